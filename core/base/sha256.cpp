@@ -1,0 +1,45 @@
+#include "core/base/sha256.hpp"
+
+#include <openssl/evp.h>
+
+#include "core/base/contract.hpp"
+
+namespace lamp {
+
+struct Sha256::Context {
+  EVP_MD_CTX* md = EVP_MD_CTX_new();
+  ~Context() { EVP_MD_CTX_free(md); }
+};
+
+Sha256::Sha256() : context_(std::make_unique<Context>()) {
+  expects(context_->md != nullptr && EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr) == 1, "libcrypto has SHA-256");
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::update(std::span<const std::byte> bytes) {
+  expects(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size()) == 1, "SHA-256 update succeeds");
+}
+
+Digest Sha256::finish() {
+  Digest digest{};
+  expects(EVP_DigestFinal_ex(context_->md, digest.data(), nullptr) == 1, "SHA-256 is finished once");
+  return digest;
+}
+
+Digest sha256(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hash.finish();
+}
+
+Digest sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
+
+std::string to_hex(const Digest& digest) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string hex;
+  for (const std::uint8_t byte : digest) hex += {digits[byte >> 4], digits[byte & 15]};
+  return hex;
+}
+
+}  // namespace lamp

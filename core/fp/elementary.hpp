@@ -1,0 +1,22 @@
+// Elementary functions, correctly rounded to formats with p <= 24 by Ziv's strategy: a binary64 first step with a proven
+// bound, MPFR at growing precision where the rounding is in doubt. For p > 24: within 1 ulp, by one fixed sequence of IEEE
+// operations (binary64.hpp), then rounded to the format.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/fp/rounding.hpp"
+
+namespace lamp {
+
+enum class Function : std::uint8_t { exp, rsqrt, gelu_tanh, gelu_erf };
+
+/// f(x) in `format`. gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), gelu_erf(x) = x/2 (1 + erf(x/sqrt 2)), with the
+/// real constants; GELU(-inf) = -0, GELU(+-0) = +-0; exp(-inf) = +0; rsqrt(+-0) = +-inf, rsqrt(x < 0) = NaN.
+double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
+
+/// Elementwise; x and y have one length and may be the same memory. Same bits as the scalar form.
+void evaluate(Function f, std::span<const double> x, std::span<double> y, const FloatFormat& format, Rounding mode = Rounding::rne);
+
+}  // namespace lamp

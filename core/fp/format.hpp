@@ -1,0 +1,79 @@
+// A floating-point format is data. Derived numbers (u, xmin, xmins, xmax) are functions of it, never stored.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.hpp"
+
+namespace lamp {
+
+/// What a rounded magnitude above xmax becomes (where the rounding mode does not prescribe xmax).
+enum class Overflow : std::uint8_t { infinity, largest, nan };
+
+/// Significand precision p (bits, the hidden bit included), exponents of the smallest and largest normal binade.
+struct FloatFormat {
+  int p = 24;
+  int emin = -126;
+  int emax = 127;
+  bool subnormals = true;
+  bool infinities = true;
+  bool nan = true;
+  bool signed_zero = true;
+  bool is_unsigned = false;
+  int top_codes_lost = 0;  // largest significands of the top binade that encode no number
+  Overflow overflow = Overflow::infinity;
+
+  friend bool operator==(const FloatFormat&, const FloatFormat&) = default;
+};
+
+/// 2^e as binary64, -1074 <= e <= 1023.
+constexpr double pow2(int e) {
+  double x = 1.0;
+  for (; e > 0; --e) x *= 2.0;
+  for (; e < 0; ++e) x *= 0.5;
+  return x;
+}
+
+/// Unit roundoff u = 2^-p.
+constexpr double unit_roundoff(const FloatFormat& f) { return pow2(-f.p); }
+/// Smallest positive normal number.
+constexpr double xmin(const FloatFormat& f) { return pow2(f.emin); }
+/// Smallest positive number with subnormals, their spacing.
+constexpr double xmins(const FloatFormat& f) { return pow2(f.emin - f.p + 1); }
+/// Largest finite number.
+constexpr double xmax(const FloatFormat& f) {
+  return pow2(f.emax) * (2.0 - pow2(1 - f.p) * (1 + f.top_codes_lost));
+}
+/// Every number of the format is a binary64 number: the condition of the fast path; other formats need the MPFR backend.
+constexpr bool fits_binary64(const FloatFormat& f) {
+  return f.p >= 1 && f.p <= 53 && f.emax <= 1023 && f.emin - f.p + 1 >= -1074 && f.emin <= f.emax;
+}
+/// Every number of `inner` is a number of `outer` (zeros, infinities and NaN aside).
+constexpr bool contains(const FloatFormat& outer, const FloatFormat& inner) {
+  return inner.p <= outer.p && inner.emax <= outer.emax &&
+         (inner.subnormals ? inner.emin - inner.p + 1 >= outer.emin - outer.p + 1 : inner.emin >= outer.emin - (outer.p - inner.p)) &&
+         (outer.subnormals || inner.emin >= outer.emin) && (inner.emax < outer.emax || xmax(inner) <= xmax(outer)) &&
+         (!outer.is_unsigned || inner.is_unsigned);
+}
+
+inline constexpr FloatFormat binary16{.p = 11, .emin = -14, .emax = 15};
+inline constexpr FloatFormat binary32{.p = 24, .emin = -126, .emax = 127};
+inline constexpr FloatFormat binary64{.p = 53, .emin = -1022, .emax = 1023};
+inline constexpr FloatFormat bfloat16{.p = 8, .emin = -126, .emax = 127};
+inline constexpr FloatFormat tf32{.p = 11, .emin = -126, .emax = 127};
+
+/// PS(mu) of [LAMP]: binary32 with mu significand bits stored, p = mu + 1.  1 <= mu <= 23.
+constexpr FloatFormat ps(int mu) { return {.p = mu + 1, .emin = -126, .emax = 127}; }
+
+static_assert(ps(23) == binary32 && ps(10) == tf32 && ps(7) == bfloat16);
+static_assert(xmax(binary16) == 65504.0);
+static_assert(xmins(binary16) == 0x1p-24);
+
+/// Format of a name: the catalog, `ps<mu>`, `e<w>m<t>`. The error lists what is known.
+Result<FloatFormat> parse_format(std::string_view name);
+/// Shortest catalog name of a format, or its object form.
+std::string format_name(const FloatFormat& format);
+
+}  // namespace lamp
