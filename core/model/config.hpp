@@ -1,0 +1,36 @@
+// Shape of a GPT-2, as its config.json says.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "core/base/index.hpp"
+#include "core/base/result.hpp"
+
+namespace lamp {
+
+enum class Activation : std::uint8_t { gelu_new, gelu };  // tanh form, erf form
+
+struct ModelConfig {
+  std::size_t vocab_size = 0, n_positions = 0, n_embd = 0, n_layer = 0, n_head = 0;
+  std::size_t n_inner = 0;  // 4 n_embd unless config.json says otherwise
+  double layer_norm_epsilon = 1e-5;
+  Activation activation = Activation::gelu_new;
+  bool tied = true;                      // logits use wte
+  std::optional<TokenId> end_of_text;    // eos_token_id
+
+  [[nodiscard]] std::size_t d_head() const { return n_embd / n_head; }
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
+};
+
+std::string_view activation_name(Activation activation);  // as in config.json
+std::optional<Activation> parse_activation(std::string_view name);
+
+/// Reads and validates config.json (model_type gpt2; known activation; shapes positive and consistent; scaling options that
+/// GPT-2 never used, such as scale_attn_by_inverse_layer_idx, are refused by name).
+Result<ModelConfig> read_model_config(const std::filesystem::path& file);
+
+}  // namespace lamp
