@@ -10,7 +10,7 @@
 
 namespace lamp {
 
-enum class Weights : std::uint8_t { absolute, relative, dot };
+enum class ErrorWeights : std::uint8_t { absolute, relative, dot };
 enum class Norm : std::uint8_t { componentwise, normwise1 };
 enum class Solver : std::uint8_t { greedy, exact };
 enum class Mask : std::uint8_t { exclude, as_zero };
@@ -19,7 +19,7 @@ enum class Rule : std::uint8_t { lamp, random, random_full_row, largest_logit, n
 /// How a set is chosen; exactly one of tau and rate is set for the rules that need a budget.
 struct SelectionSpec {
   Rule rule = Rule::lamp;
-  Weights weights = Weights::absolute;
+  ErrorWeights weights = ErrorWeights::absolute;
   Norm norm = Norm::componentwise;
   Solver solver = Solver::greedy;
   Mask mask = Mask::exclude;
