@@ -73,6 +73,7 @@ struct Binary64Arithmetic {
   static double mul(double x, double y) { return x * y; }
   static double div(double x, double y) { return x / y; }
   static double mac(double a, double b, double c) { return std::fma(a, b, c); }
+  static double accumulate(double x, double sum) { return sum + x; }  // mac(x, 1, sum)
   static double function(Function f, double x) { return evaluate(f, x, binary64); }
   static void function(Function f, std::span<const double> x, std::span<double> y) { evaluate(f, x, y, binary64); }
 };
@@ -87,6 +88,7 @@ struct Binary32Arithmetic {
   static double mac(double a, double b, double c) {
     return std::fma(static_cast<float>(a), static_cast<float>(b), static_cast<float>(c));
   }
+  static double accumulate(double x, double sum) { return static_cast<float>(sum) + static_cast<float>(x); }  // mac(x, 1, sum)
   static double function(Function f, double x) { return evaluate(f, x, binary32); }
   static void function(Function f, std::span<const double> x, std::span<double> y) { evaluate(f, x, y, binary32); }
 };

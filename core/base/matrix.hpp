@@ -23,8 +23,9 @@ struct MatrixView {
   MatrixView() = default;
   MatrixView(T* data_, std::size_t rows_, std::size_t cols_, std::size_t row_stride_, std::size_t col_stride_ = 1)
       : data(data_), rows(rows_), cols(cols_), row_stride(row_stride_), col_stride(col_stride_) {}
-  MatrixView(const MatrixView<std::remove_const_t<T>>& other)  // NOLINT: a view of const from a view
-    requires std::is_const_v<T>
+  template <class U>
+    requires(std::is_const_v<T> && std::is_same_v<U, std::remove_const_t<T>>)
+  MatrixView(const MatrixView<U>& other)  // NOLINT: a view of const from a view
       : data(other.data), rows(other.rows), cols(other.cols), row_stride(other.row_stride), col_stride(other.col_stride) {}
 
   T& operator()(std::size_t i, std::size_t j) const { return data[i * row_stride + j * col_stride]; }

@@ -53,4 +53,9 @@ struct DrawCoordinates {
 /// Marks `count` of selected.size() components, every subset of that size equally likely.
 void select_random(std::size_t count, const DrawCoordinates& where, std::span<std::uint8_t> selected, SelectionScratch& scratch);
 
+/// Marks the set of any rule for one softmax row and returns its size: lamp as select_softmax; random with |S_LAMP| of the same
+/// row; none; all. The forward pass calls this.
+std::size_t select_row(const SelectionSpec& spec, std::span<const double> z, std::span<const double> y, std::size_t row_length,
+                       const DrawCoordinates& where, std::span<std::uint8_t> selected, SelectionScratch& scratch);
+
 }  // namespace lamp

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
@@ -41,6 +42,7 @@ struct PassOptions {
 class Workspace {
  public:
   Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, probabilities, logits;
+  std::vector<std::uint8_t> marks;
   SelectionScratch selection;
 };
 

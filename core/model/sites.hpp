@@ -1,0 +1,80 @@
+// The operations of a GPT-2. Each site is one pure function of its inputs, weights and arithmetic, which the forward pass, the
+// local error and later the suffix runs all call (method.md section 4). Rows are token positions; values are binary64.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+
+#include "core/arith/order.hpp"
+#include "core/base/index.hpp"
+#include "core/base/matrix.hpp"
+#include "core/model/config.hpp"
+#include "core/model/weights.hpp"
+
+namespace lamp {
+
+/// z = softmax(y), y of length n >= 1: t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j in `order`, z_j = fl(e_j / s).
+/// max is NaN if any y is. y and z may be the same memory.
+template <ScalarArithmetic A>
+void softmax_row(const A& fl, const Order& order, std::span<const double> y, std::span<double> z) {
+  expects(!y.empty() && y.size() == z.size(), "softmax_row: equal lengths, at least 1");
+  double largest = y[0];
+  for (const double value : y)
+    if (value > largest || std::isnan(value)) largest = value;
+  if (std::isnan(largest)) return std::fill(z.begin(), z.end(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t j = 0; j < y.size(); ++j) z[j] = fl.sub(y[j], largest);
+  fl.function(Function::exp, z, z);
+  const double s = ordered_sum(fl, order, z);
+  for (double& value : z) value = fl.div(value, s);
+}
+
+/// One row of layer normalisation: m = fl(s/n), c_i = fl(x_i - m), v = fl(sum c_i c_i / n), r = fl(rsqrt(fl(v + eps))), then
+/// fl(fl(c_i r) gamma_i + beta_i) as one multiply-accumulate. eps is a binary64 number, so `fl_any` must take any operands;
+/// fl may be an engine for binary32 operands only. x and out may be the same memory.
+template <ScalarArithmetic A, ScalarArithmetic Any>
+void layer_norm_row(const A& fl, const Any& fl_any, const Order& order, std::span<const double> x, std::span<const double> gamma,
+                    std::span<const double> beta, double eps, std::span<double> out) {
+  expects(!x.empty() && x.size() == gamma.size() && x.size() == beta.size() && x.size() == out.size(), "layer_norm_row: equal lengths");
+  const double n = static_cast<double>(x.size());
+  const double mean = fl.div(ordered_sum(fl, order, x), n);
+  for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.sub(x[i], mean);
+  const auto centred = [out](std::size_t i) { return out[i]; };
+  const double variance = fl.div(ordered_dot(fl, order, x.size(), centred, centred), n);
+  const double r = fl.function(Function::rsqrt, fl_any.add(variance, eps));
+  for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mac(fl.mul(out[i], r), gamma[i], beta[i]);
+}
+
+/// out (T, n_embd) = fl(wte[token] + wpe[position]).
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out);
+
+/// Row by row: x, out (T, n_embd).
+void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x, MatrixView<double> out);
+
+/// out (T, out) = x (T, in) W (in, out), then one addition of the bias.
+void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out);
+
+/// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for j <= i; the rest is not written. q, k: (T, d_head), out: (T, T).
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
+
+/// z = softmax(y) of one row in the fastest engine with the arithmetic's bits.
+void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z);
+
+/// Row i of z is softmax of the first i + 1 entries of row i of y; the rest is not written. y, z: (T, T).
+void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z);
+
+/// out(i, :) = sum over k <= i of z(i, k) v(k, :). z: (T, T) lower triangular, v, out: (T, d_head).
+void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out);
+
+/// out = fl(x + y), all (T, n); out may be x.
+void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out);
+
+/// out = fl(GELU(x)), elementwise; out may be x.
+void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x, MatrixView<double> out);
+
+/// out (rows, vocab_size) = x (rows, n_embd) head.
+void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x, MatrixView<double> out);
+
+}  // namespace lamp
