@@ -1,0 +1,36 @@
+// Progress of a run on standard error: a bar with rate and time left on a terminal, a plain line now and then elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <mutex>
+#include <string>
+
+namespace lamp::experiments {
+
+class Progress {
+ public:
+  enum class Style { quiet, lines, bar };
+
+  /// total: steps of work; done: those an earlier run finished. `quiet` prints nothing.
+  Progress(std::size_t total, std::size_t done, bool quiet);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// One more step is done; `where` names what is being worked on. Thread-safe.
+  void step(const std::string& where);
+
+ private:
+  void print(const std::string& where, bool last);
+
+  std::mutex mutex_;
+  std::size_t total_, resumed_, done_;
+  Style style_;
+  std::chrono::steady_clock::time_point start_, printed_;
+};
+
+/// "1 h 02 min", "3 min 20 s", "12 s".
+std::string duration_text(double seconds);
+
+}  // namespace lamp::experiments

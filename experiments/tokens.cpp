@@ -1,0 +1,167 @@
+#include "experiments/tokens.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "core/base/philox.hpp"
+#include "core/model/tokenizer.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+constexpr std::uint32_t shuffle_stream = 0xFFFFFFFF;  // a counter word no rounding or selection draw uses
+
+Result<std::string> read_file(const std::filesystem::path& file) {
+  std::error_code failure;
+  const std::filesystem::file_status status = std::filesystem::status(file, failure);
+  if (!std::filesystem::exists(status)) return Error{ExitCode::missing_input, file.string() + ": no such text; see tokens.path"};
+  if (!std::filesystem::is_regular_file(status)) return Error{ExitCode::bad_data, file.string() + ": not a regular file; see tokens.path"};
+  std::ifstream in(file, std::ios::binary);
+  if (!in) {
+    const ExitCode code = errno == EACCES ? ExitCode::permission : ExitCode::io;
+    return Error{code, file.string() + ": cannot be read: " + std::strerror(errno)};
+  }
+  std::string bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (in.bad()) return Error{ExitCode::io, file.string() + ": reading failed"};
+  return bytes;
+}
+
+/// A line `[1, 2, 3]` of decimal ids.
+Result<std::vector<TokenId>> parse_ids(std::string_view line, const std::string& where) {
+  std::vector<TokenId> ids;
+  std::size_t at = 0;
+  const auto skip_blanks = [&] { at = std::min(line.find_first_not_of(" \t\r", at), line.size()); };
+  const auto fail = [&](const char* what) {
+    return Error{ExitCode::bad_data, where + ":" + std::to_string(at + 1) + ": " + what + "; a line is a JSON list of token ids, e.g. [464, 3290]"};
+  };
+  skip_blanks();
+  if (at == line.size() || line[at] != '[') return fail("expected '['");
+  ++at, skip_blanks();
+  while (at < line.size() && line[at] != ']') {
+    TokenId id = 0;
+    const auto [end, error] = std::from_chars(line.data() + at, line.data() + line.size(), id);
+    if (error != std::errc{}) return fail("expected a token id");
+    at = static_cast<std::size_t>(end - line.data());
+    ids.push_back(id);
+    skip_blanks();
+    if (at < line.size() && line[at] == ',') {
+      ++at, skip_blanks();
+      if (at < line.size() && line[at] == ']') return fail("expected a token id");
+    } else if (at < line.size() && line[at] != ']') {
+      return fail("expected ',' or ']'");
+    }
+  }
+  if (at == line.size()) return fail("expected ']'");
+  ++at, skip_blanks();
+  if (at != line.size()) return fail("text after the list");
+  return ids;
+}
+
+void shuffle(std::vector<TokenId>& ids, std::uint32_t seed, std::uint32_t sequence) {
+  for (std::size_t i = ids.size(); i > 1; --i) {
+    const std::uint64_t range = i, limit = (std::uint64_t{1} << 32) / range * range;  // rejection keeps it uniform
+    std::uint32_t attempt = 0;
+    std::uint64_t draw = limit;
+    while (draw >= limit) draw = philox4x32({static_cast<std::uint32_t>(i), attempt++, 0, shuffle_stream}, {seed, sequence})[0];
+    std::swap(ids[i - 1], ids[draw % range]);
+  }
+}
+
+Digest identity(const TokenSequence& sequence) {
+  std::string text = "sequence " + std::to_string(sequence.index) + "\n";
+  for (const TokenId id : sequence.ids) text += std::to_string(id) + "\n";
+  return sha256(text);
+}
+
+Result<void> check_ids(std::span<const TokenId> ids, const ModelConfig& model, const std::string& where) {
+  for (std::size_t t = 0; t < ids.size(); ++t)
+    if (ids[t] >= model.vocab_size)
+      return Error{ExitCode::bad_data, where + ": token " + std::to_string(t) + " is " + std::to_string(ids[t]) + "; legal: 0 .. " +
+                                           std::to_string(model.vocab_size - 1) + " for this model"};
+  return {};
+}
+
+Result<std::vector<std::vector<TokenId>>> sequences_of_text(const TokenRequest& request, const std::string& bytes, const Tokenizer& tokenizer,
+                                                            const std::string& where) {
+  const Result<std::vector<TokenId>> encoded = tokenizer.encode_documents(bytes);
+  if (!encoded) return Error{encoded.error().code, where + ": " + encoded.error().message};
+  const std::size_t length = request.sequence_length, available = encoded->size();
+  std::vector<std::vector<TokenId>> sequences;
+  for (std::size_t s = 0; s < request.sequences; ++s) {
+    const std::size_t begin = request.offset + s * length;
+    if (begin > available || available - begin < length)
+      return Error{ExitCode::bad_data, where + ": the text has " + std::to_string(available) + " tokens, too few for tokens.offset " +
+                                           std::to_string(request.offset) + " + tokens.sequences " + std::to_string(request.sequences) +
+                                           " x tokens.sequence_length " + std::to_string(length) + "; at most " +
+                                           std::to_string(available > request.offset ? (available - request.offset) / length : 0) + " sequences fit"};
+    const auto first = encoded->begin() + static_cast<std::ptrdiff_t>(begin);
+    sequences.emplace_back(first, first + static_cast<std::ptrdiff_t>(length));
+  }
+  return sequences;
+}
+
+Result<std::vector<std::vector<TokenId>>> sequences_of_ids(const TokenRequest& request, std::string_view bytes, const std::string& where) {
+  std::vector<std::vector<TokenId>> sequences;
+  std::size_t number = 0;
+  while (!bytes.empty() && sequences.size() < request.sequences) {
+    const std::size_t end = std::min(bytes.find('\n'), bytes.size());
+    const std::string_view line = bytes.substr(0, end);
+    bytes.remove_prefix(std::min(end + 1, bytes.size()));
+    const std::string place = where + ":" + std::to_string(++number);
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    Result<std::vector<TokenId>> ids = parse_ids(line, place);
+    if (!ids) return ids.error();
+    const std::size_t needed = request.offset + request.sequence_length;
+    if (ids->size() < needed)
+      return Error{ExitCode::bad_data, place + ": the line has " + std::to_string(ids->size()) + " ids; legal: at least tokens.offset + "
+                                           "tokens.sequence_length = " + std::to_string(needed)};
+    const auto first = ids->begin() + static_cast<std::ptrdiff_t>(request.offset);
+    sequences.emplace_back(first, first + static_cast<std::ptrdiff_t>(request.sequence_length));
+  }
+  if (sequences.size() < request.sequences)
+    return Error{ExitCode::bad_data, where + ": the file has " + std::to_string(sequences.size()) + " lists of ids; tokens.sequences asks for " +
+                                         std::to_string(request.sequences)};
+  return sequences;
+}
+
+}  // namespace
+
+Result<TokenSet> read_tokens(const TokenRequest& request, const ModelConfig& model, const std::filesystem::path& model_folder) {
+  if (request.sequence_length < 1 || request.sequence_length > model.n_positions)
+    return Error{ExitCode::bad_data, "tokens.sequence_length is " + std::to_string(request.sequence_length) + "; legal: 1 .. " +
+                                         std::to_string(model.n_positions) + ", the model's n_positions"};
+  TokenSet set;
+  std::optional<Tokenizer> tokenizer;
+  if (!request.from_ids) {
+    Result<Tokenizer> read = Tokenizer::read(model_folder);
+    if (!read) return read.error();
+    set.tokenizer = read->content();
+    tokenizer = *std::move(read);
+  }
+  for (std::size_t text = 0; text < request.paths.size(); ++text) {
+    const std::string where = request.paths[text].string();
+    Result<std::string> bytes = read_file(request.paths[text]);
+    if (!bytes) return bytes.error();
+    set.text_contents.push_back(sha256(*bytes));
+    Result<std::vector<std::vector<TokenId>>> cut =
+        tokenizer ? sequences_of_text(request, *bytes, *tokenizer, where) : sequences_of_ids(request, *bytes, where);
+    if (!cut) return cut.error();
+    for (std::size_t index = 0; index < cut->size(); ++index) {
+      TokenSequence sequence{.text = text, .index = index, .ids = std::move((*cut)[index]), .id = {}};
+      if (Result<void> legal = check_ids(sequence.ids, model, where + ": sequence " + std::to_string(index)); !legal) return legal.error();
+      if (request.shuffle) shuffle(sequence.ids, request.seed, static_cast<std::uint32_t>(index));
+      sequence.id = identity(sequence);
+      set.sequences.push_back(std::move(sequence));
+    }
+  }
+  return set;
+}
+
+}  // namespace lamp::experiments
