@@ -80,15 +80,15 @@ struct Binary64Arithmetic {
 
 /// Fused binary32, RNE. Pre: every operand is a binary32 number.
 struct Binary32Arithmetic {
-  static double round(double x) { return static_cast<float>(x); }
-  static double add(double x, double y) { return static_cast<float>(x) + static_cast<float>(y); }
-  static double sub(double x, double y) { return static_cast<float>(x) - static_cast<float>(y); }
-  static double mul(double x, double y) { return static_cast<float>(x) * static_cast<float>(y); }
-  static double div(double x, double y) { return static_cast<float>(x) / static_cast<float>(y); }
+  static double round(double x) { return static_cast<double>(static_cast<float>(x)); }
+  static double add(double x, double y) { return static_cast<double>(static_cast<float>(x) + static_cast<float>(y)); }
+  static double sub(double x, double y) { return static_cast<double>(static_cast<float>(x) - static_cast<float>(y)); }
+  static double mul(double x, double y) { return static_cast<double>(static_cast<float>(x) * static_cast<float>(y)); }
+  static double div(double x, double y) { return static_cast<double>(static_cast<float>(x) / static_cast<float>(y)); }
   static double mac(double a, double b, double c) {
-    return std::fma(static_cast<float>(a), static_cast<float>(b), static_cast<float>(c));
+    return static_cast<double>(std::fma(static_cast<float>(a), static_cast<float>(b), static_cast<float>(c)));
   }
-  static double accumulate(double x, double sum) { return static_cast<float>(sum) + static_cast<float>(x); }  // mac(x, 1, sum)
+  static double accumulate(double x, double sum) { return static_cast<double>(static_cast<float>(sum) + static_cast<float>(x)); }  // mac(x, 1, sum)
   static double function(Function f, double x) { return evaluate(f, x, binary32); }
   static void function(Function f, std::span<const double> x, std::span<double> y) { evaluate(f, x, y, binary32); }
 };
@@ -106,7 +106,7 @@ decltype(auto) visit_arithmetic(const MacSpec& spec, bool operands_are_binary32,
 /// Every value is a binary32 number (NaN and infinities count).
 bool all_binary32(std::span<const double> values);
 
-/// sum over k of x[k * x_stride] y[k * y_stride] in the arithmetic's order, from c.
+/// sum over k of x[k] y[k] in the arithmetic's order, from c. Pre: x.size() == y.size().
 double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c = 0.0);
 
 }  // namespace lamp

@@ -71,9 +71,12 @@ static_assert(ps(23) == binary32 && ps(10) == tf32 && ps(7) == bfloat16);
 static_assert(xmax(binary16) == 65504.0);
 static_assert(xmins(binary16) == 0x1p-24);
 
-/// Format of a name: the catalog, `ps<mu>`, `e<w>m<t>`. The error lists what is known.
+/// Format of a name: the catalog, `ps<mu>`, `e<w>m<t>`, `ue<w>m<t>`. The error lists what is known, or the legal range.
 Result<FloatFormat> parse_format(std::string_view name);
-/// Shortest catalog name of a format, or its object form.
+/// The one name of a format: the catalog's, else `ps<mu>`, else `e<w>m<t>` or `ue<w>m<t>`, else its object form with the fields that are
+/// not the default. parse_format(format_name(f)) is f for every format with a name.
 std::string format_name(const FloatFormat& format);
+/// The fields make a format whose numbers all are binary64 numbers; the error names the field and its legal range.
+Result<void> check_format(const FloatFormat& format);
 
 }  // namespace lamp

@@ -1,0 +1,238 @@
+#include "core/fp/rounding.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "core/fp/unpacked.hpp"
+
+namespace lamp {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double nan_value = std::numeric_limits<double>::quiet_NaN();
+
+constexpr std::array<std::string_view, 8> names{"RNE", "RNA", "RTZ", "RTP", "RTN", "RTO", "SR", "SRE"};
+
+/// A discarded fraction f of the last place, 0 <= f < 1.
+struct Discarded {
+  bool half;  // f >= 1/2
+  bool rest;  // f is neither 0 nor 1/2
+  [[nodiscard]] bool inexact() const { return half || rest; }
+};
+
+/// Whether the truncated integer significand m goes up by one. Stochastic modes would take their random word here.
+constexpr bool rounds_up(Rounding mode, bool negative, std::uint64_t m, Discarded f) {
+  switch (mode) {
+    case Rounding::rne:
+      return f.half && (f.rest || (m & 1) != 0);
+    case Rounding::rna:
+      return f.half;
+    case Rounding::rtz:
+      return false;
+    case Rounding::rtp:
+      return !negative && f.inexact();
+    case Rounding::rtn:
+      return negative && f.inexact();
+    case Rounding::rto:
+      return f.inexact() && (m & 1) == 0;
+    case Rounding::sr:
+    case Rounding::sre:
+      break;
+  }
+  contract_violated("round: mode is deterministic");
+}
+
+/// 2^e, -1074 <= e <= 1023, without a loop.
+double power_of_two(int e) {
+  return e >= -1022 ? std::bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52)
+                    : std::bit_cast<double>(std::uint64_t{1} << (e + 1074));
+}
+
+double with_sign(double magnitude, bool negative) { return negative ? -magnitude : magnitude; }
+
+double zero(bool negative, const FloatFormat& format) { return negative && format.signed_zero && !format.is_unsigned ? -0.0 : 0.0; }
+
+double overflow_value(bool negative, const FloatFormat& format) {
+  switch (format.overflow) {
+    case Overflow::infinity:
+      return with_sign(infinity, negative);
+    case Overflow::largest:
+      return with_sign(xmax(format), negative);
+    case Overflow::nan:
+      return nan_value;
+  }
+  contract_violated("round: overflow is one of the three kinds");
+}
+
+/// A finite exact magnitude whose rounding is above xmax.
+double overflow(bool negative, const FloatFormat& format, Rounding mode) {
+  const bool to_xmax = mode == Rounding::rtz || mode == Rounding::rto || mode == (negative ? Rounding::rtp : Rounding::rtn);
+  return to_xmax ? with_sign(xmax(format), negative) : overflow_value(negative, format);
+}
+
+/// An infinite exact result.
+double infinite(bool negative, const FloatFormat& format) {
+  if (negative && format.is_unsigned) return nan_value;
+  return format.infinities ? with_sign(infinity, negative) : overflow_value(negative, format);
+}
+
+/// The exact sum of nonzero terms is zero: +0, in RTN -0.
+double zero_sum(const FloatFormat& format, Rounding mode) { return zero(mode == Rounding::rtn, format); }
+
+/// The sum of two zeros.
+double sum_of_zeros(bool a_negative, bool b_negative, const FloatFormat& format, Rounding mode) {
+  return a_negative == b_negative ? zero(a_negative, format) : zero_sum(format, mode);
+}
+
+/// The leading bit at place 125: room for a carry above, and 20 places below a product of two binary64 numbers.
+void normalise(Unpacked& x) {
+  const int shift = 126 - bit_length(x.significand);
+  x.significand <<= shift;
+  x.exponent -= shift;
+}
+
+/// The exact x + y of exact, nonzero x and y, rounded once.
+double rounded_sum(Unpacked x, Unpacked y, const FloatFormat& format, Rounding mode) {
+  normalise(x);
+  normalise(y);
+  if (x.exponent < y.exponent || (x.exponent == y.exponent && x.significand < y.significand)) std::swap(x, y);
+  const int distance = x.exponent - y.exponent;  // bits are lost from distance 21 on; then the sum keeps at least 124
+  const uint128 aligned = distance < 128 ? y.significand >> distance : 0;
+  x.sticky = distance >= 128 || aligned << distance != y.significand;
+  if (x.negative == y.negative) {
+    x.significand += aligned;
+  } else {
+    x.significand -= aligned;
+    x.significand -= x.sticky ? 1 : 0;  // x - (aligned + d) = (x - aligned - 1) + (1 - d)
+  }
+  return x.significand == 0 ? zero_sum(format, mode) : round_unpacked(x, format, mode);
+}
+
+Unpacked product(double a, double b) {
+  const Unpacked x = unpack(a), y = unpack(b);
+  return {.significand = uint128{static_cast<std::uint64_t>(x.significand)} * static_cast<std::uint64_t>(y.significand),
+          .exponent = x.exponent + y.exponent,
+          .negative = x.negative != y.negative};
+}
+
+void check(const FloatFormat& format) { expects(fits_binary64(format), "round: fits_binary64(format)"); }
+
+}  // namespace
+
+std::string_view rounding_name(Rounding mode) { return names[static_cast<std::size_t>(mode)]; }
+
+std::optional<Rounding> parse_rounding(std::string_view name) {
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (names[i] == name) return static_cast<Rounding>(i);
+  return std::nullopt;
+}
+
+double round_unpacked(const Unpacked& x, const FloatFormat& format, Rounding mode) {
+  if (x.negative && format.is_unsigned) return nan_value;
+  const int leading = x.exponent + bit_length(x.significand) - 1;
+  // Exponent of the last place: p bits from the leading one, not below xmins; without subnormals 0 and xmin are neighbours.
+  int last = std::max(leading, format.emin) - format.p + 1;
+  if (!format.subnormals && leading < format.emin) last = format.emin;
+  const int shift = last - x.exponent;
+
+  std::uint64_t m = 0;
+  Discarded f{.half = false, .rest = x.sticky};
+  if (shift <= 0) {
+    m = static_cast<std::uint64_t>(x.significand << -shift);  // exact: fewer than p bits
+  } else if (shift > 128) {
+    f.rest = true;
+  } else {
+    m = shift == 128 ? 0 : static_cast<std::uint64_t>(x.significand >> shift);
+    const uint128 half = uint128{1} << (shift - 1);
+    f.half = (x.significand & half) != 0;
+    f.rest = f.rest || (x.significand & (half - 1)) != 0;
+  }
+  if (f.inexact() && rounds_up(mode, x.negative, m, f)) ++m;
+
+  if (m == 0) return zero(x.negative, format);
+  const int exponent = last + bit_length(m) - 1;
+  if (exponent >= format.emax) {
+    const std::uint64_t m_max = (std::uint64_t{1} << format.p) - 1 - static_cast<std::uint64_t>(format.top_codes_lost);
+    if (exponent > format.emax || m << (format.p - bit_length(m)) > m_max) return overflow(x.negative, format, mode);
+  }
+  return with_sign(static_cast<double>(m) * power_of_two(last), x.negative);
+}
+
+double round(double x, const FloatFormat& format, Rounding mode) {
+  check(format);
+  if (std::isnan(x)) return nan_value;
+  if (std::isinf(x)) return infinite(x < 0.0, format);
+  if (x == 0.0) return zero(std::signbit(x), format);
+  return round_unpacked(unpack(x), format, mode);
+}
+
+double add(double a, double b, const FloatFormat& format, Rounding mode) {
+  check(format);
+  if (!std::isfinite(a) || !std::isfinite(b)) return round(a + b, format, mode);  // exact, or NaN
+  if (a == 0.0 && b == 0.0) return sum_of_zeros(std::signbit(a), std::signbit(b), format, mode);
+  if (a == 0.0 || b == 0.0) return round(a == 0.0 ? b : a, format, mode);
+  return rounded_sum(unpack(a), unpack(b), format, mode);
+}
+
+double sub(double a, double b, const FloatFormat& format, Rounding mode) { return add(a, -b, format, mode); }
+
+double mul(double a, double b, const FloatFormat& format, Rounding mode) {
+  check(format);
+  if (!std::isfinite(a) || !std::isfinite(b) || a == 0.0 || b == 0.0) return round(a * b, format, mode);  // exact, or NaN
+  return round_unpacked(product(a, b), format, mode);
+}
+
+double div(double a, double b, const FloatFormat& format, Rounding mode) {
+  check(format);
+  if (!std::isfinite(a) || !std::isfinite(b) || a == 0.0 || b == 0.0) return round(a / b, format, mode);  // exact, or NaN
+  Unpacked x = unpack(a), y = unpack(b);
+  // Both significands to 53 bits: the quotient of x 2^57 and y then has 57 or 58.
+  const int x_shift = 53 - bit_length(x.significand), y_shift = 53 - bit_length(y.significand);
+  const uint128 numerator = x.significand << (x_shift + 57), denominator = y.significand << y_shift;
+  const uint128 quotient = numerator / denominator;
+  return round_unpacked({.significand = quotient,
+                         .exponent = x.exponent - x_shift - 57 - (y.exponent - y_shift),
+                         .negative = x.negative != y.negative,
+                         .sticky = quotient * denominator != numerator},
+                        format, mode);
+}
+
+double fma(double a, double b, double c, const FloatFormat& format, Rounding mode) {
+  check(format);
+  if (!std::isfinite(a) || !std::isfinite(b) || !std::isfinite(c)) {
+    // A finite product may overflow here without harm: c is then infinite or NaN and decides alone.
+    const bool infinite_product = !std::isfinite(a) || !std::isfinite(b);
+    return round(infinite_product ? a * b + c : c, format, mode);
+  }
+  if (a == 0.0 || b == 0.0) return add(a * b, c, format, mode);
+  if (c == 0.0) return round_unpacked(product(a, b), format, mode);
+  return rounded_sum(product(a, b), unpack(c), format, mode);
+}
+
+double sqrt(double a, const FloatFormat& format, Rounding mode) {
+  check(format);
+  if (!(a > 0.0) || std::isinf(a)) return round(std::sqrt(a), format, mode);  // exact, or NaN
+  Unpacked x = unpack(a);
+  // A radicand of 125 or 126 bits with an even exponent: a root of 63 bits, by digits.
+  int shift = 126 - bit_length(x.significand);
+  if ((x.exponent - shift) % 2 != 0) --shift;
+  uint128 rest = x.significand << shift, root = 0;
+  for (uint128 bit = uint128{1} << 124; bit != 0; bit >>= 2) {
+    const bool fits = rest >= root + bit;
+    if (fits) rest -= root + bit;
+    root = (root >> 1) + (fits ? bit : 0);
+  }
+  return round_unpacked({.significand = root, .exponent = (x.exponent - shift) / 2, .sticky = rest != 0}, format, mode);
+}
+
+bool representable(double x, const FloatFormat& format) {
+  if (std::isnan(x)) return format.nan;
+  if (std::isinf(x)) return format.infinities && !(x < 0.0 && format.is_unsigned);
+  if (x == 0.0) return !std::signbit(x) || (format.signed_zero && !format.is_unsigned);
+  return round(x, format, Rounding::rtz) == x;
+}
+
+}  // namespace lamp

@@ -1,0 +1,14 @@
+// Elementary functions on MPFR, correctly rounded: the definition, and the last step of Ziv's strategy in core/fp.
+#pragma once
+
+#include "core/fp/elementary.hpp"
+#include "core/fp/format.hpp"
+#include "core/fp/rounding.hpp"
+
+namespace lamp::mpfr {
+
+/// f(x) correctly rounded to `format` (any p <= 53), with the real constants and special values that core/fp/elementary.hpp states.
+/// Thread-safe; leaves the exponent range of the thread as it was. Pre: fits_binary64(format), mode is deterministic.
+double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
+
+}  // namespace lamp::mpfr

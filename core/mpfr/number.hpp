@@ -1,0 +1,49 @@
+// MPFR numbers with an owner, and the exponent range of this thread with one.
+#pragma once
+
+#include <mpfr.h>
+
+namespace lamp::mpfr {
+
+/// One MPFR number of a fixed precision (bits).
+class Number {
+ public:
+  explicit Number(mpfr_prec_t precision) { mpfr_init2(value_, precision); }
+  /// Exactly x.
+  static Number exactly(double x) { return Number(53, x); }
+  ~Number() { mpfr_clear(value_); }
+  Number(const Number&) = delete;
+  Number& operator=(const Number&) = delete;
+
+  mpfr_ptr get() { return value_; }
+  [[nodiscard]] mpfr_srcptr get() const { return value_; }
+
+ private:
+  Number(mpfr_prec_t precision, double x) : Number(precision) { mpfr_set_d(value_, x, MPFR_RNDN); }
+  mpfr_t value_;
+};
+
+/// Sets the exponent range of this thread (significands in [1/2, 1)); the destructor restores what was there.
+class ExponentRange {
+ public:
+  ExponentRange(mpfr_exp_t emin, mpfr_exp_t emax) : emin_(mpfr_get_emin()), emax_(mpfr_get_emax()) {
+    mpfr_set_emin(emin);
+    mpfr_set_emax(emax);
+  }
+  ~ExponentRange() {
+    mpfr_set_emin(emin_);
+    mpfr_set_emax(emax_);
+  }
+  ExponentRange(const ExponentRange&) = delete;
+  ExponentRange& operator=(const ExponentRange&) = delete;
+
+  /// No format comes near it: as good as unbounded.
+  static ExponentRange wide() { return {-widest, widest}; }
+  static constexpr mpfr_exp_t widest = (mpfr_exp_t{1} << 30) - 1;
+
+ private:
+  mpfr_exp_t emin_;
+  mpfr_exp_t emax_;
+};
+
+}  // namespace lamp::mpfr
