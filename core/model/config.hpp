@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "core/base/index.hpp"
@@ -19,8 +20,8 @@ struct ModelConfig {
   std::size_t n_inner = 0;  // 4 n_embd unless config.json says otherwise
   double layer_norm_epsilon = 1e-5;
   Activation activation = Activation::gelu_new;
-  bool tied = true;                      // logits use wte
-  std::optional<TokenId> end_of_text;    // eos_token_id
+  bool tied = true;                    // logits use wte
+  std::optional<TokenId> end_of_text;  // eos_token_id
 
   [[nodiscard]] std::size_t d_head() const { return n_embd / n_head; }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
@@ -29,8 +30,12 @@ struct ModelConfig {
 std::string_view activation_name(Activation activation);  // as in config.json
 std::optional<Activation> parse_activation(std::string_view name);
 
+/// What the config means, on one line: equal texts, equal models. For content digests.
+std::string canonical_text(const ModelConfig& config);
+
 /// Reads and validates config.json (model_type gpt2; known activation; shapes positive and consistent; scaling options that
-/// GPT-2 never used, such as scale_attn_by_inverse_layer_idx, are refused by name).
+/// GPT-2 never used, such as scale_attn_by_inverse_layer_idx, are refused by name). Keys that do not change the function
+/// (dropout, initialisation, generation, ..) are ignored; a key given twice is an error.
 Result<ModelConfig> read_model_config(const std::filesystem::path& file);
 
 }  // namespace lamp

@@ -1,0 +1,20 @@
+// JSON (RFC 8259) read strictly: nlohmann-json accepts a key given twice, and keeps the last.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.hpp"
+
+namespace lamp {
+
+/// The document in `text`. Syntax errors, a key given twice and nesting deeper than 32 are bad_data: "name:line:column: ..".
+Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view name);
+
+/// What nlohmann-json says about a syntax error, without its own prefix, in at most 200 bytes.
+std::string json_complaint(const std::exception& error);
+
+}  // namespace lamp
