@@ -93,10 +93,10 @@ class HeaderReader : public nlohmann::json_sax<json> {
       name_ = std::move(value);
       seen_.clear();
       if (entries.contains(name_) || (name_ == metadata_name && std::exchange(metadata_seen_, true)))
-        return fail("the key " + in_quotes(name_) + " is given twice; legal: once");
+        return fail(in_quotes(name_) + " is given twice as a key; legal: once");
       return place_ = Place::name, true;
     }
-    if (!seen_.insert(value).second) return fail(named() + ": the key " + in_quotes(value) + " is given twice; legal: once");
+    if (!seen_.insert(value).second) return fail(named() + ": " + in_quotes(value) + " is given twice as a key; legal: once");
     if (place_ == Place::metadata) return true;
     if (value == fields[0]) return place_ = Place::dtype, true;
     if (value == fields[1]) return place_ = Place::shape_value, true;

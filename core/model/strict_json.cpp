@@ -31,7 +31,7 @@ class Builder : public nlohmann::json_sax<json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& value) override {
-    if (open_.back()->contains(value)) return fail("the key " + in_quotes(value) + " is given twice; legal: once");
+    if (open_.back()->contains(value)) return fail(in_quotes(value) + " is given twice as a key; legal: once");
     key_ = std::move(value);
     return true;
   }
@@ -91,7 +91,7 @@ std::string json_complaint(const std::exception& error) {
     what.resize(longest - 3);
     what += "...";
   }
-  return std::string("not JSON: ").append(what);
+  return "not JSON: " + what;
 }
 
 }  // namespace lamp
