@@ -91,7 +91,7 @@ std::string json_complaint(const std::exception& error) {
     what.resize(longest - 3);
     what += "...";
   }
-  return "not JSON: " + what;
+  return std::string("not JSON: ").append(what);
 }
 
 }  // namespace lamp
