@@ -74,7 +74,7 @@ Result<json> parse_strict_json(std::string_view text, std::string_view name) {
     const std::string_view before = text.substr(0, *builder.position_ == 0 ? 0 : *builder.position_ - 1);
     const std::size_t line = 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
     const std::size_t column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
-    where += ":" + std::to_string(line) + ":" + std::to_string(column);
+    where.append(":").append(std::to_string(line)).append(":").append(std::to_string(column));
   }
   return Error{ExitCode::bad_data, where + ": " + builder.complaint};
 }
