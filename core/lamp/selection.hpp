@@ -25,7 +25,7 @@ struct SelectionSpec {
   Solver solver = Solver::greedy;
   Mask mask = Mask::exclude;
   std::optional<double> tau = 1.5;
-  std::optional<double> rate;
+  std::optional<double> rate{};
   friend bool operator==(const SelectionSpec&, const SelectionSpec&) = default;
 };
 
