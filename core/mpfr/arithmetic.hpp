@@ -1,0 +1,41 @@
+// The scalar arithmetic, dot and gemm of core/arith a second time, on MPFR: naive loops in the words of method.md.
+#pragma once
+
+#include <span>
+
+#include "core/arith/gemm.hpp"
+#include "core/arith/spec.hpp"
+#include "core/base/matrix.hpp"
+#include "core/fp/elementary.hpp"
+
+namespace lamp::mpfr {
+
+/// Any MacSpec with formats that fit binary64. A model of ScalarArithmetic (core/arith/scalar.hpp); elementary functions are
+/// correctly rounded for every p. Methods as there.
+class MpfrArithmetic {
+ public:
+  explicit MpfrArithmetic(const MacSpec& spec) : spec_(spec) {}
+
+  [[nodiscard]] double round(double x) const;
+  [[nodiscard]] double add(double x, double y) const;
+  [[nodiscard]] double sub(double x, double y) const;
+  [[nodiscard]] double mul(double x, double y) const;
+  [[nodiscard]] double div(double x, double y) const;
+  [[nodiscard]] double mac(double a, double b, double c) const;
+  [[nodiscard]] double function(Function f, double x) const;
+  /// x and y have one length and may be the same memory.
+  void function(Function f, std::span<const double> x, std::span<double> y) const;
+
+ private:
+  MacSpec spec_;
+};
+
+/// sum over k of x[k] y[k] in the arithmetic's order, from c. Pre: x.size() == y.size().
+double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c = 0.0);
+
+/// out(i, j) = sum over k of a(i, k) b(k, j), each in `arithmetic` from +0; what `shape` leaves out is neither read nor written.
+/// a: (m, k), b: (k, n), out: (m, n).
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out,
+          Shape shape = Shape::full);
+
+}  // namespace lamp::mpfr
