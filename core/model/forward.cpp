@@ -90,9 +90,14 @@ class Pass {
     for (std::size_t i = 0; i < length; ++i) {
       const std::span<double> y = work_.scores.row(i).first(i + 1), z = work_.probabilities.row(i).first(i + 1);
       const std::span<std::uint8_t> marks = std::span(work_.marks).first(i + 1);
-      const DrawCoordinates where{options_.seed, options_.sequence, static_cast<std::uint32_t>(layer.value),
-                                  static_cast<std::uint32_t>(head.value), static_cast<std::uint32_t>(i)};
-      const std::size_t count = select_row(selection.spec, z, y, length, where, marks, work_.selection);
+      const DrawCoordinates where{.seed = options_.seed,
+                                  .sequence = options_.sequence,
+                                  .layer = static_cast<std::uint32_t>(layer.value),
+                                  .head = static_cast<std::uint32_t>(head.value),
+                                  .row = static_cast<std::uint32_t>(i),
+                                  .site = static_cast<std::uint32_t>(Site::scores)};
+      const SoftmaxRow row{.z = z, .y = y, .w = {}, .row_length = length};
+      const std::size_t count = select_row(selection.spec, row, where, marks, work_.selection);
       sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = i}, marks);
       if (count == 0) continue;
       const std::span<const double> high = work_.recomputed.row(i);
