@@ -136,7 +136,7 @@ TEST_CASE("rules: budgets, edges, and the largest logits", "[lamp][law]") {
 
 TEST_CASE("rules: largest takes signed zeros as one number and ties by index", "[lamp]") {
   SelectionScratch scratch;
-  const std::vector<double> y{-0.0, 0.0, -1.0, 2.0, 0.0, -INFINITY, INFINITY};
+  const std::vector<double> y{-0.0, 0.0, -1.0, 2.0, 0.0, -HUGE_VAL, HUGE_VAL};
   Marks marks(y.size());
   select_largest(4, y, marks, scratch);
   CHECK(marks == Marks{1, 1, 0, 1, 0, 0, 1});
