@@ -118,6 +118,62 @@ Unpacked product(double a, double b) {
           .negative = x.negative != y.negative};
 }
 
+// Fast paths: the same bits by integer operations on binary64 patterns.
+
+/// |x| is in a binade of the format with neighbours in it on both sides: neither subnormal nor near overflow, as xmax >= 2^emax.
+bool well_inside(std::uint64_t bits, const FloatFormat& format) {
+  const int exponent = static_cast<int>(bits >> 52 & 0x7ff) - 1023;
+  return exponent >= format.emin && exponent < format.emax && exponent >= -1022 && format.p > 1 && !(format.is_unsigned && bits >> 63 != 0);
+}
+
+/// A number well inside rounded to p bits: a carry out of the fraction is the next binade.
+double round_pattern(std::uint64_t bits, int p, Rounding mode) {
+  if (p == 53) return std::bit_cast<double>(bits);
+  const std::uint64_t last = std::uint64_t{1} << (53 - p), below = last - 1;
+  const bool negative = bits >> 63 != 0;
+  switch (mode) {
+    case Rounding::rne:
+      bits += (below >> 1) + ((bits & last) != 0 ? 1 : 0);
+      break;
+    case Rounding::rna:
+      bits += last >> 1;
+      break;
+    case Rounding::rtp:
+      bits += negative ? 0 : below;
+      break;
+    case Rounding::rtn:
+      bits += negative ? below : 0;
+      break;
+    case Rounding::rto:
+      bits |= (bits & below) != 0 ? last : 0;
+      break;
+    default:
+      break;
+  }
+  return std::bit_cast<double>(bits & ~below);
+}
+
+/// A value rounded to odd at 53 bits then rounds to a format of at most 51 like the exact one (Boldo & Melquiond, "Emulation of a FMA
+/// and correctly rounded sums: proved algorithms using rounding to odd", IEEE TC 57 (2008)).
+constexpr int round_to_odd_precision = 51;
+
+/// a + b rounded to odd at 53 bits; TwoSum's error says on which side of the sum the exact one lies. 0 is exact; NaN where a step
+/// overflows or an operand is not finite.
+double add_to_odd(double a, double b) {
+  const double sum = a + b, b_part = sum - a;
+  const double error = (a - (sum - b_part)) + (b - b_part);
+  if (error == 0.0) return sum;
+  if (!std::isfinite(error)) return nan_value;
+  const auto bits = std::bit_cast<std::uint64_t>(sum);
+  return std::bit_cast<double>((bits - (std::signbit(error) != std::signbit(sum) ? 1 : 0)) | 1);
+}
+
+/// a b is a binary64 number because a and b have at most 24 bits each (and it does not underflow).
+bool product_is_exact(double a, double b, double ab) {
+  const std::uint64_t low = (std::bit_cast<std::uint64_t>(a) | std::bit_cast<std::uint64_t>(b)) << 35;
+  return low == 0 && std::abs(ab) >= 0x1p-1000 && std::abs(ab) < infinity;
+}
+
 void check(const FloatFormat& format) { expects(fits_binary64(format), "round: fits_binary64(format)"); }
 
 }  // namespace
@@ -163,6 +219,8 @@ double round_unpacked(const Unpacked& x, const FloatFormat& format, Rounding mod
 
 double round(double x, const FloatFormat& format, Rounding mode) {
   check(format);
+  const auto bits = std::bit_cast<std::uint64_t>(x);
+  if (well_inside(bits, format) && mode < Rounding::sr) return round_pattern(bits, format.p, mode);
   if (std::isnan(x)) return nan_value;
   if (std::isinf(x)) return infinite(x < 0.0, format);
   if (x == 0.0) return zero(std::signbit(x), format);
@@ -171,6 +229,10 @@ double round(double x, const FloatFormat& format, Rounding mode) {
 
 double add(double a, double b, const FloatFormat& format, Rounding mode) {
   check(format);
+  if (format.p <= round_to_odd_precision) {
+    const double sum = add_to_odd(a, b);
+    if (sum != 0.0 && std::isfinite(sum)) return round(sum, format, mode);
+  }
   if (!std::isfinite(a) || !std::isfinite(b)) return round(a + b, format, mode);  // exact, or NaN
   if (a == 0.0 && b == 0.0) return sum_of_zeros(std::signbit(a), std::signbit(b), format, mode);
   if (a == 0.0 || b == 0.0) return round(a == 0.0 ? b : a, format, mode);
@@ -182,6 +244,7 @@ double sub(double a, double b, const FloatFormat& format, Rounding mode) { retur
 double mul(double a, double b, const FloatFormat& format, Rounding mode) {
   check(format);
   if (!std::isfinite(a) || !std::isfinite(b) || a == 0.0 || b == 0.0) return round(a * b, format, mode);  // exact, or NaN
+  if (product_is_exact(a, b, a * b)) return round(a * b, format, mode);
   return round_unpacked(product(a, b), format, mode);
 }
 
@@ -202,6 +265,7 @@ double div(double a, double b, const FloatFormat& format, Rounding mode) {
 
 double fma(double a, double b, double c, const FloatFormat& format, Rounding mode) {
   check(format);
+  if (product_is_exact(a, b, a * b)) return add(a * b, c, format, mode);
   if (!std::isfinite(a) || !std::isfinite(b) || !std::isfinite(c)) {
     // A finite product may overflow here without harm: c is then infinite or NaN and decides alone.
     const bool infinite_product = !std::isfinite(a) || !std::isfinite(b);

@@ -5,15 +5,17 @@
 namespace lamp::mpfr {
 namespace {
 
-/// operation(r, rounding) -> ternary, then once to the format.
-template <class Operation>
-double rounded(const FloatFormat& format, Rounding mode, Operation&& operation) {
-  const ExponentRange range = ExponentRange::wide();
-  Number r(working_precision);
-  round_to_odd(r, operation(r.get(), MPFR_RNDZ));
-  // An exact zero sum: its sign is the mode's, which MPFR knows.
-  if (mode == Rounding::rtn && mpfr_zero_p(r.get()) != 0) operation(r.get(), MPFR_RNDD);
-  return to_format(r, format, mode);
+/// MPFR's operation on the exact operands, then one rounding to the format.
+template <class Operation, class... Operands>
+double rounded(Operation* operation, const FloatFormat& format, Rounding mode, Operands... operands) {
+  const ExponentRange range = ExponentRange::wide();  // before the operands: they need it too
+  return [&](const auto&... x) {
+    Number r(working_precision);
+    round_to_odd(r, operation(r.get(), x.get()..., MPFR_RNDZ));
+    // An exact zero sum: its sign is the mode's, which MPFR knows.
+    if (mode == Rounding::rtn && mpfr_zero_p(r.get()) != 0) operation(r.get(), x.get()..., MPFR_RNDD);
+    return to_format(r, format, mode);
+  }(Number::exactly(operands)...);
 }
 
 }  // namespace
@@ -25,34 +27,11 @@ double round(double x, const FloatFormat& format, Rounding mode) {
   return to_format(r, format, mode);
 }
 
-double add(double a, double b, const FloatFormat& format, Rounding mode) {
-  const Number x = Number::exactly(a), y = Number::exactly(b);
-  return rounded(format, mode, [&](mpfr_ptr r, mpfr_rnd_t rnd) { return mpfr_add(r, x.get(), y.get(), rnd); });
-}
-
-double sub(double a, double b, const FloatFormat& format, Rounding mode) {
-  const Number x = Number::exactly(a), y = Number::exactly(b);
-  return rounded(format, mode, [&](mpfr_ptr r, mpfr_rnd_t rnd) { return mpfr_sub(r, x.get(), y.get(), rnd); });
-}
-
-double mul(double a, double b, const FloatFormat& format, Rounding mode) {
-  const Number x = Number::exactly(a), y = Number::exactly(b);
-  return rounded(format, mode, [&](mpfr_ptr r, mpfr_rnd_t rnd) { return mpfr_mul(r, x.get(), y.get(), rnd); });
-}
-
-double div(double a, double b, const FloatFormat& format, Rounding mode) {
-  const Number x = Number::exactly(a), y = Number::exactly(b);
-  return rounded(format, mode, [&](mpfr_ptr r, mpfr_rnd_t rnd) { return mpfr_div(r, x.get(), y.get(), rnd); });
-}
-
-double fma(double a, double b, double c, const FloatFormat& format, Rounding mode) {
-  const Number x = Number::exactly(a), y = Number::exactly(b), z = Number::exactly(c);
-  return rounded(format, mode, [&](mpfr_ptr r, mpfr_rnd_t rnd) { return mpfr_fma(r, x.get(), y.get(), z.get(), rnd); });
-}
-
-double sqrt(double a, const FloatFormat& format, Rounding mode) {
-  const Number x = Number::exactly(a);
-  return rounded(format, mode, [&](mpfr_ptr r, mpfr_rnd_t rnd) { return mpfr_sqrt(r, x.get(), rnd); });
-}
+double add(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_add, format, mode, a, b); }
+double sub(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_sub, format, mode, a, b); }
+double mul(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_mul, format, mode, a, b); }
+double div(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_div, format, mode, a, b); }
+double fma(double a, double b, double c, const FloatFormat& format, Rounding mode) { return rounded(mpfr_fma, format, mode, a, b, c); }
+double sqrt(double a, const FloatFormat& format, Rounding mode) { return rounded(mpfr_sqrt, format, mode, a); }
 
 }  // namespace lamp::mpfr
