@@ -17,31 +17,20 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 /// From here down p = exp(log p) may be 0, or q/p overflow.
 constexpr double vanishing_log = -700.0;
 
-struct Largest {
-  double value;
-  bool nan;
-};
-
-/// Eight running maxima, which compilers make vectors of: the maximum does not depend on the order.
-Largest largest(std::span<const double> x) {
+/// The largest number of x, NaN passed over; -inf where there is none. Eight running maxima, which compilers make vectors of: the
+/// maximum does not depend on the order.
+double largest(std::span<const double> x) {
   constexpr std::size_t lanes = 8;
   std::array<double, lanes> most;
-  std::array<bool, lanes> nan{};
   most.fill(-std::numeric_limits<double>::infinity());
   std::size_t i = 0;
   for (; i + lanes <= x.size(); i += lanes)
-    for (std::size_t l = 0; l < lanes; ++l) {
-      most[l] = x[i + l] > most[l] ? x[i + l] : most[l];
-      nan[l] = nan[l] || x[i + l] != x[i + l];
-    }
-  for (; i < x.size(); ++i) most[0] = x[i] > most[0] ? x[i] : most[0], nan[0] = nan[0] || x[i] != x[i];
-  return {*std::max_element(most.begin(), most.end()), std::find(nan.begin(), nan.end(), true) != nan.end()};
+    for (std::size_t l = 0; l < lanes; ++l) most[l] = x[i + l] > most[l] ? x[i + l] : most[l];
+  for (; i < x.size(); ++i) most[0] = x[i] > most[0] ? x[i] : most[0];
+  return *std::max_element(most.begin(), most.end());
 }
 
-std::size_t argmax_of(std::span<const double> x, const Largest& most) {
-  if (most.nan) return ReferenceDistribution::no_argmax;
-  return static_cast<std::size_t>(std::find(x.begin(), x.end(), most.value) - x.begin());
-}
+bool is_nan(double x) { return std::isnan(x); }
 
 /// sums[r] += terms[r][0] + terms[r][1] + .., one after the other; the rows side by side hide the latency of the additions.
 void add_terms(const std::array<std::array<double, chunk>, group>& terms, std::size_t length, std::array<double, group>& sums) {
@@ -51,10 +40,11 @@ void add_terms(const std::array<std::array<double, chunk>, group>& terms, std::s
   sums = {s0, s1, s2, s3};
 }
 
-/// Up to four rows of logits: the maximum of each, and log of the sum of exp(x - maximum). NaN where either is.
+/// Up to four rows of logits: the maximum of each, its place, and log of the sum of exp(x - maximum). The place is no_argmax and the
+/// logarithm NaN where a logit is NaN; the logarithm is NaN where the maximum is infinite.
 struct Normalisers {
-  std::array<Largest, group> most{};
-  std::array<double, group> log_sum{};
+  std::array<double, group> most{}, log_sum{};
+  std::array<std::size_t, group> argmax{};
 };
 
 Normalisers normalise(MatrixView<const double> x, std::size_t first, std::size_t rows, MetricsScratch& scratch) {
@@ -67,14 +57,18 @@ Normalisers normalise(MatrixView<const double> x, std::size_t first, std::size_t
     for (std::size_t r = 0; r < rows; ++r) {
       const std::span<const double> row = x.row(first + r).subspan(begin, length);
       const std::span<double> shifted(scratch.first[r].data(), length);
-      for (std::size_t v = 0; v < length; ++v) shifted[v] = row[v] - out.most[r].value;
+      for (std::size_t v = 0; v < length; ++v) shifted[v] = row[v] - out.most[r];
       binary64_functions::exp(shifted, shifted);
     }
     add_terms(scratch.first, length, sums);
   }
   for (std::size_t r = 0; r < rows; ++r) {
-    const bool defined = !out.most[r].nan && std::isfinite(out.most[r].value);
-    out.log_sum[r] = defined ? binary64_functions::log(sums[r]) : not_a_number;
+    const std::span<const double> row = x.row(first + r);
+    const bool finite = std::isfinite(out.most[r]);  // then the sum is NaN if and only if a logit is
+    const bool nan = finite ? std::isnan(sums[r]) : std::any_of(row.begin(), row.end(), is_nan);
+    out.log_sum[r] = finite ? binary64_functions::log(sums[r]) : not_a_number;
+    out.argmax[r] =
+        nan ? ReferenceDistribution::no_argmax : static_cast<std::size_t>(std::find(row.begin(), row.end(), out.most[r]) - row.begin());
   }
   return out;
 }
@@ -101,6 +95,7 @@ ReferenceDistribution::ReferenceDistribution(Matrix<double> logits, std::span<co
   argmax_.resize(positions());
   vanishing_.resize(positions());
   cross_entropy_.resize(positions() - 1);
+  if (log_p_.flat().size() <= stored_probabilities) p_.reshape(positions(), vocab_size());
   MetricsScratch scratch;
   for (std::size_t first = 0; first < positions(); first += group) {
     const std::size_t rows = std::min(group, positions() - first);
@@ -108,13 +103,14 @@ ReferenceDistribution::ReferenceDistribution(Matrix<double> logits, std::span<co
     for (std::size_t r = 0; r < rows; ++r) {
       const std::size_t t = first + r;
       const std::span<double> row = log_p_.row(t);
-      argmax_[t] = argmax_of(row, n.most[r]);
+      argmax_[t] = n.argmax[r];
       double smallest = 0.0;
       for (double& value : row) {
-        value = log_softmax(value, n.most[r].value, n.log_sum[r]);
+        value = log_softmax(value, n.most[r], n.log_sum[r]);
         smallest = std::min(smallest, value);
       }
       vanishing_[t] = smallest < vanishing_log ? 1 : 0;
+      if (p_.rows() != 0) binary64_functions::exp(row, p_.row(t));
       if (t + 1 < positions()) cross_entropy_[t] = 0.0 - row[next_token(t)];
     }
   }
@@ -139,23 +135,23 @@ void compare(const ReferenceDistribution& reference, std::size_t first_row, Matr
         const std::size_t t = first_row + first + r;
         const std::span<const double> x = logits.row(first + r).subspan(begin, length);
         const std::span<const double> log_p = reference.log_probabilities(t).subspan(begin, length);
-        const std::span<double> terms(scratch.first[r].data(), length), p(scratch.second[r].data(), length);
-        for (std::size_t v = 0; v < length; ++v) terms[v] = log_softmax(x[v], n.most[r].value, n.log_sum[r]) - log_p[v];
+        const std::span<const double> stored = reference.probabilities(t);
+        const std::span<double> terms(scratch.first[r].data(), length), buffer(scratch.second.data(), length);
+        for (std::size_t v = 0; v < length; ++v) terms[v] = log_softmax(x[v], n.most[r], n.log_sum[r]) - log_p[v];
         binary64_functions::expm1_minus_x(terms, terms);
-        binary64_functions::exp(log_p, p);
+        if (stored.empty()) binary64_functions::exp(log_p, buffer);
+        const std::span<const double> p = stored.empty() ? buffer : stored.subspan(begin, length);
         for (std::size_t v = 0; v < length; ++v) terms[v] *= p[v];
-        if (reference.has_vanishing(t)) replace_vanishing(log_p, x, n.most[r].value, n.log_sum[r], terms);
+        if (reference.has_vanishing(t)) replace_vanishing(log_p, x, n.most[r], n.log_sum[r], terms);
       }
       add_terms(scratch.first, length, kl);
     }
     for (std::size_t r = 0; r < rows; ++r) {
       const std::size_t t = first_row + first + r;
       const std::span<const double> x = logits.row(first + r);
-      const std::size_t argmax = argmax_of(x, n.most[r]);
       metrics.kl[t] = kl[r];
-      metrics.flip[t] = argmax == ReferenceDistribution::no_argmax || argmax != reference.argmax(t) ? 1 : 0;
-      if (t + 1 < reference.positions())
-        metrics.cross_entropy[t] = 0.0 - log_softmax(x[reference.next_token(t)], n.most[r].value, n.log_sum[r]);
+      metrics.flip[t] = n.argmax[r] == ReferenceDistribution::no_argmax || n.argmax[r] != reference.argmax(t) ? 1 : 0;
+      if (t + 1 < reference.positions()) metrics.cross_entropy[t] = 0.0 - log_softmax(x[reference.next_token(t)], n.most[r], n.log_sum[r]);
     }
   }
 }

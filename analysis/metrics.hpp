@@ -16,7 +16,8 @@ namespace lamp {
 /// Reusable memory of the functions below; one per thread.
 struct MetricsScratch {
   static constexpr std::size_t chunk = 512, rows = 4;  // the rows of a group are summed side by side, each in index order
-  std::array<std::array<double, chunk>, rows> first, second;
+  std::array<std::array<double, chunk>, rows> first;
+  std::array<double, chunk> second;
 };
 
 /// log p = log-softmax of the reference's logits, for one sequence, and the tokens that were there.
@@ -28,6 +29,10 @@ class ReferenceDistribution {
   [[nodiscard]] std::size_t positions() const { return log_p_.rows(); }
   [[nodiscard]] std::size_t vocab_size() const { return log_p_.cols(); }
   [[nodiscard]] std::span<const double> log_probabilities(std::size_t t) const { return log_p_.row(t); }
+  /// exp of the log-probabilities; empty where they are too many to keep a second array of.
+  [[nodiscard]] std::span<const double> probabilities(std::size_t t) const {
+    return p_.rows() == 0 ? std::span<const double>{} : p_.row(t);
+  }
   /// The next token at t < T - 1.
   [[nodiscard]] TokenId next_token(std::size_t t) const { return tokens_[t + 1]; }
   /// Lowest index of the largest logit; nothing for a row with a NaN.
@@ -38,9 +43,10 @@ class ReferenceDistribution {
   [[nodiscard]] bool has_vanishing(std::size_t t) const { return vanishing_[t] != 0; }
 
   static constexpr std::size_t no_argmax = ~std::size_t{0};
+  static constexpr std::size_t stored_probabilities = std::size_t{1} << 23;  // T V up to which p is kept too: 64 MiB
 
  private:
-  Matrix<double> log_p_;
+  Matrix<double> log_p_, p_;
   std::vector<TokenId> tokens_;
   std::vector<std::size_t> argmax_;
   std::vector<double> cross_entropy_;
