@@ -1,0 +1,271 @@
+#include "core/record/merge.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <span>
+
+#include "core/base/contract.hpp"
+#include "core/base/sha256.hpp"
+#include "core/record/cell_dataset.hpp"
+#include "core/record/hdf5.hpp"
+#include "core/record/publish.hpp"
+#include "core/record/scales.hpp"
+#include "core/record/shard.hpp"
+
+namespace lamp::record {
+namespace {
+
+constexpr std::int64_t schema_version = 1;
+
+std::vector<std::size_t> sizes(const std::vector<Axis>& axes) {
+  std::vector<std::size_t> result;
+  for (const Axis& axis : axes) result.push_back(size(axis));
+  return result;
+}
+
+std::size_t product(std::span<const std::size_t> dims) {
+  return std::accumulate(dims.begin(), dims.end(), std::size_t{1}, std::multiplies<>{});
+}
+
+/// One dataset of the result: its cells of a sequence, and the hash of every run written to it.
+class Column {
+ public:
+  /// `grid`: the grid axes; those in quantity.constant_over are left out. A reference has none at all.
+  Column(hid_t file, const Quantity& quantity, const std::vector<Axis>& sequence_axes, const std::vector<Axis>& grid)
+      : quantity_(quantity), grid_sizes_(sizes(grid)), fill_(fill_bytes(quantity)), hash_(std::make_unique<Sha256>()) {
+    for (const Axis& axis : sequence_axes) axes_.push_back(&axis);
+    for (std::size_t i = 0; i < grid.size(); ++i) {
+      const bool kept =
+          std::find(quantity.constant_over.begin(), quantity.constant_over.end(), grid[i].name) == quantity.constant_over.end();
+      kept_.push_back(kept);
+      if (kept) axes_.push_back(&grid[i]), cells_ *= grid_sizes_[i];
+    }
+    for (const Axis* axis : axes_) lead_.push_back(size(*axis));
+    dataset_ = CellDataset::create(file, quantity_, lead_);
+    values_.resize(cells_);
+  }
+
+  [[nodiscard]] const Quantity& quantity() const { return quantity_; }
+  [[nodiscard]] const std::vector<const Axis*>& axes() const { return axes_; }
+  [[nodiscard]] hid_t id() const { return dataset_->id(); }
+
+  /// The value of grid point `point` of the sequence at hand; the first one given stays, and an empty one is none.
+  void set(std::size_t point, std::span<const std::byte> value) {
+    std::size_t index = 0, stride = 1;
+    for (std::size_t axis = grid_sizes_.size(); axis-- > 0; point /= grid_sizes_[axis]) {
+      if (kept_[axis]) index += point % grid_sizes_[axis] * stride, stride *= grid_sizes_[axis];
+    }
+    if (values_[index].empty()) values_[index] = value;
+  }
+
+  /// Writes the cells of a sequence that were set, and forgets them. Runs without any stay the fill value.
+  void write(std::size_t sequence) {
+    const std::size_t begin = sequence * cells_;
+    std::vector<std::byte> buffer;
+    for (std::size_t first = begin, end = 0; first < begin + cells_; first = end) {
+      end = dataset_->run_end(first, begin + cells_);
+      const auto run = std::span(values_).subspan(first - begin, end - first);
+      if (std::all_of(run.begin(), run.end(), [](const auto& value) { return value.empty(); })) continue;
+      buffer.clear();
+      for (const std::span<const std::byte> value : run) {
+        const std::span<const std::byte> cell = value.empty() ? std::span<const std::byte>(fill_) : value;
+        buffer.insert(buffer.end(), cell.begin(), cell.end());
+      }
+      dataset_->write(first, end, buffer);
+      hash_->update(buffer);
+      runs_.emplace_back(first, end);
+    }
+    std::fill(values_.begin(), values_.end(), std::span<const std::byte>{});
+  }
+
+  void close() { dataset_->close(), dataset_.reset(); }
+
+  /// Whether the closed and reopened file holds what was written.
+  [[nodiscard]] bool same_in(hid_t file) {
+    const CellDataset found = CellDataset::open(file, quantity_, lead_);
+    Sha256 hash;
+    std::vector<std::byte> buffer;
+    for (const auto& [first, end] : runs_) {
+      buffer.resize((end - first) * found.cell_bytes());
+      found.read(first, end, buffer);
+      hash.update(buffer);
+    }
+    return hash.finish() == hash_->finish() && hdf5::read_text(found.id(), "units") == quantity_.units &&
+           hdf5::read_text(found.id(), "long_name") == quantity_.long_name;
+  }
+
+ private:
+  Quantity quantity_;
+  std::vector<std::size_t> grid_sizes_;
+  std::vector<bool> kept_;         // grid axes that the dataset has
+  std::vector<const Axis*> axes_;  // leading axes of the dataset
+  std::vector<std::size_t> lead_;  // their sizes
+  std::size_t cells_ = 1;          // a sequence's cells
+  std::vector<std::byte> fill_;
+  std::optional<CellDataset> dataset_;
+  std::vector<std::span<const std::byte>> values_;         // of the sequence at hand
+  std::vector<std::pair<std::size_t, std::size_t>> runs_;  // written so far
+  std::unique_ptr<Sha256> hash_;
+};
+
+Quantity status_quantity(const std::string& path, const std::string& long_name) {
+  Quantity q{.path = path, .dims = {}, .shape = {}, .units = "1", .long_name = long_name, .flag_meanings = {"pending", "done", "failed"}};
+  q.prototype = std::vector<std::uint8_t>{};
+  return q;
+}
+
+/// The result while it is written: its columns, in a fixed order, and where a cell's id lies in the grid.
+class Writer {
+ public:
+  Writer(const MergePlan& plan, const std::filesystem::path& path)
+      : plan_(plan), path_(path), file_(hdf5::create_file(path)), scales_(plan.inner_axes) {
+    for (std::size_t i = 0; i < plan.cell_ids.size(); ++i) point_of_.emplace(plan.cell_ids[i], i);
+    hdf5::write_number(file_, "schema_version", schema_version);
+    hdf5::write_text(file_, "experiment", to_hex(plan.experiment));
+    statuses_.resize(plan.cell_ids.size());
+    status_ = add(status_quantity("/metrics/status", "state of the cell"), plan.grid_axes);
+  }
+
+  /// Adds one sequence. Pre: all shards have equal quantities.
+  void write(std::size_t sequence, const Shard& shard) {
+    if (!quantities_known_) add_quantities(shard);
+    std::fill(statuses_.begin(), statuses_.end(), std::uint8_t{0});
+    for (const auto& [point, cell] : in_grid_order(shard)) {
+      statuses_[point] = static_cast<std::uint8_t>(cell->status);
+      ++(cell->status == CellStatus::done ? summary_.done : summary_.failed);
+      columns_[status_].set(point, std::as_bytes(std::span(&statuses_[point], 1)));
+      if (cell->status != CellStatus::done) continue;
+      for (std::size_t q = 0; q < cell->values.size(); ++q) columns_[first_quantity_ + q].set(point, bytes(cell->values[q]));
+    }
+    if (!shard.reference.empty()) columns_[reference_status_].set(0, std::as_bytes(std::span(&reference_done_, 1)));
+    for (std::size_t q = 0; q < shard.reference.size(); ++q) columns_[first_reference_ + q].set(0, bytes(shard.reference[q]));
+    for (Column& column : columns_) column.write(sequence);
+  }
+
+  /// Provenance, scales attached, everything closed.
+  MergeSummary finish() {
+    for (Column& column : columns_) column.close();
+    scales_.close();
+    for (const auto& [name, value] : plan_.provenance) {
+      hdf5::Handle dataset = hdf5::write_text_scalar(file_, "/provenance/" + name, value);
+      hdf5::describe(dataset, "1", name);
+      dataset.close();
+    }
+    hdf5::check(H5Fflush(file_, H5F_SCOPE_GLOBAL), "cannot write");
+    file_.close();
+    summary_.pending = plan_.shards.size() * plan_.cell_ids.size() - summary_.done - summary_.failed;
+    return summary_;
+  }
+
+  /// The path of a dataset of the closed and reopened file that is not what was written; "" if there is none.
+  std::string first_difference() {
+    const hdf5::Handle file = hdf5::open_file(path_);
+    for (Column& column : columns_)
+      if (!column.same_in(file)) return column.quantity().path;
+    if (std::string different = scales_.first_difference(file); !different.empty()) return different;
+    for (const auto& [name, value] : plan_.provenance)
+      if (hdf5::read_text_dataset(file, "/provenance/" + name) != std::vector<std::string>{value}) return "/provenance/" + name;
+    return "";
+  }
+
+ private:
+  std::size_t add(const Quantity& quantity, const std::vector<Axis>& grid) {
+    Column& column = columns_.emplace_back(file_, quantity, plan_.sequence_axes, grid);
+    scales_.attach(file_, column.id(), quantity, column.axes());
+    return columns_.size() - 1;
+  }
+
+  void add_quantities(const Shard& shard) {
+    quantities_known_ = true;
+    first_quantity_ = columns_.size();
+    for (const Quantity& q : shard.quantities) add(q, plan_.grid_axes);
+    if (!shard.reference.empty()) reference_status_ = add(status_quantity("/reference/status", "state of the reference run"), {});
+    first_reference_ = columns_.size();
+    for (const Quantity& q : shard.reference_quantities) add(q, {});
+  }
+
+  [[nodiscard]] std::vector<std::pair<std::size_t, const CellRecord*>> in_grid_order(const Shard& shard) const {
+    std::vector<std::pair<std::size_t, const CellRecord*>> cells;
+    for (const CellRecord& cell : shard.cells)
+      if (const auto found = point_of_.find(cell.id); found != point_of_.end()) cells.emplace_back(found->second, &cell);
+    std::sort(cells.begin(), cells.end());
+    return cells;
+  }
+
+  const MergePlan& plan_;
+  std::filesystem::path path_;
+  hdf5::Handle file_;
+  Scales scales_;
+  std::map<Digest, std::size_t> point_of_;
+  std::vector<Column> columns_;
+  std::vector<std::uint8_t> statuses_;
+  std::uint8_t reference_done_ = static_cast<std::uint8_t>(CellStatus::done);
+  bool quantities_known_ = false;
+  std::size_t status_ = 0, reference_status_ = 0, first_quantity_ = 0, first_reference_ = 0;
+  MergeSummary summary_;
+};
+
+/// What makes the shard of `sequence` no part of this result, or "".
+std::string mismatch(const MergePlan& plan, std::size_t sequence, const Shard& shard, const std::optional<Shard>& first) {
+  if (shard.experiment != plan.experiment) return "a shard of another experiment (" + to_hex(shard.experiment).substr(0, 12) + "..)";
+  if (!plan.sequence_ids.empty() && shard.sequence_id != plan.sequence_ids[sequence])
+    return "a shard of another sequence (" + to_hex(shard.sequence_id).substr(0, 12) + "..)";
+  for (const auto* list : {&shard.quantities, &shard.reference_quantities}) {
+    for (const Quantity& q : *list) {
+      if (q.path == "/metrics/status" || q.path == "/reference/status") return q.path + " is written by merge";
+      for (std::size_t i = 0; i < q.dims.size(); ++i)
+        if (const auto axis = plan.inner_axes.find(q.dims[i]); axis != plan.inner_axes.end() && size(axis->second) != q.shape[i])
+          return q.path + ": dimension " + q.dims[i] + " has " + std::to_string(q.shape[i]) + " points where its axis has " +
+                 std::to_string(size(axis->second));
+    }
+  }
+  if (!first) return Scales::conflict(plan.sequence_axes, plan.grid_axes, shard);
+  const auto differing = [](const std::vector<Quantity>& a, const std::vector<Quantity>& b) -> std::string {
+    if (a.size() != b.size()) return std::to_string(a.size()) + " quantities where another shard has " + std::to_string(b.size());
+    const auto [at, other] = std::mismatch(a.begin(), a.end(), b.begin());
+    return at == a.end() ? "" : at->path + " differs from " + other->path + " of another shard in name, dimensions, sizes or meaning";
+  };
+  const std::string different = differing(shard.quantities, first->quantities);
+  return different.empty() ? differing(shard.reference_quantities, first->reference_quantities) : different;
+}
+
+void check_plan(const MergePlan& plan) {
+  expects(!plan.sequence_axes.empty(), "merge: at least one sequence axis");
+  expects(plan.cell_ids.size() == product(sizes(plan.grid_axes)), "merge: as many cell ids as grid points");
+  expects(plan.shards.size() == product(sizes(plan.sequence_axes)), "merge: as many shards as sequences");
+  expects(plan.sequence_ids.empty() || plan.sequence_ids.size() == plan.shards.size(), "merge: as many sequence ids as shards, or none");
+}
+
+}  // namespace
+
+Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& out) {
+  check_plan(plan);
+  Result<TemporaryFile> temporary = TemporaryFile::beside(out);
+  if (!temporary) return temporary.error();
+  const auto lock = hdf5::use_library();  // also while an error closes what is open
+  try {
+    Writer writer(plan, temporary->path());
+    std::optional<Shard> first;  // its quantities only
+    for (std::size_t sequence = 0; sequence < plan.shards.size(); ++sequence) {
+      const Result<Shard> shard = read_shard(plan.shards[sequence]);
+      if (!shard && shard.error().code == ExitCode::missing_input) continue;
+      if (!shard) return shard.error();
+      if (const std::string wrong = mismatch(plan, sequence, *shard, first); !wrong.empty())
+        return Error{ExitCode::bad_data, plan.shards[sequence].string() + ": " + wrong};
+      if (!first) first = Shard{{}, {}, shard->quantities, {}, shard->reference_quantities, {}};
+      writer.write(sequence, *shard);
+    }
+    const MergeSummary summary = writer.finish();
+    if (const std::string different = writer.first_difference(); !different.empty())
+      return Error{ExitCode::io, out.string() + ": cannot write: " + different + " reads back differently; is the disk full?"};
+    if (Result<void> committed = temporary->commit(); !committed) return committed.error();
+    return summary;
+  } catch (const hdf5::Failure& failure) {
+    return Error{ExitCode::io, out.string() + ": cannot write: " + failure.what()};
+  }
+}
+
+}  // namespace lamp::record

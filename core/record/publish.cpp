@@ -1,0 +1,133 @@
+#include "core/record/publish.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <vector>
+
+namespace lamp::record {
+namespace {
+
+constexpr std::string_view temporary_suffix = ".tmp";
+
+std::filesystem::path folder_of(const std::filesystem::path& file) {
+  return file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+}
+
+/// "" when `target` may be written: it is absent or a regular file.
+std::string wrong_kind(const std::filesystem::path& target) {
+  struct stat status {};
+  if (::lstat(target.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return "";
+  if (S_ISLNK(status.st_mode)) return "is a symbolic link; name the file it points to";
+  if (S_ISDIR(status.st_mode)) return "is a folder; name a file";
+  return "is not a regular file";
+}
+
+}  // namespace
+
+Error system_error(const std::filesystem::path& file, const std::string& what, int error_number) {
+  ExitCode code = ExitCode::io;
+  switch (error_number) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      code = ExitCode::permission;
+      break;
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case EEXIST:
+    case ELOOP:
+    case ENAMETOOLONG:
+      code = ExitCode::cannot_create;
+      break;
+    default:
+      break;
+  }
+  return {code, file.string() + ": " + what + ": " + std::generic_category().message(error_number)};
+}
+
+Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target) {
+  if (const std::string wrong = wrong_kind(target); !wrong.empty()) return Error{ExitCode::cannot_create, target.string() + ": " + wrong};
+  if (!target.has_filename()) return Error{ExitCode::cannot_create, target.string() + ": is a folder; name a file"};
+  static std::atomic<unsigned> counter{0};
+  for (int tries = 0; tries < 1000; ++tries) {
+    std::string name(".");
+    name.append(target.filename().string()).append(".").append(std::to_string(::getpid()));
+    name.append(".").append(std::to_string(counter++)).append(temporary_suffix);
+    std::filesystem::path path = folder_of(target) / name;
+    const int descriptor = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+    if (descriptor < 0 && errno == EEXIST) continue;  // of another host, or left by a killed process of the same number
+    if (descriptor < 0) return system_error(target, "cannot create it (temporary file in its folder)", errno);
+    TemporaryFile file(target, std::move(path), descriptor);
+    // Someone holding the lock is remove_leftovers, about to unlink. No lock on this file system: it then leaves the file alone.
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) continue;
+    return file;
+  }
+  return Error{ExitCode::cannot_create, target.string() + ": no free temporary name in its folder; remove .*.tmp there"};
+}
+
+TemporaryFile::TemporaryFile(TemporaryFile&& other) noexcept
+    : target_(std::move(other.target_)), path_(std::exchange(other.path_, {})), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+TemporaryFile::~TemporaryFile() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error(target_, "cannot write", errno);
+    if (written == 0) return system_error(target_, "cannot write", EIO);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<void> TemporaryFile::commit() {
+  if (::fsync(descriptor_) != 0) return system_error(target_, "cannot write (fsync)", errno);
+  if (const std::string wrong = wrong_kind(target_); !wrong.empty()) return Error{ExitCode::cannot_create, target_.string() + ": " + wrong};
+  if (::rename(path_.c_str(), target_.c_str()) != 0) return system_error(target_, "cannot rename to it", errno);
+  path_.clear();
+  const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return {};  // a folder one may write but not list: the rename stands, its durability is the file system's
+  const bool synced = ::fsync(folder) == 0 || errno == EINVAL;  // EINVAL: this file system does not sync folders
+  const int error_number = errno;
+  ::close(folder);
+  if (!synced) return system_error(target_, "cannot write (fsync of its folder)", error_number);
+  return {};
+}
+
+Result<void> publish(const std::filesystem::path& file, std::span<const std::byte> bytes) {
+  Result<TemporaryFile> temporary = TemporaryFile::beside(file);
+  if (!temporary) return temporary.error();
+  if (Result<void> written = temporary->write(bytes); !written) return written;
+  return temporary->commit();
+}
+
+std::size_t remove_leftovers(const std::filesystem::path& folder) {
+  std::size_t removed = 0;
+  std::error_code ignored;
+  std::vector<std::filesystem::path> candidates;
+  for (std::filesystem::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with('.') && name.ends_with(temporary_suffix)) candidates.push_back(it->path());
+  }
+  for (const std::filesystem::path& path : candidates) {
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0) continue;
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0 && ::unlink(path.c_str()) == 0) ++removed;
+    ::close(descriptor);
+  }
+  return removed;
+}
+
+}  // namespace lamp::record
