@@ -4,10 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <vector>
 
+#include "core/arith/aligned_vector.hpp"
 #include "core/arith/spec.hpp"
 #include "core/base/matrix.hpp"
 
@@ -21,30 +21,50 @@ enum class Shape : std::uint8_t { full, lower_output, lower_operand };
 /// the machine has not got it). `automatic` picks the fastest that is proven to give the same bits for the operands at hand.
 enum class Backend : std::uint8_t { automatic, scalar, avx2, avx512 };
 
-/// B (k, n) prepared once for the tiled kernel: panels of columns, in binary32 where every element is a binary32 number
-/// (else binary64), and the magnitudes that the kernel's guard needs.
+/// The smallest nonzero and the largest magnitude among binary32 numbers, as their bits (which are in order).
+struct MagnitudeRange {
+  std::uint32_t smallest_less_one = ~std::uint32_t{0};  // less one, so that zero does not count
+  std::uint32_t largest = 0;
+};
+
+/// B (k, n) prepared once for the tiled kernel: panels of panel_cols columns, k rows of each in a row, in binary32 where every
+/// element is a binary32 number (else binary64), with zeros beyond column n, and each panel's magnitudes for the kernel's guard.
 class PackedMatrix {
  public:
+  static constexpr std::size_t panel_cols = 32;
+
   PackedMatrix() = default;
   explicit PackedMatrix(MatrixView<const float> b);
   explicit PackedMatrix(MatrixView<const double> b);
+  /// As the constructor; keeps its memory where it suffices.
+  void assign(MatrixView<const double> b);
+
   [[nodiscard]] std::size_t rows() const { return rows_; }  // k
   [[nodiscard]] std::size_t cols() const { return cols_; }  // n
-  [[nodiscard]] double at(std::size_t k, std::size_t j) const;
+  [[nodiscard]] double at(std::size_t k, std::size_t j) const {
+    const std::size_t index = (j / panel_cols * rows_ + k) * panel_cols + j % panel_cols;
+    return binary32_ ? static_cast<double>(panels32_[index]) : panels64_[index];
+  }
+
+  [[nodiscard]] bool is_binary32() const { return binary32_; }
+  [[nodiscard]] std::size_t panels() const { return (cols_ + panel_cols - 1) / panel_cols; }
+  /// (k, panel_cols) row-major. Pre: is_binary32(), or not, and q < panels().
+  [[nodiscard]] const float* panel32(std::size_t q) const { return panels32_.data() + q * rows_ * panel_cols; }
+  [[nodiscard]] const double* panel64(std::size_t q) const { return panels64_.data() + q * rows_ * panel_cols; }
+  /// Pre: is_binary32().
+  [[nodiscard]] MagnitudeRange panel_range(std::size_t q) const { return ranges_[q]; }
 
  private:
-  friend struct PackedAccess;  // gemm.cpp
-  template <class T>
-  void pack(MatrixView<const T> b);
-  std::vector<float> panels32_;
-  std::vector<double> panels64_;
+  AlignedVector<float> panels32_;
+  AlignedVector<double> panels64_;
+  std::vector<MagnitudeRange> ranges_;
   std::size_t rows_ = 0, cols_ = 0;
-  double min_abs_ = 0.0, max_abs_ = 0.0;  // over nonzero finite elements; 0 when there is none
-  bool finite_ = true;
+  bool binary32_ = true;
 };
 
 /// out(i, j) = sum over k of a(i, k) b(k, j), each in `arithmetic` from +0.
-/// a: (m, k), b: (k, n), out: (m, n), binary64 at the boundary. n = 0 terms give +0.
+/// a: (m, k), b: (k, n), out: (m, n), binary64 at the boundary; any strides. k = 0 gives +0. Safe to call from several threads.
+/// Pre: fits_binary64 of every format; available(backend).
 void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out,
           Shape shape = Shape::full, Backend backend = Backend::automatic);
 void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out,
@@ -52,6 +72,7 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<c
 
 /// Instruction set that `automatic` uses on this machine: "avx512", "avx2" or "scalar".
 std::string_view best_target();
+/// This machine has the instruction set (`automatic` and `scalar` always).
 bool available(Backend backend);
 
 }  // namespace lamp

@@ -1,0 +1,338 @@
+// Which kernel computes a product, and the loops over tiles around it. Everything that no kernel is proven for goes through
+// the naive loop, which defines the bits.
+#include "core/arith/gemm.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "core/arith/gemm_kernels.hpp"
+#include "core/arith/gemm_plan.hpp"
+#include "core/arith/order.hpp"
+#include "core/arith/scalar.hpp"
+
+namespace lamp {
+namespace {
+
+using namespace gemm_detail;  // NOLINT: this file is its other half
+
+Backend fastest() {
+  static const Backend best = available(Backend::avx512) ? Backend::avx512 : available(Backend::avx2) ? Backend::avx2 : Backend::scalar;
+  return best;
+}
+
+/// Terms of row i: k = 0 .. length - 1.
+std::size_t row_length(Shape shape, std::size_t i, std::size_t k) { return shape == Shape::lower_operand ? std::min(i + 1, k) : k; }
+
+/// Columns of row i that exist.
+std::size_t row_width(Shape shape, std::size_t i, std::size_t n) { return shape == Shape::lower_output ? std::min(i + 1, n) : n; }
+
+/// The definition among the fast code: every output by itself, through the scalar engine.
+void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape) {
+  MacSpec mac = arithmetic.mac;
+  const auto operand = [format = mac.operands](double x) { return format ? round(x, *format) : x; };
+  mac.operands.reset();  // rounded once, here
+  const std::size_t m = a.rows, k = a.cols, n = b.cols();
+  Matrix<double> columns(n, k);
+  for (std::size_t j = 0; j < n; ++j)
+    for (std::size_t l = 0; l < k; ++l) columns(j, l) = operand(b.at(l, j));
+  Matrix<double> rows(m, k);
+  bool binary32_operands = all_binary32(columns.flat());
+  for (std::size_t i = 0; i < m; ++i) {
+    for (std::size_t l = 0; l < row_length(shape, i, k); ++l) rows(i, l) = operand(a(i, l));
+    binary32_operands = binary32_operands && all_binary32(rows.row(i));
+  }
+  visit_arithmetic(mac, binary32_operands, [&](const auto& fl) {
+    for (std::size_t i = 0; i < m; ++i) {
+      for (std::size_t j = 0; j < row_width(shape, i, n); ++j) {
+        out(i, j) = ordered_dot(
+            fl, arithmetic.order, row_length(shape, i, k), [&](std::size_t l) { return rows(i, l); },
+            [&](std::size_t l) { return columns(j, l); });
+      }
+    }
+  });
+}
+
+/// Operands as a kernel reads them, rounded to `operands` where there is one. Every function has its memory from outside.
+class OperandReader {
+ public:
+  OperandReader(const KernelSet& set, const std::optional<FloatFormat>& format, AlignedVector<double>& values)
+      : set_(set), format_(format), values_(values) {
+    if (format) round_ = round32(*format);
+    if (round_) target_ = target32(*format);
+  }
+  [[nodiscard]] bool rounds() const { return format_.has_value(); }
+
+  /// y = n elements of x, `stride` apart; false where one (after rounding) is not a binary32 number.
+  bool read(const double* x, std::size_t stride, std::size_t n, float* y, MagnitudeRange& range) {
+    if (stride != 1) x = gather(x, stride, n);
+    MagnitudeRange before;
+    const bool exact = set_.narrow(x, n, y, rounds() ? before : range);
+    if (!rounds()) return exact;
+    if (!exact || !round_) {
+      x = rounded(x, n);
+      return set_.narrow(x, n, y, range);
+    }
+    set_.round_values(target_, *round_, y, n, range);
+    return true;
+  }
+  void read(const double* x, std::size_t stride, std::size_t n, double* y, MagnitudeRange&) {
+    for (std::size_t l = 0; l < n; ++l) y[l] = x[l * stride];
+    if (rounds())
+      for (std::size_t l = 0; l < n; ++l) y[l] = lamp::round(y[l], *format_);
+  }
+  /// Rounds binary32 numbers in place; false as above.
+  bool round_in_place(float* y, std::size_t n, MagnitudeRange& range) {
+    if (round_) return set_.round_values(target_, *round_, y, n, range), true;
+    values_.assign(y, y + n);
+    for (double& value : values_) value = lamp::round(value, *format_);
+    return set_.narrow(values_.data(), n, y, range);
+  }
+
+ private:
+  const double* gather(const double* x, std::size_t stride, std::size_t n) {
+    values_.resize(std::max(values_.size(), n));
+    for (std::size_t l = 0; l < n; ++l) values_[l] = x[l * stride];
+    return values_.data();
+  }
+  const double* rounded(const double* x, std::size_t n) {
+    values_.resize(std::max(values_.size(), n));  // x may be values_ itself: then it is long enough already
+    for (std::size_t l = 0; l < n; ++l) values_[l] = lamp::round(x[l], *format_);
+    return values_.data();
+  }
+
+  const KernelSet& set_;
+  const std::optional<FloatFormat>& format_;
+  AlignedVector<double>& values_;
+  std::optional<Round> round_;
+  Target<float> target_;
+};
+
+/// Memory that calls of one thread use again: fresh pages cost more than the arithmetic.
+template <class T>
+struct Workspace {
+  AlignedVector<T> a, panel;
+  AlignedVector<double> values;
+  std::vector<MagnitudeRange> ranges;  // of each tile of rows
+};
+
+/// A's rows for the kernels, row i at data + i * stride; false where one does not fit.
+template <class T>
+bool read_rows(OperandReader& reader, MatrixView<const double> a, Shape shape, std::size_t stride, Workspace<T>& work) {
+  work.a.resize(std::max(work.a.size(), a.rows * stride));
+  work.ranges.assign((a.rows + tile_rows - 1) / tile_rows, {});
+  for (std::size_t i = 0; i < a.rows; ++i) {
+    const double* row = a.data + i * a.row_stride;
+    T* to = work.a.data() + i * stride;
+    const std::size_t length = row_length(shape, i, a.cols);
+    if constexpr (std::is_same_v<T, float>) {
+      if (!reader.read(row, a.col_stride, length, to, work.ranges[i / tile_rows])) return false;
+    } else {
+      reader.read(row, a.col_stride, length, to, work.ranges[i / tile_rows]);
+    }
+  }
+  return true;
+}
+
+struct Panel32 {
+  const float* b = nullptr;  // null: not binary32 numbers
+  MagnitudeRange range;
+};
+
+Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Workspace<float>& work) {
+  const std::size_t size = b.rows() * panel_cols;
+  if (b.is_binary32() && !reader.rounds()) return {b.panel32(q), b.panel_range(q)};
+  work.panel.resize(std::max(work.panel.size(), size));
+  Panel32 panel;
+  bool fits = true;
+  if (b.is_binary32()) {
+    std::copy_n(b.panel32(q), size, work.panel.data());
+    fits = reader.round_in_place(work.panel.data(), size, panel.range);
+  } else {
+    fits = reader.read(b.panel64(q), 1, size, work.panel.data(), panel.range);
+  }
+  if (fits) panel.b = work.panel.data();
+  return panel;
+}
+
+const double* read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Workspace<double>& work) {
+  const std::size_t size = b.rows() * panel_cols;
+  if (!b.is_binary32() && !reader.rounds()) return b.panel64(q);
+  work.panel.resize(std::max(work.panel.size(), size));
+  MagnitudeRange range;
+  if (b.is_binary32()) {
+    std::copy_n(b.panel32(q), size, work.panel.data());
+    if (reader.rounds()) reader.read(work.panel.data(), 1, size, work.panel.data(), range);
+  } else {
+    reader.read(b.panel64(q), 1, size, work.panel.data(), range);
+  }
+  return work.panel.data();
+}
+
+/// Rows [first, last) of one panel's columns, tile by tile. kernel_of(tile index): the kernel that is proven for that tile.
+template <class T, class KernelOf>
+void panel_times_rows(Tile<T>& tile, const T* a, std::size_t stride, std::size_t k, std::size_t first, std::size_t last, std::size_t q,
+                      MatrixView<double> out, Shape shape, KernelOf&& kernel_of) {
+  alignas(64) std::array<T, tile_rows * panel_cols> c;
+  tile.c = c.data();
+  const std::size_t j0 = q * panel_cols;
+  for (std::size_t i0 = first; i0 < last; i0 += tile_rows) {
+    tile.rows = std::min(tile_rows, last - i0);
+    if (row_width(shape, i0 + tile.rows - 1, out.cols) <= j0) continue;
+    for (std::size_t r = 0; r < tile.rows; ++r) {
+      tile.a[r] = a + (i0 + r) * stride;
+      tile.steps[r] = row_length(shape, i0 + r, k);
+    }
+    kernel_of(i0 / tile_rows)(tile);
+    for (std::size_t r = 0; r < tile.rows; ++r) {
+      const std::size_t width = row_width(shape, i0 + r, out.cols);
+      const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
+      double* to = out.data + (i0 + r) * out.row_stride + j0 * out.col_stride;
+      for (std::size_t j = 0; j < count; ++j) to[j * out.col_stride] = static_cast<double>(c[r * panel_cols + j]);
+    }
+  }
+}
+
+/// Rows of A that stay in the second cache level while all of B passes.
+template <class T>
+std::size_t rows_at_a_time(std::size_t stride) {
+  constexpr std::size_t bytes = std::size_t{1} << 19;
+  return std::max<std::size_t>(bytes / (stride * sizeof(T)) / tile_rows, 4) * tile_rows;
+}
+
+/// A whole number of cache lines and one more, so that rows do not compete for one place in the cache.
+template <class T>
+std::size_t padded(std::size_t k) {
+  constexpr std::size_t line = 64 / sizeof(T);
+  return (k + line - 1) / line * line + line;
+}
+
+/// False, with `out` partly written at most, where an operand is not a binary32 number.
+bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a,
+            const PackedMatrix& b, MatrixView<double> out, Shape shape) {
+  thread_local Workspace<float> work;
+  if (!b.is_binary32() && !operands) return false;
+  OperandReader reader(set, operands, work.values);
+  const std::size_t stride = padded<float>(a.cols);
+  if (!read_rows(reader, a, shape, stride, work)) return false;
+  Tile<float> tile;
+  tile.constants = plan.constants;
+  const std::size_t rows = rows_at_a_time<float>(stride);
+  for (std::size_t first = 0; first < a.rows; first += rows) {
+    const std::size_t last = std::min(first + rows, a.rows);
+    for (std::size_t q = 0; q < b.panels(); ++q) {
+      if (row_width(shape, last - 1, out.cols) <= q * panel_cols) break;
+      const Panel32 panel = read_panel(reader, b, q, work);
+      if (panel.b == nullptr) return false;
+      tile.b = panel.b;
+      panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
+        return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range) ? plan.normal_kernel : plan.kernel;
+      });
+    }
+  }
+  return true;
+}
+
+void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a,
+            const PackedMatrix& b, MatrixView<double> out, Shape shape) {
+  thread_local Workspace<double> work;
+  OperandReader reader(set, operands, work.values);
+  const std::size_t stride = padded<double>(a.cols);
+  read_rows(reader, a, shape, stride, work);
+  Tile<double> tile;
+  tile.constants = plan.constants;
+  const std::size_t rows = rows_at_a_time<double>(stride);
+  for (std::size_t first = 0; first < a.rows; first += rows) {
+    const std::size_t last = std::min(first + rows, a.rows);
+    for (std::size_t q = 0; q < b.panels(); ++q) {
+      if (row_width(shape, last - 1, out.cols) <= q * panel_cols) break;
+      tile.b = read_panel(reader, b, q, work);
+      panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t) { return plan.kernel; });
+    }
+  }
+}
+
+}  // namespace
+
+PackedMatrix::PackedMatrix(MatrixView<const double> b) { assign(b); }
+
+PackedMatrix::PackedMatrix(MatrixView<const float> b) {
+  AlignedVector<double> wide(b.rows * b.cols);
+  for (std::size_t k = 0; k < b.rows; ++k)
+    for (std::size_t j = 0; j < b.cols; ++j) wide[k * b.cols + j] = static_cast<double>(b(k, j));
+  assign(MatrixView<const double>(wide.data(), b.rows, b.cols, b.cols));
+}
+
+void PackedMatrix::assign(MatrixView<const double> b) {
+  rows_ = b.rows, cols_ = b.cols, binary32_ = true;
+  const KernelSet set = kernel_set(fastest());
+  const std::size_t size = panels() * rows_ * panel_cols;
+  panels32_.resize(size);
+  ranges_.assign(panels(), {});
+  thread_local AlignedVector<double> row;
+  thread_local AlignedVector<float> column;
+  row.resize(panel_cols);
+  for (std::size_t q = 0; q < panels() && binary32_; ++q) {
+    const std::size_t j0 = q * panel_cols;
+    const std::size_t count = std::min(panel_cols, cols_ - j0);
+    float* panel = panels32_.data() + q * rows_ * panel_cols;
+    if (count < panel_cols) std::fill_n(panel, rows_ * panel_cols, 0.0F);
+    if (b.row_stride == 1) {  // a transpose: columns are contiguous
+      column.resize(std::max(column.size(), rows_ * panel_cols));
+      for (std::size_t j = 0; j < count; ++j) {
+        binary32_ = set.narrow(b.data + (j0 + j) * b.col_stride, rows_, column.data() + j * rows_, ranges_[q]) && binary32_;
+      }
+      for (std::size_t k = 0; k < rows_; ++k)
+        for (std::size_t j = 0; j < count; ++j) panel[k * panel_cols + j] = column[j * rows_ + k];
+    } else {
+      for (std::size_t k = 0; k < rows_; ++k) {
+        const double* from = b.data + k * b.row_stride + j0 * b.col_stride;
+        if (b.col_stride != 1) {
+          for (std::size_t j = 0; j < count; ++j) row[j] = from[j * b.col_stride];
+          from = row.data();
+        }
+        binary32_ = set.narrow(from, count, panel + k * panel_cols, ranges_[q]) && binary32_;
+      }
+    }
+  }
+  if (binary32_) return;
+  panels32_.clear();
+  panels64_.resize(size);
+  for (std::size_t q = 0; q < panels(); ++q)
+    for (std::size_t k = 0; k < rows_; ++k)
+      for (std::size_t j = 0; j < panel_cols; ++j)
+        panels64_[(q * rows_ + k) * panel_cols + j] = q * panel_cols + j < cols_ ? b(k, q * panel_cols + j) : 0.0;
+}
+
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
+          Backend backend) {
+  expects(a.cols == b.rows() && out.rows == a.rows && out.cols == b.cols(), "gemm: (m, n) = (m, k) (k, n)");
+  expects(available(backend), "gemm: the machine has the instruction set");
+  if (backend == Backend::automatic) backend = fastest();
+  if (backend != Backend::scalar && arithmetic.order.kind == OrderKind::sequential) {
+    const KernelSet set = kernel_set(backend);
+    if (const auto plan = plan32(arithmetic.mac, set); plan && gemm32(*plan, set, arithmetic.mac.operands, a, b, out, shape)) return;
+    if (const auto plan = plan64(arithmetic.mac, set)) return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
+  }
+  naive(arithmetic, a, b, out, shape);
+}
+
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out, Shape shape,
+          Backend backend) {
+  thread_local PackedMatrix packed;
+  packed.assign(b);
+  gemm(arithmetic, a, packed, out, shape, backend);
+}
+
+std::string_view best_target() {
+  switch (fastest()) {
+    case Backend::avx512:
+      return "avx512";
+    case Backend::avx2:
+      return "avx2";
+    default:
+      return "scalar";
+  }
+}
+
+}  // namespace lamp

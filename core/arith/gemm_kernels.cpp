@@ -1,0 +1,369 @@
+// The vector kernels of gemm. Columns lie across the lanes and k runs strictly in order inside each lane, so the vector width
+// never shows in a bit. Measured reasons for the shapes are in README.md.
+#include "core/arith/gemm_kernels.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+// Only targets with a fused multiply-add: Highway's MulAdd rounds twice elsewhere.
+#undef HWY_DISABLED_TARGETS
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/arith/gemm_kernels.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+//
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace lamp::gemm_detail::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+constexpr float quiet_nan = std::numeric_limits<float>::quiet_NaN();
+
+void extend(MagnitudeRange& range, float x) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x) & 0x7FFFFFFFU;
+  range.largest = std::max(range.largest, bits);
+  range.smallest_less_one = std::min(range.smallest_less_one, bits - 1);
+}
+
+bool narrow_element(double x, float& y, MagnitudeRange& range) {
+  y = std::isnan(x) ? quiet_nan : static_cast<float>(x);
+  extend(range, y);
+  return std::isnan(x) || static_cast<double>(y) == x;
+}
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+
+bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> d32;
+  const hn::RebindToUnsigned<decltype(d32)> u32;
+  const std::size_t lanes = hn::Lanes(d);
+  auto largest = hn::Zero(u32);
+  auto smallest_less_one = hn::Set(u32, ~std::uint32_t{0});
+  auto exact = hn::Eq(hn::Zero(d), hn::Zero(d));
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto wide = hn::LoadU(d, x + i);
+    const auto rounded = hn::DemoteTo(d32, wide);
+    exact = hn::And(exact, hn::Or(hn::Eq(hn::PromoteTo(d, rounded), wide), hn::Ne(wide, wide)));
+    const auto value = hn::IfThenElse(hn::Eq(rounded, rounded), rounded, hn::Set(d32, quiet_nan));
+    hn::StoreU(value, d32, y + i);
+    const auto bits = hn::BitCast(u32, hn::Abs(value));
+    largest = hn::Max(largest, bits);
+    smallest_less_one = hn::Min(smallest_less_one, hn::Sub(bits, hn::Set(u32, 1)));
+  }
+  std::array<std::uint32_t, 8> lane{};
+  hn::StoreU(largest, u32, lane.data());
+  for (std::size_t l = 0; l < lanes; ++l) range.largest = std::max(range.largest, lane[l]);
+  hn::StoreU(smallest_less_one, u32, lane.data());
+  for (std::size_t l = 0; l < lanes; ++l) range.smallest_less_one = std::min(range.smallest_less_one, lane[l]);
+  bool all_exact = hn::AllTrue(d, exact);
+  for (; i < n; ++i) all_exact = narrow_element(x[i], y[i], range) && all_exact;
+  return all_exact;
+}
+
+/// RNE to the format that `target` describes.
+template <class D, Round round>
+class Rounder {
+ public:
+  using V = hn::Vec<D>;
+  using T = hn::TFromD<D>;
+  using DU = hn::RebindToUnsigned<D>;
+  static_assert(round != Round::integer || sizeof(T) == 4);
+
+  explicit HWY_INLINE Rounder(const Target<T>& target) : target_(target) {}
+
+  HWY_INLINE V operator()(V x) const {
+    const D d;
+    if constexpr (round == Round::none) return x;
+    if constexpr (round == Round::normal) {
+      const V power = hn::And(x, exponent_and_sign());
+      const V scale = hn::Set(d, target_.scale);
+      return hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, x));
+    }
+    if constexpr (round == Round::integer) return integer(x);
+    if constexpr (round == Round::full) {
+      const V magnitude = hn::Abs(x);
+      const V power = hn::Max(hn::And(x, exponent()), hn::Set(d, target_.smallest_normal));
+      const V scale = hn::Set(d, target_.scale);
+      const V y = hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, magnitude));
+      // Min returns its second argument where one is NaN, so NaN comes through.
+      const V beyond = hn::Add(hn::Min(hn::Set(d, target_.limit), magnitude), hn::Set(d, target_.addend));
+      return hn::CopySignToAbs(hn::IfThenElse(hn::Le(y, hn::Set(d, target_.largest)), y, beyond), x);
+    }
+  }
+
+ private:
+  static HWY_INLINE V exponent() { return hn::Set(D(), std::numeric_limits<T>::infinity()); }
+  static HWY_INLINE V exponent_and_sign() { return hn::Set(D(), -std::numeric_limits<T>::infinity()); }
+  /// u + (half - 1 + the last bit kept), then cut: ties to even, the carry runs into the exponent and at last to infinity.
+  HWY_INLINE V integer(V x) const {
+    const D d;
+    const DU du;
+    const auto u = hn::BitCast(du, x);
+    const auto cut = hn::Set(du, static_cast<std::uint32_t>(~(2 * target_.half - 1)));
+#if HWY_TARGET == HWY_AVX3
+    const auto odd = hn::TestBit(u, hn::Set(du, 2 * target_.half));
+    const auto add = hn::IfThenElse(odd, hn::Set(du, target_.half), hn::Set(du, target_.half - 1));
+#else
+    const auto odd = hn::And(hn::ShiftRightSame(u, std::countr_zero(target_.half) + 1), hn::Set(du, 1));
+    const auto add = hn::Add(odd, hn::Set(du, target_.half - 1));
+#endif
+    return hn::BitCast(d, hn::And(hn::Add(u, add), cut));
+  }
+
+  const Target<T>& target_;
+};
+
+#if HWY_TARGET == HWY_AVX3
+// Rounding to odd from the two directed roundings: they are equal, or neighbours of which one has an odd last bit. Where both
+// are even they are the same number, or +0 and -0 of an exact zero sum: the upward one has RNE's sign.
+constexpr int downward = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+constexpr int upward = _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC;
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V odd_one(D d, V down, V up) {
+  const hn::RebindToUnsigned<D> du;
+  return hn::IfThenElse(hn::RebindMask(d, hn::TestBit(hn::BitCast(du, down), hn::Set(du, 1))), down, up);
+}
+HWY_INLINE hwy::HWY_NAMESPACE::Vec512<float> fma_to_odd(hn::Vec512<float> a, hn::Vec512<float> b, hn::Vec512<float> c) {
+  return odd_one(hn::ScalableTag<float>(), hn::Vec512<float>{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, downward)},
+                 hn::Vec512<float>{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, upward)});
+}
+HWY_INLINE hn::Vec512<double> fma_to_odd(hn::Vec512<double> a, hn::Vec512<double> b, hn::Vec512<double> c) {
+  return odd_one(hn::ScalableTag<double>(), hn::Vec512<double>{_mm512_fmadd_round_pd(a.raw, b.raw, c.raw, downward)},
+                 hn::Vec512<double>{_mm512_fmadd_round_pd(a.raw, b.raw, c.raw, upward)});
+}
+HWY_INLINE hn::Vec512<float> mul_to_odd(hn::Vec512<float> a, hn::Vec512<float> b) {
+  return odd_one(hn::ScalableTag<float>(), hn::Vec512<float>{_mm512_mul_round_ps(a.raw, b.raw, downward)},
+                 hn::Vec512<float>{_mm512_mul_round_ps(a.raw, b.raw, upward)});
+}
+HWY_INLINE hn::Vec512<double> mul_to_odd(hn::Vec512<double> a, hn::Vec512<double> b) {
+  return odd_one(hn::ScalableTag<double>(), hn::Vec512<double>{_mm512_mul_round_pd(a.raw, b.raw, downward)},
+                 hn::Vec512<double>{_mm512_mul_round_pd(a.raw, b.raw, upward)});
+}
+HWY_INLINE hn::Vec512<float> add_to_odd(hn::Vec512<float> a, hn::Vec512<float> b) {
+  return odd_one(hn::ScalableTag<float>(), hn::Vec512<float>{_mm512_add_round_ps(a.raw, b.raw, downward)},
+                 hn::Vec512<float>{_mm512_add_round_ps(a.raw, b.raw, upward)});
+}
+HWY_INLINE hn::Vec512<double> add_to_odd(hn::Vec512<double> a, hn::Vec512<double> b) {
+  return odd_one(hn::ScalableTag<double>(), hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, downward)},
+                 hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, upward)});
+}
+#endif
+
+/// c <- c + a b.
+template <class D, Product product, Sum sum, Round round>
+class Step {
+ public:
+  using V = hn::Vec<D>;
+
+  explicit HWY_INLINE Step(const StepConstants<hn::TFromD<D>>& constants)
+      : product_(constants.product), via_(constants.via), format_(constants.format) {}
+
+  HWY_INLINE V operator()(V a, V b, V c) const { return format_(accumulate(a, b, c)); }
+
+ private:
+  HWY_INLINE V accumulate(V a, V b, V c) const {
+    if constexpr (product == Product::fused) {
+      if constexpr (sum == Sum::nearest) return hn::MulAdd(a, b, c);
+#if HWY_TARGET == HWY_AVX3
+      if constexpr (sum == Sum::odd) return fma_to_odd(a, b, c);
+      if constexpr (sum == Sum::odd_via) return via_(fma_to_odd(a, b, c));
+#endif
+    } else {
+      const V ab = multiply(a, b);
+      if constexpr (sum == Sum::nearest) return hn::Add(ab, c);
+#if HWY_TARGET == HWY_AVX3
+      if constexpr (sum == Sum::odd) return add_to_odd(ab, c);
+      if constexpr (sum == Sum::odd_via) return via_(add_to_odd(ab, c));
+#endif
+    }
+  }
+  HWY_INLINE V multiply(V a, V b) const {
+#if HWY_TARGET == HWY_AVX3
+    if constexpr (product == Product::rounded) return product_(mul_to_odd(a, b));
+#endif
+    return hn::Mul(a, b);
+  }
+
+  Rounder<D, round> product_, via_, format_;
+};
+
+/// Rows r0 .. r0 + rows - 1 of a tile, `vectors` vectors of columns from column j0, accumulators in registers.
+template <class D, Product product, Sum sum, Round round, std::size_t rows, std::size_t vectors, class T = hn::TFromD<D>>
+HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d);
+  const Step<D, product, sum, round> step(tile.constants);
+  const T* a[rows];
+  std::size_t steps[rows];
+  hn::Vec<D> c[rows][vectors];
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::size_t row = std::min(r0 + r, tile.rows - 1);  // a short block computes its last row again
+    a[r] = tile.a[row];
+    steps[r] = tile.steps[row];
+    for (std::size_t v = 0; v < vectors; ++v) c[r][v] = hn::Zero(d);
+  }
+  const T* HWY_RESTRICT b = tile.b + j0;
+  std::size_t k = 0;
+  for (; k < steps[0]; ++k, b += panel_cols) {
+    hn::Vec<D> bk[vectors];
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < vectors; ++v) bk[v] = hn::LoadU(d, b + v * lanes);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < rows; ++r) {
+      const auto ak = hn::Set(d, a[r][k]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, bk[v], c[r][v]);
+    }
+  }
+  for (; k < steps[rows - 1]; ++k, b += panel_cols) {  // the rows of a triangle end one after the other
+#pragma GCC unroll 8
+    for (std::size_t r = 1; r < rows; ++r) {
+      if (k >= steps[r]) continue;
+      const auto ak = hn::Set(d, a[r][k]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, hn::LoadU(d, b + v * lanes), c[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < rows; ++r) {
+    T* HWY_RESTRICT out = tile.c + std::min(r0 + r, tile.rows - 1) * panel_cols + j0;
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < vectors; ++v) hn::StoreU(c[r][v], d, out + v * lanes);
+  }
+}
+
+/// 32 registers hold 8 x 2 accumulators, the operands and the constants; 16 hold 4 x 2.
+template <class T, Product product, Sum sum, Round round>
+void kernel(const Tile<T>& tile) {
+  using D = hn::ScalableTag<T>;
+  constexpr std::size_t vectors = 2;
+  constexpr std::size_t rows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
+  const std::size_t width = vectors * hn::Lanes(D());
+  for (std::size_t r0 = 0; r0 < tile.rows;) {
+    const bool whole = r0 + rows / 2 < tile.rows;
+    for (std::size_t j0 = 0; j0 < panel_cols; j0 += width) {
+      if (whole)
+        block<D, product, sum, round, rows, vectors>(tile, r0, j0);
+      else
+        block<D, product, sum, round, 2, vectors>(tile, r0, j0);
+    }
+    r0 += whole ? rows : 2;
+  }
+}
+
+template <class T>
+struct Entry {
+  StepShape shape;
+  Kernel<T> kernel;
+};
+
+template <class T, Product product, Sum sum, Round round>
+constexpr Entry<T> entry() {
+  return {{product, sum, round}, &kernel<T, product, sum, round>};
+}
+
+constexpr Entry<float> kernels32[] = {
+    entry<float, Product::fused, Sum::nearest, Round::none>(),      entry<float, Product::fused, Sum::nearest, Round::normal>(),
+    entry<float, Product::fused, Sum::nearest, Round::integer>(),   entry<float, Product::fused, Sum::nearest, Round::full>(),
+    entry<float, Product::lanes, Sum::nearest, Round::none>(),      entry<float, Product::lanes, Sum::nearest, Round::normal>(),
+    entry<float, Product::lanes, Sum::nearest, Round::integer>(),   entry<float, Product::lanes, Sum::nearest, Round::full>(),
+#if HWY_TARGET == HWY_AVX3
+    entry<float, Product::fused, Sum::odd, Round::integer>(),       entry<float, Product::fused, Sum::odd, Round::full>(),
+    entry<float, Product::lanes, Sum::odd, Round::integer>(),       entry<float, Product::lanes, Sum::odd, Round::full>(),
+    entry<float, Product::rounded, Sum::nearest, Round::integer>(), entry<float, Product::rounded, Sum::nearest, Round::full>(),
+    entry<float, Product::rounded, Sum::odd, Round::integer>(),     entry<float, Product::rounded, Sum::odd, Round::full>(),
+#endif
+};
+
+constexpr Entry<double> kernels64[] = {
+    entry<double, Product::fused, Sum::nearest, Round::none>(),   entry<double, Product::fused, Sum::nearest, Round::full>(),
+    entry<double, Product::lanes, Sum::nearest, Round::none>(),   entry<double, Product::lanes, Sum::nearest, Round::full>(),
+#if HWY_TARGET == HWY_AVX3
+    entry<double, Product::fused, Sum::odd, Round::full>(),       entry<double, Product::fused, Sum::odd_via, Round::full>(),
+    entry<double, Product::lanes, Sum::odd, Round::full>(),       entry<double, Product::lanes, Sum::odd_via, Round::full>(),
+    entry<double, Product::rounded, Sum::nearest, Round::full>(), entry<double, Product::rounded, Sum::odd, Round::full>(),
+    entry<double, Product::rounded, Sum::odd_via, Round::full>(),
+#endif
+};
+
+template <class T, std::size_t n>
+Kernel<T> find(const Entry<T> (&entries)[n], StepShape shape) {
+  for (const Entry<T>& e : entries)
+    if (e.shape == shape) return e.kernel;
+  return nullptr;
+}
+Kernel<float> kernel32(StepShape shape) { return find(kernels32, shape); }
+Kernel<double> kernel64(StepShape shape) { return find(kernels64, shape); }
+
+template <Round round>
+void round_values_by(const Target<float>& target, float* x, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const Rounder<decltype(d), round> fl(target);
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(fl(hn::LoadU(d, x + i)), d, x + i);
+  if (i == n) return;
+  std::array<float, 16> rest{};
+  std::copy(x + i, x + n, rest.begin());
+  hn::StoreU(fl(hn::LoadU(d, rest.data())), d, rest.data());
+  std::copy_n(rest.begin(), n - i, x + i);
+}
+
+void round_values(const Target<float>& target, Round round, float* x, std::size_t n, MagnitudeRange& range) {
+  if (round == Round::integer) round_values_by<Round::integer>(target, x, n);
+  if (round == Round::full) round_values_by<Round::full>(target, x, n);
+  for (std::size_t i = 0; i < n; ++i) extend(range, x[i]);
+}
+
+KernelSet kernels() { return {&narrow, &round_values, &kernel32, &kernel64}; }
+
+#else
+
+bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
+  bool all_exact = true;
+  for (std::size_t i = 0; i < n; ++i) all_exact = narrow_element(x[i], y[i], range) && all_exact;
+  return all_exact;
+}
+
+KernelSet kernels() { return {&narrow, nullptr, nullptr, nullptr}; }
+
+#endif
+
+}  // namespace lamp::gemm_detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lamp {
+
+bool available(Backend backend) {
+  switch (backend) {
+    case Backend::automatic:
+    case Backend::scalar:
+      return true;
+    case Backend::avx2:
+      return (HWY_TARGETS & hwy::SupportedTargets() & HWY_AVX2) != 0;
+    case Backend::avx512:
+      return (HWY_TARGETS & hwy::SupportedTargets() & HWY_AVX3) != 0;
+  }
+  return false;
+}
+
+gemm_detail::KernelSet gemm_detail::kernel_set(Backend backend) {
+#if HWY_TARGETS & HWY_AVX3
+  if (backend == Backend::avx512) return N_AVX3::kernels();
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (backend == Backend::avx2) return N_AVX2::kernels();
+#endif
+  return HWY_STATIC_DISPATCH(kernels)();
+}
+
+}  // namespace lamp
+#endif

@@ -1,0 +1,85 @@
+// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions (a StepShape) and the numbers they
+// need, and a kernel for a tile of outputs. gemm_kernels.cpp compiles them once for each instruction set.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/arith/gemm.hpp"
+
+namespace lamp::gemm_detail {
+
+/// A kernel fills a tile of at most tile_rows x panel_cols outputs: all columns of one panel of B.
+inline constexpr std::size_t tile_rows = 8;
+inline constexpr std::size_t panel_cols = PackedMatrix::panel_cols;
+
+/// How a * b enters the sum. `fused`: exactly. `lanes`: rounded RNE to the format of the lanes (binary32 or binary64) first.
+/// `rounded`: rounded, once, to the product's own format first.
+enum class Product : std::uint8_t { fused, lanes, rounded };
+
+/// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes. `odd`: to odd there, so that
+/// the next rounding is the only one; it needs p <= lanes' p - 2. `odd_via`: to odd, then RNE to the format `via`.
+enum class Sum : std::uint8_t { nearest, odd, odd_via };
+
+/// How a number of the lanes is rounded RNE to p bits.
+/// `none`: it is there already.
+/// `normal`: two multiply-adds; right for zeros and normal numbers whose sign is not that of -0, below 2^(emax - k + 1).
+/// `integer`: on the bits; right for every number of a format with the lanes' emin, emax and infinities; k >= 1, p >= 2.
+/// `full`: two multiply-adds on the magnitude; any emin, any largest number, either kind of overflow. Needs emax + k < the
+/// lanes' emax.
+enum class Round : std::uint8_t { none, normal, integer, full };
+
+struct StepShape {
+  Product product = Product::fused;
+  Sum sum = Sum::nearest;
+  Round round = Round::none;
+  friend bool operator==(const StepShape&, const StepShape&) = default;
+};
+
+/// The numbers that a rounding to a format needs; k is the lanes' p minus the format's.
+template <class T>
+struct Target {
+  T scale = 1;              // 2^k
+  T smallest_normal = 0;    // 2^emin
+  T largest = 0;            // xmax
+  T limit = 0, addend = 0;  // a magnitude x that is not <= xmax becomes min(limit, x) + addend; NaN stays
+  std::uint32_t half = 0;   // 2^(k-1); binary32 lanes only
+};
+
+template <class T>
+struct StepConstants {
+  Target<T> product, via, format;
+};
+
+/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b: one panel, panel_cols columns a row.
+template <class T>
+struct Tile {
+  std::array<const T*, tile_rows> a{};
+  std::array<std::size_t, tile_rows> steps{};
+  std::size_t rows = 0;
+  const T* b = nullptr;
+  T* c = nullptr;  // (rows, panel_cols)
+  StepConstants<T> constants;
+};
+
+template <class T>
+using Kernel = void (*)(const Tile<T>&);
+
+/// y = x in binary32, every NaN the same one; extends `range`. False where an element is not a binary32 number.
+using Narrow = bool (*)(const double* x, std::size_t n, float* y, MagnitudeRange& range);
+/// y = x rounded in place to a format, all elements binary32 numbers; `range` becomes the range of the results.
+using RoundValues = void (*)(const Target<float>&, Round, float* x, std::size_t n, MagnitudeRange& range);
+
+/// The functions of one instruction set; a kernel is null where the instruction set has none of that shape.
+struct KernelSet {
+  Narrow narrow = nullptr;
+  RoundValues round_values = nullptr;
+  Kernel<float> (*kernel32)(StepShape) = nullptr;
+  Kernel<double> (*kernel64)(StepShape) = nullptr;
+};
+
+/// Kernels of avx2 or avx512; those of `scalar` only narrow. Pre: available(backend), backend is not automatic.
+KernelSet kernel_set(Backend backend);
+
+}  // namespace lamp::gemm_detail

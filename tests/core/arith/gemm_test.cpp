@@ -1,0 +1,327 @@
+// Oracles: mpfr::gemm (arbitrary precision, naive) for every arithmetic on small products; the naive loop, itself checked by
+// the first, on larger ones. Neither calls a vector kernel.
+#include "core/arith/gemm.hpp"
+
+#include <catch2/catch.hpp>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/arith/gemm_kernels.hpp"
+#include "core/arith/gemm_plan.hpp"
+#include "core/mpfr/arithmetic.hpp"
+#include "tests/support/bits.hpp"
+#include "tests/support/random.hpp"
+
+namespace lamp {
+namespace {
+
+using test::Random;
+using test::same_bits;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double unwritten = 123.0;
+
+constexpr FloatFormat e4m3{.p = 4, .emin = -6, .emax = 7};
+constexpr FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
+constexpr FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
+constexpr FloatFormat e2m1fn{.p = 2, .emin = 0, .emax = 2, .infinities = false, .nan = false, .overflow = Overflow::largest};
+
+std::vector<Backend> vector_backends() {
+  std::vector<Backend> backends{Backend::automatic};
+  for (const Backend b : {Backend::avx2, Backend::avx512})
+    if (available(b)) backends.push_back(b);
+  return backends;
+}
+
+/// Kinds of operands; each is there to break one guard or one step of a rounding.
+enum class Data { ordinary, ties, all_exponents, subnormal_sums, huge_sums, cancelling, special, binary64_numbers, binary64_all_exponents };
+constexpr Data all_data[] = {Data::ordinary,   Data::ties,    Data::all_exponents,    Data::subnormal_sums,        Data::huge_sums,
+                             Data::cancelling, Data::special, Data::binary64_numbers, Data::binary64_all_exponents};
+
+double element(Random& random, Data data) {
+  switch (data) {
+    case Data::ordinary:
+      return random.with_exponent(-8, 2, 24);
+    case Data::ties:
+      return random.with_exponent(-3, 3, random.between(1, 4));
+    case Data::all_exponents:
+      return round(random.with_exponent(-149, 127, 24), binary32);
+    case Data::subnormal_sums:
+      return random.with_exponent(-74, -62, random.between(1, 24));
+    case Data::huge_sums:
+      return random.with_exponent(58, 64, random.between(1, 24));
+    case Data::cancelling: {  // sums of +-2^e and little else: exact zeros, and results far below the terms
+      const double sign = random.below(2) == 0 ? 1.0 : -1.0;
+      return sign * (random.below(4) == 0 ? 0x1p-75 : random.below(3) == 0 ? 0x1.8p-63 : 0x1p-60);
+    }
+    case Data::special: {
+      constexpr double values[] = {0.0, -0.0, infinity, -infinity, nan, 0x1p-149, -0x1p-149, 0x1.fffffep+127, -0x1.fffffep+127, 0x1p-126};
+      return random.below(4) != 0 ? random.with_exponent(-4, 4, 8) : values[random.below(10)];
+    }
+    case Data::binary64_numbers:
+      return random.with_exponent(-20, 4, 53);
+    case Data::binary64_all_exponents:
+      return random.below(8) == 0 ? 0.0 : random.with_exponent(-1074, 1023, random.between(1, 53));
+  }
+  return 0.0;
+}
+
+Matrix<double> matrix(std::size_t rows, std::size_t cols, Data data, std::uint32_t seed) {
+  Random random(seed);
+  Matrix<double> x(rows, cols);
+  for (double& value : x.flat()) value = element(random, data);
+  if (data == Data::special && seed % 3 != 0)  // NaN and infinities spread to whole rows: keep them out of some matrices
+    for (double& value : x.flat()) value = std::isfinite(value) ? value : -0.0;
+  return x;
+}
+
+struct Named {
+  std::string name;
+  Arithmetic arithmetic;
+};
+
+std::vector<Named> arithmetics() {
+  std::vector<Named> list;
+  const auto add = [&](std::string name, MacSpec mac) { list.push_back({std::move(name), {.mac = mac, .order = {}}}); };
+  add("binary32", {});
+  add("binary32 via binary32", {.via = binary32});
+  add("binary32 product binary32", {.product = binary32});
+  add("binary32 operands bfloat16", {.operands = bfloat16});
+  add("binary64", {.format = binary64});
+  add("binary64 product binary64", {.product = binary64, .format = binary64});
+  add("binary64 operands binary32", {.operands = binary32, .format = binary64});
+  for (int mu = 1; mu <= 23; ++mu) {
+    add("ps via binary32, mu " + std::to_string(mu), lamp_paper(mu).mac);
+    add("ps product binary32 via binary32, mu " + std::to_string(mu), {.product = binary32, .via = binary32, .format = ps(mu)});
+    add("ps, mu " + std::to_string(mu), {.format = ps(mu)});
+    add("ps product ps, mu " + std::to_string(mu), {.product = ps(mu), .format = ps(mu)});
+  }
+  const Named formats[] = {{"binary16", fused(binary16)}, {"e4m3", fused(e4m3)},     {"e5m2", fused(e5m2)},
+                           {"e4m3fn", fused(e4m3fn)},     {"e2m1fn", fused(e2m1fn)}, {"p 30", fused({.p = 30, .emin = -200, .emax = 300})}};
+  for (const Named& f : formats) {
+    const FloatFormat format = f.arithmetic.mac.format;
+    add(f.name, {.format = format});
+    add(f.name + " via binary32", {.via = binary32, .format = format});
+    add(f.name + " via binary64", {.via = binary64, .format = format});
+    add(f.name + " via binary16", {.via = binary16, .format = format});
+    add(f.name + " product", {.product = format, .format = format});
+    add(f.name + " operands, product", {.operands = format, .product = format, .format = format});
+    add(f.name + " operands into binary32", {.operands = format});
+    add(f.name + " product binary32", {.product = binary32, .format = format});
+    add(f.name + " product bfloat16", {.product = bfloat16, .format = format});
+  }
+  add("binary16 RTZ", {.format = binary16, .rounding = Rounding::rtz});
+  add("no subnormals", {.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}});
+  return list;
+}
+
+Matrix<double> oracle(const Arithmetic& arithmetic, const Matrix<double>& a, const Matrix<double>& b, Shape shape) {
+  Matrix<double> out(a.rows(), b.cols(), unwritten);
+  mpfr::gemm(arithmetic, a.view(), b.view(), out.view(), shape);
+  return out;
+}
+
+Matrix<double> product(const Arithmetic& arithmetic, const Matrix<double>& a, const Matrix<double>& b, Shape shape, Backend backend) {
+  Matrix<double> out(a.rows(), b.cols(), unwritten);
+  gemm(arithmetic, a.view(), b.view(), out.view(), shape, backend);
+  return out;
+}
+
+TEST_CASE("gemm: every backend agrees with MPFR on every arithmetic and kind of operands", "[arith][gemm]") {
+  std::uint32_t seed = 1;
+  for (const Named& n : arithmetics()) {
+    for (const Data data : all_data) {
+      const Matrix<double> a = matrix(3, 14, data, ++seed), b = matrix(14, 7, data, ++seed);
+      const Matrix<double> expected = oracle(n.arithmetic, a, b, Shape::full);
+      INFO(n.name << ", data " << static_cast<int>(data) << ", seed " << seed);
+      CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, Backend::scalar).flat(), expected.flat()));
+      for (const Backend backend : vector_backends()) {
+        INFO("backend " << static_cast<int>(backend));
+        CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, backend).flat(), expected.flat()));
+      }
+    }
+  }
+}
+
+TEST_CASE("gemm: tails, empty products and every shape have the bits of the naive loop", "[arith][gemm]") {
+  struct Size {
+    std::size_t m, k, n;
+  };
+  constexpr Size sizes[] = {{0, 3, 4},  {3, 0, 4},   {3, 4, 0},   {1, 1, 1},    {1, 9, 33},   {2, 5, 31},
+                            {5, 3, 64}, {8, 16, 32}, {9, 17, 70}, {13, 40, 40}, {40, 13, 37}, {41, 41, 41}};
+  const Arithmetic list[] = {fused(binary32), lamp_paper(7),
+                             fused(binary64), fused(ps(7)),
+                             fused(binary16), {.mac = {.operands = binary16, .product = binary16, .format = binary16}, .order = {}}};
+  std::uint32_t seed = 1000;
+  for (const Arithmetic& arithmetic : list) {
+    for (const Size& s : sizes) {
+      for (const Shape shape : {Shape::full, Shape::lower_output, Shape::lower_operand}) {
+        for (const Data data : {Data::ordinary, Data::all_exponents, Data::binary64_numbers}) {
+          Matrix<double> a = matrix(s.m, s.k, data, ++seed);
+          const Matrix<double> b = matrix(s.k, s.n, data, ++seed);
+          if (shape == Shape::lower_operand)
+            for (std::size_t i = 0; i < s.m; ++i)
+              for (std::size_t k = i + 1; k < s.k; ++k) a(i, k) = nan;  // never read
+          const Matrix<double> expected = product(arithmetic, a, b, shape, Backend::scalar);
+          INFO(s.m << " x " << s.k << " x " << s.n << ", shape " << static_cast<int>(shape) << ", seed " << seed);
+          CHECK(same_bits(expected.flat(), oracle(arithmetic, a, b, shape).flat()));
+          for (const Backend backend : vector_backends()) {
+            INFO("backend " << static_cast<int>(backend));
+            CHECK(same_bits(product(arithmetic, a, b, shape, backend).flat(), expected.flat()));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("gemm: an empty sum is +0", "[arith][gemm]") {
+  for (const Backend backend : {Backend::scalar, Backend::automatic}) {
+    const Matrix<double> out = product(lamp_paper(7), Matrix<double>(2, 0), Matrix<double>(0, 3), Shape::full, backend);
+    for (const double value : out.flat()) CHECK(same_bits(value, 0.0));
+  }
+}
+
+TEST_CASE("gemm: slices, transposes and prepared matrices are the same product", "[arith][gemm]") {
+  const Matrix<double> wide = matrix(19, 50, Data::ordinary, 7), weights = matrix(45, 12, Data::ordinary, 8);
+  const MatrixView<const double> a = wide.view().columns(5, 12), b = weights.view().transposed();
+  Matrix<double> a_copy(19, 12), b_copy(12, 45);
+  for (std::size_t i = 0; i < 19; ++i)
+    for (std::size_t k = 0; k < 12; ++k) a_copy(i, k) = a(i, k);
+  for (std::size_t k = 0; k < 12; ++k)
+    for (std::size_t j = 0; j < 45; ++j) b_copy(k, j) = b(k, j);
+  for (const Arithmetic& arithmetic : {lamp_paper(4), fused(binary64), fused(binary16)}) {
+    const Matrix<double> expected = oracle(arithmetic, a_copy, b_copy, Shape::full);
+    Matrix<double> large(19, 60, unwritten), across(45, 19, unwritten);
+    gemm(arithmetic, a, b, large.view().columns(10, 45));
+    gemm(arithmetic, a, PackedMatrix(b), across.view().transposed());
+    bool equal = true, untouched = true;
+    for (std::size_t i = 0; i < 19; ++i) {
+      for (std::size_t j = 0; j < 45; ++j)
+        equal = equal && same_bits(large(i, 10 + j), expected(i, j)) && same_bits(across(j, i), expected(i, j));
+      for (const std::size_t j : {0U, 9U, 55U, 59U}) untouched = untouched && large(i, j) == unwritten;
+    }
+    CHECK(equal);
+    CHECK(untouched);
+    // a transposed left operand: its rows are strided
+    const Matrix<double> rows = oracle(arithmetic, weights, b_copy, Shape::full);
+    Matrix<double> out(45, 45);
+    gemm(arithmetic, b_copy.view().transposed(), b, out.view());
+    CHECK(same_bits(out.flat(), rows.flat()));
+  }
+  const PackedMatrix packed(b);
+  CHECK(packed.is_binary32());
+  CHECK(packed.at(11, 44) == b(11, 44));
+  CHECK_FALSE(PackedMatrix(matrix(3, 3, Data::binary64_numbers, 9).view()).is_binary32());
+}
+
+TEST_CASE("gemm: calls from several threads do not meet", "[arith][gemm]") {
+  std::vector<int> good(4, 0);
+  std::vector<std::thread> threads;
+  for (std::uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([t, &good] {
+      bool equal = true;
+      for (std::uint32_t round = 0; round < 10; ++round) {
+        const Matrix<double> a = matrix(5 + 9 * t, 20 + round, Data::ordinary, 100 + t),
+                             b = matrix(20 + round, 30 + t, Data::ordinary, round);
+        const Arithmetic arithmetic = round % 2 == 0 ? lamp_paper(5) : fused(binary64);
+        equal = equal && same_bits(product(arithmetic, a, b, Shape::full, Backend::automatic).flat(),
+                                   product(arithmetic, a, b, Shape::full, Backend::scalar).flat());
+      }
+      good[t] = equal ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(good == std::vector<int>(4, 1));
+}
+
+// Negative controls.
+
+TEST_CASE("gemm: one ulp in one output is seen", "[arith][gemm]") {
+  const Matrix<double> a = matrix(3, 14, Data::ordinary, 1), b = matrix(14, 7, Data::ordinary, 2);
+  Matrix<double> out = product(lamp_paper(7), a, b, Shape::full, Backend::automatic);
+  const Matrix<double> expected = oracle(lamp_paper(7), a, b, Shape::full);
+  CHECK(same_bits(out.flat(), expected.flat()));
+  out(2, 6) = test::off_by_one_bit(out(2, 6));
+  CHECK_FALSE(same_bits(out.flat(), expected.flat()));
+}
+
+/// One product of 1 x k and k x panel_cols by a kernel of one shape, whatever the guard would say.
+std::vector<double> forced(Backend backend, gemm_detail::StepShape shape, const FloatFormat& format, const Matrix<double>& a,
+                           const Matrix<double>& b) {
+  using namespace gemm_detail;  // NOLINT: the kernels' own words
+  std::vector<float> row(a.flat().begin(), a.flat().end()), columns(b.flat().begin(), b.flat().end()), c(panel_cols);
+  Tile<float> tile;
+  tile.a[0] = row.data(), tile.steps[0] = a.cols(), tile.rows = 1, tile.b = columns.data(), tile.c = c.data();
+  tile.constants.format = target32(format);
+  kernel_set(backend).kernel32(shape)(tile);
+  return {c.begin(), c.end()};
+}
+
+TEST_CASE("gemm: where the guard refuses, the fast rounding gives other bits and the slower one does not", "[arith][gemm]") {
+  using namespace gemm_detail;  // NOLINT: the kernels' own words
+  constexpr StepShape normal{.round = Round::normal}, integer{.round = Round::integer};
+  const auto range = [](const Matrix<double>& x) {
+    MagnitudeRange r;
+    std::vector<float> y(x.flat().size());
+    CHECK(kernel_set(Backend::scalar).narrow(x.flat().data(), y.size(), y.data(), r));
+    return r;
+  };
+  for (const Backend backend : {Backend::avx2, Backend::avx512}) {
+    if (!available(backend)) continue;
+    // Sums through subnormals; sums at 2^127; a -0 from underflow; an infinity. Each k = 2: a = (x, y), b = (1, 1).
+    constexpr double cases[][2] = {{0x1.ffffp-127, 0.0}, {0x1.fep+127, 0x1p+110}, {-0x1p-149, 0.0}, {infinity, 1.0}};
+    for (const auto& x : cases) {
+      Matrix<double> a(1, 2);
+      a(0, 0) = x[0], a(0, 1) = x[1];
+      const Matrix<double> b(2, panel_cols, 1.0);
+      const Matrix<double> expected = oracle(lamp_paper(7), a, b, Shape::full);
+      INFO("first term " << x[0]);
+      CHECK_FALSE(stays_normal(range(a), range(b)));
+      CHECK_FALSE(same_bits(forced(backend, normal, ps(7), a, b), expected.flat()));
+      CHECK(same_bits(forced(backend, integer, ps(7), a, b), expected.flat()));
+      CHECK(same_bits(product(lamp_paper(7), a, b, Shape::full, backend).flat(), expected.flat()));
+    }
+    const Matrix<double> a = matrix(1, 30, Data::ordinary, 3), b = matrix(30, panel_cols, Data::ordinary, 4);
+    CHECK(stays_normal(range(a), range(b)));
+    CHECK(same_bits(forced(backend, normal, ps(7), a, b), oracle(lamp_paper(7), a, b, Shape::full).flat()));
+  }
+}
+
+TEST_CASE("gemm: the guard at its limits: smallest and largest operands it lets through", "[arith][gemm]") {
+  for (const int mu : {1, 7, 22}) {
+    for (const bool top : {false, true}) {
+      Random random(static_cast<std::uint32_t>(mu));
+      Matrix<double> a(4, 60), b(60, 40);
+      for (double& value : a.flat()) value = top ? random.with_exponent(30, 50, 24) : random.with_exponent(-40, -38, 24);
+      for (double& value : b.flat()) value = top ? std::abs(random.with_exponent(30, 51, 24)) : random.with_exponent(-40, -38, 24);
+      if (top)
+        for (double& value : a.flat()) value = 0x1.fffffep+50;  // every term of one sign: sums stagnate at the bound
+      const Matrix<double> expected = oracle(lamp_paper(mu), a, b, Shape::full);
+      for (const Backend backend : vector_backends())
+        CHECK(same_bits(product(lamp_paper(mu), a, b, Shape::full, backend).flat(), expected.flat()));
+    }
+  }
+}
+
+TEST_CASE("gemm: one term is a rounding, at every binary32 number", "[arith][gemm][exhaustive]") {
+  constexpr std::size_t count = std::size_t{1} << 16;
+  const Matrix<double> one(1, 1, 1.0);
+  for (const Arithmetic& arithmetic : {lamp_paper(7), lamp_paper(1), fused(ps(21)), fused(binary16), fused(e4m3fn)}) {
+    std::size_t wrong = 0;
+    Matrix<double> x(1, count), out(1, count);
+    for (std::uint32_t high = 0; high < count; ++high) {
+      for (std::uint32_t low = 0; low < count; ++low) x(0, low) = static_cast<double>(std::bit_cast<float>(high << 16 | low));
+      gemm(arithmetic, one.view(), x.view(), out.view());
+      for (std::size_t j = 0; j < count; ++j)
+        if (!same_bits(out(0, j), round(x(0, j) + 0.0, arithmetic.mac.format))) ++wrong;
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+}  // namespace
+}  // namespace lamp
