@@ -1,0 +1,200 @@
+#include "experiments/arithmetic_config.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "experiments/config_fields.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Overflow>, 3> overflows{
+    {{"inf", Overflow::infinity}, {"max", Overflow::largest}, {"nan", Overflow::nan}}};
+
+struct FormatInteger {
+  std::string_view key;
+  int FloatFormat::*member;
+  int min, max;
+  bool required;
+};
+// Wide enough for MPFR (`calc` only); the fast engines need numbers that are binary64 numbers.
+constexpr std::array<FormatInteger, 4> format_integers{{{"p", &FloatFormat::p, 1, 1'000'000, true},
+                                                        {"emin", &FloatFormat::emin, -1'000'000'000, 1'000'000'000, true},
+                                                        {"emax", &FloatFormat::emax, -1'000'000'000, 1'000'000'000, true},
+                                                        {"top_codes_lost", &FloatFormat::top_codes_lost, 0, 1'000'000, false}}};
+
+struct FormatFlag {
+  std::string_view key;
+  bool FloatFormat::*member;
+};
+constexpr std::array<FormatFlag, 5> format_flags{{{"subnormals", &FloatFormat::subnormals},
+                                                  {"infinities", &FloatFormat::infinities},
+                                                  {"nan", &FloatFormat::nan},
+                                                  {"signed_zero", &FloatFormat::signed_zero},
+                                                  {"unsigned", &FloatFormat::is_unsigned}}};
+
+std::vector<std::string> format_keys() {
+  std::vector<std::string> keys;
+  for (const FormatInteger& f : format_integers) keys.emplace_back(f.key);
+  for (const FormatFlag& f : format_flags) keys.emplace_back(f.key);
+  keys.emplace_back("overflow");
+  return keys;
+}
+
+std::optional<Problem> read_format_entry(const Entry& entry, FloatFormat& format) {
+  const auto wrong = [&](const std::string& legal) {
+    return Problem{.key = {}, .message = entry.key + " is " + describe(entry.value), .legal = legal, .where = entry.value.where};
+  };
+  for (const FormatInteger& f : format_integers)
+    if (f.key == entry.key) {
+      const std::int64_t* value = entry.value.get<std::int64_t>();
+      if (value == nullptr || *value < f.min || *value > f.max) return wrong("an integer, " + std::to_string(f.min) + " to " + std::to_string(f.max));
+      format.*f.member = static_cast<int>(*value);
+      return std::nullopt;
+    }
+  for (const FormatFlag& f : format_flags)
+    if (f.key == entry.key) {
+      const bool* value = entry.value.get<bool>();
+      if (value == nullptr) return wrong("true or false");
+      format.*f.member = *value;
+      return std::nullopt;
+    }
+  if (entry.key == "overflow") {
+    const std::string* value = entry.value.get<std::string>();
+    for (const auto& [name, overflow] : overflows)
+      if (value != nullptr && *value == name) return format.overflow = overflow, std::nullopt;
+    return wrong("inf, max, nan");
+  }
+  const std::vector<std::string> keys = format_keys();
+  return Problem{.key = {},
+                 .message = "unknown key \"" + entry.key + "\" of a format",
+                 .legal = join(keys),
+                 .suggestion = nearest(entry.key, keys),
+                 .where = entry.where};
+}
+
+bool has_key(const Value::Table& table, std::string_view key) {
+  for (const Entry& entry : table)
+    if (entry.key == key) return true;
+  return false;
+}
+
+/// What makes the numbers of a format a format.
+std::string inconsistency(const FloatFormat& f) {
+  if (f.emin > f.emax) return "emin is above emax";
+  if (f.overflow == Overflow::infinity && !f.infinities) return "overflow gives inf, which the format has not got; set overflow";
+  if (f.overflow == Overflow::nan && !f.nan) return "overflow gives nan, which the format has not got; set overflow";
+  if (f.top_codes_lost > 0 && (f.p > 31 || f.top_codes_lost >= 1 << (f.p - 1))) return "top_codes_lost leaves no number in the top binade";
+  return {};
+}
+
+}  // namespace
+
+void ArithmeticConfig::complete() {
+  const bool paper = preset == "lamp-paper";
+  if (!operands.given) operands = {.given = true};
+  if (!product.given) product = {.given = true};
+  if (!via.given) via = {.given = true, .format = paper ? std::optional(binary32) : std::nullopt};
+  if (!rounding) rounding = Rounding::rne;
+  if (!order) order = Order{};
+}
+
+Arithmetic ArithmeticConfig::arithmetic() const {
+  expects(rounding.has_value() && order.has_value() && (mu.has_value() || format.has_value()), "ArithmeticConfig::arithmetic: complete");
+  return {.mac = {.operands = operands.format, .product = product.format, .via = via.format, .format = accumulator(), .rounding = *rounding},
+          .order = *order};
+}
+
+std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
+  if (const std::string* name = value.get<std::string>()) {
+    const Result<FloatFormat> parsed = parse_format(*name);
+    if (!parsed) return Problem{.key = {}, .message = parsed.error().message, .where = value.where};
+    format = *parsed;
+    return std::nullopt;
+  }
+  const Value::Table* table = value.get<Value::Table>();
+  if (table == nullptr)
+    return Problem{.key = {}, .message = describe(value) + " is no format", .legal = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127}"};
+  FloatFormat read;
+  for (const Entry& entry : *table)
+    if (std::optional<Problem> problem = read_format_entry(entry, read)) return problem;
+  for (const FormatInteger& f : format_integers)
+    if (f.required && !has_key(*table, f.key))
+      return Problem{.key = {}, .message = "a format needs " + std::string(f.key), .legal = join(format_keys())};
+  if (const std::string what = inconsistency(read); !what.empty()) return Problem{.key = {}, .message = what};
+  format = read;
+  return std::nullopt;
+}
+
+std::string format_identity(const FloatFormat& format) {
+  std::string text = "{";
+  for (const FormatInteger& f : format_integers) text += std::string(f.key) + " = " + std::to_string(format.*f.member) + ", ";
+  for (const FormatFlag& f : format_flags) text += std::string(f.key) + (format.*f.member ? " = true, " : " = false, ");
+  for (const auto& [name, overflow] : overflows)
+    if (overflow == format.overflow) text += "overflow = \"" + std::string(name) + "\"}";
+  return text;
+}
+
+std::string format_text(const FloatFormat& format) {
+  const std::string name = format_name(format);
+  const Result<FloatFormat> parsed = parse_format(name);
+  return parsed && *parsed == format ? toml_string(name) : format_identity(format);
+}
+
+Value value_of_json(const nlohmann::json& json) {
+  Value value;
+  if (json.is_boolean()) {
+    value.data = json.get<bool>();
+  } else if (json.is_number_unsigned() && json.get<std::uint64_t>() > std::uint64_t{INT64_MAX}) {
+    value.data = json.get<double>();
+  } else if (json.is_number_integer()) {
+    value.data = json.get<std::int64_t>();
+  } else if (json.is_number()) {
+    value.data = json.get<double>();
+  } else if (json.is_string()) {
+    value.data = json.get<std::string>();
+  } else if (json.is_array()) {
+    Value::List list;
+    for (const nlohmann::json& item : json) list.push_back(value_of_json(item));
+    value.data = std::move(list);
+  } else if (json.is_object()) {
+    Value::Table table;
+    for (const auto& [key, item] : json.items()) table.push_back({.key = key, .value = value_of_json(item)});
+    value.data = std::move(table);
+  }
+  return value;
+}
+
+Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith) {
+  const Value value = value_of_json(arith);
+  const Value::Table* table = value.get<Value::Table>();
+  if (table == nullptr) return Error{ExitCode::bad_data, "arith is " + describe(value) + "; legal: an object such as {\"format\": \"ps7\"}"};
+  constexpr std::string_view name = "arith";  // [arithmetic.arith]
+  Config config;
+  ArithmeticConfig& read = config.arithmetic_or_new(name);
+  for (const Entry& entry : *table) {
+    const std::string path = "arithmetic." + std::string(name) + "." + entry.key;
+    const FieldMatch match = find_field(path);
+    std::optional<Problem> problem = match.field == nullptr ? unknown_key(path, config) : read_field(config, match, entry.value);
+    if (problem) {
+      constexpr std::size_t prefix = 11;  // "arithmetic."
+      problem->key.erase(0, problem->key.starts_with("arithmetic.") ? prefix : 0);
+      if (problem->suggestion.starts_with("arithmetic.")) problem->suggestion.erase(0, prefix);
+      return Error{ExitCode::bad_data, to_string(*problem)};
+    }
+  }
+  if (read.mu && read.format) return Error{ExitCode::bad_data, "arith: mu and format are both given; legal: one of them"};
+  if (!read.mu && !read.format) return Error{ExitCode::bad_data, "arith: format is missing; legal: format or mu"};
+  read.complete();
+  return read.arithmetic();
+}
+
+Result<FloatFormat> parse_format_json(const nlohmann::json& format) {
+  FloatFormat read;
+  if (const std::optional<Problem> problem = read_format(value_of_json(format), read)) return Error{ExitCode::bad_data, to_string(*problem)};
+  return read;
+}
+
+}  // namespace lamp::experiments

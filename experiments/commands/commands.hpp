@@ -1,0 +1,61 @@
+// Every command of `lamp` as a function of its options. Data goes to standard output, the rest to standard error; the answer is
+// the exit code. Options are checked by main.cpp before a command sees them.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.hpp"
+
+namespace lamp::experiments {
+
+struct RunOptions {
+  std::filesystem::path config;
+  std::optional<std::filesystem::path> out{};  // absent: runs/<title>
+  std::vector<std::string> sets{};             // KEY=VALUE, in order
+  std::size_t threads = 1;                     // default of the command line: all cores
+  std::size_t part = 1, parts = 1;             // --shard K/N: 1 <= part <= parts
+  bool json = false;
+  bool quiet = false;
+  std::vector<std::string> command_line{};     // for provenance
+};
+
+struct MergeOptions {
+  std::filesystem::path folder;
+  std::optional<std::filesystem::path> out{};  // absent: result.h5 in the folder
+  bool json = false;
+};
+
+struct TokenizeOptions {
+  std::filesystem::path model;
+  bool decode = false;
+  bool special = false;
+};
+
+struct InspectOptions {
+  std::filesystem::path path;
+  bool json = false;
+};
+
+int run_command(const RunOptions& options);
+int merge_command(const MergeOptions& options);
+/// JSON Lines in, JSON Lines out.
+int calc_command(std::istream& in, std::ostream& out);
+/// Every key of a config with default, legal values and meaning.
+int config_command(bool json);
+int version_command(bool json);
+int tokenize_command(const TokenizeOptions& options, std::istream& in, std::ostream& out);
+int inspect_command(const InspectOptions& options);
+
+/// One line on standard error, "lamp COMMAND: message"; returns the error's exit code.
+int report(std::string_view command, const Error& error);
+
+/// A number on the command line: decimal digits only, the whole text, within [min, max].
+std::optional<std::size_t> parse_count(std::string_view text, std::size_t min, std::size_t max);
+
+}  // namespace lamp::experiments

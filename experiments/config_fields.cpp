@@ -1,0 +1,655 @@
+#include "experiments/config_fields.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+
+namespace lamp::experiments {
+namespace {
+
+using Outcome = std::optional<Problem>;
+using Text = std::optional<std::string>;
+using Name = std::string_view;
+
+// Readers, one for each kind of value. A problem's key and legal values are filled in by read_field.
+
+Outcome wrong(const Value& value) { return Problem{.key = {}, .message = describe(value) + " is not legal here", .where = value.where}; }
+
+template <class T>
+Outcome read_integer(const Value& value, const Field& field, T& target) {
+  const std::int64_t* x = value.get<std::int64_t>();
+  if (x == nullptr) return wrong(value);
+  if (static_cast<double>(*x) < field.min || static_cast<double>(*x) > field.max)
+    return Problem{.key = {}, .message = std::to_string(*x) + " is out of range", .where = value.where};
+  target = static_cast<T>(*x);
+  return std::nullopt;
+}
+
+template <class T>
+Outcome read_number(const Value& value, const Field& field, T& target) {
+  double x = 0;
+  if (const std::int64_t* integer = value.get<std::int64_t>())
+    x = static_cast<double>(*integer);
+  else if (const double* number = value.get<double>())
+    x = *number;
+  else
+    return wrong(value);
+  if (!(x >= field.min && x <= field.max)) return Problem{.key = {}, .message = toml_number(x) + " is out of range", .where = value.where};
+  target = x + 0.0;  // -0 means 0
+  return std::nullopt;
+}
+
+Outcome read_boolean(const Value& value, bool& target) {
+  const bool* x = value.get<bool>();
+  if (x == nullptr) return wrong(value);
+  target = *x;
+  return std::nullopt;
+}
+
+Outcome read_text(const Value& value, std::string& target) {
+  const std::string* x = value.get<std::string>();
+  if (x == nullptr || x->empty()) return wrong(value);
+  target = *x;
+  return std::nullopt;
+}
+
+std::vector<std::string> available_names(std::span<const Choice> choices) {
+  std::vector<std::string> names;
+  for (const Choice& choice : choices)
+    if (choice.available) names.emplace_back(choice.name);
+  return names;
+}
+
+Outcome not_available(const Value& value, const std::string& what) {
+  return Problem{.key = {}, .message = what + " is not available yet in this version", .where = value.where};
+}
+
+template <class T>
+Outcome read_choice(const Value& value, const Field& field, T& target) {
+  const std::string* x = value.get<std::string>();
+  if (x == nullptr) return wrong(value);
+  for (const Choice& choice : field.choices)
+    if (choice.name == *x) {
+      if (!choice.available) return not_available(value, toml_string(*x));
+      target = static_cast<T>(choice.value);
+      return std::nullopt;
+    }
+  Outcome problem = wrong(value);
+  problem->suggestion = nearest(*x, available_names(field.choices));
+  return problem;
+}
+
+/// Orders with parameters ("blocked:32") are known by the part before the colon.
+Outcome read_order(const Value& value, const Field& field, std::optional<Order>& target) {
+  Value head = value;
+  if (const std::string* x = value.get<std::string>()) head.data = x->substr(0, x->find(':') == std::string::npos ? x->size() : x->find(':') + 1);
+  OrderKind kind{};
+  if (Outcome problem = read_choice(head, field, kind)) return problem;
+  target = Order{kind};
+  return std::nullopt;
+}
+
+Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target) {
+  if (const std::string* x = value.get<std::string>(); x != nullptr && *x == none) {
+    target = {.given = true};
+    return std::nullopt;
+  }
+  FloatFormat format;
+  if (Outcome problem = read_format(value, format)) return problem;
+  target = {.given = true, .format = format};
+  return std::nullopt;
+}
+
+Outcome read_sites(const Value& value, std::vector<Site>& target) {
+  const Value::List* list = value.get<Value::List>();
+  if (list == nullptr) return wrong(value);
+  std::vector<std::string> names;
+  for (const SiteInfo& site : sites) names.emplace_back(site.name);
+  for (const Value& item : *list) {
+    const std::string* name = item.get<std::string>();
+    if (name == nullptr) return wrong(item);
+    const std::optional<Site> site = parse_site(*name);
+    if (!site)
+      return Problem{.key = {}, .message = "unknown site " + toml_string(*name), .suggestion = nearest(*name, names), .where = item.where};
+    if (std::find(target.begin(), target.end(), *site) != target.end())
+      return Problem{.key = {}, .message = "site " + toml_string(*name) + " is given twice", .where = item.where};
+    target.push_back(*site);
+  }
+  if (!target.empty()) return not_available(value, "recording sites");
+  return std::nullopt;
+}
+
+Outcome read_paths(Config& config, Name, const Value& value, const Field&) {
+  std::vector<const Value*> items{&value};
+  if (const Value::List* list = value.get<Value::List>()) {
+    items.clear();
+    for (const Value& item : *list) items.push_back(&item);
+    if (items.empty()) return wrong(value);
+    config.tokens.text_axis = true;
+  }
+  for (const Value* item : items) {
+    std::string path;
+    if (Outcome problem = read_text(*item, path)) return problem;
+    config.tokens.paths.emplace_back(path);
+  }
+  return std::nullopt;
+}
+
+/// The title names the default output folder.
+Outcome read_title(Config& config, Name, const Value& value, const Field&) {
+  if (Outcome problem = read_text(value, config.title)) return problem;
+  const std::string& title = config.title;
+  if (title.size() > 200 || title == "." || title == ".." || title.find('/') != std::string::npos || one_line(title) != title) return wrong(value);
+  return std::nullopt;
+}
+
+/// Values of an axis; what they may be is checked key by key once the rest is read (config.cpp).
+Outcome read_axis(Config& config, Name key, const Value& value, const Field&) {
+  const FieldMatch target = find_field(key);
+  const bool number = target.field != nullptr && target.field->kind == Kind::number;
+  const Value::List* list = value.get<Value::List>();
+  if (list == nullptr || list->empty()) return wrong(value);
+  GridAxis axis{.key = std::string(key), .values = {}};
+  for (const Value& item : *list) {
+    Coordinate coordinate;
+    if (const std::int64_t* integer = item.get<std::int64_t>())
+      coordinate = number ? Coordinate(static_cast<double>(*integer)) : Coordinate(*integer);
+    else if (const double* x = item.get<double>())
+      coordinate = *x + 0.0;
+    else if (const std::string* text = item.get<std::string>())
+      coordinate = *text;
+    else
+      return wrong(item);
+    if (std::find(axis.values.begin(), axis.values.end(), coordinate) != axis.values.end())
+      return Problem{.key = {}, .message = describe(item) + " is given twice", .where = item.where};
+    axis.values.push_back(std::move(coordinate));
+  }
+  config.grid.push_back(std::move(axis));
+  return std::nullopt;
+}
+
+Outcome read_plan(Config& config, Name name, const Value& value, const Field&) {
+  SitePath path;
+  if (Outcome problem = parse_site_path(name, path)) return problem;
+  std::string arithmetic;
+  if (Outcome problem = read_text(value, arithmetic)) return problem;
+  for (PlanEntry& entry : config.plan)
+    if (entry.path == path) return entry.arithmetic = arithmetic, std::nullopt;  // an axis
+  config.plan.push_back({path, arithmetic});
+  return std::nullopt;
+}
+
+Outcome read_where(Config&, Name, const Value& value, const Field&) {
+  const Value::Table* table = value.get<Value::Table>();
+  if (table == nullptr) return wrong(value);
+  if (!table->empty()) return not_available(value, "record.where");
+  return std::nullopt;
+}
+
+// Writers.
+
+std::string text(bool x) { return x ? "true" : "false"; }
+
+Text name_of(std::span<const Choice> choices, int value) {
+  for (const Choice& choice : choices)
+    if (choice.value == value) return toml_string(choice.name);
+  return std::nullopt;
+}
+
+Text nonempty(const std::string& x) { return x.empty() ? Text() : Text(toml_string(x)); }
+
+std::string format_in(Form form, const FloatFormat& format) { return form == Form::toml ? format_text(format) : format_identity(format); }
+
+Text format_or_none(Form form, const FormatOrNone& x, std::string_view none) {
+  if (!x.given) return std::nullopt;
+  return x.format ? format_in(form, *x.format) : toml_string(none);
+}
+
+Text site_list(const std::vector<Site>& list) {
+  std::vector<std::string> names;
+  for (const Site site : list) names.push_back(toml_string(info(site).name));
+  return '[' + join(names) + ']';
+}
+
+Text write_paths(const Config& config, Name, Form) {
+  std::vector<std::string> paths;
+  for (const std::filesystem::path& path : config.tokens.paths) paths.push_back(toml_string(path.string()));
+  return config.tokens.text_axis ? '[' + join(paths) + ']' : paths.front();
+}
+
+Text write_axis(const Config& config, Name key, Form) {
+  for (const GridAxis& axis : config.grid)
+    if (axis.key == key) {
+      std::vector<std::string> values;
+      for (const Coordinate& value : axis.values) {
+        if (const std::string* name = std::get_if<std::string>(&value))
+          values.push_back(toml_string(*name));
+        else if (const std::int64_t* integer = std::get_if<std::int64_t>(&value))
+          values.push_back(std::to_string(*integer));
+        else
+          values.push_back(toml_number(std::get<double>(value)));
+      }
+      return '[' + join(values) + ']';
+    }
+  return std::nullopt;
+}
+
+Text write_plan(const Config& config, Name name, Form) {
+  for (const PlanEntry& entry : config.plan)
+    if (site_path_name(entry.path) == name) return toml_string(entry.arithmetic);
+  return std::nullopt;
+}
+
+// Access to the named parts.
+
+ArithmeticConfig& arithmetic(Config& config, Name name) { return config.arithmetic_or_new(name); }
+const ArithmeticConfig& arithmetic(const Config& config, Name name) { return *config.arithmetic(name); }
+
+SelectionConfig& selection(Config& config, Name name) { return config.selection_or_new(*parse_site(name)); }
+const SelectionConfig& selection(const Config& config, Name name) {
+  for (const SelectionConfig& s : config.selections)
+    if (info(s.site).name == name) return s;
+  expects(false, "selection: of a site that has one");
+  return config.selections.front();
+}
+
+// Choices.
+
+template <class E>
+constexpr int number(E e) {
+  return static_cast<int>(e);
+}
+
+constexpr std::array activations{Choice{"checkpoint", -1}, Choice{"gelu", number(Activation::gelu)}, Choice{"gelu_new", number(Activation::gelu_new)}};
+constexpr std::array sources{Choice{"text", 0}, Choice{"ids", 1}};
+constexpr std::array presets{Choice{"lamp-paper", 1}};
+constexpr std::array roundings{Choice{"RNE", number(Rounding::rne)}, Choice{"RNA", number(Rounding::rna)}, Choice{"RTZ", number(Rounding::rtz)},
+                               Choice{"RTP", number(Rounding::rtp)}, Choice{"RTN", number(Rounding::rtn)}, Choice{"RTO", number(Rounding::rto)},
+                               Choice{"SR", number(Rounding::sr), false}, Choice{"SRE", number(Rounding::sre), false}};
+constexpr std::array orders{Choice{"sequential", number(OrderKind::sequential)}, Choice{"reverse", -1, false}, Choice{"blocked:", -1, false},
+                            Choice{"pairwise:", -1, false}, Choice{"lanes:", -1, false}, Choice{"split:", -1, false},
+                            Choice{"multiterm:", -1, false}, Choice{"kahan", -1, false}, Choice{"neumaier", -1, false},
+                            Choice{"exact", -1, false}, Choice{"tree:", -1, false}};
+constexpr std::array rules{Choice{"lamp", number(Rule::lamp)}, Choice{"random", number(Rule::random)}, Choice{"none", number(Rule::none)},
+                           Choice{"all", number(Rule::all)}, Choice{"random-full-row", number(Rule::random_full_row), false},
+                           Choice{"largest-logit", number(Rule::largest_logit), false}, Choice{"truth", number(Rule::truth), false}};
+constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)}, Choice{"relative", number(ErrorWeights::relative), false},
+                                   Choice{"dot", number(ErrorWeights::dot), false}};
+constexpr std::array norms{Choice{"componentwise", number(Norm::componentwise)}, Choice{"normwise1", number(Norm::normwise1), false}};
+constexpr std::array solvers{Choice{"greedy", number(Solver::greedy)}, Choice{"exact", number(Solver::exact), false}};
+constexpr std::array masks{Choice{"exclude", number(Mask::exclude)}, Choice{"as-zero", number(Mask::as_zero)}};
+constexpr std::array details{Choice{"summary", number(Detail::summary)}, Choice{"full", number(Detail::full), false}};
+
+constexpr std::string_view format_range = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127, ..}";
+constexpr double most_tokens = 1e15;
+
+// One row a key, in the order in which the resolved config writes them. Rows of one section stand together.
+constexpr std::array field_list{
+    Field{.key = "schema_version", .kind = Kind::integer, .standard = "1", .meaning = "version of this config language", .min = 1, .max = 1,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.schema_version); },
+          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.schema_version); }},
+    Field{.key = "title", .kind = Kind::text, .standard = "required", .meaning = "what the experiment is; names the default output folder",
+          .range = "a string of 1 to 200 bytes without \"/\" and control characters", .read = read_title,
+          .write = [](const Config& c, Name, Form) { return nonempty(c.title); }},
+    Field{.key = "seed", .kind = Kind::integer, .standard = "42", .meaning = "key of every random draw", .scope = Scope::cell, .min = 0,
+          .max = 4294967295.0, .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.seed); },
+          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.seed); }},
+
+    Field{.key = "model.path", .kind = Kind::text, .standard = "required", .meaning = "model folder, relative to the config file",
+          .range = "a path",
+          .read = [](Config& c, Name, const Value& v, const Field&) {
+            std::string path;
+            Outcome problem = read_text(v, path);
+            c.model_path = path;
+            return problem;
+          },
+          .write = [](const Config& c, Name, Form) { return nonempty(c.model_path.string()); }},
+    Field{.key = "model.activation", .kind = Kind::choice, .standard = "\"checkpoint\"",
+          .meaning = "GELU: the checkpoint's, erf form (gelu) or tanh form (gelu_new)", .choices = activations,
+          .read = [](Config& c, Name, const Value& v, const Field& f) {
+            int choice = -1;
+            Outcome problem = read_choice(v, f, choice);
+            c.activation = choice < 0 ? std::nullopt : std::optional(static_cast<Activation>(choice));
+            return problem;
+          },
+          .write = [](const Config& c, Name, Form) { return name_of(activations, c.activation ? number(*c.activation) : -1); }},
+
+    Field{.key = "tokens.source", .kind = Kind::choice, .standard = "\"text\"",
+          .meaning = "text, or lines that are JSON lists of token ids", .scope = Scope::experiment, .choices = sources,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_choice(v, f, c.tokens.from_ids); },
+          .write = [](const Config& c, Name, Form) { return name_of(sources, c.tokens.from_ids ? 1 : 0); }},
+    Field{.key = "tokens.path", .kind = Kind::list, .standard = "required",
+          .meaning = "text file, relative to the config file; a list of them adds the dimension \"text\"",
+          .range = "a path, or a list of paths with different file names", .read = read_paths, .write = write_paths},
+    Field{.key = "tokens.sequence_length", .kind = Kind::integer, .standard = "required",
+          .meaning = "T, tokens in a sequence; at most the model's n_positions", .scope = Scope::experiment, .min = 1, .max = 1048576,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.tokens.sequence_length); },
+          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.tokens.sequence_length); }},
+    Field{.key = "tokens.sequences", .kind = Kind::integer, .standard = "8", .meaning = "sequences of each text", .min = 1, .max = 10000000,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.tokens.sequences); },
+          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.tokens.sequences); }},
+    Field{.key = "tokens.offset", .kind = Kind::integer, .standard = "0", .meaning = "tokens skipped at the start of each text",
+          .scope = Scope::experiment, .min = 0, .max = most_tokens,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.tokens.offset); },
+          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.tokens.offset); }},
+    Field{.key = "tokens.shuffle", .kind = Kind::boolean, .standard = "false", .meaning = "permute the tokens of each sequence, seeded",
+          .scope = Scope::experiment, .read = [](Config& c, Name, const Value& v, const Field&) { return read_boolean(v, c.tokens.shuffle); },
+          .write = [](const Config& c, Name, Form) -> Text { return text(c.tokens.shuffle); }},
+
+    Field{.key = "reference.arithmetic", .kind = Kind::arithmetic, .standard = "\"binary64\"",
+          .meaning = "arithmetic that every run is compared with", .scope = Scope::cell, .range = "\"binary64\" or the name of an arithmetic",
+          .read = [](Config& c, Name, const Value& v, const Field&) {
+            Outcome problem = read_text(v, c.reference);
+            return !problem && c.reference.starts_with("mpfr") ? not_available(v, toml_string(c.reference)) : problem;
+          },
+          .write = [](const Config& c, Name, Form) { return nonempty(c.reference); }},
+
+    Field{.key = "arithmetic.*.preset", .kind = Kind::choice, .standard = "absent",
+          .meaning = "defaults of the other keys; lamp-paper: product exact, via binary32, RNE, sequential", .choices = presets,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) {
+            int choice = 0;
+            Outcome problem = read_choice(v, f, choice);
+            arithmetic(c, n).preset = presets[0].name;
+            return problem;
+          },
+          .write = [](const Config& c, Name n, Form) { return nonempty(arithmetic(c, n).preset); }},
+    Field{.key = "arithmetic.*.mu", .kind = Kind::integer, .standard = "absent", .meaning = "format ps<mu>: binary32 with mu significand bits",
+          .scope = Scope::cell, .min = 1, .max = 23, .alternative = "arithmetic.*.format",
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_integer(v, f, arithmetic(c, n).mu); },
+          .write = [](const Config& c, Name n, Form form) -> Text {
+            const ArithmeticConfig& a = arithmetic(c, n);
+            return form == Form::toml && a.mu ? Text(std::to_string(*a.mu)) : Text();
+          },
+          .clear = [](Config& c, Name n) { arithmetic(c, n).mu.reset(); }},
+    Field{.key = "arithmetic.*.format", .kind = Kind::format, .standard = "required unless mu", .meaning = "where the accumulator lives",
+          .scope = Scope::cell, .range = format_range, .alternative = "arithmetic.*.mu",
+          .read = [](Config& c, Name n, const Value& v, const Field&) {
+            FloatFormat format;
+            Outcome problem = read_format(v, format);
+            arithmetic(c, n).format = format;
+            return problem;
+          },
+          .write = [](const Config& c, Name n, Form form) -> Text {
+            const ArithmeticConfig& a = arithmetic(c, n);
+            if (form == Form::identity && a.mu) return format_identity(a.accumulator());
+            return a.format ? Text(format_in(form, *a.format)) : Text();
+          },
+          .clear = [](Config& c, Name n) { arithmetic(c, n).format.reset(); }},
+    Field{.key = "arithmetic.*.operands", .kind = Kind::format, .standard = "\"as-is\"", .meaning = "format that a_k and b_k are rounded to, RNE",
+          .scope = Scope::cell, .range = "\"as-is\" or a format",
+          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "as-is", arithmetic(c, n).operands); },
+          .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).operands, "as-is"); }},
+    Field{.key = "arithmetic.*.product", .kind = Kind::format, .standard = "\"exact\"", .meaning = "exact: fused; else the format of each product",
+          .scope = Scope::cell, .range = "\"exact\" or a format",
+          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "exact", arithmetic(c, n).product); },
+          .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).product, "exact"); }},
+    Field{.key = "arithmetic.*.via", .kind = Kind::format, .standard = "\"none\"", .meaning = "format that every sum is rounded to first, RNE",
+          .scope = Scope::cell, .range = "\"none\" or a format",
+          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "none", arithmetic(c, n).via); },
+          .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).via, "none"); }},
+    Field{.key = "arithmetic.*.rounding", .kind = Kind::choice, .standard = "\"RNE\"", .meaning = "rounding to the format", .scope = Scope::cell,
+          .choices = roundings,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) {
+            Rounding rounding{};
+            Outcome problem = read_choice(v, f, rounding);
+            arithmetic(c, n).rounding = rounding;
+            return problem;
+          },
+          .write = [](const Config& c, Name n, Form) {
+            const ArithmeticConfig& a = arithmetic(c, n);
+            return a.rounding ? name_of(roundings, number(*a.rounding)) : Text();
+          }},
+    Field{.key = "arithmetic.*.order", .kind = Kind::choice, .standard = "\"sequential\"", .meaning = "order of summation", .scope = Scope::cell,
+          .choices = orders, .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_order(v, f, arithmetic(c, n).order); },
+          .write = [](const Config& c, Name n, Form) {
+            const ArithmeticConfig& a = arithmetic(c, n);
+            return a.order ? name_of(orders, number(a.order->kind)) : Text();
+          }},
+    Field{.key = "arithmetic.*.block", .kind = Kind::other, .standard = "absent", .meaning = "inner arithmetic of the order blocked", .available = false},
+    Field{.key = "arithmetic.*.engine", .kind = Kind::other, .standard = "absent", .meaning = "model of a matrix engine", .available = false},
+    Field{.key = "arithmetic.*.random_bits", .kind = Kind::other, .standard = "32", .meaning = "bits of a stochastic rounding", .available = false},
+
+    Field{.key = "plan.default", .kind = Kind::arithmetic, .standard = "required", .meaning = "arithmetic of every site without its own",
+          .scope = Scope::cell, .range = "the name of an arithmetic",
+          .read = [](Config& c, Name, const Value& v, const Field&) { return read_text(v, c.plan_default); },
+          .write = [](const Config& c, Name, Form) { return nonempty(c.plan_default); }},
+    Field{.key = "plan.*", .kind = Kind::arithmetic, .standard = "absent",
+          .meaning = "arithmetic of a SITE, of layer.N.SITE or of layer.N.head.M.SITE, counted from 0; the most specific wins",
+          .scope = Scope::cell, .range = "the name of an arithmetic", .read = read_plan, .write = write_plan},
+
+    Field{.key = "lamp.*.rule", .kind = Kind::choice, .standard = "\"lamp\"", .meaning = "how the components to recompute are chosen",
+          .scope = Scope::cell, .choices = rules,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.rule); },
+          .write = [](const Config& c, Name n, Form) { return name_of(rules, number(selection(c, n).spec.rule)); }},
+    Field{.key = "lamp.*.weights", .kind = Kind::choice, .standard = "\"absolute\"", .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
+          .scope = Scope::cell, .choices = error_weights,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.weights); },
+          .write = [](const Config& c, Name n, Form) { return name_of(error_weights, number(selection(c, n).spec.weights)); }},
+    Field{.key = "lamp.*.norm", .kind = Kind::choice, .standard = "\"componentwise\"", .meaning = "norm of the cost", .scope = Scope::cell,
+          .choices = norms, .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.norm); },
+          .write = [](const Config& c, Name n, Form) { return name_of(norms, number(selection(c, n).spec.norm)); }},
+    Field{.key = "lamp.*.solver", .kind = Kind::choice, .standard = "\"greedy\"", .meaning = "greedy: the paper's rule; exact: a smallest set",
+          .scope = Scope::cell, .choices = solvers,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.solver); },
+          .write = [](const Config& c, Name n, Form) { return name_of(solvers, number(selection(c, n).spec.solver)); }},
+    Field{.key = "lamp.*.mask", .kind = Kind::choice, .standard = "\"exclude\"",
+          .meaning = "exclude: rows are causal; as-zero: masked entries count as components with z = 0", .scope = Scope::cell, .choices = masks,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.mask); },
+          .write = [](const Config& c, Name n, Form) { return name_of(masks, number(selection(c, n).spec.mask)); }},
+    Field{.key = "lamp.*.tau", .kind = Kind::number, .standard = "1.5", .meaning = "largest cost of what is left in low precision",
+          .scope = Scope::cell, .min = 0, .max = 4194304, .alternative = "lamp.*.rate",
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_number(v, f, selection(c, n).spec.tau); },
+          .write = [](const Config& c, Name n, Form) {
+            const std::optional<double>& tau = selection(c, n).spec.tau;
+            return tau ? Text(toml_number(*tau)) : Text();
+          },
+          .clear = [](Config& c, Name n) { selection(c, n).spec.tau.reset(); }},
+    Field{.key = "lamp.*.rate", .kind = Kind::number, .standard = "absent", .meaning = "share of the causal entries of a row to recompute",
+          .scope = Scope::cell, .min = 0, .max = 1, .alternative = "lamp.*.tau",
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_number(v, f, selection(c, n).spec.rate); },
+          .write = [](const Config& c, Name n, Form) {
+            const std::optional<double>& rate = selection(c, n).spec.rate;
+            return rate ? Text(toml_number(*rate)) : Text();
+          },
+          .clear = [](Config& c, Name n) { selection(c, n).spec.rate.reset(); }},
+    Field{.key = "lamp.*.recompute", .kind = Kind::arithmetic, .standard = "required", .meaning = "arithmetic of the chosen components",
+          .scope = Scope::cell, .range = "the name of an arithmetic",
+          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_text(v, selection(c, n).recompute); },
+          .write = [](const Config& c, Name n, Form) { return nonempty(selection(c, n).recompute); }},
+
+    Field{.key = "grid.*", .kind = Kind::list, .standard = "absent",
+          .meaning = "axis: a key under arithmetic, plan or lamp, and its values; an axis replaces its alternative",
+          .range = "a list of one or more different numbers or strings, each legal for the key", .read = read_axis, .write = write_axis},
+
+    Field{.key = "record.errors", .kind = Kind::list, .standard = "[]", .meaning = "sites whose errors are recorded", .scope = Scope::experiment,
+          .range = "a list of sites (so far: [])",
+          .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_errors); },
+          .write = [](const Config& c, Name, Form) { return site_list(c.record_errors); }},
+    Field{.key = "record.detail", .kind = Kind::choice, .standard = "\"summary\"", .meaning = "statistics, or every component",
+          .scope = Scope::experiment, .choices = details,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_choice(v, f, c.record_detail); },
+          .write = [](const Config& c, Name, Form) { return name_of(details, number(c.record_detail)); }},
+    Field{.key = "record.where", .kind = Kind::other, .standard = "{}", .meaning = "record errors only in cells that match",
+          .scope = Scope::experiment, .range = "a table of axes and values (so far: {})", .read = read_where,
+          .write = [](const Config&, Name, Form) -> Text { return "{}"; }},
+    Field{.key = "record.activations", .kind = Kind::list, .standard = "[]", .meaning = "sites kept whole", .scope = Scope::experiment,
+          .range = "a list of sites (so far: [])",
+          .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_activations); },
+          .write = [](const Config& c, Name, Form) { return site_list(c.record_activations); }},
+
+    Field{.key = "truth.end_to_end", .kind = Kind::other, .standard = "[]", .meaning = "one-low, one-high", .available = false},
+    Field{.key = "truth.local", .kind = Kind::other, .standard = "true", .meaning = "local ground truth of each row", .available = false},
+    Field{.key = "truth.subset_limit", .kind = Kind::other, .standard = "20", .meaning = "rows up to this length: all subsets", .available = false},
+    Field{.key = "truth.tolerance", .kind = Kind::other, .standard = "[0.01]", .meaning = "tolerances of the smallest set", .available = false},
+    Field{.key = "truth.layers", .kind = Kind::other, .standard = "\"all\"", .meaning = "what is evaluated", .available = false},
+    Field{.key = "truth.sample", .kind = Kind::other, .standard = "absent", .meaning = "share of what is evaluated", .available = false},
+};
+
+std::vector<std::string> instances(const Field& field, const Config& config) {
+  std::vector<std::string> names;
+  if (field.key.starts_with("arithmetic.*"))
+    for (const NamedArithmetic& a : config.arithmetics) names.push_back(a.name);
+  else if (field.key.starts_with("lamp.*"))
+    for (const SelectionConfig& s : config.selections) names.emplace_back(info(s.site).name);
+  else if (field.key == "plan.*")
+    for (const PlanEntry& entry : config.plan) names.push_back(site_path_name(entry.path));
+  else if (field.key == "grid.*")
+    for (const GridAxis& axis : config.grid) names.push_back(axis.key);
+  else
+    names.emplace_back();
+  return names;
+}
+
+/// Names of a section's instances must be usable as one part of a dotted path.
+bool legal_name(std::string_view name) {
+  const auto legal = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
+  return !name.empty() && std::all_of(name.begin(), name.end(), legal);
+}
+
+}  // namespace
+
+std::span<const Field> fields() { return field_list; }
+
+std::string path_of(std::string_view key, std::string_view name) {
+  const std::size_t star = key.find('*');
+  if (star == std::string_view::npos) return std::string(key);
+  return std::string(key.substr(0, star)) + std::string(name) + std::string(key.substr(star + 1));
+}
+
+FieldMatch find_field(std::string_view path) {
+  for (const Field& field : field_list) {
+    const std::size_t star = field.key.find('*');
+    if (star == std::string_view::npos) {
+      if (field.key == path) return {&field, {}};
+      continue;
+    }
+    const std::string_view before = field.key.substr(0, star), after = field.key.substr(star + 1);
+    if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) continue;
+    const std::string_view name = path.substr(before.size(), path.size() - before.size() - after.size());
+    if (after.empty() || name.find('.') == std::string_view::npos) return {&field, std::string(name)};
+  }
+  return {};
+}
+
+std::string_view kind_name(Kind kind) {
+  constexpr std::array<std::string_view, 9> names{"integer", "number", "string", "boolean", "string", "format", "string", "list", "table"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+std::string legal_values(const Field& field) {
+  if (!field.range.empty()) return std::string(field.range);
+  if (!field.choices.empty()) return join(available_names(field.choices));
+  if (field.kind == Kind::boolean) return "true, false";
+  if (field.kind == Kind::integer)
+    return "an integer, " + std::to_string(static_cast<std::int64_t>(field.min)) + " to " + std::to_string(static_cast<std::int64_t>(field.max));
+  if (field.kind == Kind::number) return "a number, " + toml_number(field.min) + " to " + toml_number(field.max);
+  return {};
+}
+
+std::optional<Problem> check_field_name(const FieldMatch& match) {
+  if (match.field->key.starts_with("arithmetic.*")) {
+    if (!legal_name(match.name))
+      return Problem{.key = {}, .message = toml_string(match.name) + " cannot name an arithmetic", .legal = "letters, digits, _ and -"};
+    if (match.name == "binary64" || match.name.starts_with("mpfr"))
+      return Problem{.key = {}, .message = toml_string(match.name) + " cannot name an arithmetic: the reference uses the name", .legal = "another name"};
+  }
+  if (match.field->key.starts_with("lamp.*")) {
+    std::vector<std::string> names;
+    for (const SiteInfo& site : sites) names.emplace_back(site.name);
+    const std::optional<Site> site = parse_site(match.name);
+    if (!site)
+      return Problem{.key = {}, .message = "unknown site " + toml_string(match.name), .legal = "scores", .suggestion = nearest(match.name, names)};
+    if (*site != Site::scores)
+      return Problem{.key = {}, .message = "selection at " + toml_string(match.name) + " is not available yet in this version", .legal = "scores"};
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> read_field(Config& config, const FieldMatch& match, const Value& value) {
+  const Field& field = *match.field;
+  std::optional<Problem> problem = check_field_name(match);
+  if (!problem && !field.available)
+    problem = Problem{.key = {}, .message = "not available yet in this version", .legal = "leave it out"};
+  if (!problem) problem = field.read(config, match.name, value, field);
+  if (!problem) return std::nullopt;
+  problem->key = path_of(field.key, match.name);
+  if (problem->legal.empty()) problem->legal = legal_values(field);
+  return problem;
+}
+
+Problem unknown_key(std::string_view path, const Config& config) {
+  std::vector<std::string> candidates;
+  const std::vector<std::string> parts = split_path(path);
+  for (const Field& field : field_list) {
+    if (field.key == "plan.*") {
+      for (const SiteInfo& site : sites) candidates.push_back(path_of(field.key, site.name));
+    } else if (field.key.find('*') == std::string_view::npos) {
+      candidates.emplace_back(field.key);
+    } else if (field.key != "grid.*") {
+      if (parts.size() >= 2) candidates.push_back(path_of(field.key, parts[1]));
+      for (const std::string& name : instances(field, config)) candidates.push_back(path_of(field.key, name));
+    }
+  }
+  return Problem{.key = std::string(path), .message = "unknown key", .suggestion = nearest(path, candidates)};
+}
+
+void for_each_field(const Config& config, const std::function<void(const Field&, const std::string&, const std::string&)>& visit) {
+  const auto section = [](const Field& field) { return field.key.substr(0, field.key.find('*') == std::string_view::npos ? 0 : field.key.find('*')); };
+  for (auto first = field_list.begin(); first != field_list.end();) {
+    const auto last = std::find_if(first, field_list.end(), [&](const Field& field) { return section(field) != section(*first); });
+    for (const std::string& name : instances(*first, config))
+      for (auto field = first; field != last; ++field) visit(*field, path_of(field->key, name), name);
+    first = last;
+  }
+}
+
+std::string site_path_name(const SitePath& path) {
+  std::string name;
+  if (path.layer) name += "layer." + std::to_string(path.layer->value) + '.';
+  if (path.head) name += "head." + std::to_string(path.head->value) + '.';
+  return name + std::string(info(path.site).name);
+}
+
+std::optional<Problem> parse_site_path(std::string_view name, SitePath& path) {
+  const std::vector<std::string> parts = split_path(name);
+  constexpr std::string_view grammar = "SITE, layer.N.SITE or layer.N.head.M.SITE, counted from 0";
+  const auto fail = [&](const std::string& message) { return Problem{.key = {}, .message = message, .legal = std::string(grammar)}; };
+  const auto index = [](const std::string& digits) -> std::optional<std::size_t> {
+    std::size_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc{} || end != digits.data() + digits.size() || value > 65535 || std::to_string(value) != digits) return std::nullopt;
+    return value;
+  };
+  SitePath read;
+  std::size_t at = 0;
+  if (parts[0] == "layer" && parts.size() >= 3) {
+    const std::optional<std::size_t> layer = index(parts[1]);
+    if (!layer) return fail(toml_string(parts[1]) + " is no layer");
+    read.layer = Layer{*layer};
+    at = 2;
+    if (parts[2] == "head" && parts.size() >= 5) {
+      const std::optional<std::size_t> head = index(parts[3]);
+      if (!head) return fail(toml_string(parts[3]) + " is no head");
+      read.head = Head{*head};
+      at = 4;
+    }
+  }
+  const std::optional<Site> site = parse_site(parts[at]);
+  if (!site || at + 1 != parts.size()) {
+    std::vector<std::string> names;
+    for (const SiteInfo& s : sites) names.emplace_back(s.name);
+    Problem problem{.key = {}, .message = "unknown site " + toml_string(parts[at]), .legal = join(names)};
+    if (site) problem = fail(toml_string(name) + " goes on after its site");
+    problem.suggestion = site ? std::string() : nearest(parts[at], names);
+    return problem;
+  }
+  read.site = *site;
+  if (read.layer && !info(*site).per_layer) return fail("site " + parts[at] + " is not part of a layer");
+  if (read.head && !info(*site).per_head) return fail("site " + parts[at] + " is not part of a head");
+  path = read;
+  return std::nullopt;
+}
+
+}  // namespace lamp::experiments

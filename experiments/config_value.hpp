@@ -1,0 +1,79 @@
+// A config before it has types: a tree of values that remember where they were written, and the problems found in it.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/base/result.hpp"
+
+namespace lamp::experiments {
+
+/// Place of a value: source 0 is the config file, source k the k-th --set. Line and column count from 1, bytes before tabs alike.
+struct Where {
+  std::size_t source = 0;
+  std::size_t line = 0;
+  std::size_t column = 0;
+  friend auto operator<=>(const Where&, const Where&) = default;
+};
+
+struct Entry;
+struct Unsupported {};  // dates and times of TOML, null of JSON
+
+struct Value {
+  using List = std::vector<Value>;
+  using Table = std::vector<Entry>;
+  std::variant<Unsupported, bool, std::int64_t, double, std::string, List, Table> data;
+  Where where{};
+
+  template <class T>
+  [[nodiscard]] const T* get() const {
+    return std::get_if<T>(&data);
+  }
+};
+
+struct Entry {
+  std::string key;
+  Value value;
+  Where where{};  // of the key
+};
+
+/// What is wrong with one key, before its file, line and column are put in front.
+struct Problem {
+  std::string key;
+  std::string message;
+  std::string legal{};
+  std::string suggestion{};
+  std::optional<Where> where{};  // absent: the place of the key
+};
+
+/// "key: message; legal: ...; did you mean "..."?"
+std::string to_string(const Problem& problem);
+
+/// `the string "4"`, `the number 4.0`, `a list`: what was found where something else is legal.
+std::string describe(const Value& value);
+
+/// A number as TOML writes it: shortest digits that read back the same, with a point or an exponent.
+std::string toml_number(double x);
+/// A TOML basic string.
+std::string toml_string(std::string_view text);
+
+/// Control characters escaped, so that an error stays one line.
+std::string one_line(std::string_view text);
+
+/// The candidate nearest to `word` by edit distance (insert, delete, replace, swap neighbours); empty where none is near.
+std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+/// "a, b, c"
+std::string join(std::span<const std::string> words);
+
+/// Parts of a dotted path: "a.b" is {"a", "b"}.
+std::vector<std::string> split_path(std::string_view path);
+
+}  // namespace lamp::experiments
