@@ -1,0 +1,236 @@
+// Merge: every value at its place (the oracle computes the place on its own), what is missing is NaN and pending, and a mismatch
+// is an error that names the shard and leaves the earlier result alone.
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "core/record/hdf5.hpp"
+#include "core/record/merge.hpp"
+#include "tests/core/record/samples.hpp"
+#include "tests/support/bits.hpp"
+
+using namespace lamp;
+using namespace lamp::record;
+using record::test::Folder;
+using record::test::sample_cells;
+using record::test::sample_plan;
+using record::test::sample_shard;
+
+namespace {
+
+constexpr std::size_t sequences = 4, cells = 12;  // of the sample plan
+
+template <class T>
+std::vector<T> read(const std::filesystem::path& file, const std::string& path) {
+  const auto lock = hdf5::use_library();
+  const hdf5::Handle opened = hdf5::open_file(file);
+  const hdf5::Handle dataset = hdf5::open_dataset(opened, path);
+  const hdf5::Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
+  std::vector<T> values(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)));
+  hdf5::check(H5Dread(dataset, hdf5::memory_type(Values(std::vector<T>{})), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "read");
+  return values;
+}
+
+std::string slurp(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::size_t files_in(const std::filesystem::path& folder) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+}
+
+/// Publishes the shards of the plan with the given names.
+void publish_all(const Folder& folder, const std::vector<std::string>& names) {
+  for (const std::string& name : names) REQUIRE(publish_shard(folder.path / (name + ".h5"), sample_shard(name, sample_cells())).ok());
+}
+
+}  // namespace
+
+TEST_CASE("merge: every value is at its place", "[record]") {
+  const Folder folder;
+  const MergePlan plan = sample_plan(folder.path);
+  const std::vector<std::string> names{"prose0", "prose1", "code0", "code1"};
+  for (const std::string& name : names) {
+    std::vector<std::string> order = sample_cells();
+    std::reverse(order.begin(), order.end());  // cells are found by identity, not by place
+    order.insert(order.begin() + 3, "not in the grid");
+    REQUIRE(publish_shard(folder.path / (name + ".h5"), sample_shard(name, order)).ok());
+  }
+  const auto out = folder.path / "result.h5";
+  const Result<MergeSummary> summary = merge(plan, out);
+  REQUIRE(summary.ok());
+  CHECK(summary->done == sequences * cells);
+  CHECK(summary->failed == 0);
+  CHECK(summary->pending == 0);
+  CHECK(read<std::uint8_t>(out, "/metrics/status") == std::vector<std::uint8_t>(sequences * cells, 1));
+
+  const auto kl_position = read<double>(out, "/metrics/kl_position");
+  const auto bins = read<std::uint64_t>(out, "/errors/scores/forward_bins");
+  const auto sets = read<std::uint32_t>(out, "/truth/local/min_set");
+  const auto tokens = read<std::uint32_t>(out, "/reference/tokens");
+  constexpr std::size_t positions = record::test::positions, inner_bins = record::test::layers * record::test::bins;
+  REQUIRE(kl_position.size() == sequences * cells * positions);
+  REQUIRE(sets.size() == sequences * (cells / 3) * positions);
+  std::size_t wrong = 0;
+  for (std::size_t s = 0; s < sequences; ++s) {
+    const Shard shard = sample_shard(names[s], sample_cells());
+    for (std::size_t c = 0; c < cells; ++c) {
+      const auto& values = shard.cells[c].values;
+      const auto row = std::span(kl_position).subspan((s * cells + c) * positions, positions);
+      if (!lamp::test::same_bits(row, std::get<std::vector<double>>(values[1]))) ++wrong;
+      if (std::memcmp(&bins[(s * cells + c) * inner_bins], bytes(values[3]).data(), bytes(values[3]).size()) != 0) ++wrong;
+      // constant over tau, the last axis of three points: the first of each three cells
+      if (c % 3 == 0 && std::memcmp(&sets[(s * cells + c) / 3 * positions], bytes(values[4]).data(), bytes(values[4]).size()) != 0) ++wrong;
+    }
+    if (std::memcmp(&tokens[s * positions], bytes(shard.reference[0]).data(), bytes(shard.reference[0]).size()) != 0) ++wrong;
+  }
+  CHECK(wrong == 0);
+  CHECK(files_in(folder.path) == 5);  // nothing temporary is left
+}
+
+TEST_CASE("merge: what was not computed is NaN, 0 and pending or failed", "[record]") {
+  const Folder folder;
+  const MergePlan plan = sample_plan(folder.path);
+  publish_all(folder, {"prose1"});
+  Shard shard = sample_shard("prose0", sample_cells());
+  shard.cells[7].status = CellStatus::failed;               // has values, which do not count
+  shard.cells[6].values[4] = std::vector<std::uint32_t>{};  // not recorded at tau = 2.0, but at 1.1, that of cell 8
+  shard.cells[5].values[1] = std::vector<double>{};         // one quantity not recorded
+  shard.cells.erase(shard.cells.begin() + 2);
+  REQUIRE(publish_shard(plan.shards[0], shard).ok());
+  const auto out = folder.path / "result.h5";
+  const Result<MergeSummary> summary = merge(plan, out);
+  REQUIRE(summary.ok());
+  CHECK(summary->done == 22);
+  CHECK(summary->failed == 1);
+  CHECK(summary->pending == 25);
+  std::vector<std::uint8_t> expected(48, 0);
+  std::fill_n(expected.begin(), 24, std::uint8_t{1});
+  expected[2] = 0, expected[7] = 2;
+  CHECK(read<std::uint8_t>(out, "/metrics/status") == expected);
+  CHECK(read<std::uint8_t>(out, "/reference/status") == std::vector<std::uint8_t>{1, 1, 0, 0});
+
+  const auto kl = read<double>(out, "/metrics/kl");
+  const auto kl_position = read<double>(out, "/metrics/kl_position");
+  const auto bins = read<std::uint64_t>(out, "/errors/scores/forward_bins");
+  for (std::size_t c = 0; c < 48; ++c) {
+    INFO(c);
+    CHECK(std::isnan(kl[c]) == (expected[c] != 1));
+    CHECK(std::isnan(kl_position[c * 5]) == (expected[c] != 1 || c == 5));
+    if (expected[c] != 1) CHECK(std::all_of(&bins[c * 8], &bins[c * 8] + 8, [](std::uint64_t x) { return x == 0; }));
+  }
+  const auto sets = read<std::uint32_t>(out, "/truth/local/min_set");
+  const Shard whole = sample_shard("prose0", sample_cells());
+  CHECK(std::memcmp(&sets[2 * 5], bytes(whole.cells[8].values[4]).data(), 5 * sizeof(std::uint32_t)) == 0);
+}
+
+TEST_CASE("merge: no shard at all gives a result that says so", "[record]") {
+  const Folder folder;
+  const Result<MergeSummary> summary = merge(sample_plan(folder.path), folder.path / "result.h5");
+  REQUIRE(summary.ok());
+  CHECK(summary->pending == 48);
+  CHECK(read<std::uint8_t>(folder.path / "result.h5", "/metrics/status") == std::vector<std::uint8_t>(48, 0));
+}
+
+TEST_CASE("merge: one cell, one sequence, no grid axes", "[record]") {
+  const Folder folder;
+  MergePlan plan = sample_plan(folder.path);
+  plan.sequence_axes = {{"sequence", std::vector<std::int64_t>{0}}};
+  plan.grid_axes = {};
+  plan.cell_ids.resize(1), plan.shards.resize(1), plan.sequence_ids.resize(1);
+  publish_all(folder, {"prose0"});
+  const Result<MergeSummary> summary = merge(plan, folder.path / "result.h5");
+  REQUIRE(summary.ok());
+  CHECK(summary->done == 1);
+  CHECK(read<double>(folder.path / "result.h5", "/metrics/kl_position") ==
+        std::get<std::vector<double>>(sample_shard("prose0", sample_cells()).cells[0].values[1]));
+}
+
+TEST_CASE("merge: equal plans give equal bytes, and provenance changes only its own", "[record]") {
+  const Folder folder;
+  MergePlan plan = sample_plan(folder.path);
+  publish_all(folder, {"prose0", "prose1", "code1"});
+  const auto out = folder.path / "result.h5";
+  REQUIRE(merge(plan, out).ok());
+  const std::string first = slurp(out);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  REQUIRE(merge(plan, out).ok());
+  CHECK((slurp(out) == first));
+  plan.provenance[1].second = "away";  // as long as "here"
+  REQUIRE(merge(plan, out).ok());
+  const std::string other = slurp(out);
+  CHECK((other != first));
+  REQUIRE(other.size() == first.size());
+  const auto differs_at = std::mismatch(first.begin(), first.end(), other.begin()).first - first.begin();
+  CHECK(first.substr(static_cast<std::size_t>(differs_at), 4) == "here");
+  CHECK(first.substr(static_cast<std::size_t>(differs_at) + 4) == other.substr(static_cast<std::size_t>(differs_at) + 4));
+}
+
+TEST_CASE("merge: shards that do not belong are named, the earlier result stays", "[record]") {
+  const Folder folder;
+  MergePlan plan = sample_plan(folder.path);
+  publish_all(folder, {"prose0", "prose1"});
+  const auto out = folder.path / "result.h5";
+  REQUIRE(merge(plan, out).ok());
+  const std::string before = slurp(out);
+  const auto refused = [&](const std::string& why) {
+    const Result<MergeSummary> summary = merge(plan, out);
+    REQUIRE_FALSE(summary.ok());
+    INFO(summary.error().message);
+    CHECK(summary.error().code == ExitCode::bad_data);
+    CHECK(summary.error().message.find(plan.shards[1].string() + ": ") == 0);
+    CHECK(summary.error().message.find(why) != std::string::npos);
+    CHECK((slurp(out) == before));
+    CHECK(files_in(folder.path) == 3);
+  };
+  Shard shard = sample_shard("prose1", sample_cells());
+  const auto with = [&](auto&& change) {
+    Shard changed = shard;
+    change(changed);
+    REQUIRE(publish_shard(plan.shards[1], changed).ok());
+  };
+  with([](Shard& s) { s.experiment[0] ^= 1; });
+  refused("another experiment");
+  with([](Shard& s) { s.sequence_id[0] ^= 1; });
+  refused("another sequence");
+  with([](Shard& s) { s.quantities[0].units = "bit"; });
+  refused("/metrics/kl");
+  with(
+      [](Shard& s) { s.quantities.pop_back(), std::for_each(s.cells.begin(), s.cells.end(), [](CellRecord& c) { c.values.pop_back(); }); });
+  refused("5 quantities");
+  with([](Shard& s) {
+    s.reference_quantities[1].shape = {7};
+    s.reference[1] = std::vector<double>(7);
+  });
+  refused("/reference/cross_entropy_position");
+  with([](Shard& s) {
+    s.quantities[3].shape = {2, 5};
+    for (CellRecord& cell : s.cells) cell.values[3] = std::vector<std::uint64_t>(10);
+  });
+  refused("bin has 5 points");
+  with([](Shard& s) { s.quantities[0].path = "/metrics/status"; });
+  refused("written by merge");
+  std::filesystem::resize_file(plan.shards[1], std::filesystem::file_size(plan.shards[1]) - 10);
+  refused("truncated or corrupted");
+}
+
+TEST_CASE("merge: quantities that cannot share the scales of a group are refused", "[record]") {
+  const Folder folder;
+  const MergePlan plan = sample_plan(folder.path);
+  const auto refused = [&](std::size_t quantity, auto&& change) {
+    Shard shard = sample_shard("prose0", {});
+    change(shard.quantities[quantity]);
+    REQUIRE(publish_shard(plan.shards[0], shard).ok());
+    const Result<MergeSummary> summary = merge(plan, folder.path / "result.h5");
+    return !summary.ok() && summary.error().code == ExitCode::bad_data;
+  };
+  CHECK_FALSE(refused(2, [](Quantity&) {}));
+  CHECK(refused(2, [](Quantity& q) { q.dims = {"layer", "position"}, q.shape = {2, 6}; }));
+  CHECK(refused(2, [](Quantity& q) { q.dims = {"layer", "lamp.scores.tau"}; }));
+  CHECK(refused(0, [](Quantity& q) { q.path = "/metrics/position"; }));
+  CHECK(refused(0, [](Quantity& q) { q.path = "/metrics/sequence"; }));
+}
