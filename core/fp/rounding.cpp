@@ -207,6 +207,7 @@ double round_unpacked(const Unpacked& x, const FloatFormat& format, Rounding mod
     f.rest = f.rest || (x.significand & (half - 1)) != 0;
   }
   if (f.inexact() && rounds_up(mode, x.negative, m, f)) ++m;
+  if (bit_length(m) > format.p) m >>= 1, ++last;  // a carry: m is 2^p
 
   if (m == 0) return zero(x.negative, format);
   const int exponent = last + bit_length(m) - 1;
