@@ -1,0 +1,91 @@
+#include "core/fp/binary64.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/fp/binary64.cpp"
+#include <hwy/foreach_target.h>  // compiles the rest of this file once for each target
+
+#include "core/base/contract.hpp"
+#include "core/fp/binary64-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace lamp::HWY_NAMESPACE {
+
+using In = std::span<const double>;
+using Out = std::span<double>;
+
+void exp_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return exp(v); });
+}
+void expm1_minus_x_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return expm1_minus_x(v); });
+}
+void log_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return log(v); });
+}
+void rsqrt_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return rsqrt(v); });
+}
+void gelu_tanh_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return gelu_tanh(v); });
+}
+void gelu_erf_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return gelu_erf(v); });
+}
+
+}  // namespace lamp::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lamp {
+
+HWY_EXPORT(exp_span);
+HWY_EXPORT(expm1_minus_x_span);
+HWY_EXPORT(log_span);
+HWY_EXPORT(rsqrt_span);
+HWY_EXPORT(gelu_tanh_span);
+HWY_EXPORT(gelu_erf_span);
+
+namespace binary64_functions {
+
+// The templates on double, as compiled for the baseline target; std::fma is the fused operation there too.
+double exp(double x) { return HWY_NAMESPACE::exp(x); }
+double expm1(double x) { return HWY_NAMESPACE::expm1(x); }
+double expm1_minus_x(double x) { return HWY_NAMESPACE::expm1_minus_x(x); }
+double log(double x) { return HWY_NAMESPACE::log(x); }
+double rsqrt(double x) { return HWY_NAMESPACE::rsqrt(x); }
+double gelu_tanh(double x) { return HWY_NAMESPACE::gelu_tanh(x); }
+double gelu_erf(double x) { return HWY_NAMESPACE::gelu_erf(x); }
+
+void exp(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "exp: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(exp_span)(x, y);
+}
+
+void expm1_minus_x(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "expm1_minus_x: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(expm1_minus_x_span)(x, y);
+}
+
+void log(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "log: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(log_span)(x, y);
+}
+
+void rsqrt(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "rsqrt: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(rsqrt_span)(x, y);
+}
+
+void gelu_tanh(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "gelu_tanh: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(gelu_tanh_span)(x, y);
+}
+
+void gelu_erf(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "gelu_erf: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(gelu_erf_span)(x, y);
+}
+
+}  // namespace binary64_functions
+}  // namespace lamp
+#endif  // HWY_ONCE

@@ -1,0 +1,87 @@
+#include "core/fp/ziv.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "core/base/contract.hpp"
+#include "core/fp/binary64.hpp"
+#include "core/mpfr/functions.hpp"
+
+namespace lamp::ziv {
+namespace {
+
+constexpr double largest = std::numeric_limits<double>::max();
+
+/// A number that rounds as y (1 +- d) does for a tiny d, in every format of p <= 24: y itself if its last bit is set, for then no
+/// number and no midpoint of such a format is near; else the neighbour of y on that side. It is y (1 +- d) rounded to odd.
+double beside(double y, bool away_from_zero) {
+  const auto bits = std::bit_cast<std::uint64_t>(y);
+  return std::bit_cast<double>((away_from_zero ? bits : bits - 1) | 1U);
+}
+
+bool is_power_of_two(double y) { return (std::bit_cast<std::uint64_t>(y) << 12) == 0; }
+
+/// f(x) where it is exact, or so close to a number of few bits that an enclosure would never decide: a value that rounds as f(x) does.
+std::optional<double> known(Function f, double x, double y) {
+  if (std::isnan(y)) return y;
+  switch (f) {
+    case Function::exp:
+      if (x == 0.0 || std::isinf(x)) return y;
+      if (std::abs(x) < 0x1p-54) return beside(1.0, x > 0.0);
+      return std::nullopt;
+    case Function::rsqrt:
+      if (x == 0.0 || std::isinf(x)) return y;
+      if (is_power_of_two(y) && (x * y) * y == 1.0) return y;  // x = 4^k, the only exact results: products with y are exact
+      return std::nullopt;
+    case Function::gelu_tanh:
+    case Function::gelu_erf:
+      if (x == 0.0 || std::isinf(x)) return y;
+      if (x >= (f == Function::gelu_tanh ? 23.0 : 39.0)) return beside(x, false);            // x (1 - d), d < e^-700
+      if (std::abs(x) < 0x1p-60 && std::abs(x) > 0x1p-960) return beside(0.5 * x, x > 0.0);  // x/2 (1 + d), d < x
+      return std::nullopt;
+  }
+  contract_violated("ziv::known: Function is one of the four");
+}
+
+/// Magnitudes low <= abs(f(x)) <= high.
+struct Enclosure {
+  double low, high;
+};
+
+Enclosure enclose(double y, double error) {
+  const double magnitude = std::abs(y);
+  if (magnitude < 0x1p-960) return {0x1p-1074, 0x1p-959};  // underflow: the relative bound does not hold
+  if (std::isinf(magnitude)) return {largest, largest};    // overflow of binary64
+  return {magnitude - error * magnitude, std::min(magnitude + error * magnitude, largest)};
+}
+
+}  // namespace
+
+double first_step(Function f, double x) {
+  switch (f) {
+    case Function::exp:
+      return binary64_functions::exp(x);
+    case Function::rsqrt:
+      return binary64_functions::rsqrt(x);
+    case Function::gelu_tanh:
+      return binary64_functions::gelu_tanh(x);
+    case Function::gelu_erf:
+      return binary64_functions::gelu_erf(x);
+  }
+  contract_violated("ziv::first_step: Function is one of the four");
+}
+
+double finish(Function f, double x, double y, const FloatFormat& format, Rounding mode, double error) {
+  if (const std::optional<double> value = known(f, x, y)) return round(*value, format, mode);
+  const Enclosure e = enclose(y, error);
+  const double low = round(std::copysign(e.low, y), format, mode), high = round(std::copysign(e.high, y), format, mode);
+  // `largest` stands for all above it, which is right where all of that overflows
+  const bool decided = (low == high || (std::isnan(low) && std::isnan(high))) && (e.high < largest || format.emax < 1023);
+  return decided ? low : mpfr::evaluate(f, x, format, mode);
+}
+
+}  // namespace lamp::ziv
