@@ -97,7 +97,7 @@ std::size_t CellDataset::run_end(std::size_t first, std::size_t limit) const {
   return std::min((row - index + chunk_end) * after, limit);
 }
 
-hdf5::Handle CellDataset::select(std::size_t first, std::size_t end) const {
+CellDataset::Selection CellDataset::select(std::size_t first, std::size_t end) const {
   std::vector<hsize_t> start(extent_.size(), 0), count(extent_);
   std::size_t position = first, cells = end - first;
   for (std::size_t axis = lead_; axis-- > 0;) {
@@ -107,25 +107,25 @@ hdf5::Handle CellDataset::select(std::size_t first, std::size_t end) const {
     expects(cells % count[axis] == 0 && start[axis] + count[axis] <= extent_[axis], "CellDataset: a run of cells is a box");
     cells /= count[axis];
   }
-  hdf5::Handle space = hdf5::dataspace(extent_);
-  if (extent_.empty()) return space;
-  hdf5::check(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), "cannot select cells");
-  return space;
+  Selection selection{hdf5::dataspace(extent_), hdf5::dataspace(count)};
+  if (!extent_.empty())
+    hdf5::check(H5Sselect_hyperslab(selection.file, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), "cannot select cells");
+  return selection;
 }
 
 void CellDataset::write(std::size_t first, std::size_t end, std::span<const std::byte> values) {
   expects(values.size() == (end - first) * cell_bytes_, "CellDataset: as many values as cells");
   if (values.empty()) return;
-  const std::array memory{hsize_t{values.size() / element_size(prototype_)}};
-  hdf5::check(H5Dwrite(dataset_, hdf5::memory_type(prototype_), hdf5::dataspace(memory), select(first, end), H5P_DEFAULT, values.data()),
+  const Selection selection = select(first, end);
+  hdf5::check(H5Dwrite(dataset_, hdf5::memory_type(prototype_), selection.memory, selection.file, H5P_DEFAULT, values.data()),
               "cannot write");
 }
 
 void CellDataset::read(std::size_t first, std::size_t end, std::span<std::byte> values) const {
   expects(values.size() == (end - first) * cell_bytes_, "CellDataset: as many values as cells");
   if (values.empty()) return;
-  const std::array memory{hsize_t{values.size() / element_size(prototype_)}};
-  hdf5::check(H5Dread(dataset_, hdf5::memory_type(prototype_), hdf5::dataspace(memory), select(first, end), H5P_DEFAULT, values.data()),
+  const Selection selection = select(first, end);
+  hdf5::check(H5Dread(dataset_, hdf5::memory_type(prototype_), selection.memory, selection.file, H5P_DEFAULT, values.data()),
               "cannot read");
 }
 

@@ -33,7 +33,11 @@ class CellDataset {
 
  private:
   CellDataset(const Quantity& quantity, std::span<const std::size_t> lead);
-  [[nodiscard]] hdf5::Handle select(std::size_t first, std::size_t end) const;
+  /// The box of a run in the file, and a memory space of the same shape: HDF5 copies equal shapes by blocks, others by elements.
+  struct Selection {
+    hdf5::Handle file, memory;
+  };
+  [[nodiscard]] Selection select(std::size_t first, std::size_t end) const;
 
   hdf5::Handle dataset_;
   Values prototype_;
