@@ -96,7 +96,6 @@ int call_inspect(const Arguments& arguments) {
   return inspect_command(options);
 }
 
-#ifdef LAMP_HAS_RUN
 int call_run(const Arguments& arguments) {
   CLI::App app("Runs the grid of a config and records every cell; continues what the folder already holds.");
   std::string config, out, threads, shard;
@@ -134,9 +133,7 @@ int call_run(const Arguments& arguments) {
   }
   return run_command(options);
 }
-#endif
 
-#ifdef LAMP_HAS_MERGE
 int call_merge(const Arguments& arguments) {
   CLI::App app("Writes the result file of a run; 75 while cells are missing.");
   std::string folder, out;
@@ -152,7 +149,6 @@ int call_merge(const Arguments& arguments) {
   }
   return merge_command(options);
 }
-#endif
 
 #ifdef LAMP_HAS_CALC
 int call_calc(const Arguments& arguments) {
@@ -164,18 +160,12 @@ int call_calc(const Arguments& arguments) {
 
 constexpr std::array commands{
     Command{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]", "runs an experiment or continues it",
-#ifdef LAMP_HAS_RUN
-            call_run
-#endif
-    },
+            call_run},
     Command{"plan", "CONFIG.toml", "cells, memory, disk and time estimate; runs nothing"},
     Command{"config", "[--json]", "every key of a config with default, legal values and meaning", call_config},
     Command{"status", "DIR", "how far a run is"},
     Command{"merge", "DIR [--out FILE.h5]", "result file of a run",
-#ifdef LAMP_HAS_MERGE
-            call_merge
-#endif
-    },
+            call_merge},
     Command{"verify", "DIR [--fraction F]", "computes cells again and compares bits"},
     Command{"inspect", "FILE_OR_MODEL_DIR [--json]", "what a model folder contains", call_inspect},
     Command{"formats", "[NAME]...", "the formats and their numbers"},

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "core/base/result.hpp"
 #include "core/base/sha256.hpp"
@@ -21,6 +22,9 @@ class RunFolder {
   /// Whole runs exclude each other and every part; parts exclude only the same part. A folder that holds another experiment, or
   /// something else, is refused (cannot_create); one in use is `partial` (locked) and names host, process and start.
   static Result<RunFolder> open(const std::filesystem::path& folder, const ShardPart& part, const Digest& experiment);
+
+  /// A folder that only its shards are read of; takes no lock, since a shard is replaced whole.
+  static RunFolder for_reading(const std::filesystem::path& folder, const Digest& experiment) { return {folder, experiment}; }
 
   RunFolder(RunFolder&& other) noexcept;
   RunFolder& operator=(RunFolder&&) = delete;

@@ -1,0 +1,133 @@
+// lamp run, lamp merge: from a config to shards, from shards to result.h5.
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "experiments/commands/commands.hpp"
+#include "experiments/experiment.hpp"
+#include "experiments/interrupt.hpp"
+#include "experiments/progress.hpp"
+#include "experiments/runner.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+/// runs/<title>, the title with what a shell or file system dislikes turned into '-'.
+std::filesystem::path default_folder(const std::string& title) {
+  std::string name;
+  for (const char c : title) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '_';
+    if (plain && !(name.empty() && c == '.'))
+      name += c;
+    else if (!name.empty() && name.back() != '-')
+      name += '-';
+  }
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  return std::filesystem::path("runs") / (name.empty() ? "untitled" : name);
+}
+
+/// A command line as one could type it again.
+std::string joined(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) {
+    const bool plain = !word.empty() && word.find_first_of(" \t\n\"'\\$`*?[]{}()<>|&;#~!") == std::string::npos;
+    std::string quoted = "'";
+    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    line += (line.empty() ? "" : " ") + (plain ? word : quoted + "'");
+  }
+  return line;
+}
+
+std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& all, const ShardPart& part) {
+  std::vector<TokenSequence> mine;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (i % part.of == part.part - 1) mine.push_back(all[i]);
+  return mine;
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  const std::string started = utc_now();
+  const Result<Experiment> experiment = prepare(options.config, options.sets);
+  if (!experiment) return report("run", experiment.error());
+  const Grid& grid = experiment->grid;
+
+  const std::filesystem::path out = options.out.value_or(default_folder(experiment->config.title));
+  const ShardPart part{.part = options.part, .of = options.parts};
+  const Result<RunFolder> folder = RunFolder::open(out, part, grid.experiment);
+  if (!folder) return report("run", folder.error());
+  if (Result<void> written = folder->write_study(resolved_toml(experiment->config)); !written) return report("run", written.error());
+
+  const InterruptGuard guard;
+  const RunRequest request{.model = experiment->model,
+                           .options = {.activation = experiment->activation, .seed = experiment->config.seed, .sequence = 0},
+                           .reference = grid.reference,
+                           .cells = grid.cells,
+                           .sequences = sequences_of_part(experiment->tokens.sequences, part),
+                           .selects_scores = experiment->selects_scores(),
+                           .experiment = grid.experiment,
+                           .threads = options.threads,
+                           .quiet = options.quiet};
+  const Result<RunSummary> summary = run_sequences(request, *folder);
+  if (!summary) return report("run", summary.error());
+  if (summary->signal != 0) {
+    std::cerr << "lamp run: stopped by signal " << summary->signal << " with " << summary->resumed + summary->computed << " of "
+              << summary->cells << " cells done; run the same command again to continue\n";
+    return 128 + summary->signal;
+  }
+
+  const Occasion occasion{.command_line = joined(options.command_line), .started = started, .threads = options.threads};
+  const Result<record::MergeSummary> merged =
+      part.of == 1 ? merge_result(*experiment, *folder, folder->result(), occasion) : record::MergeSummary{.pending = 1};
+  if (!merged) return report("run", merged.error());
+  const bool complete = merged->pending == 0 && merged->failed == 0;
+  if (options.json)
+    std::cout << nlohmann::ordered_json{{"result", complete ? folder->result().string() : ""},
+                                        {"cells", summary->cells},
+                                        {"resumed", summary->resumed},
+                                        {"computed", summary->computed},
+                                        {"seconds", summary->seconds}}
+                     .dump()
+              << "\n";
+  if (part.of > 1) {
+    if (!options.quiet)
+      std::cerr << "lamp run: part " << part.part << "/" << part.of << " is done; when all are, run `lamp merge " << out.string()
+                << "`\n";
+    return static_cast<int>(ExitCode::partial);
+  }
+  if (!options.quiet)
+    std::cerr << "lamp run: " << folder->result().string() << " (" << summary->computed << " cells computed, " << summary->resumed
+              << " found, " << duration_text(summary->seconds) << ")\n";
+  return static_cast<int>(ExitCode::done);
+}
+
+int merge_command(const MergeOptions& options) {
+  const std::string started = utc_now();
+  const Result<std::string> present = experiment_of(options.folder);
+  if (!present) return report("merge", present.error());
+  const Result<Experiment> experiment = prepare(options.folder / "study.toml", {});
+  if (!experiment) return report("merge", experiment.error());
+  if (*present != to_hex(experiment->grid.experiment))
+    return report("merge", {ExitCode::bad_data, options.folder.string() + ": the model, the texts or this program have changed since the run (" +
+                                                  present->substr(0, 12) + ", now " + to_hex(experiment->grid.experiment).substr(0, 12) + ")"});
+
+  const RunFolder folder = RunFolder::for_reading(options.folder, experiment->grid.experiment);
+  const std::filesystem::path out = options.out.value_or(folder.result());
+  const Result<record::MergeSummary> merged = merge_result(*experiment, folder, out, {.command_line = "lamp merge " + options.folder.string(), .started = started});
+  if (!merged) return report("merge", merged.error());
+  if (options.json)
+    std::cout << nlohmann::ordered_json{
+                     {"result", out.string()}, {"done", merged->done}, {"pending", merged->pending}, {"failed", merged->failed}}
+                     .dump()
+              << "\n";
+  std::cerr << "lamp merge: " << out.string() << " (" << merged->done << " cells done";
+  if (merged->pending + merged->failed > 0) std::cerr << ", " << merged->pending << " pending, " << merged->failed << " failed";
+  std::cerr << ")\n";
+  return static_cast<int>(merged->pending + merged->failed == 0 ? ExitCode::done : ExitCode::partial);
+}
+
+}  // namespace lamp::experiments

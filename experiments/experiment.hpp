@@ -1,0 +1,46 @@
+// An experiment ready to run: config, model, tokens and grid, checked against each other; and its result from its shards.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/model/weights.hpp"
+#include "core/record/merge.hpp"
+#include "experiments/config.hpp"
+#include "experiments/grid.hpp"
+#include "experiments/run_folder.hpp"
+#include "experiments/tokens.hpp"
+
+namespace lamp::experiments {
+
+struct Experiment {
+  Config config;
+  Model model;
+  Activation activation = Activation::gelu_new;  // the one used
+  TokenSet tokens;
+  Grid grid;
+
+  [[nodiscard]] bool selects_scores() const;
+};
+
+/// Reads everything a config names. Nothing is written; every error is the user's to mend.
+Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets);
+
+/// When and how the values were asked for: the part of /provenance that is not the experiment's.
+struct Occasion {
+  std::string command_line;
+  std::string started;  // UTC
+  std::size_t threads = 1;
+};
+
+/// Now, as 2026-11-20T12:34:56Z.
+std::string utc_now();
+
+/// result.h5 (at `out`) from the folder's shards; unfinished cells are pending there.
+Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder, const std::filesystem::path& out,
+                                          const Occasion& occasion);
+
+}  // namespace lamp::experiments

@@ -1,0 +1,166 @@
+#include "experiments/runner.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "core/record/shard.hpp"
+#include "experiments/cell_recorder.hpp"
+#include "experiments/interrupt.hpp"
+#include "experiments/progress.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds publish_interval{30};
+
+/// What one thread needs for passes: buffers that live as long as the run.
+struct Worker {
+  Workspace workspace;
+  CellRecorder recorder;
+};
+
+/// The finished cells of one sequence, by cell id; what a shard is made from and read back into.
+using FinishedCells = std::map<Digest, record::CellRecord>;
+
+class Runner {
+ public:
+  Runner(const RunRequest& request, const RunFolder& folder) : request_(request), folder_(folder) {
+    for (std::size_t i = 0; i < std::max<std::size_t>(request.threads, 1); ++i)
+      workers_.push_back({{}, CellRecorder(request.model.config, request.selects_scores)});
+  }
+
+  Result<RunSummary> run() {
+    const Clock::time_point start = Clock::now();
+    RunSummary summary{.cells = request_.cells.size() * request_.sequences.size()};
+    std::vector<FinishedCells> finished;
+    for (const TokenSequence& sequence : request_.sequences) {
+      Result<FinishedCells> present = read_finished(sequence);
+      if (!present) return present.error();
+      summary.resumed += static_cast<std::size_t>(
+          std::count_if(request_.cells.begin(), request_.cells.end(), [&](const Cell& cell) { return present->contains(cell.id); }));
+      finished.push_back(*std::move(present));
+    }
+    Progress progress(summary.cells, summary.resumed, request_.quiet);
+    for (std::size_t s = 0; s < request_.sequences.size() && interrupted_by() == 0; ++s) {
+      const Result<std::size_t> computed = run_sequence(request_.sequences[s], std::move(finished[s]), progress);
+      if (!computed) return computed.error();
+      summary.computed += *computed;
+    }
+    summary.signal = interrupted_by();
+    summary.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    return summary;
+  }
+
+ private:
+  [[nodiscard]] std::filesystem::path shard_of(const TokenSequence& sequence) const { return folder_.shard(sequence.index, sequence.id); }
+
+  /// Cells of an earlier run. A shard that is damaged is an error: nothing is thrown away silently.
+  [[nodiscard]] Result<FinishedCells> read_finished(const TokenSequence& sequence) const {
+    FinishedCells finished;
+    const std::filesystem::path file = shard_of(sequence);
+    if (!std::filesystem::exists(file)) return finished;
+    Result<record::Shard> shard = record::read_shard(file);
+    if (!shard) return shard.error();
+    if (shard->experiment != request_.experiment || shard->sequence_id != sequence.id)
+      return Error{ExitCode::cannot_create, file.string() + ": belongs to another experiment; choose another --out"};
+    for (record::CellRecord& cell : shard->cells)
+      if (cell.status == record::CellStatus::done) finished.insert_or_assign(cell.id, std::move(cell));
+    return finished;
+  }
+
+  /// Computes the missing cells of a sequence; returns how many.
+  Result<std::size_t> run_sequence(const TokenSequence& sequence, FinishedCells finished, Progress& progress) {
+    std::vector<const Cell*> missing;
+    for (const Cell& cell : request_.cells)
+      if (!finished.contains(cell.id)) missing.push_back(&cell);
+    if (missing.empty()) return std::size_t{0};
+
+    PassOptions options = request_.options;
+    options.sequence = static_cast<std::uint32_t>(sequence.index);
+    ReferenceRecorder reference_recorder(sequence.ids.size(), request_.model.config.vocab_size);
+    forward(request_.model, sequence.ids, request_.reference, options, reference_recorder, workers_[0].workspace);
+    const ReferenceDistribution reference(reference_recorder.take_logits(), sequence.ids);
+
+    std::atomic<std::size_t> next{0}, computed{0};
+    std::mutex mutex;  // finished, published, failure
+    Clock::time_point published = Clock::now();
+    std::optional<Error> failure;
+    std::exception_ptr thrown;  // of a thread; out of memory, say
+    const auto compute_cells = [&](Worker& worker) {
+      for (std::size_t i = next++; i < missing.size() && interrupted_by() == 0; i = next++) {
+        worker.recorder.begin(reference);
+        forward(request_.model, sequence.ids, missing[i]->plan, options, worker.recorder, worker.workspace);
+        record::CellRecord record{.id = missing[i]->id, .status = record::CellStatus::done, .values = worker.recorder.take()};
+        const std::lock_guard lock(mutex);
+        if (failure) return;
+        finished.insert_or_assign(record.id, std::move(record));
+        ++computed;
+        if (Clock::now() - published >= publish_interval) {
+          if (Result<void> done = publish(sequence, finished, reference); !done) failure = done.error();
+          published = Clock::now();
+        }
+        progress.step("text " + std::to_string(sequence.text) + ", sequence " + std::to_string(sequence.index));
+      }
+    };
+    const auto work = [&](Worker& worker) {
+      try {
+        compute_cells(worker);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        thrown = std::current_exception();
+        next = missing.size();
+      }
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 1; i < std::min(workers_.size(), missing.size()); ++i) threads.emplace_back(work, std::ref(workers_[i]));
+      work(workers_[0]);
+    }
+    if (thrown) std::rethrow_exception(thrown);
+    if (!failure)
+      if (Result<void> done = publish(sequence, finished, reference); !done) failure = done.error();
+    if (failure) return *failure;
+    return computed.load();
+  }
+
+  /// The shard holds the grid's cells in grid order, then cells of earlier grids in the order of their ids.
+  [[nodiscard]] Result<void> publish(const TokenSequence& sequence, const FinishedCells& finished,
+                                     const ReferenceDistribution& reference) const {
+    const std::size_t length = sequence.ids.size();
+    record::Shard shard{.experiment = request_.experiment,
+                        .sequence_id = sequence.id,
+                        .quantities = cell_quantities(request_.model.config, length, request_.selects_scores),
+                        .cells = {},
+                        .reference_quantities = reference_quantities(length),
+                        .reference = reference_values(reference, sequence.ids)};
+    std::set<Digest> written;
+    for (const Cell& cell : request_.cells)
+      if (const auto found = finished.find(cell.id); found != finished.end() && written.insert(cell.id).second)
+        shard.cells.push_back(found->second);
+    for (const auto& [id, cell] : finished)
+      if (!written.contains(id)) shard.cells.push_back(cell);
+    return record::publish_shard(shard_of(sequence), shard);
+  }
+
+  const RunRequest& request_;
+  const RunFolder& folder_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace
+
+Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder) { return Runner(request, folder).run(); }
+
+}  // namespace lamp::experiments

@@ -1,0 +1,172 @@
+"""`lamp run` as a user meets it: same bits for any number of threads and parts, resumption, refusal of foreign folders, xarray."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import h5py
+import numpy as np
+import xarray
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from results import LAMP, ROOT, assert_same_bits, contents, differences, lamp  # noqa: E402
+
+CONFIG = ROOT / "tests/experiments/nano.toml"
+
+
+class Run(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch_folder = tempfile.TemporaryDirectory()
+        cls.scratch = pathlib.Path(cls.scratch_folder.name)
+        cls.whole = cls.scratch / "whole"
+        cls.first = lamp("run", CONFIG, "--out", cls.whole, "--threads", 1, "--json")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch_folder.cleanup()
+
+    def open(self):
+        return h5py.File(self.whole / "result.h5", "r")
+
+    def test_same_bits_for_two_threads(self):
+        out = self.scratch / "threads"
+        lamp("run", CONFIG, "--out", out, "--threads", 2, "--quiet")
+        assert_same_bits(out / "result.h5", self.whole / "result.h5")
+        for shard in (out / "shards").iterdir():
+            self.assertEqual(shard.read_bytes(), (self.whole / "shards" / shard.name).read_bytes())
+
+    def test_comparison_sees_one_flipped_bit(self):
+        copy = self.scratch / "flipped.h5"
+        copy.write_bytes((self.whole / "result.h5").read_bytes())
+        with h5py.File(copy, "r+") as f:
+            bits = f["metrics/kl"][()].view("u8")
+            bits.flat[3] ^= 1
+            f["metrics/kl"][...] = bits.view("f8")
+        self.assertEqual(differences(copy, self.whole / "result.h5"), ["/metrics/kl"])
+
+    def test_parts_give_the_whole(self):
+        out = self.scratch / "parts"
+        pending = lamp("run", CONFIG, "--out", out, "--shard", "2/3", "--quiet", check=False)
+        self.assertEqual(pending.returncode, 75, pending.stderr)
+        unfinished = lamp("merge", out, "--out", self.scratch / "unfinished.h5", check=False)
+        self.assertEqual(unfinished.returncode, 75, unfinished.stderr)
+        with h5py.File(self.scratch / "unfinished.h5") as f:
+            status, kl = f["metrics/status"][()], f["metrics/kl"][()]
+            self.assertTrue(set(np.unique(status)) == {0, 1})
+            self.assertTrue(np.isnan(kl[status == 0]).all() and np.isfinite(kl[status == 1]).all())
+        for part in ("1/3", "3/3"):
+            lamp("run", CONFIG, "--out", out, "--shard", part, "--quiet", check=False)
+        lamp("merge", out)
+        assert_same_bits(out / "result.h5", self.whole / "result.h5")
+
+    def test_a_finished_run_is_not_computed_again(self):
+        before = {s.name: s.stat().st_mtime_ns for s in (self.whole / "shards").iterdir()}
+        again = lamp("run", CONFIG, "--out", self.whole, "--json")
+        self.assertEqual(json.loads(again.stdout)["computed"], 0)
+        self.assertEqual(before, {s.name: s.stat().st_mtime_ns for s in (self.whole / "shards").iterdir()})
+
+    def test_more_points_and_sequences_reuse_the_folder(self):
+        out = self.scratch / "grow"
+        small = ["--set", 'grid."arithmetic.low.mu"=[4]', "--set", "tokens.sequences=1"]
+        lamp("run", CONFIG, "--out", out, "--quiet", *small)
+        grown = json.loads(lamp("run", CONFIG, "--out", out, "--quiet", "--json").stdout)
+        self.assertEqual(grown["resumed"], 2 * 1 * 12)
+        assert_same_bits(out / "result.h5", self.whole / "result.h5")
+
+    def test_another_experiment_is_refused(self):
+        before = contents(self.whole / "result.h5")
+        for change in ("seed=8", "tokens.shuffle=true", "tokens.sequence_length=40", "plan.softmax=low"):
+            refused = lamp("run", CONFIG, "--out", self.whole, "--set", change, check=False)
+            self.assertEqual(refused.returncode, 73, change + refused.stderr)
+            self.assertIn("another experiment", refused.stderr)
+            self.assertEqual(refused.stderr.strip().count("\n"), 0)
+        self.assertEqual(before, contents(self.whole / "result.h5"))
+
+    def test_foreign_folders_and_files_are_refused(self):
+        folder = self.scratch / "foreign"
+        folder.mkdir()
+        (folder / "thesis.tex").write_text("x")
+        for out in (folder, folder / "thesis.tex"):
+            refused = lamp("run", CONFIG, "--out", out, check=False)
+            self.assertEqual(refused.returncode, 73, refused.stderr)
+        self.assertEqual(sorted(p.name for p in folder.iterdir() if p.name != "shards" and not p.name.startswith(".")), ["thesis.tex"])
+
+    def test_damaged_shard_is_named(self):
+        out = self.scratch / "damaged"
+        lamp("run", CONFIG, "--out", out, "--quiet", "--set", 'grid."arithmetic.low.mu"=[4]', "--set", "tokens.sequences=1")
+        shard = next((out / "shards").iterdir())
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+        refused = lamp("run", CONFIG, "--out", out, check=False)
+        self.assertEqual(refused.returncode, 65, refused.stderr)
+        self.assertIn(shard.name, refused.stderr)
+
+    def test_interrupt_then_resume(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            out = self.scratch / f"signal{code}"
+            run = subprocess.Popen([LAMP, "run", CONFIG, "--out", out, "--threads", "2"], stderr=subprocess.PIPE, text=True)
+            while not (out / "study.toml").exists() and run.poll() is None:
+                time.sleep(0.002)
+            time.sleep(0.05)
+            run.send_signal(number)
+            _, error = run.communicate()
+            self.assertEqual(run.returncode, code, error)
+            self.assertIn("again", error)
+            lamp("run", CONFIG, "--out", out, "--quiet")
+            assert_same_bits(out / "result.h5", self.whole / "result.h5")
+
+    def test_two_runs_in_one_folder(self):
+        out = self.scratch / "locked"
+        run = subprocess.Popen([LAMP, "run", CONFIG, "--out", out, "--threads", "1", "--quiet"])
+        while not (out / "study.toml").exists() and run.poll() is None:
+            time.sleep(0.002)
+        second = lamp("run", CONFIG, "--out", out, check=False)
+        self.assertEqual(run.wait(), 0)
+        self.assertEqual(second.returncode, 75, second.stderr)
+        self.assertIn(f"process {run.pid}", second.stderr)
+
+    def test_xarray_selects_by_coordinate(self):
+        with xarray.open_dataset(self.whole / "result.h5", group="metrics", engine="h5netcdf") as metrics:
+            point = metrics.kl.sel({"arithmetic.low.mu": 4, "lamp.scores.tau": 1.5, "lamp.scores.rule": "lamp", "text": "prose"})
+            with self.open() as f:
+                self.assertEqual(list(point.values), list(f["metrics/kl"][0, :, 1, 1, 0]))
+
+    def test_values_make_sense(self):
+        with self.open() as f:
+            m = f["metrics"]
+            kl, rate = m["kl"][()], m["recompute_rate"][()]  # (text, sequence, mu, tau, rule), (.., layer, head)
+            self.assertEqual(kl.shape, (2, 2, 3, 3, 4))
+            self.assertEqual(rate.shape, (2, 2, 3, 3, 4, 4, 2))
+            lamp_rule, random_rule, none, every = range(4)
+            self.assertTrue((rate[..., none, :, :] == 0).all() and (rate[..., every, :, :] == 1).all())
+            # the same budget in layer 0, where both rules see the same low scores
+            np.testing.assert_array_equal(rate[..., lamp_rule, 0, :], rate[..., random_rule, 0, :])
+            # tau = 2 selects nothing but where the computed z sum to a little more than 1
+            self.assertTrue((rate[:, :, :, 0, lamp_rule] < 0.01).all() and (rate[:, :, :, 2, lamp_rule] > 0.1).all())
+            self.assertTrue((np.ptp(kl[..., every], axis=(2, 3)) == 0).all())  # all recomputed: neither mu nor tau matters
+            self.assertTrue((kl[..., every] < 1e-9).all() and (kl[:, :, 0, :, none] > 1e-4).all())
+            self.assertTrue((kl[:, :, 0, 2, lamp_rule] < kl[:, :, 0, 2, random_rule]).all())
+            position = m["kl_position"][()]
+            np.testing.assert_allclose(position.mean(-1), kl, rtol=1e-13)
+            self.assertTrue(np.isnan(m["cross_entropy_position"][..., -1]).all())
+            self.assertTrue(np.isfinite(m["cross_entropy_position"][..., :-1]).all())
+
+    def test_provenance_names_what_was_computed(self):
+        with self.open() as f:
+            p = {name: f["provenance"][name].asstr()[()] for name in f["provenance"]}
+        for name in ("config", "model_sha256", "tokenizer_sha256", "git_commit", "compiler", "compiler_flags", "cpu", "instruction_set", "seed",
+                     "command_line", "host", "started", "finished"):
+            self.assertTrue(p[name], name)
+        self.assertIn('title = "nano"', p["config"])
+
+
+if __name__ == "__main__":
+    os.environ["NO_COLOR"] = "1"
+    unittest.main()
