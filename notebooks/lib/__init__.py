@@ -1,0 +1,1 @@
+"""Reading files of results and drawing their figures: what the notebooks share."""

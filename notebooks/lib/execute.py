@@ -1,0 +1,106 @@
+"""Executes a notebook on a file of results and leaves figures, numbers and one self-contained HTML page. Called by notebooks/run."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+NOTEBOOKS = pathlib.Path(__file__).resolve().parents[1]
+KERNEL = "lamp-notebook"
+
+
+def fail(message, code):
+    print(f"notebooks/run: {message}", file=sys.stderr)
+    return code
+
+
+def private_jupyter(folder):
+    """Everything Jupyter would look for in, or write to, the user's home goes to `folder`; its one kernel is this interpreter."""
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
+        os.environ[name] = str(folder / name.lower())
+        (folder / name.lower()).mkdir()
+    os.environ["JUPYTER_NO_CONFIG"] = "1"
+    os.environ["MPLBACKEND"] = "agg"
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else ipykernel's debugger warns about frozen modules
+    kernel = folder / "jupyter_data_dir/kernels" / KERNEL
+    kernel.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False"]
+    (kernel / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": KERNEL, "language": "python"}))
+
+
+def execute(source):
+    """The notebook with its outputs, as HTML without any reference to the network."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbconvert import HTMLExporter
+
+    notebook = nbformat.read(source, as_version=4)
+    NotebookClient(notebook, kernel_name=KERNEL, timeout=600, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", jquery_url="", exclude_input_prompt=True, exclude_output_prompt=True,
+                            exclude_anchor_links=True)
+    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": source.stem}})
+    return without_scripts(page)
+
+
+def without_scripts(page):
+    """Nothing on the page needs a script; those of the template are loaders of MathJax and widgets."""
+    return re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)
+
+
+def move_in(made, folder, stem):
+    """Replaces what an earlier run of this notebook left in `folder` by what lies in `made`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {file.name for file in made.iterdir()}
+    for old in folder.glob(f"{stem[:2]}-*"):
+        if old.suffix in (".png", ".csv", ".html") and old.name not in names:
+            old.unlink()
+    for file in sorted(made.iterdir()):
+        shutil.copyfile(file, folder / f".{file.name}.part")
+        os.replace(folder / f".{file.name}.part", folder / file.name)
+        print(folder / file.name)
+
+
+def main(arguments):
+    usage = "usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR]      NUMBER as in 01-softmax-lamp; OUT_DIR: default NUMBER beside RESULT.h5"
+    if arguments in (["-h"], ["--help"]):
+        print(usage)
+        return 0
+    if len(arguments) not in (2, 3):
+        return fail(usage, 2)
+    number, result = arguments[0], pathlib.Path(arguments[1])
+    sources = sorted(NOTEBOOKS.glob(f"{number}-*.ipynb")) if re.fullmatch(r"\d\d", number) else []
+    if len(sources) != 1:
+        return fail(f"there is no notebook {number}; there are {', '.join(s.stem for s in sorted(NOTEBOOKS.glob('[0-9][0-9]-*.ipynb')))}", 2)
+    out = pathlib.Path(arguments[2]) if len(arguments) == 3 else result.parent / number
+    try:
+        import ipykernel  # noqa: F401: only whether it is there
+        import nbclient
+        from lib import results  # noqa: F401
+    except ImportError as error:
+        return fail(f"{error}; on Debian 12: apt install python3-{{nbconvert,nbclient,ipykernel,matplotlib,h5py,xarray,h5netcdf}}", 70)
+    try:
+        results.check(result)
+    except results.ResultError as error:
+        return fail(error, error.code)
+    with tempfile.TemporaryDirectory(prefix="lamp-notebook-") as scratch:
+        scratch = pathlib.Path(scratch)
+        private_jupyter(scratch)
+        made = scratch / "out"
+        made.mkdir()
+        os.environ |= {"LAMP_RESULT": str(result.resolve()), "LAMP_OUT": str(made)}
+        try:
+            page = execute(sources[0])
+        except nbclient.exceptions.CellExecutionError as error:
+            return fail(f"{sources[0].name} failed on {result}:\n{error}", 70)
+        (made / f"{sources[0].stem}.html").write_text(page, encoding="utf-8")
+        try:
+            move_in(made, out, sources[0].stem)
+        except OSError as error:
+            return fail(f"{out}: {error.strerror}", 73)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""Where figures and numbers go: PNG and CSV of one name in LAMP_OUT, and the same picture in the notebook."""
+import base64
+import dataclasses
+import html
+import os
+import pathlib
+
+from matplotlib import pyplot as plt
+
+
+def out_folder(result):
+    folder = pathlib.Path(os.environ.get("LAMP_OUT", result.path.parent / "01"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    png: pathlib.Path
+    caption: str
+
+    def _repr_html_(self):
+        data = base64.b64encode(self.png.read_bytes()).decode()
+        words = html.escape(self.caption)
+        return (f'<figure style="margin:0"><img style="max-width:100%" alt="{words}" src="data:image/png;base64,{data}">'
+                f"<figcaption>{words} Numbers: {self.png.stem}.csv</figcaption></figure>")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentence:
+    """What stands where a figure would: why it is not there, or a finding."""
+    words: str
+
+    def _repr_html_(self):
+        return f"<p>{html.escape(self.words)}</p>"
+
+
+def publish(result, name, figure, table, caption):
+    """Saves the figure as NAME.png and the numbers it shows as NAME.csv (units in the header, an empty field where not computed)."""
+    folder = out_folder(result)
+    figure.savefig(folder / f"{name}.png", bbox_inches="tight")
+    plt.close(figure)
+    table.to_csv(folder / f"{name}.csv", index=False)
+    return Figure(folder / f"{name}.png", caption)

@@ -1,0 +1,200 @@
+"""A file of results as labelled arrays, in the one form that the figures of softmax LAMP need.
+
+Whatever the grid of the experiment, the arrays of `Result.data` have the dimensions (text, sequence, mu, tau, rule): a missing
+axis becomes an axis of one value, taken from the resolved config, and an axis that these figures do not know is cut at its first
+value. `Result.notes` says so in words.
+"""
+import dataclasses
+import html
+import os
+import pathlib
+import re
+import tomllib
+
+import h5py
+import numpy as np
+import xarray
+
+PENDING, DONE, FAILED = 0, 1, 2  # /metrics/status
+RESAMPLES = 1000
+MISSING_INPUT, BAD_DATA = 66, 65
+
+
+class ResultError(Exception):
+    """Not a file these notebooks can read: one line for the reader, and the exit status that tells what kind of failure."""
+
+    def __init__(self, message, code):
+        super().__init__(message)
+        self.code = code
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    path: pathlib.Path
+    data: xarray.Dataset     # kl (nat), flip_rate, status[, recompute_rate (.., layer, head)], lazily read
+    varied: frozenset        # those of text, mu, tau, rule that the file has as axes
+    strength: str            # what the axis `tau` holds: "tau" or "rate"
+    config: dict             # resolved
+    provenance: dict
+    notes: tuple             # sentences
+
+    @property
+    def has_rate(self):
+        return "recompute_rate" in self.data
+
+    def rules(self):
+        return [str(r) for r in self.data.rule.values]
+
+    def main_rule(self):
+        """The rule whose grid is shown where only one is: lamp, or what the experiment has in its place."""
+        found = self.rules()
+        return next((r for r in ["lamp", *found] if r in found and r not in ("none", "all")), found[0])
+
+    def _repr_html_(self):
+        rows = [*head(self), *(("note", note) for note in self.notes)]
+        return "<table>" + "".join(f"<tr><th>{html.escape(k)}</th><td style='text-align:left'>{html.escape(v)}</td></tr>" for k, v in rows) + "</table>"
+
+
+def open_result(path=None):
+    """The result file `path`, by default the one that the environment variable LAMP_RESULT names."""
+    path = pathlib.Path(path or os.environ.get("LAMP_RESULT", "../runs/quickstart/result.h5"))
+    check(path)
+    with h5py.File(path, "r") as f:
+        provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
+    try:
+        config = tomllib.loads(provenance.get("config", ""))
+    except tomllib.TOMLDecodeError:
+        config = {}
+    metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
+    names = [name for name in ("kl", "flip_rate", "status", "recompute_rate") if name in metrics]
+    data, varied, strength, notes = uniform(metrics[names], config)
+    return Result(path, data, varied, strength, config, provenance, tuple(notes + progress(data.status)))
+
+
+def check(path):
+    """ResultError with one line when `path` is no file of results."""
+    if not path.is_file():
+        raise ResultError(f"{path}: there is no such file; `lamp run CONFIG.toml --out DIR` makes DIR/result.h5", MISSING_INPUT)
+    if not os.access(path, os.R_OK):
+        raise ResultError(f"{path}: no permission to read it", 77)
+    try:
+        with h5py.File(path, "r") as f:
+            missing = [name for name in ("kl", "flip_rate", "status") if f"metrics/{name}" not in f]
+            scales = not missing and all(len(d) == 1 for name in ("kl", "status") for d in f[f"metrics/{name}"].dims)
+    except OSError as error:
+        raise ResultError(f"{path}: not an HDF5 file, or a damaged one ({str(error).splitlines()[0]})", BAD_DATA) from None
+    if missing:
+        raise ResultError(f"{path}: not a file of results of lamp: it has no /metrics/{missing[0]}", BAD_DATA)
+    if not scales:
+        raise ResultError(f"{path}: /metrics/kl has dimensions without scales, so its axes have no names", BAD_DATA)
+
+
+def text(node):
+    """A scalar dataset as text; '' for anything else."""
+    if not isinstance(node, h5py.Dataset) or node.shape != ():
+        return ""
+    return node.asstr()[()] if h5py.check_string_dtype(node.dtype) else str(node[()])
+
+
+def uniform(metrics, config):
+    """The arrays with dimensions (text, sequence, mu, tau, rule); which of them vary; what `tau` holds; notes."""
+    dims, notes = list(metrics.kl.dims), []
+    known = {"text": "text", "sequence": "sequence", "lamp.scores.rule": "rule"}
+    mus = sorted((d for d in dims if re.fullmatch(r"arithmetic\.[^.]+\.mu", d)), key=lambda d: d != "arithmetic.low.mu")
+    known.update({d: "mu" for d in mus[:1]})
+    strengths = [d for d in ("lamp.scores.tau", "lamp.scores.rate") if d in dims]
+    known.update({d: "tau" for d in strengths[:1]})
+    strength = "rate" if strengths == ["lamp.scores.rate"] else "tau"
+    for d in dims:
+        if d not in known:
+            value = metrics[d].values[0] if d in metrics.coords else 0
+            metrics = metrics.isel({d: 0}, drop=True)
+            notes.append(f"The grid also varies {d}; every figure shows its first value, {value}, only.")
+    metrics = metrics.rename({d: short for d, short in known.items() if d in metrics.dims and d != short})
+    for name in ("text", "sequence", "mu", "tau", "rule"):
+        if name in metrics.dims and name not in metrics.coords:
+            metrics = metrics.assign_coords({name: np.arange(metrics.sizes[name])})
+    varied = frozenset(d for d in ("text", "mu", "tau", "rule") if d in metrics.dims)
+    scores = config.get("lamp", {}).get("scores", {})
+    absent = {"text": "", "sequence": 0, "mu": configured_mu(config, mus), "tau": scores.get("tau", scores.get("rate", np.nan)),
+              "rule": scores.get("rule", "none")}
+    if "tau" not in varied and "rate" in scores and "tau" not in scores:
+        strength = "rate"
+    metrics = metrics.expand_dims({d: [value] for d, value in absent.items() if d not in metrics.dims})
+    metrics = metrics.transpose("text", "sequence", "mu", "tau", "rule", ...)
+    if "mu" in varied:
+        metrics = metrics.sortby("mu")
+    if "tau" in varied:
+        metrics = metrics.sortby("tau", ascending=strength == "rate")  # from nothing selected to much
+    return metrics, varied, strength, notes
+
+
+def configured_mu(config, mus):
+    low = config.get("arithmetic", {}).get(mus[0].split(".")[1] if mus else "low", {})
+    ps = re.fullmatch(r"ps(\d+)", str(low.get("format", "")))
+    return low.get("mu", int(ps.group(1)) if ps else np.nan)
+
+
+def progress(status):
+    """What was not computed, in words."""
+    status = np.asarray(status)
+    pending, failed = int((status == PENDING).sum()), int((status == FAILED).sum())
+    if not pending and not failed:
+        return []
+    return [f"Of {status.size} cells {pending} are pending and {failed} failed: gaps in the figures. Sequences without any finished cell are left out."]
+
+
+def started(result):
+    """(text, sequence): whether any cell of the sequence is done. Others are left out of every mean."""
+    return (result.data.status == DONE).any(("mu", "tau", "rule"))
+
+
+def sequence_mean(result, values):
+    """Mean over the sequences that were started; NaN where one of these has not finished the cell."""
+    used = started(result)
+    count = used.sum("sequence")
+    return values.where(used, 0.0).sum("sequence", skipna=False) / count.where(count > 0)
+
+
+def sequence_interval(result, values):
+    """95 % bootstrap interval of that mean, over sequences, as two arrays; NaN where fewer than two were started."""
+    low, high = [], []
+    for name in range(values.sizes["text"]):
+        used = np.flatnonzero(started(result).isel(text=name).values)
+        rows = values.isel(text=name).transpose("sequence", ...).values[used]
+        if len(used) < 2:
+            low.append(np.full(rows.shape[1:], np.nan)), high.append(np.full(rows.shape[1:], np.nan))
+            continue
+        draws = np.random.default_rng(0).integers(0, len(used), (RESAMPLES, len(used)))
+        weights = np.stack([(draws == s).mean(1) for s in range(len(used))], 1)
+        ends = np.percentile(np.tensordot(weights, rows, 1), [2.5, 97.5], axis=0)
+        low.append(ends[0]), high.append(ends[1])
+    like = sequence_mean(result, values).transpose("text", "mu", "tau", "rule")
+    return like.copy(data=np.stack(low)), like.copy(data=np.stack(high))
+
+
+def mean_rate(result):
+    """Fraction of the causal scores recomputed, (text, sequence, mu, tau, rule): every head has as many, so a plain mean. One
+    sequence at a time: with all layers and heads it is the largest array of the file."""
+    rate = result.data.recompute_rate
+    return xarray.concat([rate.isel(sequence=[s]).mean(("layer", "head")) for s in range(rate.sizes["sequence"])], "sequence").transpose(*result.data.kl.dims)
+
+
+def head(result):
+    """What the result is: pairs of words."""
+    p, config = result.provenance, result.config
+    model = config.get("model", {}).get("path", "")
+    tokens = config.get("tokens", {})
+    axes = [f"{result.data.sizes[d]} {d}" for d in ("text", "mu", "tau", "rule") if d in result.varied]
+    pairs = [
+        ("experiment", str(config.get("title", ""))),
+        ("model", pathlib.PurePosixPath(str(model)).name + (f"  (SHA-256 {p['model_sha256'][:12]})" if p.get("model_sha256") else "")),
+        ("tokens", f"{result.data.sizes['sequence']} sequences" + (" a text" if "text" in result.varied else "")
+         + (f" of {tokens['sequence_length']} tokens" if "sequence_length" in tokens else "") + (", shuffled" if tokens.get("shuffle") else "")),
+        ("reference", str(config.get("reference", {}).get("arithmetic", ""))),
+        ("grid", " × ".join(axes)),
+        ("commit", p.get("git_commit", "")),
+        ("finished", p.get("finished", "")),
+        ("file", result.path.name),
+    ]
+    return [(k, v) for k, v in pairs if v.strip()]

@@ -1,0 +1,64 @@
+"""One look for all figures: colour-blind safe colours, a second cue (marker or line style) beside every colour, legible sizes."""
+import matplotlib
+import numpy as np
+from matplotlib import pyplot as plt
+
+MARKERS = "os^DvPX<>p*hd"
+RULES = {  # line style, marker, filled: the rule is told without colour, which is mu's
+    "lamp": ("-", "o", True), "random": ("--", "s", False), "random-full-row": (":", "D", False), "largest-logit": ("-.", "^", False),
+    "truth": ((0, (5, 1, 1, 1, 1, 1)), "v", True), "none": ("none", "x", True), "all": ("none", "+", True),
+}
+GREY = "#666666"
+INK = "#222222"
+
+SETTINGS = {
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "legend.fontsize": 8, "legend.title_fontsize": 8.5,
+    "xtick.labelsize": 8, "ytick.labelsize": 8, "figure.dpi": 100, "savefig.dpi": 200, "figure.facecolor": "white",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.labelcolor": INK, "text.color": INK,
+    "xtick.color": INK, "ytick.color": INK, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e3e3e3", "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4, "lines.markersize": 4.5, "legend.frameon": False, "figure.constrained_layout.use": True,
+}
+
+
+def use():
+    matplotlib.rcParams.update(SETTINGS)
+
+
+def ordered_colours(count):
+    """Colours for an ordered quantity, light enough to be seen and dark enough on white: viridis without its yellow end."""
+    return [plt.get_cmap("viridis")(x) for x in (np.linspace(0.0, 0.88, count) if count > 1 else [0.3])]
+
+
+def panels(titles, height=3.0):
+    """A row (or rows of three) of panels with shared axes; returns figure and one axes for each title."""
+    columns = min(3, len(titles))
+    rows = -(-len(titles) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.6 + 2.75 * columns + (1.2 if columns == 1 else 0), 0.55 + height * rows), sharex=True, sharey=True,
+                                squeeze=False)
+    for ax in axes.flat[len(titles):]:
+        ax.set_visible(False)
+    for ax, title in zip(axes.flat, titles):
+        ax.set_title(title)
+        ax.tick_params(labelbottom=True)
+    return figure, list(axes.flat[:len(titles)])
+
+
+def legend_beside(axes, entries, title=None):
+    """One legend for all panels, to the right of the first row."""
+    last = axes[min(2, len(axes) - 1)]
+    return last.legend(*zip(*entries), title=title, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0, alignment="left", handlelength=2.4)
+
+
+def sparse_ticks(ax, values, most=9):
+    """Ticks at the values themselves, or at every n-th where they are many."""
+    step = -(-len(values) // most)
+    ax.set_xticks(list(values[::step]))
+    ax.set_xticks(list(values), minor=True)
+    ax.set_xticklabels([f"{v:g}" for v in values[::step]])
+
+
+def ink_on(colours, x):
+    """Black or white, whichever is read better on the colour of `x` in [0, 1]: by relative luminance (WCAG 2)."""
+    rgb = np.array(plt.get_cmap(colours)(x)[:3])
+    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return "white" if linear @ [0.2126, 0.7152, 0.0722] < 0.18 else "black"
