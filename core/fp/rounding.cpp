@@ -157,16 +157,23 @@ double round_pattern(std::uint64_t bits, int p, Rounding mode) {
 /// and correctly rounded sums: proved algorithms using rounding to odd", IEEE TC 57 (2008)).
 constexpr int round_to_odd_precision = 51;
 
-/// a + b rounded to odd at 53 bits; TwoSum's error says on which side of the sum the exact one lies. 0 is exact; NaN where a step
-/// overflows or an operand is not finite.
+/// `nearest` is an exact result rounded to nearest, `error` has the sign of exact - nearest: the exact result rounded to odd at 53 bits.
+double to_odd(double nearest, double error) {
+  if (error == 0.0) return nearest;
+  const auto bits = std::bit_cast<std::uint64_t>(nearest);
+  return std::bit_cast<double>((bits - (std::signbit(error) != std::signbit(nearest) ? 1 : 0)) | 1);
+}
+
+/// a + b rounded to odd, with TwoSum's error. 0 is exact; NaN where a step overflows or an operand is not finite.
 double add_to_odd(double a, double b) {
   const double sum = a + b, b_part = sum - a;
   const double error = (a - (sum - b_part)) + (b - b_part);
-  if (error == 0.0) return sum;
-  if (!std::isfinite(error)) return nan_value;
-  const auto bits = std::bit_cast<std::uint64_t>(sum);
-  return std::bit_cast<double>((bits - (std::signbit(error) != std::signbit(sum) ? 1 : 0)) | 1);
+  return std::isfinite(error) ? to_odd(sum, error) : nan_value;
 }
+
+/// The remainders of a quotient and of a root are binary64 numbers, which one fma gives, where neither they nor the result are
+/// near underflow or overflow (Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990).
+bool far_from_the_edges(double x) { return std::abs(x) > 0x1p-900 && std::abs(x) < 0x1p900; }
 
 /// a b is a binary64 number because a and b have at most 24 bits each (and it does not underflow).
 bool product_is_exact(double a, double b, double ab) {
@@ -252,6 +259,10 @@ double mul(double a, double b, const FloatFormat& format, Rounding mode) {
 double div(double a, double b, const FloatFormat& format, Rounding mode) {
   check(format);
   if (!std::isfinite(a) || !std::isfinite(b) || a == 0.0 || b == 0.0) return round(a / b, format, mode);  // exact, or NaN
+  if (format.p <= round_to_odd_precision && far_from_the_edges(a) && far_from_the_edges(a / b)) {
+    const double quotient = a / b, remainder = std::fma(-quotient, b, a);
+    return round(to_odd(quotient, b < 0.0 ? -remainder : remainder), format, mode);
+  }
   Unpacked x = unpack(a), y = unpack(b);
   // Both significands to 53 bits: the quotient of x 2^57 and y then has 57 or 58.
   const int x_shift = 53 - bit_length(x.significand), y_shift = 53 - bit_length(y.significand);
@@ -280,6 +291,10 @@ double fma(double a, double b, double c, const FloatFormat& format, Rounding mod
 double sqrt(double a, const FloatFormat& format, Rounding mode) {
   check(format);
   if (!(a > 0.0) || std::isinf(a)) return round(std::sqrt(a), format, mode);  // exact, or NaN
+  if (format.p <= round_to_odd_precision && far_from_the_edges(a)) {
+    const double root = std::sqrt(a);
+    return round(to_odd(root, std::fma(-root, root, a)), format, mode);
+  }
   Unpacked x = unpack(a);
   // A radicand of 125 or 126 bits with an even exponent: a root of 63 bits, by digits.
   int shift = 126 - bit_length(x.significand);
