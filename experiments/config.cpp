@@ -257,7 +257,7 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
 
 std::vector<std::string> text_names(const Config& config) {
   std::vector<std::string> names;
-  for (const std::filesystem::path& path : config.tokens.paths) names.push_back(path.filename().string());
+  for (const std::filesystem::path& path : config.tokens.paths) names.push_back(path.stem().string());
   return names;
 }
 

@@ -114,7 +114,7 @@ std::vector<std::pair<std::string, std::string>> resolved_fields(const Config& c
 /// What only the model can tell: layers, heads and the sequence length in range.
 Result<void> check_against(const Config& config, const ModelConfig& model);
 
-/// Coordinates of the dimension "text": the names of the files.
+/// Coordinates of the dimension "text": the names of the files without their extension.
 std::vector<std::string> text_names(const Config& config);
 
 }  // namespace lamp::experiments

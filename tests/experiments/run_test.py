@@ -46,7 +46,7 @@ class Run(unittest.TestCase):
         copy.write_bytes((self.whole / "result.h5").read_bytes())
         with h5py.File(copy, "r+") as f:
             bits = f["metrics/kl"][()].view("u8")
-            bits.flat[3] ^= 1
+            bits.flat[3] ^= np.uint64(1)
             f["metrics/kl"][...] = bits.view("f8")
         self.assertEqual(differences(copy, self.whole / "result.h5"), ["/metrics/kl"])
 
