@@ -66,8 +66,11 @@ bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
   return all_exact;
 }
 
-/// RNE to the format that `target` describes.
-template <class D, Round round>
+/// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating` return +0 for every zero.
+///
+/// With t = x + 1.5 2^k P, P the power of two in x but at least 2^emin, the last bit of t counts what the last bit of the result
+/// is to count, so the addition is the rounding; 1.5 leaves room for either sign of x.
+template <class D, Round round, bool sign_of_zero = true>
 class Rounder {
  public:
   using V = hn::Vec<D>;
@@ -80,26 +83,31 @@ class Rounder {
   HWY_INLINE V operator()(V x) const {
     const D d;
     if constexpr (round == Round::none) return x;
-    if constexpr (round == Round::normal) {
-      const V power = hn::And(x, exponent_and_sign());
-      const V scale = hn::Set(d, target_.scale);
-      return hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, x));
-    }
+    if constexpr (round == Round::normal) return through(x, hn::And(x, hn::Set(d, -infinity)));
     if constexpr (round == Round::integer) return integer(x);
     if constexpr (round == Round::full) {
-      const V magnitude = hn::Abs(x);
-      const V power = hn::Max(hn::And(x, exponent()), hn::Set(d, target_.smallest_normal));
-      const V scale = hn::Set(d, target_.scale);
-      const V y = hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, magnitude));
-      // Min returns its second argument where one is NaN, so NaN comes through.
-      const V beyond = hn::Add(hn::Min(hn::Set(d, target_.limit), magnitude), hn::Set(d, target_.addend));
-      return hn::CopySignToAbs(hn::IfThenElse(hn::Le(y, hn::Set(d, target_.largest)), y, beyond), x);
+      const V y = through(x, power(x));
+      const auto fits = hn::Le(hn::Abs(y), hn::Set(d, target_.largest));  // not where y is NaN: x was, or was infinite
+      return with_sign(hn::IfThenElse(fits, y, hn::Mul(x, hn::Set(d, target_.overflow))), x);
+    }
+    if constexpr (round == Round::saturating) {
+      const V clamped = hn::Min(hn::Set(d, target_.largest), hn::Abs(x));  // the second, where one is NaN
+      return hn::CopySignToAbs(through(clamped, power(clamped)), x);
     }
   }
 
  private:
-  static HWY_INLINE V exponent() { return hn::Set(D(), std::numeric_limits<T>::infinity()); }
-  static HWY_INLINE V exponent_and_sign() { return hn::Set(D(), -std::numeric_limits<T>::infinity()); }
+  static constexpr T infinity = std::numeric_limits<T>::infinity();  // as bits: the exponent
+
+  HWY_INLINE V power(V x) const { return hn::Max(hn::And(x, hn::Set(D(), infinity)), hn::Set(D(), target_.smallest_normal)); }
+  HWY_INLINE V through(V x, V power) const {
+    const V scale = hn::Set(D(), target_.scale);
+    return hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, x));
+  }
+  static HWY_INLINE V with_sign(V y, V x) {
+    if constexpr (sign_of_zero) return hn::OrAnd(y, x, hn::Set(D(), T{-0.0F}));
+    return y;
+  }
   /// u + (half - 1 + the last bit kept), then cut: ties to even, the carry runs into the exponent and at last to infinity.
   HWY_INLINE V integer(V x) const {
     const D d;
@@ -163,7 +171,7 @@ class Step {
   using V = hn::Vec<D>;
 
   explicit HWY_INLINE Step(const StepConstants<hn::TFromD<D>>& constants)
-      : product_(constants.product), via_(constants.via), format_(constants.format) {}
+      : product_(constants.product), format_(constants.format), via_(constants.via) {}
 
   HWY_INLINE V operator()(V a, V b, V c) const { return format_(accumulate(a, b, c)); }
 
@@ -188,10 +196,15 @@ class Step {
 #if HWY_TARGET == HWY_AVX3
     if constexpr (product == Product::rounded) return product_(mul_to_odd(a, b));
 #endif
+    if constexpr (product == Product::rounded_exact) return product_(hn::Mul(a, b));
     return hn::Mul(a, b);
   }
 
-  Rounder<D, round> product_, via_, format_;
+  /// A sum of two numbers of one format never underflows to a zero, so none is -0 after +0, and the sign of a zero product is
+  /// lost in the sum anyway: `nearest` after a rounded product is used for product == format only.
+  static constexpr bool sign_of_zero = !(sum == Sum::nearest && (product == Product::rounded || product == Product::rounded_exact));
+  Rounder<D, round, sign_of_zero> product_, format_;
+  Rounder<D, round> via_;
 };
 
 /// Rows r0 .. r0 + rows - 1 of a tile, `vectors` vectors of columns from column j0, accumulators in registers.
@@ -258,49 +271,40 @@ void kernel(const Tile<T>& tile) {
   }
 }
 
+/// The kernels there are. Sums to odd need directed rounding in the instruction, which AVX2 has not got.
 template <class T>
-struct Entry {
-  StepShape shape;
-  Kernel<T> kernel;
-};
-
-template <class T, Product product, Sum sum, Round round>
-constexpr Entry<T> entry() {
-  return {{product, sum, round}, &kernel<T, product, sum, round>};
-}
-
-constexpr Entry<float> kernels32[] = {
-    entry<float, Product::fused, Sum::nearest, Round::none>(),      entry<float, Product::fused, Sum::nearest, Round::normal>(),
-    entry<float, Product::fused, Sum::nearest, Round::integer>(),   entry<float, Product::fused, Sum::nearest, Round::full>(),
-    entry<float, Product::lanes, Sum::nearest, Round::none>(),      entry<float, Product::lanes, Sum::nearest, Round::normal>(),
-    entry<float, Product::lanes, Sum::nearest, Round::integer>(),   entry<float, Product::lanes, Sum::nearest, Round::full>(),
+Kernel<T> find(StepShape wanted) {
+  Kernel<T> found = nullptr;
+  const auto offer = [&]<Product product, Sum sum, Round round>() {
+    if (wanted == StepShape{product, sum, round}) found = &kernel<T, product, sum, round>;
+  };
+  const auto offer_sums = [&]<Product product, Round round>() {
+    offer.template operator()<product, Sum::nearest, round>();
 #if HWY_TARGET == HWY_AVX3
-    entry<float, Product::fused, Sum::odd, Round::integer>(),       entry<float, Product::fused, Sum::odd, Round::full>(),
-    entry<float, Product::lanes, Sum::odd, Round::integer>(),       entry<float, Product::lanes, Sum::odd, Round::full>(),
-    entry<float, Product::rounded, Sum::nearest, Round::integer>(), entry<float, Product::rounded, Sum::nearest, Round::full>(),
-    entry<float, Product::rounded, Sum::odd, Round::integer>(),     entry<float, Product::rounded, Sum::odd, Round::full>(),
+    if constexpr (round != Round::none) offer.template operator()<product, Sum::odd, round>();
+    if constexpr (round != Round::none && sizeof(T) == 8) offer.template operator()<product, Sum::odd_via, round>();
 #endif
-};
-
-constexpr Entry<double> kernels64[] = {
-    entry<double, Product::fused, Sum::nearest, Round::none>(),   entry<double, Product::fused, Sum::nearest, Round::full>(),
-    entry<double, Product::lanes, Sum::nearest, Round::none>(),   entry<double, Product::lanes, Sum::nearest, Round::full>(),
+  };
+  const auto offer_products = [&]<Round round>() {
+    offer_sums.template operator()<Product::fused, round>();
+    offer_sums.template operator()<Product::lanes, round>();
+    if constexpr (round != Round::none) {
 #if HWY_TARGET == HWY_AVX3
-    entry<double, Product::fused, Sum::odd, Round::full>(),       entry<double, Product::fused, Sum::odd_via, Round::full>(),
-    entry<double, Product::lanes, Sum::odd, Round::full>(),       entry<double, Product::lanes, Sum::odd_via, Round::full>(),
-    entry<double, Product::rounded, Sum::nearest, Round::full>(), entry<double, Product::rounded, Sum::odd, Round::full>(),
-    entry<double, Product::rounded, Sum::odd_via, Round::full>(),
+      offer_sums.template operator()<Product::rounded, round>();
 #endif
-};
-
-template <class T, std::size_t n>
-Kernel<T> find(const Entry<T> (&entries)[n], StepShape shape) {
-  for (const Entry<T>& e : entries)
-    if (e.shape == shape) return e.kernel;
-  return nullptr;
+      offer_sums.template operator()<Product::rounded_exact, round>();
+    }
+  };
+  offer_products.template operator()<Round::none>();
+  offer_products.template operator()<Round::full>();
+  offer_products.template operator()<Round::saturating>();
+  if constexpr (sizeof(T) == 4) {
+    offer_products.template operator()<Round::integer>();
+    offer.template operator()<Product::fused, Sum::nearest, Round::normal>();
+    offer.template operator()<Product::lanes, Sum::nearest, Round::normal>();
+  }
+  return found;
 }
-Kernel<float> kernel32(StepShape shape) { return find(kernels32, shape); }
-Kernel<double> kernel64(StepShape shape) { return find(kernels64, shape); }
 
 template <Round round>
 void round_values_by(const Target<float>& target, float* x, std::size_t n) {
@@ -319,10 +323,11 @@ void round_values_by(const Target<float>& target, float* x, std::size_t n) {
 void round_values(const Target<float>& target, Round round, float* x, std::size_t n, MagnitudeRange& range) {
   if (round == Round::integer) round_values_by<Round::integer>(target, x, n);
   if (round == Round::full) round_values_by<Round::full>(target, x, n);
+  if (round == Round::saturating) round_values_by<Round::saturating>(target, x, n);
   for (std::size_t i = 0; i < n; ++i) extend(range, x[i]);
 }
 
-KernelSet kernels() { return {&narrow, &round_values, &kernel32, &kernel64}; }
+KernelSet kernels() { return {&narrow, &round_values, &find<float>, &find<double>}; }
 
 #else
 

@@ -15,20 +15,20 @@ inline constexpr std::size_t tile_rows = 8;
 inline constexpr std::size_t panel_cols = PackedMatrix::panel_cols;
 
 /// How a * b enters the sum. `fused`: exactly. `lanes`: rounded RNE to the format of the lanes (binary32 or binary64) first.
-/// `rounded`: rounded, once, to the product's own format first.
-enum class Product : std::uint8_t { fused, lanes, rounded };
+/// `rounded`: rounded, once, to the product's own format first. `rounded_exact`: the same where a * b is a number of the lanes.
+enum class Product : std::uint8_t { fused, lanes, rounded, rounded_exact };
 
 /// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes. `odd`: to odd there, so that
 /// the next rounding is the only one; it needs p <= lanes' p - 2. `odd_via`: to odd, then RNE to the format `via`.
 enum class Sum : std::uint8_t { nearest, odd, odd_via };
 
-/// How a number of the lanes is rounded RNE to p bits.
+/// How a number of the lanes is rounded RNE to p bits; k is the lanes' p minus the format's.
 /// `none`: it is there already.
 /// `normal`: two multiply-adds; right for zeros and normal numbers whose sign is not that of -0, below 2^(emax - k + 1).
 /// `integer`: on the bits; right for every number of a format with the lanes' emin, emax and infinities; k >= 1, p >= 2.
-/// `full`: two multiply-adds on the magnitude; any emin, any largest number, either kind of overflow. Needs emax + k < the
-/// lanes' emax.
-enum class Round : std::uint8_t { none, normal, integer, full };
+/// `full`: two multiply-adds, gradual underflow at any emin, overflow above any xmax to infinity or NaN; k >= 2 and emax + k
+/// below the lanes' emax. `saturating`: the same, overflow gives xmax.
+enum class Round : std::uint8_t { none, normal, integer, full, saturating };
 
 struct StepShape {
   Product product = Product::fused;
@@ -37,14 +37,14 @@ struct StepShape {
   friend bool operator==(const StepShape&, const StepShape&) = default;
 };
 
-/// The numbers that a rounding to a format needs; k is the lanes' p minus the format's.
+/// The numbers that a rounding to a format needs.
 template <class T>
 struct Target {
-  T scale = 1;              // 2^k
-  T smallest_normal = 0;    // 2^emin
-  T largest = 0;            // xmax
-  T limit = 0, addend = 0;  // a magnitude x that is not <= xmax becomes min(limit, x) + addend; NaN stays
-  std::uint32_t half = 0;   // 2^(k-1); binary32 lanes only
+  T scale = 1;             // 2^k; 1.5 2^k for `full` and `saturating`
+  T smallest_normal = 0;   // 2^emin
+  T largest = 0;           // xmax
+  T overflow = 0;          // infinity or NaN
+  std::uint32_t half = 0;  // 2^(k-1); binary32 lanes only
 };
 
 template <class T>

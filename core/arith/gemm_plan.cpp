@@ -22,23 +22,20 @@ std::optional<Round> round_in_lanes(const FloatFormat& f) {
   const bool whole_range = f.emin == lanes.emin && f.emax == lanes.emax && f.infinities && f.top_codes_lost == 0;
   if (whole_range && k == 0) return Round::none;
   if (whole_range && k >= 1 && lanes == binary32) return Round::integer;
-  if (k >= 1 && f.emin >= lanes.emin && f.emin <= f.emax && f.emax + k < lanes.emax) return Round::full;
-  return std::nullopt;
+  if (k < 2 || f.emin < lanes.emin || f.emin > f.emax || f.emax + k >= lanes.emax) return std::nullopt;
+  return f.overflow == Overflow::largest ? Round::saturating : Round::full;
 }
 
 template <class T>
 Target<T> target_in_lanes(const FloatFormat& f) {
   const int k = lanes_format<T>.p - f.p;
-  Target<T> target;
-  target.scale = static_cast<T>(pow2(k));
-  target.smallest_normal = static_cast<T>(pow2(f.emin));
-  target.largest = static_cast<T>(xmax(f));
-  target.limit = f.overflow == Overflow::largest ? target.largest : std::numeric_limits<T>::infinity();
-  target.addend = f.overflow == Overflow::nan        ? std::numeric_limits<T>::quiet_NaN()
-                  : f.overflow == Overflow::infinity ? std::numeric_limits<T>::infinity()
-                                                     : T{0};
-  if (k >= 1 && k < 32) target.half = std::uint32_t{1} << (k - 1);
-  return target;
+  const std::optional<Round> round = round_in_lanes<T>(f);
+  if (!round) return {};  // a field of the specification that the kernel does not use
+  return {.scale = static_cast<T>((*round == Round::integer ? 1.0 : 1.5) * pow2(k)),
+          .smallest_normal = static_cast<T>(pow2(f.emin)),
+          .largest = static_cast<T>(xmax(f)),
+          .overflow = f.overflow == Overflow::nan ? std::numeric_limits<T>::quiet_NaN() : std::numeric_limits<T>::infinity(),
+          .half = k >= 1 && k < 32 ? std::uint32_t{1} << (k - 1) : 0U};
 }
 
 /// A sum rounded to odd in the lanes and then to `f` is rounded once: two bits more suffice.
@@ -54,6 +51,14 @@ bool double_rounding_is_innocuous(const FloatFormat& f) {
   return lanes_format<T>.p >= 2 * f.p + 2;
 }
 
+/// Every product of two numbers of `operands` is a number of the lanes.
+template <class T>
+bool products_are_exact(const std::optional<FloatFormat>& operands) {
+  constexpr FloatFormat lanes = lanes_format<T>;
+  return operands && 2 * operands->p <= lanes.p && 2 * (operands->emin - operands->p + 1) >= lanes.emin - lanes.p + 1 &&
+         2 * (operands->emax + 1) <= lanes.emax + 1;
+}
+
 /// The three decisions, or nothing. One Round serves product, via and format: Target makes the difference.
 template <class T>
 std::optional<StepShape> step_shape(const MacSpec& mac) {
@@ -65,13 +70,13 @@ std::optional<StepShape> step_shape(const MacSpec& mac) {
     shape.product = Product::lanes;
   } else if (mac.product) {
     if (round_in_lanes<T>(*mac.product) != round || !odd_serves<T>(*mac.product)) return std::nullopt;
-    shape.product = Product::rounded;
+    shape.product = products_are_exact<T>(mac.operands) ? Product::rounded_exact : Product::rounded;
   }
   const bool via = mac.via && *mac.via != mac.format;
   if (mac.format == lanes || (via && *mac.via == lanes)) {
     shape.sum = Sum::nearest;
   } else if (via) {
-    if (round_in_lanes<T>(*mac.via) != Round::full || round != Round::full || !odd_serves<T>(*mac.via)) return std::nullopt;
+    if (round_in_lanes<T>(*mac.via) != round || !odd_serves<T>(*mac.via)) return std::nullopt;
     shape.sum = Sum::odd_via;
   } else if (mac.product == mac.format && double_rounding_is_innocuous<T>(mac.format)) {
     shape.sum = Sum::nearest;
@@ -79,6 +84,9 @@ std::optional<StepShape> step_shape(const MacSpec& mac) {
     if (!odd_serves<T>(mac.format)) return std::nullopt;
     shape.sum = Sum::odd;
   }
+  // Those kernels lose the sign of a sum that underflows to zero; numbers of the format itself have no such sum.
+  const bool rounded = shape.product == Product::rounded || shape.product == Product::rounded_exact;
+  if (rounded && shape.sum == Sum::nearest && *mac.product != mac.format) return std::nullopt;
   // via = another format than the format, while the format is the lanes': a rounding before that none of the kernels has.
   if (mac.format == lanes && via) return std::nullopt;
   return shape;

@@ -113,6 +113,18 @@ std::vector<Named> arithmetics() {
     add(f.name + " product binary32", {.product = binary32, .format = format});
     add(f.name + " product bfloat16", {.product = bfloat16, .format = format});
   }
+  constexpr FloatFormat fine{.p = 8, .emin = -90, .emax = 20};  // its products underflow in binary16, to either zero
+  add("binary16 via binary32, finer product", {.product = fine, .via = binary32, .format = binary16});
+  add("binary16, finer product", {.product = fine, .format = binary16});
+  add("finer format, binary16 product", {.product = binary16, .format = fine});
+  add("ps product ps, mu 21 and 11", {.product = ps(21), .format = ps(11)});
+  add("e2m1fn via e4m3", {.via = e4m3, .format = e2m1fn});
+  add("p 51", {.format = {.p = 51, .emin = -900, .emax = 900}});
+  add("p 52", {.format = {.p = 52, .emin = -900, .emax = 900}});
+  add("p 50 via p 51", {.via = FloatFormat{.p = 51, .emin = -900, .emax = 900}, .format = {.p = 50, .emin = -900, .emax = 900}});
+  add("p 22, small range", {.format = {.p = 22, .emin = -10, .emax = 10}});
+  add("p 23, small range", {.format = {.p = 23, .emin = -10, .emax = 10}});
+  add("p 12, product", {.product = FloatFormat{.p = 12, .emin = -10, .emax = 10}, .format = {.p = 12, .emin = -10, .emax = 10}});
   add("binary16 RTZ", {.format = binary16, .rounding = Rounding::rtz});
   add("no subnormals", {.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}});
   return list;
