@@ -150,13 +150,11 @@ int call_merge(const Arguments& arguments) {
   return merge_command(options);
 }
 
-#ifdef LAMP_HAS_CALC
 int call_calc(const Arguments& arguments) {
   CLI::App app("Evaluates operations: JSON Lines from standard input, JSON Lines to standard output.");
   if (const std::optional<int> code = parse(app, "calc", arguments)) return *code;
   return calc_command(std::cin, std::cout);
 }
-#endif
 
 constexpr std::array commands{
     Command{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]", "runs an experiment or continues it",
@@ -170,11 +168,7 @@ constexpr std::array commands{
     Command{"inspect", "FILE_OR_MODEL_DIR [--json]", "what a model folder contains", call_inspect},
     Command{"formats", "[NAME]...", "the formats and their numbers"},
     Command{"version", "[--json]", "version, commit, compiler, libraries", call_version},
-    Command{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out",
-#ifdef LAMP_HAS_CALC
-            call_calc
-#endif
-    },
+    Command{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out", call_calc},
     Command{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back", call_tokenize},
     Command{"fetch", "gpt2[-medium|-large|-xl] [--dir D]", "downloads a published checkpoint"},
     Command{"bench", "[gemm|model DIR] [--json]", "every kernel against OpenBLAS"},
