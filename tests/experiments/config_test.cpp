@@ -1,0 +1,416 @@
+// Configs: what is read, every way to get one wrong (oracle: the place and the words an error must hold), and the way back to text.
+#include "experiments/config.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "config_text.hpp"
+#include "experiments/config_fields.hpp"
+#include "experiments/config_read.hpp"
+
+using namespace lamp;
+using namespace lamp::experiments;
+using lamp::test::base_config;
+using lamp::test::parse;
+using lamp::test::with;
+using lamp::test::with_grid;
+
+namespace {
+
+/// The error holds every one of the words, on one line.
+bool error_has(const Result<Config>& result, const std::vector<std::string>& words, ExitCode code = ExitCode::bad_data) {
+  if (result.ok()) return false;
+  UNSCOPED_INFO(result.error().message);
+  if (result.error().code != code || result.error().message.find('\n') != std::string::npos) return false;
+  for (const std::string& word : words)
+    if (result.error().message.find(word) == std::string::npos) {
+      UNSCOPED_INFO("lacks: " << word);
+      return false;
+    }
+  return true;
+}
+
+struct BadConfig {
+  std::string what;
+  std::string text;
+  std::vector<std::string> words;
+};
+
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "lamp-config-XXXXXX").string();
+    expects(::mkdtemp(name.data()) != nullptr, "mkdtemp");
+    path_ = name;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  [[nodiscard]] std::filesystem::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file, std::ios::binary) << text; }
+
+}  // namespace
+
+TEST_CASE("config: the base config and its defaults", "[config]") {
+  const Result<Config> read = parse(base_config);
+  REQUIRE(read.ok());
+  CHECK(read->title == "a title");
+  CHECK(read->seed == 42);
+  CHECK(read->model_path == "/folder/models/gpt2-tiny");
+  CHECK(!read->activation);
+  CHECK(read->tokens.sequences == 8);
+  CHECK(read->tokens.sequence_length == 64);
+  CHECK(!read->tokens.text_axis);
+  REQUIRE(read->arithmetic("low") != nullptr);
+  CHECK(read->arithmetic("low")->arithmetic() == lamp_paper(7));
+  CHECK(read->arithmetic("high")->arithmetic() == fused(binary32));
+  CHECK(read->plan_default == "high");
+  REQUIRE(read->selections.size() == 1);
+  CHECK(read->selections[0].spec == SelectionSpec{});
+  CHECK(read->grid.empty());
+}
+
+TEST_CASE("config: the error checker sees a missing word, another code, and success", "[config]") {
+  const Result<Config> bad = parse(with("mu = 7", "mu = 0"));
+  CHECK(error_has(bad, {"mu"}));
+  CHECK_FALSE(error_has(bad, {"tau"}));
+  CHECK_FALSE(error_has(bad, {"mu"}, ExitCode::usage));
+  CHECK_FALSE(error_has(parse(base_config), {}));
+}
+
+TEST_CASE("config: every bad config is refused with its place and the legal values", "[config]") {
+  const std::vector<BadConfig> list{
+      {"unknown key",
+       with("sequence_length", "sequence_lenght"),
+       {"c.toml:7:1: tokens.sequence_lenght: unknown key", "did you mean \"tokens.sequence_length\"?"}},
+      {"unknown section", with("[tokens]", "[token]"), {"c.toml:6:1: token.path: unknown key", "tokens.path"}},
+      {"unknown key of an arithmetic", with("preset", "prest"), {"arithmetic.low.prest", "did you mean \"arithmetic.low.preset\"?"}},
+      {"unknown site",
+       with("scores = \"low\"", "score = \"low\""),
+       {"c.toml:15:9: plan.score: unknown site \"score\"", "did you mean \"scores\"?"}},
+      {"unknown site of a selection", with("[lamp.scores]", "[lamp.score]"), {"unknown site \"score\"", "did you mean \"scores\"?"}},
+      {"selection elsewhere", with("[lamp.scores]", "[lamp.logits]"), {"not available yet", "legal: scores"}},
+      {"layer without number", with("scores =", "layer.x.scores ="), {"\"x\" is no layer", "counted from 0"}},
+      {"layer of a site without", with("scores =", "layer.0.embed ="), {"site embed is not part of a layer"}},
+      {"head of a site without", with("scores =", "layer.0.head.0.ln_1 ="), {"site ln_1 is not part of a head"}},
+      {"layer with leading zero", with("scores =", "layer.00.scores ="), {"\"00\" is no layer"}},
+      {"site goes on", with("scores =", "scores.x ="), {"goes on after its site"}},
+      {"unknown arithmetic",
+       with("scores = \"low\"", "scores = \"lwo\""),
+       {"c.toml:15:10: plan.scores: there is no arithmetic \"lwo\"", "legal: low, high", "did you mean \"low\"?"}},
+      {"unknown reference",
+       base_config + "[reference]\narithmetic = \"binary32\"\n",
+       {"reference.arithmetic", "no arithmetic \"binary32\""}},
+      {"mpfr reference", base_config + "[reference]\narithmetic = \"mpfr:256\"\n", {"\"mpfr:256\" is not available yet"}},
+      {"wrong type: title", with("\"a title\"", "7"), {"c.toml:2:9: title: the integer 7 is not legal here"}},
+      {"wrong type: table", with("title = \"a title\"", "title = {a = 1}"), {"title: a table"}},
+      {"title with slash", with("a title", "a/b"), {"title", "legal"}},
+      {"wrong type: sequence_length", with("= 64", "= \"64\""), {"the string \"64\" is not legal here", "legal: an integer, 1 to"}},
+      {"sequence_length 0", with("= 64", "= 0"), {"0 is out of range"}},
+      {"date", with("= 64", "= 2026-01-01"), {"a date"}},
+      {"mu 0", with("mu = 7", "mu = 0"), {"c.toml:10:6: arithmetic.low.mu: 0 is out of range; legal: an integer, 1 to 23"}},
+      {"mu 24", with("mu = 7", "mu = 24"), {"24 is out of range", "1 to 23"}},
+      {"mu -1", with("mu = 7", "mu = -1"), {"-1 is out of range", "1 to 23"}},
+      {"mu 4.0", with("mu = 7", "mu = 4.0"), {"the number 4.0 is not legal here", "1 to 23"}},
+      {"mu \"4\"", with("mu = 7", "mu = \"4\""), {"the string \"4\" is not legal here", "1 to 23"}},
+      {"mu and format", with("mu = 7", "mu = 7\nformat = \"ps7\""), {"mu and format are both given"}},
+      {"no format", with("mu = 7", ""), {"c.toml:8", "arithmetic.low: no format"}},
+      {"empty arithmetic", base_config + "[arithmetic.more]\n", {"arithmetic.more: no format"}},
+      {"unknown format", with("\"binary32\"", "\"binary33\""), {"c.toml:12:10: arithmetic.high.format", "binary33"}},
+      {"format object without p", with("\"binary32\"", "{emin = -3, emax = 3}"), {"a format needs p"}},
+      {"format object, unknown key",
+       with("\"binary32\"", "{p = 3, emin = -3, emax = 3, subnormal = true}"),
+       {"unknown key \"subnormal\"", "did you mean \"subnormals\"?"}},
+      {"format object upside down", with("\"binary32\"", "{p = 3, emin = 3, emax = -3}"), {"emin is above emax"}},
+      {"format wider than binary64", with("\"binary32\"", "{p = 113, emin = -16382, emax = 16383}"), {"not available yet"}},
+      {"name of an arithmetic", with("[arithmetic.high]", "[arithmetic.\"h h\"]"), {"cannot name an arithmetic"}},
+      {"reserved name", with("[arithmetic.high]", "[arithmetic.binary64]"), {"cannot name an arithmetic"}},
+      {"order", with("mu = 7", "mu = 7\norder = \"blocked:32\""), {"not available yet", "legal: sequential"}},
+      {"unknown order", with("mu = 7", "mu = 7\norder = \"sequental\""), {"did you mean \"sequential\"?"}},
+      {"stochastic rounding", with("mu = 7", "mu = 7\nrounding = \"SR\""), {"\"SR\" is not available yet", "RNE, RNA, RTZ"}},
+      {"engine", with("mu = 7", "mu = 7\nengine = \"h100\""), {"arithmetic.low.engine: not available yet"}},
+      {"unknown preset", with("lamp-paper", "paper"), {"legal: lamp-paper"}},
+      {"tau nan", with("recompute", "tau = nan\nrecompute"), {"lamp.scores.tau: nan is out of range; legal: a number, 0.0 to"}},
+      {"tau inf", with("recompute", "tau = inf\nrecompute"), {"inf is out of range"}},
+      {"tau negative", with("recompute", "tau = -0.5\nrecompute"), {"-0.5 is out of range"}},
+      {"tau 1e400", with("recompute", "tau = 1e400\nrecompute"), {"c.toml:17:", "1e400"}},
+      {"tau text", with("recompute", "tau = \"1\"\nrecompute"), {"the string \"1\""}},
+      {"tau and rate", with("recompute", "tau = 1\nrate = 0.1\nrecompute"), {"tau and rate are both given"}},
+      {"rate above 1", with("recompute", "rate = 1.5\nrecompute"), {"1.5 is out of range"}},
+      {"rule truth", with("recompute", "rule = \"truth\"\nrecompute"), {"\"truth\" is not available yet", "lamp, random, none, all"}},
+      {"recompute absent", with("recompute = \"high\"", ""), {"lamp.scores.recompute: required"}},
+      {"title absent", with("title = \"a title\"", ""), {"c.toml: title: required, and absent"}},
+      {"plan.default absent", with("default = \"high\"", ""), {"plan.default: required"}},
+      {"truth", base_config + "[truth]\n", {"truth: not available yet"}},
+      {"truth key", base_config + "[truth]\nlocal = true\n", {"truth.local: not available yet"}},
+      {"record.errors", base_config + "[record]\nerrors = [\"scores\"]\n", {"record.errors", "not available yet"}},
+      {"record.errors, unknown site", base_config + "[record]\nerrors = [\"sores\"]\n", {"did you mean \"scores\"?"}},
+      {"record.where", base_config + "[record]\nwhere = {\"lamp.scores.tau\" = [1.5]}\n", {"record.where is not available yet"}},
+      {"schema_version", with("schema_version = 1", "schema_version = 2"), {"2 is out of range"}},
+      {"seed", "seed = 4294967296\n" + base_config, {"seed: 4294967296 is out of range; legal: an integer, 0 to 4294967295"}},
+      {"texts of one name", with("\"texts/prose.txt\"", "[\"a/p.txt\", \"b/p.txt\"]"), {"two texts are named \"p\""}},
+      {"no texts", with("\"texts/prose.txt\"", "[]"), {"an empty list"}},
+      // Grid
+      {"empty grid", base_config + "[grid]\n", {"c.toml:18:", "grid: has no axis"}},
+      {"empty axis", with_grid("\"lamp.scores.tau\" = []"), {"grid.lamp.scores.tau: an empty list"}},
+      {"axis is no list", with_grid("\"lamp.scores.tau\" = 1"), {"the integer 1"}},
+      {"duplicate value", with_grid("\"lamp.scores.tau\" = [1.0, 2.0, 1]"), {"the integer 1 is given twice"}},
+      {"duplicate axis", with_grid("\"lamp.scores.tau\" = [1]\n[grid.lamp.scores]\ntau = [2]"), {"\"tau\" is given twice"}},
+      {"duplicate axis, same spelling", with_grid("\"lamp.scores.tau\" = [1]\n\"lamp.scores.tau\" = [2]"), {"redefine"}},
+      {"bad value on an axis",
+       with_grid("\"arithmetic.low.mu\" = [2, 24]"),
+       {"grid.arithmetic.low.mu: 24 is out of range; legal: an integer, 1 to 23"}},
+      {"nan on an axis", with_grid("\"lamp.scores.tau\" = [nan]"), {"nan is out of range"}},
+      {"unknown name on an axis",
+       with_grid("\"plan.scores\" = [\"low\", \"hihg\"]"),
+       {"there is no arithmetic \"hihg\"", "did you mean \"high\"?"}},
+      {"axis elsewhere", with_grid("seed = [1, 2]"), {"grid.seed: no axis", "arithmetic, plan and lamp"}},
+      {"axis of no key", with_grid("\"arithmetic.low.nu\" = [1]"), {"unknown key", "did you mean \"arithmetic.low.mu\"?"}},
+      {"axis of no arithmetic", with_grid("\"arithmetic.lo.mu\" = [1]"), {"there is no [arithmetic.lo]", "did you mean \"low\"?"}},
+      {"alternatives", with_grid("\"arithmetic.low.mu\" = [1]\n\"arithmetic.low.format\" = [\"ps2\"]"), {"excludes the axis"}},
+      {"preset axis", with_grid("\"arithmetic.low.preset\" = [\"lamp-paper\"]"), {"cannot be an axis"}},
+      // Text
+      {"empty", "", {"c.toml: an empty config"}},
+      {"comment only", "# nothing\n", {"c.toml: an empty config"}},
+      {"duplicate key", "title = \"b\"\n" + base_config, {"c.toml:3:", "redefine"}},
+      {"duplicate key, dotted and quoted", "\"model.path\" = \"x\"\n" + base_config, {"\"path\" is given twice"}},
+      {"byte order mark", "\xEF\xBB\xBF" + base_config, {"c.toml:1:1: a byte order mark"}},
+      {"UTF-16", "\xFF\xFEt\0i\0", {"UTF-16"}},
+      {"invalid UTF-8", with("a title", "a \xC3\x28"), {"c.toml:2:12: invalid UTF-8"}},
+      {"overlong UTF-8", with("a title", "\xC0\x80"), {"invalid UTF-8"}},
+      {"surrogate", with("a title", "\xED\xA0\x80"), {"invalid UTF-8"}},
+      {"truncated UTF-8", "title = \"\xE2\x82", {"invalid UTF-8"}},
+      {"zero byte", std::string("title = \"a\0b\"", 13), {"zero byte"}},
+      {"not TOML", "title a\n", {"c.toml:1:"}},
+      {"unterminated string", "title = \"a\n", {"c.toml:1:"}},
+      {"nested brackets", "x = " + std::string(100000, '['), {"nested more than 16 deep"}},
+      {"nested tables",
+       "x = " +
+           [] {
+             std::string s;
+             for (int i = 0; i < 20000; ++i) s += "{a=";
+             return s;
+           }(),
+       {"nested more than 16 deep"}},
+      {"dotted key",
+       [] {
+         std::string s = "a";
+         for (int i = 0; i < 100000; ++i) s += ".a";
+         return s + " = 1";
+       }(),
+       {"a key of more than 16 parts"}},
+      {"quoted dotted key",
+       [] {
+         std::string s = "\"a";
+         for (int i = 0; i < 100000; ++i) s += ".a";
+         return s + "\" = 1";
+       }(),
+       {"a key of more than 16 parts"}},
+      {"dotted header",
+       [] {
+         std::string s = "[a";
+         for (int i = 0; i < 100000; ++i) s += ".\"a\"";
+         return s + "]";
+       }(),
+       {"a key of more than 16 parts"}},
+      {"more than 1 MiB", base_config + std::string(std::size_t{1} << 20, '\n'), {"more than 1 MiB"}},
+      {"long unknown key", std::string(100000, 'k') + " = 1\n" + base_config, {"unknown key"}},
+  };
+  for (const BadConfig& bad : list) {
+    INFO(bad.what);
+    CHECK(error_has(parse(bad.text), bad.words));
+  }
+}
+
+TEST_CASE("config: brackets and dots in strings and comments are no nesting", "[config]") {
+  CHECK(parse(base_config + "# " + std::string(100, '[') + std::string(100, '.') + '\n').ok());
+  CHECK(parse(with("a title", std::string(100, '[') + "..................")).ok());
+  CHECK(parse(with("\"a title\"", "'''" + std::string(100, '{') + "'''")).ok());
+  CHECK(parse(with("\"a title\"", "\"\\\"" + std::string(100, '{') + "\"")).ok());
+}
+
+TEST_CASE("config: a grid too large is refused before it is built", "[config]") {
+  std::string axis = "[";
+  for (int i = 0; i < 2000; ++i) axis += std::to_string(i) + "e-3, ";
+  axis += "]";
+  CHECK(error_has(
+      parse(with("[lamp.scores]", "[arithmetic.more]\nformat = \"ps2\"\n[lamp.scores]") + "[grid]\n\"lamp.scores.tau\" = " + axis +
+            "\n\"arithmetic.low.mu\" = [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]\n\"plan.scores\" = "
+            "[\"low\",\"high\",\"more\"]\n"
+            "\"plan.softmax\" = [\"low\",\"high\",\"more\"]\n\"plan.values\" = [\"low\",\"high\",\"more\"]\n"),
+      {"the grid has too many cells", "at most 1000000"}));
+}
+
+TEST_CASE("config: spellings of one meaning are one config", "[config]") {
+  const Result<Config> plain = parse(base_config);
+  REQUIRE(plain.ok());
+  CHECK(*parse(with("[model]\npath = \"models/gpt2-tiny\"\n", "") + "[model]\npath = \"models/gpt2-tiny\"\n") == *plain);
+  CHECK(*parse("\"tokens.sequence_length\" = 64\n" + with("sequence_length = 64\n", "")) == *plain);
+  CHECK(*parse("lamp.scores.recompute = \"high\"\n" + with("[lamp.scores]\nrecompute = \"high\"\n", "")) == *plain);
+  CHECK(*parse(with("format = \"binary32\"", "format = {p = 24, emin = -126, emax = 127}")) == *plain);
+  CHECK(*parse(with("format = \"binary32\"", "format.p = 24\nformat.emin = -126\nformat.emax = 127")) == *plain);
+  CHECK_FALSE(*parse(with("format = \"binary32\"", "format = \"binary16\"")) == *plain);
+  CHECK_FALSE(*parse(with("mu = 7", "mu = 8")) == *plain);
+}
+
+TEST_CASE("config: keys of an arithmetic override its preset", "[config]") {
+  const Result<Config> read =
+      parse(with("mu = 7", "format = \"binary16\"\nvia = \"none\"\noperands = \"bfloat16\"\nproduct = \"tf32\"\nrounding = \"RTZ\""));
+  REQUIRE(read.ok());
+  CHECK(read->arithmetic("low")->arithmetic() ==
+        Arithmetic{.mac = {.operands = bfloat16, .product = tf32, .via = std::nullopt, .format = binary16, .rounding = Rounding::rtz},
+                   .order = {}});
+}
+
+TEST_CASE("config: a plan's paths", "[config]") {
+  const Result<Config> read =
+      parse(with("scores = \"low\"", "scores = \"low\"\nlayer.3.scores = \"high\"\n\"layer.3.head.1.scores\" = \"low\""));
+  REQUIRE(read.ok());
+  REQUIRE(read->plan.size() == 3);
+  CHECK(read->plan[1].path == SitePath{Site::scores, Layer{3}, {}});
+  CHECK(read->plan[2].path == SitePath{Site::scores, Layer{3}, Head{1}});
+  ModelConfig model;
+  model.n_positions = 64;
+  model.n_layer = 4;
+  model.n_head = 2;
+  CHECK(check_against(*read, model).ok());
+  model.n_head = 1;
+  CHECK(check_against(*read, model).error().message ==
+        "c.toml:17:27: plan.layer.3.head.1.scores: head 1, which the model has not got; legal: 0 to 0");
+  model.n_layer = 3;
+  CHECK(check_against(*read, model).error().message ==
+        "c.toml:16:18: plan.layer.3.scores: layer 3, which the model has not got; legal: 0 to 2");
+  model.n_positions = 63;
+  CHECK(check_against(*read, model).error().message ==
+        "c.toml:7:19: tokens.sequence_length: 64 is more than the model's n_positions; legal: 1 to 63");
+}
+
+TEST_CASE("config: --set", "[config]") {
+  const auto set = [](std::vector<std::string> sets) { return parse(base_config, sets); };
+  CHECK(set({"tokens.sequences=2"})->tokens.sequences == 2);
+  CHECK(set({"tokens.sequences=2", "tokens.sequences = 3"})->tokens.sequences == 3);
+  CHECK(set({"title=bare words # kept"})->title == "bare words # kept");
+  CHECK(set({"title='quoted'"})->title == "quoted");
+  CHECK(set({"plan.scores=high"})->plan[0].arithmetic == "high");
+  CHECK(set({"plan.layer.1.scores=high"})->plan[1].path == SitePath{Site::scores, Layer{1}, {}});
+  CHECK(set({"model.path=../other"})->model_path == "/other");
+  CHECK(set({"model.path=/absolute"})->model_path == "/absolute");
+  CHECK(set({"arithmetic.low.format=ps3"})->arithmetic("low")->arithmetic() == lamp_paper(3));
+  CHECK(set({"arithmetic.high.mu=3"})->arithmetic("high")->arithmetic() == fused(ps(3)));
+  CHECK(set({"lamp.scores.rate=0.25"})->selections[0].spec.rate == 0.25);
+  CHECK_FALSE(set({"lamp.scores.rate=0.25"})->selections[0].spec.tau);
+  CHECK(set({"lamp={}"})->selections.empty());
+  CHECK(set({"grid.\"arithmetic.low.mu\"=[2,4]"})->grid ==
+        std::vector<GridAxis>{{"arithmetic.low.mu", {std::int64_t{2}, std::int64_t{4}}}});
+  CHECK(set({"grid.arithmetic.low.mu=[2,4]"})->grid == set({"grid.\"arithmetic.low.mu\"=[2,4]"})->grid);
+
+  CHECK(error_has(set({"tokens.sequences"}), {"--set tokens.sequences: no '='"}));
+  CHECK(error_has(set({"=2"}), {"--set", "is no key"}));
+  CHECK(error_has(set({"tokens sequences=2"}), {"is no key"}));
+  CHECK(error_has(set({"a=1\nb=2"}), {"--set a"}));
+  CHECK(error_has(set({"tokens.sequencs=2"}), {"--set tokens.sequencs: unknown key", "did you mean \"tokens.sequences\"?"}));
+  CHECK(error_has(set({"tokens.sequences=two"}), {"--set tokens.sequences: the string \"two\""}));
+  CHECK(error_has(set({"arithmetic.low.mu=24"}), {"--set arithmetic.low.mu: 24 is out of range; legal: an integer, 1 to 23"}));
+  CHECK(error_has(set({"arithmetic.low.mu=2", "arithmetic.low.format=ps3"}), {"mu and format are both given"}));
+  CHECK(error_has(set({"title=\xC3\x28"}), {"--set title: invalid UTF-8"}));
+  CHECK(error_has(set({"title.x=1"}), {"--set", "title"}));
+  CHECK(error_has(set({std::string(100000, 'a') + "=1"}), {"unknown key"}));
+  CHECK(error_has(set({"grid.\"arithmetic.low.mu\"=[]"}), {"--set grid.arithmetic.low.mu: an empty list"}));
+}
+
+TEST_CASE("config: the resolved config writes every key and reads back as the same config", "[config]") {
+  const std::vector<std::string> texts{
+      base_config,
+      with_grid(
+          "\"lamp.scores.tau\" = [2, 1.5]\n\"arithmetic.low.format\" = [\"ps3\", \"binary16\"]\n\"lamp.scores.mask\" = [\"as-zero\"]"),
+      with("\"texts/prose.txt\"", "[\"texts/prose.txt\"]"),
+      with("a title", "quotes \\\" and \\\\ and ü"),
+      with("format = \"binary32\"",
+           "format = {p = 5, emin = -20, emax = 20, infinities = false, overflow = \"max\", top_codes_lost = 1}\nrounding = \"RTN\""),
+      with("scores = \"low\"", "scores = \"low\"\nlayer.3.scores = \"high\"\nlayer.3.head.1.scores = \"low\""),
+      with("recompute", "rate = 0.1\nmask = \"as-zero\"\nrule = \"random\"\nrecompute"),
+      with("[lamp.scores]\nrecompute = \"high\"\n", "") + "[reference]\narithmetic = \"high\"\n",
+      "seed = 0\n" + with("[tokens]", "activation = \"gelu\"\n[tokens]\nsource = \"ids\"\noffset = 5\nshuffle = true")};
+  for (const std::string& text : texts) {
+    const Result<Config> read = parse(text);
+    REQUIRE(read.ok());
+    const std::string resolved = resolved_toml(*read);
+    INFO(resolved);
+    const Result<Config> again = parse_config(resolved, "study.toml", "/elsewhere", {});
+    REQUIRE(again.ok());
+    CHECK(*again == *read);
+    CHECK(resolved_toml(*again) == resolved);
+    for (const Field& field : fields())  // every key that can have a value and is no alternative of another
+      if (field.write != nullptr && field.key.find('*') == std::string_view::npos)
+        CHECK(resolved.find(field.key.substr(field.key.find('.') == std::string_view::npos ? 0 : field.key.find('.') + 1)) !=
+              std::string::npos);
+  }
+}
+
+TEST_CASE("config: `standard` says what a config without the key gets", "[config]") {
+  const Result<Config> read = parse(base_config);
+  REQUIRE(read.ok());
+  const std::vector<std::pair<std::string, std::string>> resolved = resolved_fields(*read);
+  for (const auto& [path, value] : resolved) {
+    const FieldMatch match = find_field(path);
+    REQUIRE(match.field != nullptr);
+    if (base_config.find(path.substr(path.rfind('.') + 1) + " =") == std::string::npos && path != "arithmetic.low.via") {
+      INFO(path);
+      CHECK(value == match.field->standard);
+    }
+  }
+}
+
+TEST_CASE("config: files that are none", "[config]") {
+  const ScratchFolder folder;
+  CHECK(error_has(load_config(folder / "absent.toml", {}), {"absent.toml: no such config file"}, ExitCode::missing_input));
+  write(folder / "file", "x");
+  CHECK(error_has(load_config(folder / "file" / "c.toml", {}), {"no such config file"}, ExitCode::missing_input));
+  std::filesystem::create_directory(folder / "folder.toml");
+  CHECK(error_has(load_config(folder / "folder.toml", {}), {"is a folder"}));
+  REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+  CHECK(error_has(load_config(folder / "fifo", {}), {"not a regular file"}));  // and does not wait for a writer
+  CHECK(error_has(load_config("/dev/zero", {}), {"not a regular file"}));
+  write(folder / "large", std::string((std::size_t{1} << 20) + 1, '\n'));
+  CHECK(error_has(load_config(folder / "large", {}), {"more than 1 MiB"}));
+  write(folder / "empty", "");
+  CHECK(error_has(load_config(folder / "empty", {}), {"an empty config"}));
+  write(folder / "good", base_config);
+  const Result<Config> good = load_config(folder / "good", {});
+  REQUIRE(good.ok());
+  CHECK(good->model_path == folder / "models" / "gpt2-tiny");
+  if (::geteuid() != 0) {  // root reads everything
+    REQUIRE(::chmod((folder / "good").c_str(), 0) == 0);
+    CHECK(error_has(load_config(folder / "good", {}), {"no permission"}, ExitCode::permission));
+  }
+}
+
+TEST_CASE("config: the arithmetic of a line of calc", "[config]") {
+  const auto read = [](const char* text) { return parse_arithmetic(nlohmann::json::parse(text)); };
+  CHECK(*read(R"({"format": "ps7"})") == fused(ps(7)));
+  CHECK(*read(R"({"operands":"as-is","product":"exact","via":"binary32","format":"ps7","rounding":"RNE","order":"sequential"})") ==
+        lamp_paper(7));
+  CHECK(*read(R"({"preset": "lamp-paper", "mu": 7})") == lamp_paper(7));
+  CHECK(*read(R"({"format": {"p": 24, "emin": -126, "emax": 127}})") == fused(binary32));
+  CHECK(read(R"({"format": "ps99"})").error().code == ExitCode::bad_data);
+  CHECK(read(R"({"fromat": "ps7"})").error().message.find("did you mean \"arith.format\"") != std::string::npos);
+  CHECK(read(R"({"format": "ps7", "mu": 7})").error().message.find("both given") != std::string::npos);
+  CHECK_FALSE(read(R"({})").ok());
+  CHECK_FALSE(read(R"([])").ok());
+  CHECK(*parse_format_json(nlohmann::json::parse(R"("e4m3")")) == FloatFormat{.p = 4, .emin = -6, .emax = 7});
+}
