@@ -1,0 +1,249 @@
+// Correct rounding of the elementary functions: every code of the 16-bit formats, random and hard binary32 cases, odd formats,
+// all modes, against lamp::mpfr::evaluate; and that the arrays give the bits of single numbers.
+#include "core/fp/elementary.hpp"
+
+#include <hwy/targets.h>
+
+#include <array>
+#include <bit>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/fp/binary64.hpp"
+#include "core/fp/ziv.hpp"
+#include "core/mpfr/functions.hpp"
+#include "tests/support/bits.hpp"
+#include "tests/support/random.hpp"
+
+namespace {
+
+using lamp::FloatFormat;
+using lamp::Function;
+using lamp::Rounding;
+using lamp::test::Random;
+using lamp::test::same_bits;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr std::array all_functions{Function::exp, Function::rsqrt, Function::gelu_tanh, Function::gelu_erf};
+constexpr std::array deterministic_modes{Rounding::rne, Rounding::rna, Rounding::rtz, Rounding::rtp, Rounding::rtn, Rounding::rto};
+
+std::string name_of(Function f) {
+  constexpr std::array names{"exp", "rsqrt", "gelu_tanh", "gelu_erf"};
+  return names.at(static_cast<std::size_t>(f));
+}
+
+double binary16_value(std::uint32_t code) {
+  const int exponent = static_cast<int>(code >> 10 & 31U);
+  const double fraction = static_cast<double>(code & 1023U) * 0x1p-10;
+  double magnitude = exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1.0 + fraction, exponent - 15);
+  if (exponent == 31) magnitude = fraction == 0.0 ? infinity : std::numeric_limits<double>::quiet_NaN();
+  return (code >> 15) != 0 ? -magnitude : magnitude;
+}
+
+double bfloat16_value(std::uint32_t code) { return static_cast<double>(std::bit_cast<float>(code << 16)); }
+
+/// Every stride-th code of a 16-bit format.
+std::vector<double> codes(double (*value)(std::uint32_t), std::uint32_t stride) {
+  std::vector<double> x;
+  for (std::uint32_t code = 0; code < 65536; code += stride) x.push_back(value(code));
+  return x;
+}
+
+/// Number of x at which the single-number form, the array form and MPFR do not all have the same bits.
+std::size_t disagreements(Function f, const std::vector<double>& x, const FloatFormat& format, Rounding mode) {
+  std::vector<double> y(x.size());
+  lamp::evaluate(f, x, y, format, mode);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double expected = lamp::mpfr::evaluate(f, x[i], format, mode);
+    if (!same_bits(y[i], expected) || !same_bits(lamp::evaluate(f, x[i], format, mode), expected)) ++count;
+  }
+  return count;
+}
+
+/// Arguments at which f comes as near as binary64 allows to a midpoint (odd multiple of 2^(e-p)) of precision p, or to a number of it:
+/// the first step there has no digit to spare.
+std::vector<double> hard_arguments(Function f, int p, bool midpoints, int count, std::uint32_t seed) {
+  Random random(seed);
+  std::vector<double> x;
+  while (static_cast<int>(x.size()) < count) {
+    const double significand = std::floor((1.0 + random.uniform()) * std::ldexp(1.0, p - 1)) + (midpoints ? 0.5 : 0.0);
+    const double target = std::ldexp(significand, random.between(-12, 5) - p + 1);
+    if (f == Function::exp) x.push_back(lamp::binary64_functions::log(target));
+    if (f == Function::rsqrt) x.push_back(1.0 / (target * target));
+    if (f == Function::gelu_tanh || f == Function::gelu_erf) {  // increasing for x > 0: bisection
+      double low = 0.0, high = 100.0;
+      while (std::nextafter(low, high) < high) {
+        const double middle = low + (high - low) / 2.0;
+        (lamp::ziv::first_step(f, middle) < target ? low : high) = middle;
+      }
+      x.push_back(low);
+      x.push_back(high);
+    }
+  }
+  return x;
+}
+
+void check_codes(std::uint32_t stride, const std::vector<Rounding>& modes) {
+  const std::vector<double> half = codes(binary16_value, stride), brain = codes(bfloat16_value, stride);
+  for (const Function f : all_functions)
+    for (const Rounding mode : modes) {
+      INFO(name_of(f) << " " << lamp::rounding_name(mode));
+      CHECK(disagreements(f, half, lamp::binary16, mode) == 0);
+      CHECK(disagreements(f, brain, lamp::bfloat16, mode) == 0);
+    }
+}
+
+TEST_CASE("evaluate: RNE agrees with MPFR at every code of binary16 and bfloat16", "[fp][elementary][oracle]") {
+  check_codes(1, {Rounding::rne});
+}
+
+TEST_CASE("evaluate: every mode agrees with MPFR at codes of binary16 and bfloat16", "[fp][elementary][oracle]") {
+  check_codes(97, {deterministic_modes.begin(), deterministic_modes.end()});
+}
+
+TEST_CASE("evaluate: every mode agrees with MPFR at every code", "[fp][elementary][exhaustive]") {
+  check_codes(1, {deterministic_modes.begin() + 1, deterministic_modes.end()});
+}
+
+void check_binary32(int count, std::uint32_t seed) {
+  for (const Function f : all_functions) {
+    Random random(seed);
+    std::vector<double> x;
+    for (int i = 0; i < count; ++i) {
+      const std::uint32_t word = random.word();
+      if (i % 4 == 0)
+        x.push_back(static_cast<double>(std::bit_cast<float>(word)));  // any code
+      else
+        x.push_back(static_cast<double>(static_cast<float>(random.with_exponent(-20, 6))));
+    }
+    INFO(name_of(f));
+    CHECK(disagreements(f, x, lamp::binary32, Rounding::rne) == 0);
+  }
+}
+
+TEST_CASE("evaluate: agrees with MPFR at random binary32 numbers", "[fp][elementary][oracle]") { check_binary32(25000, 11); }
+
+TEST_CASE("evaluate: agrees with MPFR at many random binary32 numbers", "[fp][elementary][exhaustive]") { check_binary32(1000000, 12); }
+
+TEST_CASE("evaluate: agrees with MPFR beside midpoints and beside numbers of the format", "[fp][elementary][oracle]") {
+  for (const Function f : all_functions)
+    for (const int mu : {7, 10, 23})
+      for (const bool midpoints : {true, false}) {
+        const std::vector<double> x = hard_arguments(f, mu + 1, midpoints, 60, static_cast<std::uint32_t>(mu));
+        for (const Rounding mode : deterministic_modes) {
+          INFO(name_of(f) << " ps" << mu << " " << lamp::rounding_name(mode));
+          CHECK(disagreements(f, x, lamp::ps(mu), mode) == 0);
+        }
+      }
+}
+
+TEST_CASE("evaluate: without a bound of the first step the hard cases go wrong", "[fp][elementary][negative]") {
+  for (const Function f : all_functions) {
+    int wrong = 0, wrong_with_bound = 0;
+    for (const double x : hard_arguments(f, 24, true, 60, 23)) {
+      const double y = lamp::ziv::first_step(f, x);
+      const double expected = lamp::mpfr::evaluate(f, x, lamp::binary32);
+      if (!same_bits(lamp::ziv::finish(f, x, y, lamp::binary32, Rounding::rne, 0.0), expected)) ++wrong;
+      if (!same_bits(lamp::ziv::finish(f, x, y, lamp::binary32, Rounding::rne), expected)) ++wrong_with_bound;
+    }
+    INFO(name_of(f));
+    CHECK(wrong > 0);
+    CHECK(wrong_with_bound == 0);
+  }
+}
+
+TEST_CASE("evaluate: exact results, and results just beside a number, in every mode", "[fp][elementary][oracle]") {
+  std::vector<double> x{0.0, -0.0, infinity, -infinity, std::numeric_limits<double>::quiet_NaN(), 1.0, -1.0, 12.0, 22.5, 23.5, 38.5, 39.5};
+  for (const int e :
+       {-1074, -1022, -1021, -970, -200, -150, -149, -127, -126, -61, -60, -54, -53, -30, -2, 2, 4, 6, 10, 126, 128, 1022, 1023})
+    for (const double significand : {1.0, 1.5, 1.0 + 0x1p-23, 1.0 + 0x1p-24, 2.0 - 0x1p-24, 1.0 + 0x1p-52})
+      for (const double sign : {1.0, -1.0}) x.push_back(sign * significand * lamp::pow2(e));
+  x.insert(x.end(), lamp::test::special_values.begin(), lamp::test::special_values.end());
+  for (const double edge : {-103.97, -104.0, -87.3, 88.72, 88.73, -17.0, 11.09, -745.2, 709.8, 1e4, -1e4}) x.push_back(edge);
+  const std::array<FloatFormat, 9> formats{
+      lamp::binary32,
+      lamp::binary16,
+      lamp::ps(1),
+      FloatFormat{.p = 1, .emin = -10, .emax = 10},
+      FloatFormat{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = lamp::Overflow::nan},
+      FloatFormat{.p = 3, .emin = -2, .emax = 4, .infinities = false, .nan = false, .overflow = lamp::Overflow::largest},
+      FloatFormat{.p = 11, .emin = -14, .emax = 15, .subnormals = false},
+      FloatFormat{.p = 4, .emin = -7, .emax = 7, .infinities = false, .signed_zero = false, .is_unsigned = false},
+      FloatFormat{.p = 24, .emin = -1022, .emax = 1023},
+  };
+  for (const FloatFormat& format : formats)
+    for (const Function f : all_functions)
+      for (const Rounding mode : deterministic_modes) {
+        INFO(name_of(f) << " " << lamp::rounding_name(mode) << " p = " << format.p << " emin = " << format.emin);
+        CHECK(disagreements(f, x, format, mode) == 0);
+      }
+}
+
+TEST_CASE("evaluate: special values", "[fp][elementary][law]") {
+  for (const Rounding mode : deterministic_modes) {
+    const auto at = [&](Function f, double x) { return lamp::evaluate(f, x, lamp::binary32, mode); };
+    CHECK(same_bits(at(Function::exp, 0.0), 1.0));
+    CHECK(same_bits(at(Function::exp, -infinity), 0.0));
+    CHECK(same_bits(at(Function::rsqrt, 4.0), 0.5));
+    CHECK(same_bits(at(Function::rsqrt, 0x1p-126), 0x1p63));
+    CHECK(same_bits(at(Function::rsqrt, 0.0), infinity));
+    CHECK(same_bits(at(Function::rsqrt, -0.0), -infinity));
+    CHECK(std::isnan(at(Function::rsqrt, -1.0)));
+    for (const Function gelu : {Function::gelu_tanh, Function::gelu_erf}) {
+      CHECK(same_bits(at(gelu, 0.0), 0.0));
+      CHECK(same_bits(at(gelu, -0.0), -0.0));
+      CHECK(same_bits(at(gelu, -infinity), -0.0));
+      CHECK(same_bits(at(gelu, infinity), infinity));
+    }
+  }
+}
+
+TEST_CASE("evaluate: arrays give the bits of single numbers on every target", "[fp][elementary][law]") {
+  std::vector<double> x;
+  Random random(5);
+  for (int i = 0; i < 2000; ++i) x.push_back(random.with_exponent(-30, 8));
+  for (int i = 0; i < 1000; ++i) x.push_back(random.bits64());
+  x.insert(x.end(), lamp::test::special_values.begin(), lamp::test::special_values.end());
+  for (const Function f : all_functions) {
+    const std::vector<double> hard = hard_arguments(f, 24, true, 20, 6);
+    std::vector<double> all = x;
+    all.insert(all.end(), hard.begin(), hard.end());
+    for (const FloatFormat& format :
+         {lamp::binary32, lamp::binary16, lamp::ps(3), lamp::binary64, FloatFormat{.p = 30, .emin = -200, .emax = 200}}) {
+      std::vector<double> expected(all.size());
+      for (std::size_t i = 0; i < all.size(); ++i) expected[i] = lamp::evaluate(f, all[i], format);
+      for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+        hwy::SetSupportedTargetsForTest(target);
+        hwy::GetChosenTarget().Update(target);
+        INFO(name_of(f) << " p = " << format.p << " target " << hwy::TargetName(target));
+        std::vector<double> y = all;
+        lamp::evaluate(f, y, y, format);
+        CHECK(same_bits(y, expected));
+        y.back() = lamp::test::off_by_one_bit(y.back());
+        CHECK_FALSE(same_bits(y, expected));
+      }
+      hwy::SetSupportedTargetsForTest(0);
+      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    }
+  }
+}
+
+TEST_CASE("evaluate: above p = 24 it is the binary64 sequence, rounded once more", "[fp][elementary][law]") {
+  Random random(8);
+  for (int i = 0; i < 1000; ++i) {
+    const double x = random.with_exponent(-30, 8);
+    for (const Function f : all_functions) {
+      const double y = lamp::ziv::first_step(f, x);
+      REQUIRE(same_bits(lamp::evaluate(f, x, lamp::binary64), y));
+      const FloatFormat p30{.p = 30, .emin = -126, .emax = 127};
+      REQUIRE(same_bits(lamp::evaluate(f, x, p30), lamp::round(y, p30)));
+    }
+  }
+}
+
+}  // namespace
