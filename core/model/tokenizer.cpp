@@ -64,7 +64,8 @@ class WordCutter {
     const int count = pcre2_match(pattern_.code(), subject, text_.size(), at_, PCRE2_NO_UTF_CHECK, match_, nullptr);
     const std::size_t end = count > 0 ? pcre2_get_ovector_pointer(match_)[1] : at_;
     expects(end > at_, "the pre-tokenisation pattern matches at every character");
-    return text_.substr(std::exchange(at_, end), end - at_);
+    const std::size_t begin = std::exchange(at_, end);
+    return text_.substr(begin, end - begin);
   }
 
  private:

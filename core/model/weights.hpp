@@ -27,11 +27,11 @@ struct BlockWeights {
 };
 
 struct Weights {
-  Matrix<float> wte;     // (vocab_size, n_embd)
-  Matrix<float> wpe;     // (n_positions, n_embd)
+  Matrix<float> wte;  // (vocab_size, n_embd)
+  Matrix<float> wpe;  // (n_positions, n_embd)
   std::vector<BlockWeights> blocks;
   LayerNormWeights ln_f;
-  PackedMatrix head;     // (n_embd, vocab_size): wte transposed where tied
+  PackedMatrix head;  // (n_embd, vocab_size): wte transposed where tied
 };
 
 /// A model folder: config.json and model.safetensors, validated against each other.
