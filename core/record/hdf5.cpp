@@ -1,12 +1,16 @@
 #include "core/record/hdf5.hpp"
 
-#include <algorithm>
+#include <array>
+#include <atomic>
 #include <charconv>
-#include <cstring>
+#include <cstdlib>
 #include <system_error>
 
 namespace lamp::record::hdf5 {
 namespace {
+
+/// Set for good by the first close that failed: then the library is left as it is at the end of the process.
+std::atomic<bool> a_close_failed{false};
 
 struct Innermost {
   std::string text;
@@ -103,10 +107,23 @@ void fail(const std::string& what) {
   throw Failure(reason.empty() ? what : what + ": " + reason, innermost.error_number);
 }
 
+void Handle::release() noexcept {
+  if (id_ >= 0 && close_(std::exchange(id_, -1)) < 0) a_close_failed = true;
+}
+
+void Handle::close() {
+  if (id_ < 0) return;
+  if (close_(std::exchange(id_, -1)) >= 0) return;
+  a_close_failed = true;
+  fail("cannot close");
+}
+
 std::unique_lock<std::recursive_mutex> use_library() {
   static std::recursive_mutex mutex;
   std::unique_lock lock(mutex);
-  static const bool prepared = H5dont_atexit() >= 0;  // before any other call
+  static const int prepared = H5dont_atexit() + std::atexit([] {  // before any other call
+                                if (!a_close_failed) H5close();
+                              });
   static_cast<void>(prepared);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // per thread of the library: errors are read from the stack, not printed
   return lock;

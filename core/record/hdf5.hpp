@@ -1,8 +1,8 @@
 // RAII over the HDF5 1.10 C API. Internal to this folder: the only header that includes HDF5, and no public one includes it.
 //
 // Failures are thrown as hdf5::Failure and become a Result at the folder's public functions. A close that failed is never tried
-// again: HDF5 1.10 then holds objects it can neither write nor forget. The library is told not to run its exit handler, which
-// would try, and may crash; so a process may end normally after an error, but should not write HDF5 files any more.
+// again: HDF5 1.10 then holds objects it can neither write nor forget, and the library is not shut down at exit either, which would
+// try, and may crash. So a process may end normally after an error; files written later are whole, but what failed stays in memory.
 #pragma once
 
 #include <hdf5.h>
@@ -53,16 +53,13 @@ class Handle {
   Handle(hid_t id, Close closer, const char* what) : id_(check(id, what)), close_(closer) {}
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
   Handle& operator=(Handle&& other) noexcept { return std::swap(id_, other.id_), std::swap(close_, other.close_), *this; }
-  ~Handle() {
-    if (id_ >= 0) close_(id_);
-  }
+  ~Handle() { release(); }
   operator hid_t() const { return id_; }  // NOLINT: made to be passed to HDF5
   /// Closes and checks: for files and datasets, whose last bytes are written here.
-  void close() {
-    if (id_ >= 0) check(close_(std::exchange(id_, -1)), "cannot close");
-  }
+  void close();
 
  private:
+  void release() noexcept;
   hid_t id_ = -1;
   Close close_ = nullptr;
 };
