@@ -10,6 +10,15 @@
 HWY_BEFORE_NAMESPACE();
 namespace lamp::HWY_NAMESPACE {
 
+// One number: dispatched too, for where the baseline has no fused multiply-add, std::fma is a call.
+double exp_number(double x) { return exp(x); }
+double expm1_number(double x) { return expm1(x); }
+double expm1_minus_x_number(double x) { return expm1_minus_x(x); }
+double log_number(double x) { return log(x); }
+double rsqrt_number(double x) { return rsqrt(x); }
+double gelu_tanh_number(double x) { return gelu_tanh(x); }
+double gelu_erf_number(double x) { return gelu_erf(x); }
+
 using In = std::span<const double>;
 using Out = std::span<double>;
 
@@ -38,6 +47,13 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lamp {
 
+HWY_EXPORT(exp_number);
+HWY_EXPORT(expm1_number);
+HWY_EXPORT(expm1_minus_x_number);
+HWY_EXPORT(log_number);
+HWY_EXPORT(rsqrt_number);
+HWY_EXPORT(gelu_tanh_number);
+HWY_EXPORT(gelu_erf_number);
 HWY_EXPORT(exp_span);
 HWY_EXPORT(expm1_minus_x_span);
 HWY_EXPORT(log_span);
@@ -47,14 +63,13 @@ HWY_EXPORT(gelu_erf_span);
 
 namespace binary64_functions {
 
-// The templates on double, as compiled for the baseline target; std::fma is the fused operation there too.
-double exp(double x) { return HWY_NAMESPACE::exp(x); }
-double expm1(double x) { return HWY_NAMESPACE::expm1(x); }
-double expm1_minus_x(double x) { return HWY_NAMESPACE::expm1_minus_x(x); }
-double log(double x) { return HWY_NAMESPACE::log(x); }
-double rsqrt(double x) { return HWY_NAMESPACE::rsqrt(x); }
-double gelu_tanh(double x) { return HWY_NAMESPACE::gelu_tanh(x); }
-double gelu_erf(double x) { return HWY_NAMESPACE::gelu_erf(x); }
+double exp(double x) { return HWY_DYNAMIC_DISPATCH(exp_number)(x); }
+double expm1(double x) { return HWY_DYNAMIC_DISPATCH(expm1_number)(x); }
+double expm1_minus_x(double x) { return HWY_DYNAMIC_DISPATCH(expm1_minus_x_number)(x); }
+double log(double x) { return HWY_DYNAMIC_DISPATCH(log_number)(x); }
+double rsqrt(double x) { return HWY_DYNAMIC_DISPATCH(rsqrt_number)(x); }
+double gelu_tanh(double x) { return HWY_DYNAMIC_DISPATCH(gelu_tanh_number)(x); }
+double gelu_erf(double x) { return HWY_DYNAMIC_DISPATCH(gelu_erf_number)(x); }
 
 void exp(std::span<const double> x, std::span<double> y) {
   expects(x.size() == y.size(), "exp: x.size() == y.size()");
