@@ -233,6 +233,19 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<F
   return true;
 }
 
+/// Every operand, after rounding, is a binary32 number.
+bool binary32_operands(const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a, const PackedMatrix& b,
+                       Shape shape) {
+  if (operands) return contains(binary32, *operands);
+  thread_local Workspace<float> work;
+  OperandReader reader(set, operands, work.values);
+  work.a.resize(std::max(work.a.size(), a.cols));
+  MagnitudeRange range;
+  for (std::size_t i = 0; i < a.rows && b.is_binary32(); ++i)
+    if (!reader.read(a.data + i * a.row_stride, a.col_stride, row_length(shape, i, a.cols), work.a.data(), range)) return false;
+  return b.is_binary32();
+}
+
 void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a,
             const PackedMatrix& b, MatrixView<double> out, Shape shape) {
   thread_local Workspace<double> work;
@@ -312,7 +325,8 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const Packed
   if (backend != Backend::scalar && arithmetic.order.kind == OrderKind::sequential) {
     const KernelSet set = kernel_set(backend);
     if (const auto plan = plan32(arithmetic.mac, set); plan && gemm32(*plan, set, arithmetic.mac.operands, a, b, out, shape)) return;
-    if (const auto plan = plan64(arithmetic.mac, set)) return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
+    const bool narrow = arithmetic.mac.format != binary64 && binary32_operands(set, arithmetic.mac.operands, a, b, shape);
+    if (const auto plan = plan64(arithmetic.mac, narrow, set)) return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
   }
   naive(arithmetic, a, b, out, shape);
 }

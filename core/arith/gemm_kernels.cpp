@@ -49,7 +49,7 @@ bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
   for (; i + lanes <= n; i += lanes) {
     const auto wide = hn::LoadU(d, x + i);
     const auto rounded = hn::DemoteTo(d32, wide);
-    exact = hn::And(exact, hn::Or(hn::Eq(hn::PromoteTo(d, rounded), wide), hn::Ne(wide, wide)));
+    exact = hn::And(exact, hn::Or(hn::Eq(hn::PromoteTo(d, rounded), wide), hn::IsNaN(wide)));
     const auto value = hn::IfThenElse(hn::Eq(rounded, rounded), rounded, hn::Set(d32, quiet_nan));
     hn::StoreU(value, d32, y + i);
     const auto bits = hn::BitCast(u32, hn::Abs(value));
@@ -162,6 +162,20 @@ HWY_INLINE hn::Vec512<double> add_to_odd(hn::Vec512<double> a, hn::Vec512<double
   return odd_one(hn::ScalableTag<double>(), hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, downward)},
                  hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, upward)});
 }
+#else
+/// The rounded sum and its exact error (Knuth's TwoSum); the error says on which side of the rounded sum the exact one lies.
+/// Cut toward zero on that side, and the last bit is set. In sums of infinities or NaN the error is NaN and nothing happens.
+template <class V>
+HWY_INLINE V add_to_odd(V a, V b) {
+  const hn::DFromV<V> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  const V s = hn::Add(a, b);
+  const V b_share = hn::Sub(s, a);
+  const V error = hn::Add(hn::Sub(a, hn::Sub(s, b_share)), hn::Sub(b, b_share));
+  const auto inexact = hn::And(hn::BitCast(du, hn::VecFromMask(d, hn::Ne(error, hn::Zero(d)))), hn::Set(du, 1));
+  const auto inward = hn::ShiftRight<8 * sizeof(hn::TFromV<V>) - 1>(hn::BitCast(du, hn::Xor(s, error)));
+  return hn::BitCast(d, hn::Or(hn::Sub(hn::BitCast(du, s), hn::And(inward, inexact)), inexact));
+}
 #endif
 
 /// c <- c + a b.
@@ -177,19 +191,16 @@ class Step {
 
  private:
   HWY_INLINE V accumulate(V a, V b, V c) const {
-    if constexpr (product == Product::fused) {
-      if constexpr (sum == Sum::nearest) return hn::MulAdd(a, b, c);
+    if constexpr (product == Product::fused && sum == Sum::nearest) return hn::MulAdd(a, b, c);
 #if HWY_TARGET == HWY_AVX3
-      if constexpr (sum == Sum::odd) return fma_to_odd(a, b, c);
-      if constexpr (sum == Sum::odd_via) return via_(fma_to_odd(a, b, c));
+    if constexpr (product == Product::fused && sum == Sum::odd) return fma_to_odd(a, b, c);
+    if constexpr (product == Product::fused && sum == Sum::odd_via) return via_(fma_to_odd(a, b, c));
 #endif
-    } else {
+    if constexpr (product != Product::fused) {
       const V ab = multiply(a, b);
       if constexpr (sum == Sum::nearest) return hn::Add(ab, c);
-#if HWY_TARGET == HWY_AVX3
       if constexpr (sum == Sum::odd) return add_to_odd(ab, c);
       if constexpr (sum == Sum::odd_via) return via_(add_to_odd(ab, c));
-#endif
     }
   }
   HWY_INLINE V multiply(V a, V b) const {
@@ -271,29 +282,31 @@ void kernel(const Tile<T>& tile) {
   }
 }
 
-/// The kernels there are. Sums to odd need directed rounding in the instruction, which AVX2 has not got.
+/// The kernels there are. AVX2 has no directed rounding in the instruction, so no fused sum to odd unless the product is exact,
+/// and no product to odd; and sums to odd only in binary64 lanes, where they are the last resort before the naive loop.
 template <class T>
 Kernel<T> find(StepShape wanted) {
   Kernel<T> found = nullptr;
+  constexpr bool directed = HWY_TARGET == HWY_AVX3;
   const auto offer = [&]<Product product, Sum sum, Round round>() {
     if (wanted == StepShape{product, sum, round}) found = &kernel<T, product, sum, round>;
   };
   const auto offer_sums = [&]<Product product, Round round>() {
-    offer.template operator()<product, Sum::nearest, round>();
-#if HWY_TARGET == HWY_AVX3
-    if constexpr (round != Round::none) offer.template operator()<product, Sum::odd, round>();
-    if constexpr (round != Round::none && sizeof(T) == 8) offer.template operator()<product, Sum::odd_via, round>();
-#endif
+    if constexpr (product != Product::fused_exact) offer.template operator()<product, Sum::nearest, round>();
+    if constexpr (round != Round::none && (directed || (sizeof(T) == 8 && product != Product::fused))) {
+      offer.template operator()<product, Sum::odd, round>();
+      if constexpr (sizeof(T) == 8) offer.template operator()<product, Sum::odd_via, round>();
+    }
   };
   const auto offer_products = [&]<Round round>() {
     offer_sums.template operator()<Product::fused, round>();
     offer_sums.template operator()<Product::lanes, round>();
-    if constexpr (round != Round::none) {
-#if HWY_TARGET == HWY_AVX3
+    if constexpr (round == Round::none) return;
+    if constexpr (directed)
       offer_sums.template operator()<Product::rounded, round>();
-#endif
-      offer_sums.template operator()<Product::rounded_exact, round>();
-    }
+    else if constexpr (sizeof(T) == 8)
+      offer_sums.template operator()<Product::fused_exact, round>();
+    offer_sums.template operator()<Product::rounded_exact, round>();
   };
   offer_products.template operator()<Round::none>();
   offer_products.template operator()<Round::full>();

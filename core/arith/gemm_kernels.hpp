@@ -14,9 +14,10 @@ namespace lamp::gemm_detail {
 inline constexpr std::size_t tile_rows = 8;
 inline constexpr std::size_t panel_cols = PackedMatrix::panel_cols;
 
-/// How a * b enters the sum. `fused`: exactly. `lanes`: rounded RNE to the format of the lanes (binary32 or binary64) first.
-/// `rounded`: rounded, once, to the product's own format first. `rounded_exact`: the same where a * b is a number of the lanes.
-enum class Product : std::uint8_t { fused, lanes, rounded, rounded_exact };
+/// How a * b enters the sum. `fused`: exactly. `fused_exact`: the same where a * b is a number of the lanes. `lanes`: rounded RNE to the
+/// format of the lanes (binary32 or binary64) first. `rounded`: rounded, once, to the product's own format first. `rounded_exact`: the same
+/// where a * b is a number of the lanes.
+enum class Product : std::uint8_t { fused, fused_exact, lanes, rounded, rounded_exact };
 
 /// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes. `odd`: to odd there, so that
 /// the next rounding is the only one; it needs p <= lanes' p - 2. `odd_via`: to odd, then RNE to the format `via`.

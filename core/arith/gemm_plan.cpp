@@ -53,15 +53,16 @@ bool double_rounding_is_innocuous(const FloatFormat& f) {
 
 /// Every product of two numbers of `operands` is a number of the lanes.
 template <class T>
-bool products_are_exact(const std::optional<FloatFormat>& operands) {
+constexpr bool products_are_exact(const FloatFormat& operands) {
   constexpr FloatFormat lanes = lanes_format<T>;
-  return operands && 2 * operands->p <= lanes.p && 2 * (operands->emin - operands->p + 1) >= lanes.emin - lanes.p + 1 &&
-         2 * (operands->emax + 1) <= lanes.emax + 1;
+  return 2 * operands.p <= lanes.p && 2 * (operands.emin - operands.p + 1) >= lanes.emin - lanes.p + 1 &&
+         2 * (operands.emax + 1) <= lanes.emax + 1;
 }
+static_assert(!products_are_exact<float>(bfloat16) && products_are_exact<float>(binary16) && products_are_exact<double>(binary32));
 
 /// The three decisions, or nothing. One Round serves product, via and format: Target makes the difference.
 template <class T>
-std::optional<StepShape> step_shape(const MacSpec& mac) {
+std::optional<StepShape> step_shape(const MacSpec& mac, bool exact_products) {
   constexpr FloatFormat lanes = lanes_format<T>;
   const std::optional<Round> round = round_in_lanes<T>(mac.format);
   if (!round || mac.rounding != Rounding::rne) return std::nullopt;
@@ -70,7 +71,7 @@ std::optional<StepShape> step_shape(const MacSpec& mac) {
     shape.product = Product::lanes;
   } else if (mac.product) {
     if (round_in_lanes<T>(*mac.product) != round || !odd_serves<T>(*mac.product)) return std::nullopt;
-    shape.product = products_are_exact<T>(mac.operands) ? Product::rounded_exact : Product::rounded;
+    shape.product = exact_products ? Product::rounded_exact : Product::rounded;
   }
   const bool via = mac.via && *mac.via != mac.format;
   if (mac.format == lanes || (via && *mac.via == lanes)) {
@@ -107,7 +108,7 @@ int exponent(std::uint32_t magnitude) { return std::max(static_cast<int>(magnitu
 }  // namespace
 
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
-  const std::optional<StepShape> shape = step_shape<float>(mac);
+  const std::optional<StepShape> shape = step_shape<float>(mac, mac.operands && products_are_exact<float>(*mac.operands));
   if (!shape || set.kernel32 == nullptr) return std::nullopt;
   Plan<float> plan{.kernel = set.kernel32(*shape), .constants = constants<float>(mac)};
   if (plan.kernel == nullptr) return std::nullopt;
@@ -115,10 +116,14 @@ std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
   return plan;
 }
 
-std::optional<Plan<double>> plan64(const MacSpec& mac, const KernelSet& set) {
-  const std::optional<StepShape> shape = step_shape<double>(mac);
+std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands, const KernelSet& set) {
+  std::optional<StepShape> shape = step_shape<double>(mac, binary32_operands);
   if (!shape || set.kernel64 == nullptr) return std::nullopt;
   Plan<double> plan{.kernel = set.kernel64(*shape), .constants = constants<double>(mac)};
+  if (plan.kernel == nullptr && binary32_operands && shape->product == Product::fused) {
+    shape->product = Product::fused_exact;
+    plan.kernel = set.kernel64(*shape);
+  }
   if (plan.kernel == nullptr) return std::nullopt;
   return plan;
 }

@@ -18,8 +18,8 @@ struct Plan {
 
 /// Lanes of binary32: all operands are binary32 numbers. Nothing where no kernel of the set has the specification's bits.
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set);
-/// Lanes of binary64: any operands.
-std::optional<Plan<double>> plan64(const MacSpec& mac, const KernelSet& set);
+/// Lanes of binary64: any operands. More is possible where all (after rounding to `operands`) are binary32 numbers.
+std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands, const KernelSet& set);
 
 /// How a binary32 number is rounded to `format` in binary32 lanes; nothing where the lanes cannot.
 std::optional<Round> round32(const FloatFormat& format);

@@ -230,6 +230,37 @@ TEST_CASE("gemm: slices, transposes and prepared matrices are the same product",
   CHECK_FALSE(PackedMatrix(matrix(3, 3, Data::binary64_numbers, 9).view()).is_binary32());
 }
 
+TEST_CASE("gemm: NaN and infinities are binary32 numbers; so are those that only another format rounds", "[arith][gemm]") {
+  Matrix<double> x(5, 40, 1.0);
+  x(1, 3) = nan, x(4, 39) = -infinity, x(2, 20) = -0.0;
+  CHECK(PackedMatrix(x.view()).is_binary32());
+  x(4, 38) = 0x1.0000000000001p0;
+  CHECK_FALSE(PackedMatrix(x.view()).is_binary32());
+}
+
+TEST_CASE("gemm: which specifications have a kernel", "[arith][gemm]") {
+  using namespace gemm_detail;  // NOLINT: the kernels' own words
+  for (const Backend backend : {Backend::avx2, Backend::avx512}) {
+    if (!available(backend)) continue;
+    const KernelSet set = kernel_set(backend);
+    for (int mu = 1; mu <= 23; ++mu) {
+      const auto plan = plan32(lamp_paper(mu).mac, set);
+      REQUIRE(plan);
+      CHECK((plan->normal_kernel != nullptr) == (mu <= 22));
+    }
+    CHECK(plan64(fused(binary64).mac, false, set));
+    for (const FloatFormat& format : {binary32, binary16, bfloat16, e4m3, e4m3fn, e2m1fn}) {
+      CHECK(plan64(fused(format).mac, true, set));
+      CHECK(plan64({.product = format, .format = format}, true, set));
+      CHECK(plan64(fused(format).mac, false, set).has_value() == (backend == Backend::avx512));
+    }
+    CHECK(plan32(fused(binary16).mac, set).has_value() == (backend == Backend::avx512));
+    CHECK_FALSE(plan64({.format = binary16, .rounding = Rounding::rtz}, true, set));
+    CHECK_FALSE(plan64({.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}}, true, set));
+    CHECK_FALSE(plan64({.via = binary16, .format = binary64}, true, set));
+  }
+}
+
 TEST_CASE("gemm: calls from several threads do not meet", "[arith][gemm]") {
   std::vector<int> good(4, 0);
   std::vector<std::thread> threads;
