@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <type_traits>
 
 #include "core/lamp/selection.hpp"
+#include "core/lamp/split.hpp"
 
 namespace lamp {
 
@@ -53,14 +55,20 @@ struct Split {
   std::int64_t diagonal_below = std::numeric_limits<std::int64_t>::min(), diagonal_equal = std::numeric_limits<std::int64_t>::min();
 };
 
-template <bool with_diagonal>
+template <bool with_diagonal, class Sum>
 Split split(std::span<const std::uint64_t> keys, const std::int64_t* diagonal, std::uint64_t pivot, std::uint64_t* low,
             std::int64_t* low_diagonal, std::uint64_t* high, std::int64_t* high_diagonal) {
   Split s;
-  uint128 sum = 0;
+  if constexpr (!with_diagonal && std::is_same_v<Sum, std::uint64_t>) {
+    const KeySplit plain = split_keys(keys, pivot, low, high);
+    s.below = plain.below, s.above = plain.above, s.sum_below = static_cast<int128>(plain.sum_below);
+    return s;
+  }
+  Sum sum = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {  // no branch depends on the data
     const std::uint64_t key = keys[i];
-    const bool below = key<pivot, above = key> pivot;
+    const bool below = key < pivot;
+    const bool above = key > pivot;
     if constexpr (with_diagonal) {
       const std::int64_t a = diagonal[i];
       s.diagonal_below = std::max(s.diagonal_below, below ? a : s.diagonal_below);
@@ -83,12 +91,13 @@ Split split(std::span<const std::uint64_t> keys, const std::int64_t* diagonal, s
 /// With with_diagonal, a is scratch.diagonal. Without, a decreases with the keys up to ties: `row_diagonal` is its maximum over the
 /// row, reached within the smallest key, and diagonal_at(j) gives it one by one.
 /// keys are scratch.keys; `empty` is the tail of what is left out always.
-template <bool with_diagonal, class Admits, class DiagonalAt>
+/// Sum holds the sum of all keys.
+template <bool with_diagonal, class Sum, class Admits, class DiagonalAt>
 Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_diagonal, const Admits& admits,
                  const DiagonalAt& diagonal_at) {
   const std::size_t n = scratch.keys.size();
-  scratch.low.resize(n + 1), scratch.high.resize(n + 1);  // a split writes one element past each part
-  if constexpr (with_diagonal) scratch.low_diagonal.resize(n + 1), scratch.high_diagonal.resize(n + 1);
+  scratch.low.resize(n + split_slack), scratch.high.resize(n + split_slack);
+  if constexpr (with_diagonal) scratch.low_diagonal.resize(n + split_slack), scratch.high_diagonal.resize(n + split_slack);
 
   Tail out = empty;
   Cut cut{};  // keys below cut.key are known to be left out
@@ -99,7 +108,7 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
   while (!open.empty()) {
     const std::uint64_t first = open.front(), middle = open[open.size() / 2], last = open.back();
     const std::uint64_t pivot = std::max(std::min(first, middle), std::min(std::max(first, middle), last));
-    Split s = split<with_diagonal>(open, open_diagonal, pivot, low, low_diagonal, high, high_diagonal);
+    Split s = split<with_diagonal, Sum>(open, open_diagonal, pivot, low, low_diagonal, high, high_diagonal);
     const std::size_t equal = open.size() - s.below - s.above;
     if constexpr (!with_diagonal) {
       if (s.below != 0) s.diagonal_below = row_diagonal;
@@ -137,7 +146,7 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
 /// The first `size` keys in the order. Pre: size <= scratch.keys.size().
 inline Cut cut_of_size(SelectionScratch& scratch, std::size_t size) {
   const std::size_t left_out = scratch.keys.size() - size;
-  return longest_tail<false>(
+  return longest_tail<false, std::uint64_t>(  // sums wrap, and are not asked for
       scratch, Tail{.diagonal = 0}, 0, [=](const Tail& tail) { return tail.count <= left_out; },
       [](std::size_t) { return std::int64_t{0}; });
 }

@@ -77,6 +77,14 @@ bool counts_masked(const SelectionSpec& spec, const SoftmaxRow& row) {
   return spec.mask == Mask::as_zero && spec.norm == Norm::componentwise && row.row_length > row.z.size();
 }
 
+/// longest_tail with the narrowest sums that hold the row's.
+template <bool with_diagonal, class Admits, class DiagonalAt>
+Cut tail_of(SelectionScratch& scratch, const RowSums& sums, const Tail& empty, const Admits& admits, const DiagonalAt& diagonal_at) {
+  return sums.sum <= std::numeric_limits<std::uint64_t>::max()
+             ? longest_tail<with_diagonal, std::uint64_t>(scratch, empty, sums.diagonal, admits, diagonal_at)
+             : longest_tail<with_diagonal, uint128>(scratch, empty, sums.diagonal, admits, diagonal_at);
+}
+
 std::size_t select_all(std::span<std::uint8_t> selected) {
   std::fill(selected.begin(), selected.end(), std::uint8_t{1});
   return selected.size();
@@ -185,11 +193,11 @@ std::size_t select_softmax(const SelectionSpec& spec, const SoftmaxRow& row, std
   const auto admits = [&](const Tail& tail) { return tail.sum + tail.diagonal <= tau; };
   Cut cut;
   if (absolute)
-    cut = longest_tail<false>(scratch, empty, sums.diagonal, admits, [&](std::size_t j) { return to_fixed(1.0 - 2.0 * row.z[j]); });
+    cut = tail_of<false>(scratch, sums, empty, admits, [&](std::size_t j) { return to_fixed(1.0 - 2.0 * row.z[j]); });
   else if (spec.norm == Norm::normwise1)
-    cut = longest_tail<false>(scratch, empty, 0, admits, [](std::size_t) { return std::int64_t{0}; });
+    cut = tail_of<false>(scratch, sums, empty, admits, [](std::size_t) { return std::int64_t{0}; });
   else
-    cut = longest_tail<true>(scratch, empty, sums.diagonal, admits, [&](std::size_t j) { return scratch.diagonal[j]; });
+    cut = tail_of<true>(scratch, sums, empty, admits, [&](std::size_t j) { return scratch.diagonal[j]; });
   return mark(scratch.keys, cut, selected);
 }
 
