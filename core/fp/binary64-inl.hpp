@@ -130,8 +130,10 @@ HWY_INLINE R expm1(R x) {
   const R power = power_of_two(e.k_bits);
   const Pair<R> difference = two_sum(power * y.hi, R(-1.0));
   const R small = difference.hi + mul_add(power, y.lo, difference.lo);
-  const R moderate = select(x > R(40.0), scale(y.hi, e.k_bits), small);  // e^-40 < 2^-57
-  return select(magnitude(x) < R(0x1p-54), x, moderate);                 // keeps -0
+  const R large = scale(y.hi, e.k_bits);     // e^-40 < 2^-57
+  const R tiny = mul_add(R(0.5) * x, x, x);  // x^2/6 < 2^-56
+  const R usual = select(x > R(40.0), large, small);
+  return select(magnitude(x) < R(0x1p-54), x, select(magnitude(x) < R(0x1p-27), tiny, usual));  // the first keeps -0
 }
 
 template <class R>
