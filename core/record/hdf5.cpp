@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <system_error>
@@ -22,6 +23,7 @@ herr_t visit(unsigned n, const H5E_error2_t* entry, void* data) {
   auto& innermost = *static_cast<Innermost*>(data);
   const std::string_view text = entry->desc == nullptr ? "" : entry->desc;
   if (n == 0) innermost.text = text;
+  if (n == 0 && text.find("memory allocation failed") != std::string_view::npos) innermost.error_number = ENOMEM;
   constexpr std::string_view key = "errno = ";
   if (const std::size_t at = text.find(key); at != std::string_view::npos && innermost.error_number == 0)
     std::from_chars(text.data() + at + key.size(), text.data() + text.size(), innermost.error_number);
@@ -125,7 +127,7 @@ std::unique_lock<std::recursive_mutex> use_library() {
                                 if (!a_close_failed) H5close();
                               });
   static_cast<void>(prepared);
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // per thread of the library: errors are read from the stack, not printed
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are read from the stack, not printed
   return lock;
 }
 

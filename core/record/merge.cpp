@@ -264,6 +264,7 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
     if (Result<void> committed = temporary->commit(); !committed) return committed.error();
     return summary;
   } catch (const hdf5::Failure& failure) {
+    if (failure.error_number() != 0) return system_error(out, "cannot write", failure.error_number());
     return Error{ExitCode::io, out.string() + ": cannot write: " + failure.what()};
   }
 }

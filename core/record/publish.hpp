@@ -11,7 +11,7 @@
 namespace lamp::record {
 
 /// The error for a failed system call on `file`: cannot_create (73) for a missing parent, a parent or target of another kind,
-/// permission (77), io (74) for the rest (full disk, quota, file size limit, device error).
+/// permission (77), out_of_memory (71), io (74) for the rest (full disk, quota, file size limit, device error).
 Error system_error(const std::filesystem::path& file, const std::string& what, int error_number);
 
 /// A new file `.NAME.PID.N.tmp` beside its target, unlinked again unless it is committed. It is held under flock for as long as

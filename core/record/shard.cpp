@@ -318,8 +318,8 @@ Result<Shard> read_shard(const std::filesystem::path& file) {
     const hdf5::Handle opened = hdf5::open_file(file);
     return read_contents(opened);
   } catch (const hdf5::Failure& failure) {
-    const ExitCode code = failure.error_number() != 0 ? ExitCode::io : ExitCode::bad_data;
-    return Error{code, file.string() + ": not readable as a shard: " + failure.what() + std::string(advice)};
+    if (failure.error_number() != 0) return system_error(file, "cannot read", failure.error_number());
+    return Error{ExitCode::bad_data, file.string() + ": not readable as a shard: " + failure.what() + std::string(advice)};
   }
 }
 

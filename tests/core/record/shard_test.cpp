@@ -1,6 +1,7 @@
 // Shards: what is read is what was written, to the bit; equal contents give equal bytes; no damage goes unnoticed.
 #include <sys/stat.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cmath>
@@ -207,6 +208,25 @@ TEST_CASE("shard: foreign and missing files are named errors", "[record]") {
   std::filesystem::remove(file);
   REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
   CHECK(code() == ExitCode::bad_data);  // and does not wait for a writer
+}
+
+TEST_CASE("shard: several threads publish and read at once", "[record]") {
+  const Folder folder;
+  std::array<bool, 4> right{};
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < right.size(); ++t)
+    threads.emplace_back([&, t] {
+      const Shard shard = sample_shard("sequence" + std::to_string(t), sample_cells());
+      const auto file = folder.path / (std::to_string(t) + ".h5");
+      right[t] = true;
+      for (int i = 0; i < 5; ++i) {
+        const bool published = publish_shard(file, shard).ok();
+        const Result<Shard> found = read_shard(file);
+        right[t] = right[t] && published && found.ok() && same(*found, shard);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(right == std::array{true, true, true, true});
 }
 
 TEST_CASE("shard: contents that cannot be stored are named", "[record]") {
