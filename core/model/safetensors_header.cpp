@@ -147,38 +147,49 @@ class HeaderReader : public nlohmann::json_sax<json> {
 };
 
 /// Bytes that shape and dtype ask for, or a complaint.
-Result<std::uint64_t> size_in_bytes(const TensorEntry& entry, const std::string& tensor) {
-  const auto bad = [&](const std::string& what) { return Error{ExitCode::bad_data, tensor + what}; };
+Result<std::uint64_t> size_in_bytes(const TensorEntry& entry) {
+  const auto bad = [](const std::string& what) { return Error{ExitCode::bad_data, what}; };
   const auto* const type = std::find_if(data_types.begin(), data_types.end(), [&](const DataType& t) { return t.name == entry.dtype; });
-  if (type == data_types.end()) return bad(": unknown dtype " + in_quotes(entry.dtype) + "; legal: " + data_type_names());
+  if (type == data_types.end()) return bad("unknown dtype " + in_quotes(entry.dtype) + "; legal: " + data_type_names());
   std::uint64_t elements = std::find(entry.shape.begin(), entry.shape.end(), 0U) == entry.shape.end() ? 1 : 0;
-  for (const std::uint64_t extent : entry.shape) {
-    if (__builtin_mul_overflow(elements, extent, &elements)) return bad(": product of its shape overflows 64 bits");
-  }
+  for (const std::uint64_t extent : entry.shape)
+    if (__builtin_mul_overflow(elements, extent, &elements)) return bad("product of its shape overflows 64 bits");
   std::uint64_t bits = 0;
-  if (__builtin_mul_overflow(elements, type->bits, &bits)) return bad(": its size in bits overflows 64 bits");
-  if (bits % 8 != 0) return bad(": its " + std::to_string(bits) + " bits are not a whole number of bytes");
+  if (__builtin_mul_overflow(elements, type->bits, &bits)) return bad("its size in bits overflows 64 bits");
+  if (bits % 8 != 0) return bad("its " + std::to_string(bits) + " bits are not a whole number of bytes");
   return bits / 8;
 }
 
-/// Every entry's size against its range, then the ranges in order of place: each must begin where the one before it ended.
-Result<void> check_ranges(const TensorEntries& entries, std::uint64_t data_bytes, const std::string& file) {
-  const auto bad = [&](const std::string& what) { return Error{ExitCode::bad_data, file + ": " + what}; };
+/// An entry by itself: its range lies in the data and is as long as shape and dtype say.
+Result<void> check_entry(const TensorEntry& entry, std::uint64_t data_bytes) {
+  const auto bad = [&](const std::string& what) {
+    const std::string range = "data_offsets [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "] ";
+    return Error{ExitCode::bad_data, range + what};
+  };
+  if (entry.begin > entry.end) return bad("begin after they end; legal: begin <= end");
+  if (entry.end > data_bytes) return bad("reach past the end of the file; legal: 0 to " + std::to_string(data_bytes));
+  const Result<std::uint64_t> size = size_in_bytes(entry);
+  if (!size) return size.error();
+  if (*size == entry.end - entry.begin) return {};
+  return bad("span " + std::to_string(entry.end - entry.begin) + " bytes, but shape and dtype " + entry.dtype + " need " +
+             std::to_string(*size));
+}
+
+/// Two neighbours in order of place: the second begins at `covered`, where the first ended.
+Result<void> check_neighbour(const std::string& name, std::uint64_t begin, std::uint64_t covered) {
+  if (begin == covered) return {};
+  const std::string place = "tensor " + in_quotes(name) + " begins at byte " + std::to_string(begin) + " of the data, but ";
+  if (begin < covered)
+    return Error{ExitCode::bad_data, place + "the tensor before it ends at " + std::to_string(covered) + ": they overlap"};
+  return Error{ExitCode::bad_data, place + "bytes from " + std::to_string(covered) + " on belong to no tensor: a hole"};
+}
+
+/// Every entry by itself, then all in order of place: each must begin where the one before it ended, the last end with the file.
+Result<void> check_ranges(const TensorEntries& entries, std::uint64_t data_bytes) {
   std::vector<TensorEntries::const_pointer> by_place;
   for (const auto& item : entries) {
-    const auto& [name, entry] = item;
-    const std::string tensor = "tensor " + in_quotes(name);
-    const std::string range = "data_offsets [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "]";
-    if (entry.begin > entry.end) return bad(tensor + ": " + range + " begin after they end");
-    if (entry.end > data_bytes) {
-      return bad(tensor + ": " + range + " reach past the end of the file; legal: 0 to " + std::to_string(data_bytes));
-    }
-    const Result<std::uint64_t> size = size_in_bytes(entry, tensor);
-    if (!size) return bad(size.error().message);
-    if (*size != entry.end - entry.begin) {
-      return bad(tensor + ": " + range + " span " + std::to_string(entry.end - entry.begin) + " bytes, but shape and dtype " + entry.dtype +
-                 " need " + std::to_string(*size));
-    }
+    if (const Result<void> good = check_entry(item.second, data_bytes); !good)
+      return Error{ExitCode::bad_data, "tensor " + in_quotes(item.first) + ": " + good.error().message};
     by_place.push_back(&item);
   }
   std::sort(by_place.begin(), by_place.end(), [](const auto* a, const auto* b) {
@@ -186,17 +197,12 @@ Result<void> check_ranges(const TensorEntries& entries, std::uint64_t data_bytes
   });
   std::uint64_t covered = 0;
   for (const auto* const item : by_place) {
-    const auto& [name, entry] = *item;
-    const std::string place = "tensor " + in_quotes(name) + " begins at byte " + std::to_string(entry.begin) + " of the data, but ";
-    if (entry.begin < covered) return bad(place + "the tensor before it ends at " + std::to_string(covered) + ": they overlap");
-    if (entry.begin > covered) return bad(place + "bytes from " + std::to_string(covered) + " on belong to no tensor: a hole");
-    covered = entry.end;
+    if (Result<void> good = check_neighbour(item->first, item->second.begin, covered); !good) return good;
+    covered = item->second.end;
   }
-  if (covered != data_bytes) {
-    return bad(std::to_string(data_bytes - covered) + " trailing bytes after the last tensor, which ends at byte " +
-               std::to_string(covered) + " of the data; legal: none");
-  }
-  return {};
+  if (covered == data_bytes) return {};
+  return Error{ExitCode::bad_data, std::to_string(data_bytes - covered) + " trailing bytes after the last tensor, which ends at byte " +
+                                       std::to_string(covered) + " of the data; legal: none"};
 }
 
 }  // namespace
@@ -209,7 +215,7 @@ Result<TensorEntries> parse_safetensors_header(std::string_view header, std::uin
   }
   HeaderReader reader;
   if (!json::sax_parse(header, &reader)) return bad(reader.complaint);
-  if (const Result<void> fits = check_ranges(reader.entries, data_bytes, file); !fits) return fits.error();
+  if (const Result<void> fits = check_ranges(reader.entries, data_bytes); !fits) return bad(fits.error().message);
   return std::move(reader.entries);
 }
 
