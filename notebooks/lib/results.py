@@ -5,6 +5,7 @@ axis becomes an axis of one value, taken from the resolved config, and an axis t
 value. `Result.notes` says so in words.
 """
 import dataclasses
+import functools
 import html
 import os
 import pathlib
@@ -28,7 +29,7 @@ class ResultError(Exception):
         self.code = code
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Result:
     path: pathlib.Path
     data: xarray.Dataset     # kl (nat), flip_rate, status[, recompute_rate (.., layer, head)], lazily read
@@ -41,6 +42,14 @@ class Result:
     @property
     def has_rate(self):
         return "recompute_rate" in self.data
+
+    @functools.cached_property
+    def rate(self):
+        """Fraction of the causal scores recomputed, over (text, sequence, mu, tau, rule): every head has as many, so a plain mean.
+        Read one sequence at a time: with all layers and heads it is the largest array of the file."""
+        rate = self.data.recompute_rate
+        means = [rate.isel(sequence=[s]).mean(("layer", "head")) for s in range(rate.sizes["sequence"])]
+        return xarray.concat(means, "sequence").transpose(*self.data.kl.dims)
 
     def rules(self):
         return [str(r) for r in self.data.rule.values]
@@ -171,13 +180,6 @@ def sequence_interval(result, values):
         low.append(ends[0]), high.append(ends[1])
     like = sequence_mean(result, values).transpose("text", "mu", "tau", "rule")
     return like.copy(data=np.stack(low)), like.copy(data=np.stack(high))
-
-
-def mean_rate(result):
-    """Fraction of the causal scores recomputed, (text, sequence, mu, tau, rule): every head has as many, so a plain mean. One
-    sequence at a time: with all layers and heads it is the largest array of the file."""
-    rate = result.data.recompute_rate
-    return xarray.concat([rate.isel(sequence=[s]).mean(("layer", "head")) for s in range(rate.sizes["sequence"])], "sequence").transpose(*result.data.kl.dims)
 
 
 def head(result):

@@ -3,10 +3,11 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 
+COLUMNS = 3  # panels in a row
 MARKERS = "os^DvPX<>p*hd"
 RULES = {  # line style, marker, filled: the rule is told without colour, which is mu's
     "lamp": ("-", "o", True), "random": ("--", "s", False), "random-full-row": (":", "D", False), "largest-logit": ("-.", "^", False),
-    "truth": ((0, (5, 1, 1, 1, 1, 1)), "v", True), "none": ("none", "x", True), "all": ("none", "+", True),
+    "truth": ((0, (5, 1, 1, 1, 1, 1)), "v", True), "none": ("none", "x", True), "all": ("none", "P", True),
 }
 GREY = "#666666"
 INK = "#222222"
@@ -29,9 +30,15 @@ def ordered_colours(count):
     return [plt.get_cmap("viridis")(x) for x in (np.linspace(0.0, 0.88, count) if count > 1 else [0.3])]
 
 
+def of_rule(rule, colour):
+    """Line style and marker of a rule."""
+    linestyle, marker, filled = RULES.get(rule, ("-", "*", True))
+    return dict(linestyle=linestyle, marker=marker, markerfacecolor=colour if filled else "white")
+
+
 def panels(titles, height=3.0):
-    """A row (or rows of three) of panels with shared axes; returns figure and one axes for each title."""
-    columns = min(3, len(titles))
+    """A row (or rows of COLUMNS) of panels with shared axes; returns figure and one axes for each title."""
+    columns = min(COLUMNS, len(titles))
     rows = -(-len(titles) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.6 + 2.75 * columns + (1.2 if columns == 1 else 0), 0.55 + height * rows), sharex=True, sharey=True,
                                 squeeze=False)
@@ -44,9 +51,14 @@ def panels(titles, height=3.0):
 
 
 def legend_beside(axes, entries, title=None):
-    """One legend for all panels, to the right of the first row."""
-    last = axes[min(2, len(axes) - 1)]
-    return last.legend(*zip(*entries), title=title, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0, alignment="left", handlelength=2.4)
+    """One legend for all panels, to the right of the first row. entries: words to handle."""
+    last = axes[min(COLUMNS, len(axes)) - 1]
+    return last.legend(entries.values(), entries.keys(), title=title, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0, alignment="left",
+                       handlelength=2.4)
+
+
+def head(figure, words):
+    figure.suptitle(words, x=0.01, ha="left", fontsize=11)
 
 
 def sparse_ticks(ax, values, most=9):

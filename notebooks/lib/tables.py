@@ -1,0 +1,155 @@
+"""The numbers of notebook 01: one table a figure (one row a point, units in the column names), and what gains are measured from."""
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import pandas
+
+from .output import Sentence
+from .results import DONE, sequence_interval, sequence_mean
+
+KL, FLIPS, RATE, GAIN = "kl [nat]", "flip rate [%]", "recompute rate [%]", "gain [1]"
+LOW_END, HIGH_END = "95 % interval, low", "95 % interval, high"
+GRID = ("text", "mu", "tau", "rule")
+LEAST_RATE = 1.0  # %, below which a tau may stand for "nothing recomputed"
+NO_BASELINE = Sentence("Not given: no cell of this grid recomputes nothing, or nearly so (rule none, or tau = 2), so there is nothing to compare with.")
+
+
+def symbol(result):
+    return "τ" if result.strength == "tau" else "rate"
+
+
+def titles(result):
+    """A title for each text: its name, without a file's ending where that is still unique."""
+    if "text" not in result.varied:
+        return ["all sequences"]
+    names = [str(t) for t in result.data.text.values]
+    stems = [pathlib.PurePath(n).stem for n in names]
+    return stems if len(set(stems)) == len(stems) else names
+
+
+def middle(result):
+    """The point that is shown where only one is, the middle of each axis: indices along mu, tau and rule."""
+    return dict(mu=(result.data.sizes["mu"] - 1) // 2, tau=result.data.sizes["tau"] // 2, rule=result.rules().index(result.main_rule()))
+
+
+def why_not(result, needs_mu=True, needs_rate=False):
+    """A sentence when a figure cannot be drawn, else None."""
+    if needs_mu and "mu" not in result.varied:
+        return Sentence("Not drawn: the grid of this result does not vary μ (an axis arithmetic.NAME.mu).")
+    if needs_rate and not result.has_rate:
+        return Sentence("Not drawn: this result has no recompute_rate; its config selects no scores (no [lamp.scores]).")
+    if not (result.data.status == DONE).any():
+        return Sentence("Not drawn: no cell of this result is finished.")
+    return None
+
+
+def rows(arrays, varied):
+    """The arrays (name: values over GRID) as a table; without the columns of axes that the file does not have."""
+    table = pandas.DataFrame({name: a.transpose(*GRID).to_series() for name, a in arrays.items()}).reset_index()
+    return table.drop(columns=[d for d in GRID if d not in varied])
+
+
+def of_rule(table, rule):
+    return table[table["rule"] == rule] if "rule" in table else table
+
+
+def by_text(result, table):
+    return [table[table["text"] == t] for t in result.data.text.values] if "text" in result.varied else [table]
+
+
+def first_tau(table):
+    return table[table["tau"] == table["tau"].iloc[0]] if "tau" in table and len(table) else table
+
+
+def mean_kl(result):
+    return sequence_mean(result, result.data.kl)
+
+
+def mean_rate(result):
+    """% of the causal scores, over GRID."""
+    return 100 * sequence_mean(result, result.rate)
+
+
+class Baseline(NamedTuple):
+    """What gains are measured from."""
+    kl: object    # over (text, mu)
+    tau: object   # the tau of these cells; None: they are those of rule none
+    rate: float   # %, of all their scores
+
+    def words(self, result):
+        return "none recomputed" if self.rate == 0 else f"{symbol(result)} = {self.tau:g}, {self.rate:.2g} % recomputed"
+
+
+def baseline(result):
+    """The cells that recompute nothing: a tau at which nothing is selected, or rule none; else the tau that recomputes least, if
+    that is less than LEAST_RATE: at tau = 2 a row whose rounded z sum to more than 1 may still select. None: no such cells."""
+    kl = mean_kl(result)
+    if result.has_rate:
+        of_tau = mean_rate(result).sel(rule=result.main_rule()).mean(("text", "mu"))
+        least = of_tau.fillna(np.inf).argmin().item()
+        rate = of_tau[least].item()
+        if rate == 0 or (rate < LEAST_RATE and "none" not in result.rules()):
+            return Baseline(kl.sel(rule=result.main_rule()).isel(tau=least).drop_vars(["rule", "tau"]), result.data.tau.values[least], rate)
+    if "none" in result.rules():
+        return Baseline(kl.sel(rule="none").isel(tau=0).drop_vars(["rule", "tau"]), None, 0.0)
+    return None
+
+
+def metric_table(result, name, label, factor, rules):
+    """Figures 1 and 2: the mean of a metric, times `factor`, and its interval over sequences."""
+    values = result.data[name].sel(rule=rules) * factor
+    low, high = sequence_interval(result, values)
+    return rows({label: sequence_mean(result, values), LOW_END: low, HIGH_END: high}, {"mu", *result.varied})
+
+
+def rate_table(result):
+    """Figure 3."""
+    return rows({RATE: mean_rate(result), KL: mean_kl(result)}, result.varied)
+
+
+def gain_table(result, nothing):
+    """Figure 5: without the rules that choose nothing or everything; no gain where KL is 0."""
+    kl = mean_kl(result)
+    table = rows({RATE: mean_rate(result), GAIN: nothing.kl / kl.where(kl > 0)}, result.varied)
+    return table[~table["rule"].isin(["none", "all"])] if "rule" in table else table
+
+
+def head_table(result, at):
+    """Figure 4: the recompute rate at one point of the grid, as an array (text, layer, head) and as a table."""
+    rate = 100 * sequence_mean(result, result.data.recompute_rate.isel(at))
+    point = {d: rate[d].item() for d in at}
+    rate = rate.transpose("text", "layer", "head").drop_vars(at)
+    table = rate.to_series().rename(RATE).reset_index().assign(**point)
+    return rate, table if "text" in result.varied else table.drop(columns="text")
+
+
+def headline_table(result):
+    """One row a text and mu at the middle tau: the share recomputed, KL without and with it, and the factors of each rule."""
+    kl, rate, nothing = mean_kl(result), mean_rate(result), baseline(result)
+    flips = 100 * sequence_mean(result, result.data.flip_rate)
+    main, tau = result.main_rule(), middle(result)["tau"]
+    table = []
+    for t, text in enumerate(titles(result)):
+        for m, mu in enumerate(result.data.mu.values):
+            at = dict(text=t, mu=m, tau=tau)
+            base = float(nothing.kl.isel(text=t, mu=m))
+            row = {"text": text, "μ": mu, symbol(result): result.data.tau.values[tau], f"recomputed by {main} (%)": float(rate.isel(at).sel(rule=main)),
+                   f"KL, {nothing.words(result)} (nat)": base}
+            for rule in [r for r in result.rules() if r not in ("none", "all")]:
+                value = float(kl.isel(at).sel(rule=rule))
+                row[f"KL divided by, {rule}"] = base / value if value > 0 else np.inf if value == 0 and base > 0 else np.nan
+            row[f"flips, {main} (%)"] = float(flips.isel(at).sel(rule=main))
+            table.append(row)
+    return pandas.DataFrame(table)
+
+
+def headline_words(result, row):
+    """A row of the headline table in a sentence."""
+    if any(value != value for value in row.values()):
+        return f"At μ = {row['μ']:g} on {row['text']}: not finished."
+    main, tau = result.main_rule(), row[symbol(result)]
+    factors = {k.removeprefix("KL divided by, "): v for k, v in row.items() if k.startswith("KL divided by, ")}
+    others = "; ".join(f"rule {rule}: by {value:.3g}" for rule, value in factors.items() if rule != main)
+    return (f"At μ = {row['μ']:g} on {row['text']}, rule {main} with {symbol(result)} = {tau:g} recomputes {row[f'recomputed by {main} (%)']:.3g} % of the scores "
+            f"and divides the KL divergence by {factors[main]:.3g}" + (f" ({others})." if others else "."))
