@@ -36,7 +36,9 @@ std::size_t split_vectors(std::span<const std::uint64_t> keys, std::uint64_t piv
     s.below += hn::CountTrue(d, below);
     s.above += hn::CountTrue(d, above);
   }
-  s.sum_below = hn::GetLane(hn::SumOfLanes(d, sums));
+  std::uint64_t of_lanes[split_slack];  // not SumOfLanes, which g++ adds up in signed integers
+  hn::StoreU(sums, d, of_lanes);
+  for (std::size_t lane = 0; lane < lanes; ++lane) s.sum_below += of_lanes[lane];
   return i;
 }
 
