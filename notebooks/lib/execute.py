@@ -1,4 +1,5 @@
 """Executes a notebook on a file of results and leaves figures, numbers and one self-contained HTML page. Called by notebooks/run."""
+import importlib.util
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import sys
 import tempfile
 
 NOTEBOOKS = pathlib.Path(__file__).resolve().parents[1]
+NEEDS = ("nbconvert", "nbclient", "ipykernel", "matplotlib", "h5py", "xarray", "h5netcdf")  # Debian: python3-NAME
 KERNEL = "lamp-notebook"
 
 
@@ -74,12 +76,10 @@ def main(arguments):
     if len(sources) != 1:
         return fail(f"there is no notebook {number}; there are {', '.join(s.stem for s in sorted(NOTEBOOKS.glob('[0-9][0-9]-*.ipynb')))}", 2)
     out = pathlib.Path(arguments[2]) if len(arguments) == 3 else result.parent / number
-    try:
-        import ipykernel  # noqa: F401: only whether it is there
-        import nbclient
-        from lib import results  # noqa: F401
-    except ImportError as error:
-        return fail(f"{error}; on Debian 12: apt install python3-{{nbconvert,nbclient,ipykernel,matplotlib,h5py,xarray,h5netcdf}}", 70)
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        return fail(f"no module {missing[0]} in {sys.executable}; on Debian 12: apt install {' '.join(f'python3-{name}' for name in NEEDS)}", 70)
+    from lib import results
     try:
         results.check(result)
     except results.ResultError as error:
@@ -90,9 +90,10 @@ def main(arguments):
         made = scratch / "out"
         made.mkdir()
         os.environ |= {"LAMP_RESULT": str(result.resolve()), "LAMP_OUT": str(made)}
+        from nbclient.exceptions import CellExecutionError
         try:
             page = execute(sources[0])
-        except nbclient.exceptions.CellExecutionError as error:
+        except CellExecutionError as error:
             return fail(f"{sources[0].name} failed on {result}:\n{error}", 70)
         (made / f"{sources[0].stem}.html").write_text(page, encoding="utf-8")
         try:

@@ -87,7 +87,7 @@ def baseline(result):
     kl = mean_kl(result)
     if result.has_rate:
         of_tau = mean_rate(result).sel(rule=result.main_rule()).mean(("text", "mu"))
-        least = of_tau.fillna(np.inf).argmin().item()
+        least = int(np.argmin(of_tau.fillna(np.inf).values))
         rate = of_tau[least].item()
         if rate == 0 or (rate < LEAST_RATE and "none" not in result.rules()):
             return Baseline(kl.sel(rule=result.main_rule()).isel(tau=least).drop_vars(["rule", "tau"]), result.data.tau.values[least], rate)
