@@ -33,8 +33,9 @@ class TemporaryFolder {
   }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
-  /// Writes (or replaces) a file of the folder.
+  /// Writes (or replaces) a file of the folder. Removed first: ext4 writes a truncated file to the disk when it is closed.
   std::filesystem::path write(const std::string& name, std::string_view bytes) const {
+    std::filesystem::remove(path_ / name);
     std::ofstream out(path_ / name, std::ios::binary | std::ios::trunc);
     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     if (!out.flush()) throw std::runtime_error("cannot write " + name);
