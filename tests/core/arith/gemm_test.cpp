@@ -353,7 +353,7 @@ TEST_CASE("gemm: the guard at its limits: smallest and largest operands it lets 
 TEST_CASE("gemm: one term is a rounding, at every binary32 number", "[arith][gemm][exhaustive]") {
   constexpr std::size_t count = std::size_t{1} << 16;
   const Matrix<double> one(1, 1, 1.0);
-  for (const Arithmetic& arithmetic : {lamp_paper(7), lamp_paper(1), fused(ps(21)), fused(binary16), fused(e4m3fn)}) {
+  for (const Arithmetic& arithmetic : {lamp_paper(7), fused(binary16), fused(e4m3fn)}) {
     std::size_t wrong = 0;
     Matrix<double> x(1, count), out(1, count);
     for (std::uint32_t high = 0; high < count; ++high) {
