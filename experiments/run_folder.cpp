@@ -100,6 +100,7 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
     if (!part_lock) return part_lock.error();
     opened.part_lock_ = *part_lock;
   }
+  for (const std::filesystem::path& place : {folder, folder / "shards"}) record::remove_leftovers(place);
   if (!std::filesystem::exists(folder / "study.toml")) {
     if (Result<void> own = check_foreign(folder); !own) return own.error();
     return opened;

@@ -29,39 +29,67 @@ class Pass {
     work_.hidden.reshape(length, config_.n_inner);
     for (Matrix<double>* square : {&work_.scores, &work_.recomputed, &work_.probabilities}) square->reshape(length, length);
 
-    embed(plan_.at(Site::embed), model_.weights, tokens_, work_.x.view());
-    tap(Site::embed, Layer{}, work_.x);
+    site({.site = Site::embed}, work_.x.view(),
+         [&](const Arithmetic& a, MatrixView<double> out) { embed(a, model_.weights, tokens_, out); });
     for (std::size_t l = 0; l < config_.n_layer; ++l) block(Layer{l}, model_.weights.blocks[l]);
-    layer_norm(plan_.at(Site::ln_f), model_.weights.ln_f, config_.layer_norm_epsilon, work_.x.view(), work_.normed.view());
-    tap(Site::ln_f, Layer{}, work_.normed);
+    normalise({.site = Site::ln_f}, model_.weights.ln_f);
     for (std::size_t first = 0; first < length; first += logit_rows) logit_block(first, std::min(logit_rows, length - first));
   }
 
  private:
-  void tap(Site site, Layer layer, const Matrix<double>& x) { sink_.values({.site = site, .layer = layer}, x.view()); }
+  /// One site: evaluates `operation(arithmetic, out)` in the plan's arithmetic, taps it, and where the sink wants the local error
+  /// evaluates it in the reference arithmetic too: first, because `out` may be an input.
+  template <class Operation>
+  void site(const TapPoint& point, MatrixView<double> out, const Operation& operation) {
+    const bool local = evaluate_local(point, out, operation);
+    operation(plan_.at(point.site, point.layer, point.head), out);
+    tap(point, out, local);
+  }
+
+  template <class Operation>
+  bool evaluate_local(const TapPoint& point, MatrixView<double> out, const Operation& operation) {
+    if (!sink_.wants_local(point.site)) return false;
+    expects(options_.local_reference != nullptr, "forward: a local reference for a sink that wants it");
+    work_.local.reshape(out.rows, out.cols);
+    operation(options_.local_reference->at(point.site, point.layer, point.head), work_.local.view());
+    return true;
+  }
+
+  void tap(const TapPoint& point, MatrixView<const double> x, bool local) {
+    sink_.values(point, x);
+    if (local) sink_.local(point, x, std::as_const(work_.local).view());
+  }
+
+  void normalise(const TapPoint& point, const LayerNormWeights& weights) {
+    site(point, work_.normed.view(), [&](const Arithmetic& a, MatrixView<double> out) {
+      layer_norm(a, weights, config_.layer_norm_epsilon, std::as_const(work_.x).view(), out);
+    });
+  }
+
+  void transform(const TapPoint& point, const Linear& weights, const Matrix<double>& in, Matrix<double>& out) {
+    site(point, out.view(), [&](const Arithmetic& a, MatrixView<double> y) { linear(a, weights, in.view(), y); });
+  }
+
+  void add_residual(const TapPoint& point) {
+    site(point, work_.x.view(), [&](const Arithmetic& a, MatrixView<double> out) {
+      residual(a, std::as_const(work_.x).view(), std::as_const(work_.projected).view(), out);
+    });
+  }
 
   void block(Layer layer, const BlockWeights& w) {
-    const double eps = config_.layer_norm_epsilon;
-    layer_norm(plan_.at(Site::ln_1, layer), w.ln_1, eps, work_.x.view(), work_.normed.view());
-    tap(Site::ln_1, layer, work_.normed);
-    linear(plan_.at(Site::qkv, layer), w.qkv, work_.normed.view(), work_.qkv.view());
-    tap(Site::qkv, layer, work_.qkv);
+    normalise({.site = Site::ln_1, .layer = layer}, w.ln_1);
+    transform({.site = Site::qkv, .layer = layer}, w.qkv, work_.normed, work_.qkv);
     for (std::size_t h = 0; h < config_.n_head; ++h) attention(layer, Head{h});
-    linear(plan_.at(Site::attn_proj, layer), w.attn_proj, work_.attention.view(), work_.projected.view());
-    tap(Site::attn_proj, layer, work_.projected);
-    residual(plan_.at(Site::resid_1, layer), work_.x.view(), work_.projected.view(), work_.x.view());
-    tap(Site::resid_1, layer, work_.x);
+    transform({.site = Site::attn_proj, .layer = layer}, w.attn_proj, work_.attention, work_.projected);
+    add_residual({.site = Site::resid_1, .layer = layer});
 
-    layer_norm(plan_.at(Site::ln_2, layer), w.ln_2, eps, work_.x.view(), work_.normed.view());
-    tap(Site::ln_2, layer, work_.normed);
-    linear(plan_.at(Site::mlp_fc, layer), w.mlp_fc, work_.normed.view(), work_.hidden.view());
-    tap(Site::mlp_fc, layer, work_.hidden);
-    gelu(plan_.at(Site::gelu, layer), options_.activation, work_.hidden.view(), work_.hidden.view());
-    tap(Site::gelu, layer, work_.hidden);
-    linear(plan_.at(Site::mlp_proj, layer), w.mlp_proj, work_.hidden.view(), work_.projected.view());
-    tap(Site::mlp_proj, layer, work_.projected);
-    residual(plan_.at(Site::resid_2, layer), work_.x.view(), work_.projected.view(), work_.x.view());
-    tap(Site::resid_2, layer, work_.x);
+    normalise({.site = Site::ln_2, .layer = layer}, w.ln_2);
+    transform({.site = Site::mlp_fc, .layer = layer}, w.mlp_fc, work_.normed, work_.hidden);
+    site({.site = Site::gelu, .layer = layer}, work_.hidden.view(), [&](const Arithmetic& a, MatrixView<double> out) {
+      gelu(a, options_.activation, std::as_const(work_.hidden).view(), out);
+    });
+    transform({.site = Site::mlp_proj, .layer = layer}, w.mlp_proj, work_.hidden, work_.projected);
+    add_residual({.site = Site::resid_2, .layer = layer});
   }
 
   void attention(Layer layer, Head head) {
@@ -69,15 +97,19 @@ class Pass {
     const MatrixView<const double> qkv = std::as_const(work_.qkv).view();
     const MatrixView<const double> q = qkv.columns(offset, d), k = qkv.columns(width + offset, d), v = qkv.columns(2 * width + offset, d);
 
-    lamp::scores(plan_.at(Site::scores, layer, head), q, k, work_.scores.view());
-    softmax(plan_.at(Site::softmax, layer, head), work_.scores.view(), work_.probabilities.view());
+    // Selection needs softmax of the low scores first; the tapped scores and probabilities are those of the mixed rows.
+    const TapPoint at_scores{.site = Site::scores, .layer = layer, .head = head};
+    const TapPoint at_softmax{.site = Site::softmax, .layer = layer, .head = head};
+    const auto score = [&](const Arithmetic& a, MatrixView<double> out) { lamp::scores(a, q, k, out); };
+    const auto normalise_scores = [&](const Arithmetic& a, MatrixView<double> out) { softmax(a, std::as_const(work_.scores).view(), out); };
+    score(plan_.at(Site::scores, layer, head), work_.scores.view());
+    normalise_scores(plan_.at(Site::softmax, layer, head), work_.probabilities.view());
     if (const SelectionPlan* selection = plan_.selection(Site::scores)) recompute_scores(*selection, layer, head, q, k);
-    sink_.values({.site = Site::scores, .layer = layer, .head = head}, std::as_const(work_.scores).view());
-    sink_.values({.site = Site::softmax, .layer = layer, .head = head}, std::as_const(work_.probabilities).view());
+    tap(at_scores, work_.scores.view(), evaluate_local(at_scores, work_.scores.view(), score));
+    tap(at_softmax, work_.probabilities.view(), evaluate_local(at_softmax, work_.probabilities.view(), normalise_scores));
 
-    const MatrixView<double> out = work_.attention.view().columns(offset, d);
-    lamp::values(plan_.at(Site::values, layer, head), std::as_const(work_.probabilities).view(), v, out);
-    sink_.values({.site = Site::values, .layer = layer, .head = head}, out);
+    site({.site = Site::values, .layer = layer, .head = head}, work_.attention.view().columns(offset, d),
+         [&](const Arithmetic& a, MatrixView<double> out) { lamp::values(a, std::as_const(work_.probabilities).view(), v, out); });
   }
 
   /// Chooses S in every row of the low scores, replaces the chosen ones by those of `recompute` and applies softmax to the mixed
@@ -109,8 +141,9 @@ class Pass {
 
   void logit_block(std::size_t first, std::size_t rows) {
     work_.logits.reshape(rows, config_.vocab_size);
-    lamp::logits(plan_.at(Site::logits), model_.weights, std::as_const(work_.normed).view().row_block(first, rows), work_.logits.view());
-    sink_.values({.site = Site::logits, .first_row = first}, std::as_const(work_.logits).view());
+    const MatrixView<const double> x = std::as_const(work_.normed).view().row_block(first, rows);
+    site({.site = Site::logits, .first_row = first}, work_.logits.view(),
+         [&](const Arithmetic& a, MatrixView<double> out) { lamp::logits(a, model_.weights, x, out); });
   }
 
   const Model& model_;
@@ -123,6 +156,10 @@ class Pass {
 };
 
 }  // namespace
+
+void TapSink::local(const TapPoint&, MatrixView<const double>, MatrixView<const double>) {
+  contract_violated("TapSink: a sink that wants local() takes it");
+}
 
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
              Workspace& workspace) {

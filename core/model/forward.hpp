@@ -27,6 +27,10 @@ class TapSink {
   virtual ~TapSink() = default;
   /// Rows are token positions. scores and softmax: (T, T), entries (i, j > i) are unspecified; values: (T, d_head).
   virtual void values(const TapPoint& point, MatrixView<const double> x) = 0;
+  /// Whether local() is wanted at a site; it costs a second evaluation there.
+  [[nodiscard]] virtual bool wants_local(Site) const { return false; }
+  /// After values(): the same operation on the same computed inputs in the reference arithmetic (PassOptions::local_reference).
+  virtual void local(const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference);
   /// Selected components of row `first_row` of a site with a selection rule: one byte per causal entry, 0 or 1.
   virtual void selected(const TapPoint& point, std::span<const std::uint8_t> marks) = 0;
 };
@@ -36,12 +40,13 @@ struct PassOptions {
   Activation activation = Activation::gelu_new;
   std::uint32_t seed = 0;
   std::uint32_t sequence = 0;
+  const PrecisionPlan* local_reference = nullptr;  // arithmetic of local(); needed where a sink wants it
 };
 
 /// Buffers of a pass, reused from one to the next: one per thread.
 class Workspace {
  public:
-  Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, probabilities, logits;
+  Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, probabilities, logits, local;
   std::vector<std::uint8_t> marks;
   SelectionScratch selection;
 };

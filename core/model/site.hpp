@@ -18,11 +18,12 @@ struct SiteInfo {
   std::string_view name;
   bool per_layer;
   bool per_head;
+  bool causal = false;  // (T, T), entries (i, j > i) do not exist
 };
 
 inline constexpr std::array<SiteInfo, 15> sites{{
     {Site::embed, "embed", false, false},     {Site::ln_1, "ln_1", true, false},       {Site::qkv, "qkv", true, false},
-    {Site::scores, "scores", true, true},     {Site::softmax, "softmax", true, true},  {Site::values, "values", true, true},
+    {Site::scores, "scores", true, true, true},     {Site::softmax, "softmax", true, true, true},  {Site::values, "values", true, true},
     {Site::attn_proj, "attn_proj", true, false}, {Site::resid_1, "resid_1", true, false}, {Site::ln_2, "ln_2", true, false},
     {Site::mlp_fc, "mlp_fc", true, false},    {Site::gelu, "gelu", true, false},       {Site::mlp_proj, "mlp_proj", true, false},
     {Site::resid_2, "resid_2", true, false},  {Site::ln_f, "ln_f", false, false},      {Site::logits, "logits", false, false},
