@@ -216,11 +216,14 @@ def finish_log(axes, values):
 def finish_counts(axes, values):
     """Logarithmic y with a 0: linear up to the smallest positive value, which is a few positions of all."""
     good = values[values > 0]
+    least, most = (float(good.min()), float(good.max())) if len(good) else (1.0, 1.0)
+    ticks = [0] + [m * 10.0**e for e in range(-6, 3) for m in (1, 2, 5) if least * 0.99 <= m * 10.0**e <= 100]
     for ax in axes:
-        ax.set_yscale("symlog", linthresh=float(good.min()) if len(good) else 1.0, linscale=0.4)
+        ax.set_yscale("symlog", linthresh=least, linscale=0.4)
+        ax.yaxis.set_major_locator(ticker.FixedLocator(ticks))
         ax.yaxis.set_minor_locator(ticker.NullLocator())
         plain(ax.yaxis)
-    axes[0].set_ylim(0, float(good.max()) * 1.5 if len(good) else 1.0)
+    axes[0].set_ylim(0, most * 1.3)
 
 
 def label_outer(axes, x, y):

@@ -149,7 +149,8 @@ def headline_words(result, row):
     if any(value != value for value in row.values()):
         return f"At μ = {row['μ']:g} on {row['text']}: not finished."
     main, tau = result.main_rule(), row[symbol(result)]
+    start = next(k for k in row if k.startswith("KL, ")).removeprefix("KL, ").removesuffix(" (nat)")
     factors = {k.removeprefix("KL divided by, "): v for k, v in row.items() if k.startswith("KL divided by, ")}
     others = "; ".join(f"rule {rule}: by {value:.3g}" for rule, value in factors.items() if rule != main)
     return (f"At μ = {row['μ']:g} on {row['text']}, rule {main} with {symbol(result)} = {tau:g} recomputes {row[f'recomputed by {main} (%)']:.3g} % of the scores "
-            f"and divides the KL divergence by {factors[main]:.3g}" + (f" ({others})." if others else "."))
+            f"and divides the KL divergence ({start}) by {factors[main]:.3g}" + (f" ({others})." if others else "."))
