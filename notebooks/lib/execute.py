@@ -40,8 +40,8 @@ def execute(source):
 
     notebook = nbformat.read(source, as_version=4)
     NotebookClient(notebook, kernel_name=KERNEL, timeout=600, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
-    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", jquery_url="", exclude_input_prompt=True, exclude_output_prompt=True,
-                            exclude_anchor_links=True)
+    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", jquery_url="", exclude_anchor_links=True,
+                            exclude_input_prompt=True, exclude_output_prompt=True)
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": source.stem}})
     return without_scripts(page)
 
@@ -65,7 +65,7 @@ def move_in(made, folder, stem):
 
 
 def main(arguments):
-    usage = "usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR]      NUMBER as in 01-softmax-lamp; OUT_DIR: default NUMBER beside RESULT.h5"
+    usage = "usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR]   (01 for 01-softmax-lamp; OUT_DIR: default 01, beside RESULT.h5)"
     if arguments in (["-h"], ["--help"]):
         print(usage)
         return 0
@@ -74,11 +74,13 @@ def main(arguments):
     number, result = arguments[0], pathlib.Path(arguments[1])
     sources = sorted(NOTEBOOKS.glob(f"{number}-*.ipynb")) if re.fullmatch(r"\d\d", number) else []
     if len(sources) != 1:
-        return fail(f"there is no notebook {number}; there are {', '.join(s.stem for s in sorted(NOTEBOOKS.glob('[0-9][0-9]-*.ipynb')))}", 2)
+        there = ", ".join(source.stem for source in sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")))
+        return fail(f"there is no notebook {number}; there are {there}", 2)
     out = pathlib.Path(arguments[2]) if len(arguments) == 3 else result.parent / number
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        return fail(f"no module {missing[0]} in {sys.executable}; on Debian 12: apt install {' '.join(f'python3-{name}' for name in NEEDS)}", 70)
+        packages = " ".join(f"python3-{name}" for name in NEEDS)
+        return fail(f"no module {missing[0]} in {sys.executable}; on Debian 12: apt install {packages}", 70)
     from lib import results
     try:
         results.check(result)

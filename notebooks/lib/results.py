@@ -61,7 +61,8 @@ class Result:
 
     def _repr_html_(self):
         rows = [*head(self), *(("note", note) for note in self.notes)]
-        return "<table>" + "".join(f"<tr><th>{html.escape(k)}</th><td style='text-align:left'>{html.escape(v)}</td></tr>" for k, v in rows) + "</table>"
+        cells = (f"<tr><th>{html.escape(k)}</th><td style='text-align:left'>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<table>{''.join(cells)}</table>"
 
 
 def open_result(path=None):
@@ -150,7 +151,8 @@ def progress(status):
     pending, failed = int((status == PENDING).sum()), int((status == FAILED).sum())
     if not pending and not failed:
         return []
-    return [f"Of {status.size} cells {pending} are pending and {failed} failed: gaps in the figures. Sequences without any finished cell are left out."]
+    return [f"Of {status.size} cells {pending} are pending and {failed} failed: gaps in the figures. "
+            "Sequences without any finished cell are left out."]
 
 
 def started(result):
@@ -192,7 +194,8 @@ def head(result):
         ("experiment", str(config.get("title", ""))),
         ("model", pathlib.PurePosixPath(str(model)).name + (f"  (SHA-256 {p['model_sha256'][:12]})" if p.get("model_sha256") else "")),
         ("tokens", f"{result.data.sizes['sequence']} sequences" + (" a text" if "text" in result.varied else "")
-         + (f" of {tokens['sequence_length']} tokens" if "sequence_length" in tokens else "") + (", shuffled" if tokens.get("shuffle") else "")),
+         + (f" of {tokens['sequence_length']} tokens" if "sequence_length" in tokens else "")
+         + (", shuffled" if tokens.get("shuffle") else "")),
         ("reference", str(config.get("reference", {}).get("arithmetic", ""))),
         ("grid", " × ".join(axes)),
         ("commit", p.get("git_commit", "")),

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 
 from . import style
 from .output import publish
-from .tables import (FLIPS, GAIN, HIGH_END, KL, LOW_END, NO_BASELINE, RATE, baseline, by_text, first_tau, gain_table, head_table, headline_table,
-                     headline_words, metric_table, middle, of_rule, rate_table, symbol, titles, why_not)
+from .tables import (FLIPS, GAIN, HIGH_END, KL, LOW_END, NO_BASELINE, RATE, baseline, by_text, first_tau, gain_table, head_table,
+                     headline_table, headline_words, metric_table, middle, of_rule, rate_table, symbol, titles, why_not)
 
 MU_LABEL = "μ  (bits of the significand field, p = μ + 1)"
 RATE_LABEL = "recomputed scores  (% of the causal entries)"
@@ -23,7 +23,8 @@ MOST_NUMBERED = 60  # cells of a heat map that still carry their number
 
 def kl_against_mu(result):
     """Figure 1."""
-    return why_not(result) or against_mu(result, "01-1-kl-against-mu", "kl", KL, 1, KL_LABEL, "KL divergence of the low-precision run from the reference")
+    return why_not(result) or against_mu(result, "01-1-kl-against-mu", "kl", KL, 1, KL_LABEL,
+                                         "KL divergence of the low-precision run from the reference")
 
 
 def flips_against_mu(result):
@@ -36,7 +37,8 @@ def kl_against_rate(result):
     """Figure 3: what a recompute rate buys, LAMP and the other rules."""
     if reason := why_not(result, needs_mu=False, needs_rate=True):
         return reason
-    return against_rate(result, "01-3-kl-against-rate", rate_table(result), KL, KL_LABEL, "KL divergence against the share of scores recomputed")
+    return against_rate(result, "01-3-kl-against-rate", rate_table(result), KL, KL_LABEL,
+                        "KL divergence against the share of scores recomputed")
 
 
 def gain_against_rate(result):
@@ -73,7 +75,8 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
     label_outer(axes, MU_LABEL, axis_label)
     style.legend_beside(axes, legend, f"rule {rule}" if result.has_rate and "tau" in result.varied else None)
     style.head(figure, f"{title}, against μ")
-    band = ", band: 95 % bootstrap interval over sequences" if table[LOW_END].notna().any() and result.data.sizes["tau"] <= MOST_BANDS else ""
+    banded = table[LOW_END].notna().any() and result.data.sizes["tau"] <= MOST_BANDS
+    band = ", band: 95 % bootstrap interval over sequences" if banded else ""
     return publish(result, name, figure, table, f"{title}: mean over positions and sequences{band}.")
 
 
@@ -115,7 +118,8 @@ def against_rate(result, name, table, label, axis_label, title):
                 points = of_rule(part if mu is None else part[part["mu"] == mu], rule)
                 ax.plot(points[RATE], positive(points[label]), color=colour, clip_on=False, zorder=3, **style.of_rule(rule, colour))
         if floor:
-            legend["all recomputed"] = ax.axhline(first_tau(of_rule(part, "all"))[label].mean(), color=style.GREY, linestyle=":", linewidth=1.8)
+            level = first_tau(of_rule(part, "all"))[label].mean()
+            legend["all recomputed"] = ax.axhline(level, color=style.GREY, linestyle=":", linewidth=1.8)
         if label == GAIN:
             ax.axhline(1.0, color=style.GREY, linewidth=0.9)
         mark_zeros(ax, part[RATE][part[label] == 0], legend)
@@ -125,8 +129,8 @@ def against_rate(result, name, table, label, axis_label, title):
     style.legend_beside(axes, legend)
     style.head(figure, title)
     left_out = f" {len(mus) - len(shown)} of {len(mus)} μ are not drawn." if len(shown) < len(mus) else ""
-    return publish(result, name, figure, table, f"{title}. A line runs through the {symbol(result)} of the grid; rate: mean over layers, heads and sequences."
-                   + left_out)
+    return publish(result, name, figure, table, f"{title}. A line runs through the {symbol(result)} of the grid; "
+                   f"rate: mean over layers, heads and sequences.{left_out}")
 
 
 def rate_by_head(result):
@@ -148,13 +152,15 @@ def rate_by_head(result):
     figure.colorbar(image, ax=axes, label="% of the causal scores", pad=0.02)
     where = point_words(result, at)
     style.head(figure, f"Scores recomputed by layer and head: {where}")
-    return publish(result, "01-4-rate-by-head", figure, table, f"Share of the causal scores recomputed in each head, mean over sequences: {where}.")
+    return publish(result, "01-4-rate-by-head", figure, table,
+                   f"Share of the causal scores recomputed in each head, mean over sequences: {where}.")
 
 
 def point_words(result, at):
     """"rule lamp, μ = 7, τ = 1.4", without what is not known."""
     mu, tau = result.data.mu.values[at["mu"]], result.data.tau.values[at["tau"]]
-    return ", ".join([f"rule {result.main_rule()}", *([f"μ = {mu:g}"] if mu == mu else []), *([f"{symbol(result)} = {tau:g}"] if tau == tau else [])])
+    known = [f"{name} = {value:g}" for name, value in (("μ", mu), (symbol(result), tau)) if value == value]
+    return ", ".join([f"rule {result.main_rule()}", *known])
 
 
 def number_cells(ax, values, top):
@@ -192,8 +198,8 @@ def positive(values):
 def mark_zeros(ax, at, legend):
     """A triangle on the lower edge for every value that is exactly 0 and so has no place on a logarithmic axis."""
     if len(at):
-        mark = ax.scatter(at, [0] * len(at), marker="v", s=28, facecolor="white", edgecolor=style.INK, transform=ax.get_xaxis_transform(), clip_on=False,
-                          zorder=4)
+        mark = ax.scatter(at, [0] * len(at), marker="v", s=28, facecolor="white", edgecolor=style.INK, transform=ax.get_xaxis_transform(),
+                          clip_on=False, zorder=4)
         legend.setdefault("exactly 0", mark)
 
 

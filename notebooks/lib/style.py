@@ -13,8 +13,8 @@ GREY = "#666666"
 INK = "#222222"
 
 SETTINGS = {
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "legend.fontsize": 8, "legend.title_fontsize": 8.5,
-    "xtick.labelsize": 8, "ytick.labelsize": 8, "figure.dpi": 100, "savefig.dpi": 200, "figure.facecolor": "white",
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "legend.fontsize": 8,
+    "legend.title_fontsize": 8.5, "xtick.labelsize": 8, "ytick.labelsize": 8, "figure.dpi": 100, "savefig.dpi": 200, "figure.facecolor": "white",
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.labelcolor": INK, "text.color": INK,
     "xtick.color": INK, "ytick.color": INK, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e3e3e3", "grid.linewidth": 0.6,
     "lines.linewidth": 1.4, "lines.markersize": 4.5, "legend.frameon": False, "figure.constrained_layout.use": True,
@@ -40,8 +40,8 @@ def panels(titles, height=3.0):
     """A row (or rows of COLUMNS) of panels with shared axes; returns figure and one axes for each title."""
     columns = min(COLUMNS, len(titles))
     rows = -(-len(titles) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.6 + 2.75 * columns + (1.2 if columns == 1 else 0), 0.55 + height * rows), sharex=True, sharey=True,
-                                squeeze=False)
+    width = 1.6 + 2.75 * columns + (1.2 if columns == 1 else 0)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, 0.55 + height * rows), sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(titles):]:
         ax.set_visible(False)
     for ax, title in zip(axes.flat, titles):
@@ -53,8 +53,8 @@ def panels(titles, height=3.0):
 def legend_beside(axes, entries, title=None):
     """One legend for all panels, to the right of the first row. entries: words to handle."""
     last = axes[min(COLUMNS, len(axes)) - 1]
-    return last.legend(entries.values(), entries.keys(), title=title, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0, alignment="left",
-                       handlelength=2.4)
+    return last.legend(entries.values(), entries.keys(), title=title, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0,
+                       alignment="left", handlelength=2.4)
 
 
 def head(figure, words):

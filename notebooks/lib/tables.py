@@ -12,7 +12,8 @@ KL, FLIPS, RATE, GAIN = "kl [nat]", "flip rate [%]", "recompute rate [%]", "gain
 LOW_END, HIGH_END = "95 % interval, low", "95 % interval, high"
 GRID = ("text", "mu", "tau", "rule")
 LEAST_RATE = 1.0  # %, below which a tau may stand for "nothing recomputed"
-NO_BASELINE = Sentence("Not given: no cell of this grid recomputes nothing, or nearly so (rule none, or tau = 2), so there is nothing to compare with.")
+NO_BASELINE = Sentence("Not given: no cell of this grid recomputes nothing, or nearly so (rule none, or tau = 2), "
+                       "so there is nothing to compare with.")
 
 
 def symbol(result):
@@ -134,8 +135,8 @@ def headline_table(result):
         for m, mu in enumerate(result.data.mu.values):
             at = dict(text=t, mu=m, tau=tau)
             base = float(nothing.kl.isel(text=t, mu=m))
-            row = {"text": text, "μ": mu, symbol(result): result.data.tau.values[tau], f"recomputed by {main} (%)": float(rate.isel(at).sel(rule=main)),
-                   f"KL, {nothing.words(result)} (nat)": base}
+            row = {"text": text, "μ": mu, symbol(result): result.data.tau.values[tau],
+                   f"recomputed by {main} (%)": float(rate.isel(at).sel(rule=main)), f"KL, {nothing.words(result)} (nat)": base}
             for rule in [r for r in result.rules() if r not in ("none", "all")]:
                 value = float(kl.isel(at).sel(rule=rule))
                 row[f"KL divided by, {rule}"] = base / value if value > 0 else np.inf if value == 0 and base > 0 else np.nan
@@ -152,5 +153,6 @@ def headline_words(result, row):
     start = next(k for k in row if k.startswith("KL, ")).removeprefix("KL, ").removesuffix(" (nat)")
     factors = {k.removeprefix("KL divided by, "): v for k, v in row.items() if k.startswith("KL divided by, ")}
     others = "; ".join(f"rule {rule}: by {value:.3g}" for rule, value in factors.items() if rule != main)
-    return (f"At μ = {row['μ']:g} on {row['text']}, rule {main} with {symbol(result)} = {tau:g} recomputes {row[f'recomputed by {main} (%)']:.3g} % of the scores "
+    rate = row[f"recomputed by {main} (%)"]
+    return (f"At μ = {row['μ']:g} on {row['text']}, rule {main} with {symbol(result)} = {tau:g} recomputes {rate:.3g} % of the scores "
             f"and divides the KL divergence ({start}) by {factors[main]:.3g}" + (f" ({others})." if others else "."))

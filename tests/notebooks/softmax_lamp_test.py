@@ -29,7 +29,8 @@ TEXTS, MUS, TAUS, RULES = 2, [2, 4, 10], [2.0, 1.5, 1.1], ["lamp", "random", "no
 
 def config(scratch, name, *changes):
     """nano.toml made smaller and changed: (old, new) replaced in its text."""
-    text = (ROOT / "tests/experiments/nano.toml").read_text().replace('"../../', f'"{ROOT}/').replace("sequence_length = 48", "sequence_length = 12")
+    text = (ROOT / "tests/experiments/nano.toml").read_text()
+    text = text.replace('"../../', f'"{ROOT}/').replace("sequence_length = 48", "sequence_length = 12")
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new)
@@ -180,12 +181,14 @@ class OnNano(unittest.TestCase):
                 np.testing.assert_allclose(row[f"KL divided by, {RULES[rule]}"], kl[text, mu, 0, 2] / kl[text, mu, 1, rule], rtol=1e-14)
 
     def test_interval_is_that_of_the_definition(self):
-        """Two sequences: a resampled mean is the first, the second or their mean, each end with probability 1/4, so the interval is their range."""
+        """Two sequences: a resampled mean is one of them with probability 1/4 each, else their mean, so the interval is their range."""
         with h5py.File(self.result, "r") as f:
             kl = f["metrics/kl"][()]
         for row in table(self.out / f"{FIGURES[0]}.csv"):
-            pair = kl[["prose", "code"].index(row["text"].removesuffix(".txt")), :, MUS.index(float(row["mu"])), TAUS.index(float(row["tau"])), RULES.index(row["rule"])]
-            np.testing.assert_allclose([number(row["95 % interval, low"]), number(row["95 % interval, high"])], [pair.min(), pair.max()], rtol=1e-14)
+            text = ["prose", "code"].index(row["text"].removesuffix(".txt"))
+            pair = kl[text, :, MUS.index(float(row["mu"])), TAUS.index(float(row["tau"])), RULES.index(row["rule"])]
+            ends = [number(row["95 % interval, low"]), number(row["95 % interval, high"])]
+            np.testing.assert_allclose(ends, [pair.min(), pair.max()], rtol=1e-14)
 
     def test_what_is_not_computed_is_a_gap(self):
         copy = self.scratch / "pending/result.h5"
@@ -268,10 +271,12 @@ class AnyGrid(unittest.TestCase):
             made = [getattr(softmax_lamp, name)(opened) for name in self.DRAWINGS]
         self.assertTrue(opened._repr_html_())
         self.assertTrue(all(m._repr_html_() for m in made))
-        return {name: getattr(m, "words", None) if type(m).__name__ == "Sentence" else type(m).__name__ for name, m in zip(self.DRAWINGS, made)}, opened
+        kinds = [m.words if type(m).__name__ == "Sentence" else type(m).__name__ for m in made]
+        return dict(zip(self.DRAWINGS, kinds)), opened
 
     def small(self, name, *changes):
-        one = [(f'"{ROOT}/data/texts/prose.txt", ', ""), ("sequences = 2", "sequences = 1"), ('["lamp", "random", "none", "all"]', '["lamp", "random"]')]
+        one = [(f'"{ROOT}/data/texts/prose.txt", ', ""), ("sequences = 2", "sequences = 1"),
+               ('["lamp", "random", "none", "all"]', '["lamp", "random"]')]
         return config(self.scratch, name, *one, *changes)
 
     def test_one_value_on_every_axis(self):
@@ -305,7 +310,8 @@ class AnyGrid(unittest.TestCase):
             f["metrics/kl"][..., 1, 2, 0] = 0.0
         made, _ = self.draw(result)
         self.assertEqual(set(made.values()), {"Figure", "Headline"} if made["headline"] == "Headline" else {"Figure", made["headline"]})
-        self.assertEqual([r["kl [nat]"] for r in table(result.parent / "figures/01-1-kl-against-mu.csv") if (r["mu"], r["tau"]) == ("10", "1.1")], ["0.0"])
+        rows = table(result.parent / "figures/01-1-kl-against-mu.csv")
+        self.assertEqual([r["kl [nat]"] for r in rows if (r["mu"], r["tau"]) == ("10", "1.1")], ["0.0"])
         with h5py.File(result, "r+") as f:
             f["metrics/status"][...] = 0
             for name in ("kl", "flip_rate", "recompute_rate"):
