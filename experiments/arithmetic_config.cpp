@@ -50,7 +50,8 @@ std::optional<Problem> read_format_entry(const Entry& entry, FloatFormat& format
   for (const FormatInteger& f : format_integers)
     if (f.key == entry.key) {
       const std::int64_t* value = entry.value.get<std::int64_t>();
-      if (value == nullptr || *value < f.min || *value > f.max) return wrong("an integer, " + std::to_string(f.min) + " to " + std::to_string(f.max));
+      if (value == nullptr || *value < f.min || *value > f.max)
+        return wrong("an integer, " + std::to_string(f.min) + " to " + std::to_string(f.max));
       format.*f.member = static_cast<int>(*value);
       return std::nullopt;
     }
@@ -103,8 +104,9 @@ void ArithmeticConfig::complete() {
 
 Arithmetic ArithmeticConfig::arithmetic() const {
   expects(rounding.has_value() && order.has_value() && (mu.has_value() || format.has_value()), "ArithmeticConfig::arithmetic: complete");
-  return {.mac = {.operands = operands.format, .product = product.format, .via = via.format, .format = accumulator(), .rounding = *rounding},
-          .order = *order};
+  return {
+      .mac = {.operands = operands.format, .product = product.format, .via = via.format, .format = accumulator(), .rounding = *rounding},
+      .order = *order};
 }
 
 std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
@@ -116,7 +118,9 @@ std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
   }
   const Value::Table* table = value.get<Value::Table>();
   if (table == nullptr)
-    return Problem{.key = {}, .message = describe(value) + " is no format", .legal = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127}"};
+    return Problem{.key = {},
+                   .message = describe(value) + " is no format",
+                   .legal = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127}"};
   FloatFormat read;
   for (const Entry& entry : *table)
     if (std::optional<Problem> problem = read_format_entry(entry, read)) return problem;
@@ -170,7 +174,8 @@ Value value_of_json(const nlohmann::json& json) {
 Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith) {
   const Value value = value_of_json(arith);
   const Value::Table* table = value.get<Value::Table>();
-  if (table == nullptr) return Error{ExitCode::bad_data, "arith is " + describe(value) + "; legal: an object such as {\"format\": \"ps7\"}"};
+  if (table == nullptr)
+    return Error{ExitCode::bad_data, "arith is " + describe(value) + "; legal: an object such as {\"format\": \"ps7\"}"};
   constexpr std::string_view name = "arith";  // [arithmetic.arith]
   Config config;
   ArithmeticConfig& read = config.arithmetic_or_new(name);
@@ -193,7 +198,8 @@ Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith) {
 
 Result<FloatFormat> parse_format_json(const nlohmann::json& format) {
   FloatFormat read;
-  if (const std::optional<Problem> problem = read_format(value_of_json(format), read)) return Error{ExitCode::bad_data, to_string(*problem)};
+  if (const std::optional<Problem> problem = read_format(value_of_json(format), read))
+    return Error{ExitCode::bad_data, to_string(*problem)};
   return read;
 }
 

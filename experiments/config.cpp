@@ -93,8 +93,10 @@ class Reader {
         config_.arithmetic_or_new(parts[1]);
       return std::nullopt;
     }
-    if (leaf.path == "grid") return Problem{.key = "grid", .message = "has no axis", .legal = "one or more axes, or no [grid] at all", .where = leaf.where};
-    if (leaf.path == "truth") return Problem{.key = "truth", .message = "not available yet in this version", .legal = "leave it out", .where = leaf.where};
+    if (leaf.path == "grid")
+      return Problem{.key = "grid", .message = "has no axis", .legal = "one or more axes, or no [grid] at all", .where = leaf.where};
+    if (leaf.path == "truth")
+      return Problem{.key = "truth", .message = "not available yet in this version", .legal = "leave it out", .where = leaf.where};
     for (const Field& field : fields())
       if (field.key.starts_with(leaf.path + '.')) return std::nullopt;
     Problem problem = unknown_key(leaf.path, config_);
@@ -127,7 +129,8 @@ class Reader {
     std::set<std::string> seen;
     for (const std::string& name : text_names(config_))
       if (!seen.insert(name).second)
-        return Problem{.key = "tokens.path", .message = "two texts are named " + toml_string(name), .legal = "paths with different file names"};
+        return Problem{
+            .key = "tokens.path", .message = "two texts are named " + toml_string(name), .legal = "paths with different file names"};
     return std::nullopt;
   }
 
@@ -176,7 +179,8 @@ SelectionConfig& Config::selection_or_new(Site site) {
   return selections.emplace_back(added);
 }
 
-Result<Config> parse_config(std::string_view text, const std::string& name, const std::filesystem::path& folder, std::span<const std::string> sets) {
+Result<Config> parse_config(std::string_view text, const std::string& name, const std::filesystem::path& folder,
+                            std::span<const std::string> sets) {
   Result<Value::Table> root = parse_toml(text, name);
   if (!root) return root.error();
   if (root->empty() && sets.empty()) return Error{ExitCode::bad_data, name + ": an empty config; `lamp config` prints every key"};
@@ -237,9 +241,9 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
   };
   if (config.tokens.sequence_length > model.n_positions) {
     const auto place = config.places.at.find("tokens.sequence_length");
-    return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) + ": tokens.sequence_length: " +
-                                         std::to_string(config.tokens.sequence_length) + " is more than the model's n_positions; legal: 1 to " +
-                                         std::to_string(model.n_positions)};
+    return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) +
+                                         ": tokens.sequence_length: " + std::to_string(config.tokens.sequence_length) +
+                                         " is more than the model's n_positions; legal: 1 to " + std::to_string(model.n_positions)};
   }
   std::vector<std::pair<std::string, SitePath>> paths;
   for (const PlanEntry& entry : config.plan) paths.emplace_back("plan." + site_path_name(entry.path), entry.path);

@@ -74,12 +74,12 @@ struct Config {
   std::filesystem::path model_path;      // absolute
   std::optional<Activation> activation;  // absent: the checkpoint's
   TokensConfig tokens;
-  std::string reference = "binary64";    // or the name of an arithmetic
+  std::string reference = "binary64";  // or the name of an arithmetic
   std::vector<NamedArithmetic> arithmetics;
-  std::string plan_default;              // empty where only an axis gives it
+  std::string plan_default;  // empty where only an axis gives it
   std::vector<PlanEntry> plan;
   std::vector<SelectionConfig> selections;
-  std::vector<GridAxis> grid;            // in file order, then in the order of --set
+  std::vector<GridAxis> grid;  // in file order, then in the order of --set
   std::vector<Site> record_errors;
   Detail record_detail = Detail::summary;
   std::vector<Site> record_activations;

@@ -2,124 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <filesystem>
+
+#include "experiments/config_kinds.hpp"
 
 namespace lamp::experiments {
 namespace {
 
-using Outcome = std::optional<Problem>;
-using Text = std::optional<std::string>;
 using Name = std::string_view;
-
-// Readers, one for each kind of value. A problem's key and legal values are filled in by read_field.
-
-Outcome wrong(const Value& value) { return Problem{.key = {}, .message = describe(value) + " is not legal here", .where = value.where}; }
-
-template <class T>
-Outcome read_integer(const Value& value, const Field& field, T& target) {
-  const std::int64_t* x = value.get<std::int64_t>();
-  if (x == nullptr) return wrong(value);
-  if (static_cast<double>(*x) < field.min || static_cast<double>(*x) > field.max)
-    return Problem{.key = {}, .message = std::to_string(*x) + " is out of range", .where = value.where};
-  target = static_cast<T>(*x);
-  return std::nullopt;
-}
-
-template <class T>
-Outcome read_number(const Value& value, const Field& field, T& target) {
-  double x = 0;
-  if (const std::int64_t* integer = value.get<std::int64_t>())
-    x = static_cast<double>(*integer);
-  else if (const double* number = value.get<double>())
-    x = *number;
-  else
-    return wrong(value);
-  if (!(x >= field.min && x <= field.max)) return Problem{.key = {}, .message = toml_number(x) + " is out of range", .where = value.where};
-  target = x + 0.0;  // -0 means 0
-  return std::nullopt;
-}
-
-Outcome read_boolean(const Value& value, bool& target) {
-  const bool* x = value.get<bool>();
-  if (x == nullptr) return wrong(value);
-  target = *x;
-  return std::nullopt;
-}
-
-Outcome read_text(const Value& value, std::string& target) {
-  const std::string* x = value.get<std::string>();
-  if (x == nullptr || x->empty()) return wrong(value);
-  target = *x;
-  return std::nullopt;
-}
-
-std::vector<std::string> available_names(std::span<const Choice> choices) {
-  std::vector<std::string> names;
-  for (const Choice& choice : choices)
-    if (choice.available) names.emplace_back(choice.name);
-  return names;
-}
-
-Outcome not_available(const Value& value, const std::string& what) {
-  return Problem{.key = {}, .message = what + " is not available yet in this version", .where = value.where};
-}
-
-template <class T>
-Outcome read_choice(const Value& value, const Field& field, T& target) {
-  const std::string* x = value.get<std::string>();
-  if (x == nullptr) return wrong(value);
-  for (const Choice& choice : field.choices)
-    if (choice.name == *x) {
-      if (!choice.available) return not_available(value, toml_string(*x));
-      target = static_cast<T>(choice.value);
-      return std::nullopt;
-    }
-  Outcome problem = wrong(value);
-  problem->suggestion = nearest(*x, available_names(field.choices));
-  return problem;
-}
-
-/// Orders with parameters ("blocked:32") are known by the part before the colon.
-Outcome read_order(const Value& value, const Field& field, std::optional<Order>& target) {
-  Value head = value;
-  if (const std::string* x = value.get<std::string>()) head.data = x->substr(0, x->find(':') == std::string::npos ? x->size() : x->find(':') + 1);
-  OrderKind kind{};
-  if (Outcome problem = read_choice(head, field, kind)) return problem;
-  target = Order{kind};
-  return std::nullopt;
-}
-
-Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target) {
-  if (const std::string* x = value.get<std::string>(); x != nullptr && *x == none) {
-    target = {.given = true};
-    return std::nullopt;
-  }
-  FloatFormat format;
-  if (Outcome problem = read_format(value, format)) return problem;
-  target = {.given = true, .format = format};
-  return std::nullopt;
-}
-
-Outcome read_sites(const Value& value, std::vector<Site>& target) {
-  const Value::List* list = value.get<Value::List>();
-  if (list == nullptr) return wrong(value);
-  std::vector<std::string> names;
-  for (const SiteInfo& site : sites) names.emplace_back(site.name);
-  for (const Value& item : *list) {
-    const std::string* name = item.get<std::string>();
-    if (name == nullptr) return wrong(item);
-    const std::optional<Site> site = parse_site(*name);
-    if (!site)
-      return Problem{.key = {}, .message = "unknown site " + toml_string(*name), .suggestion = nearest(*name, names), .where = item.where};
-    if (std::find(target.begin(), target.end(), *site) != target.end())
-      return Problem{.key = {}, .message = "site " + toml_string(*name) + " is given twice", .where = item.where};
-    target.push_back(*site);
-  }
-  if (!target.empty()) return not_available(value, "recording sites");
-  return std::nullopt;
-}
 
 Outcome read_paths(Config& config, Name, const Value& value, const Field&) {
   std::vector<const Value*> items{&value};
@@ -141,7 +31,8 @@ Outcome read_paths(Config& config, Name, const Value& value, const Field&) {
 Outcome read_title(Config& config, Name, const Value& value, const Field&) {
   if (Outcome problem = read_text(value, config.title)) return problem;
   const std::string& title = config.title;
-  if (title.size() > 200 || title == "." || title == ".." || title.find('/') != std::string::npos || one_line(title) != title) return wrong(value);
+  if (title.size() > 200 || title == "." || title == ".." || title.find('/') != std::string::npos || one_line(title) != title)
+    return wrong(value);
   return std::nullopt;
 }
 
@@ -186,31 +77,6 @@ Outcome read_where(Config&, Name, const Value& value, const Field&) {
   if (table == nullptr) return wrong(value);
   if (!table->empty()) return not_available(value, "record.where");
   return std::nullopt;
-}
-
-// Writers.
-
-std::string text(bool x) { return x ? "true" : "false"; }
-
-Text name_of(std::span<const Choice> choices, int value) {
-  for (const Choice& choice : choices)
-    if (choice.value == value) return toml_string(choice.name);
-  return std::nullopt;
-}
-
-Text nonempty(const std::string& x) { return x.empty() ? Text() : Text(toml_string(x)); }
-
-std::string format_in(Form form, const FloatFormat& format) { return form == Form::toml ? format_text(format) : format_identity(format); }
-
-Text format_or_none(Form form, const FormatOrNone& x, std::string_view none) {
-  if (!x.given) return std::nullopt;
-  return x.format ? format_in(form, *x.format) : toml_string(none);
-}
-
-Text site_list(const std::vector<Site>& list) {
-  std::vector<std::string> names;
-  for (const Site site : list) names.push_back(toml_string(info(site).name));
-  return '[' + join(names) + ']';
 }
 
 Text write_paths(const Config& config, Name, Form) {
@@ -262,20 +128,34 @@ constexpr int number(E e) {
   return static_cast<int>(e);
 }
 
-constexpr std::array activations{Choice{"checkpoint", -1}, Choice{"gelu", number(Activation::gelu)}, Choice{"gelu_new", number(Activation::gelu_new)}};
+constexpr std::array activations{Choice{"checkpoint", -1}, Choice{"gelu", number(Activation::gelu)},
+                                 Choice{"gelu_new", number(Activation::gelu_new)}};
 constexpr std::array sources{Choice{"text", 0}, Choice{"ids", 1}};
 constexpr std::array presets{Choice{"lamp-paper", 1}};
-constexpr std::array roundings{Choice{"RNE", number(Rounding::rne)}, Choice{"RNA", number(Rounding::rna)}, Choice{"RTZ", number(Rounding::rtz)},
-                               Choice{"RTP", number(Rounding::rtp)}, Choice{"RTN", number(Rounding::rtn)}, Choice{"RTO", number(Rounding::rto)},
+constexpr std::array roundings{Choice{"RNE", number(Rounding::rne)},      Choice{"RNA", number(Rounding::rna)},
+                               Choice{"RTZ", number(Rounding::rtz)},      Choice{"RTP", number(Rounding::rtp)},
+                               Choice{"RTN", number(Rounding::rtn)},      Choice{"RTO", number(Rounding::rto)},
                                Choice{"SR", number(Rounding::sr), false}, Choice{"SRE", number(Rounding::sre), false}};
-constexpr std::array orders{Choice{"sequential", number(OrderKind::sequential)}, Choice{"reverse", -1, false}, Choice{"blocked:", -1, false},
-                            Choice{"pairwise:", -1, false}, Choice{"lanes:", -1, false}, Choice{"split:", -1, false},
-                            Choice{"multiterm:", -1, false}, Choice{"kahan", -1, false}, Choice{"neumaier", -1, false},
-                            Choice{"exact", -1, false}, Choice{"tree:", -1, false}};
-constexpr std::array rules{Choice{"lamp", number(Rule::lamp)}, Choice{"random", number(Rule::random)}, Choice{"none", number(Rule::none)},
-                           Choice{"all", number(Rule::all)}, Choice{"random-full-row", number(Rule::random_full_row), false},
-                           Choice{"largest-logit", number(Rule::largest_logit), false}, Choice{"truth", number(Rule::truth), false}};
-constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)}, Choice{"relative", number(ErrorWeights::relative), false},
+constexpr std::array orders{Choice{"sequential", number(OrderKind::sequential)},
+                            Choice{"reverse", -1, false},
+                            Choice{"blocked:", -1, false},
+                            Choice{"pairwise:", -1, false},
+                            Choice{"lanes:", -1, false},
+                            Choice{"split:", -1, false},
+                            Choice{"multiterm:", -1, false},
+                            Choice{"kahan", -1, false},
+                            Choice{"neumaier", -1, false},
+                            Choice{"exact", -1, false},
+                            Choice{"tree:", -1, false}};
+constexpr std::array rules{Choice{"lamp", number(Rule::lamp)},
+                           Choice{"random", number(Rule::random)},
+                           Choice{"none", number(Rule::none)},
+                           Choice{"all", number(Rule::all)},
+                           Choice{"random-full-row", number(Rule::random_full_row), false},
+                           Choice{"largest-logit", number(Rule::largest_logit), false},
+                           Choice{"truth", number(Rule::truth), false}};
+constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)},
+                                   Choice{"relative", number(ErrorWeights::relative), false},
                                    Choice{"dot", number(ErrorWeights::dot), false}};
 constexpr std::array norms{Choice{"componentwise", number(Norm::componentwise)}, Choice{"normwise1", number(Norm::normwise1), false}};
 constexpr std::array solvers{Choice{"greedy", number(Solver::greedy)}, Choice{"exact", number(Solver::exact), false}};
@@ -286,6 +166,7 @@ constexpr std::string_view format_range = "a name such as \"ps7\" or \"binary32\
 constexpr double most_tokens = 1e15;
 
 // One row a key, in the order in which the resolved config writes them. Rows of one section stand together.
+// clang-format off
 constexpr std::array field_list{
     Field{.key = "schema_version", .kind = Kind::integer, .standard = "1", .meaning = "version of this config language", .min = 1, .max = 1,
           .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.schema_version); },
@@ -335,11 +216,13 @@ constexpr std::array field_list{
           .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.tokens.offset); },
           .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.tokens.offset); }},
     Field{.key = "tokens.shuffle", .kind = Kind::boolean, .standard = "false", .meaning = "permute the tokens of each sequence, seeded",
-          .scope = Scope::experiment, .read = [](Config& c, Name, const Value& v, const Field&) { return read_boolean(v, c.tokens.shuffle); },
-          .write = [](const Config& c, Name, Form) -> Text { return text(c.tokens.shuffle); }},
+          .scope = Scope::experiment,
+          .read = [](Config& c, Name, const Value& v, const Field&) { return read_boolean(v, c.tokens.shuffle); },
+          .write = [](const Config& c, Name, Form) -> Text { return boolean_text(c.tokens.shuffle); }},
 
     Field{.key = "reference.arithmetic", .kind = Kind::arithmetic, .standard = "\"binary64\"",
-          .meaning = "arithmetic that every run is compared with", .scope = Scope::cell, .range = "\"binary64\" or the name of an arithmetic",
+          .meaning = "arithmetic that every run is compared with", .scope = Scope::cell,
+          .range = "\"binary64\" or the name of an arithmetic",
           .read = [](Config& c, Name, const Value& v, const Field&) {
             Outcome problem = read_text(v, c.reference);
             return !problem && c.reference.starts_with("mpfr") ? not_available(v, toml_string(c.reference)) : problem;
@@ -355,7 +238,8 @@ constexpr std::array field_list{
             return problem;
           },
           .write = [](const Config& c, Name n, Form) { return nonempty(arithmetic(c, n).preset); }},
-    Field{.key = "arithmetic.*.mu", .kind = Kind::integer, .standard = "absent", .meaning = "format ps<mu>: binary32 with mu significand bits",
+    Field{.key = "arithmetic.*.mu", .kind = Kind::integer, .standard = "absent",
+          .meaning = "format ps<mu>: binary32 with mu significand bits",
           .scope = Scope::cell, .min = 1, .max = 23, .alternative = "arithmetic.*.format",
           .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_integer(v, f, arithmetic(c, n).mu); },
           .write = [](const Config& c, Name n, Form form) -> Text {
@@ -377,19 +261,26 @@ constexpr std::array field_list{
             return a.format ? Text(format_in(form, *a.format)) : Text();
           },
           .clear = [](Config& c, Name n) { arithmetic(c, n).format.reset(); }},
-    Field{.key = "arithmetic.*.operands", .kind = Kind::format, .standard = "\"as-is\"", .meaning = "format that a_k and b_k are rounded to, RNE",
+    Field{.key = "arithmetic.*.operands", .kind = Kind::format, .standard = "\"as-is\"",
+          .meaning = "format that a_k and b_k are rounded to, RNE",
           .scope = Scope::cell, .range = "\"as-is\" or a format",
-          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "as-is", arithmetic(c, n).operands); },
+          .read =
+              [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "as-is", arithmetic(c, n).operands); },
           .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).operands, "as-is"); }},
-    Field{.key = "arithmetic.*.product", .kind = Kind::format, .standard = "\"exact\"", .meaning = "exact: fused; else the format of each product",
+    Field{.key = "arithmetic.*.product", .kind = Kind::format, .standard = "\"exact\"",
+          .meaning = "exact: fused; else the format of each product",
           .scope = Scope::cell, .range = "\"exact\" or a format",
-          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "exact", arithmetic(c, n).product); },
+          .read =
+              [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "exact", arithmetic(c, n).product); },
           .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).product, "exact"); }},
-    Field{.key = "arithmetic.*.via", .kind = Kind::format, .standard = "\"none\"", .meaning = "format that every sum is rounded to first, RNE",
+    Field{.key = "arithmetic.*.via", .kind = Kind::format, .standard = "\"none\"",
+          .meaning = "format that every sum is rounded to first, RNE",
           .scope = Scope::cell, .range = "\"none\" or a format",
-          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "none", arithmetic(c, n).via); },
+          .read =
+              [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "none", arithmetic(c, n).via); },
           .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).via, "none"); }},
-    Field{.key = "arithmetic.*.rounding", .kind = Kind::choice, .standard = "\"RNE\"", .meaning = "rounding to the format", .scope = Scope::cell,
+    Field{.key = "arithmetic.*.rounding", .kind = Kind::choice, .standard = "\"RNE\"", .meaning = "rounding to the format",
+          .scope = Scope::cell,
           .choices = roundings,
           .read = [](Config& c, Name n, const Value& v, const Field& f) {
             Rounding rounding{};
@@ -401,15 +292,20 @@ constexpr std::array field_list{
             const ArithmeticConfig& a = arithmetic(c, n);
             return a.rounding ? name_of(roundings, number(*a.rounding)) : Text();
           }},
-    Field{.key = "arithmetic.*.order", .kind = Kind::choice, .standard = "\"sequential\"", .meaning = "order of summation", .scope = Scope::cell,
-          .choices = orders, .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_order(v, f, arithmetic(c, n).order); },
+    Field{.key = "arithmetic.*.order", .kind = Kind::choice, .standard = "\"sequential\"", .meaning = "order of summation",
+          .scope = Scope::cell,
+          .choices = orders,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_order(v, f, arithmetic(c, n).order); },
           .write = [](const Config& c, Name n, Form) {
             const ArithmeticConfig& a = arithmetic(c, n);
             return a.order ? name_of(orders, number(a.order->kind)) : Text();
           }},
-    Field{.key = "arithmetic.*.block", .kind = Kind::other, .standard = "absent", .meaning = "inner arithmetic of the order blocked", .available = false},
-    Field{.key = "arithmetic.*.engine", .kind = Kind::other, .standard = "absent", .meaning = "model of a matrix engine", .available = false},
-    Field{.key = "arithmetic.*.random_bits", .kind = Kind::other, .standard = "32", .meaning = "bits of a stochastic rounding", .available = false},
+    Field{.key = "arithmetic.*.block", .kind = Kind::other, .standard = "absent", .meaning = "inner arithmetic of the order blocked",
+          .available = false},
+    Field{.key = "arithmetic.*.engine", .kind = Kind::other, .standard = "absent", .meaning = "model of a matrix engine",
+          .available = false},
+    Field{.key = "arithmetic.*.random_bits", .kind = Kind::other, .standard = "32", .meaning = "bits of a stochastic rounding",
+          .available = false},
 
     Field{.key = "plan.default", .kind = Kind::arithmetic, .standard = "required", .meaning = "arithmetic of every site without its own",
           .scope = Scope::cell, .range = "the name of an arithmetic",
@@ -423,19 +319,23 @@ constexpr std::array field_list{
           .scope = Scope::cell, .choices = rules,
           .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.rule); },
           .write = [](const Config& c, Name n, Form) { return name_of(rules, number(selection(c, n).spec.rule)); }},
-    Field{.key = "lamp.*.weights", .kind = Kind::choice, .standard = "\"absolute\"", .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
+    Field{.key = "lamp.*.weights", .kind = Kind::choice, .standard = "\"absolute\"",
+          .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
           .scope = Scope::cell, .choices = error_weights,
           .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.weights); },
           .write = [](const Config& c, Name n, Form) { return name_of(error_weights, number(selection(c, n).spec.weights)); }},
     Field{.key = "lamp.*.norm", .kind = Kind::choice, .standard = "\"componentwise\"", .meaning = "norm of the cost", .scope = Scope::cell,
-          .choices = norms, .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.norm); },
+          .choices = norms,
+          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.norm); },
           .write = [](const Config& c, Name n, Form) { return name_of(norms, number(selection(c, n).spec.norm)); }},
-    Field{.key = "lamp.*.solver", .kind = Kind::choice, .standard = "\"greedy\"", .meaning = "greedy: the paper's rule; exact: a smallest set",
+    Field{.key = "lamp.*.solver", .kind = Kind::choice, .standard = "\"greedy\"",
+          .meaning = "greedy: the paper's rule; exact: a smallest set",
           .scope = Scope::cell, .choices = solvers,
           .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.solver); },
           .write = [](const Config& c, Name n, Form) { return name_of(solvers, number(selection(c, n).spec.solver)); }},
     Field{.key = "lamp.*.mask", .kind = Kind::choice, .standard = "\"exclude\"",
-          .meaning = "exclude: rows are causal; as-zero: masked entries count as components with z = 0", .scope = Scope::cell, .choices = masks,
+          .meaning = "exclude: rows are causal; as-zero: masked entries count as components with z = 0", .scope = Scope::cell,
+          .choices = masks,
           .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.mask); },
           .write = [](const Config& c, Name n, Form) { return name_of(masks, number(selection(c, n).spec.mask)); }},
     Field{.key = "lamp.*.tau", .kind = Kind::number, .standard = "1.5", .meaning = "largest cost of what is left in low precision",
@@ -463,7 +363,8 @@ constexpr std::array field_list{
           .meaning = "axis: a key under arithmetic, plan or lamp, and its values; an axis replaces its alternative",
           .range = "a list of one or more different numbers or strings, each legal for the key", .read = read_axis, .write = write_axis},
 
-    Field{.key = "record.errors", .kind = Kind::list, .standard = "[]", .meaning = "sites whose errors are recorded", .scope = Scope::experiment,
+    Field{.key = "record.errors", .kind = Kind::list, .standard = "[]", .meaning = "sites whose errors are recorded",
+          .scope = Scope::experiment,
           .range = "a list of sites (so far: [])",
           .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_errors); },
           .write = [](const Config& c, Name, Form) { return site_list(c.record_errors); }},
@@ -481,175 +382,17 @@ constexpr std::array field_list{
 
     Field{.key = "truth.end_to_end", .kind = Kind::other, .standard = "[]", .meaning = "one-low, one-high", .available = false},
     Field{.key = "truth.local", .kind = Kind::other, .standard = "true", .meaning = "local ground truth of each row", .available = false},
-    Field{.key = "truth.subset_limit", .kind = Kind::other, .standard = "20", .meaning = "rows up to this length: all subsets", .available = false},
-    Field{.key = "truth.tolerance", .kind = Kind::other, .standard = "[0.01]", .meaning = "tolerances of the smallest set", .available = false},
+    Field{.key = "truth.subset_limit", .kind = Kind::other, .standard = "20", .meaning = "rows up to this length: all subsets",
+          .available = false},
+    Field{.key = "truth.tolerance", .kind = Kind::other, .standard = "[0.01]", .meaning = "tolerances of the smallest set",
+          .available = false},
     Field{.key = "truth.layers", .kind = Kind::other, .standard = "\"all\"", .meaning = "what is evaluated", .available = false},
     Field{.key = "truth.sample", .kind = Kind::other, .standard = "absent", .meaning = "share of what is evaluated", .available = false},
 };
-
-std::vector<std::string> instances(const Field& field, const Config& config) {
-  std::vector<std::string> names;
-  if (field.key.starts_with("arithmetic.*"))
-    for (const NamedArithmetic& a : config.arithmetics) names.push_back(a.name);
-  else if (field.key.starts_with("lamp.*"))
-    for (const SelectionConfig& s : config.selections) names.emplace_back(info(s.site).name);
-  else if (field.key == "plan.*")
-    for (const PlanEntry& entry : config.plan) names.push_back(site_path_name(entry.path));
-  else if (field.key == "grid.*")
-    for (const GridAxis& axis : config.grid) names.push_back(axis.key);
-  else
-    names.emplace_back();
-  return names;
-}
-
-/// Names of a section's instances must be usable as one part of a dotted path.
-bool legal_name(std::string_view name) {
-  const auto legal = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
-  return !name.empty() && std::all_of(name.begin(), name.end(), legal);
-}
+// clang-format on
 
 }  // namespace
 
 std::span<const Field> fields() { return field_list; }
-
-std::string path_of(std::string_view key, std::string_view name) {
-  const std::size_t star = key.find('*');
-  if (star == std::string_view::npos) return std::string(key);
-  return std::string(key.substr(0, star)) + std::string(name) + std::string(key.substr(star + 1));
-}
-
-FieldMatch find_field(std::string_view path) {
-  for (const Field& field : field_list) {
-    const std::size_t star = field.key.find('*');
-    if (star == std::string_view::npos) {
-      if (field.key == path) return {&field, {}};
-      continue;
-    }
-    const std::string_view before = field.key.substr(0, star), after = field.key.substr(star + 1);
-    if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) continue;
-    const std::string_view name = path.substr(before.size(), path.size() - before.size() - after.size());
-    if (after.empty() || name.find('.') == std::string_view::npos) return {&field, std::string(name)};
-  }
-  return {};
-}
-
-std::string_view kind_name(Kind kind) {
-  constexpr std::array<std::string_view, 9> names{"integer", "number", "string", "boolean", "string", "format", "string", "list", "table"};
-  return names[static_cast<std::size_t>(kind)];
-}
-
-std::string legal_values(const Field& field) {
-  if (!field.range.empty()) return std::string(field.range);
-  if (!field.choices.empty()) return join(available_names(field.choices));
-  if (field.kind == Kind::boolean) return "true, false";
-  if (field.kind == Kind::integer)
-    return "an integer, " + std::to_string(static_cast<std::int64_t>(field.min)) + " to " + std::to_string(static_cast<std::int64_t>(field.max));
-  if (field.kind == Kind::number) return "a number, " + toml_number(field.min) + " to " + toml_number(field.max);
-  return {};
-}
-
-std::optional<Problem> check_field_name(const FieldMatch& match) {
-  if (match.field->key.starts_with("arithmetic.*")) {
-    if (!legal_name(match.name))
-      return Problem{.key = {}, .message = toml_string(match.name) + " cannot name an arithmetic", .legal = "letters, digits, _ and -"};
-    if (match.name == "binary64" || match.name.starts_with("mpfr"))
-      return Problem{.key = {}, .message = toml_string(match.name) + " cannot name an arithmetic: the reference uses the name", .legal = "another name"};
-  }
-  if (match.field->key.starts_with("lamp.*")) {
-    std::vector<std::string> names;
-    for (const SiteInfo& site : sites) names.emplace_back(site.name);
-    const std::optional<Site> site = parse_site(match.name);
-    if (!site)
-      return Problem{.key = {}, .message = "unknown site " + toml_string(match.name), .legal = "scores", .suggestion = nearest(match.name, names)};
-    if (*site != Site::scores)
-      return Problem{.key = {}, .message = "selection at " + toml_string(match.name) + " is not available yet in this version", .legal = "scores"};
-  }
-  return std::nullopt;
-}
-
-std::optional<Problem> read_field(Config& config, const FieldMatch& match, const Value& value) {
-  const Field& field = *match.field;
-  std::optional<Problem> problem = check_field_name(match);
-  if (!problem && !field.available)
-    problem = Problem{.key = {}, .message = "not available yet in this version", .legal = "leave it out"};
-  if (!problem) problem = field.read(config, match.name, value, field);
-  if (!problem) return std::nullopt;
-  problem->key = path_of(field.key, match.name);
-  if (problem->legal.empty()) problem->legal = legal_values(field);
-  return problem;
-}
-
-Problem unknown_key(std::string_view path, const Config& config) {
-  std::vector<std::string> candidates;
-  const std::vector<std::string> parts = split_path(path);
-  for (const Field& field : field_list) {
-    if (field.key == "plan.*") {
-      for (const SiteInfo& site : sites) candidates.push_back(path_of(field.key, site.name));
-    } else if (field.key.find('*') == std::string_view::npos) {
-      candidates.emplace_back(field.key);
-    } else if (field.key != "grid.*") {
-      if (parts.size() >= 2) candidates.push_back(path_of(field.key, parts[1]));
-      for (const std::string& name : instances(field, config)) candidates.push_back(path_of(field.key, name));
-    }
-  }
-  return Problem{.key = std::string(path), .message = "unknown key", .suggestion = nearest(path, candidates)};
-}
-
-void for_each_field(const Config& config, const std::function<void(const Field&, const std::string&, const std::string&)>& visit) {
-  const auto section = [](const Field& field) { return field.key.substr(0, field.key.find('*') == std::string_view::npos ? 0 : field.key.find('*')); };
-  for (auto first = field_list.begin(); first != field_list.end();) {
-    const auto last = std::find_if(first, field_list.end(), [&](const Field& field) { return section(field) != section(*first); });
-    for (const std::string& name : instances(*first, config))
-      for (auto field = first; field != last; ++field) visit(*field, path_of(field->key, name), name);
-    first = last;
-  }
-}
-
-std::string site_path_name(const SitePath& path) {
-  std::string name;
-  if (path.layer) name += "layer." + std::to_string(path.layer->value) + '.';
-  if (path.head) name += "head." + std::to_string(path.head->value) + '.';
-  return name + std::string(info(path.site).name);
-}
-
-std::optional<Problem> parse_site_path(std::string_view name, SitePath& path) {
-  const std::vector<std::string> parts = split_path(name);
-  constexpr std::string_view grammar = "SITE, layer.N.SITE or layer.N.head.M.SITE, counted from 0";
-  const auto fail = [&](const std::string& message) { return Problem{.key = {}, .message = message, .legal = std::string(grammar)}; };
-  const auto index = [](const std::string& digits) -> std::optional<std::size_t> {
-    std::size_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc{} || end != digits.data() + digits.size() || value > 65535 || std::to_string(value) != digits) return std::nullopt;
-    return value;
-  };
-  SitePath read;
-  std::size_t at = 0;
-  if (parts[0] == "layer" && parts.size() >= 3) {
-    const std::optional<std::size_t> layer = index(parts[1]);
-    if (!layer) return fail(toml_string(parts[1]) + " is no layer");
-    read.layer = Layer{*layer};
-    at = 2;
-    if (parts[2] == "head" && parts.size() >= 5) {
-      const std::optional<std::size_t> head = index(parts[3]);
-      if (!head) return fail(toml_string(parts[3]) + " is no head");
-      read.head = Head{*head};
-      at = 4;
-    }
-  }
-  const std::optional<Site> site = parse_site(parts[at]);
-  if (!site || at + 1 != parts.size()) {
-    std::vector<std::string> names;
-    for (const SiteInfo& s : sites) names.emplace_back(s.name);
-    Problem problem{.key = {}, .message = "unknown site " + toml_string(parts[at]), .legal = join(names)};
-    if (site) problem = fail(toml_string(name) + " goes on after its site");
-    problem.suggestion = site ? std::string() : nearest(parts[at], names);
-    return problem;
-  }
-  read.site = *site;
-  if (read.layer && !info(*site).per_layer) return fail("site " + parts[at] + " is not part of a layer");
-  if (read.head && !info(*site).per_head) return fail("site " + parts[at] + " is not part of a head");
-  path = read;
-  return std::nullopt;
-}
 
 }  // namespace lamp::experiments

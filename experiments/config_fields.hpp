@@ -31,15 +31,15 @@ struct Choice {
 };
 
 struct Field {
-  std::string_view key;       // '*' stands for a name: "arithmetic.*.mu", "plan.*"
+  std::string_view key;  // '*' stands for a name: "arithmetic.*.mu", "plan.*"
   Kind kind = Kind::text;
   std::string_view standard;  // the default as TOML; "required"; "absent"
   std::string_view meaning;
   Scope scope = Scope::none;
-  double min = 0, max = 0;    // integer, number
+  double min = 0, max = 0;  // integer, number
   std::span<const Choice> choices{};
-  std::string_view range{};   // legal values where kind, min, max and choices do not say them
-  bool available = true;      // else any value is refused as not available yet
+  std::string_view range{};        // legal values where kind, min, max and choices do not say them
+  bool available = true;           // else any value is refused as not available yet
   std::string_view alternative{};  // the key it excludes; an axis or a --set replaces it
   std::optional<Problem> (*read)(Config&, std::string_view name, const Value&, const Field&) = nullptr;
   std::optional<std::string> (*write)(const Config&, std::string_view name, Form) = nullptr;  // absent: not set

@@ -75,7 +75,8 @@ class DepthCheck {
 
  private:
   void inside_string(char c) {
-    if (c == '\\' && quote_[0] == '"' && at_ + 1 < text_.size() && static_cast<unsigned char>(text_[at_ + 1]) < 0x80 && text_[at_ + 1] != '\0') {
+    if (c == '\\' && quote_[0] == '"' && at_ + 1 < text_.size() && static_cast<unsigned char>(text_[at_ + 1]) < 0x80 &&
+        text_[at_ + 1] != '\0') {
       step(1);
     } else if (text_.substr(at_).starts_with(quote_) || (c == '\n' && quote_.size() == 1)) {
       step(quote_.size() - 1);

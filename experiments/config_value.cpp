@@ -32,7 +32,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return previous[b.size()];
 }
 
-constexpr std::size_t shown = 60;  // bytes of a value that an error quotes
+constexpr std::size_t shown = 60;          // bytes of a value that an error quotes
 constexpr std::size_t longest_word = 200;  // beyond it nothing is near, and the distance is not worth its quadratic time
 
 }  // namespace

@@ -51,9 +51,13 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
     return problem;
   }
   if (match.field->key == "arithmetic.*.preset")
-    return Problem{.key = key, .message = "a preset sets several keys and cannot be an axis", .legal = "axes over the keys it sets: product, via, rounding, order"};
+    return Problem{.key = key,
+                   .message = "a preset sets several keys and cannot be an axis",
+                   .legal = "axes over the keys it sets: product, via, rounding, order"};
   if (parts[0] == "arithmetic" && config.arithmetic(match.name) == nullptr)
-    return Problem{.key = key, .message = "there is no [arithmetic." + match.name + "]", .legal = join(arithmetic_names(config)),
+    return Problem{.key = key,
+                   .message = "there is no [arithmetic." + match.name + "]",
+                   .legal = join(arithmetic_names(config)),
                    .suggestion = nearest(match.name, arithmetic_names(config))};
   const auto selected = [&](const SelectionConfig& s) { return info(s.site).name == match.name; };
   if (parts[0] == "lamp" && std::none_of(config.selections.begin(), config.selections.end(), selected))
@@ -79,7 +83,8 @@ std::optional<Problem> check_arithmetic(const Config& config, const NamedArithme
       {{".format", a.accumulator()}, {".operands", a.operands.format}, {".product", a.product.format}, {".via", a.via.format}}};
   for (const auto& [key, format] : formats)
     if (format && !fits_binary64(*format))
-      return Problem{.key = path + key, .message = "a format wider than binary64 is not available yet in this version",
+      return Problem{.key = path + key,
+                     .message = "a format wider than binary64 is not available yet in this version",
                      .legal = "formats whose numbers are binary64 numbers"};
   return std::nullopt;
 }
@@ -87,7 +92,9 @@ std::optional<Problem> check_arithmetic(const Config& config, const NamedArithme
 std::optional<Problem> check_name(const Config& config, const std::string& key, const std::string& name) {
   if (name.empty() || config.arithmetic(name) != nullptr) return std::nullopt;
   const std::vector<std::string> names = arithmetic_names(config);
-  return Problem{.key = key, .message = "there is no arithmetic " + toml_string(name), .legal = names.empty() ? "none: no [arithmetic.NAME] is given" : join(names),
+  return Problem{.key = key,
+                 .message = "there is no arithmetic " + toml_string(name),
+                 .legal = names.empty() ? "none: no [arithmetic.NAME] is given" : join(names),
                  .suggestion = nearest(name, names)};
 }
 
@@ -116,7 +123,8 @@ std::string arithmetic_identity(const Config& config, std::string_view name) {
   std::string text;
   for (const Field& field : fields())
     if (field.key.starts_with("arithmetic.*.") && field.scope == Scope::cell)
-      if (const std::optional<std::string> value = field.write(alone, "a", Form::identity)) text += std::string(field.key) + '=' + *value + ' ';
+      if (const std::optional<std::string> value = field.write(alone, "a", Form::identity))
+        text += std::string(field.key) + '=' + *value + ' ';
   return text;
 }
 
@@ -132,7 +140,8 @@ Digest cell_identity(const Config& config, const Inputs& inputs) {
     if (field.scope != Scope::cell || field.key.starts_with("arithmetic.")) return;
     const std::optional<std::string> value = field.write(config, name, Form::identity);
     if (!value) return;
-    text += path + '=' + (field.kind == Kind::arithmetic ? arithmetic_identity(config, value->substr(1, value->size() - 2)) : *value) + '\n';
+    text +=
+        path + '=' + (field.kind == Kind::arithmetic ? arithmetic_identity(config, value->substr(1, value->size() - 2)) : *value) + '\n';
   });
   return sha256(text);
 }

@@ -30,7 +30,7 @@ struct Grid {
   std::vector<record::Axis> axes;  // in file order; none: one cell
   std::vector<Cell> cells;         // row-major over the axes
   PrecisionPlan reference;
-  Digest experiment{};             // equal for two runs that may share a folder: more sequences or grid points leave it alone
+  Digest experiment{};  // equal for two runs that may share a folder: more sequences or grid points leave it alone
 };
 
 /// What the config names but does not contain.

@@ -45,12 +45,14 @@ std::optional<int> parse(CLI::App& app, std::string_view command, const Argument
   } catch (const CLI::ExtrasError&) {
     const Arguments extra = app.remaining();
     const std::string word = extra.empty() ? std::string() : extra.front();
-    if (!word.starts_with('-')) return usage_error(command, "unexpected argument " + toml_string(word) + "; see lamp " + std::string(command) + " -h");
+    if (!word.starts_with('-'))
+      return usage_error(command, "unexpected argument " + toml_string(word) + "; see lamp " + std::string(command) + " -h");
     Arguments names;
     for (const CLI::Option* option : app.get_options())
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     const std::string near = nearest(word.substr(0, word.find('=')), names);
-    return usage_error(command, "unknown option " + word + "; legal: " + join(names) + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+    return usage_error(command,
+                       "unknown option " + word + "; legal: " + join(names) + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   } catch (const CLI::ParseError& error) {
     return usage_error(command, std::string(error.what()) + "; see lamp " + std::string(command) + " -h");
   }
@@ -118,7 +120,8 @@ int call_run(const Arguments& arguments) {
   options.threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_threads);
   if (app.count("--threads") > 0) {
     const std::optional<std::size_t> count = parse_count(threads, 1, most_threads);
-    if (!count) return usage_error("run", "--threads " + toml_string(threads) + " is not legal; legal: 1 to " + std::to_string(most_threads));
+    if (!count)
+      return usage_error("run", "--threads " + toml_string(threads) + " is not legal; legal: 1 to " + std::to_string(most_threads));
     options.threads = *count;
   }
   if (app.count("--shard") > 0) {
@@ -127,7 +130,8 @@ int call_run(const Arguments& arguments) {
         slash == std::string::npos ? std::nullopt : parse_count(std::string_view(shard).substr(slash + 1), 1, most_parts);
     const std::optional<std::size_t> part = parts ? parse_count(std::string_view(shard).substr(0, slash), 1, *parts) : std::nullopt;
     if (!part)
-      return usage_error("run", "--shard " + toml_string(shard) + " is not legal; legal: K/N with 1 <= K <= N <= " + std::to_string(most_parts));
+      return usage_error("run",
+                         "--shard " + toml_string(shard) + " is not legal; legal: K/N with 1 <= K <= N <= " + std::to_string(most_parts));
     options.part = *part;
     options.parts = *parts;
   }
@@ -157,13 +161,12 @@ int call_calc(const Arguments& arguments) {
 }
 
 constexpr std::array commands{
-    Command{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]", "runs an experiment or continues it",
-            call_run},
+    Command{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
+            "runs an experiment or continues it", call_run},
     Command{"plan", "CONFIG.toml", "cells, memory, disk and time estimate; runs nothing"},
     Command{"config", "[--json]", "every key of a config with default, legal values and meaning", call_config},
     Command{"status", "DIR", "how far a run is"},
-    Command{"merge", "DIR [--out FILE.h5]", "result file of a run",
-            call_merge},
+    Command{"merge", "DIR [--out FILE.h5] [--json]", "result file of a run", call_merge},
     Command{"verify", "DIR [--fraction F]", "computes cells again and compares bits"},
     Command{"inspect", "FILE_OR_MODEL_DIR [--json]", "what a model folder contains", call_inspect},
     Command{"formats", "[NAME]...", "the formats and their numbers"},

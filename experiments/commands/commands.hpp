@@ -22,7 +22,7 @@ struct RunOptions {
   std::size_t part = 1, parts = 1;             // --shard K/N: 1 <= part <= parts
   bool json = false;
   bool quiet = false;
-  std::vector<std::string> command_line{};     // for provenance
+  std::vector<std::string> command_line{};  // for provenance
 };
 
 struct MergeOptions {

@@ -12,8 +12,8 @@ using Json = nlohmann::ordered_json;
 
 /// Numbers in the weights; tied ones once.
 std::size_t parameters(const ModelConfig& c) {
-  const std::size_t block = 4 * c.n_embd + (c.n_embd + 1) * 3 * c.n_embd + (c.n_embd + 1) * c.n_embd + (c.n_embd + 1) * c.n_inner +
-                            (c.n_inner + 1) * c.n_embd;
+  const std::size_t block =
+      4 * c.n_embd + (c.n_embd + 1) * 3 * c.n_embd + (c.n_embd + 1) * c.n_embd + (c.n_embd + 1) * c.n_inner + (c.n_inner + 1) * c.n_embd;
   return (c.vocab_size * (c.tied ? 1 : 2) + c.n_positions) * c.n_embd + c.n_layer * block + 2 * c.n_embd;
 }
 
@@ -52,7 +52,9 @@ int inspect_command(const InspectOptions& options) {
   const std::string name = options.path.string();
   if (status.type() == std::filesystem::file_type::not_found)
     return report("inspect", {ExitCode::missing_input, name + ": no such file or folder"});
-  if (failure) return report("inspect", {failure == std::errc::permission_denied ? ExitCode::permission : ExitCode::io, name + ": " + failure.message()});
+  if (failure)
+    return report("inspect",
+                  {failure == std::errc::permission_denied ? ExitCode::permission : ExitCode::io, name + ": " + failure.message()});
   if (!std::filesystem::is_directory(status))
     return report("inspect", {ExitCode::usage, name + ": inspecting files is not available yet in this version; legal: a model folder"});
   const Result<Json> found = inspect_model(options.path);
@@ -61,7 +63,8 @@ int inspect_command(const InspectOptions& options) {
     std::cout << found->dump() << '\n';
     return 0;
   }
-  for (const auto& [key, value] : found->items()) std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+  for (const auto& [key, value] : found->items())
+    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
   return 0;
 }
 

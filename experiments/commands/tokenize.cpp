@@ -21,7 +21,8 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text, std::size_t vocab_
     TokenId id = 0;
     const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
     if (error != std::errc{} || stop != text.data() + end || id >= vocab_size)
-      return Error{ExitCode::bad_data, "standard input, byte " + std::to_string(at) + ": " + toml_string(text.substr(at, std::min<std::size_t>(end - at, 40))) +
+      return Error{ExitCode::bad_data, "standard input, byte " + std::to_string(at) + ": " +
+                                           toml_string(text.substr(at, std::min<std::size_t>(end - at, 40))) +
                                            " is no token id; legal: 0 to " + std::to_string(vocab_size - 1)};
     ids.push_back(id);
     at = end;

@@ -1,0 +1,133 @@
+#include "experiments/config_kinds.hpp"
+
+#include <algorithm>
+
+namespace lamp::experiments {
+
+Outcome wrong(const Value& value) { return Problem{.key = {}, .message = describe(value) + " is not legal here", .where = value.where}; }
+
+Outcome read_number(const Value& value, const Field& field, std::optional<double>& target) {
+  double x = 0;
+  if (const std::int64_t* integer = value.get<std::int64_t>())
+    x = static_cast<double>(*integer);
+  else if (const double* number = value.get<double>())
+    x = *number;
+  else
+    return wrong(value);
+  if (!(x >= field.min && x <= field.max)) return out_of_range(value, toml_number(x));
+  target = x + 0.0;  // -0 means 0
+  return std::nullopt;
+}
+
+Outcome read_boolean(const Value& value, bool& target) {
+  const bool* x = value.get<bool>();
+  if (x == nullptr) return wrong(value);
+  target = *x;
+  return std::nullopt;
+}
+
+Outcome read_text(const Value& value, std::string& target) {
+  const std::string* x = value.get<std::string>();
+  if (x == nullptr || x->empty()) return wrong(value);
+  target = *x;
+  return std::nullopt;
+}
+
+Outcome out_of_range(const Value& value, const std::string& shown) {
+  return Problem{.key = {}, .message = shown + " is out of range", .where = value.where};
+}
+
+std::vector<std::string> site_names() {
+  std::vector<std::string> names;
+  for (const SiteInfo& site : sites) names.emplace_back(site.name);
+  return names;
+}
+
+std::vector<std::string> available_names(std::span<const Choice> choices) {
+  std::vector<std::string> names;
+  for (const Choice& choice : choices)
+    if (choice.available) names.emplace_back(choice.name);
+  return names;
+}
+
+Outcome not_available(const Value& value, const std::string& what) {
+  return Problem{.key = {}, .message = what + " is not available yet in this version", .where = value.where};
+}
+
+Outcome read_choice_value(const Value& value, const Field& field, int& target) {
+  const std::string* x = value.get<std::string>();
+  if (x == nullptr) return wrong(value);
+  for (const Choice& choice : field.choices)
+    if (choice.name == *x) {
+      if (!choice.available) return not_available(value, toml_string(*x));
+      target = choice.value;
+      return std::nullopt;
+    }
+  Outcome problem = wrong(value);
+  problem->suggestion = nearest(*x, available_names(field.choices));
+  return problem;
+}
+
+Outcome read_order(const Value& value, const Field& field, std::optional<Order>& target) {
+  Value head = value;
+  if (const std::string* x = value.get<std::string>())
+    head.data = x->substr(0, x->find(':') == std::string::npos ? x->size() : x->find(':') + 1);
+  OrderKind kind{};
+  if (Outcome problem = read_choice(head, field, kind)) return problem;
+  target = Order{kind};
+  return std::nullopt;
+}
+
+Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target) {
+  if (const std::string* x = value.get<std::string>(); x != nullptr && *x == none) {
+    target = {.given = true};
+    return std::nullopt;
+  }
+  FloatFormat format;
+  if (Outcome problem = read_format(value, format)) return problem;
+  target = {.given = true, .format = format};
+  return std::nullopt;
+}
+
+Outcome read_sites(const Value& value, std::vector<Site>& target) {
+  const Value::List* list = value.get<Value::List>();
+  if (list == nullptr) return wrong(value);
+  const std::vector<std::string> names = site_names();
+  for (const Value& item : *list) {
+    const std::string* name = item.get<std::string>();
+    if (name == nullptr) return wrong(item);
+    const std::optional<Site> site = parse_site(*name);
+    if (!site)
+      return Problem{.key = {}, .message = "unknown site " + toml_string(*name), .suggestion = nearest(*name, names), .where = item.where};
+    if (std::find(target.begin(), target.end(), *site) != target.end())
+      return Problem{.key = {}, .message = "site " + toml_string(*name) + " is given twice", .where = item.where};
+    target.push_back(*site);
+  }
+  if (!target.empty()) return not_available(value, "recording sites");
+  return std::nullopt;
+}
+
+std::string boolean_text(bool x) { return x ? "true" : "false"; }
+
+Text name_of(std::span<const Choice> choices, int value) {
+  for (const Choice& choice : choices)
+    if (choice.value == value) return toml_string(choice.name);
+  return std::nullopt;
+}
+
+Text nonempty(const std::string& x) { return x.empty() ? Text() : Text(toml_string(x)); }
+
+std::string format_in(Form form, const FloatFormat& format) { return form == Form::toml ? format_text(format) : format_identity(format); }
+
+Text format_or_none(Form form, const FormatOrNone& x, std::string_view none) {
+  if (!x.given) return std::nullopt;
+  return x.format ? format_in(form, *x.format) : toml_string(none);
+}
+
+Text site_list(const std::vector<Site>& list) {
+  std::vector<std::string> names;
+  for (const Site site : list) names.push_back(toml_string(info(site).name));
+  return '[' + join(names) + ']';
+}
+
+}  // namespace lamp::experiments
