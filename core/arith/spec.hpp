@@ -1,6 +1,9 @@
 // What one multiply-accumulate is, and in which order a sum of them is taken: data, no code paths (method.md sections 2, 3).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -16,27 +19,44 @@ struct MacSpec {
   std::optional<FloatFormat> via{};       // absent: none. Else every sum is rounded RNE to it, then by `rounding` to `format`
   FloatFormat format = binary32;        // where the accumulator lives after the step
   Rounding rounding = Rounding::rne;
+  int random_bits = 32;                 // r of SR, 1..32
 
   friend bool operator==(const MacSpec&, const MacSpec&) = default;
 };
 
-enum class OrderKind : std::uint8_t { sequential };
+enum class OrderKind : std::uint8_t { sequential, reverse, blocked, pairwise, lanes, split, kahan, neumaier, exact, tree, multiterm };
 
+class SummationTree;  // core/arith/tree.hpp
+
+/// An order of accumulation by its name and parameters: README.md defines each, order_text.hpp reads and writes them.
 struct Order {
   OrderKind kind = OrderKind::sequential;
-  friend bool operator==(const Order&, const Order&) = default;
+  std::size_t size = 0;                         // B of blocked and pairwise, L of lanes, S of split, N of multiterm
+  int fraction_bits = 0;                        // F of multiterm
+  std::shared_ptr<const SummationTree> tree{};  // of tree; compared by value
+
+  friend bool operator==(const Order& x, const Order& y);
 };
 
-/// The arithmetic of a site: how one step rounds, and in which order sums are taken.
+/// Where the random words of stochastic modes come from: the coordinates that a site's outputs share. Part of a run, not of what the
+/// arithmetic is.
+struct DrawStream {
+  std::uint32_t seed = 0, sequence = 0, layer = 0, head = 0, site = 0;
+};
+
+/// The arithmetic of a site: how one step rounds, and in which order sums are taken. Two are equal whatever they draw from.
 struct Arithmetic {
   MacSpec mac;
   Order order;
-  friend bool operator==(const Arithmetic&, const Arithmetic&) = default;
+  std::optional<MacSpec> block{};  // the arithmetic inside the blocks of blocked:B; absent: mac. Other orders do not look at it
+  DrawStream draws{};
+
+  friend bool operator==(const Arithmetic& x, const Arithmetic& y) { return x.mac == y.mac && x.order == y.order && x.block == y.block; }
 };
 
 /// The preset `lamp-paper`: exact product, via binary32, PS(mu), RNE, sequential: the reference code of [LAMP].
-constexpr Arithmetic lamp_paper(int mu) { return {.mac = {.via = binary32, .format = ps(mu)}, .order = {}}; }
+inline Arithmetic lamp_paper(int mu) { return {.mac = {.via = binary32, .format = ps(mu)}, .order = {}}; }
 /// Fused multiply-add in `format`, RNE, sequential.
-constexpr Arithmetic fused(const FloatFormat& format) { return {.mac = {.format = format}, .order = {}}; }
+inline Arithmetic fused(const FloatFormat& format) { return {.mac = {.format = format}, .order = {}}; }
 
 }  // namespace lamp

@@ -71,6 +71,8 @@ double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<co
   switch (arithmetic.order.kind) {
     case OrderKind::sequential:
       return sequential(scalar, x, y, c);
+    default:
+      break;
   }
   contract_violated("mpfr::dot: the order is one of the catalog");
 }
