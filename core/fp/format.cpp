@@ -23,6 +23,17 @@ constexpr FloatFormat fnuz(int p, int emin, int emax) {
   return {.p = p, .emin = emin, .emax = emax, .infinities = false, .signed_zero = false, .overflow = Overflow::nan};
 }
 
+/// OCP's scale of MX blocks: powers of two only. An exact zero gives NaN and underflow xmin, as ml_dtypes converts.
+constexpr FloatFormat e8m0fnu{.p = 1,
+                              .emin = -127,
+                              .emax = 127,
+                              .subnormals = false,
+                              .infinities = false,
+                              .signed_zero = false,
+                              .is_unsigned = true,
+                              .overflow = Overflow::nan,
+                              .zero = false};
+
 constexpr FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
 
 /// The one list of names; the families ps<mu>, e<w>m<t>, ue<w>m<t> come after it.
@@ -31,11 +42,12 @@ constexpr std::array catalog{
     Named{"bfloat16", bfloat16},         Named{"tf32", tf32},           Named{"e4m3fn", e4m3fn},            // OFP8 E4M3
     Named{"e3m2fn", ocp(3, -2, 4)},                                                                         // OCP MX elements
     Named{"e2m3fn", ocp(4, 0, 2)},       Named{"e2m1fn", ocp(2, 0, 2)}, Named{"e4m3fnuz", fnuz(4, -7, 7)},  // as in ml_dtypes
-    Named{"e5m2fnuz", fnuz(3, -15, 15)},
+    Named{"e5m2fnuz", fnuz(3, -15, 15)}, Named{"e8m0fnu", e8m0fnu},
 };
 
 static_assert(xmax(e4m3fn) == 448.0);
 static_assert(xmax(ocp(3, -2, 4)) == 28.0 && xmax(ocp(4, 0, 2)) == 7.5 && xmax(ocp(2, 0, 2)) == 6.0);
+static_assert(xmax(e8m0fnu) == 0x1p127 && xmin(e8m0fnu) == 0x1p-127);
 static_assert(xmax(fnuz(4, -7, 7)) == 240.0 && xmax(fnuz(3, -15, 15)) == 57344.0);
 
 constexpr int min_width = 2, max_width = 11, min_trailing = 1, max_trailing = 52;
@@ -101,10 +113,17 @@ std::string object_form(const FloatFormat& f) {
   if (f.top_codes_lost != 0) text += ", top_codes_lost=" + std::to_string(f.top_codes_lost);
   if (f.overflow == Overflow::largest) text += ", overflow=\"max\"";
   if (f.overflow == Overflow::nan) text += ", overflow=\"nan\"";
+  if (!f.zero) text += ", zero=false";
   return text + "}";
 }
 
 }  // namespace
+
+std::vector<std::string_view> catalog_names() {
+  std::vector<std::string_view> names;
+  for (const Named& entry : catalog) names.push_back(entry.name);
+  return names;
+}
 
 Result<FloatFormat> parse_format(std::string_view name) {
   for (const Named& entry : catalog)
@@ -146,6 +165,7 @@ Result<void> check_format(const FloatFormat& f) {
   const int most_lost = f.p == 1 ? 0 : static_cast<int>(std::min(std::int64_t{1} << (f.p - 1), std::int64_t{1} << 30)) - 1;
   if (f.top_codes_lost < 0 || f.top_codes_lost > most_lost) return bad(outside("top_codes_lost", 0, most_lost, number(f.top_codes_lost)));
   if (f.overflow == Overflow::infinity && !f.infinities) return bad("overflow must be \"max\" or \"nan\" in a format without infinities");
+  if (!f.zero && (f.subnormals || f.signed_zero)) return bad("zero=false needs subnormals=false and signed_zero=false");
   if (f.overflow == Overflow::nan && !f.nan) return bad("overflow must be \"inf\" or \"max\" in a format without NaN");
   return {};
 }

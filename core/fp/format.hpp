@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.hpp"
 
@@ -24,6 +25,7 @@ struct FloatFormat {
   bool is_unsigned = false;
   int top_codes_lost = 0;  // largest significands of the top binade that encode no number
   Overflow overflow = Overflow::infinity;
+  bool zero = true;  // without: a nonzero value rounds to xmin at least, an exact zero to NaN
 
   friend bool operator==(const FloatFormat&, const FloatFormat&) = default;
 };
@@ -43,9 +45,7 @@ constexpr double xmin(const FloatFormat& f) { return pow2(f.emin); }
 /// Smallest positive number with subnormals, their spacing.
 constexpr double xmins(const FloatFormat& f) { return pow2(f.emin - f.p + 1); }
 /// Largest finite number.
-constexpr double xmax(const FloatFormat& f) {
-  return pow2(f.emax) * (2.0 - pow2(1 - f.p) * (1 + f.top_codes_lost));
-}
+constexpr double xmax(const FloatFormat& f) { return pow2(f.emax) * (2.0 - pow2(1 - f.p) * (1 + f.top_codes_lost)); }
 /// Every number of the format is a binary64 number: the condition of the fast path; other formats need the MPFR backend.
 constexpr bool fits_binary64(const FloatFormat& f) {
   return f.p >= 1 && f.p <= 53 && f.emax <= 1023 && f.emin - f.p + 1 >= -1074 && f.emin <= f.emax;
@@ -73,6 +73,8 @@ static_assert(xmins(binary16) == 0x1p-24);
 
 /// Format of a name: the catalog, `ps<mu>`, `e<w>m<t>`, `ue<w>m<t>`. The error lists what is known, or the legal range.
 Result<FloatFormat> parse_format(std::string_view name);
+/// The names of the catalog, in its order; the families ps<mu>, e<w>m<t>, ue<w>m<t> come on top.
+std::vector<std::string_view> catalog_names();
 /// The one name of a format: the catalog's, else `ps<mu>`, else `e<w>m<t>` or `ue<w>m<t>`, else its object form with the fields that are
 /// not the default. parse_format(format_name(f)) is f for every format with a name.
 std::string format_name(const FloatFormat& format);

@@ -17,7 +17,7 @@ struct Nearest {
 
 /// Absent where a zero, an underflow, a tie or the top binade needs more care, or 2^e s could leave the range of binary64.
 constexpr std::optional<Nearest> nearest_of(const FloatFormat& f) {
-  const bool plain = f.subnormals && f.signed_zero && !f.is_unsigned && f.p >= 2 && f.p <= 24 && f.emin >= -900 && f.emax <= 900;
+  const bool plain = f.subnormals && f.zero && f.signed_zero && !f.is_unsigned && f.p >= 2 && f.p <= 24 && f.emin >= -900 && f.emax <= 900;
   if (!plain || xmax(f) < pow2(f.emax)) return std::nullopt;
   return Nearest{.xmin = xmin(f), .shift = 1.5 * pow2(53 - f.p), .half_spacing = pow2(-f.p), .limit = pow2(f.emax)};
 }

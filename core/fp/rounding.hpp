@@ -12,20 +12,37 @@ namespace lamp {
 
 enum class Rounding : std::uint8_t { rne, rna, rtz, rtp, rtn, rto, sr, sre };
 
-std::string_view rounding_name(Rounding mode);              // "RNE", ...
+/// What a stochastic rounding draws: SR compares R, the top `bits` bits of `word`, with the discarded fraction; SRE takes its top bit.
+struct Draw {
+  std::uint32_t word = 0;
+  int bits = 32;  // r, 1..32
+};
+
+std::string_view rounding_name(Rounding mode);  // "RNE", ...
 std::optional<Rounding> parse_rounding(std::string_view name);
 
-/// x rounded to `format` by `mode` (method.md section 1): overflow, subnormals, signed zero, NaN as the format says.
+/// x rounded to `format` by `mode`: overflow, subnormals, signed zero, NaN as the format says (README.md).
 /// Pre: fits_binary64(format); mode is deterministic.
 double round(double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 
-/// One correctly rounded operation on the exact operands. NaN in, NaN out; invalid operations give NaN.
+/// One correctly rounded operation on the exact operands. NaN in, NaN out; invalid operations give NaN. Pre: as for round.
 double add(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
 double sub(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
 double mul(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
 double div(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
 double fma(double a, double b, double c, const FloatFormat& format, Rounding mode = Rounding::rne);
 double sqrt(double a, const FloatFormat& format, Rounding mode = Rounding::rne);
+
+/// The same in any mode. SR: away from zero iff R + floor(2^r f) >= 2^r, f the exact discarded fraction of the spacing: of all 2^r
+/// draws floor(2^r f) round away. SRE: away iff f is not 0 and the top bit is set. Deterministic modes do not look at the draw.
+/// Pre: fits_binary64(format), 1 <= draw.bits <= 32.
+double round(double x, const FloatFormat& format, Rounding mode, Draw draw);
+double add(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double sub(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double mul(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double div(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double fma(double a, double b, double c, const FloatFormat& format, Rounding mode, Draw draw);
+double sqrt(double a, const FloatFormat& format, Rounding mode, Draw draw);
 
 /// x is a number of the format (zeros, infinities and NaN count where the format has them).
 bool representable(double x, const FloatFormat& format);

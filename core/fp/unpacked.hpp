@@ -11,7 +11,7 @@ namespace lamp {
 __extension__ typedef unsigned __int128 uint128;
 
 /// (significand + sticky * d) 2^exponent with some 0 < d < 1, negated if `negative`. A significand that comes with a sticky bit has
-/// at least 56 bits, so that the sticky bit lies below the half of every format's last place.
+/// at least 86 bits, so that the sticky bit lies below the 32 random bits under every format's last place.
 struct Unpacked {
   uint128 significand = 0;
   int exponent = 0;
@@ -36,7 +36,7 @@ inline Unpacked unpack(double x) {
           .negative = bits >> 63 != 0};
 }
 
-/// THE rounding: a nonzero exact value to `format` by `mode` (method.md section 1). Pre: fits_binary64(format), deterministic mode.
-double round_unpacked(const Unpacked& x, const FloatFormat& format, Rounding mode);
+/// THE rounding: a nonzero exact value to `format` by `mode`. Pre: fits_binary64(format).
+double round_unpacked(const Unpacked& x, const FloatFormat& format, Rounding mode, Draw draw = {});
 
 }  // namespace lamp

@@ -46,38 +46,39 @@ void gelu_erf(Number& y, const Number& x) {
   mpfr_div_2ui(y.get(), y.get(), 1, MPFR_RNDN);
 }
 
-/// Ziv: the interval y (1 +- 2^-w) rounds to one number, or w grows. GELU has no exact cases but zero and the infinities.
-double ziv(void (*function)(Number&, const Number&), const Number& x, const FloatFormat& format, Rounding mode) {
+/// Ziv: the interval y (1 +- 2^-w) rounds to one number, or w grows (with the draw given, every rounding is monotone). GELU has no exact
+/// cases but zero and the infinities.
+double ziv(void (*function)(Number&, const Number&), const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
   for (mpfr_prec_t w = 96; w < 1 << 16; w *= 2) {
     Number y(w + guard), width(w + guard), low(w + guard), high(w + guard);
     function(y, x);
     mpfr_div_2ui(width.get(), y.get(), static_cast<unsigned long>(w), MPFR_RNDN);
     mpfr_sub(low.get(), y.get(), width.get(), MPFR_RNDN);
     mpfr_add(high.get(), y.get(), width.get(), MPFR_RNDN);
-    const double first = to_format(low, format, mode), last = to_format(high, format, mode);
+    const double first = to_format(low, format, mode, draw), last = to_format(high, format, mode, draw);
     if (first == last || (std::isnan(first) && std::isnan(last))) return first;
   }
   contract_violated("mpfr::evaluate: Ziv's loop ends: no result lies on a rounding boundary");
 }
 
-double gelu(Function f, double x, const FloatFormat& format, Rounding mode) {
+double gelu(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw) {
   const bool erf_form = f == Function::gelu_erf;
   Number argument = Number::exactly(x), r(working_precision);
   if (!std::isfinite(x) || x == 0.0) {
     mpfr_set_d(r.get(), x == -std::numeric_limits<double>::infinity() ? -0.0 : x, MPFR_RNDN);
-    return to_format(r, format, mode);
+    return to_format(r, format, mode, draw);
   }
   // Far out, GELU(x) is x (1 - d) with 0 < d < 2^-200, or -d with 0 < d < 2^-100000: any such number rounds alike.
   if (x >= 32.0) {  // exp(-2t) < exp(-2 * 0.79 * (32 + 1465)), erfc(32 / sqrt 2) < exp(-512)
     mpfr_set_d(r.get(), x, MPFR_RNDN);
     mpfr_nextbelow(r.get());
-    return to_format(r, format, mode);
+    return to_format(r, format, mode, draw);
   }
   if (x <= -1000.0) {  // exp(2t) < exp(-2 * 0.79 * 0.0447e9), erfc(1000 / sqrt 2) < exp(-500000)
     mpfr_set_si_2exp(r.get(), -1, -100000, MPFR_RNDN);
-    return to_format(r, format, mode);
+    return to_format(r, format, mode, draw);
   }
-  return ziv(erf_form ? gelu_erf : gelu_tanh, argument, format, mode);
+  return ziv(erf_form ? gelu_erf : gelu_tanh, argument, format, mode, draw);
 }
 
 /// MPFR caches constants per thread; they go with the thread.
@@ -87,7 +88,7 @@ struct ConstantCache {
 
 }  // namespace
 
-double evaluate(Function f, double x, const FloatFormat& format, Rounding mode) {
+double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw) {
   static thread_local const ConstantCache cache;
   const ExponentRange range = ExponentRange::wide();
   const Number argument = Number::exactly(x);
@@ -102,9 +103,14 @@ double evaluate(Function f, double x, const FloatFormat& format, Rounding mode) 
       break;
     case Function::gelu_tanh:
     case Function::gelu_erf:
-      return gelu(f, x, format, mode);
+      return gelu(f, x, format, mode, draw);
   }
-  return to_format(r, format, mode);
+  return to_format(r, format, mode, draw);
+}
+
+double evaluate(Function f, double x, const FloatFormat& format, Rounding mode) {
+  expects(mode < Rounding::sr, "mpfr::evaluate: a stochastic mode comes with a draw");
+  return mpfr::evaluate(f, x, format, mode, Draw{});
 }
 
 }  // namespace lamp::mpfr

@@ -10,5 +10,7 @@ namespace lamp::mpfr {
 /// f(x) correctly rounded to `format` (any p <= 53), with the real constants and special values that core/fp/elementary.hpp states.
 /// Thread-safe; leaves the exponent range of the thread as it was. Pre: fits_binary64(format), mode is deterministic.
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
+/// In any mode.
+double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw);
 
 }  // namespace lamp::mpfr

@@ -39,7 +39,7 @@ class ExponentRange {
 
   /// No format comes near it: as good as unbounded.
   static ExponentRange wide() { return {-widest, widest}; }
-  static constexpr mpfr_exp_t widest = (mpfr_exp_t{1} << 30) - 1;
+  static constexpr mpfr_exp_t widest = (mpfr_exp_t{1} << 40) - 1;
 
  private:
   mpfr_exp_t emin_;

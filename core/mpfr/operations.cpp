@@ -7,31 +7,41 @@ namespace {
 
 /// MPFR's operation on the exact operands, then one rounding to the format.
 template <class Operation, class... Operands>
-double rounded(Operation* operation, const FloatFormat& format, Rounding mode, Operands... operands) {
+double rounded(Operation* operation, const FloatFormat& format, Rounding mode, Draw draw, Operands... operands) {
   const ExponentRange range = ExponentRange::wide();  // before the operands: they need it too
   return [&](const auto&... x) {
     Number r(working_precision);
-    round_to_odd(r, operation(r.get(), x.get()..., MPFR_RNDZ));
-    // An exact zero sum: its sign is the mode's, which MPFR knows.
-    if (mode == Rounding::rtn && mpfr_zero_p(r.get()) != 0) operation(r.get(), x.get()..., MPFR_RNDD);
-    return to_format(r, format, mode);
+    apply_to_odd(r, operation, mode, x...);
+    return to_format(r, format, mode, draw);
   }(Number::exactly(operands)...);
 }
 
+void check(Rounding mode) { expects(mode < Rounding::sr, "mpfr: a stochastic mode comes with a draw"); }
+
 }  // namespace
 
-double round(double x, const FloatFormat& format, Rounding mode) {
+double round(double x, const FloatFormat& format, Rounding mode, Draw draw) {
   const ExponentRange range = ExponentRange::wide();
   Number r(working_precision);
   mpfr_set_d(r.get(), x, MPFR_RNDN);
-  return to_format(r, format, mode);
+  return to_format(r, format, mode, draw);
 }
 
-double add(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_add, format, mode, a, b); }
-double sub(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_sub, format, mode, a, b); }
-double mul(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_mul, format, mode, a, b); }
-double div(double a, double b, const FloatFormat& format, Rounding mode) { return rounded(mpfr_div, format, mode, a, b); }
-double fma(double a, double b, double c, const FloatFormat& format, Rounding mode) { return rounded(mpfr_fma, format, mode, a, b, c); }
-double sqrt(double a, const FloatFormat& format, Rounding mode) { return rounded(mpfr_sqrt, format, mode, a); }
+double add(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_add, f, mode, draw, a, b); }
+double sub(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_sub, f, mode, draw, a, b); }
+double mul(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_mul, f, mode, draw, a, b); }
+double div(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_div, f, mode, draw, a, b); }
+double fma(double a, double b, double c, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_fma, f, mode, draw, a, b, c);
+}
+double sqrt(double a, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_sqrt, f, mode, draw, a); }
+
+double round(double x, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::round(x, f, mode, Draw{}); }
+double add(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::add(a, b, f, mode, Draw{}); }
+double sub(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::sub(a, b, f, mode, Draw{}); }
+double mul(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::mul(a, b, f, mode, Draw{}); }
+double div(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::div(a, b, f, mode, Draw{}); }
+double fma(double a, double b, double c, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::fma(a, b, c, f, mode, Draw{}); }
+double sqrt(double a, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::sqrt(a, f, mode, Draw{}); }
 
 }  // namespace lamp::mpfr

@@ -16,4 +16,13 @@ double div(double a, double b, const FloatFormat& format, Rounding mode = Roundi
 double fma(double a, double b, double c, const FloatFormat& format, Rounding mode = Rounding::rne);
 double sqrt(double a, const FloatFormat& format, Rounding mode = Rounding::rne);
 
+/// In any mode. Pre: fits_binary64(format), 1 <= draw.bits <= 32.
+double round(double x, const FloatFormat& format, Rounding mode, Draw draw);
+double add(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double sub(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double mul(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double div(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
+double fma(double a, double b, double c, const FloatFormat& format, Rounding mode, Draw draw);
+double sqrt(double a, const FloatFormat& format, Rounding mode, Draw draw);
+
 }  // namespace lamp::mpfr
