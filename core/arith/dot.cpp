@@ -2,6 +2,7 @@
 
 #include "core/arith/order.hpp"
 #include "core/arith/scalar.hpp"
+#include "core/arith/stochastic.hpp"
 
 namespace lamp {
 namespace {
@@ -15,10 +16,10 @@ bool all_binary32(std::span<const double> values) { return std::all_of(values.be
 double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c) {
   expects(x.size() == y.size(), "dot: x.size() == y.size()");
   const bool binary32_operands = is_binary32(c) && all_binary32(x) && all_binary32(y);
-  return visit_arithmetic(arithmetic.mac, binary32_operands, [&](const auto& fl) {
+  return visit_outputs(arithmetic, binary32_operands, [&](const auto& output) {
     const auto left = [x](std::size_t k) { return x[k]; };
     const auto right = [y](std::size_t k) { return y[k]; };
-    return ordered_dot(fl, arithmetic.order, x.size(), left, right, c);
+    return ordered_dot(output(0, 0), arithmetic, x.size(), left, right, c);
   });
 }
 

@@ -10,6 +10,7 @@
 #include "core/arith/gemm_plan.hpp"
 #include "core/arith/order.hpp"
 #include "core/arith/scalar.hpp"
+#include "core/arith/stochastic.hpp"
 
 namespace lamp {
 namespace {
@@ -29,9 +30,9 @@ std::size_t row_width(Shape shape, std::size_t i, std::size_t n) { return shape 
 
 /// The definition among the fast code: every output by itself, through the scalar engine.
 void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape) {
-  MacSpec mac = arithmetic.mac;
-  const auto operand = [format = mac.operands](double x) { return format ? round(x, *format) : x; };
-  mac.operands.reset();  // rounded once, here
+  Arithmetic rounded = arithmetic;
+  const auto operand = [format = arithmetic.mac.operands](double x) { return format ? round(x, *format) : x; };
+  rounded.mac.operands.reset();  // once, here
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
   Matrix<double> columns(n, k);
   for (std::size_t j = 0; j < n; ++j)
@@ -42,11 +43,11 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
     for (std::size_t l = 0; l < row_length(shape, i, k); ++l) rows(i, l) = operand(a(i, l));
     binary32_operands = binary32_operands && all_binary32(rows.row(i));
   }
-  visit_arithmetic(mac, binary32_operands, [&](const auto& fl) {
+  visit_outputs(rounded, binary32_operands, [&](const auto& output) {
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t j = 0; j < row_width(shape, i, n); ++j) {
         out(i, j) = ordered_dot(
-            fl, arithmetic.order, row_length(shape, i, k), [&](std::size_t l) { return rows(i, l); },
+            output(i, j), arithmetic.order, row_length(shape, i, k), [&](std::size_t l) { return rows(i, l); },
             [&](std::size_t l) { return columns(j, l); });
       }
     }
