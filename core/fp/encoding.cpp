@@ -33,7 +33,7 @@ Layout layout_of(const FloatFormat& f) {
   Layout layout{};
   layout.trailing = f.p - 1;
   layout.has_sign = !f.is_unsigned;
-  layout.nan_is_negative_zero = f.nan && layout.has_sign && !f.signed_zero;
+  layout.nan_is_negative_zero = f.nan && f.zero && layout.has_sign && !f.signed_zero;
   layout.first_normal = f.zero ? one << layout.trailing : 0;
   const auto binades = static_cast<std::uint64_t>(f.emax - f.emin + 1);
   layout.largest = layout.first_normal + (binades << layout.trailing) - 1 - static_cast<std::uint64_t>(f.top_codes_lost);

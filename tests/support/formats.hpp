@@ -3,8 +3,12 @@
 
 #include <array>
 #include <cmath>
+#include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/fp/encoding.hpp"
 #include "core/fp/format.hpp"
 #include "core/fp/rounding.hpp"
 
@@ -33,6 +37,14 @@ inline constexpr std::array small_formats{
     FloatFormat{.p = 3, .emin = 2, .emax = 2},          // one binade
     FloatFormat{.p = 2, .emin = -1073, .emax = -1070},  // at binary64's lower edge
     FloatFormat{.p = 3, .emin = 1020, .emax = 1023},    // at its upper edge
+    FloatFormat{.p = 2,
+                .emin = -2,
+                .emax = 3,
+                .subnormals = false,
+                .infinities = false,
+                .signed_zero = false,
+                .overflow = Overflow::nan,
+                .zero = false},
 };
 
 /// Formats of many numbers, for random tests.
@@ -64,6 +76,29 @@ inline std::vector<double> positive_numbers(const FloatFormat& f) {
     for (int m = first_normal; m < end; ++m)
       if (const double x = std::ldexp(m, e - f.p + 1); std::isfinite(x)) numbers.push_back(x);
   return numbers;
+}
+
+/// The catalog, every e<w>m<t> and ue<w>m<t>, and two that no name has, as far as their codes have at most `bits` bits.
+inline std::vector<FloatFormat> formats_up_to(int bits) {
+  std::vector<std::string> names;
+  for (const std::string_view name : catalog_names()) names.emplace_back(name);
+  for (int w = 2; w <= 11; ++w)
+    for (int t = 1; w + t <= bits; ++t)
+      for (const char* prefix : {"e", "ue"})
+        names.push_back(std::string(prefix).append(std::to_string(w)).append("m").append(std::to_string(t)));
+  std::vector<FloatFormat> formats{{.p = 4, .emin = -7, .emax = 7, .signed_zero = false, .top_codes_lost = 1},  // P3109's binary8p4
+                                   {.p = 3, .emin = -2, .emax = 2, .subnormals = false}};                       // with unused codes
+  for (const std::string& name : names) formats.push_back(*parse_format(name));
+  std::erase_if(formats, [bits](const FloatFormat& f) { return code_bits(f) > bits; });
+  return formats;
+}
+
+/// The value of every code, in the order of the codes.
+inline std::vector<double> decoded_values(const FloatFormat& f) {
+  std::vector<double> values;
+  for (std::uint64_t code = 0; code >> code_bits(f) == 0; ++code)
+    if (const Result<double> x = decode(code, f); x.ok()) values.push_back(*x);
+  return values;
 }
 
 /// Every number of a small format, with both signs, and its special values.

@@ -27,6 +27,7 @@ constexpr Row published[] = {
     {"e2m1fn", 6.0, 1.0, 0x1p-1},
     {"e4m3fnuz", 240.0, 0x1p-7, 0x1p-10},
     {"e5m2fnuz", 57344.0, 0x1p-15, 0x1p-17},
+    {"e8m0fnu", 0x1p127, 0x1p-127, 0x1p-127},
     {"ps4", 0x1.fp+127, 0x1p-126, 0x1p-130},
     {"ue4m3", 240.0, 0x1p-6, 0x1p-9},
 };
@@ -98,9 +99,10 @@ TEST_CASE("formats: a nameless format is written as an object with what is not t
                      .signed_zero = false,
                      .is_unsigned = true,
                      .top_codes_lost = 2,
-                     .overflow = Overflow::largest}) ==
+                     .overflow = Overflow::largest,
+                     .zero = false}) ==
         "{p=5, emin=-3, emax=4, subnormals=false, infinities=false, nan=false, signed_zero=false, unsigned=true, top_codes_lost=2, "
-        "overflow=\"max\"}");
+        "overflow=\"max\", zero=false}");
   FloatFormat saturating = binary16;
   saturating.overflow = Overflow::nan;
   CHECK(format_name(saturating) == "{p=11, emin=-14, emax=15, overflow=\"nan\"}");
@@ -120,6 +122,10 @@ TEST_CASE("formats: check_format names the field and its range", "[fp][format]")
   CHECK(message({.p = 4, .emin = -6, .emax = 8, .top_codes_lost = 8}) == "top_codes_lost must be an integer in 0..7, got 8");
   CHECK(message({.p = 4, .emin = -6, .emax = 8, .infinities = false}).find("overflow must be") == 0);
   CHECK(message({.p = 4, .emin = -6, .emax = 8, .nan = false, .overflow = Overflow::nan}).find("overflow must be") == 0);
+  CHECK(message({.p = 4, .emin = -6, .emax = 8, .zero = false}) == "zero=false needs subnormals=false and signed_zero=false");
+  CHECK(message({.p = 4, .emin = -6, .emax = 8, .subnormals = false, .signed_zero = false, .zero = false}) == "ok");
+  CHECK(message({.p = 1, .emin = -1074, .emax = 1023}) == "ok");
+  CHECK(message({.p = 1, .emin = -1074, .emax = 1023, .top_codes_lost = 1}) == "top_codes_lost must be an integer in 0..0, got 1");
   CHECK(message(binary64) == "ok");
 }
 
