@@ -31,8 +31,9 @@ std::size_t row_width(Shape shape, std::size_t i, std::size_t n) { return shape 
 /// The definition among the fast code: every output by itself, through the scalar engine.
 void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape) {
   Arithmetic rounded = arithmetic;
-  const auto operand = [format = arithmetic.mac.operands](double x) { return format ? round(x, *format) : x; };
-  rounded.mac.operands.reset();  // once, here
+  MacSpec& step = rounded.order.kind == OrderKind::blocked && rounded.block ? *rounded.block : rounded.mac;
+  const auto operand = [format = step.operands](double x) { return format ? round(x, *format) : x; };
+  if (rounded.order.kind != OrderKind::multiterm) step.operands.reset();  // once, here; multiterm needs their emin
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
   Matrix<double> columns(n, k);
   for (std::size_t j = 0; j < n; ++j)
@@ -47,7 +48,7 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t j = 0; j < row_width(shape, i, n); ++j) {
         out(i, j) = ordered_dot(
-            output(i, j), arithmetic.order, row_length(shape, i, k), [&](std::size_t l) { return rows(i, l); },
+            output(i, j), rounded, row_length(shape, i, k), [&](std::size_t l) { return rows(i, l); },
             [&](std::size_t l) { return columns(j, l); });
       }
     }

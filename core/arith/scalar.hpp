@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <span>
 
+#include "core/arith/exact_sum.hpp"
 #include "core/arith/spec.hpp"
 #include "core/fp/elementary.hpp"
 
@@ -30,10 +31,13 @@ concept ScalarArithmetic = requires(const A& fl, double x, std::span<const doubl
 class GeneralArithmetic {
  public:
   explicit GeneralArithmetic(const MacSpec& spec) : spec_(spec) {}
+  [[nodiscard]] const MacSpec& spec() const { return spec_; }
 
-  [[nodiscard]] double round(double x) const {
-    return spec_.via ? last(lamp::round(x, *spec_.via)) : last(x);
+  [[nodiscard]] double round(double x) const { return spec_.via ? last(lamp::round(x, *spec_.via)) : last(x); }
+  [[nodiscard]] double round(const ExactSum& sum) const {
+    return spec_.via ? last(sum.rounded(*spec_.via, Rounding::rne)) : sum.rounded(spec_.format, spec_.rounding);
   }
+  [[nodiscard]] double round_by_engine(const ExactSum& sum) const { return sum.rounded_by_engine(spec_.format, spec_.rounding); }
   [[nodiscard]] double add(double x, double y) const {
     return spec_.via ? last(lamp::add(x, y, *spec_.via)) : lamp::add(x, y, spec_.format, spec_.rounding);
   }
@@ -67,6 +71,7 @@ class GeneralArithmetic {
 
 /// Fused binary64, RNE: the processor's own operations.
 struct Binary64Arithmetic {
+  static MacSpec spec() { return {.format = binary64}; }
   static double round(double x) { return x; }
   static double add(double x, double y) { return x + y; }
   static double sub(double x, double y) { return x - y; }
@@ -80,6 +85,7 @@ struct Binary64Arithmetic {
 
 /// Fused binary32, RNE. Pre: every operand is a binary32 number.
 struct Binary32Arithmetic {
+  static MacSpec spec() { return {.format = binary32}; }
   static double round(double x) { return static_cast<double>(static_cast<float>(x)); }
   static double add(double x, double y) { return static_cast<double>(static_cast<float>(x) + static_cast<float>(y)); }
   static double sub(double x, double y) { return static_cast<double>(static_cast<float>(x) - static_cast<float>(y)); }
@@ -88,7 +94,9 @@ struct Binary32Arithmetic {
   static double mac(double a, double b, double c) {
     return static_cast<double>(std::fma(static_cast<float>(a), static_cast<float>(b), static_cast<float>(c)));
   }
-  static double accumulate(double x, double sum) { return static_cast<double>(static_cast<float>(sum) + static_cast<float>(x)); }  // mac(x, 1, sum)
+  static double accumulate(double x, double sum) {
+    return static_cast<double>(static_cast<float>(sum) + static_cast<float>(x));
+  }  // mac(x, 1, sum)
   static double function(Function f, double x) { return evaluate(f, x, binary32); }
   static void function(Function f, std::span<const double> x, std::span<double> y) { evaluate(f, x, y, binary32); }
 };

@@ -1,10 +1,12 @@
 #include "core/mpfr/arithmetic.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/mpfr/functions.hpp"
 #include "core/mpfr/operations.hpp"
+#include "core/mpfr/orders.hpp"
 
 namespace lamp::mpfr {
 namespace {
@@ -15,11 +17,6 @@ double fl(const MacSpec& spec, Operation&& operation) {
   if (!spec.via) return operation(spec.format, spec.rounding);
   const double once = operation(*spec.via, Rounding::rne);
   return mpfr::round(once, spec.format, spec.rounding);
-}
-
-double sequential(const MpfrArithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c) {
-  for (std::size_t k = 0; k < x.size(); ++k) c = arithmetic.mac(x[k], y[k], c);
-  return c;
 }
 
 }  // namespace
@@ -65,16 +62,50 @@ void MpfrArithmetic::function(Function f, std::span<const double> x, std::span<d
   for (std::size_t i = 0; i < x.size(); ++i) y[i] = function(f, x[i]);
 }
 
-double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c) {
-  expects(x.size() == y.size(), "mpfr::dot: x.size() == y.size()");
-  const MpfrArithmetic scalar(arithmetic.mac);
-  switch (arithmetic.order.kind) {
-    case OrderKind::sequential:
-      return sequential(scalar, x, y, c);
-    default:
-      break;
+double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block, std::span<const double> x, std::span<const double> y,
+                           double c) const {
+  expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
+  if (order.kind == OrderKind::exact) return exact_dot(spec_, x, y, c);
+  if (order.kind == OrderKind::multiterm) return multiterm_dot(spec_, order.size, order.fraction_bits, x, y, c);
+  const MpfrArithmetic inner(block ? *block : spec_);
+  const Program sum = program(order, x.size(), c);
+  std::vector<double> results;
+  for (const Program::Step& step : sum.steps()) {
+    const auto left = [&] { return results[step.left]; };
+    const auto right = [&] { return results[step.right]; };
+    const auto left_is_larger = [&] { return std::abs(left()) >= std::abs(right()); };
+    switch (step.operation) {
+      case Program::Operation::zero:
+        results.push_back(0.0);
+        break;
+      case Program::Operation::c:
+        results.push_back(c);
+        break;
+      case Program::Operation::mac:
+        results.push_back(mac(x[step.right], y[step.right], left()));
+        break;
+      case Program::Operation::block_mac:
+        results.push_back(inner.mac(x[step.right], y[step.right], left()));
+        break;
+      case Program::Operation::add:
+        results.push_back(add(left(), right()));
+        break;
+      case Program::Operation::sub:
+        results.push_back(sub(left(), right()));
+        break;
+      case Program::Operation::larger:
+        results.push_back(left_is_larger() ? left() : right());
+        break;
+      case Program::Operation::smaller:
+        results.push_back(left_is_larger() ? right() : left());
+        break;
+    }
   }
-  contract_violated("mpfr::dot: the order is one of the catalog");
+  return results.back();
+}
+
+double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c) {
+  return MpfrArithmetic(arithmetic.mac).dot(arithmetic.order, arithmetic.block, x, y, c);
 }
 
 void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out, Shape shape) {

@@ -1,6 +1,7 @@
 // The scalar arithmetic, dot and gemm of core/arith a second time, on MPFR: naive loops in the words of method.md.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "core/arith/gemm.hpp"
@@ -15,6 +16,7 @@ namespace lamp::mpfr {
 class MpfrArithmetic {
  public:
   explicit MpfrArithmetic(const MacSpec& spec) : spec_(spec) {}
+  [[nodiscard]] const MacSpec& spec() const { return spec_; }
 
   [[nodiscard]] double round(double x) const;
   [[nodiscard]] double add(double x, double y) const;
@@ -25,6 +27,10 @@ class MpfrArithmetic {
   [[nodiscard]] double function(Function f, double x) const;
   /// x and y have one length and may be the same memory.
   void function(Function f, std::span<const double> x, std::span<double> y) const;
+  /// sum over k of x[k] y[k] in `order`, with c as the order has it; `block`: the arithmetic inside the blocks of blocked:B, where it
+  /// is not this one. What the orders of core/arith/order.hpp call for this engine. Pre: x.size() == y.size(), a tree's number of terms.
+  [[nodiscard]] double dot(const Order& order, const std::optional<MacSpec>& block, std::span<const double> x, std::span<const double> y,
+                           double c) const;
 
  private:
   MacSpec spec_;

@@ -1,0 +1,273 @@
+#include "core/mpfr/orders.hpp"
+
+#include <gmp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+#include "core/arith/tree.hpp"
+#include "core/mpfr/operations.hpp"
+#include "core/mpfr/rounding.hpp"
+
+namespace lamp::mpfr {
+namespace {
+
+using Operation = Program::Operation;
+using Result = Program::Result;
+using Terms = std::vector<std::size_t>;
+
+Terms first_terms(std::size_t n) {
+  Terms terms(n);
+  std::iota(terms.begin(), terms.end(), std::size_t{0});
+  return terms;
+}
+
+/// One multiply-accumulate per term, from what `start` has.
+Result chain(Program& p, Result start, const Terms& terms, Operation step = Operation::mac) {
+  for (const std::size_t k : terms) start = p.put(step, start, static_cast<Result>(k));
+  return start;
+}
+
+/// The terms by groups: group_of(k) says which.
+template <class GroupOf>
+std::vector<Terms> grouped(std::size_t n, std::size_t groups, GroupOf&& group_of) {
+  std::vector<Terms> lists(groups);
+  for (std::size_t k = 0; k < n; ++k) lists[group_of(k)].push_back(k);
+  return lists;
+}
+
+/// Sums of the groups that have terms, each from +0, added to +0 as they come.
+Result groups_in_order(Program& p, const std::vector<Terms>& groups, Operation step) {
+  Result sum = p.put(Operation::zero);
+  for (const Terms& group : groups) {
+    if (group.empty()) continue;
+    const Result part = chain(p, p.put(Operation::zero), group, step);
+    sum = p.put(Operation::add, sum, part);
+  }
+  return sum;
+}
+
+Result halves(Program& p, const Terms& terms, std::size_t size) {
+  if (terms.size() <= size) return chain(p, p.put(Operation::zero), terms);
+  const auto middle = terms.begin() + static_cast<std::ptrdiff_t>(terms.size() / 2);
+  const Result left = halves(p, Terms(terms.begin(), middle), size);
+  const Result right = halves(p, Terms(middle, terms.end()), size);
+  return p.put(Operation::add, left, right);
+}
+
+Result folded_lanes(Program& p, std::vector<Terms> groups) {
+  std::vector<Result> sums;
+  for (const Terms& group : groups) sums.push_back(chain(p, p.put(Operation::zero), group));
+  while (sums.size() > 1) {  // the upper half onto the lower
+    const std::size_t half = sums.size() / 2;
+    for (std::size_t l = 0; l < half; ++l) sums[l] = p.put(Operation::add, sums[l], sums[l + half]);
+    sums.resize(half);
+  }
+  return sums.front();
+}
+
+Result product(Program& p, std::size_t k) { return p.put(Operation::mac, p.put(Operation::zero), static_cast<Result>(k)); }
+
+Result compensated(Program& p, std::size_t n) {
+  Result s = p.put(Operation::zero), e = p.put(Operation::zero);
+  for (std::size_t k = 0; k < n; ++k) {
+    const Result pk = product(p, k);
+    const Result y = p.put(Operation::sub, pk, e);
+    const Result t = p.put(Operation::add, s, y);
+    const Result t_minus_s = p.put(Operation::sub, t, s);
+    e = p.put(Operation::sub, t_minus_s, y);
+    s = t;
+  }
+  return s;
+}
+
+Result compensated_both_ways(Program& p, std::size_t n) {
+  Result s = p.put(Operation::zero), e = p.put(Operation::zero);
+  for (std::size_t k = 0; k < n; ++k) {
+    const Result pk = product(p, k);
+    const Result t = p.put(Operation::add, s, pk);
+    const Result larger = p.put(Operation::larger, s, pk);
+    const Result smaller = p.put(Operation::smaller, s, pk);
+    const Result lost = p.put(Operation::add, p.put(Operation::sub, larger, t), smaller);
+    e = p.put(Operation::add, e, lost);
+    s = t;
+  }
+  return p.put(Operation::add, s, e);
+}
+
+Result of_tree(Program& p, const SummationTree& tree) {
+  std::vector<std::vector<Result>> open(1);  // children so far of every node that is open
+  for (const std::uint32_t token : tree.tokens()) {
+    if (token == SummationTree::open) {
+      open.emplace_back();
+      continue;
+    }
+    Result child = 0;
+    if (token == SummationTree::close) {
+      child = open.back().front();
+      open.pop_back();
+    } else {
+      child = product(p, token);
+    }
+    std::vector<Result>& siblings = open.back();
+    if (siblings.empty())
+      siblings.push_back(child);
+    else
+      siblings.front() = p.put(Operation::add, siblings.front(), child);
+  }
+  return open.front().front();
+}
+
+/// An integer of GMP with an owner.
+struct Integer {
+  Integer() { mpz_init(value); }
+  ~Integer() { mpz_clear(value); }
+  Integer(const Integer&) = delete;
+  Integer& operator=(const Integer&) = delete;
+  mpz_t value;
+};
+
+double to_operands(const MacSpec& mac, double x) { return mac.operands ? mpfr::round(x, *mac.operands, Rounding::rne) : x; }
+
+/// Exact products of the operands.
+std::deque<Number> products(const MacSpec& mac, std::span<const double> x, std::span<const double> y) {
+  std::deque<Number> list;
+  for (std::size_t k = 0; k < x.size(); ++k) {
+    const Number a = Number::exactly(to_operands(mac, x[k])), b = Number::exactly(to_operands(mac, y[k]));
+    mpfr_mul(list.emplace_back(106).get(), a.get(), b.get(), MPFR_RNDN);
+  }
+  return list;
+}
+
+/// floor(log2 |x|) of a finite nonzero x, at least emin of a format.
+long exponent(double x, const std::optional<FloatFormat>& format) {
+  int e = 0;
+  std::frexp(x, &e);
+  return std::max<long>(e - 1, format ? format->emin : std::numeric_limits<int>::min());
+}
+
+/// sum += x 2^scale, truncated toward zero to an integer.
+void add_truncated(Integer& sum, const Number& x, long scale) {
+  Integer term;
+  const long shift = mpfr_get_z_2exp(term.value, x.get()) + scale;
+  if (shift >= 0)
+    mpz_mul_2exp(term.value, term.value, static_cast<mp_bitcnt_t>(shift));
+  else
+    mpz_tdiv_q_2exp(term.value, term.value, static_cast<mp_bitcnt_t>(-shift));
+  mpz_add(sum.value, sum.value, term.value);
+}
+
+/// What rounding toward zero or to odd would keep at xmax is an overflow where the rounded magnitude, its exponent unbounded, is above.
+bool engine_overflows(const Number& x, const FloatFormat& format, Rounding mode) {
+  Number bound(working_precision), distance(working_precision);
+  mpfr_set_d(bound.get(), xmax(format), MPFR_RNDN);
+  mpfr_set_si_2exp(distance.get(), 1, format.emax - format.p + 1, MPFR_RNDN);
+  mpfr_add(distance.get(), bound.get(), distance.get(), MPFR_RNDN);  // the number after xmax
+  if (mpfr_cmpabs(x.get(), distance.get()) >= 0) return true;
+  const bool xmax_is_even = format.top_codes_lost % 2 != 0;
+  return mode == Rounding::rto && xmax_is_even && mpfr_cmpabs(x.get(), bound.get()) > 0;
+}
+
+double round_as_engine(const Integer& sum, long scale, const FloatFormat& format, Rounding mode) {
+  if (mpz_sgn(sum.value) == 0) return mpfr::round(0.0, format, mode);
+  Number x(static_cast<mpfr_prec_t>(mpz_sizeinbase(sum.value, 2)) + working_precision);
+  mpfr_set_z_2exp(x.get(), sum.value, scale, MPFR_RNDN);
+  const bool negative = mpz_sgn(sum.value) < 0;
+  if (!(negative && format.is_unsigned) && engine_overflows(x, format, mode)) {  // RNE's overflow is the format's own
+    mpfr_set_si_2exp(x.get(), negative ? -1 : 1, 3000, MPFR_RNDN);
+    return to_format(x, format, Rounding::rne);
+  }
+  return to_format(x, format, mode);
+}
+
+/// The sum of what is zero, infinite or NaN decides where one of it is infinite or NaN.
+std::optional<double> special_sum(const std::deque<Number>& products, double c) {
+  double sum = std::isfinite(c) ? 0.0 : c;
+  for (const Number& p : products)
+    if (mpfr_number_p(p.get()) == 0) sum += mpfr_get_d(p.get(), MPFR_RNDN);
+  return sum == 0.0 ? std::nullopt : std::optional(sum);
+}
+
+double engine_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c) {
+  const std::deque<Number> terms = products(mac, x, y);
+  if (const std::optional<double> sum = special_sum(terms, c)) return mpfr::round(*sum, mac.format, mac.rounding);
+  long largest = std::numeric_limits<int>::min();
+  if (c != 0.0) largest = exponent(c, mac.format);
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    if (mpfr_zero_p(terms[k].get()) != 0) continue;
+    largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) + exponent(to_operands(mac, y[k]), mac.operands));
+  }
+  Integer sum;
+  const long scale = largest - fraction_bits;
+  if (c != 0.0) add_truncated(sum, Number::exactly(c), -scale);
+  for (const Number& term : terms)
+    if (mpfr_zero_p(term.get()) == 0) add_truncated(sum, term, -scale);
+  return round_as_engine(sum, scale, mac.format, mac.rounding);
+}
+
+}  // namespace
+
+Program program(const Order& order, std::size_t n, double c) {
+  Program p;
+  const auto from_c = [&](Terms terms) { chain(p, p.put(Operation::c), terms); };
+  const std::size_t size = order.size;
+  Result sum = 0;
+  if (order.kind == OrderKind::sequential) return from_c(first_terms(n)), p;
+  if (order.kind == OrderKind::reverse) {
+    Terms terms = first_terms(n);
+    std::reverse(terms.begin(), terms.end());
+    return from_c(terms), p;
+  }
+  if (n == 0) {
+    sum = p.put(Operation::zero);
+  } else if (order.kind == OrderKind::blocked) {
+    const std::size_t blocks = n / size + (n % size != 0 ? 1 : 0);
+    sum = groups_in_order(p, grouped(n, blocks, [=](std::size_t k) { return k / size; }), Operation::block_mac);
+  } else if (order.kind == OrderKind::split) {
+    const std::size_t length = n / size + (n % size != 0 ? 1 : 0);  // of a part
+    sum = groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }), Operation::mac);
+  } else if (order.kind == OrderKind::pairwise) {
+    sum = halves(p, first_terms(n), size);
+  } else if (order.kind == OrderKind::lanes) {
+    sum = folded_lanes(p, grouped(n, size, [=](std::size_t k) { return k % size; }));
+  } else if (order.kind == OrderKind::kahan) {
+    sum = compensated(p, n);
+  } else if (order.kind == OrderKind::neumaier) {
+    sum = compensated_both_ways(p, n);
+  } else {
+    expects(order.kind == OrderKind::tree && order.tree->terms() == n, "mpfr::program: an order of additions; a tree of n terms");
+    sum = of_tree(p, *order.tree);
+  }
+  if (c != 0.0 || std::signbit(c)) p.put(Operation::add, sum, p.put(Operation::c));
+  return p;
+}
+
+double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c) {
+  const ExponentRange range = ExponentRange::wide();
+  std::deque<Number> terms = products(mac, x, y);
+  mpfr_set_d(terms.emplace_back(53).get(), c, MPFR_RNDN);
+  std::vector<mpfr_ptr> pointers;
+  for (Number& term : terms) pointers.push_back(term.get());
+  Number r(working_precision);
+  round_to_odd(r, mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDZ));
+  if (!mac.via && mac.rounding == Rounding::rtn && mpfr_zero_p(r.get()) != 0)  // the sign of an exact zero
+    mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDD);
+  if (!mac.via) return to_format(r, mac.format, mac.rounding);
+  return mpfr::round(to_format(r, *mac.via, Rounding::rne), mac.format, mac.rounding);
+}
+
+double multiterm_dot(const MacSpec& mac, std::size_t terms, int fraction_bits, std::span<const double> x, std::span<const double> y,
+                     double c) {
+  const ExponentRange range = ExponentRange::wide();
+  for (std::size_t first = 0; first < x.size(); first += terms) {
+    const std::size_t count = std::min(terms, x.size() - first);
+    c = engine_step(mac, fraction_bits, x.subspan(first, count), y.subspan(first, count), c);
+  }
+  return c;
+}
+
+}  // namespace lamp::mpfr
