@@ -42,6 +42,7 @@ struct Order {
 /// arithmetic is.
 struct DrawStream {
   std::uint32_t seed = 0, sequence = 0, layer = 0, head = 0, site = 0;
+  std::uint32_t first_row = 0;  // of a site that is computed by blocks of rows: the row of the site that is row 0 of the block
 };
 
 /// The arithmetic of a site: how one step rounds, and in which order sums are taken. Two are equal whatever they draw from.

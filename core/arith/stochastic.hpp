@@ -122,7 +122,7 @@ template <class Visitor>
 decltype(auto) visit_outputs(const Arithmetic& arithmetic, bool operands_are_binary32, Visitor&& visitor, std::uint32_t first_step = 0) {
   if (is_stochastic(arithmetic))
     return visitor([&arithmetic, first_step](std::size_t row, std::size_t column) {
-      return StochasticArithmetic(arithmetic.mac, arithmetic.draws, row, column, first_step);
+      return StochasticArithmetic(arithmetic.mac, arithmetic.draws, arithmetic.draws.first_row + row, column, first_step);
     });
   return visit_arithmetic(arithmetic.mac, operands_are_binary32, [&](const auto& fl) -> decltype(auto) {
     return visitor([&fl](std::size_t, std::size_t) -> decltype(fl) { return fl; });
