@@ -47,7 +47,7 @@ Matrix<double> matrix(const test::GoldenArray& array, std::size_t batch, std::si
 
 /// Largest (|x - golden| - bound) over entries: <= 0 passes. NaN anywhere gives infinity.
 double excess(const Matrix<double>& x, const Matrix<double>& expected, const Matrix<double>& bound) {
-  double worst = -INFINITY;
+  double worst = -std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < x.flat().size(); ++i) {
     const double e = std::abs(x.flat()[i] - expected.flat()[i]) - bound.flat()[i];
     if (!(e <= worst)) worst = std::isnan(e) ? std::numeric_limits<double>::infinity() : e;
@@ -241,7 +241,7 @@ TEST_CASE("gpt-nano-sort: the whole pass, in binary64 and binary32, near PyTorch
 TEST_CASE("gpt2-small: softmax of all 720 heads of the published scores", "[model][golden]") {
   const std::string file = golden + "gpt2-small-outputs/outputs.h5";
   std::size_t checked = 0;
-  double worst = -INFINITY;
+  double worst = -std::numeric_limits<double>::infinity();
   for (int prompt = 0; prompt < 5; ++prompt) {
     const std::string group = "prompt" + std::to_string(prompt);
     const test::GoldenArray y = test::read_golden(file, group + "/scores"), z = test::read_golden(file, group + "/softmax"),
