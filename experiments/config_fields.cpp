@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 
+#include "core/arith/order_text.hpp"
 #include "experiments/config_kinds.hpp"
 
 namespace lamp::experiments {
@@ -136,17 +137,7 @@ constexpr std::array roundings{Choice{"RNE", number(Rounding::rne)},      Choice
                                Choice{"RTZ", number(Rounding::rtz)},      Choice{"RTP", number(Rounding::rtp)},
                                Choice{"RTN", number(Rounding::rtn)},      Choice{"RTO", number(Rounding::rto)},
                                Choice{"SR", number(Rounding::sr), false}, Choice{"SRE", number(Rounding::sre), false}};
-constexpr std::array orders{Choice{"sequential", number(OrderKind::sequential)},
-                            Choice{"reverse", -1, false},
-                            Choice{"blocked:", -1, false},
-                            Choice{"pairwise:", -1, false},
-                            Choice{"lanes:", -1, false},
-                            Choice{"split:", -1, false},
-                            Choice{"multiterm:", -1, false},
-                            Choice{"kahan", -1, false},
-                            Choice{"neumaier", -1, false},
-                            Choice{"exact", -1, false},
-                            Choice{"tree:", -1, false}};
+constexpr std::array orders{Choice{"sequential", number(OrderKind::sequential)}};
 constexpr std::array rules{Choice{"lamp", number(Rule::lamp)},
                            Choice{"random", number(Rule::random)},
                            Choice{"none", number(Rule::none)},
@@ -298,7 +289,7 @@ constexpr std::array field_list{
           .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_order(v, f, arithmetic(c, n).order); },
           .write = [](const Config& c, Name n, Form) {
             const ArithmeticConfig& a = arithmetic(c, n);
-            return a.order ? name_of(orders, number(a.order->kind)) : Text();
+            return a.order ? Text(toml_string(order_text(*a.order))) : Text();
           }},
     Field{.key = "arithmetic.*.block", .kind = Kind::other, .standard = "absent", .meaning = "inner arithmetic of the order blocked",
           .available = false},

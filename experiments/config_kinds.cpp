@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/arith/order_text.hpp"
+
 namespace lamp::experiments {
 
 Outcome wrong(const Value& value) { return Problem{.key = {}, .message = describe(value) + " is not legal here", .where = value.where}; }
@@ -69,13 +71,17 @@ Outcome read_choice_value(const Value& value, const Field& field, int& target) {
 }
 
 Outcome read_order(const Value& value, const Field& field, std::optional<Order>& target) {
-  Value head = value;
-  if (const std::string* x = value.get<std::string>())
-    head.data = x->substr(0, x->find(':') == std::string::npos ? x->size() : x->find(':') + 1);
-  OrderKind kind{};
-  if (Outcome problem = read_choice(head, field, kind)) return problem;
-  target = Order{kind};
-  return std::nullopt;
+  std::string text;
+  if (Outcome problem = read_text(value, text)) return problem;
+  const Result<Order> order = parse_order(text);
+  if (!order) {
+    Outcome problem = wrong(value);
+    problem->suggestion = nearest(text, available_names(field.choices));
+    return problem;
+  }
+  for (const Choice& choice : field.choices)
+    if (choice.value == static_cast<int>(order->kind)) return target = *order, std::nullopt;
+  return not_available(value, toml_string(text));
 }
 
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target) {

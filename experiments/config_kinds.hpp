@@ -49,7 +49,7 @@ Outcome read_choice(const Value& value, const Field& field, T& target) {
   return std::nullopt;
 }
 
-/// Orders with parameters ("blocked:32") are known by the part before the colon.
+/// An order whose kind is one of the field's choices; any other order is not available yet.
 Outcome read_order(const Value& value, const Field& field, std::optional<Order>& target);
 /// A format, or the word that stands for none.
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target);
