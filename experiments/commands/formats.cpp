@@ -1,0 +1,171 @@
+#include "experiments/commands/formats.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "core/fp/format_table.hpp"
+#include "experiments/commands/commands.hpp"
+#include "experiments/hex_float.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// The shortest decimal that reads back as x.
+std::string decimal(double x) {
+  std::array<char, 40> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), x).ptr};
+}
+
+std::string hex_code(std::uint64_t code, int bits) {
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "0x%0*llx", (bits + 3) / 4, static_cast<unsigned long long>(code));
+  return text.data();
+}
+
+std::string_view overflow_name(Overflow overflow) {
+  return overflow == Overflow::infinity ? "inf" : overflow == Overflow::largest ? "max" : "nan";
+}
+
+Json as_json(const FormatTable& t) {
+  const FloatFormat& f = t.format;
+  Json out{{"name", t.name},
+           {"p", f.p},
+           {"emin", f.emin},
+           {"emax", f.emax},
+           {"subnormals", f.subnormals},
+           {"infinities", f.infinities},
+           {"nan", f.nan},
+           {"signed_zero", f.signed_zero},
+           {"unsigned", f.is_unsigned},
+           {"top_codes_lost", f.top_codes_lost},
+           {"overflow", overflow_name(f.overflow)},
+           {"zero", f.zero},
+           {"u", to_hex_float(t.u)},
+           {"xmins", t.xmins ? Json(to_hex_float(*t.xmins)) : Json()},
+           {"xmin", to_hex_float(t.xmin)},
+           {"xmax", to_hex_float(t.xmax)},
+           {"bits", t.bits},
+           {"codes",
+            {{"finite", t.counts.finite()},
+             {"zero", t.counts.zeros},
+             {"subnormal", t.counts.subnormals},
+             {"normal", t.counts.normals},
+             {"infinity", t.counts.infinities},
+             {"nan", t.counts.nans},
+             {"unused", t.counts.unused}}}};
+  if (t.values.empty()) return out;
+  Json values = Json::array();
+  for (const CodedValue& v : t.values)
+    values.push_back({{"code", hex_code(v.code, t.bits)},
+                      {"kind", code_kind_name(v.kind)},
+                      {"value", v.kind == CodeKind::unused ? Json() : Json(to_hex_float(v.value))}});
+  out["values"] = std::move(values);
+  return out;
+}
+
+/// What a format has that IEEE 754's have not, or lacks.
+std::string particulars(const FloatFormat& f) {
+  std::string text;
+  if (!f.subnormals) text += ", no subnormals";
+  if (!f.infinities) text += ", no infinities";
+  if (!f.nan) text += ", no NaN";
+  if (f.is_unsigned) text += ", no sign";
+  if (!f.is_unsigned && !f.signed_zero) text += ", no -0";
+  if (!f.zero) text += ", no zero";
+  if (f.top_codes_lost != 0) text += ", top codes lost: " + std::to_string(f.top_codes_lost);
+  if (f.overflow == Overflow::largest) text += ", overflow gives xmax";
+  if (f.overflow == Overflow::nan) text += ", overflow gives NaN";
+  return text;
+}
+
+std::string details(const FormatTable& t) {
+  const FloatFormat& f = t.format;
+  const CodeCounts& n = t.counts;
+  const auto number = [](const char* name, double x) {
+    const std::string hex = to_hex_float(x);
+    return "  " + std::string(name) + std::string(8 - std::string_view(name).size(), ' ') + hex +
+           std::string(hex.size() < 26 ? 26 - hex.size() : 1, ' ') + decimal(x) + "\n";
+  };
+  std::string text = t.name + ": p " + std::to_string(f.p) + ", emin " + std::to_string(f.emin) + ", emax " + std::to_string(f.emax) +
+                     particulars(f) + "\n" + number("u", t.u);
+  if (t.xmins) text += number("xmins", *t.xmins);
+  text += number("xmin", t.xmin) + number("xmax", t.xmax);
+  text += "  codes   " + std::to_string(t.bits) + " bits: " + std::to_string(n.finite()) + " finite (" + std::to_string(n.zeros) +
+          " zero, " + std::to_string(n.subnormals) + " subnormal, " + std::to_string(n.normals) + " normal), " +
+          std::to_string(n.infinities) + " infinite, " + std::to_string(n.nans) + " NaN, " + std::to_string(n.unused) + " unused";
+  for (const CodedValue& v : t.values) {
+    text += "\n    " + hex_code(v.code, t.bits) + "  ";
+    if (v.kind == CodeKind::unused) {
+      text += "unused";
+      continue;
+    }
+    const std::string hex = to_hex_float(v.value);
+    text += hex;
+    if (std::isfinite(v.value)) text += std::string(hex.size() < 16 ? 16 - hex.size() : 1, ' ') + decimal(v.value);
+  }
+  return text;
+}
+
+/// One line a format, columns aligned.
+std::string overview(const std::vector<FormatTable>& tables) {
+  std::vector<std::vector<std::string>> rows{{"name", "bits", "p", "emin", "emax", "u", "xmins", "xmin", "xmax"}};
+  for (const FormatTable& t : tables)
+    rows.push_back({t.name, std::to_string(t.bits), std::to_string(t.format.p), std::to_string(t.format.emin),
+                    std::to_string(t.format.emax), to_hex_float(t.u), t.xmins ? to_hex_float(*t.xmins) : "-", to_hex_float(t.xmin),
+                    to_hex_float(t.xmax)});
+  std::string text;
+  for (const std::vector<std::string>& row : rows) {
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      std::size_t width = 0;
+      for (const auto& other : rows) width = std::max(width, other[column].size());
+      text += row[column];
+      if (column + 1 < row.size()) text += std::string(width + 2 - row[column].size(), ' ');
+    }
+    text += '\n';
+  }
+  return text +
+         "and ps<mu> (mu 1..23): binary32 with p = mu + 1; e<w>m<t> and ue<w>m<t> (w 2..11, t 1..52): IEEE-like, p = t + 1,\n"
+         "emax = 2^(w-1) - 1, emin = 1 - emax; or an object {p = .., emin = .., emax = ..} in a config and in lamp calc";
+}
+
+}  // namespace
+
+Result<std::string> formats_text(const FormatsOptions& options) {
+  std::vector<std::string> names = options.names;
+  if (names.empty())
+    for (const std::string_view name : catalog_names()) names.emplace_back(name);
+  std::vector<FormatTable> tables;
+  for (const std::string& name : names) {
+    const Result<FloatFormat> format = parse_format(name);
+    if (!format) return format.error();
+    tables.push_back(format_table(*format));
+  }
+  if (options.json) {
+    Json list = Json::array();
+    for (FormatTable& table : tables) {
+      if (options.names.empty()) table.values.clear();
+      list.push_back(as_json(table));
+    }
+    return Json{{"formats", list}}.dump();
+  }
+  if (options.names.empty()) return overview(tables);
+  std::string text;
+  for (const FormatTable& table : tables) text.append(text.empty() ? "" : "\n").append(details(table));
+  return text;
+}
+
+int formats_command(const FormatsOptions& options) {
+  const Result<std::string> text = formats_text(options);
+  if (!text) return report("formats", text.error());
+  std::cout << *text << '\n';
+  return 0;
+}
+
+}  // namespace lamp::experiments

@@ -1,0 +1,76 @@
+// `lamp formats`: numbers against the standards' tables, the JSON's keys, and the one line of a wrong name.
+#include "experiments/commands/formats.hpp"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace lamp::experiments {
+namespace {
+
+std::string text_of(std::vector<std::string> names, bool json = false) { return *formats_text({.names = std::move(names), .json = json}); }
+
+}  // namespace
+
+TEST_CASE("lamp formats: a named format with its value table", "[formats]") {
+  CHECK(text_of({"e2m1fn"}) ==
+        "e2m1fn: p 2, emin 0, emax 2, no infinities, no NaN, overflow gives xmax\n"
+        "  u       0x1p-2                    0.25\n"
+        "  xmins   0x1p-1                    0.5\n"
+        "  xmin    0x1p+0                    1\n"
+        "  xmax    0x1.8p+2                  6\n"
+        "  codes   4 bits: 16 finite (2 zero, 2 subnormal, 12 normal), 0 infinite, 0 NaN, 0 unused\n"
+        "    0x0  0x0p+0          0\n"
+        "    0x1  0x1p-1          0.5\n"
+        "    0x2  0x1p+0          1\n"
+        "    0x3  0x1.8p+0        1.5\n"
+        "    0x4  0x1p+1          2\n"
+        "    0x5  0x1.8p+1        3\n"
+        "    0x6  0x1p+2          4\n"
+        "    0x7  0x1.8p+2        6\n"
+        "    0x8  -0x0p+0         -0\n"
+        "    0x9  -0x1p-1         -0.5\n"
+        "    0xa  -0x1p+0         -1\n"
+        "    0xb  -0x1.8p+0       -1.5\n"
+        "    0xc  -0x1p+1         -2\n"
+        "    0xd  -0x1.8p+1       -3\n"
+        "    0xe  -0x1p+2         -4\n"
+        "    0xf  -0x1.8p+2       -6");
+  CHECK(text_of({"binary64"}).find("0x1.fffffffffffffp+1023   1.7976931348623157e+308") != std::string::npos);
+  CHECK(text_of({"e4m3fn"}).find("    0x7f  nan\n") != std::string::npos);
+  CHECK(text_of({"e8m0fnu"}).find("xmins") == std::string::npos);
+}
+
+TEST_CASE("lamp formats --json: one object", "[formats]") {
+  const auto json = nlohmann::json::parse(text_of({"e5m2", "ps7"}, true));
+  REQUIRE(json.at("formats").size() == 2);
+  const auto& e5m2 = json["formats"][0];
+  CHECK(e5m2["name"] == "e5m2");
+  CHECK(e5m2["xmax"] == "0x1.cp+15");
+  CHECK(e5m2["codes"]["finite"] == 248);
+  CHECK(e5m2["codes"]["infinity"] == 2);
+  CHECK(e5m2["codes"]["nan"] == 6);
+  REQUIRE(e5m2["values"].size() == 256);
+  CHECK(e5m2["values"][0x7C]["value"] == "inf");
+  CHECK(e5m2["values"][0x7C]["kind"] == "infinity");
+  CHECK(e5m2["values"][0x01]["code"] == "0x01");
+  const auto& ps7 = json["formats"][1];
+  CHECK(ps7["name"] == "bfloat16");  // the same format
+  CHECK((ps7["p"] == 8 && ps7["bits"] == 16 && !ps7.contains("values")));
+  const auto all = nlohmann::json::parse(text_of({}, true));
+  CHECK(all["formats"].size() == 12);
+  for (const auto& format : all["formats"]) CHECK_FALSE(format.contains("values"));
+}
+
+TEST_CASE("lamp formats: the catalog, one line a format, and wrong names", "[formats]") {
+  const std::string text = text_of({});
+  CHECK(text.find("e4m3fn    8") != std::string::npos);
+  CHECK(text.find("ps<mu>") != std::string::npos);
+  const Result<std::string> wrong = formats_text({.names = {"binary16", "binary31"}});
+  REQUIRE_FALSE(wrong.ok());
+  CHECK(wrong.error().code == ExitCode::bad_data);
+  CHECK(wrong.error().message.find("unknown format 'binary31'; known are binary16") == 0);
+  CHECK(formats_command({.names = {"ps0"}}) == 65);
+}
+
+}  // namespace lamp::experiments
