@@ -83,7 +83,7 @@ Result<SummationTree> SummationTree::parse(std::string_view text) {
       continue;
     }
     if (c != '(' && c != ')' && !is_digit(c)) return bad_tree("neither a digit nor a parenthesis" + at());
-    if (before != ' ' && writer.depth() == 0) return bad_tree("more than one tree" + at());
+    if (c != ')' && before != ' ' && writer.depth() == 0) return bad_tree("more than one tree" + at());
     if (c == '(') {
       if (++nodes > max_nodes) return bad_tree("more than " + std::to_string(max_nodes) + " nodes");
       writer.open();

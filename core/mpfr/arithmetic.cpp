@@ -101,7 +101,7 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
         break;
     }
   }
-  return results.back();
+  return results[sum.result()];
 }
 
 double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c) {

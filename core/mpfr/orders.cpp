@@ -242,7 +242,8 @@ Program program(const Order& order, std::size_t n, double c) {
     expects(order.kind == OrderKind::tree && order.tree->terms() == n, "mpfr::program: an order of additions; a tree of n terms");
     sum = of_tree(p, *order.tree);
   }
-  if (c != 0.0 || std::signbit(c)) p.put(Operation::add, sum, p.put(Operation::c));
+  if (c != 0.0 || std::signbit(c)) sum = p.put(Operation::add, sum, p.put(Operation::c));
+  p.set_result(sum);
   return p;
 }
 

@@ -26,15 +26,19 @@ class Program {
   /// other one.
   Result put(Operation operation, Result left = 0, Result right = 0) {
     steps_.push_back({operation, left, right});
-    return static_cast<Result>(steps_.size() - 1);
+    return result_ = static_cast<Result>(steps_.size() - 1);
   }
+  /// Of the whole sum: the last step, unless said otherwise.
+  [[nodiscard]] Result result() const { return result_; }
+  void set_result(Result result) { result_ = result; }
   [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
 
  private:
   std::vector<Step> steps_;
+  Result result_ = 0;
 };
 
-/// The order's sum of n terms as a program, whose last step is the result. Pre: order is neither exact nor multiterm; a tree has n terms.
+/// The order's sum of n terms as a program. Pre: order is neither exact nor multiterm; a tree has n terms.
 Program program(const Order& order, std::size_t n, double c);
 
 /// Exact sum of c and the products, then fl. Operands are rounded to mac.operands.
