@@ -9,46 +9,65 @@
 #include "analysis/metrics.hpp"
 #include "core/model/forward.hpp"
 #include "core/record/contents.hpp"
+#include "experiments/error_recorder.hpp"
 
 namespace lamp::experiments {
 
-/// The quantities of every cell, in the order in which CellRecorder::values gives them.
-std::vector<record::Quantity> cell_quantities(const ModelConfig& model, std::size_t sequence_length, bool selects_scores);
+/// What the cells of an experiment record.
+struct CellSpec {
+  bool selects_scores = false;
+  RecordSpec record;
+};
+
+/// The quantities of every cell, in the order in which CellRecorder::take gives them.
+std::vector<record::Quantity> cell_quantities(const CellSpec& spec, const ModelConfig& model, std::size_t sequence_length);
 
 /// The quantities recorded once a sequence, of the reference pass.
-std::vector<record::Quantity> reference_quantities(std::size_t sequence_length);
-std::vector<record::Values> reference_values(const ReferenceDistribution& reference, std::span<const TokenId> tokens);
+std::vector<record::Quantity> reference_quantities(const CellSpec& spec, const ModelConfig& model, std::size_t sequence_length);
 
-/// Collects the logits of a reference pass.
+/// What the passes of one sequence are compared with.
+struct Reference {
+  ReferenceDistribution distribution;
+  SiteValuesMap sites;  // those that the spec keeps
+};
+
+std::vector<record::Values> reference_values(const CellSpec& spec, const Reference& reference, std::span<const TokenId> tokens);
+
+/// Collects the logits of a reference pass, and the sites that the cells are compared at.
 class ReferenceRecorder final : public TapSink {
  public:
-  ReferenceRecorder(std::size_t sequence_length, std::size_t vocab_size) : logits_(sequence_length, vocab_size) {}
+  ReferenceRecorder(const CellSpec& spec, const ModelConfig& model, std::size_t sequence_length);
   void values(const TapPoint& point, MatrixView<const double> x) override;
   void selected(const TapPoint&, std::span<const std::uint8_t>) override {}
-  [[nodiscard]] Matrix<double> take_logits() { return std::move(logits_); }
+  [[nodiscard]] Reference take(std::span<const TokenId> tokens);
 
  private:
   Matrix<double> logits_;
+  SiteValuesMap sites_;
 };
 
-/// Metrics of one pass against the reference, and how much each head recomputed. One per thread; begin() before each pass.
+/// Metrics of one pass against the reference, how much each head recomputed, and the errors of the sites in the spec. One per
+/// thread; begin() before each pass.
 class CellRecorder final : public TapSink {
  public:
-  CellRecorder(const ModelConfig& model, bool selects_scores) : model_(model), selects_scores_(selects_scores) {}
+  CellRecorder(const CellSpec& spec, const ModelConfig& model) : spec_(spec), model_(model), errors_(spec.record, model) {}
 
-  void begin(const ReferenceDistribution& reference);
+  void begin(const Reference& reference, const PrecisionPlan& plan, bool errors);
   void values(const TapPoint& point, MatrixView<const double> x) override;
+  [[nodiscard]] bool wants_local(Site site) const override { return errors_.wants_local(site); }
+  void local(const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference) override;
   void selected(const TapPoint& point, std::span<const std::uint8_t> marks) override;
   /// Values parallel to cell_quantities, of the pass since begin().
   [[nodiscard]] std::vector<record::Values> take();
 
  private:
+  const CellSpec& spec_;
   const ModelConfig& model_;
-  bool selects_scores_;
   const ReferenceDistribution* reference_ = nullptr;
   PositionMetrics metrics_;
   MetricsScratch scratch_{};
   std::vector<std::uint64_t> recomputed_;  // (layer, head)
+  ErrorRecorder errors_;
 };
 
 }  // namespace lamp::experiments

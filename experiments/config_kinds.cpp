@@ -109,7 +109,6 @@ Outcome read_sites(const Value& value, std::vector<Site>& target) {
       return Problem{.key = {}, .message = "site " + toml_string(*name) + " is given twice", .where = item.where};
     target.push_back(*site);
   }
-  if (!target.empty()) return not_available(value, "recording sites");
   return std::nullopt;
 }
 

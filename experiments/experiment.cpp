@@ -20,10 +20,10 @@ std::vector<record::Axis> sequence_axes(const Config& config) {
 
 }  // namespace
 
-bool Experiment::selects_scores() const {
-  for (const SelectionConfig& selection : config.selections)
-    if (selection.site == Site::scores) return true;
-  return false;
+CellSpec Experiment::cell_spec() const {
+  CellSpec spec{.record = {.errors = config.record_errors, .full = config.record_detail == Detail::full, .activations = config.record_activations}};
+  for (const SelectionConfig& selection : config.selections) spec.selects_scores = spec.selects_scores || selection.site == Site::scores;
+  return spec;
 }
 
 Result<Experiment> prepare(const std::filesystem::path& file, std::span<const std::string> sets) {
@@ -69,6 +69,7 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment, const Ru
     plan.shards.push_back(folder.shard(sequence.index, sequence.id));
     plan.sequence_ids.push_back(sequence.id);
   }
+  plan.inner_axes.insert({"bin", bin_axis()});
   plan.provenance = provenance(experiment, occasion);
   return record::merge(plan, out);
 }

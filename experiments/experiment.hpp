@@ -9,6 +9,7 @@
 #include "core/base/result.hpp"
 #include "core/model/weights.hpp"
 #include "core/record/merge.hpp"
+#include "experiments/cell_recorder.hpp"
 #include "experiments/config.hpp"
 #include "experiments/grid.hpp"
 #include "experiments/run_folder.hpp"
@@ -23,7 +24,8 @@ struct Experiment {
   TokenSet tokens;
   Grid grid;
 
-  [[nodiscard]] bool selects_scores() const;
+  /// What its cells record.
+  [[nodiscard]] CellSpec cell_spec() const;
 };
 
 /// Reads everything a config names. Nothing is written; every error is the user's to mend.

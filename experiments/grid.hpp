@@ -24,6 +24,7 @@ struct Cell {
   std::vector<std::size_t> index;  // one coordinate an axis
   Digest id{};                     // of what affects its values: the arithmetics used, plan, selections, seed, reference, model, activation
   PrecisionPlan plan;
+  bool records_errors = true;      // record.where admits it
 };
 
 struct Grid {

@@ -38,18 +38,21 @@ class Runner {
  public:
   Runner(const RunRequest& request, const RunFolder& folder) : request_(request), folder_(folder) {
     for (std::size_t i = 0; i < std::max<std::size_t>(request.threads, 1); ++i)
-      workers_.push_back({{}, CellRecorder(request.model.config, request.selects_scores)});
+      workers_.push_back({{}, CellRecorder(request.record, request.model.config)});
+    std::set<Digest> seen;
+    for (const Cell& cell : request.cells)
+      if (seen.insert(cell.id).second) cells_.push_back(&cell);
   }
 
   Result<RunSummary> run() {
     const Clock::time_point start = Clock::now();
-    RunSummary summary{.cells = request_.cells.size() * request_.sequences.size()};
+    RunSummary summary{.cells = cells_.size() * request_.sequences.size()};
     std::vector<FinishedCells> finished;
     for (const TokenSequence& sequence : request_.sequences) {
       Result<FinishedCells> present = read_finished(sequence);
       if (!present) return present.error();
       summary.resumed += static_cast<std::size_t>(
-          std::count_if(request_.cells.begin(), request_.cells.end(), [&](const Cell& cell) { return present->contains(cell.id); }));
+          std::count_if(cells_.begin(), cells_.end(), [&](const Cell* cell) { return present->contains(cell->id); }));
       finished.push_back(*std::move(present));
     }
     Progress progress(summary.cells, summary.resumed, request_.quiet);
@@ -83,15 +86,16 @@ class Runner {
   /// Computes the missing cells of a sequence; returns how many.
   Result<std::size_t> run_sequence(const TokenSequence& sequence, FinishedCells finished, Progress& progress) {
     std::vector<const Cell*> missing;
-    for (const Cell& cell : request_.cells)
-      if (!finished.contains(cell.id)) missing.push_back(&cell);
+    for (const Cell* cell : cells_)
+      if (!finished.contains(cell->id)) missing.push_back(cell);
     if (missing.empty()) return std::size_t{0};
 
     PassOptions options = request_.options;
     options.sequence = static_cast<std::uint32_t>(sequence.index);
-    ReferenceRecorder reference_recorder(sequence.ids.size(), request_.model.config.vocab_size);
+    options.local_reference = &request_.reference;
+    ReferenceRecorder reference_recorder(request_.record, request_.model.config, sequence.ids.size());
     forward(request_.model, sequence.ids, request_.reference, options, reference_recorder, workers_[0].workspace);
-    const ReferenceDistribution reference(reference_recorder.take_logits(), sequence.ids);
+    const Reference reference = reference_recorder.take(sequence.ids);
 
     std::atomic<std::size_t> next{0}, computed{0};
     std::mutex mutex;  // finished, published, failure
@@ -100,7 +104,7 @@ class Runner {
     std::exception_ptr thrown;  // of a thread; out of memory, say
     const auto compute_cells = [&](Worker& worker) {
       for (std::size_t i = next++; i < missing.size() && interrupted_by() == 0; i = next++) {
-        worker.recorder.begin(reference);
+        worker.recorder.begin(reference, missing[i]->plan, missing[i]->records_errors);
         forward(request_.model, sequence.ids, missing[i]->plan, options, worker.recorder, worker.workspace);
         record::CellRecord record{.id = missing[i]->id, .status = record::CellStatus::done, .values = worker.recorder.take()};
         const std::lock_guard lock(mutex);
@@ -137,18 +141,20 @@ class Runner {
 
   /// The shard holds the grid's cells in grid order, then cells of earlier grids in the order of their ids.
   [[nodiscard]] Result<void> publish(const TokenSequence& sequence, const FinishedCells& finished,
-                                     const ReferenceDistribution& reference) const {
+                                     const Reference& reference) const {
     const std::size_t length = sequence.ids.size();
     record::Shard shard{.experiment = request_.experiment,
                         .sequence_id = sequence.id,
-                        .quantities = cell_quantities(request_.model.config, length, request_.selects_scores),
+                        .quantities = cell_quantities(request_.record, request_.model.config, length),
                         .cells = {},
-                        .reference_quantities = reference_quantities(length),
-                        .reference = reference_values(reference, sequence.ids)};
+                        .reference_quantities = reference_quantities(request_.record, request_.model.config, length),
+                        .reference = reference_values(request_.record, reference, sequence.ids)};
     std::set<Digest> written;
-    for (const Cell& cell : request_.cells)
-      if (const auto found = finished.find(cell.id); found != finished.end() && written.insert(cell.id).second)
+    for (const Cell* cell : cells_)
+      if (const auto found = finished.find(cell->id); found != finished.end()) {
         shard.cells.push_back(found->second);
+        written.insert(cell->id);
+      }
     for (const auto& [id, cell] : finished)
       if (!written.contains(id)) shard.cells.push_back(cell);
     return record::publish_shard(shard_of(sequence), shard);
@@ -156,6 +162,7 @@ class Runner {
 
   const RunRequest& request_;
   const RunFolder& folder_;
+  std::vector<const Cell*> cells_;  // in grid order; of points that mean the same, the first
   std::vector<Worker> workers_;
 };
 

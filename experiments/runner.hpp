@@ -6,6 +6,7 @@
 
 #include "core/base/result.hpp"
 #include "core/model/forward.hpp"
+#include "experiments/cell_recorder.hpp"
 #include "experiments/grid.hpp"
 #include "experiments/run_folder.hpp"
 #include "experiments/tokens.hpp"
@@ -18,7 +19,7 @@ struct RunRequest {
   PrecisionPlan reference;
   const std::vector<Cell>& cells;
   std::vector<TokenSequence> sequences;       // those of this part
-  bool selects_scores = false;
+  CellSpec record;                            // what cells record
   Digest experiment{};
   std::size_t threads = 1;
   bool quiet = false;

@@ -68,7 +68,7 @@ int run_command(const RunOptions& options) {
                            .reference = grid.reference,
                            .cells = grid.cells,
                            .sequences = sequences_of_part(experiment->tokens.sequences, part),
-                           .selects_scores = experiment->selects_scores(),
+                           .record = experiment->cell_spec(),
                            .experiment = grid.experiment,
                            .threads = options.threads,
                            .quiet = options.quiet};
