@@ -203,6 +203,31 @@ TEST_CASE("operations on Real: p up to 10,000 against integers", "[mpfr][real]")
   }
 }
 
+TEST_CASE("SR on Real: at the very R that decides, up to r = 32", "[mpfr][real]") {
+  test::Random random(5);
+  int turns = 0;
+  for (int i = 0; i < 200; ++i) {
+    const int p = random.between(54, 3000), r = i % 2 == 0 ? 32 : random.between(1, 32);
+    const Integer a(random_digits(random, 1000)), b(random_digits(random, 1000));
+    Integer exact, leading;
+    mpz_mul(exact.z, a.z, b.z);
+    const std::size_t shift = mpz_sizeinbase(exact.z, 2) - static_cast<std::size_t>(p);
+    mpz_tdiv_r_2exp(leading.z, exact.z, shift);
+    mpz_mul_2exp(leading.z, leading.z, static_cast<mp_bitcnt_t>(r));
+    mpz_tdiv_q_2exp(leading.z, leading.z, shift);
+    const std::uint64_t least = (std::uint64_t{1} << r) - mpz_get_ui(leading.z);  // R from here on goes away
+    if (least >> r != 0) continue;
+    const auto rounded = [&](std::uint64_t value) {
+      const Draw draw{.word = static_cast<std::uint32_t>(value << (32 - r)), .bits = r};
+      return mpfr::mul(as_real(a), as_real(b), wide(p), Rounding::sr, draw);
+    };
+    REQUIRE(rounded(least) == mpfr::mul(as_real(a), as_real(b), wide(p), Rounding::rtp));
+    REQUIRE(rounded(least - 1) == mpfr::mul(as_real(a), as_real(b), wide(p), Rounding::rtz));
+    ++turns;
+  }
+  CHECK(turns > 150);
+}
+
 TEST_CASE("operations on Real: far exponents, subnormals and overflow of wide formats", "[mpfr][real]") {
   const FloatFormat quad{.p = 113, .emin = -16382, .emax = 16383};  // binary128
   CHECK(mpfr::div(Real(1.0), Real(3.0), quad).hex() == "0x1.5555555555555555555555555555p-2");
