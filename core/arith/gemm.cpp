@@ -9,6 +9,7 @@
 #include "core/arith/gemm_kernels.hpp"
 #include "core/arith/gemm_plan.hpp"
 #include "core/arith/order.hpp"
+#include "core/arith/ordered_gemm.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/arith/stochastic.hpp"
 
@@ -330,6 +331,7 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const Packed
     const bool narrow = arithmetic.mac.format != binary64 && binary32_operands(set, arithmetic.mac.operands, a, b, shape);
     if (const auto plan = plan64(arithmetic.mac, narrow, set)) return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
   }
+  if (backend != Backend::scalar && gemm_by_parts(arithmetic, a, b, out, shape, backend)) return;
   naive(arithmetic, a, b, out, shape);
 }
 

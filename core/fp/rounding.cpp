@@ -257,7 +257,7 @@ double round_unpacked(const Unpacked& x, const FloatFormat& format, Rounding mod
     f.rest = f.rest || (x.significand & (half - 1)) != 0;
   }
   if (mode == Rounding::sr && shift > 0) f.leading = leading_bits(x, shift, draw.bits);
-  if (f.inexact() && rounds_up(mode, x.negative, m, f, draw)) ++m;
+  if (rounds_up(mode, x.negative, m, f, draw)) ++m;
   if (bit_length(m) > format.p) m >>= 1, ++last;  // a carry: m is 2^p
 
   if (m == 0) return underflow(x.negative, format);

@@ -33,7 +33,7 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
   const GeneralArithmetic fl_any(arithmetic.mac);
   visit_arithmetic(arithmetic.mac, fits, [&](const auto& fl) {
     for (std::size_t t = 0; t < x.rows; ++t)
-      layer_norm_row(fl, fl_any, arithmetic.order, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
+      layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
   });
 }
 
@@ -60,7 +60,7 @@ void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView
 }
 
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z) {
-  visit_arithmetic(arithmetic.mac, lamp::all_binary32(y), [&](const auto& fl) { softmax_row(fl, arithmetic.order, y, z); });
+  visit_arithmetic(arithmetic.mac, lamp::all_binary32(y), [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {

@@ -16,10 +16,10 @@
 
 namespace lamp {
 
-/// z = softmax(y), y of length n >= 1: t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j in `order`, z_j = fl(e_j / s).
-/// max is NaN if any y is. y and z may be the same memory.
-template <ScalarArithmetic A>
-void softmax_row(const A& fl, const Order& order, std::span<const double> y, std::span<double> z) {
+/// z = softmax(y), y of length n >= 1: t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j in `order` (an Order, or an Arithmetic with
+/// its blocks), z_j = fl(e_j / s). max is NaN if any y is. y and z may be the same memory.
+template <ScalarArithmetic A, class OrderOrArithmetic>
+void softmax_row(const A& fl, const OrderOrArithmetic& order, std::span<const double> y, std::span<double> z) {
   expects(!y.empty() && y.size() == z.size(), "softmax_row: equal lengths, at least 1");
   double largest = y[0];
   for (const double value : y)
@@ -34,9 +34,9 @@ void softmax_row(const A& fl, const Order& order, std::span<const double> y, std
 /// One row of layer normalisation: m = fl(s/n), c_i = fl(x_i - m), v = fl(sum c_i c_i / n), r = fl(rsqrt(fl(v + eps))), then
 /// fl(fl(c_i r) gamma_i + beta_i) as one multiply-accumulate. eps is a binary64 number, so `fl_any` must take any operands;
 /// fl may be an engine for binary32 operands only. x and out may be the same memory.
-template <ScalarArithmetic A, ScalarArithmetic Any>
-void layer_norm_row(const A& fl, const Any& fl_any, const Order& order, std::span<const double> x, std::span<const double> gamma,
-                    std::span<const double> beta, double eps, std::span<double> out) {
+template <ScalarArithmetic A, ScalarArithmetic Any, class OrderOrArithmetic>
+void layer_norm_row(const A& fl, const Any& fl_any, const OrderOrArithmetic& order, std::span<const double> x,
+                    std::span<const double> gamma, std::span<const double> beta, double eps, std::span<double> out) {
   expects(!x.empty() && x.size() == gamma.size() && x.size() == beta.size() && x.size() == out.size(), "layer_norm_row: equal lengths");
   const double n = static_cast<double>(x.size());
   const double mean = fl.div(ordered_sum(fl, order, x), n);
@@ -51,7 +51,8 @@ void layer_norm_row(const A& fl, const Any& fl_any, const Order& order, std::spa
 void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out);
 
 /// Row by row: x, out (T, n_embd).
-void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x, MatrixView<double> out);
+void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x,
+                MatrixView<double> out);
 
 /// out (T, out) = x (T, in) W (in, out), then one addition of the bias.
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out);

@@ -416,6 +416,34 @@ TEST_CASE("gemm: every order, operands rounded, blocks, every shape, has MPFR's 
         }
 }
 
+TEST_CASE("gemm: orders made of sequential sums have the naive loop's bits, tile by tile", "[arith][order][gemm]") {
+  Random random(30);
+  struct Size {
+    std::size_t m, k, n;
+  };
+  constexpr Size sizes[] = {
+      {130, 19, 515}, {150, 150, 7}, {7, 130, 40}, {140, 12, 3}};  // more than one tile down, across; short and long sums
+  for (const Size& size : sizes) {
+    Matrix<double> a(size.m, size.k), b(size.k, size.n);
+    for (double& value : a.flat()) value = random.below(9) == 0 ? -0.0 : random.with_exponent(-4, 3, 24);
+    for (double& value : b.flat()) value = random.with_exponent(-4, 3, 24);
+    for (const std::string text : {"reverse", "blocked:1", "blocked:8", "blocked:50", "blocked:400", "pairwise:4", "lanes:8", "split:3"})
+      for (const Shape shape : {Shape::full, Shape::lower_output, Shape::lower_operand}) {
+        const bool inner = text == "blocked:8";
+        const Arithmetic arithmetic = in_order(text, lamp_paper(7).mac, inner ? std::optional(MacSpec{.format = binary64}) : std::nullopt);
+        Matrix<double> left = a;
+        if (shape == Shape::lower_operand)
+          for (std::size_t i = 0; i < size.m; ++i)
+            for (std::size_t l = i + 1; l < size.k; ++l) left(i, l) = nan;  // never read
+        Matrix<double> got(size.m, size.n, 7.0), want(size.m, size.n, 7.0);
+        gemm(arithmetic, left.view(), b.view(), got.view(), shape);
+        gemm(arithmetic, left.view(), b.view(), want.view(), shape, Backend::scalar);
+        INFO(text << ", shape " << static_cast<int>(shape) << ", " << size.m << " x " << size.k << " x " << size.n);
+        REQUIRE(same_bits(got.flat(), want.flat()));
+      }
+  }
+}
+
 // Negative controls: what a slip in an order would give is told apart by the data of these tests.
 
 TEST_CASE("negative control: slips in an order are seen", "[arith][order][control]") {

@@ -57,8 +57,8 @@ struct Integer {
 /// n >= 0 as a Real.
 Real as_real(const Integer& n) { return real("0x" + n.text()); }
 
-/// n to p bits by integer arithmetic: RNE, RTZ or RTO.
-void round_integer(Integer& n, std::size_t p, Rounding mode) {
+/// n to p bits by integer arithmetic: RNE, RTZ, RTO or SR.
+void round_integer(Integer& n, std::size_t p, Rounding mode, Draw draw) {
   const std::size_t bits = mpz_sizeinbase(n.z, 2);
   if (mpz_sgn(n.z) == 0 || bits <= p) return;
   const std::size_t shift = bits - p;
@@ -69,6 +69,12 @@ void round_integer(Integer& n, std::size_t p, Rounding mode) {
   const int against_half = mpz_cmp(rest.z, half.z);
   if (mode == Rounding::rne && (against_half > 0 || (against_half == 0 && mpz_odd_p(n.z) != 0))) mpz_add_ui(n.z, n.z, 1);
   if (mode == Rounding::rto && mpz_sgn(rest.z) != 0) mpz_setbit(n.z, 0);
+  if (mode == Rounding::sr) {  // R + floor(2^r rest / 2^shift)
+    mpz_mul_2exp(rest.z, rest.z, static_cast<mp_bitcnt_t>(draw.bits));
+    mpz_tdiv_q_2exp(rest.z, rest.z, shift);
+    mpz_add_ui(rest.z, rest.z, draw.word >> (32 - draw.bits));
+    if (mpz_sizeinbase(rest.z, 2) > static_cast<std::size_t>(draw.bits)) mpz_add_ui(n.z, n.z, 1);
+  }
   mpz_mul_2exp(n.z, n.z, shift);
 }
 
@@ -168,32 +174,58 @@ TEST_CASE("operations on Real: p up to 10,000 against integers", "[mpfr][real]")
   test::Random random(4);
   for (int i = 0; i < 300; ++i) {
     const int p = i < 3 ? 10'000 : random.between(54, 10'000);
-    const Rounding mode = std::array{Rounding::rne, Rounding::rtz, Rounding::rto}[random.below(3)];
+    const Rounding mode = std::array{Rounding::rne, Rounding::rtz, Rounding::rto, Rounding::sr}[random.below(4)];
+    const Draw draw{.word = random.word(), .bits = random.between(1, 32)};
     const Integer a(random_digits(random, random.between(1, 2600))), b(random_digits(random, random.between(1, 2600))),
         c(random_digits(random, random.between(1, 5200)));
     const Real x = as_real(a), y = as_real(b), z = as_real(c);
     Integer want;
     mpz_add(want.z, a.z, b.z);
-    round_integer(want, static_cast<std::size_t>(p), mode);
-    REQUIRE(mpfr::add(x, y, wide(p), mode) == as_real(want));
+    round_integer(want, static_cast<std::size_t>(p), mode, draw);
+    REQUIRE(mpfr::add(x, y, wide(p), mode, draw) == as_real(want));
     mpz_mul(want.z, a.z, b.z);
-    round_integer(want, static_cast<std::size_t>(p), mode);
-    REQUIRE(mpfr::mul(x, y, wide(p), mode) == as_real(want));
+    round_integer(want, static_cast<std::size_t>(p), mode, draw);
+    REQUIRE(mpfr::mul(x, y, wide(p), mode, draw) == as_real(want));
     mpz_mul(want.z, a.z, b.z);
     mpz_add(want.z, want.z, c.z);
-    round_integer(want, static_cast<std::size_t>(p), mode);
-    REQUIRE(mpfr::fma(x, y, z, wide(p), mode) == as_real(want));
+    round_integer(want, static_cast<std::size_t>(p), mode, draw);
+    REQUIRE(mpfr::fma(x, y, z, wide(p), mode, draw) == as_real(want));
     mpz_set(want.z, c.z);
-    round_integer(want, static_cast<std::size_t>(p), mode);
-    REQUIRE(mpfr::round(z, wide(p), mode) == as_real(want));
+    round_integer(want, static_cast<std::size_t>(p), mode, draw);
+    REQUIRE(mpfr::round(z, wide(p), mode, draw) == as_real(want));
     // An exact product divides back, and a square has its root.
     mpz_mul(want.z, a.z, b.z);
     Integer quotient(a.text());
-    round_integer(quotient, static_cast<std::size_t>(p), mode);
-    REQUIRE(mpfr::div(as_real(want), y, wide(p), mode) == as_real(quotient));
+    round_integer(quotient, static_cast<std::size_t>(p), mode, draw);
+    REQUIRE(mpfr::div(as_real(want), y, wide(p), mode, draw) == as_real(quotient));
     mpz_mul(want.z, a.z, a.z);
-    REQUIRE(mpfr::sqrt(as_real(want), wide(p), mode) == as_real(quotient));
+    REQUIRE(mpfr::sqrt(as_real(want), wide(p), mode, draw) == as_real(quotient));
   }
+}
+
+TEST_CASE("SR on Real: at the very R that decides, up to r = 32", "[mpfr][real]") {
+  test::Random random(5);
+  int turns = 0;
+  for (int i = 0; i < 200; ++i) {
+    const int p = random.between(54, 3000), r = i % 2 == 0 ? 32 : random.between(1, 32);
+    const Integer a(random_digits(random, 1000)), b(random_digits(random, 1000));
+    Integer exact, leading;
+    mpz_mul(exact.z, a.z, b.z);
+    const std::size_t shift = mpz_sizeinbase(exact.z, 2) - static_cast<std::size_t>(p);
+    mpz_tdiv_r_2exp(leading.z, exact.z, shift);
+    mpz_mul_2exp(leading.z, leading.z, static_cast<mp_bitcnt_t>(r));
+    mpz_tdiv_q_2exp(leading.z, leading.z, shift);
+    const std::uint64_t least = (std::uint64_t{1} << r) - mpz_get_ui(leading.z);  // R from here on goes away
+    if (least >> r != 0) continue;
+    const auto rounded = [&](std::uint64_t value) {
+      const Draw draw{.word = static_cast<std::uint32_t>(value << (32 - r)), .bits = r};
+      return mpfr::mul(as_real(a), as_real(b), wide(p), Rounding::sr, draw);
+    };
+    REQUIRE(rounded(least) == mpfr::mul(as_real(a), as_real(b), wide(p), Rounding::rtp));
+    REQUIRE(rounded(least - 1) == mpfr::mul(as_real(a), as_real(b), wide(p), Rounding::rtz));
+    ++turns;
+  }
+  CHECK(turns > 150);
 }
 
 TEST_CASE("operations on Real: far exponents, subnormals and overflow of wide formats", "[mpfr][real]") {

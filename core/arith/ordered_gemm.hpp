@@ -1,0 +1,13 @@
+// Matrix products in orders that are made of sequential sums: those by the kernels of gemm, the additions between them elementwise.
+#pragma once
+
+#include "core/arith/gemm.hpp"
+
+namespace lamp::gemm_detail {
+
+/// As gemm, for `reverse`, `blocked`, `pairwise`, `lanes` and `split` where a kernel has the bits of the steps; the same bits as the naive
+/// loop. False, with nothing written, where it does not serve. Pre: backend is neither automatic nor scalar, and available.
+bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
+                   Backend backend);
+
+}  // namespace lamp::gemm_detail
