@@ -7,25 +7,18 @@
 #include <cstdint>
 #include <span>
 
+#include "analysis/error_blocks.hpp"
 #include "core/fp/format.hpp"
 
 namespace lamp {
-
-/// Bin 0 counts relative errors of exactly 0; bin b >= 1 those with 2^(b - 1 + lowest) <= abs(relative error) / u < 2 times that,
-/// the first and last of them also what lies beyond.
-struct ErrorBins {
-  static constexpr int lowest = -64;
-  static constexpr std::size_t count = 129;
-  /// Lower edge of a bin, in units of u.
-  static double edge(std::size_t bin);
-};
 
 /// Errors x - r of computed values x against reference values r. A component is counted in exactly one of: nan (x or r is NaN), inf
 /// (x or r is infinite), zero (r is 0), underflow (x is 0 or subnormal in the site's format, r is not 0), count (all others).
 /// Absolute errors are taken over zero, underflow and count; relative ones, and those in units of u, over count.
 class ErrorStatistics {
  public:
-  /// Adds components in order. x and r have one length; u and the subnormal range are those of `format`.
+  /// Adds components in order; squares are summed by index mod 8 within a call, and those sums pairwise: one order everywhere.
+  /// x and r have one length; u and the subnormal range are those of `format`.
   void add(std::span<const double> x, std::span<const double> r, const FloatFormat& format);
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
@@ -40,14 +33,14 @@ class ErrorStatistics {
   [[nodiscard]] double rms_rel() const;
   [[nodiscard]] double max_u() const;  // abs(x - r) / (u abs(r))
   [[nodiscard]] double rms_u() const;
-  [[nodiscard]] std::span<const std::uint64_t, ErrorBins::count> bins() const { return bins_; }
+  [[nodiscard]] std::array<std::uint64_t, ErrorBins::count> bins() const;
 
  private:
-  static constexpr std::size_t lanes = 8;  // squares are summed by index mod 8 within a call, then pairwise: one order everywhere
+  void add_one(double x, double r, double smallest_normal, double units, std::size_t lane);
+  static constexpr std::size_t histograms = 4;  // used in turn, so that equal bins in a row do not wait for each other
   std::uint64_t count_ = 0, nan_ = 0, inf_ = 0, zero_ = 0, underflow_ = 0;
-  double max_abs_ = 0.0, max_rel_ = 0.0, max_u_ = 0.0;
-  std::array<double, lanes> squares_abs_{}, squares_rel_{}, squares_u_{};
-  std::array<std::uint64_t, ErrorBins::count> bins_{};
+  ErrorSums sums_;
+  std::array<std::array<std::uint64_t, ErrorBins::count>, histograms> bins_{};
 };
 
 }  // namespace lamp

@@ -219,7 +219,10 @@ std::vector<Values> ErrorRecorder::take() {
       }
       std::vector<std::uint64_t> bins;
       if (errors != nullptr)
-        for (const ErrorStatistics& s : errors->statistics) bins.insert(bins.end(), s.bins().begin(), s.bins().end());
+        for (const ErrorStatistics& s : errors->statistics) {
+          const auto here = s.bins();
+          bins.insert(bins.end(), here.begin(), here.end());
+        }
       values.emplace_back(std::move(bins));
       if (spec_.full) values.emplace_back(errors != nullptr ? errors->whole.front().flat() : std::vector<double>{});
     }
