@@ -5,7 +5,9 @@
 #include <string_view>
 #include <utility>
 
+#include "core/mpfr/real.hpp"
 #include "experiments/config_fields.hpp"
+#include "experiments/config_read.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -20,20 +22,22 @@ struct FormatInteger {
   bool required;
 };
 // Wide enough for MPFR (`calc` only); the fast engines need numbers that are binary64 numbers.
-constexpr std::array<FormatInteger, 4> format_integers{{{"p", &FloatFormat::p, 1, 1'000'000, true},
-                                                        {"emin", &FloatFormat::emin, -1'000'000'000, 1'000'000'000, true},
-                                                        {"emax", &FloatFormat::emax, -1'000'000'000, 1'000'000'000, true},
-                                                        {"top_codes_lost", &FloatFormat::top_codes_lost, 0, 1'000'000, false}}};
+constexpr int widest = mpfr::largest_format_exponent;
+constexpr std::array<FormatInteger, 4> format_integers{{{"p", &FloatFormat::p, 1, mpfr::largest_precision, true},
+                                                        {"emin", &FloatFormat::emin, -widest, widest, true},
+                                                        {"emax", &FloatFormat::emax, -widest, widest, true},
+                                                        {"top_codes_lost", &FloatFormat::top_codes_lost, 0, (1 << 30) - 1, false}}};
 
 struct FormatFlag {
   std::string_view key;
   bool FloatFormat::*member;
 };
-constexpr std::array<FormatFlag, 5> format_flags{{{"subnormals", &FloatFormat::subnormals},
+constexpr std::array<FormatFlag, 6> format_flags{{{"subnormals", &FloatFormat::subnormals},
                                                   {"infinities", &FloatFormat::infinities},
                                                   {"nan", &FloatFormat::nan},
                                                   {"signed_zero", &FloatFormat::signed_zero},
-                                                  {"unsigned", &FloatFormat::is_unsigned}}};
+                                                  {"unsigned", &FloatFormat::is_unsigned},
+                                                  {"zero", &FloatFormat::zero}}};
 
 std::vector<std::string> format_keys() {
   std::vector<std::string> keys;
@@ -76,60 +80,87 @@ std::optional<Problem> read_format_entry(const Entry& entry, FloatFormat& format
                  .where = entry.where};
 }
 
+constexpr std::string_view format_legal = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127}";
+
 bool has_key(const Value::Table& table, std::string_view key) {
   for (const Entry& entry : table)
     if (entry.key == key) return true;
   return false;
 }
 
-/// What makes the numbers of a format a format.
-std::string inconsistency(const FloatFormat& f) {
-  if (f.emin > f.emax) return "emin is above emax";
-  if (f.overflow == Overflow::infinity && !f.infinities) return "overflow gives inf, which the format has not got; set overflow";
-  if (f.overflow == Overflow::nan && !f.nan) return "overflow gives nan, which the format has not got; set overflow";
-  if (f.top_codes_lost > 0 && (f.p > 31 || f.top_codes_lost >= 1 << (f.p - 1))) return "top_codes_lost leaves no number in the top binade";
-  return {};
+std::optional<Problem> read_format_table(const Value::Table& table, FloatFormat& format) {
+  FloatFormat read;
+  for (const Entry& entry : table)
+    if (std::optional<Problem> problem = read_format_entry(entry, read)) return problem;
+  for (const FormatInteger& f : format_integers)
+    if (f.required && !has_key(table, f.key))
+      return Problem{.key = {}, .message = "a format needs " + std::string(f.key), .legal = join(format_keys())};
+  if (const Result<void> legal = mpfr::check_format(read); !legal) return Problem{.key = {}, .message = legal.error().message};
+  format = read;
+  return std::nullopt;
+}
+
+/// A string that holds the table.
+Result<FloatFormat> read_format_text(const std::string& text) {
+  const Result<Value::Table> parsed = parse_toml("format = " + text, "format");
+  if (!parsed) return parsed.error();
+  const Value::Table* table = parsed->size() == 1 ? parsed->front().value.get<Value::Table>() : nullptr;
+  FloatFormat format;
+  if (table == nullptr) return Error{ExitCode::bad_data, toml_string(text) + " is no format; legal: " + std::string(format_legal)};
+  if (const std::optional<Problem> problem = read_format_table(*table, format)) return Error{ExitCode::bad_data, to_string(*problem)};
+  return format;
 }
 
 }  // namespace
 
-void ArithmeticConfig::complete() {
+void MacConfig::complete() {
   const bool paper = preset == "lamp-paper";
   if (!operands.given) operands = {.given = true};
   if (!product.given) product = {.given = true};
   if (!via.given) via = {.given = true, .format = paper ? std::optional(binary32) : std::nullopt};
   if (!rounding) rounding = Rounding::rne;
+  if (!random_bits) random_bits = MacSpec{}.random_bits;
+}
+
+MacSpec MacConfig::mac() const {
+  expects(rounding && random_bits && has_format(), "MacConfig::mac: complete");
+  return {.operands = operands.format,
+          .product = product.format,
+          .via = via.format,
+          .format = accumulator(),
+          .rounding = *rounding,
+          .random_bits = *random_bits};
+}
+
+void ArithmeticConfig::complete() {
+  MacConfig::complete();
   if (!order) order = Order{};
+  if (block) block->complete();
+}
+
+void ArithmeticConfig::forget_idle_keys() {
+  const auto forget_bits = [](MacConfig& mac) {
+    if (mac.rounding != Rounding::sr) mac.random_bits = MacSpec{}.random_bits;
+  };
+  forget_bits(*this);
+  if (block) forget_bits(*block);
+  if (block && (order->kind != OrderKind::blocked || block->mac() == mac())) block.reset();
 }
 
 Arithmetic ArithmeticConfig::arithmetic() const {
-  expects(rounding.has_value() && order.has_value() && (mu.has_value() || format.has_value()), "ArithmeticConfig::arithmetic: complete");
-  return {
-      .mac = {.operands = operands.format, .product = product.format, .via = via.format, .format = accumulator(), .rounding = *rounding},
-      .order = *order};
+  expects(order.has_value(), "ArithmeticConfig::arithmetic: complete");
+  return {.mac = mac(), .order = *order, .block = block ? std::optional(block->mac()) : std::nullopt};
 }
 
 std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
-  if (const std::string* name = value.get<std::string>()) {
-    const Result<FloatFormat> parsed = parse_format(*name);
-    if (!parsed) return Problem{.key = {}, .message = parsed.error().message, .where = value.where};
-    format = *parsed;
+  if (const std::string* text = value.get<std::string>()) {
+    const Result<FloatFormat> named = text->starts_with('{') ? read_format_text(*text) : parse_format(*text);
+    if (!named) return Problem{.key = {}, .message = named.error().message, .where = value.where};
+    format = *named;
     return std::nullopt;
   }
-  const Value::Table* table = value.get<Value::Table>();
-  if (table == nullptr)
-    return Problem{.key = {},
-                   .message = describe(value) + " is no format",
-                   .legal = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127}"};
-  FloatFormat read;
-  for (const Entry& entry : *table)
-    if (std::optional<Problem> problem = read_format_entry(entry, read)) return problem;
-  for (const FormatInteger& f : format_integers)
-    if (f.required && !has_key(*table, f.key))
-      return Problem{.key = {}, .message = "a format needs " + std::string(f.key), .legal = join(format_keys())};
-  if (const std::string what = inconsistency(read); !what.empty()) return Problem{.key = {}, .message = what};
-  format = read;
-  return std::nullopt;
+  if (const Value::Table* table = value.get<Value::Table>()) return read_format_table(*table, format);
+  return Problem{.key = {}, .message = describe(value) + " is no format", .legal = std::string(format_legal)};
 }
 
 std::string format_identity(const FloatFormat& format) {
@@ -141,10 +172,15 @@ std::string format_identity(const FloatFormat& format) {
   return text;
 }
 
-std::string format_text(const FloatFormat& format) {
+std::string format_word(const FloatFormat& format) {
   const std::string name = format_name(format);
   const Result<FloatFormat> parsed = parse_format(name);
-  return parsed && *parsed == format ? toml_string(name) : format_identity(format);
+  return parsed && *parsed == format ? name : format_identity(format);
+}
+
+std::string format_text(const FloatFormat& format) {
+  const std::string word = format_word(format);
+  return word.starts_with('{') ? word : toml_string(word);
 }
 
 Value value_of_json(const nlohmann::json& json) {
@@ -176,22 +212,24 @@ Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith) {
   const Value::Table* table = value.get<Value::Table>();
   if (table == nullptr)
     return Error{ExitCode::bad_data, "arith is " + describe(value) + "; legal: an object such as {\"format\": \"ps7\"}"};
-  constexpr std::string_view name = "arith";  // [arithmetic.arith]
   Config config;
-  ArithmeticConfig& read = config.arithmetic_or_new(name);
+  ArithmeticConfig& read = config.arithmetic_or_new("arith");
   for (const Entry& entry : *table) {
-    const std::string path = "arithmetic." + std::string(name) + "." + entry.key;
+    const std::string path = "arithmetic.arith." + entry.key;
     const FieldMatch match = find_field(path);
     std::optional<Problem> problem = match.field == nullptr ? unknown_key(path, config) : read_field(config, match, entry.value);
-    if (problem) {
-      constexpr std::size_t prefix = 11;  // "arithmetic."
-      problem->key.erase(0, problem->key.starts_with("arithmetic.") ? prefix : 0);
-      if (problem->suggestion.starts_with("arithmetic.")) problem->suggestion.erase(0, prefix);
-      return Error{ExitCode::bad_data, to_string(*problem)};
-    }
+    if (!problem) continue;
+    constexpr std::string_view prefix = "arithmetic.";
+    for (std::string* text : {&problem->key, &problem->suggestion})
+      if (text->starts_with(prefix)) text->erase(0, prefix.size());
+    return Error{ExitCode::bad_data, to_string(*problem)};
   }
-  if (read.mu && read.format) return Error{ExitCode::bad_data, "arith: mu and format are both given; legal: one of them"};
-  if (!read.mu && !read.format) return Error{ExitCode::bad_data, "arith: format is missing; legal: format or mu"};
+  for (const auto& [mac, name] :
+       {std::pair<const MacConfig*, std::string>(&read, "arith"), {read.block ? &*read.block : nullptr, "arith.block"}}) {
+    if (mac == nullptr) continue;
+    if (mac->mu && mac->format) return Error{ExitCode::bad_data, name + ": mu and format are both given; legal: one of them"};
+    if (!mac->has_format()) return Error{ExitCode::bad_data, name + ": format is missing; legal: format or mu"};
+  }
   read.complete();
   return read.arithmetic();
 }

@@ -18,29 +18,49 @@ struct FormatOrNone {
   friend bool operator==(const FormatOrNone&, const FormatOrNone&) = default;
 };
 
-/// Keys of [arithmetic.NAME]. After complete() every key but `mu` and `format`, of which one is set, has its value.
-struct ArithmeticConfig {
+/// Keys of one multiply-accumulate: of [arithmetic.NAME] and of its `block`. After complete() every key but `mu` and `format`, of which
+/// one is set, has its value.
+struct MacConfig {
   std::string preset{};  // empty: none
   std::optional<int> mu{};
   std::optional<FloatFormat> format{};
   FormatOrNone operands{}, product{}, via{};
   std::optional<Rounding> rounding{};
+  std::optional<int> random_bits{};
+  friend bool operator==(const MacConfig&, const MacConfig&) = default;
+
+  [[nodiscard]] bool has_format() const { return mu.has_value() || format.has_value(); }
+  /// The format that mu or format says. Pre: has_format().
+  [[nodiscard]] FloatFormat accumulator() const { return mu ? ps(*mu) : *format; }
+  /// Fills what was not given from the preset, then from the defaults: as-is, exact, none, RNE, 32.
+  void complete();
+  /// Pre: complete() was called, has_format().
+  [[nodiscard]] MacSpec mac() const;
+};
+
+/// Keys of [arithmetic.NAME].
+struct ArithmeticConfig : MacConfig {
   std::optional<Order> order{};
+  std::optional<MacConfig> block{};  // absent: the arithmetic itself
   friend bool operator==(const ArithmeticConfig&, const ArithmeticConfig&) = default;
 
-  /// The format that mu or format says. Pre: one of them is set.
-  [[nodiscard]] FloatFormat accumulator() const { return mu ? ps(*mu) : *format; }
-  /// Fills what was not given from the preset, then from the defaults: as-is, exact, none, RNE, sequential.
+  /// As MacConfig's, and the order sequential.
   void complete();
-  /// Pre: complete() was called and mu or format is set.
+  /// What is written but has no effect put aside: random_bits outside of SR, a block where the order has none or that is the
+  /// arithmetic itself. Pre: as for arithmetic().
+  void forget_idle_keys();
+  /// Pre: complete() was called, has_format() here and in block.
   [[nodiscard]] Arithmetic arithmetic() const;
 };
 
-/// A format given by name, or as a table {p, emin, emax, subnormals, infinities, nan, signed_zero, unsigned, top_codes_lost,
-/// overflow}: p, emin, emax are required, the rest has IEEE's values. The problem's key is left to the caller.
+/// A format given by name, or as a table {p, emin, emax, subnormals, infinities, nan, signed_zero, unsigned, zero, top_codes_lost,
+/// overflow}, or as a string that holds such a table: p, emin, emax are required, the rest has IEEE's values. Any p and exponents
+/// that core/mpfr takes. The problem's key is left to the caller.
 std::optional<Problem> read_format(const Value& value, FloatFormat& format);
 
-/// A format as a config writes it: its catalog name, or its table.
+/// A format as one word: its catalog name, or its table (which a string may hold).
+std::string format_word(const FloatFormat& format);
+/// A format as a config writes it: its catalog name in quotes, or its table.
 std::string format_text(const FloatFormat& format);
 /// Every property of a format, whatever its name: what identities are made of.
 std::string format_identity(const FloatFormat& format);

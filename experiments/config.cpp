@@ -29,18 +29,29 @@ void set_source(Value& value, std::size_t source) {
 
 using PlaceMap = std::map<std::string, Where, std::less<>>;
 
+/// Places within a value that is one leaf: keys of its nested tables.
+void add_places(const Value::Table& table, const std::string& prefix, PlaceMap& places) {
+  for (const Entry& entry : table) {
+    const Value::Table* inner = entry.value.get<Value::Table>();
+    places.emplace(prefix + entry.key, inner == nullptr ? entry.value.where : entry.where);
+    if (inner != nullptr) add_places(*inner, prefix + entry.key + '.', places);
+  }
+}
+
 void flatten(const Value::Table& table, const std::string& prefix, std::vector<Leaf>& leaves, PlaceMap& places) {
   for (const Entry& entry : table) {
     const std::string path = prefix + entry.key;
     const Value::Table* inner = entry.value.get<Value::Table>();
     const Field* field = find_field(path).field;
     places.emplace(path, inner == nullptr ? entry.value.where : entry.where);
-    if (inner == nullptr || (field != nullptr && !field->key.ends_with('*')))
+    if (inner == nullptr || (field != nullptr && !field->key.ends_with('*'))) {
       leaves.push_back({path, &entry.value, entry.where});
-    else if (inner->empty())
+      if (inner != nullptr) add_places(*inner, path + '.', places);
+    } else if (inner->empty()) {
       leaves.push_back({path, &entry.value, entry.where, true});
-    else
+    } else {
       flatten(*inner, path + '.', leaves, places);
+    }
   }
 }
 
@@ -234,17 +245,16 @@ std::string resolved_toml(const Config& config) {
 }
 
 Result<void> check_against(const Config& config, const ModelConfig& model) {
-  const auto fail = [&](const std::string& key, const std::string& message, std::size_t end) {
+  const auto fail = [&](const std::string& key, const std::string& message) {
     const auto place = config.places.at.find(key);
-    return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) + ": " + key + ": " + message +
-                                         ", which the model has not got; legal: 0 to " + std::to_string(end - 1)};
+    return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) + ": " + key + ": " + message};
   };
-  if (config.tokens.sequence_length > model.n_positions) {
-    const auto place = config.places.at.find("tokens.sequence_length");
-    return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) +
-                                         ": tokens.sequence_length: " + std::to_string(config.tokens.sequence_length) +
-                                         " is more than the model's n_positions; legal: 1 to " + std::to_string(model.n_positions)};
-  }
+  const auto absent = [](const char* what, std::size_t index, std::size_t count) {
+    return std::string(what) + std::to_string(index) + ", which the model has not got; legal: 0 to " + std::to_string(count - 1);
+  };
+  if (config.tokens.sequence_length > model.n_positions)
+    return fail("tokens.sequence_length", std::to_string(config.tokens.sequence_length) +
+                                              " is more than the model's n_positions; legal: 1 to " + std::to_string(model.n_positions));
   std::vector<std::pair<std::string, SitePath>> paths;
   for (const PlanEntry& entry : config.plan) paths.emplace_back("plan." + site_path_name(entry.path), entry.path);
   for (const GridAxis& axis : config.grid) {
@@ -253,9 +263,10 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
       paths.emplace_back("grid." + axis.key, path);
   }
   for (const auto& [key, path] : paths) {
-    if (path.layer && path.layer->value >= model.n_layer) return fail(key, "layer " + std::to_string(path.layer->value), model.n_layer);
-    if (path.head && path.head->value >= model.n_head) return fail(key, "head " + std::to_string(path.head->value), model.n_head);
+    if (path.layer && path.layer->value >= model.n_layer) return fail(key, absent("layer ", path.layer->value, model.n_layer));
+    if (path.head && path.head->value >= model.n_head) return fail(key, absent("head ", path.head->value, model.n_head));
   }
+  if (const std::optional<Problem> problem = check_trees(config, model)) return fail(problem->key, problem->message);
   return {};
 }
 

@@ -82,6 +82,7 @@ struct Config {
   std::vector<GridAxis> grid;  // in file order, then in the order of --set
   std::vector<Site> record_errors;
   Detail record_detail = Detail::summary;
+  std::vector<GridAxis> record_where;  // some axes, some of their values: cells elsewhere record no errors
   std::vector<Site> record_activations;
   Places places;
   friend bool operator==(const Config&, const Config&) = default;
@@ -111,7 +112,7 @@ std::string resolved_toml(const Config& config);
 /// Every key with its value as text, for provenance: ("tokens.sequences", "8"), ...
 std::vector<std::pair<std::string, std::string>> resolved_fields(const Config& config);
 
-/// What only the model can tell: layers, heads and the sequence length in range.
+/// What only the model can tell: layers, heads and the sequence length in range; sums that a tree order does not fit.
 Result<void> check_against(const Config& config, const ModelConfig& model);
 
 /// Coordinates of the dimension "text": the names of the files without their extension.

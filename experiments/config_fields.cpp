@@ -4,7 +4,6 @@
 #include <array>
 #include <filesystem>
 
-#include "core/arith/order_text.hpp"
 #include "experiments/config_kinds.hpp"
 
 namespace lamp::experiments {
@@ -37,27 +36,10 @@ Outcome read_title(Config& config, Name, const Value& value, const Field&) {
   return std::nullopt;
 }
 
-/// Values of an axis; what they may be is checked key by key once the rest is read (config.cpp).
+/// What the values of an axis may be is checked key by key once the rest is read (grid.cpp).
 Outcome read_axis(Config& config, Name key, const Value& value, const Field&) {
-  const FieldMatch target = find_field(key);
-  const bool number = target.field != nullptr && target.field->kind == Kind::number;
-  const Value::List* list = value.get<Value::List>();
-  if (list == nullptr || list->empty()) return wrong(value);
   GridAxis axis{.key = std::string(key), .values = {}};
-  for (const Value& item : *list) {
-    Coordinate coordinate;
-    if (const std::int64_t* integer = item.get<std::int64_t>())
-      coordinate = number ? Coordinate(static_cast<double>(*integer)) : Coordinate(*integer);
-    else if (const double* x = item.get<double>())
-      coordinate = *x + 0.0;
-    else if (const std::string* text = item.get<std::string>())
-      coordinate = *text;
-    else
-      return wrong(item);
-    if (std::find(axis.values.begin(), axis.values.end(), coordinate) != axis.values.end())
-      return Problem{.key = {}, .message = describe(item) + " is given twice", .where = item.where};
-    axis.values.push_back(std::move(coordinate));
-  }
+  if (Outcome problem = read_coordinates(value, find_field(key).field, axis.values)) return problem;
   config.grid.push_back(std::move(axis));
   return std::nullopt;
 }
@@ -73,11 +55,30 @@ Outcome read_plan(Config& config, Name name, const Value& value, const Field&) {
   return std::nullopt;
 }
 
-Outcome read_where(Config&, Name, const Value& value, const Field&) {
+/// Axes of record.where, which are dotted keys: lists at the ends of nested tables. That they are axes is checked once the grid is
+/// read (grid.cpp).
+Outcome read_where_axes(Config& config, const Value& value, const std::string& prefix) {
   const Value::Table* table = value.get<Value::Table>();
   if (table == nullptr) return wrong(value);
-  if (!table->empty()) return not_available(value, "record.where");
+  for (const Entry& entry : *table) {
+    const std::string key = prefix + entry.key;
+    if (entry.value.get<Value::Table>() != nullptr) {
+      if (Outcome problem = read_where_axes(config, entry.value, key + '.')) return problem;
+      continue;
+    }
+    GridAxis axis{.key = key, .values = {}};
+    if (Outcome problem = read_coordinates(entry.value, find_field(key).field, axis.values)) return problem;
+    config.record_where.push_back(std::move(axis));
+  }
   return std::nullopt;
+}
+
+Outcome read_where(Config& config, Name, const Value& value, const Field&) { return read_where_axes(config, value, ""); }
+
+Text write_where(const Config& config, Name, Form) {
+  std::vector<std::string> axes;
+  for (const GridAxis& axis : config.record_where) axes.push_back(toml_string(axis.key) + " = " + coordinate_list(axis.values));
+  return '{' + join(axes) + '}';
 }
 
 Text write_paths(const Config& config, Name, Form) {
@@ -88,18 +89,7 @@ Text write_paths(const Config& config, Name, Form) {
 
 Text write_axis(const Config& config, Name key, Form) {
   for (const GridAxis& axis : config.grid)
-    if (axis.key == key) {
-      std::vector<std::string> values;
-      for (const Coordinate& value : axis.values) {
-        if (const std::string* name = std::get_if<std::string>(&value))
-          values.push_back(toml_string(*name));
-        else if (const std::int64_t* integer = std::get_if<std::int64_t>(&value))
-          values.push_back(std::to_string(*integer));
-        else
-          values.push_back(toml_number(std::get<double>(value)));
-      }
-      return '[' + join(values) + ']';
-    }
+    if (axis.key == key) return coordinate_list(axis.values);
   return std::nullopt;
 }
 
@@ -110,9 +100,6 @@ Text write_plan(const Config& config, Name name, Form) {
 }
 
 // Access to the named parts.
-
-ArithmeticConfig& arithmetic(Config& config, Name name) { return config.arithmetic_or_new(name); }
-const ArithmeticConfig& arithmetic(const Config& config, Name name) { return *config.arithmetic(name); }
 
 SelectionConfig& selection(Config& config, Name name) { return config.selection_or_new(*parse_site(name)); }
 const SelectionConfig& selection(const Config& config, Name name) {
@@ -132,33 +119,25 @@ constexpr int number(E e) {
 constexpr std::array activations{Choice{"checkpoint", -1}, Choice{"gelu", number(Activation::gelu)},
                                  Choice{"gelu_new", number(Activation::gelu_new)}};
 constexpr std::array sources{Choice{"text", 0}, Choice{"ids", 1}};
-constexpr std::array presets{Choice{"lamp-paper", 1}};
-constexpr std::array roundings{Choice{"RNE", number(Rounding::rne)},      Choice{"RNA", number(Rounding::rna)},
-                               Choice{"RTZ", number(Rounding::rtz)},      Choice{"RTP", number(Rounding::rtp)},
-                               Choice{"RTN", number(Rounding::rtn)},      Choice{"RTO", number(Rounding::rto)},
-                               Choice{"SR", number(Rounding::sr), false}, Choice{"SRE", number(Rounding::sre), false}};
-constexpr std::array orders{Choice{"sequential", number(OrderKind::sequential)}};
 constexpr std::array rules{Choice{"lamp", number(Rule::lamp)},
                            Choice{"random", number(Rule::random)},
                            Choice{"none", number(Rule::none)},
                            Choice{"all", number(Rule::all)},
-                           Choice{"random-full-row", number(Rule::random_full_row), false},
-                           Choice{"largest-logit", number(Rule::largest_logit), false},
+                           Choice{"random-full-row", number(Rule::random_full_row)},
+                           Choice{"largest-logit", number(Rule::largest_logit)},
                            Choice{"truth", number(Rule::truth), false}};
-constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)},
-                                   Choice{"relative", number(ErrorWeights::relative), false},
-                                   Choice{"dot", number(ErrorWeights::dot), false}};
-constexpr std::array norms{Choice{"componentwise", number(Norm::componentwise)}, Choice{"normwise1", number(Norm::normwise1), false}};
-constexpr std::array solvers{Choice{"greedy", number(Solver::greedy)}, Choice{"exact", number(Solver::exact), false}};
+constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)}, Choice{"relative", number(ErrorWeights::relative)},
+                                   Choice{"dot", number(ErrorWeights::dot)}};
+constexpr std::array norms{Choice{"componentwise", number(Norm::componentwise)}, Choice{"normwise1", number(Norm::normwise1)}};
+constexpr std::array solvers{Choice{"greedy", number(Solver::greedy)}, Choice{"exact", number(Solver::exact)}};
 constexpr std::array masks{Choice{"exclude", number(Mask::exclude)}, Choice{"as-zero", number(Mask::as_zero)}};
-constexpr std::array details{Choice{"summary", number(Detail::summary)}, Choice{"full", number(Detail::full), false}};
+constexpr std::array details{Choice{"summary", number(Detail::summary)}, Choice{"full", number(Detail::full)}};
 
-constexpr std::string_view format_range = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127, ..}";
 constexpr double most_tokens = 1e15;
 
 // One row a key, in the order in which the resolved config writes them. Rows of one section stand together.
 // clang-format off
-constexpr std::array field_list{
+constexpr std::array before_arithmetic{
     Field{.key = "schema_version", .kind = Kind::integer, .standard = "1", .meaning = "version of this config language", .min = 1, .max = 1,
           .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.schema_version); },
           .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.schema_version); }},
@@ -220,84 +199,9 @@ constexpr std::array field_list{
           },
           .write = [](const Config& c, Name, Form) { return nonempty(c.reference); }},
 
-    Field{.key = "arithmetic.*.preset", .kind = Kind::choice, .standard = "absent",
-          .meaning = "defaults of the other keys; lamp-paper: product exact, via binary32, RNE, sequential", .choices = presets,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) {
-            int choice = 0;
-            Outcome problem = read_choice(v, f, choice);
-            arithmetic(c, n).preset = presets[0].name;
-            return problem;
-          },
-          .write = [](const Config& c, Name n, Form) { return nonempty(arithmetic(c, n).preset); }},
-    Field{.key = "arithmetic.*.mu", .kind = Kind::integer, .standard = "absent",
-          .meaning = "format ps<mu>: binary32 with mu significand bits",
-          .scope = Scope::cell, .min = 1, .max = 23, .alternative = "arithmetic.*.format",
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_integer(v, f, arithmetic(c, n).mu); },
-          .write = [](const Config& c, Name n, Form form) -> Text {
-            const ArithmeticConfig& a = arithmetic(c, n);
-            return form == Form::toml && a.mu ? Text(std::to_string(*a.mu)) : Text();
-          },
-          .clear = [](Config& c, Name n) { arithmetic(c, n).mu.reset(); }},
-    Field{.key = "arithmetic.*.format", .kind = Kind::format, .standard = "required unless mu", .meaning = "where the accumulator lives",
-          .scope = Scope::cell, .range = format_range, .alternative = "arithmetic.*.mu",
-          .read = [](Config& c, Name n, const Value& v, const Field&) {
-            FloatFormat format;
-            Outcome problem = read_format(v, format);
-            arithmetic(c, n).format = format;
-            return problem;
-          },
-          .write = [](const Config& c, Name n, Form form) -> Text {
-            const ArithmeticConfig& a = arithmetic(c, n);
-            if (form == Form::identity && a.mu) return format_identity(a.accumulator());
-            return a.format ? Text(format_in(form, *a.format)) : Text();
-          },
-          .clear = [](Config& c, Name n) { arithmetic(c, n).format.reset(); }},
-    Field{.key = "arithmetic.*.operands", .kind = Kind::format, .standard = "\"as-is\"",
-          .meaning = "format that a_k and b_k are rounded to, RNE",
-          .scope = Scope::cell, .range = "\"as-is\" or a format",
-          .read =
-              [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "as-is", arithmetic(c, n).operands); },
-          .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).operands, "as-is"); }},
-    Field{.key = "arithmetic.*.product", .kind = Kind::format, .standard = "\"exact\"",
-          .meaning = "exact: fused; else the format of each product",
-          .scope = Scope::cell, .range = "\"exact\" or a format",
-          .read =
-              [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "exact", arithmetic(c, n).product); },
-          .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).product, "exact"); }},
-    Field{.key = "arithmetic.*.via", .kind = Kind::format, .standard = "\"none\"",
-          .meaning = "format that every sum is rounded to first, RNE",
-          .scope = Scope::cell, .range = "\"none\" or a format",
-          .read =
-              [](Config& c, Name n, const Value& v, const Field&) { return read_format_or_none(v, "none", arithmetic(c, n).via); },
-          .write = [](const Config& c, Name n, Form form) { return format_or_none(form, arithmetic(c, n).via, "none"); }},
-    Field{.key = "arithmetic.*.rounding", .kind = Kind::choice, .standard = "\"RNE\"", .meaning = "rounding to the format",
-          .scope = Scope::cell,
-          .choices = roundings,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) {
-            Rounding rounding{};
-            Outcome problem = read_choice(v, f, rounding);
-            arithmetic(c, n).rounding = rounding;
-            return problem;
-          },
-          .write = [](const Config& c, Name n, Form) {
-            const ArithmeticConfig& a = arithmetic(c, n);
-            return a.rounding ? name_of(roundings, number(*a.rounding)) : Text();
-          }},
-    Field{.key = "arithmetic.*.order", .kind = Kind::choice, .standard = "\"sequential\"", .meaning = "order of summation",
-          .scope = Scope::cell,
-          .choices = orders,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_order(v, f, arithmetic(c, n).order); },
-          .write = [](const Config& c, Name n, Form) {
-            const ArithmeticConfig& a = arithmetic(c, n);
-            return a.order ? Text(toml_string(order_text(*a.order))) : Text();
-          }},
-    Field{.key = "arithmetic.*.block", .kind = Kind::other, .standard = "absent", .meaning = "inner arithmetic of the order blocked",
-          .available = false},
-    Field{.key = "arithmetic.*.engine", .kind = Kind::other, .standard = "absent", .meaning = "model of a matrix engine",
-          .available = false},
-    Field{.key = "arithmetic.*.random_bits", .kind = Kind::other, .standard = "32", .meaning = "bits of a stochastic rounding",
-          .available = false},
+};
 
+constexpr std::array after_arithmetic{
     Field{.key = "plan.default", .kind = Kind::arithmetic, .standard = "required", .meaning = "arithmetic of every site without its own",
           .scope = Scope::cell, .range = "the name of an arithmetic",
           .read = [](Config& c, Name, const Value& v, const Field&) { return read_text(v, c.plan_default); },
@@ -356,7 +260,7 @@ constexpr std::array field_list{
 
     Field{.key = "record.errors", .kind = Kind::list, .standard = "[]", .meaning = "sites whose errors are recorded",
           .scope = Scope::experiment,
-          .range = "a list of sites (so far: [])",
+          .range = "a list of different sites",
           .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_errors); },
           .write = [](const Config& c, Name, Form) { return site_list(c.record_errors); }},
     Field{.key = "record.detail", .kind = Kind::choice, .standard = "\"summary\"", .meaning = "statistics, or every component",
@@ -364,10 +268,10 @@ constexpr std::array field_list{
           .read = [](Config& c, Name, const Value& v, const Field& f) { return read_choice(v, f, c.record_detail); },
           .write = [](const Config& c, Name, Form) { return name_of(details, number(c.record_detail)); }},
     Field{.key = "record.where", .kind = Kind::other, .standard = "{}", .meaning = "record errors only in cells that match",
-          .scope = Scope::experiment, .range = "a table of axes and values (so far: {})", .read = read_where,
-          .write = [](const Config&, Name, Form) -> Text { return "{}"; }},
+          .scope = Scope::experiment, .range = "a table {\"AXIS\" = [values], ..} of axes of the grid and values of theirs", .read = read_where,
+          .write = write_where},
     Field{.key = "record.activations", .kind = Kind::list, .standard = "[]", .meaning = "sites kept whole", .scope = Scope::experiment,
-          .range = "a list of sites (so far: [])",
+          .range = "a list of different sites",
           .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_activations); },
           .write = [](const Config& c, Name, Form) { return site_list(c.record_activations); }},
 
@@ -384,6 +288,14 @@ constexpr std::array field_list{
 
 }  // namespace
 
-std::span<const Field> fields() { return field_list; }
+std::span<const Field> fields() {
+  static const std::vector<Field> list = [] {
+    std::vector<Field> all(before_arithmetic.begin(), before_arithmetic.end());
+    for (const std::span<const Field> part : {arithmetic_fields(), std::span<const Field>(after_arithmetic)})
+      all.insert(all.end(), part.begin(), part.end());
+    return all;
+  }();
+  return list;
+}
 
 }  // namespace lamp::experiments

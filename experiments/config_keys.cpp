@@ -98,7 +98,7 @@ std::optional<Problem> read_field(Config& config, const FieldMatch& match, const
   std::optional<Problem> problem = check_field_name(match);
   if (!problem && !field.available) problem = Problem{.key = {}, .message = "not available yet in this version", .legal = "leave it out"};
   if (!problem) problem = field.read(config, match.name, value, field);
-  if (!problem) return std::nullopt;
+  if (!problem || !problem->key.empty()) return problem;  // of a key within the value
   problem->key = path_of(field.key, match.name);
   if (problem->legal.empty()) problem->legal = legal_values(field);
   return problem;

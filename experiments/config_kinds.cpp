@@ -6,6 +6,22 @@
 
 namespace lamp::experiments {
 
+namespace {
+
+constexpr std::string_view legal_follows = "; legal: ";
+
+std::vector<std::string> split(std::string_view text, std::string_view separator) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, at), text.size());
+    parts.emplace_back(text.substr(at, end - at));
+    at = end + separator.size();
+  }
+  return parts;
+}
+
+}  // namespace
+
 Outcome wrong(const Value& value) { return Problem{.key = {}, .message = describe(value) + " is not legal here", .where = value.where}; }
 
 Outcome read_number(const Value& value, const Field& field, std::optional<double>& target) {
@@ -70,18 +86,19 @@ Outcome read_choice_value(const Value& value, const Field& field, int& target) {
   return problem;
 }
 
-Outcome read_order(const Value& value, const Field& field, std::optional<Order>& target) {
+Outcome read_order(const Value& value, std::optional<Order>& target) {
   std::string text;
   if (Outcome problem = read_text(value, text)) return problem;
-  const Result<Order> order = parse_order(text);
-  if (!order) {
-    Outcome problem = wrong(value);
-    problem->suggestion = nearest(text, available_names(field.choices));
-    return problem;
-  }
-  for (const Choice& choice : field.choices)
-    if (choice.value == static_cast<int>(order->kind)) return target = *order, std::nullopt;
-  return not_available(value, toml_string(text));
+  Result<Order> order = parse_order(text);
+  if (order) return target = *std::move(order), std::nullopt;
+  std::vector<std::string> names;
+  for (std::string form : split(order_forms(), ", ")) names.push_back(form.substr(0, form.find(':')));
+  const std::string head = text.substr(0, text.find(':')), message = order.error().message;
+  const std::size_t legal = message.find(legal_follows);
+  Problem problem{.key = {}, .message = message.substr(0, legal), .where = value.where};
+  if (legal != std::string::npos) problem.legal = message.substr(legal + legal_follows.size());
+  if (std::find(names.begin(), names.end(), head) == names.end()) problem.suggestion = nearest(head, names);
+  return problem;
 }
 
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target) {
@@ -92,6 +109,32 @@ Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrN
   FloatFormat format;
   if (Outcome problem = read_format(value, format)) return problem;
   target = {.given = true, .format = format};
+  return std::nullopt;
+}
+
+Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coordinate>& target) {
+  const Value::List* list = value.get<Value::List>();
+  if (list == nullptr || list->empty()) return wrong(value);
+  for (const Value& item : *list) {
+    Coordinate coordinate;
+    if (const std::int64_t* integer = item.get<std::int64_t>()) {
+      const bool number = key != nullptr && key->kind == Kind::number;
+      coordinate = number ? Coordinate(static_cast<double>(*integer)) : Coordinate(*integer);
+    } else if (const double* x = item.get<double>()) {
+      coordinate = *x + 0.0;
+    } else if (const std::string* text = item.get<std::string>()) {
+      coordinate = *text;
+    } else if (key != nullptr && key->kind == Kind::format && item.get<Value::Table>() != nullptr) {
+      FloatFormat format;
+      if (Outcome problem = read_format(item, format)) return problem;
+      coordinate = format_word(format);
+    } else {
+      return wrong(item);
+    }
+    if (std::find(target.begin(), target.end(), coordinate) != target.end())
+      return Problem{.key = {}, .message = describe(item) + " is given twice", .where = item.where};
+    target.push_back(std::move(coordinate));
+  }
   return std::nullopt;
 }
 
@@ -127,6 +170,17 @@ std::string format_in(Form form, const FloatFormat& format) { return form == For
 Text format_or_none(Form form, const FormatOrNone& x, std::string_view none) {
   if (!x.given) return std::nullopt;
   return x.format ? format_in(form, *x.format) : toml_string(none);
+}
+
+std::string coordinate_list(const std::vector<Coordinate>& list) {
+  struct {
+    std::string operator()(std::int64_t x) const { return std::to_string(x); }
+    std::string operator()(double x) const { return toml_number(x); }
+    std::string operator()(const std::string& x) const { return toml_string(x); }
+  } constexpr text;
+  std::vector<std::string> values;
+  for (const Coordinate& value : list) values.push_back(std::visit(text, value));
+  return '[' + join(values) + ']';
 }
 
 Text site_list(const std::vector<Site>& list) {

@@ -49,10 +49,13 @@ Outcome read_choice(const Value& value, const Field& field, T& target) {
   return std::nullopt;
 }
 
-/// An order whose kind is one of the field's choices; any other order is not available yet.
-Outcome read_order(const Value& value, const Field& field, std::optional<Order>& target);
+/// An order as core/arith writes it.
+Outcome read_order(const Value& value, std::optional<Order>& target);
 /// A format, or the word that stands for none.
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target);
+/// Values of one axis of the grid: a list of one or more different numbers or strings, formats also as tables; integers become numbers
+/// where the axis's key takes numbers. A key that is none takes any.
+Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coordinate>& target);
 /// A list of different sites.
 Outcome read_sites(const Value& value, std::vector<Site>& target);
 
@@ -62,5 +65,9 @@ std::string boolean_text(bool x);
 std::string format_in(Form form, const FloatFormat& format);
 Text format_or_none(Form form, const FormatOrNone& x, std::string_view none);
 Text site_list(const std::vector<Site>& list);
+std::string coordinate_list(const std::vector<Coordinate>& list);
+
+/// Rows of [arithmetic.NAME] (config_arithmetic.cpp).
+std::span<const Field> arithmetic_fields();
 
 }  // namespace lamp::experiments

@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "experiments/config_fields.hpp"
+#include "experiments/config_kinds.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -50,7 +50,7 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
     problem.key = key;
     return problem;
   }
-  if (match.field->key == "arithmetic.*.preset")
+  if (match.field->key.ends_with(".preset"))
     return Problem{.key = key,
                    .message = "a preset sets several keys and cannot be an axis",
                    .legal = "axes over the keys it sets: product, via, rounding, order"};
@@ -59,6 +59,10 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
                    .message = "there is no [arithmetic." + match.name + "]",
                    .legal = join(arithmetic_names(config)),
                    .suggestion = nearest(match.name, arithmetic_names(config))};
+  if (parts[0] == "arithmetic" && match.name == config.reference)
+    return Problem{.key = key,
+                   .message = "the reference is [arithmetic." + match.name + "], and one for all cells",
+                   .legal = "axes over other arithmetics"};
   const auto selected = [&](const SelectionConfig& s) { return info(s.site).name == match.name; };
   if (parts[0] == "lamp" && std::none_of(config.selections.begin(), config.selections.end(), selected))
     return Problem{.key = key, .message = "there is no [lamp." + match.name + "]", .legal = "sites with a [lamp.SITE]"};
@@ -70,23 +74,47 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
   return std::nullopt;
 }
 
-std::optional<Problem> check_arithmetic(const Config& config, const NamedArithmetic& named) {
-  const std::string path = "arithmetic." + named.name;
-  const ArithmeticConfig& a = named.value;
-  if (a.mu && a.format) return Problem{.key = path + ".mu", .message = "mu and format are both given", .legal = "one of them"};
-  if (!a.mu && !a.format) {
+std::optional<Problem> check_where(const Config& config) {
+  std::vector<std::string> axes;
+  for (const GridAxis& axis : config.grid) axes.push_back(axis.key);
+  for (const GridAxis& part : config.record_where) {
+    const std::string key = "record.where." + part.key;
+    const auto axis = std::find_if(config.grid.begin(), config.grid.end(), [&](const GridAxis& a) { return a.key == part.key; });
+    if (axis == config.grid.end())
+      return Problem{.key = key,
+                     .message = "is no axis of the grid",
+                     .legal = axes.empty() ? "{}: there is no [grid]" : join(axes),
+                     .suggestion = nearest(part.key, axes)};
+    for (const Coordinate& value : part.values)
+      if (std::find(axis->values.begin(), axis->values.end(), value) == axis->values.end())
+        return Problem{
+            .key = key, .message = describe(value_of(value)) + " is no value of the axis", .legal = coordinate_list(axis->values)};
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> check_mac(const Config& config, const std::string& path, const MacConfig& mac) {
+  if (mac.mu && mac.format) return Problem{.key = path + ".mu", .message = "mu and format are both given", .legal = "one of them"};
+  if (!mac.has_format()) {
     const auto is_format_axis = [&](const GridAxis& axis) { return axis.key == path + ".mu" || axis.key == path + ".format"; };
     if (std::any_of(config.grid.begin(), config.grid.end(), is_format_axis)) return std::nullopt;
-    return Problem{.key = path, .message = "no format", .legal = a.preset.empty() ? "format, mu or preset" : "preset with format or mu"};
+    return Problem{.key = path, .message = "no format", .legal = mac.preset.empty() ? "format, mu or preset" : "preset with format or mu"};
   }
   const std::array<std::pair<const char*, std::optional<FloatFormat>>, 4> formats{
-      {{".format", a.accumulator()}, {".operands", a.operands.format}, {".product", a.product.format}, {".via", a.via.format}}};
+      {{".format", mac.accumulator()}, {".operands", mac.operands.format}, {".product", mac.product.format}, {".via", mac.via.format}}};
   for (const auto& [key, format] : formats)
     if (format && !fits_binary64(*format))
       return Problem{.key = path + key,
-                     .message = "a format wider than binary64 is not available yet in this version",
-                     .legal = "formats whose numbers are binary64 numbers"};
+                     .message = "a format wider than binary64",
+                     .legal = "formats whose numbers are binary64 numbers: p <= 53, emax <= 1023, emin - p + 1 >= -1074"};
   return std::nullopt;
+}
+
+std::optional<Problem> check_arithmetic(const Config& config, const NamedArithmetic& named) {
+  const std::string path = "arithmetic." + named.name;
+  std::optional<Problem> problem = check_mac(config, path, named.value);
+  if (!problem && named.value.block) problem = check_mac(config, path + ".block", *named.value.block);
+  return problem;
 }
 
 std::optional<Problem> check_name(const Config& config, const std::string& key, const std::string& name) {
@@ -111,6 +139,10 @@ std::optional<Problem> check_cell(const Config& config) {
     const std::string path = "lamp." + std::string(info(s.site).name);
     if (s.spec.tau && s.spec.rate) return Problem{.key = path + ".tau", .message = "tau and rate are both given", .legal = "one of them"};
     if (std::optional<Problem> problem = check_name(config, path + ".recompute", s.recompute)) return problem;
+    if (const std::string what = lamp::check(s.spec); !what.empty()) {  // "KEY: what"
+      const std::size_t colon = what.find(": ");
+      return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};
+    }
   }
   return std::nullopt;
 }
@@ -118,8 +150,13 @@ std::optional<Problem> check_cell(const Config& config) {
 /// What an arithmetic is, whatever its name: every key of it that affects values.
 std::string arithmetic_identity(const Config& config, std::string_view name) {
   Config alone;
-  alone.arithmetic_or_new("a") = config.arithmetic(name) == nullptr ? ArithmeticConfig{.format = binary64} : *config.arithmetic(name);
-  alone.arithmetics.front().value.complete();
+  ArithmeticConfig& a = alone.arithmetic_or_new("a");
+  if (const ArithmeticConfig* named = config.arithmetic(name))
+    a = *named;
+  else
+    a.format = lamp::binary64;
+  a.complete();
+  a.forget_idle_keys();
   std::string text;
   for (const Field& field : fields())
     if (field.key.starts_with("arithmetic.*.") && field.scope == Scope::cell)
@@ -166,12 +203,13 @@ Digest experiment_identity(const Config& config, const Inputs& inputs) {
   return sha256(text);
 }
 
-PrecisionPlan plan_of(const Config& config) {
-  const auto named = [&](const std::string& name) { return config.arithmetic(name)->arithmetic(); };
-  PrecisionPlan plan(named(config.plan_default));
-  for (const PlanEntry& entry : config.plan) plan.set(entry.path, named(entry.arithmetic));
-  for (const SelectionConfig& s : config.selections) plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute)});
-  return plan;
+bool matches_where(const Config& config, std::span<const std::size_t> index) {
+  for (const GridAxis& part : config.record_where)
+    for (std::size_t a = 0; a < index.size(); ++a)
+      if (config.grid[a].key == part.key &&
+          std::find(part.values.begin(), part.values.end(), config.grid[a].values[index[a]]) == part.values.end())
+        return false;
+  return true;
 }
 
 record::Axis axis_of(const GridAxis& axis) {
@@ -188,6 +226,22 @@ record::Axis axis_of(const GridAxis& axis) {
 
 }  // namespace
 
+PrecisionPlan plan_of(const Config& config) {
+  const auto named = [&](const std::string& name) { return config.arithmetic(name)->arithmetic(); };
+  PrecisionPlan plan(named(config.plan_default));
+  for (const PlanEntry& entry : config.plan) plan.set(entry.path, named(entry.arithmetic));
+  for (const SelectionConfig& s : config.selections) plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute)});
+  return plan;
+}
+
+bool next_cell(const Config& config, std::vector<std::size_t>& index) {
+  for (std::size_t a = index.size(); a-- > 0;) {
+    if (++index[a] < config.grid[a].values.size()) return true;
+    index[a] = 0;
+  }
+  return false;
+}
+
 std::optional<Problem> check_grid(const Config& config) {
   std::size_t cells = 1;
   for (const GridAxis& axis : config.grid) {
@@ -200,7 +254,7 @@ std::optional<Problem> check_grid(const Config& config) {
       if (std::optional<Problem> problem = apply(trial, axis.key, value)) return of_axis(*std::move(problem), axis.key);
     }
   }
-  return std::nullopt;
+  return check_where(config);
 }
 
 std::optional<Problem> check_values(const Config& config) {
@@ -223,6 +277,7 @@ Config cell_config(const Config& config, std::span<const std::size_t> index) {
     const std::optional<Problem> problem = apply(cell, config.grid[a].key, config.grid[a].values[index[a]]);
     expects(!problem, "cell_config: the grid was checked");
   }
+  for (NamedArithmetic& a : cell.arithmetics) a.value.complete();  // a block that only axes give
   return cell;
 }
 
@@ -230,20 +285,16 @@ Result<Grid> expand(const Config& config, const Inputs& inputs) {
   Grid grid{.axes = {}, .cells = {}, .reference = PrecisionPlan(fused(binary64)), .experiment = experiment_identity(config, inputs)};
   if (const ArithmeticConfig* reference = config.arithmetic(config.reference)) grid.reference = PrecisionPlan(reference->arithmetic());
   for (const GridAxis& axis : config.grid) grid.axes.push_back(axis_of(axis));
-  std::size_t count = 1;
-  for (const GridAxis& axis : config.grid) count *= axis.values.size();
-  grid.cells.reserve(count);
   std::vector<std::size_t> index(config.grid.size(), 0);
-  for (std::size_t c = 0; c < count; ++c) {
+  do {
     const Config cell = cell_config(config, index);
     if (const std::optional<Problem> problem = check_cell(cell))
-      return Error{ExitCode::bad_data, "grid cell " + std::to_string(c) + ": " + to_string(*problem)};
-    grid.cells.push_back({.index = index, .id = cell_identity(cell, inputs), .plan = plan_of(cell)});
-    for (std::size_t a = index.size(); a-- > 0;) {
-      if (++index[a] < config.grid[a].values.size()) break;
-      index[a] = 0;
-    }
-  }
+      return Error{ExitCode::bad_data, "grid cell " + std::to_string(grid.cells.size()) + ": " + to_string(*problem)};
+    grid.cells.push_back({.index = index,
+                          .id = cell_identity(cell, inputs),
+                          .plan = plan_of(cell),
+                          .records_errors = !config.record_errors.empty() && matches_where(config, index)});
+  } while (next_cell(config, index));
   return grid;
 }
 

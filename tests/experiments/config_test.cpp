@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config_text.hpp"
+#include "core/arith/order_text.hpp"
 #include "experiments/config_fields.hpp"
 #include "experiments/config_read.hpp"
 
@@ -136,13 +137,46 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
       {"format object, unknown key",
        with("\"binary32\"", "{p = 3, emin = -3, emax = 3, subnormal = true}"),
        {"unknown key \"subnormal\"", "did you mean \"subnormals\"?"}},
-      {"format object upside down", with("\"binary32\"", "{p = 3, emin = 3, emax = -3}"), {"emin is above emax"}},
-      {"format wider than binary64", with("\"binary32\"", "{p = 113, emin = -16382, emax = 16383}"), {"not available yet"}},
+      {"format object upside down",
+       with("\"binary32\"", "{p = 3, emin = 3, emax = -3}"),
+       {"emin must be an integer in -1000000000..-3, got 3"}},
+      {"format wider than binary64", with("\"binary32\"", "{p = 113, emin = -16382, emax = 16383}"), {"wider than binary64", "p <= 53"}},
       {"name of an arithmetic", with("[arithmetic.high]", "[arithmetic.\"h h\"]"), {"cannot name an arithmetic"}},
       {"reserved name", with("[arithmetic.high]", "[arithmetic.binary64]"), {"cannot name an arithmetic"}},
-      {"order", with("mu = 7", "mu = 7\norder = \"blocked:32\""), {"not available yet", "legal: sequential"}},
+      {"format beyond MPFR", with("\"binary32\"", "{p = 10001, emin = -3, emax = 3}"), {"p is the integer 10001", "1 to 10000"}},
+      {"format that overflows to what it has not",
+       with("\"binary32\"", "{p = 4, emin = -6, emax = 8, infinities = false}"),
+       {"overflow must be \"max\" or \"nan\""}},
+      {"format in a string", with("\"binary32\"", "\"{p = 4, emin = -6}\""), {"a format needs emax"}},
+      {"two keys in a string", with("\"binary32\"", "\"{p = 4, emin = -6, emax = 8}\\nx = {}\""), {"is no format"}},
+      {"order without parameter",
+       with("mu = 7", "mu = 7\norder = \"blocked\""),
+       {"order is \"blocked\"; legal: blocked:B with an integer"}},
+      {"order, parameter 0", with("mu = 7", "mu = 7\norder = \"blocked:0\""), {"c.toml:11:9: arithmetic.low.order", "from 1 to"}},
+      {"order, no power of two", with("mu = 7", "mu = 7\norder = \"lanes:3\""), {"L a power of two"}},
+      {"order, a parameter too many", with("mu = 7", "mu = 7\norder = \"kahan:2\""), {"kahan alone"}},
+      {"order, tree", with("mu = 7", "mu = 7\norder = \"tree:(0 0)\""), {"arithmetic.low.order: order: "}},
+      {"order of wrong type", with("mu = 7", "mu = 7\norder = 3"), {"the integer 3", "sequential, reverse, blocked:B"}},
       {"unknown order", with("mu = 7", "mu = 7\norder = \"sequental\""), {"did you mean \"sequential\"?"}},
-      {"stochastic rounding", with("mu = 7", "mu = 7\nrounding = \"SR\""), {"\"SR\" is not available yet", "RNE, RNA, RTZ"}},
+      {"unknown rounding", with("mu = 7", "mu = 7\nrounding = \"RNZ\""), {"legal: RNE, RNA, RTZ, RTP, RTN, RTO, SR, SRE"}},
+      {"random_bits 0", with("mu = 7", "mu = 7\nrandom_bits = 0"), {"arithmetic.low.random_bits: 0 is out of range", "1 to 32"}},
+      {"random_bits 33", with("mu = 7", "mu = 7\nrandom_bits = 33"), {"33 is out of range"}},
+      {"random_bits 8.0", with("mu = 7", "mu = 7\nrandom_bits = 8.0"), {"the number 8.0"}},
+      {"block is no table", with("mu = 7", "mu = 7\nblock = \"binary32\""), {"c.toml:11:9: arithmetic.low.block: the string \"binary32\""}},
+      {"block without format", with("mu = 7", "mu = 7\nblock = {}"), {"c.toml:11:1: arithmetic.low.block: no format"}},
+      {"block with mu and format",
+       with("mu = 7", "mu = 7\nblock = {mu = 2, format = \"ps2\"}"),
+       {"arithmetic.low.block.mu: mu and format"}},
+      {"block, unknown key",
+       with("mu = 7", "mu = 7\nblock = {format = \"ps2\", viaa = \"ps3\"}"),
+       {"c.toml:11:26: arithmetic.low.block.viaa: unknown key", "did you mean \"arithmetic.low.block.via\"?"}},
+      {"block, wrong value",
+       with("mu = 7", "mu = 7\nblock = {format = \"ps2\", rounding = \"up\"}"),
+       {"arithmetic.low.block.rounding: the string \"up\""}},
+      {"block, wide format",
+       with("mu = 7", "mu = 7\nblock.format = {p = 113, emin = -1, emax = 1}"),
+       {"arithmetic.low.block.format", "wider"}},
+      {"block, another order", with("mu = 7", "mu = 7\nblock = {mu = 3, order = \"kahan\"}"), {"block.order", "legal: sequential"}},
       {"engine", with("mu = 7", "mu = 7\nengine = \"h100\""), {"arithmetic.low.engine: not available yet"}},
       {"unknown preset", with("lamp-paper", "paper"), {"legal: lamp-paper"}},
       {"tau nan", with("recompute", "tau = nan\nrecompute"), {"lamp.scores.tau: nan is out of range; legal: a number, 0.0 to"}},
@@ -152,15 +186,55 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
       {"tau text", with("recompute", "tau = \"1\"\nrecompute"), {"the string \"1\""}},
       {"tau and rate", with("recompute", "tau = 1\nrate = 0.1\nrecompute"), {"tau and rate are both given"}},
       {"rate above 1", with("recompute", "rate = 1.5\nrecompute"), {"1.5 is out of range"}},
-      {"rule truth", with("recompute", "rule = \"truth\"\nrecompute"), {"\"truth\" is not available yet", "lamp, random, none, all"}},
+      {"rule truth", with("recompute", "rule = \"truth\"\nrecompute"), {"\"truth\" is not available yet", "largest-logit"}},
       {"recompute absent", with("recompute = \"high\"", ""), {"lamp.scores.recompute: required"}},
       {"title absent", with("title = \"a title\"", ""), {"c.toml: title: required, and absent"}},
       {"plan.default absent", with("default = \"high\"", ""), {"plan.default: required"}},
       {"truth", base_config + "[truth]\n", {"truth: not available yet"}},
       {"truth key", base_config + "[truth]\nlocal = true\n", {"truth.local: not available yet"}},
-      {"record.errors", base_config + "[record]\nerrors = [\"scores\"]\n", {"record.errors", "not available yet"}},
-      {"record.errors, unknown site", base_config + "[record]\nerrors = [\"sores\"]\n", {"did you mean \"scores\"?"}},
-      {"record.where", base_config + "[record]\nwhere = {\"lamp.scores.tau\" = [1.5]}\n", {"record.where is not available yet"}},
+      {"as-zero with other weights",
+       with("recompute", "mask = \"as-zero\"\nweights = \"relative\"\nrecompute"),
+       {"c.toml:17:8: lamp.scores.mask: \"as-zero\" is legal with weights \"absolute\" only"}},
+      {"as-zero with other weights, on axes",
+       with("recompute", "mask = \"as-zero\"\nrecompute") + "[grid]\n\"lamp.scores.weights\" = [\"absolute\", \"dot\"]\n",
+       {"grid.lamp.scores.weights: lamp.scores.mask: \"as-zero\" is legal with"}},
+      {"unknown weights",
+       with("recompute", "weights = \"relativ\"\nrecompute"),
+       {"legal: absolute, relative, dot", "did you mean \"relative\"?"}},
+      {"unknown solver", with("recompute", "solver = \"best\"\nrecompute"), {"legal: greedy, exact"}},
+      {"unknown norm", with("recompute", "norm = \"normwise\"\nrecompute"), {"did you mean \"normwise1\"?"}},
+      {"reference on an axis",
+       base_config + "[reference]\narithmetic = \"high\"\n[grid]\n\"arithmetic.high.format\" = [\"ps3\"]\n",
+       {"grid.arithmetic.high.format: the reference is [arithmetic.high], and one for all cells"}},
+      {"record.errors, unknown site",
+       base_config + "[record]\nerrors = [\"softmax\", \"sores\"]\n",
+       {"c.toml:19:22: record.errors: unknown site \"sores\"", "did you mean \"scores\"?"}},
+      {"record.errors, twice", base_config + "[record]\nerrors = [\"scores\", \"scores\"]\n", {"site \"scores\" is given twice"}},
+      {"record.errors, no list", base_config + "[record]\nerrors = \"scores\"\n", {"record.errors: the string \"scores\""}},
+      {"record.activations, unknown site", base_config + "[record]\nactivations = [\"logit\"]\n", {"did you mean \"logits\"?"}},
+      {"record.detail", base_config + "[record]\ndetail = \"all\"\n", {"record.detail", "legal: summary, full"}},
+      {"record.where, no grid",
+       base_config + "[record]\nwhere = {\"lamp.scores.tau\" = [1.5]}\n",
+       {"c.toml:19:30: record.where.lamp.scores.tau: is no axis of the grid", "there is no [grid]"}},
+      {"record.where, no axis",
+       with_grid("\"lamp.scores.tau\" = [1.5]\n[record]\nwhere = {\"lamp.scores.tua\" = [1.5]}"),
+       {"record.where.lamp.scores.tua: is no axis", "did you mean \"lamp.scores.tau\"?"}},
+      {"record.where, no value",
+       with_grid("\"lamp.scores.tau\" = [1.5, 2]\n[record]\nwhere = {\"lamp.scores.tau\" = [1.5, 1]}"),
+       {"record.where.lamp.scores.tau: the number 1.0 is no value of the axis; legal: [1.5, 2.0]"}},
+      {"record.where, empty", with_grid("\"lamp.scores.tau\" = [1.5]\n[record]\nwhere = {\"lamp.scores.tau\" = []}"), {"an empty list"}},
+      {"record.where, no list",
+       with_grid("\"lamp.scores.tau\" = [1.5]\n[record]\nwhere = {\"lamp.scores.tau\" = 1.5}"),
+       {"record.where", "1.5"}},
+      {"record.where, no table", base_config + "[record]\nwhere = [1]\n", {"record.where: a list"}},
+      {"list in an axis", with_grid("\"lamp.scores.tau\" = [[1.5]]"), {"a list is not legal here"}},
+      {"table in an axis of numbers", with_grid("\"arithmetic.low.mu\" = [{p = 4, emin = -6, emax = 8}]"), {"a table is not legal here"}},
+      {"bad format on an axis",
+       with_grid("\"arithmetic.low.format\" = [{p = 4, emin = -6}]"),
+       {"grid.arithmetic.low.format: a format needs emax"}},
+      {"random_bits on an axis", with_grid("\"arithmetic.low.random_bits\" = [8, 64]"), {"64 is out of range"}},
+      {"axis over a block that is none", with_grid("\"arithmetic.low.block.via\" = [\"none\"]"), {"arithmetic.low.block: no format"}},
+      {"preset axis of a block", with_grid("\"arithmetic.low.block.preset\" = [\"lamp-paper\"]"), {"cannot be an axis"}},
       {"schema_version", with("schema_version = 1", "schema_version = 2"), {"2 is out of range"}},
       {"seed", "seed = 4294967296\n" + base_config, {"seed: 4294967296 is out of range; legal: an integer, 0 to 4294967295"}},
       {"texts of one name", with("\"texts/prose.txt\"", "[\"a/p.txt\", \"b/p.txt\"]"), {"two texts are named \"p\""}},
@@ -277,6 +351,100 @@ TEST_CASE("config: keys of an arithmetic override its preset", "[config]") {
                    .order = {}});
 }
 
+TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
+  const auto low = [](const std::string& keys) {
+    const Result<Config> read = parse(with("preset = \"lamp-paper\"\nmu = 7", keys));
+    if (!read) FAIL(read.error().message);
+    return read->arithmetic("low")->arithmetic();
+  };
+  const FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
+  const std::string table = "{p = 4, emin = -6, emax = 8, infinities = false, top_codes_lost = 1, overflow = \"nan\"}";
+  CHECK(low("mu = 7\nrounding = \"SR\"\nrandom_bits = 8").mac == MacSpec{.format = ps(7), .rounding = Rounding::sr, .random_bits = 8});
+  CHECK(low("mu = 7\nrounding = \"SRE\"").mac == MacSpec{.format = ps(7), .rounding = Rounding::sre, .random_bits = 32});
+  CHECK(low("format = " + table).mac.format == e4m3fn);
+  CHECK(low("format = '" + table + "'").mac.format == e4m3fn);
+  CHECK(low("format = \"e4m3fn\"\noperands = " + table + "\nproduct = " + table + "\nvia = " + table).mac ==
+        MacSpec{.operands = e4m3fn, .product = e4m3fn, .via = e4m3fn, .format = e4m3fn});
+  CHECK(low("format = \"e8m0fnu\"").mac.format == *parse_format("e8m0fnu"));
+  CHECK(low("format = {p = 1, emin = -127, emax = 127, subnormals = false, infinities = false, signed_zero = false, unsigned = true, "
+            "zero = false, overflow = \"nan\"}")
+            .mac.format == *parse_format("e8m0fnu"));
+  CHECK(low("format = \"ue4m3\"").mac.format.is_unsigned);
+  for (const int p : {1, 2, 53}) {
+    const FloatFormat format{.p = p, .emin = -30, .emax = 31};
+    CHECK(low("format = {p = " + std::to_string(p) + ", emin = -30, emax = 31}").mac.format == format);
+  }
+  for (const std::string order : {"sequential", "reverse", "blocked:32", "pairwise:8", "lanes:16", "split:3", "kahan", "neumaier", "exact",
+                                  "tree:((0 1) (2 3))", "multiterm:8,24"})
+    CHECK(low("mu = 7\norder = \"" + order + "\"").order == *parse_order(order));
+  const Arithmetic blocked =
+      low("mu = 7\norder = \"blocked:32\"\nblock = {format = \"tf32\", via = \"binary32\", rounding = \"SR\", random_bits = 3}");
+  CHECK(blocked == Arithmetic{.mac = {.format = ps(7)},
+                              .order = {.kind = OrderKind::blocked, .size = 32},
+                              .block = MacSpec{.via = binary32, .format = tf32, .rounding = Rounding::sr, .random_bits = 3}});
+  CHECK(low("mu = 7\norder = \"blocked:32\"\nblock.format = \"tf32\"\nblock.via = \"binary32\"\nblock.rounding = \"SR\"\nblock.random_bits "
+            "= 3") == blocked);
+  CHECK(low("mu = 7\norder = \"blocked:32\"\nblock = {preset = \"lamp-paper\", mu = 10, order = \"sequential\"}").block ==
+        lamp_paper(10).mac);
+  CHECK_FALSE(low("mu = 7\norder = \"blocked:32\"").block);
+  const Result<Config> set =
+      parse(base_config, {"arithmetic.low.block.mu=3", "arithmetic.low.block.format=ps4", "arithmetic.low.order=blocked:4"});
+  CHECK_FALSE(set.ok());  // both
+  CHECK(parse(with("mu = 7", "mu = 7\nblock = {mu = 3}"), {"arithmetic.low.block.format=ps4"})->arithmetic("low")->block->format == ps(4));
+}
+
+TEST_CASE("config: every decision of a selection is read", "[config]") {
+  const auto spec = [](const std::string& keys) {
+    const Result<Config> read = parse(with("recompute", keys + "recompute"));
+    if (!read) FAIL(read.error().message);
+    return read->selections[0].spec;
+  };
+  CHECK(spec("rule = \"random-full-row\"\n").rule == Rule::random_full_row);
+  CHECK(spec("rule = \"largest-logit\"\nrate = 0.5\n") == SelectionSpec{.rule = Rule::largest_logit, .tau = std::nullopt, .rate = 0.5});
+  CHECK(spec("weights = \"relative\"\nsolver = \"exact\"\n") == SelectionSpec{.weights = ErrorWeights::relative, .solver = Solver::exact});
+  CHECK(spec("weights = \"dot\"\nnorm = \"normwise1\"\ntau = 0.1\n") ==
+        SelectionSpec{.weights = ErrorWeights::dot, .norm = Norm::normwise1, .tau = 0.1});
+}
+
+TEST_CASE("config: what is recorded is read", "[config]") {
+  const Result<Config> read = parse(with_grid("\"lamp.scores.tau\" = [2, 1.5, 1]\n\"plan.scores\" = [\"low\", \"high\"]") +
+                                    "[record]\nerrors = [\"scores\", \"logits\"]\ndetail = \"full\"\nactivations = [\"embed\"]\n"
+                                    "where = {\"lamp.scores.tau\" = [1, 2.0], plan.scores = [\"low\"]}\n");
+  if (!read) FAIL(read.error().message);
+  CHECK(read->record_errors == std::vector{Site::scores, Site::logits});
+  CHECK(read->record_detail == Detail::full);
+  CHECK(read->record_activations == std::vector{Site::embed});
+  CHECK(read->record_where == std::vector<GridAxis>{{"lamp.scores.tau", {1.0, 2.0}}, {"plan.scores", {std::string("low")}}});
+  CHECK(parse(with_grid("\"lamp.scores.tau\" = [2]"), {"record.where.\"lamp.scores.tau\"=[2]"})->record_where.size() == 1);
+}
+
+TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[config]") {
+  ModelConfig model;
+  model.n_positions = 64, model.n_layer = 2, model.n_head = 2, model.n_embd = 8, model.n_inner = 16;  // d_head 4
+  const std::string four = "[arithmetic.tree]\nformat = \"ps7\"\norder = \"tree:((0 1) (2 3))\"\n";
+  const auto problem = [&](const std::string& text) {
+    const Result<Config> read = parse(text);
+    if (!read) FAIL(read.error().message);
+    const Result<void> fits = check_against(*read, model);
+    return fits.ok() ? std::string() : fits.error().message;
+  };
+  const auto with_scores = [&](const std::string& more) { return with("scores = \"low\"", more) + four; };
+  CHECK(problem(with_scores("scores = \"tree\"")).empty());
+  CHECK(problem(with_scores("embed = \"tree\"\nresid_1 = \"tree\"\ngelu = \"tree\"")).empty());  // no sums
+  CHECK(problem(with_scores("layer.1.qkv = \"tree\"")) ==
+        "c.toml:13:2: plan: at the site qkv the order is a tree of 4 terms, the sum has 8; legal: as many terms as the tree has");
+  CHECK(problem(with_scores("layer.0.head.1.values = \"tree\"")).find("at the site values") != std::string::npos);
+  CHECK(problem(with_scores("mlp_proj = \"tree\"")).find("the sum has 16") != std::string::npos);
+  CHECK(problem(with("recompute = \"high\"", "recompute = \"tree\"\n" + four)).empty());
+  CHECK_FALSE(problem(with("default = \"high\"", "default = \"tree\"") + four).empty());
+  CHECK(problem(base_config + four + "[reference]\narithmetic = \"tree\"\n").find("reference.arithmetic: at the site ln_1") !=
+        std::string::npos);
+  const std::string axes =
+      "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = [\"kahan\", \"tree:((0 1 2) (3 4))\"]\n\"plan.scores\" = [\"high\", "
+      "\"low\"]\n";
+  CHECK(problem(with("mu = 7\n", "") + axes).find("tree of 5 terms, the sum has 4") != std::string::npos);
+}
+
 TEST_CASE("config: a plan's paths", "[config]") {
   const Result<Config> read =
       parse(with("scores = \"low\"", "scores = \"low\"\nlayer.3.scores = \"high\"\n\"layer.3.head.1.scores\" = \"low\""));
@@ -345,6 +513,18 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
       with("scores = \"low\"", "scores = \"low\"\nlayer.3.scores = \"high\"\nlayer.3.head.1.scores = \"low\""),
       with("recompute", "rate = 0.1\nmask = \"as-zero\"\nrule = \"random\"\nrecompute"),
       with("[lamp.scores]\nrecompute = \"high\"\n", "") + "[reference]\narithmetic = \"high\"\n",
+      with("mu = 7",
+           "format = {p = 3, emin = -5, emax = 5, unsigned = true, signed_zero = false}\nrounding = \"SR\"\nrandom_bits = 5\norder = "
+           "\"blocked:4\"\n"
+           "block = {mu = 9, rounding = \"SRE\", operands = \"e8m0fnu\", product = {p = 2, emin = -5, emax = 5}}"),
+      with("mu = 7", "mu = 3\norder = \"tree:((0 1) (2 3))\"\nblock.preset = \"lamp-paper\"\nblock.format = \"e4m3fn\""),
+      with("recompute", "weights = \"dot\"\nnorm = \"normwise1\"\nsolver = \"exact\"\nrule = \"largest-logit\"\nrecompute"),
+      with_grid(
+          "\"lamp.scores.tau\" = [2, 1.5]\n\"arithmetic.low.format\" = [{p = 5, emin = -20, emax = 20, infinities = false, overflow = "
+          "\"max\"}, \"binary16\", {p = 8, emin = -126, emax = 127}]\n\"arithmetic.low.block.mu\" = [1, 2]\n[record]\nerrors = "
+          "[\"scores\"]\n"
+          "activations = [\"logits\", \"embed\"]\ndetail = \"full\"\nwhere = {\"lamp.scores.tau\" = [1.5], \"arithmetic.low.format\" = "
+          "[\"bfloat16\"]}"),
       "seed = 0\n" + with("[tokens]", "activation = \"gelu\"\n[tokens]\nsource = \"ids\"\noffset = 5\nshuffle = true")};
   for (const std::string& text : texts) {
     const Result<Config> read = parse(text);

@@ -117,6 +117,12 @@ TEST_CASE("grid: what does not affect values leaves a cell's id alone", "[grid]"
   CHECK(cell_of(with("= 64", "= 64\nsequences = 3")) == id);
   CHECK(cell_of(with("mu = 7", "format = \"bfloat16\"")) == id);  // another spelling
   CHECK(cell_of(with("preset = \"lamp-paper\"", "via = \"binary32\"\nrounding = \"RNE\"")) == id);
+  CHECK(cell_of(with("mu = 7", "mu = 7\nrandom_bits = 8")) == id);   // nothing is random
+  CHECK(cell_of(with("mu = 7", "mu = 7\nblock = {mu = 3}")) == id);  // no order that has blocks
+  const Digest blocked = cell_of(with("mu = 7", "mu = 7\norder = \"blocked:32\""));
+  CHECK(cell_of(with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {preset = \"lamp-paper\", format = \"bfloat16\"}")) == blocked);
+  CHECK(cell_of(with("mu = 7", "mu = 7\nrounding = \"SRE\"\nrandom_bits = 8")) == cell_of(with("mu = 7", "mu = 7\nrounding = \"SRE\"")));
+  CHECK(cell_of(base_config + "[record]\nerrors = [\"scores\"]\ndetail = \"full\"\nactivations = [\"logits\"]\n") == id);
   CHECK(cell_of(base_config + "[arithmetic.unused]\nformat = \"binary16\"\n") == id);
   std::string renamed = base_config;
   for (std::size_t at; (at = renamed.find("high")) != std::string::npos;) renamed.replace(at, 4, "fp32");
@@ -132,6 +138,24 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
       with("mu = 7", "mu = 7\nproduct = \"bfloat16\""),
       with("mu = 7", "mu = 7\nvia = \"none\""),
       with("mu = 7", "mu = 7\nrounding = \"RTZ\""),
+      with("mu = 7", "mu = 7\nrounding = \"SR\""),
+      with("mu = 7", "mu = 7\nrounding = \"SRE\""),
+      with("mu = 7", "mu = 7\nrounding = \"SR\"\nrandom_bits = 8"),
+      with("mu = 7", "mu = 7\norder = \"reverse\""),
+      with("mu = 7", "mu = 7\norder = \"blocked:32\""),
+      with("mu = 7", "mu = 7\norder = \"blocked:16\""),
+      with("mu = 7", "mu = 7\norder = \"multiterm:8,24\""),
+      with("mu = 7", "mu = 7\norder = \"multiterm:8,25\""),
+      with("mu = 7", "mu = 7\norder = \"tree:((0 1) (2 3))\""),
+      with("mu = 7", "mu = 7\norder = \"tree:((0 1) 2 3)\""),
+      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 7}"),  // without the preset's via
+      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, via = \"binary32\"}"),
+      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, operands = \"tf32\"}"),
+      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, product = \"tf32\"}"),
+      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, rounding = \"SR\"}"),
+      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, rounding = \"SR\", random_bits = 4}"),
+      with("\"binary32\"", "{p = 1, emin = -127, emax = 127, subnormals = false, signed_zero = false, unsigned = true}"),
+      with("\"binary32\"", "{p = 1, emin = -127, emax = 127, subnormals = false, signed_zero = false, unsigned = true, zero = false}"),
       with("\"binary32\"", "{p = 24, emin = -126, emax = 127, subnormals = false}"),
       with("\"binary32\"", "\"tf32\""),
       with("scores = \"low\"", "softmax = \"low\""),
@@ -142,6 +166,12 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
       with("recompute = \"high\"", "recompute = \"low\""),
       with("recompute", "rule = \"random\"\nrecompute"),
       with("recompute", "rule = \"none\"\nrecompute"),
+      with("recompute", "rule = \"random-full-row\"\nrecompute"),
+      with("recompute", "rule = \"largest-logit\"\nrecompute"),
+      with("recompute", "weights = \"relative\"\nrecompute"),
+      with("recompute", "weights = \"dot\"\nrecompute"),
+      with("recompute", "norm = \"normwise1\"\nrecompute"),
+      with("recompute", "solver = \"exact\"\nrecompute"),
       with("recompute", "mask = \"as-zero\"\nrecompute"),
       with("recompute", "tau = 1.25\nrecompute"),
       with("recompute", "rate = 0.25\nrecompute"),
@@ -192,6 +222,13 @@ TEST_CASE("grid: more points and more sequences stay in the experiment, anything
       change("\"lamp.scores.tau\" = [2, 1.5, 1.1]\n", ""),
       base_config,
       text + "[reference]\narithmetic = \"high\"\n",
+      text + "[record]\nerrors = [\"scores\"]\n",
+      text + "[record]\nerrors = [\"scores\", \"logits\"]\n",
+      text + "[record]\nactivations = [\"scores\"]\n",
+      text + "[record]\nerrors = [\"scores\"]\ndetail = \"full\"\n",
+      text + "[record]\nerrors = [\"scores\"]\nwhere = {\"lamp.scores.tau\" = [2]}\n",
+      change("mu = 7", "mu = 7\nrandom_bits = 8"),
+      change("mu = 7", "mu = 7\nblock = {mu = 3}"),
   };
   for (const std::string& changed : texts) {
     INFO(changed);
@@ -206,4 +243,87 @@ TEST_CASE("grid: more points and more sequences stay in the experiment, anything
     if (i == 4) other.texts.push_back(sha256("other"));
     CHECK(ids.insert(experiment_of(text, other)).second);
   }
+}
+
+TEST_CASE("grid: axes over everything that an arithmetic and a selection have", "[grid]") {
+  const std::string low = "arithmetic.low.";
+  const auto low_of = [&](const std::string& base, const std::string& key, const std::string& values) {
+    std::vector<Arithmetic> list;
+    const Grid grid = grid_of(base + "[grid]\n\"" + low + key + "\" = " + values + "\n");
+    std::set<Digest> ids;
+    for (const Cell& cell : grid.cells) list.push_back(cell.plan.at(Site::scores)), ids.insert(cell.id);
+    CHECK(ids.size() == list.size());
+    return list;
+  };
+  const std::vector<Arithmetic> orders = low_of(base_config, "order", R"x(["blocked:2", "kahan", "tree:((0 1) (2 3))", "multiterm:4,3"])x");
+  REQUIRE(orders.size() == 4);
+  CHECK(orders[0].order == Order{.kind = OrderKind::blocked, .size = 2});
+  CHECK(orders[3].order == Order{.kind = OrderKind::multiterm, .size = 4, .fraction_bits = 3});
+  CHECK(low_of(base_config, "rounding", R"(["SR", "RNE", "SRE"])")[2].mac.rounding == Rounding::sre);
+  CHECK(low_of(with("mu = 7", "mu = 7\nrounding = \"SR\""), "random_bits", "[1, 8, 32]")[1].mac.random_bits == 8);
+  CHECK(low_of(base_config, "operands", R"(["as-is", "e8m0fnu", {p = 3, emin = -4, emax = 4}])")[2].mac.operands ==
+        FloatFormat{.p = 3, .emin = -4, .emax = 4});
+  CHECK(low_of(base_config, "format", R"([{p = 3, emin = -4, emax = 4}, {p = 1, emin = 0, emax = 0}, "ps3"])")[1].mac.format ==
+        FloatFormat{.p = 1, .emin = 0, .emax = 0});
+  const std::vector<Arithmetic> blocks =
+      low_of(with("mu = 7", "mu = 7\norder = \"blocked:8\""), "block.format", R"(["ps3", {p = 8, emin = -126, emax = 127}])");
+  CHECK(blocks[0].block == MacSpec{.format = ps(3)});
+  CHECK(blocks[1].block == MacSpec{.format = bfloat16});
+  const std::string block = with("mu = 7", "mu = 7\norder = \"blocked:8\"\nblock = {mu = 3}");
+  CHECK(low_of(block, "block.mu", "[4, 5]")[1].block->format == ps(5));
+  CHECK(low_of(block, "block.format", R"(["binary16"])")[0].block->format == binary16);  // in place of mu
+  CHECK(low_of(block, "block.rounding", R"(["RNE", "SR"])")[1].block->rounding == Rounding::sr);
+
+  const auto specs_of = [&](const std::string& key, const std::string& values) {
+    std::vector<SelectionSpec> list;
+    for (const Cell& cell : grid_of(with_grid("\"lamp.scores." + key + "\" = " + values)).cells)
+      list.push_back(cell.plan.selection(Site::scores)->spec);
+    return list;
+  };
+  CHECK(specs_of("rule", R"(["lamp", "random", "random-full-row", "largest-logit", "none", "all"])")[3].rule == Rule::largest_logit);
+  CHECK(specs_of("weights", R"(["absolute", "relative", "dot"])")[2].weights == ErrorWeights::dot);
+  CHECK(specs_of("norm", R"(["componentwise", "normwise1"])")[1].norm == Norm::normwise1);
+  CHECK(specs_of("solver", R"(["greedy", "exact"])")[1].solver == Solver::exact);
+  CHECK(specs_of("mask", R"(["exclude", "as-zero"])")[1].mask == Mask::as_zero);
+  CHECK(specs_of("rate", "[0, 0.5]")[1].rate == 0.5);
+}
+
+TEST_CASE("grid: a combination that is not legal is named by its cell", "[grid]") {
+  const Result<Config> config =
+      parse(with_grid("\"lamp.scores.mask\" = [\"exclude\", \"as-zero\"]\n\"lamp.scores.weights\" = [\"absolute\", \"relative\"]"));
+  REQUIRE(config.ok());  // each value is legal with the first of the others
+  const Result<Grid> grid = expand(*config, inputs());
+  REQUIRE_FALSE(grid.ok());
+  CHECK(grid.error().message.find("grid cell 3: lamp.scores.mask: \"as-zero\" is legal with weights") == 0);
+}
+
+TEST_CASE("grid: cells that record errors are those that record.where matches", "[grid]") {
+  const auto marks = [](const std::string& record) {
+    std::string text;
+    for (const Cell& cell : grid_of(with_grid(axes) + record).cells) text += cell.records_errors ? '1' : '0';
+    return text;
+  };
+  const std::string errors = "[record]\nerrors = [\"scores\"]\n";
+  CHECK(marks("") == "000000");
+  CHECK(marks("[record]\nactivations = [\"scores\"]\n") == "000000");
+  CHECK(marks(errors) == "111111");
+  CHECK(marks(errors + "where = {}\n") == "111111");
+  CHECK(marks(errors + "where = {\"lamp.scores.tau\" = [1.5]}\n") == "001100");
+  CHECK(marks(errors + "where = {\"lamp.scores.tau\" = [1.1, 2], \"arithmetic.low.mu\" = [2]}\n") == "010001");
+  CHECK(marks(errors + "where.arithmetic.low.mu = [4]\n") == "101010");
+  CHECK(grid_of(base_config + errors).cells[0].records_errors);
+}
+
+TEST_CASE("grid: the reference is binary64 or a named arithmetic", "[grid]") {
+  const std::string reference = "[reference]\narithmetic = \"high\"\n";
+  CHECK(grid_of(base_config).reference.at(Site::scores) == fused(lamp::binary64));
+  CHECK(grid_of(base_config + "[reference]\narithmetic = \"binary64\"\n").reference.at(Site::logits) == fused(lamp::binary64));
+  CHECK(grid_of(base_config + reference).reference.at(Site::softmax, Layer{3}, Head{1}) == fused(binary32));
+  CHECK(grid_of(with_grid(axes) + "[reference]\narithmetic = \"wide\"\n[arithmetic.wide]\nformat = \"binary64\"\norder = \"exact\"\n")
+            .reference.at(Site::scores) == Arithmetic{.mac = {.format = lamp::binary64}, .order = {.kind = OrderKind::exact}});
+  // The reference's own keys count, its name does not.
+  const std::string wide = "[arithmetic.wide]\nformat = \"binary32\"\n[reference]\narithmetic = \"wide\"\n";
+  CHECK(cell_of(base_config + wide) == cell_of(base_config + reference));
+  CHECK(cell_of(base_config + "[arithmetic.w]\nformat = \"binary64\"\n[reference]\narithmetic = \"w\"\n") == cell_of(base_config));
+  CHECK_FALSE(cell_of(base_config + "[arithmetic.w]\nformat = \"ps9\"\n[reference]\narithmetic = \"w\"\n") == cell_of(base_config));
 }
