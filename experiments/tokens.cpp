@@ -1,35 +1,29 @@
 #include "experiments/tokens.hpp"
 
-#include <cerrno>
+#include <algorithm>
 #include <charconv>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
 
 #include "core/base/philox.hpp"
+#include "core/model/input_file.hpp"
 #include "core/model/tokenizer.hpp"
+#include "experiments/config_value.hpp"
 
 namespace lamp::experiments {
 namespace {
 
 constexpr std::uint32_t shuffle_stream = 0xFFFFFFFF;  // a counter word no rounding or selection draw uses
 
+/// The whole of a regular file; opening anything else neither blocks nor succeeds.
 Result<std::string> read_file(const std::filesystem::path& file) {
-  std::error_code failure;
-  const std::filesystem::file_status status = std::filesystem::status(file, failure);
-  if (!std::filesystem::exists(status)) return Error{ExitCode::missing_input, file.string() + ": no such text; see tokens.path"};
-  if (!std::filesystem::is_regular_file(status)) return Error{ExitCode::bad_data, file.string() + ": not a regular file; see tokens.path"};
-  std::ifstream in(file, std::ios::binary);
-  if (!in) {
-    const ExitCode code = errno == EACCES ? ExitCode::permission : ExitCode::io;
-    return Error{code, file.string() + ": cannot be read: " + std::strerror(errno)};
-  }
-  std::string bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.bad()) return Error{ExitCode::io, file.string() + ": reading failed"};
+  const auto of_key = [](const Error& error) { return Error{error.code, one_line(error.message) + "; see tokens.path"}; };
+  const Result<InputFile> input = InputFile::open(file);
+  if (!input) return of_key(input.error());
+  std::string bytes(static_cast<std::size_t>(input->size()), '\0');
+  if (const Result<void> done = input->read_at(0, std::as_writable_bytes(std::span(bytes))); !done) return of_key(done.error());
   return bytes;
 }
 
@@ -39,7 +33,8 @@ Result<std::vector<TokenId>> parse_ids(std::string_view line, const std::string&
   std::size_t at = 0;
   const auto skip_blanks = [&] { at = std::min(line.find_first_not_of(" \t\r", at), line.size()); };
   const auto fail = [&](const char* what) {
-    return Error{ExitCode::bad_data, where + ":" + std::to_string(at + 1) + ": " + what + "; a line is a JSON list of token ids, e.g. [464, 3290]"};
+    return Error{ExitCode::bad_data,
+                 where + ":" + std::to_string(at + 1) + ": " + what + "; a line is a JSON list of token ids, e.g. [464, 3290]"};
   };
   skip_blanks();
   if (at == line.size() || line[at] != '[') return fail("expected '['");
@@ -88,8 +83,8 @@ Result<void> check_ids(std::span<const TokenId> ids, const ModelConfig& model, c
   return {};
 }
 
-Result<std::vector<std::vector<TokenId>>> sequences_of_text(const TokenRequest& request, const std::string& bytes, const Tokenizer& tokenizer,
-                                                            const std::string& where) {
+Result<std::vector<std::vector<TokenId>>> sequences_of_text(const TokenRequest& request, const std::string& bytes,
+                                                            const Tokenizer& tokenizer, const std::string& where) {
   const Result<std::vector<TokenId>> encoded = tokenizer.encode_documents(bytes);
   if (!encoded) return Error{encoded.error().code, where + ": " + encoded.error().message};
   const std::size_t length = request.sequence_length, available = encoded->size();
@@ -100,7 +95,8 @@ Result<std::vector<std::vector<TokenId>>> sequences_of_text(const TokenRequest& 
       return Error{ExitCode::bad_data, where + ": the text has " + std::to_string(available) + " tokens, too few for tokens.offset " +
                                            std::to_string(request.offset) + " + tokens.sequences " + std::to_string(request.sequences) +
                                            " x tokens.sequence_length " + std::to_string(length) + "; at most " +
-                                           std::to_string(available > request.offset ? (available - request.offset) / length : 0) + " sequences fit"};
+                                           std::to_string(available > request.offset ? (available - request.offset) / length : 0) +
+                                           " sequences fit"};
     const auto first = encoded->begin() + static_cast<std::ptrdiff_t>(begin);
     sequences.emplace_back(first, first + static_cast<std::ptrdiff_t>(length));
   }
@@ -120,14 +116,16 @@ Result<std::vector<std::vector<TokenId>>> sequences_of_ids(const TokenRequest& r
     if (!ids) return ids.error();
     const std::size_t needed = request.offset + request.sequence_length;
     if (ids->size() < needed)
-      return Error{ExitCode::bad_data, place + ": the line has " + std::to_string(ids->size()) + " ids; legal: at least tokens.offset + "
-                                           "tokens.sequence_length = " + std::to_string(needed)};
+      return Error{ExitCode::bad_data, place + ": the line has " + std::to_string(ids->size()) +
+                                           " ids; legal: at least tokens.offset + "
+                                           "tokens.sequence_length = " +
+                                           std::to_string(needed)};
     const auto first = ids->begin() + static_cast<std::ptrdiff_t>(request.offset);
     sequences.emplace_back(first, first + static_cast<std::ptrdiff_t>(request.sequence_length));
   }
   if (sequences.size() < request.sequences)
-    return Error{ExitCode::bad_data, where + ": the file has " + std::to_string(sequences.size()) + " lists of ids; tokens.sequences asks for " +
-                                         std::to_string(request.sequences)};
+    return Error{ExitCode::bad_data, where + ": the file has " + std::to_string(sequences.size()) +
+                                         " lists of ids; tokens.sequences asks for " + std::to_string(request.sequences)};
   return sequences;
 }
 
@@ -146,7 +144,7 @@ Result<TokenSet> read_tokens(const TokenRequest& request, const ModelConfig& mod
     tokenizer = *std::move(read);
   }
   for (std::size_t text = 0; text < request.paths.size(); ++text) {
-    const std::string where = request.paths[text].string();
+    const std::string where = one_line(request.paths[text].string());
     Result<std::string> bytes = read_file(request.paths[text]);
     if (!bytes) return bytes.error();
     set.text_contents.push_back(sha256(*bytes));
