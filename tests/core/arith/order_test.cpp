@@ -429,8 +429,9 @@ TEST_CASE("gemm: orders made of sequential sums have the naive loop's bits, tile
     for (double& value : b.flat()) value = random.with_exponent(-4, 3, 24);
     for (const std::string text : {"reverse", "blocked:1", "blocked:8", "blocked:50", "blocked:400", "pairwise:4", "lanes:8", "split:3"})
       for (const Shape shape : {Shape::full, Shape::lower_output, Shape::lower_operand}) {
-        const bool inner = text == "blocked:8";
-        const Arithmetic arithmetic = in_order(text, lamp_paper(7).mac, inner ? std::optional(MacSpec{.format = binary64}) : std::nullopt);
+        const bool binary32_outside = text == "blocked:50", binary64_inside = binary32_outside || text == "blocked:8";
+        const Arithmetic arithmetic = in_order(text, binary32_outside ? MacSpec{} : lamp_paper(7).mac,
+                                               binary64_inside ? std::optional(MacSpec{.format = binary64}) : std::nullopt);
         Matrix<double> left = a;
         if (shape == Shape::lower_operand)
           for (std::size_t i = 0; i < size.m; ++i)
