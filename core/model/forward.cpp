@@ -42,8 +42,21 @@ class Pass {
   template <class Operation>
   void site(const TapPoint& point, MatrixView<double> out, const Operation& operation) {
     const bool local = evaluate_local(point, out, operation);
-    operation(plan_.at(point.site, point.layer, point.head), out);
+    operation(arithmetic_at(point), out);
     tap(point, out, local);
+  }
+
+  /// The plan's arithmetic at a point, drawing from the point's own stream.
+  [[nodiscard]] Arithmetic arithmetic_at(const TapPoint& point) const { return drawing(plan_.at(point.site, point.layer, point.head), point); }
+
+  [[nodiscard]] Arithmetic drawing(Arithmetic arithmetic, const TapPoint& point) const {
+    arithmetic.draws = {.seed = options_.seed,
+                        .sequence = options_.sequence,
+                        .layer = static_cast<std::uint32_t>(point.layer.value),
+                        .head = static_cast<std::uint32_t>(point.head.value),
+                        .site = static_cast<std::uint32_t>(point.site),
+                        .first_row = static_cast<std::uint32_t>(point.first_row)};
+    return arithmetic;
   }
 
   template <class Operation>
@@ -51,7 +64,7 @@ class Pass {
     if (!sink_.wants_local(point.site)) return false;
     expects(options_.local_reference != nullptr, "forward: a local reference for a sink that wants it");
     work_.local.reshape(out.rows, out.cols);
-    operation(options_.local_reference->at(point.site, point.layer, point.head), work_.local.view());
+    operation(drawing(options_.local_reference->at(point.site, point.layer, point.head), point), work_.local.view());
     return true;
   }
 
@@ -102,8 +115,8 @@ class Pass {
     const TapPoint at_softmax{.site = Site::softmax, .layer = layer, .head = head};
     const auto score = [&](const Arithmetic& a, MatrixView<double> out) { lamp::scores(a, q, k, out); };
     const auto normalise_scores = [&](const Arithmetic& a, MatrixView<double> out) { softmax(a, std::as_const(work_.scores).view(), out); };
-    score(plan_.at(Site::scores, layer, head), work_.scores.view());
-    normalise_scores(plan_.at(Site::softmax, layer, head), work_.probabilities.view());
+    score(arithmetic_at(at_scores), work_.scores.view());
+    normalise_scores(arithmetic_at(at_softmax), work_.probabilities.view());
     if (const SelectionPlan* selection = plan_.selection(Site::scores)) recompute_scores(*selection, layer, head, q, k);
     tap(at_scores, work_.scores.view(), evaluate_local(at_scores, work_.scores.view(), score));
     tap(at_softmax, work_.probabilities.view(), evaluate_local(at_softmax, work_.probabilities.view(), normalise_scores));
@@ -116,8 +129,13 @@ class Pass {
   /// rows. The recomputed scores are evaluated all at once, which costs less than picking them and gives the same bits.
   void recompute_scores(const SelectionPlan& selection, Layer layer, Head head, MatrixView<const double> q, MatrixView<const double> k) {
     const std::size_t length = tokens_.size();
-    const Arithmetic& softmax_arithmetic = plan_.at(Site::softmax, layer, head);
-    lamp::scores(selection.recompute, q, k, work_.recomputed.view());
+    const Arithmetic softmax_arithmetic = arithmetic_at({.site = Site::softmax, .layer = layer, .head = head});
+    lamp::scores(drawing(selection.recompute, {.site = Site::scores, .layer = layer, .head = head}), q, k, work_.recomputed.view());
+    const bool dot_weights = selection.spec.weights == ErrorWeights::dot;
+    if (dot_weights) {
+      work_.bounds.reshape(length, length);
+      score_bounds(q, k, work_.bounds.view());
+    }
     work_.marks.resize(length);
     for (std::size_t i = 0; i < length; ++i) {
       const std::span<double> y = work_.scores.row(i).first(i + 1), z = work_.probabilities.row(i).first(i + 1);
@@ -128,14 +146,15 @@ class Pass {
                                   .head = static_cast<std::uint32_t>(head.value),
                                   .row = static_cast<std::uint32_t>(i),
                                   .site = static_cast<std::uint32_t>(Site::scores)};
-      const SoftmaxRow row{.z = z, .y = y, .w = {}, .row_length = length};
+      const std::span<const double> w = dot_weights ? std::as_const(work_.bounds).row(i).first(i + 1) : std::span<const double>{};
+      const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = length};
       const std::size_t count = select_row(selection.spec, row, where, marks, work_.selection);
       sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = i}, marks);
       if (count == 0) continue;
       const std::span<const double> high = work_.recomputed.row(i);
       for (std::size_t j = 0; j <= i; ++j)
         if (marks[j] != 0) y[j] = high[j];
-      softmax_of_row(softmax_arithmetic, y, z);
+      softmax_of_row(softmax_arithmetic, y, z, i);
     }
   }
 

@@ -46,7 +46,7 @@ struct PassOptions {
 /// Buffers of a pass, reused from one to the next: one per thread.
 class Workspace {
  public:
-  Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, probabilities, logits, local;
+  Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, bounds, probabilities, logits, local;
   std::vector<std::uint8_t> marks;
   SelectionScratch selection;
 };

@@ -1,6 +1,10 @@
 #include "core/model/sites.hpp"
 
+#include <cstdint>
+#include <type_traits>
+
 #include "core/arith/gemm.hpp"
+#include "core/arith/stochastic.hpp"
 
 namespace lamp {
 namespace {
@@ -11,18 +15,23 @@ bool all_binary32(MatrixView<const double> x) {
   return true;
 }
 
+/// The draws of an output go on after those of its sum.
+std::uint32_t first_step_after_sum(const Arithmetic& arithmetic, std::size_t terms) {
+  return is_stochastic(arithmetic) ? steps_of_sum(arithmetic, terms) : 0;
+}
+
 bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
 
 }  // namespace
 
 void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out) {
   expects(out.rows == tokens.size() && out.cols == weights.wte.cols() && tokens.size() <= weights.wpe.rows(), "embed: shapes agree");
-  visit_arithmetic(arithmetic.mac, true, [&](const auto& fl) {
+  visit_outputs(arithmetic, true, [&](const auto& output) {
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       expects(tokens[t] < weights.wte.rows(), "embed: token id < vocab_size");
       const std::span<const float> token = weights.wte.row(tokens[t]), position = weights.wpe.row(t);
       const std::span<double> x = out.row(t);
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = fl.add(static_cast<double>(token[i]), static_cast<double>(position[i]));
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
     }
   });
 }
@@ -31,9 +40,14 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
                 MatrixView<double> out) {
   const bool fits = all_binary32(x) && lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
   const GeneralArithmetic fl_any(arithmetic.mac);
-  visit_arithmetic(arithmetic.mac, fits, [&](const auto& fl) {
-    for (std::size_t t = 0; t < x.rows; ++t)
-      layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
+  visit_outputs(arithmetic, fits, [&](const auto& output) {
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      const auto& fl = output(t, 0);  // one engine a row
+      if constexpr (std::is_same_v<std::decay_t<decltype(fl)>, StochasticArithmetic>)
+        layer_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
+      else
+        layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
+    }
   });
 }
 
@@ -41,30 +55,42 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
   expects(layer.bias.size() == out.cols, "linear: one bias an output");
   gemm(arithmetic, x, layer.weight, out);
   const bool fits = contains(binary32, arithmetic.mac.format) && lamp::all_binary32(layer.bias);
-  visit_arithmetic(arithmetic.mac, fits, [&](const auto& fl) {
+  const auto add_bias = [&](const auto& output) {
     for (std::size_t t = 0; t < out.rows; ++t) {
       const std::span<double> y = out.row(t);
-      for (std::size_t i = 0; i < y.size(); ++i) y[i] = fl.add(y[i], layer.bias[i]);
+      for (std::size_t i = 0; i < y.size(); ++i) y[i] = output(t, i).add(y[i], layer.bias[i]);
     }
-  });
+  };
+  visit_outputs(arithmetic, fits, add_bias, first_step_after_sum(arithmetic, x.cols));
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
   gemm(arithmetic, q, k.transposed(), out, Shape::lower_output);
   const double scale = std::sqrt(static_cast<double>(q.cols));
   const bool fits = contains(binary32, arithmetic.mac.format) && is_binary32(scale);
-  visit_arithmetic(arithmetic.mac, fits, [&](const auto& fl) {
+  const auto divide = [&](const auto& output) {
     for (std::size_t i = 0; i < out.rows; ++i)
-      for (double& y : out.row(i).first(i + 1)) y = fl.div(y, scale);
-  });
+      for (std::size_t j = 0; j <= i; ++j) out(i, j) = output(i, j).div(out(i, j), scale);
+  };
+  visit_outputs(arithmetic, fits, divide, first_step_after_sum(arithmetic, q.cols));
 }
 
-void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z) {
-  visit_arithmetic(arithmetic.mac, lamp::all_binary32(y), [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
+void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
+  const auto magnitudes = [](MatrixView<const double> x) {
+    Matrix<double> m(x.rows, x.cols);
+    for (std::size_t i = 0; i < x.rows; ++i)
+      for (std::size_t j = 0; j < x.cols; ++j) m(i, j) = std::abs(x(i, j));
+    return m;
+  };
+  scores(fused(binary64), magnitudes(q).view(), magnitudes(k).view(), out);
+}
+
+void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z, std::size_t row) {
+  visit_outputs(arithmetic, lamp::all_binary32(y), [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
-  for (std::size_t i = 0; i < y.rows; ++i) softmax_of_row(arithmetic, y.row(i).first(i + 1), z.row(i).first(i + 1));
+  for (std::size_t i = 0; i < y.rows; ++i) softmax_of_row(arithmetic, y.row(i).first(i + 1), z.row(i).first(i + 1), i);
 }
 
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out) {
@@ -72,17 +98,24 @@ void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView
 }
 
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out) {
-  visit_arithmetic(arithmetic.mac, all_binary32(x) && all_binary32(y), [&](const auto& fl) {
+  visit_outputs(arithmetic, all_binary32(x) && all_binary32(y), [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
       const std::span<const double> left = x.row(t), right = y.row(t);
       const std::span<double> sum = out.row(t);
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = fl.add(left[i], right[i]);
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = output(t, i).add(left[i], right[i]);
     }
   });
 }
 
 void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x, MatrixView<double> out) {
   const Function f = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+  if (is_stochastic(arithmetic)) {
+    visit_outputs(arithmetic, true, [&](const auto& output) {
+      for (std::size_t t = 0; t < x.rows; ++t)
+        for (std::size_t i = 0; i < x.cols; ++i) out(t, i) = output(t, i).function(f, x(t, i));
+    });
+    return;
+  }
   visit_arithmetic(arithmetic.mac, true, [&](const auto& fl) {  // a function of one operand: the engines agree on any
     for (std::size_t t = 0; t < x.rows; ++t) fl.function(f, x.row(t), out.row(t));
   });

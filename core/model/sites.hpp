@@ -60,14 +60,18 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
 /// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for j <= i; the rest is not written. q, k: (T, d_head), out: (T, T).
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
 
-/// z = softmax(y) of one row in the fastest engine with the arithmetic's bits.
-void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z);
+/// z = softmax(y) of row `row` in the fastest engine with the arithmetic's bits. (The row matters to stochastic modes only: their
+/// draws belong to outputs; softmax and layer norm draw as output (row, 0), the others as output (row, column).)
+void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z, std::size_t row = 0);
 
 /// Row i of z is softmax of the first i + 1 entries of row i of y; the rest is not written. y, z: (T, T).
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z);
 
 /// out(i, :) = sum over k <= i of z(i, k) v(k, :). z: (T, T) lower triangular, v, out: (T, d_head).
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out);
+
+/// a-priori bounds of the inner products, out(i, j) = (abs(q_i) . abs(k_j)) / sqrt d_head for j <= i, in fused binary64: error weights `dot`.
+void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
 
 /// out = fl(x + y), all (T, n); out may be x.
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out);
