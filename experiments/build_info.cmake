@@ -3,11 +3,13 @@ set(commit "unknown")
 set(dirty "false")
 find_program(GIT git)
 if(GIT)
-  execute_process(COMMAND ${GIT} -C ${SOURCE_DIR} rev-parse HEAD OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET
-                  RESULT_VARIABLE failed)
-  if(NOT failed)
-    set(commit "${found}")
-    execute_process(COMMAND ${GIT} -C ${SOURCE_DIR} status --porcelain --untracked-files=no OUTPUT_VARIABLE changes ERROR_QUIET)
+  # --show-cdup is empty at the top of a work tree: sources exported below another project's repository have no commit of their own.
+  execute_process(COMMAND ${GIT} -C ${SOURCE_DIR} rev-parse --show-cdup HEAD OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE
+                  ERROR_QUIET RESULT_VARIABLE failed)
+  if(NOT failed AND found MATCHES "^\n([0-9a-f]+)$")
+    set(commit "${CMAKE_MATCH_1}")
+    execute_process(COMMAND ${GIT} --no-optional-locks -C ${SOURCE_DIR} status --porcelain --untracked-files=no
+                    OUTPUT_VARIABLE changes ERROR_QUIET)
     if(NOT changes STREQUAL "")
       set(dirty "true")
     endif()

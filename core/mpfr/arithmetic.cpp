@@ -4,41 +4,54 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/philox.hpp"
 #include "core/mpfr/functions.hpp"
 #include "core/mpfr/operations.hpp"
 #include "core/mpfr/orders.hpp"
 
 namespace lamp::mpfr {
-namespace {
 
-/// fl of a lone operation: its exact value through `via`, RNE, then to `format`. operation(format, mode) rounds it once.
-template <class Operation>
-double fl(const MacSpec& spec, Operation&& operation) {
-  if (!spec.via) return operation(spec.format, spec.rounding);
-  const double once = operation(*spec.via, Rounding::rne);
-  return mpfr::round(once, spec.format, spec.rounding);
+/// Word 0 of Philox4x32-10, the counter of method.md written out.
+Draw MpfrArithmetic::draw(Purpose purpose) const {
+  if (spec_.rounding != Rounding::sr && spec_.rounding != Rounding::sre) return {};
+  const std::uint32_t place = (stream_.layer * 512 + stream_.head) * 128 + stream_.site * 4 + static_cast<std::uint32_t>(purpose);
+  return {.word = philox4x32({*step_, column_, stream_.first_row + row_, place}, {stream_.seed, stream_.sequence})[0],
+          .bits = spec_.random_bits};
 }
 
-}  // namespace
+Draw MpfrArithmetic::step() const {
+  const Draw drawn = draw(purpose_);
+  ++*step_;
+  return drawn;
+}
+
+/// fl of a lone operation: its exact value through `via`, RNE, then to `format`. operation(format, mode, draw) rounds it once.
+template <class Operation>
+double MpfrArithmetic::fl(Operation&& operation) const {
+  const Draw drawn = step();
+  if (!spec_.via) return operation(spec_.format, spec_.rounding, drawn);
+  const double once = operation(*spec_.via, Rounding::rne, Draw{});
+  return mpfr::round(once, spec_.format, spec_.rounding, drawn);
+}
 
 double MpfrArithmetic::round(double x) const {
-  return fl(spec_, [=](const FloatFormat& f, Rounding mode) { return mpfr::round(x, f, mode); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::round(x, f, mode, draw); });
 }
 
 double MpfrArithmetic::add(double x, double y) const {
-  return fl(spec_, [=](const FloatFormat& f, Rounding mode) { return mpfr::add(x, y, f, mode); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::add(x, y, f, mode, draw); });
 }
 
 double MpfrArithmetic::sub(double x, double y) const {
-  return fl(spec_, [=](const FloatFormat& f, Rounding mode) { return mpfr::sub(x, y, f, mode); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::sub(x, y, f, mode, draw); });
 }
 
 double MpfrArithmetic::mul(double x, double y) const {
-  return fl(spec_, [=](const FloatFormat& f, Rounding mode) { return mpfr::mul(x, y, f, mode); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::mul(x, y, f, mode, draw); });
 }
 
 double MpfrArithmetic::div(double x, double y) const {
-  return fl(spec_, [=](const FloatFormat& f, Rounding mode) { return mpfr::div(x, y, f, mode); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::div(x, y, f, mode, draw); });
 }
 
 double MpfrArithmetic::mac(double a, double b, double c) const {
@@ -46,15 +59,12 @@ double MpfrArithmetic::mac(double a, double b, double c) const {
     a = mpfr::round(a, *spec_.operands, Rounding::rne);
     b = mpfr::round(b, *spec_.operands, Rounding::rne);
   }
-  if (spec_.product) {
-    const double product = mpfr::mul(a, b, *spec_.product, spec_.rounding);
-    return fl(spec_, [=](const FloatFormat& f, Rounding mode) { return mpfr::add(product, c, f, mode); });
-  }
-  return fl(spec_, [=](const FloatFormat& f, Rounding mode) { return mpfr::fma(a, b, c, f, mode); });
+  if (!spec_.product) return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::fma(a, b, c, f, mode, draw); });
+  return add(mpfr::mul(a, b, *spec_.product, spec_.rounding, draw(Purpose::product)), c);
 }
 
 double MpfrArithmetic::function(Function f, double x) const {
-  return fl(spec_, [=](const FloatFormat& format, Rounding mode) { return mpfr::evaluate(f, x, format, mode); });
+  return fl([=](const FloatFormat& format, Rounding mode, Draw draw) { return mpfr::evaluate(f, x, format, mode, draw); });
 }
 
 void MpfrArithmetic::function(Function f, std::span<const double> x, std::span<double> y) const {
@@ -65,9 +75,17 @@ void MpfrArithmetic::function(Function f, std::span<const double> x, std::span<d
 double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block, std::span<const double> x, std::span<const double> y,
                            double c) const {
   expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
-  if (order.kind == OrderKind::exact) return exact_dot(spec_, x, y, c);
-  if (order.kind == OrderKind::multiterm) return multiterm_dot(spec_, order.size, order.fraction_bits, x, y, c);
-  const MpfrArithmetic inner(block ? *block : spec_);
+  if (order.kind == OrderKind::exact) return exact_dot(spec_, x, y, c, step());
+  if (order.kind == OrderKind::multiterm) {
+    for (std::size_t first = 0; first < x.size(); first += order.size) {
+      const std::size_t count = std::min(order.size, x.size() - first);
+      c = multiterm_step(spec_, order.fraction_bits, x.subspan(first, count), y.subspan(first, count), c, step());
+    }
+    return c;
+  }
+  MpfrArithmetic inner = *this;
+  inner.spec_ = block ? *block : spec_;
+  inner.purpose_ = Purpose::block;
   const Program sum = program(order, x.size(), c);
   std::vector<double> results;
   for (const Program::Step& step : sum.steps()) {
@@ -105,7 +123,7 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
 }
 
 double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c) {
-  return MpfrArithmetic(arithmetic.mac).dot(arithmetic.order, arithmetic.block, x, y, c);
+  return MpfrArithmetic(arithmetic.mac, arithmetic.draws).dot(arithmetic.order, arithmetic.block, x, y, c);
 }
 
 void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out, Shape shape) {
@@ -117,7 +135,8 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<c
     for (std::size_t k = 0; k < terms; ++k) row[k] = a(i, k);
     for (std::size_t j = 0; j < outputs; ++j) {
       for (std::size_t k = 0; k < terms; ++k) column[k] = b(k, j);
-      out(i, j) = dot(arithmetic, std::span(row).first(terms), std::span(column).first(terms));
+      const MpfrArithmetic fl(arithmetic.mac, arithmetic.draws, i, j);
+      out(i, j) = fl.dot(arithmetic.order, arithmetic.block, std::span(row).first(terms), std::span(column).first(terms), 0.0);
     }
   }
 }

@@ -1,6 +1,9 @@
 // The scalar arithmetic, dot and gemm of core/arith a second time, on MPFR: naive loops in the words of method.md.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -12,10 +15,13 @@
 namespace lamp::mpfr {
 
 /// Any MacSpec with formats that fit binary64. A model of ScalarArithmetic (core/arith/scalar.hpp); elementary functions are
-/// correctly rounded for every p. Methods as there.
+/// correctly rounded for every p. Methods as there. Each call is a step of the output and, in a stochastic mode, draws as one; copies
+/// go on with the same steps.
 class MpfrArithmetic {
  public:
-  explicit MpfrArithmetic(const MacSpec& spec) : spec_(spec) {}
+  /// Output (row, column) of a stream of draws; only stochastic modes look at it.
+  explicit MpfrArithmetic(const MacSpec& spec, const DrawStream& stream = {}, std::size_t row = 0, std::size_t column = 0)
+      : spec_(spec), stream_(stream), row_(static_cast<std::uint32_t>(row)), column_(static_cast<std::uint32_t>(column)) {}
   [[nodiscard]] const MacSpec& spec() const { return spec_; }
 
   [[nodiscard]] double round(double x) const;
@@ -33,7 +39,19 @@ class MpfrArithmetic {
                            double c) const;
 
  private:
+  enum class Purpose : std::uint32_t { sum = 0, product = 1, block = 2 };
+
+  [[nodiscard]] Draw draw(Purpose purpose) const;
+  /// A step: its draw, and on to the next.
+  [[nodiscard]] Draw step() const;
+  template <class Operation>
+  [[nodiscard]] double fl(Operation&& operation) const;
+
   MacSpec spec_;
+  DrawStream stream_;
+  std::uint32_t row_, column_;
+  Purpose purpose_ = Purpose::sum;
+  std::shared_ptr<std::uint32_t> step_ = std::make_shared<std::uint32_t>(0);  // of the output: its blocks count on
 };
 
 /// sum over k of x[k] y[k] in the arithmetic's order, from c. Pre: x.size() == y.size().

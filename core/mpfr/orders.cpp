@@ -172,8 +172,8 @@ bool engine_overflows(const Number& x, const FloatFormat& format, Rounding mode)
   return mode == Rounding::rto && xmax_is_even && mpfr_cmpabs(x.get(), bound.get()) > 0;
 }
 
-double round_as_engine(const Integer& sum, long scale, const FloatFormat& format, Rounding mode) {
-  if (mpz_sgn(sum.value) == 0) return mpfr::round(0.0, format, mode);
+double round_as_engine(const Integer& sum, long scale, const FloatFormat& format, Rounding mode, Draw draw) {
+  if (mpz_sgn(sum.value) == 0) return mpfr::round(0.0, format, mode, draw);
   Number x(static_cast<mpfr_prec_t>(mpz_sizeinbase(sum.value, 2)) + working_precision);
   mpfr_set_z_2exp(x.get(), sum.value, scale, MPFR_RNDN);
   const bool negative = mpz_sgn(sum.value) < 0;
@@ -181,7 +181,7 @@ double round_as_engine(const Integer& sum, long scale, const FloatFormat& format
     mpfr_set_si_2exp(x.get(), negative ? -1 : 1, 3000, MPFR_RNDN);
     return to_format(x, format, Rounding::rne);
   }
-  return to_format(x, format, mode);
+  return to_format(x, format, mode, draw);
 }
 
 /// The sum of what is zero, infinite or NaN decides where one of it is infinite or NaN.
@@ -190,23 +190,6 @@ std::optional<double> special_sum(const std::deque<Number>& products, double c) 
   for (const Number& p : products)
     if (mpfr_number_p(p.get()) == 0) sum += mpfr_get_d(p.get(), MPFR_RNDN);
   return sum == 0.0 ? std::nullopt : std::optional(sum);
-}
-
-double engine_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c) {
-  const std::deque<Number> terms = products(mac, x, y);
-  if (const std::optional<double> sum = special_sum(terms, c)) return mpfr::round(*sum, mac.format, mac.rounding);
-  long largest = std::numeric_limits<int>::min();
-  if (c != 0.0) largest = exponent(c, mac.format);
-  for (std::size_t k = 0; k < terms.size(); ++k) {
-    if (mpfr_zero_p(terms[k].get()) != 0) continue;
-    largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) + exponent(to_operands(mac, y[k]), mac.operands));
-  }
-  Integer sum;
-  const long scale = largest - fraction_bits;
-  if (c != 0.0) add_truncated(sum, Number::exactly(c), -scale);
-  for (const Number& term : terms)
-    if (mpfr_zero_p(term.get()) == 0) add_truncated(sum, term, -scale);
-  return round_as_engine(sum, scale, mac.format, mac.rounding);
 }
 
 }  // namespace
@@ -247,7 +230,7 @@ Program program(const Order& order, std::size_t n, double c) {
   return p;
 }
 
-double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c) {
+double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c, Draw draw) {
   const ExponentRange range = ExponentRange::wide();
   std::deque<Number> terms = products(mac, x, y);
   mpfr_set_d(terms.emplace_back(53).get(), c, MPFR_RNDN);
@@ -257,18 +240,26 @@ double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const 
   round_to_odd(r, mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDZ));
   if (!mac.via && mac.rounding == Rounding::rtn && mpfr_zero_p(r.get()) != 0)  // the sign of an exact zero
     mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDD);
-  if (!mac.via) return to_format(r, mac.format, mac.rounding);
-  return mpfr::round(to_format(r, *mac.via, Rounding::rne), mac.format, mac.rounding);
+  if (!mac.via) return to_format(r, mac.format, mac.rounding, draw);
+  return mpfr::round(to_format(r, *mac.via, Rounding::rne), mac.format, mac.rounding, draw);
 }
 
-double multiterm_dot(const MacSpec& mac, std::size_t terms, int fraction_bits, std::span<const double> x, std::span<const double> y,
-                     double c) {
+double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c, Draw draw) {
   const ExponentRange range = ExponentRange::wide();
-  for (std::size_t first = 0; first < x.size(); first += terms) {
-    const std::size_t count = std::min(terms, x.size() - first);
-    c = engine_step(mac, fraction_bits, x.subspan(first, count), y.subspan(first, count), c);
+  const std::deque<Number> terms = products(mac, x, y);
+  if (const std::optional<double> sum = special_sum(terms, c)) return mpfr::round(*sum, mac.format, mac.rounding, draw);
+  long largest = std::numeric_limits<int>::min();
+  if (c != 0.0) largest = exponent(c, mac.format);
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    if (mpfr_zero_p(terms[k].get()) != 0) continue;
+    largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) + exponent(to_operands(mac, y[k]), mac.operands));
   }
-  return c;
+  Integer sum;
+  const long scale = largest - fraction_bits;
+  if (c != 0.0) add_truncated(sum, Number::exactly(c), -scale);
+  for (const Number& term : terms)
+    if (mpfr_zero_p(term.get()) == 0) add_truncated(sum, term, -scale);
+  return round_as_engine(sum, scale, mac.format, mac.rounding, draw);
 }
 
 }  // namespace lamp::mpfr

@@ -42,10 +42,10 @@ class Program {
 Program program(const Order& order, std::size_t n, double c);
 
 /// Exact sum of c and the products, then fl. Operands are rounded to mac.operands.
-double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c);
+double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c, Draw draw = {});
 
-/// multiterm:N,F in GMP's integers.
-double multiterm_dot(const MacSpec& mac, std::size_t terms, int fraction_bits, std::span<const double> x, std::span<const double> y,
-                     double c);
+/// One step of multiterm:N,F in GMP's integers: c and all the products.
+double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c,
+                      Draw draw = {});
 
 }  // namespace lamp::mpfr
