@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/target.hpp"
 #include "experiments/build_info.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config_value.hpp"
@@ -221,6 +223,9 @@ int main(int argc, char** argv) {
   using lamp::ExitCode;
   try {
     const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    if (const char* target = std::getenv("LAMP_TARGET"); target != nullptr)
+      if (const lamp::Result<void> forced = lamp::force_target(target); !forced)
+        return lamp::experiments::report("LAMP_TARGET", forced.error());
     const int code = lamp::experiments::dispatch(arguments);
     std::cout.flush();
     if (std::cout) return code;

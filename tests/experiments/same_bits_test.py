@@ -1,0 +1,74 @@
+"""One experiment, the same bits of result.h5 (but /provenance): g++ and clang, -O1 and -O3, threads, parts, instruction sets.
+
+usage: same_bits_test.py [--full]      --full: the grid of nano.toml; default: a small one. Builds what it compares with in build/same-bits.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from results import LAMP, ROOT, assert_same_bits, differences  # noqa: E402
+
+CONFIG = ROOT / "tests/experiments/nano.toml"
+RECORD = ["--set", 'record.errors=["scores", "softmax", "gelu", "resid_2", "logits"]']
+SMALL = ["--set", "tokens.sequence_length=20", "--set", 'grid."arithmetic.low.mu"=[3, 10]', "--set", 'grid."lamp.scores.tau"=[1.4]',
+         "--set", 'grid."lamp.scores.rule"=["lamp", "random"]']
+COMPILERS = {"g++": "gcc", "clang++": "clang"}
+
+
+def build(compiler, level):
+    """The binary of this compiler and level, built by its own folder's ninja."""
+    folder = ROOT / f"build/same-bits/{compiler}{level}"
+    launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+    subprocess.run(["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DLAMP_BUILD_TESTS=OFF",
+                    f"-DCMAKE_C_COMPILER={COMPILERS[compiler]}", f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_FLAGS_RELEASE={level} -DNDEBUG",
+                    *launcher], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", str(folder), "--target", "lamp"], check=True, stdout=subprocess.DEVNULL)
+    return folder / "lamp"
+
+
+def instruction_sets():
+    flags = pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
+    return ["scalar"] + ["avx2"] * ("avx2" in flags and "fma" in flags) + ["avx512"] * ("avx512dq" in flags and "avx512bw" in flags)
+
+
+def main(arguments):
+    grid = RECORD + ([] if "--full" in arguments else SMALL)
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+
+        def run(name, binary=LAMP, options=(), parts=1, target=None, expected=(0,)):
+            environment = dict(os.environ) | ({"LAMP_TARGET": target} if target else {})
+            for part in range(parts):
+                shard = ["--shard", f"{part + 1}/{parts}"] if parts > 1 else []
+                done = subprocess.run([str(binary), "run", str(CONFIG), "--out", str(scratch / name), "--quiet", *grid, *options, *shard],
+                                      capture_output=True, text=True, env=environment)
+                assert done.returncode in expected, f"{name}: exit {done.returncode}: {done.stderr}"
+            if parts > 1:
+                subprocess.run([str(binary), "merge", str(scratch / name)], check=True, capture_output=True)
+            return scratch / name / "result.h5"
+
+        reference = run("reference", options=["--threads", "1"])
+        compared = []
+
+        def compare(name, result):
+            assert_same_bits(result, reference)
+            compared.append(name)
+            print("same bits:", name, flush=True)
+
+        compare("2 threads", run("threads", options=["--threads", "2"]))
+        compare("3 parts", run("parts", parts=3, expected=(75,)))
+        for target in instruction_sets():
+            compare(target, run(target, target=target))
+        for compiler, level in (("g++", "-O1"), ("clang++", "-O1"), ("clang++", "-O3")):
+            compare(f"{compiler} {level}", run(compiler + level, binary=build(compiler, level)))
+        control = run("control", options=["--set", "arithmetic.high.via=tf32", "--set", "seed=7"])
+        assert differences(control, reference), "the comparison sees nothing"
+        print(f"{len(compared)} ways to compute it, one result")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
