@@ -33,7 +33,10 @@ void visit_engine(const CalcEngine& engine, const Arithmetic& arithmetic, bool o
 
 std::vector<double> softmax_by(const CalcEngine& engine, const Arithmetic& arithmetic, std::span<const double> y) {
   std::vector<double> z(y.size());
-  visit_engine(engine, arithmetic, all_binary32(y), [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
+  if (engine.mpfr || engine.backend == Backend::scalar)
+    visit_engine(engine, arithmetic, false, [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
+  else
+    softmax_of_row(arithmetic, y, z);
   return z;
 }
 
