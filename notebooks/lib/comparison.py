@@ -89,7 +89,7 @@ def solver_table(result):
 def solvers(result):
     """Figure 10: two rows, realised rate and KL, each against tau."""
     if not {SOLVER, MASK} & set(other_axes(result)):
-        return Sentence("Not drawn: the grid of this result varies neither the solver nor the mask (axes lamp.scores.solver, lamp.scores.mask).")
+        return Sentence("Not drawn: the grid of this result varies neither the solver nor the mask (axes lamp.scores.solver, .mask).")
     if reason := why_not(result, needs_mu=False, needs_rate=True):
         return reason
     if not tau_axis(result):
@@ -111,8 +111,8 @@ def solvers(result):
     style.legend_of_grid(axes[len(columns) - 1], legend)
     mu = result.data.mu.values[middle(result)["mu"]]
     style.head(figure, f"Solvers and masks at equal {symbol(result)}" + (f", μ = {mu:g}" if mu == mu else ""))
-    return publish(result, "01-10-solvers", figure, table, "Share of the causal scores recomputed and KL divergence at equal τ: greedy or exact "
-                   "solver, masked entries left out (exclude) or counted as zeros (as-zero); means over sequences.")
+    return publish(result, "01-10-solvers", figure, table, "Share of the causal scores recomputed and KL divergence at equal τ: greedy or "
+                   "exact solver, masked entries left out (exclude) or counted as zeros (as-zero); means over sequences.")
 
 
 def names_of(one, other):
@@ -174,8 +174,8 @@ def overlay(result, other):
     style.legend_of_grid(axes[len(columns) - 1], dict(sorted(legend.items(), key=lambda e: "μ" in e[0])))
     one, two = names_of(result, other)
     style.head(figure, f"{one} and {two}")
-    return publish(result, "01-11-overlay", figure, table, f"{one} and {two} at their common μ and τ: KL against μ, and share recomputed and KL "
-                   f"against τ at μ = {mu:g}; band: {BOOTSTRAP}.")
+    return publish(result, "01-11-overlay", figure, table, f"{one} and {two} at their common μ and τ: KL against μ, and share "
+                   f"recomputed and KL against τ at μ = {mu:g}; band: {BOOTSTRAP}.")
 
 
 # Drawing helpers.
@@ -183,13 +183,13 @@ def overlay(result, other):
 
 def nested(k):
     """The look of the k-th of lines that may coincide: wide below, thin above, so that each stays seen."""
-    return dict(color=COLOURS[k % 4], marker=style.MARKERS[k], markerfacecolor="none", markersize=max(2, 9 - 2 * k), linewidth=max(0.8, 3.4 - 0.8 * k),
-                linestyle=("-", "--", "-.", ":")[k % 4])
+    return dict(color=COLOURS[k % 4], marker=style.MARKERS[k], markerfacecolor="none", markersize=max(2, 9 - 2 * k),
+                linewidth=max(0.8, 3.4 - 0.8 * k), linestyle=("-", "--", "-.", ":")[k % 4])
 
 
 def against_tau(line, column):
-    """τ - 1, which goes to 0 as everything is recomputed, and the positive values of a column."""
-    return line["tau"] - 1, positive(line[column])
+    """τ - 1, which goes to 0 as everything is recomputed, and a column: of KL what is positive."""
+    return line["tau"] - 1, positive(line[column]) if column == KL else line[column]
 
 
 def rows_of_tau(axes, columns, taus, labels):

@@ -96,7 +96,8 @@ def main(arguments):
         private_jupyter(scratch)
         made = scratch / "out"
         made.mkdir()
-        os.environ |= {"LAMP_RESULT": str(result.resolve()), "LAMP_OUT": str(made), "LAMP_OTHER": str(pathlib.Path(other).resolve()) if other else ""}
+        os.environ |= {"LAMP_RESULT": str(result.resolve()), "LAMP_OUT": str(made),
+                       "LAMP_OTHER": str(pathlib.Path(other).resolve()) if other else ""}
         from nbclient.exceptions import CellExecutionError
         try:
             page = execute(sources[0])

@@ -14,7 +14,9 @@ from .tables import mean_rate, middle, spread, symbol, why_not
 
 GROWTH = ("resid_2", "scores")
 DISTRIBUTIONS = ("scores", "softmax", "values", "resid_2", "ln_f", "logits")
-KINDS = {"local": dict(color="#0072B2", marker="o", linestyle="-"), "forward": dict(color="#D55E00", marker="s", linestyle="--")}  # Okabe and Ito
+KINDS = {  # Okabe and Ito
+    "local": dict(color="#0072B2", marker="o", linestyle="-"), "forward": dict(color="#D55E00", marker="s", linestyle="--"),
+}
 MOST_MU = 6
 
 
@@ -96,9 +98,9 @@ def error_growth(result, site):
     style.legend_of_grid(axes[len(at["tau"]) - 1], legend)
     style.head(figure, f"Forward error of {site} over depth")
     return publish(result, f"01-6-error-growth-{site}", figure, table,
-                   f"Forward relative error of {site} by layer, in units of the site's u, pooled over texts, sequences, positions and components. The "
-                   "rms is ruled by components near 0 (a component that cancels has a large relative error); the median, from bins of an octave, "
-                   "is what a usual component has; a line ends where half of the components are exact.")
+                   f"Forward relative error of {site} by layer, in units of the site's u, pooled over texts, sequences, positions and "
+                   "components. The rms is ruled by components near 0 (one that cancels has a large relative error); the median, from bins "
+                   "of an octave, is what a usual component has; a line ends where half of the components are exact.")
 
 
 def forward_and_local(result):
@@ -112,8 +114,10 @@ def forward_and_local(result):
         errors = at_points(open_errors(result, site), at)
         for kind in KINDS:
             found = pooled(errors, kind, ("tau",))
-            rows += [{"site": site, "tau": tau, "mu": mu, "error": kind, "median relative error [1]": float((f := cut(found, tau))["median"] * f["u"]),
-                      "rms relative error [1]": float(f["rms"] * f["u"]), "u [1]": float(f["u"])} for tau in at["tau"]]
+            for tau in at["tau"]:
+                u, median, rms = (cut(found[name], tau) for name in ("u", "median", "rms"))
+                rows.append({"site": site, "tau": tau, "mu": mu, "error": kind, "median relative error [1]": median * u,
+                             "rms relative error [1]": rms * u, "u [1]": u})
     table = pandas.DataFrame(rows)
     figure, axes = style.grid([tau_words(result, t) for t in at["tau"]], 1, 2.5, width=7.2, sharey=True)
     legend = {}
@@ -132,9 +136,9 @@ def forward_and_local(result):
     style.legend_of_grid(axes[0], legend)
     style.head(figure, f"Forward and local error of each site, μ = {mu:g}")
     return publish(result, "01-7-forward-and-local", figure, table,
-                   f"Relative error at each site, in the order of the data, pooled over texts, sequences, layers and components, μ = {mu:g}. Forward: "
-                   "against the reference; local: what the site adds to the inputs it was given. Filled: median (missing where half of the "
-                   "components are exact), hollow: rms, which components near 0 rule.")
+                   f"Relative error at each site, in the order of the data, pooled over texts, sequences, layers and components, "
+                   f"μ = {mu:g}. Forward: against the reference; local: what the site adds to the inputs it was given. Filled: median (missing "
+                   "where half of the components are exact), hollow: rms, which components near 0 rule.")
 
 
 def error_bins(result):
@@ -162,8 +166,8 @@ def error_bins(result):
             x, y = np.log2(rest["lower edge [u]"].values), rest["components [%]"].values
             drawn = ax.stairs(y, [*x, x[-1] + 1], color=look["color"], linestyle=look["linestyle"], linewidth=1.4)
             legend.setdefault(kind, drawn)
-            ax.text(0.98, 0.93 - 0.09 * row, f"{kind}: {exact['components [%]'].sum():.3g} % exact", transform=ax.transAxes, ha="right", fontsize=7.5,
-                    color=look["color"])
+            words = f"{kind}: {exact['components [%]'].sum():.3g} % exact"
+            ax.text(0.98, 0.93 - 0.09 * row, words, transform=ax.transAxes, ha="right", fontsize=7.5, color=look["color"])
         ax.axvline(0, color=style.GREY, linewidth=0.9)
     if len(some):
         axes[0].set_xlim(np.log2(some.min()), np.log2(some.max()) + 1)
@@ -174,8 +178,8 @@ def error_bins(result):
     style.legend_beside(axes, legend)
     style.head(figure, f"Distribution of the relative errors, μ = {mu:g}, {tau_words(result, tau)}")
     return publish(result, "01-8-error-bins", figure, table,
-                   f"Relative errors in units of the site's u, in bins of an octave, as shares of all components, μ = {mu:g}, {tau_words(result, tau)}; "
-                   "u at the grey line; exact components (error 0) stand in words.")
+                   f"Relative errors in units of the site's u, in bins of an octave, as shares of all components, μ = {mu:g}, "
+                   f"{tau_words(result, tau)}; u at the grey line; exact components (error 0) stand in words.")
 
 
 def at_points(errors, at):
@@ -184,5 +188,5 @@ def at_points(errors, at):
     return errors.sel(at).load()
 
 
-def cut(found, tau):
-    return {name: values.sel(tau=tau) if values.sizes.get("tau", 1) > 1 else values.squeeze() for name, values in found.items() if name != "shares"}
+def cut(values, tau):
+    return float(values.sel(tau=tau) if values.sizes["tau"] > 1 else values.squeeze())

@@ -78,8 +78,8 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
     label_outer(axes, MU_LABEL, axis_label)
     style.legend_beside(axes, legend, f"rule {rule}" if result.has_rate and "tau" in result.varied else None)
     style.head(figure, f"{title}, against μ")
-    return publish(result, name, figure, table,
-                   f"{title}: mean over positions and sequences{band_words(table)}.{left_out(result.data.tau.values, shown, symbol(result))}")
+    missing = left_out(result.data.tau.values, shown, symbol(result))
+    return publish(result, name, figure, table, f"{title}: mean over positions and sequences{band_words(table)}.{missing}")
 
 
 def mu_lines(result, part, shown, rule, extra, empty):

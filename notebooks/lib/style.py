@@ -53,7 +53,8 @@ def panels(titles, height=3.0):
 def grid(titles, columns, height=2.4, width=3.4, sharex=True, sharey="row"):
     """Rows of `columns` panels; as they are, all share their x axis and the panels of a row their y axis."""
     rows = -(-len(titles) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.6 + width * columns, 0.55 + height * rows), sharex=sharex, sharey=sharey, squeeze=False)
+    size = 1.6 + width * columns, 0.55 + height * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
     for ax, title in zip(axes.flat, titles):
         ax.set_title(title)
     return figure, list(axes.flat)
