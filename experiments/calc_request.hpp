@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "core/base/matrix.hpp"
 #include "core/fp/format.hpp"
 #include "core/fp/rounding.hpp"
+#include "core/mpfr/real.hpp"
 #include "experiments/arithmetic_config.hpp"
 #include "experiments/config_value.hpp"
 
@@ -25,34 +27,43 @@ namespace lamp::experiments {
 template <class Enum>
 using Names = std::span<const std::pair<std::string_view, Enum>>;
 
+/// "backend": the second implementation, or the instruction set of the first.
+struct CalcEngine {
+  bool mpfr = false;
+  Backend backend = Backend::automatic;
+};
+
 class CalcRequest {
  public:
   explicit CalcRequest(const nlohmann::json& object) : object_(object) {}
 
   [[nodiscard]] bool has(const char* key) const { return object_.contains(key); }
-  /// `"x": [..]` of numbers.
-  std::vector<double> numbers(const char* key);
+  /// `"x": [..]` of numbers: T is double, or mpfr::Real, which takes hex floats of any length.
+  template <class T = double>
+  std::vector<T> numbers(const char* key);
   /// As numbers, of one length with an operand read before.
-  std::vector<double> numbers(const char* key, std::size_t length, const char* like);
+  template <class T = double>
+  std::vector<T> numbers(const char* key, std::size_t length, const char* like);
   /// `"a": [[..], ..]`, rows of one length.
   Matrix<double> matrix(const char* key);
   std::optional<double> number(const char* key);
+  /// A number >= 0.
   std::optional<std::size_t> count(const char* key);
-  /// "format"; required.
-  FloatFormat format();
+  /// `"code": [..]`: codes as hexadecimal strings or integers.
+  std::vector<std::uint64_t> codes(const char* key);
+  /// "format"; required. Its numbers are binary64 numbers, unless `any` p up to 10,000 and any exponents are there.
+  FloatFormat format(bool any = false);
   /// "rounding"; RNE where absent.
   Rounding rounding();
-  /// "arith"; required.
-  Arithmetic arithmetic();
+  /// "random_bits" of an elementwise operation; 32 where absent.
+  int random_bits();
+  /// "seed" as a stream of draws, whose other coordinates are 0; 0 where absent.
+  DrawStream draws();
+  /// "arith"; required. With "random_bits" and "seed", which may stand in it or beside it. `terms`: the length of its sums.
+  Arithmetic arithmetic(std::size_t terms);
   template <class Enum>
   Enum choice(const char* key, Names<Enum> names, std::optional<Enum> standard);
-
-  /// "backend": the second implementation, or the instruction set of the first.
-  struct Engine {
-    bool mpfr = false;
-    Backend backend = Backend::automatic;
-  };
-  Engine engine();
+  CalcEngine engine();
 
   /// The parts one after the other: what is wrong, and what is legal.
   void fail(std::initializer_list<std::string_view> parts) {
@@ -65,10 +76,13 @@ class CalcRequest {
  private:
   /// The value of a key that must be there.
   const nlohmann::json* required(const char* key, const char* legal);
-  double read_number(const char* key, const nlohmann::json& value);
-  std::vector<double> read_list(const char* key, const nlohmann::json& value);
-  void check_format(const char* key, const FloatFormat& format);
-  void check_rounding(Rounding mode);
+  template <class T>
+  T read_number(const char* key, const nlohmann::json& value);
+  template <class T>
+  std::vector<T> read_list(const char* key, const nlohmann::json& value);
+  std::optional<std::uint64_t> integer(const char* key, std::uint64_t least, std::uint64_t most);
+  void check_fits(std::string_view key, const std::optional<FloatFormat>& format);
+  void check_fits(const std::string& path, const MacSpec& mac);
 
   const nlohmann::json& object_;
   std::string problem_;

@@ -6,59 +6,30 @@
 #include <exception>
 #include <iostream>
 #include <new>
-#include <span>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "core/base/target.hpp"
 #include "experiments/build_info.hpp"
+#include "experiments/commands/arguments.hpp"
 #include "experiments/commands/commands.hpp"
+#include "experiments/commands/formats.hpp"
 #include "experiments/config_value.hpp"
 
 namespace lamp::experiments {
 namespace {
 
-using Arguments = std::vector<std::string>;
-
-constexpr std::size_t most_threads = 1024;
 constexpr std::size_t most_parts = 1'000'000;
 
 struct Command {
-  std::string_view name;
-  std::string_view usage;
-  std::string_view meaning;
+  CommandInfo info;
   int (*call)(const Arguments&) = nullptr;  // null: not there yet
 };
 
-int usage_error(std::string_view command, const std::string& message) { return report(command, {ExitCode::usage, message}); }
-
-/// Parses the options of one command; an exit code where that ends the program (help, or a usage error).
-std::optional<int> parse(CLI::App& app, std::string_view command, const Arguments& arguments) {
-  app.name("lamp " + std::string(command));
-  try {
-    Arguments reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-    return std::nullopt;
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ExtrasError&) {
-    const Arguments extra = app.remaining();
-    const std::string word = extra.empty() ? std::string() : extra.front();
-    if (!word.starts_with('-'))
-      return usage_error(command, "unexpected argument " + toml_string(word) + "; see lamp " + std::string(command) + " -h");
-    Arguments names;
-    for (const CLI::Option* option : app.get_options())
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    const std::string near = nearest(word.substr(0, word.find('=')), names);
-    return usage_error(command,
-                       "unknown option " + word + "; legal: " + join(names) + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
-  } catch (const CLI::ParseError& error) {
-    return usage_error(command, std::string(error.what()) + "; see lamp " + std::string(command) + " -h");
-  }
-}
+/// The commands that are there.
+std::vector<CommandInfo> known_commands();
 
 int call_config(const Arguments& arguments) {
   CLI::App app("Every key of a config with its default, legal values and meaning.");
@@ -90,10 +61,10 @@ int call_tokenize(const Arguments& arguments) {
 }
 
 int call_inspect(const Arguments& arguments) {
-  CLI::App app("What a model folder contains.");
+  CLI::App app("What a result file, a shard or a model folder contains.");
   std::string path;
   InspectOptions options;
-  app.add_option("FILE_OR_MODEL_DIR", path, "model folder")->required();
+  app.add_option("FILE_OR_MODEL_DIR", path, "result.h5, a shard, or a model folder")->required();
   app.add_flag("--json", options.json, "one JSON object");
   if (const std::optional<int> code = parse(app, "inspect", arguments)) return *code;
   options.path = path;
@@ -119,13 +90,9 @@ int call_run(const Arguments& arguments) {
     if (out.empty()) return usage_error("run", "--out is empty; legal: a folder");
     options.out = out;
   }
-  options.threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_threads);
-  if (app.count("--threads") > 0) {
-    const std::optional<std::size_t> count = parse_count(threads, 1, most_threads);
-    if (!count)
-      return usage_error("run", "--threads " + toml_string(threads) + " is not legal; legal: 1 to " + std::to_string(most_threads));
-    options.threads = *count;
-  }
+  const Result<std::size_t> count = thread_count(app, threads);
+  if (!count) return report("run", count.error());
+  options.threads = *count;
   if (app.count("--shard") > 0) {
     const std::size_t slash = shard.find('/');
     const std::optional<std::size_t> parts =
@@ -156,43 +123,117 @@ int call_merge(const Arguments& arguments) {
   return merge_command(options);
 }
 
+int call_plan(const Arguments& arguments) {
+  CLI::App app("Cells, memory, disk and time that a run of a config would take. An estimate: nothing is run or written.");
+  std::string config, threads;
+  PlanOptions options;
+  app.add_option("CONFIG.toml", config, "the experiment")->required();
+  app.add_option("--set", options.sets, "KEY=VALUE: overrides a key of the config; repeatable")->allow_extra_args(false);
+  app.add_option("--threads", threads, "number of threads of the run (default: all cores)");
+  app.add_flag("--json", options.json, "one JSON object");
+  if (const std::optional<int> code = parse(app, "plan", arguments)) return *code;
+  const Result<std::size_t> count = thread_count(app, threads);
+  if (!count) return report("plan", count.error());
+  options.config = config;
+  options.threads = *count;
+  return plan_command(options);
+}
+
+int call_status(const Arguments& arguments) {
+  CLI::App app("How far a run is. 0 when it is complete, 75 while cells are missing, 65 when a shard is damaged.");
+  std::string folder;
+  StatusOptions options;
+  app.add_option("DIR", folder, "folder of the run")->required();
+  app.add_flag("--json", options.json, "one JSON object");
+  if (const std::optional<int> code = parse(app, "status", arguments)) return *code;
+  options.folder = folder;
+  return status_command(options);
+}
+
+int call_verify(const Arguments& arguments) {
+  CLI::App app("Computes finished cells again and compares every recorded bit; 1 when one differs.");
+  std::string folder, fraction, threads;
+  VerifyOptions options;
+  app.add_option("DIR", folder, "folder of the run")->required();
+  app.add_option("--fraction", fraction, "part of the finished cells, in (0, 1]; at least one a sequence (default: 0.01)");
+  app.add_option("--threads", threads, "number of threads (default: all cores)");
+  app.add_flag("--json", options.json, "one JSON object");
+  if (const std::optional<int> code = parse(app, "verify", arguments)) return *code;
+  const Result<std::size_t> count = thread_count(app, threads);
+  if (!count) return report("verify", count.error());
+  if (app.count("--fraction") > 0) {
+    const std::optional<double> part = parse_fraction(fraction);
+    if (!part) return usage_error("verify", "--fraction " + toml_string(fraction) + " is not legal; legal: more than 0, at most 1");
+    options.fraction = *part;
+  }
+  options.folder = folder;
+  options.threads = *count;
+  return verify_command(options);
+}
+
+int call_formats(const Arguments& arguments) {
+  CLI::App app("The catalog of formats, or everything about the formats that are named.");
+  FormatsOptions options;
+  app.add_option("NAME", options.names, "a name of the catalog, ps<mu>, e<w>m<t> or ue<w>m<t>");
+  app.add_flag("--json", options.json, "one JSON object");
+  if (const std::optional<int> code = parse(app, "formats", arguments)) return *code;
+  return formats_command(options);
+}
+
+int call_completion(const Arguments& arguments) {
+  CLI::App app("A script that completes command lines: source <(lamp completion bash)");
+  std::string shell;
+  app.add_option("SHELL", shell, "bash")->required();
+  if (const std::optional<int> code = parse(app, "completion", arguments)) return *code;
+  if (shell != "bash") return usage_error("completion", "unknown shell " + toml_string(shell) + "; legal: bash");
+  return completion_command(known_commands());
+}
+
 int call_calc(const Arguments& arguments) {
   CLI::App app("Evaluates operations: JSON Lines from standard input, JSON Lines to standard output.");
   if (const std::optional<int> code = parse(app, "calc", arguments)) return *code;
   return calc_command(std::cin, std::cout);
 }
 
-constexpr std::array commands{
-    Command{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
-            "runs an experiment or continues it", call_run},
-    Command{"plan", "CONFIG.toml", "cells, memory, disk and time estimate; runs nothing"},
-    Command{"config", "[--json]", "every key of a config with default, legal values and meaning", call_config},
-    Command{"status", "DIR", "how far a run is"},
-    Command{"merge", "DIR [--out FILE.h5] [--json]", "result file of a run", call_merge},
-    Command{"verify", "DIR [--fraction F]", "computes cells again and compares bits"},
-    Command{"inspect", "FILE_OR_MODEL_DIR [--json]", "what a model folder contains", call_inspect},
-    Command{"formats", "[NAME]...", "the formats and their numbers"},
-    Command{"version", "[--json]", "version, commit, compiler, libraries", call_version},
-    Command{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out", call_calc},
-    Command{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back", call_tokenize},
-    Command{"fetch", "gpt2[-medium|-large|-xl] [--dir D]", "downloads a published checkpoint"},
-    Command{"bench", "[gemm|model DIR] [--json]", "every kernel against OpenBLAS"},
-    Command{"reveal", "--n N --format F --command CMD", "the summation tree of a dot product"},
-    Command{"slurm", "CONFIG.toml --out DIR --shards N", "a job-array script"},
-    Command{"completion", "bash", "completion of the shell"},
-};
+constexpr std::array<Command, 16> commands{{
+    {{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
+      "runs an experiment or continues it"},
+     call_run},
+    {{"plan", "CONFIG.toml [--set KEY=VALUE]... [--threads N] [--json]", "cells, memory, disk and time estimate; runs nothing"}, call_plan},
+    {{"config", "[--json]", "every key of a config with default, legal values and meaning"}, call_config},
+    {{"status", "DIR [--json]", "how far a run is"}, call_status},
+    {{"merge", "DIR [--out FILE.h5] [--json]", "result file of a run"}, call_merge},
+    {{"verify", "DIR [--fraction F] [--threads N] [--json]", "computes cells again and compares bits"}, call_verify},
+    {{"inspect", "FILE_OR_MODEL_DIR [--json]", "what a result file, a shard or a model folder contains"}, call_inspect},
+    {{"formats", "[NAME]... [--json]", "the formats and their numbers"}, call_formats},
+    {{"version", "[--json]", "version, commit, compiler, libraries"}, call_version},
+    {{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out"}, call_calc},
+    {{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back"}, call_tokenize},
+    {{"fetch", "gpt2[-medium|-large|-xl] [--dir D]", "downloads a published checkpoint"}, nullptr},
+    {{"bench", "[gemm|model DIR] [--json]", "every kernel against OpenBLAS"}, nullptr},
+    {{"reveal", "--n N --format F --command CMD", "the summation tree of a dot product"}, nullptr},
+    {{"slurm", "CONFIG.toml --out DIR --shards N", "a job-array script"}, nullptr},
+    {{"completion", "bash", "completion of the shell"}, call_completion},
+}};
+
+std::vector<CommandInfo> known_commands() {
+  std::vector<CommandInfo> known;
+  for (const Command& command : commands)
+    if (command.call != nullptr) known.push_back(command.info);
+  return known;
+}
 
 void print_help() {
   std::cout << "lamp: bit-exact emulation of floating-point arithmetic in a GPT-2, with look-ahead mixed precision\n\n"
                "usage: lamp [-h] [--version] COMMAND ...      lamp COMMAND -h: its options\n\n";
   for (const Command& command : commands)
-    std::cout << "  " << command.name << (command.usage.empty() ? "" : " ") << command.usage << "\n      " << command.meaning
-              << (command.call == nullptr ? " (not available yet in this version)" : "") << '\n';
+    std::cout << "  " << command.info.name << (command.info.usage.empty() ? "" : " ") << command.info.usage << "\n      "
+              << command.info.meaning << (command.call == nullptr ? " (not available yet in this version)" : "") << '\n';
 }
 
 int dispatch(const Arguments& arguments) {
   Arguments names;
-  for (const Command& command : commands) names.emplace_back(command.name);
+  for (const Command& command : commands) names.emplace_back(command.info.name);
   const auto fail = [](const std::string& message) {
     std::cerr << "lamp: " << one_line(message) << '\n';
     return static_cast<int>(ExitCode::usage);
@@ -204,7 +245,7 @@ int dispatch(const Arguments& arguments) {
     std::cout << "lamp " << build_info().version << '\n';
     return 0;
   }
-  const auto command = std::find_if(commands.begin(), commands.end(), [&](const Command& c) { return c.name == first; });
+  const auto command = std::find_if(commands.begin(), commands.end(), [&](const Command& c) { return c.info.name == first; });
   if (command == commands.end()) {
     const bool option = first.starts_with('-');
     const Arguments legal = option ? Arguments{"-h", "--help", "--version"} : names;
@@ -212,7 +253,7 @@ int dispatch(const Arguments& arguments) {
     return fail((option ? "unknown option " : "unknown command ") + toml_string(first) + "; legal: " + join(legal) +
                 (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   }
-  if (command->call == nullptr) return usage_error(command->name, "not available yet in this version");
+  if (command->call == nullptr) return usage_error(command->info.name, "not available yet in this version");
   return command->call(Arguments(arguments.begin() + 1, arguments.end()));
 }
 

@@ -4,13 +4,16 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <fstream>
 #include <span>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "core/record/shard.hpp"
@@ -38,16 +41,28 @@ std::string holder_line() {
   return "host " + std::string(host.data()) + ", process " + std::to_string(getpid()) + ", since " + start.data();
 }
 
+/// Takes a lock that is free, or soon will be: `holders` takes it for a moment.
+bool try_lock(int descriptor, int operation) {
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    if (flock(descriptor, operation | LOCK_NB) == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+std::string holder_in(int descriptor) {
+  std::array<char, 512> holder{};
+  return pread(descriptor, holder.data(), holder.size() - 1, 0) > 0 ? holder.data() : "holder unknown";
+}
+
 /// Opens and locks `file`; the descriptor holds the lock until it is closed.
 Result<int> lock_file(const std::filesystem::path& file, int operation) {
   const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0) return failure(file, "the lock cannot be created", errno);
-  if (flock(descriptor, operation | LOCK_NB) != 0) {
-    std::array<char, 512> holder{};
-    const ssize_t length = pread(descriptor, holder.data(), holder.size() - 1, 0);
+  if (!try_lock(descriptor, operation)) {
+    const std::string holder = holder_in(descriptor);
     ::close(descriptor);
-    return Error{ExitCode::partial, file.parent_path().string() + ": another run is at work in this folder (" +
-                                        (length > 0 ? std::string(holder.data()) : std::string("holder unknown")) +
+    return Error{ExitCode::partial, file.parent_path().string() + ": another run is at work in this folder (" + holder +
                                         "); wait for it, or choose another --out"};
   }
   const std::string holder = holder_line();
@@ -73,11 +88,25 @@ Result<void> check_foreign(const std::filesystem::path& folder) {
 
 }  // namespace
 
+std::vector<std::string> holders(const std::filesystem::path& folder) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name != ".lock" && !name.starts_with(".lock.")) continue;
+    const int descriptor = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) continue;
+    if (flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) found.push_back(holder_in(descriptor));
+    ::close(descriptor);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 Result<std::string> experiment_of(const std::filesystem::path& folder) {
   std::ifstream in(folder / "study.toml");
   std::string line;
-  if (!in || !std::getline(in, line))
-    return Error{ExitCode::missing_input, folder.string() + ": no study.toml: not the folder of a run"};
+  if (!in || !std::getline(in, line)) return Error{ExitCode::missing_input, folder.string() + ": no study.toml: not the folder of a run"};
   if (!line.starts_with(study_header) || line.size() != study_header.size() + 64)
     return Error{ExitCode::bad_data, (folder / "study.toml").string() + ":1: does not name an experiment; it was not written by lamp run"};
   return line.substr(study_header.size());
@@ -108,9 +137,10 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   const Result<std::string> present = experiment_of(folder);
   if (!present) return Error{ExitCode::cannot_create, present.error().message};
   if (*present != to_hex(experiment))
-    return Error{ExitCode::cannot_create, folder.string() + ": holds another experiment (" + present->substr(0, 12) + ", this one is " +
-                                              to_hex(experiment).substr(0, 12) +
-                                              "): model, texts, reference or plan differ; compare with its study.toml, or choose another --out"};
+    return Error{ExitCode::cannot_create,
+                 folder.string() + ": holds another experiment (" + present->substr(0, 12) + ", this one is " +
+                     to_hex(experiment).substr(0, 12) +
+                     "): model, texts, reference or plan differ; compare with its study.toml, or choose another --out"};
   return opened;
 }
 

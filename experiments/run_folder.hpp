@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/base/result.hpp"
 #include "core/base/sha256.hpp"
@@ -44,6 +45,10 @@ class RunFolder {
   Digest experiment_;
   int lock_ = -1, part_lock_ = -1;
 };
+
+/// Who holds the folder's locks: one line each, "host .., process .., since ..". Opens nothing for writing; looking takes each lock for a
+/// moment, shared, which a run that starts waits for.
+std::vector<std::string> holders(const std::filesystem::path& folder);
 
 /// The experiment a folder's study.toml names, as 64 hexadecimal digits.
 Result<std::string> experiment_of(const std::filesystem::path& folder);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iosfwd>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,8 +43,41 @@ struct InspectOptions {
   bool json = false;
 };
 
+struct PlanOptions {
+  std::filesystem::path config;
+  std::vector<std::string> sets{};
+  std::size_t threads = 1;
+  bool json = false;
+};
+
+struct StatusOptions {
+  std::filesystem::path folder;
+  bool json = false;
+};
+
+struct VerifyOptions {
+  std::filesystem::path folder;
+  double fraction = 0.01;  // of a sequence's finished cells, in (0, 1]; one at least
+  std::size_t threads = 1;
+  bool json = false;
+};
+
+/// A command as `lamp -h` shows it. Its usage drives the completion of a shell too: an operand or the value of an option is completed
+/// by the word that stands for it (CONFIG.toml, DIR, MODEL_DIR, FILE.h5, FILE_OR_MODEL_DIR, KEY=VALUE, NAME; a|b is itself).
+struct CommandInfo {
+  std::string_view name;
+  std::string_view usage;
+  std::string_view meaning;
+};
+
 int run_command(const RunOptions& options);
 int merge_command(const MergeOptions& options);
+/// Cells, memory, disk and time of a run, estimated; nothing is run.
+int plan_command(const PlanOptions& options);
+/// How far a run is: 0 when complete, 75 when cells are missing, 65 when a shard is damaged.
+int status_command(const StatusOptions& options);
+/// Computes a sample of finished cells again: 1 where a bit differs.
+int verify_command(const VerifyOptions& options);
 /// JSON Lines in, JSON Lines out.
 int calc_command(std::istream& in, std::ostream& out);
 /// Every key of a config with default, legal values and meaning.
@@ -51,6 +85,8 @@ int config_command(bool json);
 int version_command(bool json);
 int tokenize_command(const TokenizeOptions& options, std::istream& in, std::ostream& out);
 int inspect_command(const InspectOptions& options);
+/// A script for bash that completes these commands.
+int completion_command(std::span<const CommandInfo> commands);
 
 /// One line on standard error, "lamp COMMAND: message"; returns the error's exit code.
 int report(std::string_view command, const Error& error);

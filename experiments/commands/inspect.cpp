@@ -1,9 +1,12 @@
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "core/model/tokenizer.hpp"
 #include "core/model/weights.hpp"
+#include "core/record/summary.hpp"
 #include "experiments/commands/commands.hpp"
+#include "experiments/commands/text.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -44,6 +47,84 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
   return out;
 }
 
+Json as_json(const record::FileSummary& file) {
+  Json datasets = Json::array(), provenance = Json::object();
+  for (const record::DatasetSummary& d : file.datasets)
+    datasets.push_back({{"path", d.path},
+                        {"type", d.type},
+                        {"dims", d.dims},
+                        {"shape", d.shape},
+                        {"units", d.units},
+                        {"long_name", d.long_name},
+                        {"scale", d.scale}});
+  for (const auto& [name, value] : file.provenance) provenance[name] = value;
+  const bool shard = file.kind == record::FileKind::shard;
+  Json out{{"kind", shard ? "shard" : "result"}, {"schema_version", file.schema_version}, {"experiment", file.experiment}};
+  if (shard)
+    out["sequence"] = file.sequence_id;
+  else
+    out["title"] = file.entry("title");
+  out["cells"] = {{"done", file.done}, {"pending", file.pending}, {"failed", file.failed}};
+  out["datasets"] = std::move(datasets);
+  if (!shard) out["provenance"] = std::move(provenance);
+  return out;
+}
+
+std::string group_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+/// "name  type  dim=size ..", then units and meaning.
+std::string described(const record::DatasetSummary& d) {
+  constexpr std::size_t name_width = 26, type_width = 9;
+  std::string line = "  " + padded(d.path.substr(d.path.rfind('/') + 1), name_width - 2) + "  " + padded(d.type, type_width);
+  std::string dims;
+  for (std::size_t i = 0; i < d.shape.size(); ++i)
+    dims += (i == 0 ? "" : " ") + (d.dims[i].empty() ? std::string("-") : d.dims[i]) + "=" + std::to_string(d.shape[i]);
+  line += d.shape.empty() ? "scalar" : wrapped(dims, name_width + 2 + type_width, line.size());
+  std::string meaning = d.units == "1" || d.units.empty() ? d.long_name : d.long_name + " [" + d.units + "]";
+  return line + "\n      " + wrapped(meaning, 6, 6) + "\n";
+}
+
+std::string plain(const record::FileSummary& file) {
+  const bool shard = file.kind == record::FileKind::shard;
+  std::string text = shard ? "shard of lamp, verified\n" : "result of lamp\n";
+  if (!shard) text += "title       " + file.entry("title") + "\n";
+  text += "experiment  " + file.experiment + "\n";
+  if (shard) text += "sequence    " + file.sequence_id + "\n";
+  text += "cells       " + std::to_string(file.done) + " done, " + std::to_string(file.pending) + " pending, " +
+          std::to_string(file.failed) + " failed\n";
+  std::string group, scales;
+  const auto end_group = [&] {
+    if (!scales.empty()) text += "  " + wrapped("dimensions: " + scales, 4, 2) + "\n";
+    scales.clear();
+  };
+  for (const record::DatasetSummary& d : file.datasets) {
+    if (group_of(d.path) != group) {
+      end_group();
+      group = group_of(d.path);
+      text += "\n" + group + "\n";
+    }
+    if (d.scale)
+      scales += (scales.empty() ? "" : ", ") + d.dims[0] + "=" + std::to_string(d.shape[0]);
+    else
+      text += described(d);
+  }
+  end_group();
+  if (file.provenance.empty()) return text;
+  text += "\n/provenance\n";
+  for (const auto& [name, value] : file.provenance) {
+    const auto lines = std::count(value.begin(), value.end(), '\n');
+    const std::string shown = lines > 0 ? std::to_string(lines) + " lines" : value;
+    text += "  " + padded(name, 20) + "  " + wrapped(shown, 24, 24) + "\n";
+  }
+  return text;
+}
+
+int print(const Json& model) {
+  for (const auto& [key, value] : model.items())
+    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+  return 0;
+}
+
 }  // namespace
 
 int inspect_command(const InspectOptions& options) {
@@ -55,16 +136,19 @@ int inspect_command(const InspectOptions& options) {
   if (failure)
     return report("inspect",
                   {failure == std::errc::permission_denied ? ExitCode::permission : ExitCode::io, name + ": " + failure.message()});
-  if (!std::filesystem::is_directory(status))
-    return report("inspect", {ExitCode::usage, name + ": inspecting files is not available yet in this version; legal: a model folder"});
-  const Result<Json> found = inspect_model(options.path);
-  if (!found) return report("inspect", found.error());
-  if (options.json) {
-    std::cout << found->dump() << '\n';
+  if (!std::filesystem::is_directory(status)) {
+    const Result<record::FileSummary> file = record::summarise(options.path);
+    if (!file) return report("inspect", file.error());
+    std::cout << (options.json ? as_json(*file).dump() + '\n' : plain(*file));
     return 0;
   }
-  for (const auto& [key, value] : found->items())
-    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+  if (!std::filesystem::exists(options.path / "config.json"))
+    return report("inspect", {ExitCode::bad_data, name + ": a folder without config.json; legal: a model folder, result.h5, a shard; " +
+                                                      "lamp status tells of the folder of a run"});
+  const Result<Json> model = inspect_model(options.path);
+  if (!model) return report("inspect", model.error());
+  if (!options.json) return print(*model);
+  std::cout << model->dump() << '\n';
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "experiments/interrupt.hpp"
 #include "experiments/progress.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/study_inputs.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -60,7 +61,12 @@ int run_command(const RunOptions& options) {
   const ShardPart part{.part = options.part, .of = options.parts};
   const Result<RunFolder> folder = RunFolder::open(out, part, grid.experiment);
   if (!folder) return report("run", folder.error());
-  if (Result<void> written = folder->write_study(resolved_toml(experiment->config)); !written) return report("run", written.error());
+  const Inputs inputs{.model = experiment->model.content,
+                      .activation = experiment->activation,
+                      .tokenizer = experiment->tokens.tokenizer,
+                      .texts = experiment->tokens.text_contents};
+  if (Result<void> written = folder->write_study(inputs_comment(inputs) + resolved_toml(experiment->config)); !written)
+    return report("run", written.error());
 
   const InterruptGuard guard;
   const RunRequest request{.model = experiment->model,

@@ -65,11 +65,15 @@ def move_in(made, folder, stem):
 
 
 def main(arguments):
-    usage = "usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR]   (01 for 01-softmax-lamp; OUT_DIR: default 01, beside RESULT.h5)"
+    usage = ("usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR] [--with OTHER.h5]   "
+             "(01 for 01-softmax-lamp; OUT_DIR: default 01, beside RESULT.h5; OTHER.h5: laid over RESULT.h5)")
     if arguments in (["-h"], ["--help"]):
         print(usage)
         return 0
-    if len(arguments) not in (2, 3):
+    other = None
+    if len(arguments) > 1 and arguments[-2] == "--with":
+        *arguments, _, other = arguments
+    if len(arguments) not in (2, 3) or any(a.startswith("--") for a in arguments):
         return fail(usage, 2)
     number, result = arguments[0], pathlib.Path(arguments[1])
     sources = sorted(NOTEBOOKS.glob(f"{number}-*.ipynb")) if re.fullmatch(r"\d\d", number) else []
@@ -83,7 +87,8 @@ def main(arguments):
         return fail(f"no module {missing[0]} in {sys.executable}; on Debian 12: apt install {packages}", 70)
     from lib import results
     try:
-        results.check(result)
+        for file in (result, *([pathlib.Path(other)] if other else [])):
+            results.check(file)
     except results.ResultError as error:
         return fail(error, error.code)
     with tempfile.TemporaryDirectory(prefix="lamp-notebook-") as scratch:
@@ -91,7 +96,8 @@ def main(arguments):
         private_jupyter(scratch)
         made = scratch / "out"
         made.mkdir()
-        os.environ |= {"LAMP_RESULT": str(result.resolve()), "LAMP_OUT": str(made)}
+        os.environ |= {"LAMP_RESULT": str(result.resolve()), "LAMP_OUT": str(made),
+                       "LAMP_OTHER": str(pathlib.Path(other).resolve()) if other else ""}
         from nbclient.exceptions import CellExecutionError
         try:
             page = execute(sources[0])

@@ -2,7 +2,7 @@
 
 Whatever the grid of the experiment, the arrays of `Result.data` have the dimensions (text, sequence, mu, tau, rule): a missing
 axis becomes an axis of one value, taken from the resolved config, and an axis that these figures do not know is cut at its first
-value. `Result.notes` says so in words.
+value, or at the one that `cut` names. `Result.notes` says so in words.
 """
 import dataclasses
 import functools
@@ -17,7 +17,10 @@ import numpy as np
 import xarray
 
 PENDING, DONE, FAILED = 0, 1, 2  # /metrics/status
-RESAMPLES = 1000
+RESAMPLES, BOOTSTRAP_SEED = 1000, 0
+BOOTSTRAP = f"95 % bootstrap interval over sequences ({RESAMPLES} resamples within a text, seed {BOOTSTRAP_SEED})"
+DATA_ORDER = ("embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj",
+              "resid_2", "ln_f", "logits")
 MISSING_INPUT, BAD_DATA = 66, 65
 
 
@@ -65,8 +68,8 @@ class Result:
         return f"<table>{''.join(cells)}</table>"
 
 
-def open_result(path=None):
-    """The result file `path`, by default the one that the environment variable LAMP_RESULT names."""
+def open_result(path=None, cut=None):
+    """The result file `path`, by default the one that the environment variable LAMP_RESULT names. cut: axis to the index kept of it."""
     path = pathlib.Path(path or os.environ.get("LAMP_RESULT", "../runs/quickstart/result.h5"))
     check(path)
     with h5py.File(path, "r") as f:
@@ -77,8 +80,34 @@ def open_result(path=None):
         config = {}
     metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
     names = [name for name in ("kl", "flip_rate", "status", "recompute_rate") if name in metrics]
-    data, varied, strength, notes = uniform(metrics[names], config)
+    data, varied, strength, notes = uniform(metrics[names], config, "kl", cut or {})
     return Result(path, data, varied, strength, config, provenance, tuple(notes + progress(data.status)))
+
+
+def open_other():
+    """The second result, to lay over the first: the file that LAMP_OTHER names, or None."""
+    return open_result(os.environ["LAMP_OTHER"]) if os.environ.get("LAMP_OTHER") else None
+
+
+def other_axes(result):
+    """Axes of the file that `data` does not have: name to values."""
+    with h5py.File(result.path, "r") as f:
+        names = [dim[0].name.rsplit("/", 1)[-1] for dim in f["metrics/kl"].dims]
+        unknown = [n for n in names if n.startswith("lamp.") and n not in ("lamp.scores.rule", "lamp.scores.tau", "lamp.scores.rate")]
+        return {n: [v.decode() if isinstance(v, bytes) else v for v in f[f"metrics/{n}"][()].tolist()] for n in unknown}
+
+
+def sites(result):
+    """The sites whose errors the file holds, in the order of the data."""
+    with h5py.File(result.path, "r") as f:
+        return [s for s in DATA_ORDER if f"errors/{s}" in f]
+
+
+def open_errors(result, site):
+    """/errors/SITE over (text, sequence, mu, tau, rule[, layer][, head][, bin]), only what was finished: else NaN."""
+    errors = xarray.open_dataset(result.path, group=f"errors/{site}", engine="h5netcdf", decode_times=False)
+    data, *_ = uniform(errors, result.config, "forward_count", {})
+    return data.where(result.data.status == DONE)
 
 
 def check(path):
@@ -106,9 +135,10 @@ def text(node):
     return node.asstr()[()] if h5py.check_string_dtype(node.dtype) else str(node[()])
 
 
-def uniform(metrics, config):
-    """The arrays with dimensions (text, sequence, mu, tau, rule); which of them vary; what `tau` holds; notes."""
-    dims, notes = list(metrics.kl.dims), []
+def uniform(metrics, config, like, cut):
+    """The arrays with dimensions (text, sequence, mu, tau, rule, ..); which of them vary; what `tau` holds; notes. The axes are those
+    of the array `like`."""
+    dims, notes = [d for d in metrics[like].dims if d not in ("layer", "head")], []
     known = {"text": "text", "sequence": "sequence", "lamp.scores.rule": "rule"}
     mus = sorted((d for d in dims if re.fullmatch(r"arithmetic\.[^.]+\.mu", d)), key=lambda d: d != "arithmetic.low.mu")
     known.update({d: "mu" for d in mus[:1]})
@@ -117,9 +147,10 @@ def uniform(metrics, config):
     strength = "rate" if strengths == ["lamp.scores.rate"] else "tau"
     for d in dims:
         if d not in known:
-            value = metrics[d].values[0] if d in metrics.coords else 0
-            metrics = metrics.isel({d: 0}, drop=True)
-            notes.append(f"The grid also varies {d}; every figure shows its first value, {value}, only.")
+            kept = cut.get(d, 0)
+            value = metrics[d].values[kept] if d in metrics.coords else kept
+            metrics = metrics.isel({d: kept}, drop=True)
+            notes.append(f"The grid also varies {d}; figures that do not compare its values show {value} only.")
     metrics = metrics.rename({d: short for d, short in known.items() if d in metrics.dims and d != short})
     for name in ("text", "sequence", "mu", "tau", "rule"):
         if name in metrics.dims and name not in metrics.coords:
@@ -167,18 +198,24 @@ def sequence_mean(result, values):
     return values.where(used, 0.0).sum("sequence", skipna=False) / count.where(count > 0)
 
 
-def sequence_interval(result, values):
-    """95 % bootstrap interval of that mean, over sequences, as two arrays; NaN where fewer than two were started."""
+def sequence_interval(result, values, over=None):
+    """95 % bootstrap interval of that mean, over sequences, as two arrays; NaN where fewer than two were started.
+    over (text, sequence, mu): the interval of the quotient mean(over) / mean(values), both of the same resampled sequences."""
     low, high = [], []
+    values = values.transpose("text", "sequence", "mu", "tau", "rule")
     for name in range(values.sizes["text"]):
         used = np.flatnonzero(started(result).isel(text=name).values)
-        rows = values.isel(text=name).transpose("sequence", ...).values[used]
+        rows = values.isel(text=name).values[used]
         if len(used) < 2:
             low.append(np.full(rows.shape[1:], np.nan)), high.append(np.full(rows.shape[1:], np.nan))
             continue
-        draws = np.random.default_rng(0).integers(0, len(used), (RESAMPLES, len(used)))
+        draws = np.random.default_rng(BOOTSTRAP_SEED).integers(0, len(used), (RESAMPLES, len(used)))
         weights = np.stack([(draws == s).mean(1) for s in range(len(used))], 1)
-        ends = np.percentile(np.tensordot(weights, rows, 1), [2.5, 97.5], axis=0)
+        means = np.tensordot(weights, rows, 1)
+        if over is not None:
+            top = np.tensordot(weights, over.isel(text=name).transpose("sequence", "mu").values[used], 1)
+            means = top[:, :, None, None] / np.where(means > 0, means, np.nan)
+        ends = np.percentile(means, [2.5, 97.5], axis=0)
         low.append(ends[0]), high.append(ends[1])
     like = sequence_mean(result, values).transpose("text", "mu", "tau", "rule")
     return like.copy(data=np.stack(low)), like.copy(data=np.stack(high))

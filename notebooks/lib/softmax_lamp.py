@@ -10,14 +10,15 @@ from matplotlib.lines import Line2D
 
 from . import style
 from .output import publish
+from .results import BOOTSTRAP
 from .tables import (FLIPS, GAIN, HIGH_END, KL, LOW_END, NO_BASELINE, RATE, baseline, by_text, first_tau, gain_table, head_table,
-                     headline_table, headline_words, metric_table, middle, of_rule, rate_table, symbol, titles, why_not)
+                     headline_table, headline_words, metric_table, middle, of_rule, rate_table, spread, symbol, titles, why_not)
 
 MU_LABEL = "μ  (bits of the significand field, p = μ + 1)"
 RATE_LABEL = "recomputed scores  (% of the causal entries)"
 KL_LABEL = "Kullback–Leibler divergence  (nat)"
 MOST_COLOURS = 6    # mu in one panel of figures 3 and 5
-MOST_BANDS = 8      # lines of a panel that still carry their interval
+MOST_LINES = 8      # tau in one panel of figures 1 and 2
 MOST_NUMBERED = 60  # cells of a heat map that still carry their number
 
 
@@ -58,16 +59,18 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
     empty = nothing.tau if nothing and nothing.rate == 0 else None
     extra = [r for r in ("none", "all") if r in result.rules() and r != rule and (r == "all" or empty is None)]
     table = metric_table(result, metric, label, factor, [rule, *extra])
+    shown = spread(list(result.data.tau.values), MOST_LINES)
+    if "tau" in table:
+        table = table[table["tau"].isin(shown)]
     figure, axes = style.panels(titles(result))
     counts = label == FLIPS  # 0 is a usual value there
     seen = (lambda values: values) if counts else positive
     legend = {}
     for ax, part in zip(axes, by_text(result, table)):
-        for words, look, line in mu_lines(result, part, rule, extra, empty):
+        for words, look, line in mu_lines(result, part, shown, rule, extra, empty):
             drawn, = ax.plot(line["mu"], seen(line[label]), clip_on=False, **look)
             legend.setdefault(words, drawn)
-            if result.data.sizes["tau"] <= MOST_BANDS and line[LOW_END].notna().any():
-                ax.fill_between(line["mu"], seen(line[LOW_END]), seen(line[HIGH_END]), color=look["color"], alpha=0.13, linewidth=0)
+            band(ax, line, "mu", seen, look["color"])
         if not counts:
             mark_zeros(ax, part["mu"][part[label] == 0], legend)
     (finish_counts if counts else finish_log)(axes, table[label])
@@ -75,15 +78,14 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
     label_outer(axes, MU_LABEL, axis_label)
     style.legend_beside(axes, legend, f"rule {rule}" if result.has_rate and "tau" in result.varied else None)
     style.head(figure, f"{title}, against μ")
-    banded = table[LOW_END].notna().any() and result.data.sizes["tau"] <= MOST_BANDS
-    band = ", band: 95 % bootstrap interval over sequences" if banded else ""
-    return publish(result, name, figure, table, f"{title}: mean over positions and sequences{band}.")
+    missing = left_out(result.data.tau.values, shown, symbol(result))
+    return publish(result, name, figure, table, f"{title}: mean over positions and sequences{band_words(table)}.{missing}")
 
 
-def mu_lines(result, part, rule, extra, empty):
+def mu_lines(result, part, shown, rule, extra, empty):
     """(words, look, rows) of every line of a panel: nothing selected, then tau by tau, then everything recomputed."""
     own = of_rule(part, rule)
-    taus = list(result.data.tau.values) if "tau" in result.varied else [None]
+    taus = shown if "tau" in result.varied else [None]
     some = [t for t in taus if t is None or t != empty]
     colours = dict(zip(some, style.ordered_colours(len(some))))
     nothing = dict(color=style.INK, linestyle="--", marker="x", zorder=3)
@@ -103,7 +105,7 @@ def mu_lines(result, part, rule, extra, empty):
 def against_rate(result, name, table, label, axis_label, title):
     """`label` against the realised rate, one colour a mu, one line style and marker a rule, one panel a text."""
     mus = list(result.data.mu.values) if "mu" in result.varied else [None]
-    shown = [mus[i] for i in sorted({round(x) for x in np.linspace(0, len(mus) - 1, min(MOST_COLOURS, len(mus)))})]
+    shown = spread(mus, MOST_COLOURS)
     if mus != [None]:
         table = table[table["mu"].isin(shown)]
     floor = label == KL and "all" in result.rules() and len(result.rules()) > 1
@@ -117,6 +119,7 @@ def against_rate(result, name, table, label, axis_label, title):
             for rule in rules:
                 points = of_rule(part if mu is None else part[part["mu"] == mu], rule)
                 ax.plot(points[RATE], positive(points[label]), color=colour, clip_on=False, zorder=3, **style.of_rule(rule, colour))
+                band(ax, points, RATE, positive, colour)
         if floor:
             level = first_tau(of_rule(part, "all"))[label].mean()
             legend["all recomputed"] = ax.axhline(level, color=style.GREY, linestyle=":", linewidth=1.8)
@@ -128,9 +131,8 @@ def against_rate(result, name, table, label, axis_label, title):
     label_outer(axes, RATE_LABEL, axis_label)
     style.legend_beside(axes, legend)
     style.head(figure, title)
-    left_out = f" {len(mus) - len(shown)} of {len(mus)} μ are not drawn." if len(shown) < len(mus) else ""
     return publish(result, name, figure, table, f"{title}. A line runs through the {symbol(result)} of the grid; "
-                   f"rate: mean over layers, heads and sequences.{left_out}")
+                   f"rate: mean over layers, heads and sequences{band_words(table)}.{left_out(mus, shown, 'μ')}")
 
 
 def rate_by_head(result):
@@ -188,6 +190,20 @@ def headline(result):
 
 
 # Drawing helpers.
+
+
+def band(ax, points, x, seen, colour):
+    """The interval of a line, where there is one."""
+    if points[LOW_END].notna().any():
+        ax.fill_between(points[x], seen(points[LOW_END]), seen(points[HIGH_END]), color=colour, alpha=0.15, linewidth=0)
+
+
+def band_words(table):
+    return f"; band: {BOOTSTRAP}" if table[LOW_END].notna().any() else ""
+
+
+def left_out(values, shown, name):
+    return f" {len(values) - len(shown)} of {len(values)} {name} are not drawn." if len(shown) < len(values) else ""
 
 
 def positive(values):

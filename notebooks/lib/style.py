@@ -50,6 +50,22 @@ def panels(titles, height=3.0):
     return figure, list(axes.flat[:len(titles)])
 
 
+def grid(titles, columns, height=2.4, width=3.4, sharex=True, sharey="row"):
+    """Rows of `columns` panels; as they are, all share their x axis and the panels of a row their y axis."""
+    rows = -(-len(titles) // columns)
+    size = 1.6 + width * columns, 0.55 + height * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
+    for ax, title in zip(axes.flat, titles):
+        ax.set_title(title)
+    return figure, list(axes.flat)
+
+
+def legend_of_grid(ax, entries, title=None):
+    """The legend to the right of `ax`, the last panel of the first row."""
+    return ax.legend(entries.values(), entries.keys(), title=title, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0,
+                     alignment="left", handlelength=2.4)
+
+
 def legend_beside(axes, entries, title=None):
     """One legend for all panels, to the right of the first row. entries: words to handle."""
     last = axes[min(COLUMNS, len(axes)) - 1]

@@ -55,6 +55,11 @@ def of_rule(table, rule):
     return table[table["rule"] == rule] if "rule" in table else table
 
 
+def spread(values, most):
+    """`most` of the values, evenly spread, the first and the last among them; all where they are fewer."""
+    return [values[i] for i in sorted({round(x) for x in np.linspace(0, len(values) - 1, min(most, len(values)))})]
+
+
 def by_text(result, table):
     return [table[table["text"] == t] for t in result.data.text.values] if "text" in result.varied else [table]
 
@@ -75,6 +80,7 @@ def mean_rate(result):
 class Baseline(NamedTuple):
     """What gains are measured from."""
     kl: object    # over (text, mu)
+    each: object  # over (text, sequence, mu)
     tau: object   # the tau of these cells; None: they are those of rule none
     rate: float   # %, of all their scores
 
@@ -91,10 +97,15 @@ def baseline(result):
         least = int(np.argmin(of_tau.fillna(np.inf).values))
         rate = of_tau[least].item()
         if rate == 0 or (rate < LEAST_RATE and "none" not in result.rules()):
-            return Baseline(kl.sel(rule=result.main_rule()).isel(tau=least).drop_vars(["rule", "tau"]), result.data.tau.values[least], rate)
+            return Baseline(*of_cells(result, kl, result.main_rule(), least), result.data.tau.values[least], rate)
     if "none" in result.rules():
-        return Baseline(kl.sel(rule="none").isel(tau=0).drop_vars(["rule", "tau"]), None, 0.0)
+        return Baseline(*of_cells(result, kl, "none", 0), None, 0.0)
     return None
+
+
+def of_cells(result, kl, rule, tau):
+    """KL of one rule and tau: its mean, and each sequence's."""
+    return [values.sel(rule=rule).isel(tau=tau).drop_vars(["rule", "tau"]) for values in (kl, result.data.kl)]
 
 
 def metric_table(result, name, label, factor, rules):
@@ -106,13 +117,16 @@ def metric_table(result, name, label, factor, rules):
 
 def rate_table(result):
     """Figure 3."""
-    return rows({RATE: mean_rate(result), KL: mean_kl(result)}, result.varied)
+    low, high = sequence_interval(result, result.data.kl)
+    return rows({RATE: mean_rate(result), KL: mean_kl(result), LOW_END: low, HIGH_END: high}, result.varied)
 
 
 def gain_table(result, nothing):
     """Figure 5: without the rules that choose nothing or everything; no gain where KL is 0."""
     kl = mean_kl(result)
-    table = rows({RATE: mean_rate(result), GAIN: nothing.kl / kl.where(kl > 0)}, result.varied)
+    low, high = sequence_interval(result, result.data.kl, nothing.each)
+    gains = {RATE: mean_rate(result), GAIN: nothing.kl / kl.where(kl > 0), LOW_END: low, HIGH_END: high}
+    table = rows(gains, result.varied)
     return table[~table["rule"].isin(["none", "all"])] if "rule" in table else table
 
 

@@ -1,7 +1,8 @@
-// The worked examples of the folders' READMEs: every ```calc block is lines for `lamp calc`, each followed by its answer.
+// The worked examples of READMEs and calc.md: every ```calc block is lines for `lamp calc`, each followed by its answer.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,16 +36,24 @@ std::vector<Example> examples(const std::filesystem::path& file) {
 
 }  // namespace
 
-TEST_CASE("READMEs of core: the answers of their calc blocks", "[calc][readme]") {
-  std::size_t count = 0;
-  for (const auto& folder : std::filesystem::directory_iterator(LAMP_SOURCE_DIR "/core")) {
-    for (const Example& example : examples(folder.path() / "README.md")) {
-      INFO(folder.path() << ": " << example.line);
-      CHECK(calc_line(example.line).json == example.answer);
-      ++count;
+TEST_CASE("READMEs: the answers of their calc blocks", "[calc][readme]") {
+  const std::filesystem::path source = LAMP_SOURCE_DIR;
+  std::map<std::string, std::size_t> count;
+  for (const char* folder : {"core", "analysis", "experiments"})
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(source / folder)) {
+      if (entry.path().extension() != ".md") continue;
+      const std::string name = entry.path().lexically_relative(source).string();
+      for (const Example& example : examples(entry.path())) {
+        INFO(name << ": " << example.line);
+        CHECK(calc_line(example.line).json == example.answer);
+        ++count[name];
+      }
     }
-  }
-  CHECK(count >= 17);
+  // Finding none is no success.
+  CHECK(count["core/fp/README.md"] >= 17);
+  CHECK(count["core/arith/README.md"] >= 20);
+  CHECK(count["core/lamp/README.md"] >= 6);
+  CHECK(count["experiments/commands/calc.md"] >= 18);
 }
 
 }  // namespace lamp::experiments

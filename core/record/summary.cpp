@@ -1,0 +1,146 @@
+#include "core/record/summary.hpp"
+
+#include <hdf5_hl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <system_error>
+#include <utility>
+
+#include "core/record/hdf5.hpp"
+#include "core/record/shard.hpp"
+
+namespace lamp::record {
+namespace {
+
+using hdf5::check;
+
+constexpr std::string_view hdf5_signature("\x89HDF\r\n\x1a\n", 8);
+constexpr std::string_view shard_signature = "lamp shard, schema ";
+
+std::string type_name(hid_t type) {
+  const std::array<std::pair<hid_t, const char*>, 5> types{{{H5T_IEEE_F64LE, "float64"},
+                                                            {H5T_STD_U64LE, "uint64"},
+                                                            {H5T_STD_U32LE, "uint32"},
+                                                            {H5T_STD_U8LE, "uint8"},
+                                                            {H5T_STD_I64LE, "int64"}}};
+  for (const auto& [known, name] : types)
+    if (check(H5Tequal(type, known), "a type") > 0) return name;
+  return check(H5Tget_class(type), "a type") == H5T_STRING ? "text" : "other";
+}
+
+std::string text_or_empty(hid_t object, const std::string& attribute) {
+  return check(H5Aexists(object, attribute.c_str()), "cannot look up an attribute") > 0 ? hdf5::read_text(object, attribute) : "";
+}
+
+std::string dimension_label(hid_t dataset, unsigned dimension) {
+  const ssize_t length = H5DSget_label(dataset, dimension, nullptr, 0);
+  if (length <= 0) return "";
+  std::string label(static_cast<std::size_t>(length) + 1, '\0');
+  check(H5DSget_label(dataset, dimension, label.data(), label.size()), "a label");
+  label.resize(static_cast<std::size_t>(length));
+  return label;
+}
+
+DatasetSummary read_dataset(hid_t file, const std::string& path, FileKind kind) {
+  const hdf5::Handle dataset = hdf5::open_dataset(file, path);
+  const hdf5::Handle type(H5Dget_type(dataset), H5Tclose, "a type");
+  const hdf5::Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
+  DatasetSummary summary{.path = path,
+                         .type = type_name(type),
+                         .dims = {},
+                         .shape = {},
+                         .units = text_or_empty(dataset, "units"),
+                         .long_name = text_or_empty(dataset, "long_name"),
+                         .scale = check(H5DSis_scale(dataset), "a dimension scale") > 0};
+  for (const hsize_t n : hdf5::extent(space)) summary.shape.push_back(static_cast<std::size_t>(n));
+  if (summary.scale) {
+    summary.dims = {path.substr(path.rfind('/') + 1)};
+  } else if (kind == FileKind::shard) {
+    summary.dims = hdf5::read_texts(dataset, "dims");
+    if (!path.starts_with("/index/") && summary.dims.size() + 1 == summary.shape.size()) summary.dims.insert(summary.dims.begin(), "cell");
+  } else {
+    for (unsigned i = 0; i < summary.shape.size(); ++i) summary.dims.push_back(dimension_label(dataset, i));
+  }
+  summary.dims.resize(summary.shape.size());
+  return summary;
+}
+
+herr_t collect(hid_t, const char* name, const H5O_info_t* info, void* paths) {
+  if (info->type == H5O_TYPE_DATASET) static_cast<std::vector<std::string>*>(paths)->push_back(std::string("/").append(name));
+  return 0;
+}
+
+/// Counts the values of a status dataset of any extent.
+void count_statuses(hid_t file, const std::string& path, FileSummary& summary) {
+  const hdf5::Handle dataset = hdf5::open_dataset(file, path);
+  const hdf5::Handle type(H5Dget_type(dataset), H5Tclose, "a type");
+  if (type_name(type) != "uint8") throw hdf5::Failure(path + " is not uint8", 0);
+  const hdf5::Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
+  std::vector<std::uint8_t> statuses(static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace")));
+  if (!statuses.empty()) check(H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, statuses.data()), "cannot read");
+  for (const std::uint8_t status : statuses)
+    ++(status == static_cast<std::uint8_t>(CellStatus::done)     ? summary.done
+       : status == static_cast<std::uint8_t>(CellStatus::failed) ? summary.failed
+                                                                 : summary.pending);
+}
+
+FileSummary read_summary(const std::filesystem::path& path, FileKind kind) {
+  const hdf5::Handle file = hdf5::open_file(path);
+  FileSummary summary{.kind = kind,
+                      .schema_version = hdf5::read_number(file, "schema_version"),
+                      .experiment = hdf5::read_text(file, "experiment"),
+                      .datasets = {}};
+  if (kind == FileKind::shard) summary.sequence_id = hdf5::read_text(file, "sequence_id");
+  std::vector<std::string> paths;
+  check(H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, collect, &paths, H5O_INFO_BASIC), "cannot list the datasets");
+  constexpr std::string_view provenance = "/provenance/";
+  for (const std::string& dataset : paths) {
+    if (!dataset.starts_with(provenance)) {
+      summary.datasets.push_back(read_dataset(file, dataset, kind));
+      continue;
+    }
+    const std::vector<std::string> value = hdf5::read_text_dataset(file, dataset);
+    summary.provenance.emplace_back(dataset.substr(provenance.size()), value.empty() ? "" : value.front());
+  }
+  count_statuses(file, kind == FileKind::shard ? "/cells/status" : "/metrics/status", summary);
+  return summary;
+}
+
+}  // namespace
+
+std::string FileSummary::entry(const std::string& name) const {
+  for (const auto& [key, value] : provenance)
+    if (key == name) return value;
+  return "";
+}
+
+Result<FileSummary> summarise(const std::filesystem::path& file) {
+  const auto bad = [&](const std::string& what) { return Error{ExitCode::bad_data, file.string() + ": " + what}; };
+  std::error_code failure;
+  const std::filesystem::file_status status = std::filesystem::status(file, failure);
+  if (status.type() == std::filesystem::file_type::not_found) return Error{ExitCode::missing_input, file.string() + ": no such file"};
+  if (failure) return system_error(file, "cannot open", failure.value());
+  if (!std::filesystem::is_regular_file(status)) return bad("not a regular file");
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return system_error(file, "cannot open", errno);
+  std::string head(shard_signature.size(), '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(in.gcount()));
+  const FileKind kind = head == shard_signature ? FileKind::shard : FileKind::result;
+  if (kind == FileKind::result && !std::string_view(head).starts_with(hdf5_signature))
+    return bad("neither a result of lamp (HDF5) nor a shard; legal: result.h5, a file of shards/, or a model folder");
+  if (kind == FileKind::shard)
+    if (const Result<Shard> whole = read_shard(file); !whole) return whole.error();
+  const auto lock = hdf5::use_library();
+  try {
+    return read_summary(file, kind);
+  } catch (const hdf5::Failure& error) {
+    if (error.error_number() != 0) return system_error(file, "cannot read", error.error_number());
+    return bad(std::string("an HDF5 file, but not a whole result of lamp: ") + error.what());
+  }
+}
+
+}  // namespace lamp::record

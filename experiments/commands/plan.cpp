@@ -1,0 +1,134 @@
+// lamp plan: what a run of a config will take. Reads what the run reads, runs nothing of it, writes nothing.
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "experiments/commands/commands.hpp"
+#include "experiments/commands/plan_cost.hpp"
+#include "experiments/commands/requests.hpp"
+#include "experiments/commands/text.hpp"
+#include "experiments/progress.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+constexpr double not_touched_yet = 6.0 * 1024 * 1024;  // bytes of HDF5 and of code that a run will use; measured
+constexpr std::size_t most_timed_cells = 100;          // evenly spaced in the grid
+
+struct RunPlan {
+  std::size_t points = 0, cells = 0, sequences = 0;  // of the grid; that differ; of all texts
+  double macs = 0.0;                                 // of a pass
+  MemoryCost memory;
+  double program = 0.0, peak = 0.0;   // bytes: program with its model read, less the weights; all together
+  double shards = 0.0, result = 0.0;  // bytes on disk
+  double reference_seconds = 0.0, cell_seconds = 0.0, output_seconds = 0.0;
+  std::size_t threads = 1;
+};
+
+/// A line of /proc/self/status in bytes; 0 where there is none.
+double own_memory(const std::string& key) {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(key + ":")) return 1024.0 * std::strtod(line.c_str() + key.size() + 1, nullptr);
+  return 0.0;
+}
+
+double number(std::size_t n) { return static_cast<double>(n); }
+
+double seconds(const RunPlan& plan, std::size_t threads) {
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const double at_once = number(std::min({threads, plan.cells, cores}));
+  return number(plan.sequences) * (plan.reference_seconds + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds) +
+         plan.output_seconds;
+}
+
+RunPlan estimate(const Experiment& experiment, std::size_t threads) {
+  const double read = own_memory("VmRSS") + not_touched_yet, most = own_memory("VmHWM");  // as a run's will be, with its model read
+  const std::vector<Cell> cells = distinct_cells(experiment.grid);
+  RunPlan plan{
+      .points = experiment.grid.cells.size(), .cells = cells.size(), .sequences = experiment.tokens.sequences.size(), .memory = {}};
+  plan.threads = threads;
+  plan.macs = macs_of_pass(experiment.model.config, experiment.config.tokens.sequence_length, cells.front().plan);
+
+  plan.memory = memory_cost(experiment, cells);
+  plan.program = std::max(0.0, read - plan.memory.weights);
+  const double workers = number(std::min(threads, cells.size()));
+  plan.peak = std::max(most, read + plan.memory.reference + workers * plan.memory.workspace + plan.memory.recorded);
+
+  const ShardCost shard = shard_cost(experiment, cells);
+  plan.shards = number(plan.sequences) * shard.bytes;
+  plan.result = plan.shards - (number(plan.sequences) - 2.0) * shard.structure;  // one file, but with scales and provenance
+  plan.output_seconds = 3.0 * number(plan.sequences) * shard.seconds;            // made once, merged and compared
+
+  TimeCost time(experiment);
+  plan.reference_seconds = time.reference();
+  const std::size_t step = (cells.size() + most_timed_cells - 1) / most_timed_cells;
+  std::size_t timed = 0;
+  for (std::size_t i = 0; i < cells.size(); i += step, ++timed) plan.cell_seconds += time.cell(cells[i]);
+  plan.cell_seconds /= number(timed);
+  return plan;
+}
+
+nlohmann::ordered_json as_json(const Experiment& experiment, const RunPlan& plan) {
+  const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
+  return {{"title", experiment.config.title},
+          {"experiment", to_hex(experiment.grid.experiment)},
+          {"texts", experiment.config.tokens.paths.size()},
+          {"sequences", plan.sequences},
+          {"sequence_length", experiment.config.tokens.sequence_length},
+          {"grid_points", plan.points},
+          {"cells", plan.cells},
+          {"passes", plan.sequences * (plan.cells + 1)},
+          {"macs_per_pass", whole(plan.macs)},
+          {"memory",
+           {{"peak", whole(plan.peak)},
+            {"program", whole(plan.program)},
+            {"weights", whole(plan.memory.weights)},
+            {"reference", whole(plan.memory.reference)},
+            {"workspace_per_thread", whole(plan.memory.workspace)},
+            {"recorded", whole(plan.memory.recorded)}}},
+          {"disk", {{"shards", whole(plan.shards)}, {"result", whole(plan.result)}}},
+          {"seconds",
+           {{"cell", plan.cell_seconds},
+            {"reference", plan.reference_seconds},
+            {"output", plan.output_seconds},
+            {"one_thread", seconds(plan, 1)},
+            {"all", seconds(plan, plan.threads)}}},
+          {"threads", plan.threads}};
+}
+
+std::string plain(const Experiment& experiment, const RunPlan& plan) {
+  const auto count = [](std::size_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); };
+  std::string text =
+      experiment.config.title + "\nexperiment  " + to_hex(experiment.grid.experiment) + "\ngrid        " + count(plan.points, "point");
+  if (plan.cells != plan.points) text += ", " + std::to_string(plan.cells) + " of them different";
+  for (const GridAxis& axis : experiment.config.grid) text += "\n              " + axis.key + ": " + std::to_string(axis.values.size());
+  text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " + count(plan.sequences, "sequence") + " of " +
+          std::to_string(experiment.config.tokens.sequence_length) + " in all\npasses      " +
+          std::to_string(plan.sequences * (plan.cells + 1)) + " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
+          std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n";
+  const MemoryCost& m = plan.memory;
+  text += "memory      about " + bytes_text(plan.peak) + " with " + count(plan.threads, "thread") + ": program " +
+          bytes_text(plan.program) + ", weights " + bytes_text(m.weights) + ",\n            reference " + bytes_text(m.reference) +
+          ", workspace " + bytes_text(m.workspace) + " a thread, recorded " + bytes_text(m.recorded) + "\n";
+  text += "disk        about " + bytes_text(plan.shards) + " of shards and " + bytes_text(plan.result) + " of result.h5\n";
+  text += "time        about " + duration_text(seconds(plan, plan.threads)) + " with " + count(plan.threads, "thread") + ", " +
+          duration_text(seconds(plan, 1)) + " with one; estimated from kernels run for milliseconds\n";
+  return text;
+}
+
+}  // namespace
+
+int plan_command(const PlanOptions& options) {
+  const Result<Experiment> experiment = prepare(options.config, options.sets);
+  if (!experiment) return report("plan", experiment.error());
+  const RunPlan plan = estimate(*experiment, options.threads);
+  std::cout << (options.json ? as_json(*experiment, plan).dump() + '\n' : plain(*experiment, plan));
+  return 0;
+}
+
+}  // namespace lamp::experiments

@@ -1,0 +1,60 @@
+// What a run will cost: operations and memory counted from the shapes, time from short runs of each site's own function.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "core/base/matrix.hpp"
+#include "core/model/weights.hpp"
+#include "experiments/experiment.hpp"
+
+namespace lamp::experiments {
+
+/// Multiply-accumulates of one pass over T tokens, recomputed scores among them where the plan selects.
+double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan);
+
+/// Bytes, by what they are for.
+struct MemoryCost {
+  double weights = 0.0;    // of the model
+  double reference = 0.0;  // log-probabilities, probabilities and sites, as far as they are kept
+  double workspace = 0.0;  // of one thread
+  double recorded = 0.0;   // a sequence's finished cells, and the shard made from them
+};
+MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& cells);
+
+/// A shard with these cells: its bytes on disk, those of them that are no values, and seconds to make it; from a small one of random
+/// numbers.
+struct ShardCost {
+  double bytes = 0.0, structure = 0.0, seconds = 0.0;
+};
+ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cells);
+
+/// Seconds of passes on one thread. Every site is timed once an arithmetic, on the first rows of random inputs that take a
+/// millisecond or two, and scaled to the sequence's length: a guess of tens of per cent, not a measurement.
+class TimeCost {
+ public:
+  explicit TimeCost(const Experiment& experiment);
+  /// The pass of one cell with its metrics, and the second evaluation of the sites whose errors it records.
+  double cell(const Cell& cell);
+  /// The reference pass with its distribution.
+  double reference();
+
+ private:
+  double pass(const PrecisionPlan& plan);
+  double site(Site site, const Arithmetic& arithmetic);
+  double measure(Site site, const Arithmetic& arithmetic);
+  double selection(const SelectionSpec& spec, const Arithmetic& softmax);
+  void prepare_metrics();
+
+  const Experiment& experiment_;
+  const ModelConfig& config_;
+  std::size_t length_;
+  Matrix<double> x_, wide_, out_, scores_, probabilities_;
+  std::vector<std::pair<std::pair<Site, Arithmetic>, double>> sites_;
+  std::vector<std::pair<std::pair<SelectionSpec, Arithmetic>, double>> selections_;
+  double distribution_ = 0.0, metrics_ = 0.0;  // of all positions
+};
+
+}  // namespace lamp::experiments

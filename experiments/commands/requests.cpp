@@ -1,0 +1,42 @@
+#include "experiments/commands/requests.hpp"
+
+#include <set>
+#include <utility>
+
+#include "experiments/cell_recorder.hpp"
+
+namespace lamp::experiments {
+
+RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cells, std::vector<TokenSequence> sequences,
+                      std::size_t threads) {
+  return {.model = experiment.model,
+          .options = {.activation = experiment.activation, .seed = experiment.config.seed, .sequence = 0},
+          .reference = experiment.grid.reference,
+          .cells = cells,
+          .sequences = std::move(sequences),
+          .record = experiment.cell_spec(),
+          .experiment = experiment.grid.experiment,
+          .threads = threads,
+          .quiet = true};
+}
+
+record::Shard empty_shard(const Experiment& experiment) {
+  const std::size_t length = experiment.config.tokens.sequence_length;
+  const CellSpec spec = experiment.cell_spec();
+  return {.experiment = experiment.grid.experiment,
+          .sequence_id = {},
+          .quantities = cell_quantities(spec, experiment.model.config, length),
+          .cells = {},
+          .reference_quantities = reference_quantities(spec, experiment.model.config, length),
+          .reference = {}};
+}
+
+std::vector<Cell> distinct_cells(const Grid& grid) {
+  std::vector<Cell> cells;
+  std::set<Digest> seen;
+  for (const Cell& cell : grid.cells)
+    if (seen.insert(cell.id).second) cells.push_back(cell);
+  return cells;
+}
+
+}  // namespace lamp::experiments

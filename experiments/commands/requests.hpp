@@ -1,0 +1,22 @@
+// What commands ask of the runner, from an experiment.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "experiments/experiment.hpp"
+#include "experiments/runner.hpp"
+
+namespace lamp::experiments {
+
+/// A quiet run of some cells of some sequences. `experiment` and `cells` must outlive it.
+RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cells, std::vector<TokenSequence> sequences,
+                      std::size_t threads);
+
+/// What a shard of the experiment holds, without cells and reference values.
+record::Shard empty_shard(const Experiment& experiment);
+
+/// The grid's cells, those that mean the same once, in grid order.
+std::vector<Cell> distinct_cells(const Grid& grid);
+
+}  // namespace lamp::experiments

@@ -1,0 +1,244 @@
+// lamp status: how far a run is, from its folder alone where that suffices.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/record/shard.hpp"
+#include "core/record/summary.hpp"
+#include "experiments/commands/commands.hpp"
+#include "experiments/commands/text.hpp"
+#include "experiments/experiment.hpp"
+#include "experiments/study_inputs.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// What the folder's study asks for, as far as the files it names are there.
+struct Asked {
+  std::size_t points = 1;     // of the grid
+  std::size_t cells = 1;      // of a sequence: points that differ
+  std::size_t sequences = 0;  // of all texts
+  std::optional<std::set<Digest>> ids{};
+  std::optional<std::vector<TokenSequence>> tokens{};
+  std::string note{};  // what could not be told
+};
+
+struct ShardStatus {
+  std::filesystem::path file;
+  std::optional<std::size_t> text{}, sequence{};  // unknown without the texts
+  std::size_t done = 0, failed = 0;
+  std::time_t published = 0;  // 0: not there
+  std::string damage{};
+};
+
+struct Status {
+  std::vector<ShardStatus> shards;
+  std::size_t done = 0, failed = 0, complete = 0;  // cells, cells, sequences
+  std::time_t published = 0;
+  bool result = false, up_to_date = false;
+};
+
+std::time_t modified(const std::filesystem::path& file) {
+  struct stat status {};
+  return ::stat(file.c_str(), &status) == 0 ? status.st_mtime : 0;
+}
+
+std::string utc(std::time_t time) {
+  std::array<char, 32> text{};
+  std::tm broken{};
+  gmtime_r(&time, &broken);
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &broken);
+  return text.data();
+}
+
+std::set<Digest> ids_of(const Grid& grid) {
+  std::set<Digest> ids;
+  for (const Cell& cell : grid.cells) ids.insert(cell.id);
+  return ids;
+}
+
+/// The identities of the cells, without the model where study.toml names its content.
+std::optional<std::set<Digest>> cell_ids(const std::filesystem::path& study, const Config& config, const std::string& experiment) {
+  if (const std::optional<Inputs> inputs = read_inputs(study))
+    if (const Result<Grid> grid = expand(config, *inputs); grid && to_hex(grid->experiment) == experiment) return ids_of(*grid);
+  const Result<Experiment> prepared = prepare(study, {});
+  if (!prepared || to_hex(prepared->grid.experiment) != experiment) return std::nullopt;
+  return ids_of(prepared->grid);
+}
+
+Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
+  const Result<ModelConfig> model = read_model_config(config.model_path / "config.json");
+  if (!model) return model.error();
+  const TokensConfig& asked = config.tokens;
+  Result<TokenSet> tokens = read_tokens({.from_ids = asked.from_ids,
+                                         .paths = asked.paths,
+                                         .sequence_length = asked.sequence_length,
+                                         .sequences = asked.sequences,
+                                         .offset = asked.offset,
+                                         .shuffle = asked.shuffle,
+                                         .seed = config.seed},
+                                        *model, config.model_path);
+  if (!tokens) return tokens.error();
+  return std::move(tokens->sequences);
+}
+
+Asked asked_of(const std::filesystem::path& study, const Config& config, const std::string& experiment) {
+  Asked asked{.sequences = config.tokens.paths.size() * config.tokens.sequences};
+  for (const GridAxis& axis : config.grid) asked.points *= axis.values.size();
+  asked.ids = cell_ids(study, config, experiment);
+  asked.cells = asked.ids ? asked.ids->size() : asked.points;
+  if (!asked.ids) asked.note = "the model or the texts are gone or have changed: cells of other grids in the same folder are counted too";
+  if (Result<std::vector<TokenSequence>> tokens = sequences_of(config))
+    asked.tokens = *std::move(tokens);
+  else if (asked.note.empty())
+    asked.note = "which text and sequence a shard is of is not known: " + tokens.error().message;
+  return asked;
+}
+
+ShardStatus look_at(ShardStatus shard, const Asked& asked, const std::string& experiment) {
+  shard.published = modified(shard.file);
+  const Result<record::Shard> found = record::read_shard(shard.file);
+  if (!found) {
+    if (found.error().code != ExitCode::missing_input) shard.damage = found.error().message;
+    return shard;
+  }
+  if (to_hex(found->experiment) != experiment) {
+    shard.damage = shard.file.string() + ": a shard of another experiment";
+    return shard;
+  }
+  for (const record::CellRecord& cell : found->cells)
+    if (!asked.ids || asked.ids->contains(cell.id)) ++(cell.status == record::CellStatus::done ? shard.done : shard.failed);
+  shard.done = std::min(shard.done, asked.cells);
+  return shard;
+}
+
+std::vector<ShardStatus> shards_of(const std::filesystem::path& folder, const Asked& asked) {
+  std::vector<ShardStatus> shards;
+  const RunFolder places = RunFolder::for_reading(folder, {});
+  if (asked.tokens) {
+    for (const TokenSequence& s : *asked.tokens)
+      shards.push_back({.file = places.shard(s.index, s.id), .text = s.text, .sequence = s.index});
+    return shards;
+  }
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "shards", error))
+    if (entry.path().extension() == ".h5") shards.push_back({.file = entry.path()});
+  std::sort(shards.begin(), shards.end(), [](const ShardStatus& a, const ShardStatus& b) { return a.file < b.file; });
+  return shards;
+}
+
+/// Whether result.h5 holds what the shards hold.
+bool is_up_to_date(const std::filesystem::path& result, const Status& status, const Asked& asked, const std::string& experiment) {
+  if (modified(result) < status.published) return false;
+  const Result<record::FileSummary> summary = record::summarise(result);
+  if (!summary || summary->experiment != experiment) return false;
+  const bool complete = status.done == asked.cells * asked.sequences;
+  return summary->done + summary->pending + summary->failed == asked.points * asked.sequences &&
+         (summary->pending + summary->failed == 0) == complete;
+}
+
+Status status_of(const std::filesystem::path& folder, const Asked& asked, const std::string& experiment) {
+  Status status;
+  for (ShardStatus& shard : shards_of(folder, asked)) {
+    status.shards.push_back(look_at(std::move(shard), asked, experiment));
+    const ShardStatus& found = status.shards.back();
+    status.done += found.done;
+    status.failed += found.failed;
+    status.complete += found.done == asked.cells ? 1 : 0;
+    status.published = std::max(status.published, found.published);
+  }
+  const std::filesystem::path result = folder / "result.h5";
+  status.result = std::filesystem::exists(result);
+  status.up_to_date = status.result && is_up_to_date(result, status, asked, experiment);
+  return status;
+}
+
+Json as_json(const std::filesystem::path& folder, const Config& config, const std::string& experiment, const Asked& asked,
+             const Status& status, const std::vector<std::string>& running) {
+  const std::vector<std::string> texts = text_names(config);
+  Json shards = Json::array();
+  for (const ShardStatus& s : status.shards)
+    shards.push_back({{"text", s.text ? Json(texts[*s.text]) : Json()},
+                      {"sequence", s.sequence ? Json(*s.sequence) : Json()},
+                      {"file", s.file.string()},
+                      {"done", s.done},
+                      {"failed", s.failed},
+                      {"published", s.published != 0 ? Json(utc(s.published)) : Json()},
+                      {"damage", s.damage.empty() ? Json() : Json(s.damage)}});
+  return {{"folder", folder.string()},
+          {"title", config.title},
+          {"experiment", experiment},
+          {"complete", status.complete == asked.sequences},
+          {"cells", {{"asked", asked.cells * asked.sequences}, {"done", status.done}, {"failed", status.failed}}},
+          {"sequences", {{"asked", asked.sequences}, {"complete", status.complete}, {"cells", asked.cells}}},
+          {"published", status.published != 0 ? Json(utc(status.published)) : Json()},
+          {"running", running},
+          {"result", {{"present", status.result}, {"up_to_date", status.up_to_date}}},
+          {"note", asked.note.empty() ? Json() : Json(asked.note)},
+          {"shards", std::move(shards)}};
+}
+
+std::string plain(const std::filesystem::path& folder, const Config& config, const std::string& experiment, const Asked& asked,
+                  const Status& status, const std::vector<std::string>& running) {
+  const std::size_t all = asked.cells * asked.sequences;
+  const std::vector<std::string> texts = text_names(config);
+  std::string text = config.title + "\nfolder      " + folder.string() + "\nexperiment  " + experiment + "\ncells       " +
+                     std::to_string(status.done) + " of " + std::to_string(all) + " done";
+  if (status.failed > 0) text += ", " + std::to_string(status.failed) + " failed";
+  text += "\nsequences   " + std::to_string(status.complete) + " of " + std::to_string(asked.sequences) + " complete, " +
+          std::to_string(asked.cells) + " cells each\npublished   " + (status.published != 0 ? utc(status.published) : "nothing yet") +
+          "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
+  for (std::size_t i = 1; i < running.size(); ++i) text += "            " + running[i] + "\n";
+  text += std::string("result.h5   ") +
+          (!status.result      ? "not there"
+           : status.up_to_date ? "up to date"
+                               : "older than the shards; lamp merge renews it") +
+          "\n";
+  if (!asked.note.empty()) text += "note        " + wrapped(asked.note, 12, 12) + "\n";
+  text += "\n  text                  sequence      done  shard\n";
+  for (const ShardStatus& s : status.shards) {
+    const std::string done = std::to_string(s.done) + "/" + std::to_string(asked.cells);
+    text += "  " + padded(s.text ? texts[*s.text] : "?", 20) + "  " + padded(s.sequence ? std::to_string(*s.sequence) : "?", 8) + "  " +
+            std::string(done.size() < 8 ? 8 - done.size() : 0, ' ') + done + "  " +
+            (s.published == 0   ? "-"
+             : s.damage.empty() ? s.file.filename().string()
+                                : "DAMAGED " + s.file.filename().string()) +
+            "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+int status_command(const StatusOptions& options) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(options.folder, ignored))
+    return report("status", {ExitCode::missing_input, options.folder.string() + ": no such folder"});
+  const Result<std::string> experiment = experiment_of(options.folder);
+  if (!experiment) return report("status", experiment.error());
+  const std::filesystem::path study = options.folder / "study.toml";
+  const Result<Config> config = load_config(study, {});
+  if (!config) return report("status", config.error());
+
+  const std::vector<std::string> running = holders(options.folder);
+  const Asked asked = asked_of(study, *config, *experiment);
+  const Status status = status_of(options.folder, asked, *experiment);
+  std::cout << (options.json ? as_json(options.folder, *config, *experiment, asked, status, running).dump() + '\n'
+                             : plain(options.folder, *config, *experiment, asked, status, running));
+  for (const ShardStatus& shard : status.shards)
+    if (!shard.damage.empty()) return report("status", {ExitCode::bad_data, shard.damage});
+  return static_cast<int>(status.complete == asked.sequences ? ExitCode::done : ExitCode::partial);
+}
+
+}  // namespace lamp::experiments

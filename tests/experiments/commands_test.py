@@ -1,0 +1,317 @@
+"""plan, status, inspect, verify, completion: what they say, against what h5py, the operating system and bash say."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import h5py
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from results import LAMP, ROOT, lamp  # noqa: E402
+
+CONFIG = ROOT / "tests/experiments/nano.toml"
+NANO = ROOT / "data/models/gpt2-nano"
+FLIP_BIT = os.environ["LAMP_FLIP_BIT"]
+SMALL = ["--set", 'grid."arithmetic.low.mu"=[4]', "--set", "tokens.sequences=1"]
+
+
+def run_and_measure(*arguments):
+    """Seconds of processor time and the largest resident set of one process, as the kernel counts them."""
+    child = subprocess.Popen([str(LAMP), *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak = 0  # ru_maxrss would count this interpreter too, whose copy the child is before exec
+    while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
+        if "Name:\tlamp\n" in status and (found := re.search(r"VmHWM:\s*(\d+) kB", status)):
+            peak = max(peak, 1024 * int(found[1]))
+        time.sleep(0.002)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, arguments
+    return usage.ru_utime + usage.ru_stime, peak
+
+
+class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch_folder = tempfile.TemporaryDirectory()
+        cls.scratch = pathlib.Path(cls.scratch_folder.name)
+        cls.whole = cls.scratch / "whole"
+        cls.seconds, cls.memory = run_and_measure("run", CONFIG, "--out", cls.whole, "--threads", 1, "--quiet")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch_folder.cleanup()
+
+    def copy(self, name):
+        shutil.copytree(self.whole, self.scratch / name)
+        return self.scratch / name
+
+    def refused(self, code, words, *arguments):
+        done = lamp(*arguments, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        return done
+
+    def status(self, folder, code=0):
+        done = lamp("status", folder, "--json", check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return json.loads(done.stdout)
+
+    # plan
+
+    def test_plan_counts_and_is_near_the_run(self):
+        plan = json.loads(lamp("plan", CONFIG, "--threads", 1, "--json").stdout)
+        self.assertEqual((plan["texts"], plan["sequences"], plan["grid_points"], plan["cells"], plan["passes"]), (2, 4, 36, 36, 4 * 37))
+        disk = sum(shard.stat().st_size for shard in (self.whole / "shards").iterdir())
+        self.assertLess(abs(plan["disk"]["shards"] - disk), 0.3 * disk)
+        self.assertLess(abs(plan["disk"]["result"] - (self.whole / "result.h5").stat().st_size), 0.5 * disk)
+        self.assertLess(abs(plan["memory"]["peak"] - self.memory), 0.3 * self.memory)
+        # others may be at work on the machine: processor time, and a wide margin
+        self.assertLess(plan["seconds"]["one_thread"], 5 * self.seconds)
+        self.assertGreater(plan["seconds"]["one_thread"], self.seconds / 5)
+
+    def test_plan_grows_with_what_is_asked(self):
+        def plan(*arguments):
+            return json.loads(lamp("plan", CONFIG, "--json", "--threads", 1, *arguments).stdout)
+        small, large = plan(*SMALL), plan("--set", "tokens.sequences=8")
+        self.assertEqual((small["cells"], small["sequences"], large["sequences"]), (12, 2, 16))
+        self.assertGreater(large["seconds"]["one_thread"], 4 * small["seconds"]["one_thread"])
+        self.assertGreater(large["disk"]["shards"], 8 * small["disk"]["shards"])
+        whole = plan("--set", "record.activations=[\"scores\"]")
+        self.assertGreater(whole["memory"]["recorded"], 10 * small["memory"]["recorded"])
+
+    def test_plan_runs_and_writes_nothing(self):
+        folder = self.scratch / "empty"
+        folder.mkdir()
+        lamp("plan", CONFIG, cwd=folder)
+        self.assertEqual(list(folder.iterdir()), [])
+        self.refused(66, ["no such config file"], "plan", folder / "none.toml")
+        self.refused(65, ["unknown key"], "plan", CONFIG, "--set", "tokens.sequencs=1")
+
+    # status
+
+    def test_status_of_a_complete_run(self):
+        status = self.status(self.whole)
+        self.assertTrue(status["complete"])
+        self.assertEqual(status["cells"], {"asked": 144, "done": 144, "failed": 0})
+        self.assertEqual(status["result"], {"present": True, "up_to_date": True})
+        self.assertEqual([(s["text"], s["sequence"], s["done"]) for s in status["shards"]],
+                         [("prose", 0, 36), ("prose", 1, 36), ("code", 0, 36), ("code", 1, 36)])
+        self.assertEqual((status["title"], status["running"], status["note"]), ("nano", [], None))
+        with h5py.File(self.whole / "result.h5") as f:
+            self.assertEqual(status["experiment"], f.attrs["experiment"])
+        self.assertIn("144 of 144 done", lamp("status", self.whole).stdout)
+
+    def test_status_counts_what_is_missing(self):
+        out = self.scratch / "part"
+        lamp("run", CONFIG, "--out", out, "--shard", "2/3", "--quiet", check=False)
+        status = self.status(out, 75)
+        self.assertEqual((status["complete"], status["cells"]["done"], status["sequences"]["complete"]), (False, 36, 1))
+        self.assertEqual([s["published"] is not None for s in status["shards"]], [False, True, False, False])
+        self.assertEqual(status["result"], {"present": False, "up_to_date": False})
+        # points of another grid, in the same folder, are not points of this one
+        out = self.scratch / "other points"
+        lamp("run", CONFIG, "--out", out, "--quiet", *SMALL)
+        study = (out / "study.toml").read_text()
+        (out / "study.toml").write_text(study.replace('"arithmetic.low.mu" = [4]', '"arithmetic.low.mu" = [6]'))
+        status = self.status(out, 75)
+        self.assertEqual(status["cells"], {"asked": 24, "done": 0, "failed": 0})
+        self.assertFalse(status["result"]["up_to_date"])
+
+    def test_status_sees_an_old_result(self):
+        out = self.copy("old")
+        os.utime(out / "result.h5", (1, 1))
+        self.assertEqual(self.status(out)["result"], {"present": True, "up_to_date": False})
+
+    def test_status_names_a_damaged_shard(self):
+        out = self.copy("damaged")
+        shard = sorted((out / "shards").iterdir())[1]
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+        self.refused(65, [shard.name, "SHA-256"], "status", out)
+        status = self.status(out, 65)
+        self.assertEqual(status["cells"]["done"], 108)
+        self.assertEqual([s["file"] for s in status["shards"] if s["damage"]], [str(shard)])
+
+    def test_status_without_model_and_texts(self):
+        home = self.scratch / "home"
+        shutil.copytree(NANO, home / "data/models/gpt2-nano")
+        shutil.copytree(ROOT / "data/texts", home / "data/texts")
+        (home / "tests/experiments").mkdir(parents=True)
+        shutil.copy(CONFIG, home / "tests/experiments")
+        lamp("run", home / "tests/experiments/nano.toml", "--out", home / "out", "--quiet", *SMALL)
+        (home / "data/models/gpt2-nano/model.safetensors").unlink()  # not needed: study.toml names its content
+        status = self.status(home / "out")
+        self.assertEqual((status["complete"], status["note"], status["shards"][1]["text"]), (True, None, "code"))
+        self.refused(66, ["safetensors"], "verify", home / "out")
+        shutil.rmtree(home / "data")
+        status = self.status(home / "out")
+        self.assertEqual((status["complete"], status["cells"]["done"]), (True, 24))
+        self.assertIn("not known", status["note"])
+        study = home / "out/study.toml"
+        study.write_text("".join(line for line in study.read_text().splitlines(True) if not line.startswith("# inputs")))
+        status = self.status(home / "out")
+        self.assertEqual(status["cells"]["done"], 24)
+        self.assertIn("gone", status["note"])
+
+    def test_status_names_the_run_at_work(self):
+        out = self.scratch / "running"
+        run = subprocess.Popen([str(LAMP), "run", str(CONFIG), "--out", str(out), "--threads", "1", "--quiet"])
+        while not (out / "study.toml").exists() and run.poll() is None:
+            time.sleep(0.002)
+        seen = self.status(out, 75)["running"]
+        while run.poll() is None:
+            lamp("status", out, check=False)  # looking does no harm
+        self.assertEqual(run.returncode, 0)
+        self.assertEqual(len(seen), 1)
+        self.assertIn(f"process {run.pid},", seen[0])
+        self.assertEqual(self.status(out)["running"], [])
+
+    def test_folders_that_are_none_of_a_run(self):
+        for command in ("status", "verify"):
+            self.refused(66, ["/nowhere"], command, "/nowhere")
+            self.refused(66, ["not the folder of a run"], command, ROOT / "data")
+            self.refused(2, ["DIR is required"], command)
+            self.refused(2, ["unknown option --jason", "--json"], command, self.whole, "--jason")
+        foreign = self.scratch / "foreign"
+        foreign.mkdir()
+        (foreign / "study.toml").write_text('title = "mine"\n')
+        for command in ("status", "verify"):
+            self.refused(65, ["study.toml:1: does not name an experiment"], command, foreign)
+
+    # inspect
+
+    def test_inspect_agrees_with_h5py(self):
+        told = json.loads(lamp("inspect", self.whole / "result.h5", "--json").stdout)
+        self.assertEqual((told["kind"], told["title"], told["cells"]), ("result", "nano", {"done": 144, "pending": 0, "failed": 0}))
+        found = {}
+        with h5py.File(self.whole / "result.h5") as f:
+            def visit(name, node):
+                if isinstance(node, h5py.Dataset) and not name.startswith("provenance/"):
+                    found["/" + name] = node
+            f.visititems(visit)
+            self.assertEqual({d["path"] for d in told["datasets"]}, set(found))
+            for d in told["datasets"]:
+                node = found[d["path"]]
+                self.assertEqual(tuple(d["shape"]), node.shape)
+                self.assertEqual((d["units"], d["long_name"]), (node.attrs["units"], node.attrs["long_name"]))
+                self.assertEqual(d["scale"], h5py.h5ds.is_scale(node.id))
+                self.assertEqual(d["type"], "text" if node.dtype == object else str(node.dtype))
+                if not d["scale"]:
+                    self.assertEqual(d["dims"], [dim.label for dim in node.dims])
+            self.assertEqual(told["provenance"], {name: f["provenance"][name].asstr()[()] for name in f["provenance"]})
+
+    def test_inspect_plain(self):
+        for file in (self.whole / "result.h5", sorted((self.whole / "shards").iterdir())[0]):
+            lines = lamp("inspect", file).stdout.splitlines()
+            self.assertTrue(any("kl_position" in line for line in lines))
+            self.assertLessEqual(max(map(len, lines)), 100)
+
+    def test_inspect_a_shard(self):
+        shard = sorted((self.whole / "shards").iterdir())[0]
+        told = json.loads(lamp("inspect", shard, "--json").stdout)
+        self.assertEqual((told["kind"], told["cells"]["done"]), ("shard", 36))
+        dims = {d["path"]: d["dims"] for d in told["datasets"]}
+        self.assertEqual((dims["/metrics/kl_position"], dims["/reference/tokens"]), (["cell", "position"], ["position"]))
+        damaged = self.scratch / "damaged.h5"
+        damaged.write_bytes(shard.read_bytes()[:-100])
+        self.refused(65, ["damaged.h5", "SHA-256"], "inspect", damaged)
+
+    def test_inspect_what_is_neither(self):
+        other = self.scratch / "other.h5"
+        with h5py.File(other, "w") as f:
+            f["x"] = 1
+        empty = self.scratch / "nothing"
+        empty.write_bytes(b"")
+        cut = self.scratch / "cut.h5"
+        cut.write_bytes((self.whole / "result.h5").read_bytes()[:5000])
+        fifo = self.scratch / "fifo"
+        os.mkfifo(fifo)
+        for file, word in ((other, "not a whole result"), (cut, "not a whole result"), (empty, "neither"), (CONFIG, "neither"),
+                           (fifo, "not a regular file"), (self.whole, "a folder without config.json")):
+            self.refused(65, [str(file), word], "inspect", file)
+        self.refused(66, ["no such file"], "inspect", "/nowhere")
+
+    # verify
+
+    def test_verify_finds_the_same_bits(self):
+        told = json.loads(lamp("verify", self.whole, "--json").stdout)
+        self.assertEqual(told, {"sequences": 4, "cells": 4, "same_bits": True, "difference": None})
+        told = json.loads(lamp("verify", self.whole, "--fraction", "0.1", "--threads", 2, "--json").stdout)
+        self.assertEqual(told["cells"], 16)
+        self.assertIn("the same bits in 144 cells", lamp("verify", self.whole, "--fraction", 1).stdout)
+        self.assertEqual([p.name for p in pathlib.Path(tempfile.gettempdir()).glob("lamp-verify-*")], [])
+
+    def test_verify_finds_one_changed_bit(self):
+        for number, (dataset, cell) in enumerate((("/metrics/kl_position", "17"), ("/metrics/flip_rate", "0"),
+                                                  ("/reference/cross_entropy", "0"), ("/metrics/recompute_rate", "35"))):
+            out = self.copy(f"flipped{number}")
+            shard = sorted((out / "shards").iterdir())[2]
+            subprocess.run([FLIP_BIT, str(shard), dataset, cell], check=True)
+            self.assertEqual(self.status(out)["cells"]["done"], 144)  # every digest is right
+            done = self.refused(1, [f"{dataset}: element 0 is 0x", "sequence "], "verify", out, "--fraction", 1)
+            told = json.loads(lamp("verify", out, "--fraction", 1, "--json", check=False).stdout)
+            self.assertEqual((told["same_bits"], told["difference"]["dataset"]), (False, dataset))
+            stored, computed = re.search(r"is (0x\w+) in the shard, computed (0x\w+)", done.stderr).groups()
+            self.assertEqual(int(stored, 16) ^ int(computed, 16), 1)
+            if dataset.startswith("/metrics"):
+                self.assertIn("arithmetic.low.mu = ", done.stderr)
+
+    def test_verify_needs_what_the_run_had(self):
+        out = self.copy("changed")
+        study = (out / "study.toml").read_text()
+        (out / "study.toml").write_text(study.replace("seed = 7", "seed = 8"))
+        self.refused(65, ["changed since the run"], "verify", out)
+        for fraction in ("0", "-1", "1.5", "nan", "0x1p-1", "1/2", " 1", "1e999"):
+            self.refused(2, ["--fraction", "more than 0, at most 1"], "verify", out, "--fraction=" + fraction)
+
+    # completion
+
+    def complete(self, line):
+        """What bash offers for the last word of the line."""
+        script = f"""source <('{LAMP}' completion bash); complete -p lamp >/dev/null || exit 1
+            COMP_WORDS=({line}); [[ "{line}" == *' ' ]] && COMP_WORDS+=('')
+            COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _lamp; printf '%s\\n' "${{COMPREPLY[@]}}" """
+        done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.split()
+
+    def test_completion(self):
+        helped = lamp("-h").stdout
+        available = [m[1] for m in re.finditer(r"\n  (\w+).*\n {6}(?!.*not available)", helped)]
+        self.assertEqual(sorted(self.complete("lamp ")), sorted([*available, "-h", "--help", "--version"]))
+        for command in available:  # every option of its -h, and no other
+            asked = set(re.findall(r"(?:\n  |,)(--?[a-z]+)", lamp(command, "-h").stdout))
+            self.assertEqual(set(self.complete(f"lamp {command} -")), asked, command)
+        self.assertEqual(self.complete("lamp ru"), ["run"])
+        self.assertEqual(self.complete("lamp run tests/experiments/na"), ["tests/experiments/nano.toml"])
+        self.assertEqual(self.complete("lamp inspect data/models/gpt2-nano/conf"), ["data/models/gpt2-nano/config.json"])
+        self.assertEqual(self.complete("lamp status tests/exp"), ["tests/experiments"])
+        self.assertEqual(self.complete("lamp run x.toml --threads "), [])
+        self.assertEqual(self.complete("lamp completion "), ["bash"])
+        self.assertIn("bfloat16", self.complete("lamp formats bf"))
+        self.assertEqual(self.complete("lamp nonsense "), [])
+
+    def test_completion_of_keys(self):
+        keys = self.complete("lamp run x.toml --set tokens.sequence")
+        self.assertEqual(sorted(keys), ["tokens.sequence_length=", "tokens.sequences="])
+        self.assertIn("arithmetic.low.mu=", self.complete("lamp run tests/experiments/nano.toml --set arithmetic.low."))
+        self.assertIn("grid.arithmetic.low.mu=", self.complete("lamp run tests/experiments/nano.toml --set grid."))
+        self.assertIn("lamp.scores.tau=", self.complete("lamp plan tests/experiments/nano.toml --set lamp."))
+        for key in self.complete("lamp run tests/experiments/nano.toml --set "):  # each is a key
+            told = lamp("plan", CONFIG, "--set", key + "[]", check=False).stderr
+            self.assertNotIn("unknown key", told)
+
+
+if __name__ == "__main__":
+    os.environ["NO_COLOR"] = "1"
+    unittest.main()
