@@ -122,7 +122,7 @@ class Writer {
  public:
   Writer(const MergePlan& plan, const std::filesystem::path& path)
       : plan_(plan), path_(path), file_(hdf5::create_file(path)), scales_(plan.inner_axes) {
-    for (std::size_t i = 0; i < plan.cell_ids.size(); ++i) point_of_.emplace(plan.cell_ids[i], i);
+    for (std::size_t i = 0; i < plan.cell_ids.size(); ++i) points_of_.emplace(plan.cell_ids[i], i);
     hdf5::write_number(file_, "schema_version", schema_version);
     hdf5::write_text(file_, "experiment", to_hex(plan.experiment));
     statuses_.resize(plan.cell_ids.size());
@@ -189,8 +189,10 @@ class Writer {
 
   [[nodiscard]] std::vector<std::pair<std::size_t, const CellRecord*>> in_grid_order(const Shard& shard) const {
     std::vector<std::pair<std::size_t, const CellRecord*>> cells;
-    for (const CellRecord& cell : shard.cells)
-      if (const auto found = point_of_.find(cell.id); found != point_of_.end()) cells.emplace_back(found->second, &cell);
+    for (const CellRecord& cell : shard.cells) {
+      const auto [begin, end] = points_of_.equal_range(cell.id);
+      for (auto point = begin; point != end; ++point) cells.emplace_back(point->second, &cell);
+    }
     std::sort(cells.begin(), cells.end());
     return cells;
   }
@@ -199,7 +201,7 @@ class Writer {
   std::filesystem::path path_;
   hdf5::Handle file_;
   Scales scales_;
-  std::map<Digest, std::size_t> point_of_;
+  std::multimap<Digest, std::size_t> points_of_;  // grid points that mean the same share a cell
   std::vector<Column> columns_;
   std::vector<std::uint8_t> statuses_;
   std::uint8_t reference_done_ = static_cast<std::uint8_t>(CellStatus::done);

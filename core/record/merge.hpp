@@ -19,7 +19,7 @@ using Provenance = std::vector<std::pair<std::string, std::string>>;
 struct MergePlan {
   std::vector<Axis> sequence_axes;            // [text,] sequence; at least one
   std::vector<Axis> grid_axes;                // in file order; none for a single cell
-  std::vector<Digest> cell_ids;               // row-major over grid_axes
+  std::vector<Digest> cell_ids;               // row-major over grid_axes; points that mean the same have one id, and one cell's values
   std::vector<std::filesystem::path> shards;  // row-major over sequence_axes; a missing file is a pending sequence
   std::map<std::string, Axis> inner_axes;     // scales of dims that are not counted from 0 (e.g. "bin", "tolerance"); others are 0..n-1
   Digest experiment{};                        // every shard must be of it

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from results import ROOT, lamp  # noqa: E402
+from results import ROOT, assert_same_bits, lamp  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 SMALL = ["tokens.sequences=1", "tokens.sequence_length=10", "plan.scores=high", 'grid."lamp.scores.rule"=["none"]', 'grid."arithmetic.low.mu"=[4]',
@@ -76,6 +76,20 @@ class Everywhere(unittest.TestCase):
         other, _ = self.logits(*sets, "seed=8")
         np.testing.assert_array_equal(one, again)
         self.assertTrue((one != other).any())
+
+    def test_stochastic_draws_know_neither_threads_nor_parts(self):
+        sets = [word for value in [*SMALL, "arithmetic.high.format=ps7", "arithmetic.high.rounding=SR", 'grid."arithmetic.low.mu"=[4, 5]']
+                for word in ("--set", value)]
+        with tempfile.TemporaryDirectory() as scratch:
+            scratch = pathlib.Path(scratch)
+            lamp("run", CONFIG, "--out", scratch / "one", "--quiet", "--threads", 1, *sets)
+            lamp("run", CONFIG, "--out", scratch / "two", "--quiet", "--threads", 2, *sets)
+            for part in ("2/2", "1/2"):
+                done = lamp("run", CONFIG, "--out", scratch / "parts", "--quiet", "--shard", part, *sets, check=False)
+                self.assertEqual(done.returncode, 75, done.stderr)
+            lamp("merge", scratch / "parts")
+            assert_same_bits(scratch / "one/result.h5", scratch / "two/result.h5")
+            assert_same_bits(scratch / "one/result.h5", scratch / "parts/result.h5")
 
 
 if __name__ == "__main__":

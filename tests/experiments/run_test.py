@@ -158,6 +158,15 @@ class Run(unittest.TestCase):
             self.assertTrue(np.isnan(m["cross_entropy_position"][..., -1]).all())
             self.assertTrue(np.isfinite(m["cross_entropy_position"][..., :-1]).all())
 
+    def test_points_that_mean_the_same_share_a_cell(self):
+        out = self.scratch / "same"
+        summary = json.loads(lamp("run", CONFIG, "--out", out, "--quiet", "--json", "--set", "plan.scores=high", "--set",
+                                  'grid."lamp.scores.rule"=["none"]', "--set", 'grid."lamp.scores.tau"=[1.5]').stdout)
+        self.assertEqual(summary["computed"], 4)  # 4 sequences; mu does not matter
+        with h5py.File(out / "result.h5") as f:
+            self.assertTrue((f["metrics/status"][()] == 1).all())
+            self.assertTrue((np.ptp(f["metrics/kl"][()], axis=2) == 0).all())
+
     def test_provenance_names_what_was_computed(self):
         with self.open() as f:
             p = {name: f["provenance"][name].asstr()[()] for name in f["provenance"]}
