@@ -6,6 +6,8 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <functional>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -109,6 +111,18 @@ FileSummary read_summary(const std::filesystem::path& path, FileKind kind) {
   return summary;
 }
 
+/// The answer of `read`, which throws hdf5::Failure.
+template <class Read>
+auto reading(const std::filesystem::path& file, const Read& read) -> Result<decltype(read())> {
+  const auto lock = hdf5::use_library();
+  try {
+    return read();
+  } catch (const hdf5::Failure& error) {
+    if (error.error_number() != 0) return system_error(file, "cannot read", error.error_number());
+    return Error{ExitCode::bad_data, file.string() + ": an HDF5 file, but not a whole result of lamp: " + error.what()};
+  }
+}
+
 }  // namespace
 
 std::string FileSummary::entry(const std::string& name) const {
@@ -134,13 +148,25 @@ Result<FileSummary> summarise(const std::filesystem::path& file) {
     return bad("neither a result of lamp (HDF5) nor a shard; legal: result.h5, a file of shards/, or a model folder");
   if (kind == FileKind::shard)
     if (const Result<Shard> whole = read_shard(file); !whole) return whole.error();
-  const auto lock = hdf5::use_library();
-  try {
-    return read_summary(file, kind);
-  } catch (const hdf5::Failure& error) {
-    if (error.error_number() != 0) return system_error(file, "cannot read", error.error_number());
-    return bad(std::string("an HDF5 file, but not a whole result of lamp: ") + error.what());
-  }
+  return reading(file, [&] { return read_summary(file, kind); });
+}
+
+Result<Numbers> read_numbers(const std::filesystem::path& file, const std::string& path) {
+  return reading(file, [&] {
+    const hdf5::Handle opened = hdf5::open_file(file);
+    const DatasetSummary summary = read_dataset(opened, path, FileKind::result);
+    if (summary.type != "float64") throw hdf5::Failure(path + " is not float64", 0);
+    Numbers numbers{.dims = summary.dims, .shape = summary.shape, .values = {}};
+    numbers.values.resize(std::accumulate(numbers.shape.begin(), numbers.shape.end(), std::size_t{1}, std::multiplies{}));
+    if (numbers.values.empty()) return numbers;
+    const hdf5::Handle dataset = hdf5::open_dataset(opened, path);
+    check(H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.values.data()), "cannot read");
+    return numbers;
+  });
+}
+
+Result<std::vector<std::string>> read_labels(const std::filesystem::path& file, const std::string& path) {
+  return reading(file, [&] { return hdf5::read_text_dataset(hdf5::open_file(file), path); });
 }
 
 }  // namespace lamp::record

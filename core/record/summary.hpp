@@ -1,4 +1,4 @@
-// What a file of results holds, without its values: for people who open one.
+// What a file of results holds, for people who open one: everything without the values, and the values of a chosen dataset.
 #pragma once
 
 #include <cstddef>
@@ -40,5 +40,18 @@ struct FileSummary {
 /// Reads everything but the numbers. A shard's digest is verified first; a result has none, and HDF5 1.10 is all that looks at it.
 /// Errors: missing_input, permission, io; bad_data for what is no file of results of lamp, naming the file.
 Result<FileSummary> summarise(const std::filesystem::path& file);
+
+/// The values of a float64 dataset, row-major over `shape`.
+struct Numbers {
+  std::vector<std::string> dims;
+  std::vector<std::size_t> shape;
+  std::vector<double> values;
+};
+
+/// Reads the dataset `path` of a result. Errors: as summarise; bad_data where there is no such dataset or it is not float64.
+Result<Numbers> read_numbers(const std::filesystem::path& file, const std::string& path);
+
+/// Reads a dimension's coordinates where they are text. Errors: as read_numbers.
+Result<std::vector<std::string>> read_labels(const std::filesystem::path& file, const std::string& path);
 
 }  // namespace lamp::record

@@ -1,12 +1,18 @@
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "core/model/tokenizer.hpp"
 #include "core/model/weights.hpp"
 #include "core/record/summary.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
+#include "experiments/perplexity.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -47,7 +53,10 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
   return out;
 }
 
-Json as_json(const record::FileSummary& file) {
+/// null for NaN, which JSON has not.
+Json number(double x) { return std::isnan(x) ? Json(nullptr) : Json(x); }
+
+Json as_json(const record::FileSummary& file, const std::vector<Perplexity>& perplexity) {
   Json datasets = Json::array(), provenance = Json::object();
   for (const record::DatasetSummary& d : file.datasets)
     datasets.push_back({{"path", d.path},
@@ -65,6 +74,15 @@ Json as_json(const record::FileSummary& file) {
   else
     out["title"] = file.entry("title");
   out["cells"] = {{"done", file.done}, {"pending", file.pending}, {"failed", file.failed}};
+  if (!shard) {
+    out["perplexity"] = Json::array();
+    for (const Perplexity& p : perplexity)
+      out["perplexity"].push_back({{"text", p.text},
+                                   {"sequences", p.sequences},
+                                   {"reference", number(p.reference)},
+                                   {"lowest", number(p.lowest)},
+                                   {"highest", number(p.highest)}});
+  }
   out["datasets"] = std::move(datasets);
   if (!shard) out["provenance"] = std::move(provenance);
   return out;
@@ -84,14 +102,26 @@ std::string described(const record::DatasetSummary& d) {
   return line + "\n      " + wrapped(meaning, 6, 6) + "\n";
 }
 
-std::string plain(const record::FileSummary& file) {
+/// "perplexity  prose: reference 31.2, runs 31.2 to 33.0 (8 sequences)", a line a text.
+std::string described(const std::vector<Perplexity>& perplexity) {
+  std::string lines;
+  for (const Perplexity& p : perplexity) {
+    std::array<char, 120> line{};
+    std::snprintf(line.data(), line.size(), "reference %.6g, runs %.6g to %.6g (%zu sequence%s)\n", p.reference, p.lowest, p.highest,
+                  p.sequences, p.sequences == 1 ? "" : "s");
+    lines += padded(lines.empty() ? "perplexity" : "", 12) + (p.text.empty() ? "" : p.text + ": ") + line.data();
+  }
+  return lines;
+}
+
+std::string plain(const record::FileSummary& file, const std::vector<Perplexity>& perplexity) {
   const bool shard = file.kind == record::FileKind::shard;
   std::string text = shard ? "shard of lamp, verified\n" : "result of lamp\n";
   if (!shard) text += "title       " + file.entry("title") + "\n";
   text += "experiment  " + file.experiment + "\n";
   if (shard) text += "sequence    " + file.sequence_id + "\n";
   text += "cells       " + std::to_string(file.done) + " done, " + std::to_string(file.pending) + " pending, " +
-          std::to_string(file.failed) + " failed\n";
+          std::to_string(file.failed) + " failed\n" + described(perplexity);
   std::string group, scales;
   const auto end_group = [&] {
     if (!scales.empty()) text += "  " + wrapped("dimensions: " + scales, 4, 2) + "\n";
@@ -139,7 +169,13 @@ int inspect_command(const InspectOptions& options) {
   if (!std::filesystem::is_directory(status)) {
     const Result<record::FileSummary> file = record::summarise(options.path);
     if (!file) return report("inspect", file.error());
-    std::cout << (options.json ? as_json(*file).dump() + '\n' : plain(*file));
+    std::vector<Perplexity> perplexity;
+    if (file->kind == record::FileKind::result) {
+      Result<std::vector<Perplexity>> read = perplexities(options.path);
+      if (!read) return report("inspect", read.error());
+      perplexity = *std::move(read);
+    }
+    std::cout << (options.json ? as_json(*file, perplexity).dump() + '\n' : plain(*file, perplexity));
     return 0;
   }
   if (!std::filesystem::exists(options.path / "config.json"))

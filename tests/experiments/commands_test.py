@@ -11,6 +11,7 @@ import time
 import unittest
 
 import h5py
+import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from results import LAMP, ROOT, lamp  # noqa: E402
@@ -209,6 +210,19 @@ class Commands(unittest.TestCase):
                 if not d["scale"]:
                     self.assertEqual(d["dims"], [dim.label for dim in node.dims])
             self.assertEqual(told["provenance"], {name: f["provenance"][name].asstr()[()] for name in f["provenance"]})
+
+    def test_inspect_tells_perplexity(self):
+        told = json.loads(lamp("inspect", self.whole / "result.h5", "--json").stdout)["perplexity"]
+        with h5py.File(self.whole / "result.h5") as f:
+            reference, runs = f["reference/cross_entropy"][()], f["metrics/cross_entropy"][()]
+        self.assertEqual([(p["text"], p["sequences"]) for p in told], [("prose", 2), ("code", 2)])
+        for t, p in enumerate(told):
+            expected = np.exp(runs[t].mean(0))
+            for name, value in (("reference", np.exp(reference[t].mean())), ("lowest", expected.min()), ("highest", expected.max())):
+                self.assertAlmostEqual(p[name] / value, 1.0, delta=1e-14)
+            self.assertGreater(p["highest"], p["lowest"])
+        self.assertIn(f"prose: reference {told[0]['reference']:.6g}, runs {told[0]['lowest']:.6g} to {told[0]['highest']:.6g} (2 sequences)",
+                      lamp("inspect", self.whole / "result.h5").stdout)
 
     def test_inspect_plain(self):
         for file in (self.whole / "result.h5", sorted((self.whole / "shards").iterdir())[0]):
