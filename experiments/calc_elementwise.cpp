@@ -113,6 +113,11 @@ Answer div(CalcRequest& request) { return binary(request, lamp::div, mpfr::div);
 Answer fma(CalcRequest& request) { return ternary(request, lamp::fma, mpfr::fma); }
 
 Answer exp(CalcRequest& request) { return function_of(request, "a", Function::exp); }
+Answer exp2(CalcRequest& request) { return function_of(request, "a", Function::exp2); }
+Answer log(CalcRequest& request) { return function_of(request, "a", Function::log); }
+Answer tanh(CalcRequest& request) { return function_of(request, "a", Function::tanh); }
+Answer erf(CalcRequest& request) { return function_of(request, "a", Function::erf); }
+Answer reciprocal(CalcRequest& request) { return function_of(request, "a", Function::reciprocal); }
 Answer rsqrt(CalcRequest& request) { return function_of(request, "a", Function::rsqrt); }
 
 Answer gelu(CalcRequest& request) {

@@ -75,19 +75,24 @@ struct ReducedExp {
   R k, k_bits, r, half_square, rest;
 };
 
-/// Of x = x_hi + x_lo, -1000 < x_hi < 711, abs(x_lo) <= ulp(x_hi). x_hi - k ln2_hi is exact: a multiple of the last place of ln2_hi (or
-/// of x_hi, if that is smaller) not above 0.35.
+/// 2^k exp(r), r a pair.
+template <class R>
+HWY_INLINE ReducedExp<R> reduced_exp(R k, R k_bits, Pair<R> r) {
+  const Pair<R> square = two_product(r.hi, r.hi);
+  const R half(0.5);
+  const R lost = mul_add(half, square.lo, mul_add(r.lo, r.hi, r.lo));  // of r and of r^2/2
+  return {k, k_bits, r.hi, half * square.hi, mul_add(r.hi * square.hi, horner(coefficients::exp_cubic, r.hi), lost)};
+}
+
+/// exp of x = x_hi + x_lo, -1000 < x_hi < 711, abs(x_lo) <= ulp(x_hi). x_hi - k ln2_hi is exact: a multiple of the last place of ln2_hi
+/// (or of x_hi, if that is smaller) not above 0.35.
 template <class R>
 HWY_INLINE ReducedExp<R> reduce_exp(R x_hi, R x_lo) {
   const R k_bits = mul_add(x_hi, R(coefficients::log2_e), R(to_integer));
   const R k = k_bits - R(to_integer);
   const R r_hi = mul_add(-k, R(coefficients::ln2_hi), x_hi);
   const R r_lo = mul_add(-k, R(coefficients::ln2_lo), x_lo);
-  const Pair<R> r = fast_two_sum(r_hi, r_lo);
-  const Pair<R> square = two_product(r.hi, r.hi);
-  const R half(0.5);
-  const R lost = mul_add(half, square.lo, mul_add(r.lo, r.hi, r.lo));  // of r and of r^2/2
-  return {k, k_bits, r.hi, half * square.hi, mul_add(r.hi * square.hi, horner(coefficients::exp_cubic, r.hi), lost)};
+  return reduced_exp(k, k_bits, fast_two_sum(r_hi, r_lo));
 }
 
 /// exp(x) 2^-k, in [0.70, 1.42], as hi + lo, abs(lo) <= ulp(hi)/2; error below 2^-57.
@@ -123,6 +128,18 @@ HWY_INLINE R exp(R x) {
   return scale(significand(e).hi, e.k_bits);
 }
 
+/// 2^x = 2^k exp((x - k) ln 2): x - k is exact, and so is the result at integers.
+template <class R>
+HWY_INLINE R exp2(R x) {
+  const R limited = clamp(x, -1080.0, 1024.0);
+  const R k_bits = limited + R(to_integer);
+  const R k = k_bits - R(to_integer);
+  const R t = limited - k;
+  const Pair<R> r = two_product(t, R(coefficients::ln2_hi));
+  const ReducedExp<R> e = reduced_exp(k, k_bits, fast_two_sum(r.hi, mul_add(t, R(coefficients::ln2_lo), r.lo)));
+  return scale(significand(e).hi, e.k_bits);
+}
+
 template <class R>
 HWY_INLINE R expm1(R x) {
   const ReducedExp<R> e = reduce_exp(clamp(x, -50.0, 710.0), R(0.0));
@@ -149,7 +166,7 @@ HWY_INLINE R expm1_minus_x(R x) {
   return select(x < R(-60.0), R(-1.0) - x, select(x > R(36.0), select(x < R(710.0), large, R(infinity)), small));
 }
 
-// log and rsqrt
+// log, rsqrt and reciprocal
 
 template <class R>
 HWY_INLINE R log(R x) {
@@ -185,12 +202,62 @@ HWY_INLINE R rsqrt(R x) {
   return select(magnitude(x) > R(0.0), select(x < R(infinity), better, y), y);
 }
 
-// GELU
+template <class R>
+HWY_INLINE R reciprocal(R x) {
+  return R(1.0) / x;
+}
+
+// tanh and erf: odd functions of the magnitude
 
 template <class R>
 HWY_INLINE R bounded_magnitude(R x, double bound) {  // `bound` for NaN
   return select(magnitude(x) < R(bound), magnitude(x), R(bound));
 }
+
+/// The quotient of two pairs: one correction of its first approximation.
+template <class R>
+HWY_INLINE R quotient(const Pair<R>& numerator, const Pair<R>& denominator) {
+  const R inverse = R(1.0) / denominator.hi;
+  const R q = numerator.hi * inverse;
+  const R residual = mul_add(-q, denominator.hi, numerator.hi) + mul_add(-q, denominator.lo, numerator.lo);
+  return mul_add(residual, inverse, q);
+}
+
+/// -m/(2 + m), m = exp(-2 abs(x)) - 1, all pairs.
+template <class R>
+HWY_INLINE R tanh(R x) {
+  const R a = bounded_magnitude(x, 22.0);  // tanh(22) = 1 - 2^-62
+  const ReducedExp<R> e = reduce_exp(R(-2.0) * a, R(0.0));
+  const Pair<R> y = significand(e);
+  const R power = power_of_two(e.k_bits);  // 2^-64 at least
+  const Pair<R> difference = two_sum(power * y.hi, R(-1.0));
+  const Pair<R> m = fast_two_sum(difference.hi, mul_add(power, y.lo, difference.lo));
+  const Pair<R> sum = fast_two_sum(R(2.0), m.hi);
+  const R result = with_sign_of(quotient<R>({-m.hi, -m.lo}, {sum.hi, sum.lo + m.lo}), x);
+  return select(magnitude(x) > R(0x1p-28), result, x);  // x - x^3/3; NaN stays
+}
+
+/// a (erf(a)/a), a = abs(x) below 6: the second factor from a table, whose row is the multiple of 1/8 nearest to a. Near 0, where the
+/// parts of the product would underflow, x + (2/sqrt(pi) - 1) x.
+template <class R>
+HWY_INLINE R erf(R x) {
+  const R a = bounded_magnitude(x, 6.0);  // erf(6) = 1 - 2^-55.4
+  constexpr double to_eighths = to_integer / 8.0;
+  const R c_bits = a + R(to_eighths);
+  const auto row = bits(c_bits) - std::bit_cast<Bits64>(to_eighths);
+  static_assert(coefficients::erf_columns == 12);
+  const auto start = shift_left<3>(row) + shift_left<2>(row);
+  const double* table = &coefficients::erf_rows[0][0];
+  const R t = a - (c_bits - R(to_eighths));
+  R series = lookup(table, start + (coefficients::erf_columns - 1));
+  for (Bits64 column = coefficients::erf_columns - 2; column > 1; --column) series = mul_add(series, t, lookup(table, start + column));
+  const Pair<R> ratio = fast_two_sum(lookup(table, start), mul_add(series, t, lookup(table, start + 1)));
+  const Pair<R> product = two_product(a, ratio.hi);
+  const R result = with_sign_of(product.hi + mul_add(a, ratio.lo, product.lo), x);
+  return select(magnitude(x) > R(0x1p-28), result, mul_add(x, R(coefficients::erf_slope_less_1), x));  // NaN stays
+}
+
+// GELU
 
 /// x/(1 + exp(-w)), w = 2 sqrt(2/pi) (x + 0.044715 x^3). For x < 0 as x z/(1 + z), z = exp(-abs(w)): the relative error is the absolute one
 /// of w, abs(w) up to 745, so w, z and the quotient are pairs.
@@ -215,10 +282,7 @@ HWY_INLINE R gelu_tanh(R x) {
   const auto negative = x < R(0.0);
   const R numerator = select(negative, a * z.hi, a);
   const R numerator_lo = select(negative, mul_add(a, z.lo, mul_add(a, z.hi, -numerator)), R(0.0));
-  const R inverse = R(1.0) / denominator.hi;
-  const R quotient = numerator * inverse;
-  const R residual = mul_add(-quotient, denominator.hi, numerator) + mul_add(-quotient, denominator_lo, numerator_lo);
-  const R y = mul_add(residual, inverse, quotient);
+  const R y = quotient<R>({numerator, numerator_lo}, {denominator.hi, denominator_lo});
   const R scaled = with_sign_of(scale(y, select(negative, e.k_bits, R(to_integer))), x);
   return select(magnitude(x) < R(0x1p-60), R(0.5) * x, select(x < R(23.0), scaled, x));
 }

@@ -5,7 +5,7 @@ Method: interpolation at the Chebyshev nodes of each interval in 60 digits (with
 the centred argument, each coefficient rounded to nearest binary64. The error quoted in each comment is the largest one found on 400 points
 of the interval, with the rounded coefficients and exact evaluation.
 """
-from mpmath import mp, mpf, cos, pi, exp, erfc, log, sqrt, atanh, floor
+from mpmath import mp, mpf, cos, pi, exp, erf, erfc, log, sqrt, atanh, floor
 
 mp.dps = 60
 
@@ -128,6 +128,29 @@ print(f"""
 // (t0 + t1) + t2 (a - c) + t3 (a - c)^2 + ..; relative error 2^{bits_of(worst):.1f}""")
 print(f"inline constexpr std::uint64_t tail_columns = {len(table[0])};")
 print(f"inline constexpr double tail_rows[][tail_columns] = {{")
+for i, row in enumerate(table):
+    print("    {" + rows([hexadecimal(v) for v in row], indent="     ").lstrip() + "}" + ("," if i + 1 < len(table) else "};"))
+
+print(f"\n// 2/sqrt(pi) - 1\ninline constexpr double erf_slope_less_1 = {hexadecimal(2 / sqrt(pi) - 1)};")
+
+# erf(a)/a
+ratio = lambda a: erf(a) / a if a else 2 / sqrt(pi)
+degree, table, worst = 10, [], mpf(0)
+for eighth in range(49):
+    centre, half = mpf(eighth) / 8, mpf(1) / 16
+    c = powers_from_chebyshev(ratio, centre - half, centre + half, degree)
+    pair = [mpf(float(c[0]))]
+    pair.append(mpf(float(c[0] - pair[0])))
+    stored = pair + [mpf(float(v)) for v in c[1:]]
+    for a in points(centre - half, centre + half, 40):
+        t = a - centre
+        worst = max(worst, abs((stored[0] + horner(stored[1:2] + stored[2:], t)) / ratio(a) - 1))
+    table.append(stored)
+print(f"""
+// erf(a)/a for 0 <= a <= 6, one row for each multiple c of 1/8, abs(a - c) <= 1/16: (t0 + t1) + t2 (a - c) + t3 (a - c)^2 + ..; relative
+// error 2^{bits_of(worst):.1f}""")
+print(f"inline constexpr std::uint64_t erf_columns = {len(table[0])};")
+print(f"inline constexpr double erf_rows[][erf_columns] = {{")
 for i, row in enumerate(table):
     print("    {" + rows([hexadecimal(v) for v in row], indent="     ").lstrip() + "}" + ("," if i + 1 < len(table) else "};"))
 print("\n}  // namespace lamp::coefficients")

@@ -4,6 +4,9 @@
 #define HWY_TARGET_INCLUDE "core/fp/elementary.cpp"
 #include <hwy/foreach_target.h>  // compiles the rest of this file once for each target
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <optional>
 
 #include "core/base/contract.hpp"
@@ -38,8 +41,18 @@ template <Function f, class R>
 HWY_INLINE R first_step(R x) {
   if constexpr (f == Function::exp)
     return exp(x);
+  else if constexpr (f == Function::exp2)
+    return exp2(x);
+  else if constexpr (f == Function::log)
+    return log(x);
+  else if constexpr (f == Function::tanh)
+    return tanh(x);
+  else if constexpr (f == Function::erf)
+    return erf(x);
   else if constexpr (f == Function::rsqrt)
     return rsqrt(x);
+  else if constexpr (f == Function::reciprocal)
+    return reciprocal(x);
   else if constexpr (f == Function::gelu_tanh)
     return gelu_tanh(x);
   else
@@ -75,8 +88,18 @@ void evaluate_nearest(Function f, std::span<const double> x, std::span<double> y
   switch (f) {
     case Function::exp:
       return evaluate_each<Function::exp>(x, y, nearest, format);
+    case Function::exp2:
+      return evaluate_each<Function::exp2>(x, y, nearest, format);
+    case Function::log:
+      return evaluate_each<Function::log>(x, y, nearest, format);
+    case Function::tanh:
+      return evaluate_each<Function::tanh>(x, y, nearest, format);
+    case Function::erf:
+      return evaluate_each<Function::erf>(x, y, nearest, format);
     case Function::rsqrt:
       return evaluate_each<Function::rsqrt>(x, y, nearest, format);
+    case Function::reciprocal:
+      return evaluate_each<Function::reciprocal>(x, y, nearest, format);
     case Function::gelu_tanh:
       return evaluate_each<Function::gelu_tanh>(x, y, nearest, format);
     case Function::gelu_erf:
@@ -97,8 +120,18 @@ void first_steps(Function f, std::span<const double> x, std::span<double> y) {
   switch (f) {
     case Function::exp:
       return binary64_functions::exp(x, y);
+    case Function::exp2:
+      return binary64_functions::exp2(x, y);
+    case Function::log:
+      return binary64_functions::log(x, y);
+    case Function::tanh:
+      return binary64_functions::tanh(x, y);
+    case Function::erf:
+      return binary64_functions::erf(x, y);
     case Function::rsqrt:
       return binary64_functions::rsqrt(x, y);
+    case Function::reciprocal:
+      return binary64_functions::reciprocal(x, y);
     case Function::gelu_tanh:
       return binary64_functions::gelu_tanh(x, y);
     case Function::gelu_erf:
@@ -108,20 +141,31 @@ void first_steps(Function f, std::span<const double> x, std::span<double> y) {
 
 constexpr int largest_correct_p = 24;
 
+/// The first step y = f(x) in a format of p > 24. Where it left the range of binary64, a product that does so too has f(x)'s rounding.
+double finish_wide(Function f, double x, double y, const FloatFormat& format, Rounding mode) {
+  const bool regular = std::isfinite(x) && x != 0.0;
+  if (regular && std::isinf(y)) return mul(std::copysign(0x1p1023, y), 0x1p1023, format, mode);
+  if (regular && y == 0.0 && f != Function::log) return mul(std::copysign(0x1p-1074, y), 0x1p-1074, format, mode);
+  return format == binary64 ? y : round(y, format, mode);
+}
+
 }  // namespace
 
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode) {
   const double y = ziv::first_step(f, x);
-  if (format.p <= largest_correct_p) return ziv::finish(f, x, y, format, mode);
-  return format == binary64 ? y : round(y, format, mode);
+  return format.p <= largest_correct_p ? ziv::finish(f, x, y, format, mode) : finish_wide(f, x, y, format, mode);
 }
 
 void evaluate(Function f, std::span<const double> x, std::span<double> y, const FloatFormat& format, Rounding mode) {
   expects(x.size() == y.size(), "evaluate: x.size() == y.size()");
+  if (format == binary64 && mode == Rounding::rne) return first_steps(f, x, y);
   if (format.p > largest_correct_p) {
-    first_steps(f, x, y);
-    if (format != binary64)
-      for (double& value : y) value = round(value, format, mode);
+    std::array<double, 256> first{};  // x and y may be the same memory
+    for (std::size_t i = 0; i < x.size(); i += first.size()) {
+      const std::size_t n = std::min(first.size(), x.size() - i);
+      first_steps(f, x.subspan(i, n), std::span(first).first(n));
+      for (std::size_t k = 0; k < n; ++k) y[i + k] = finish_wide(f, x[i + k], first[k], format, mode);
+    }
     return;
   }
   const std::optional<Nearest> nearest = mode == Rounding::rne ? nearest_of(format) : std::nullopt;

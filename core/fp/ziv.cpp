@@ -23,7 +23,8 @@ double beside(double y, bool away_from_zero) {
   return std::bit_cast<double>((away_from_zero ? bits : bits - 1) | 1U);
 }
 
-bool is_power_of_two(double y) { return (std::bit_cast<std::uint64_t>(y) << 12) == 0; }
+/// A normal one.
+bool is_power_of_two(double y) { return std::isnormal(y) && (std::bit_cast<std::uint64_t>(y) << 12) == 0; }
 
 /// f(x) where it is exact, or so close to a number of few bits that an enclosure would never decide: a value that rounds as f(x) does.
 std::optional<double> known(Function f, double x, double y) {
@@ -33,9 +34,30 @@ std::optional<double> known(Function f, double x, double y) {
       if (x == 0.0 || std::isinf(x)) return y;
       if (std::abs(x) < 0x1p-54) return beside(1.0, x > 0.0);
       return std::nullopt;
+    case Function::exp2:
+      if (std::isinf(x)) return y;
+      if (x == std::floor(x) && is_power_of_two(y)) return y;
+      if (std::abs(x) < 0x1p-54) return beside(1.0, x > 0.0);
+      return std::nullopt;
+    case Function::log:
+      if (x == 1.0 || std::isinf(y)) return y;  // the only rational x with a rational logarithm, and 0 and infinity
+      return std::nullopt;
+    case Function::tanh:
+      if (x == 0.0 || std::isinf(x)) return y;
+      if (std::abs(x) >= 20.0) return beside(std::copysign(1.0, x), false);          // 1 - d, d < 2^-56
+      if (std::abs(x) < 0x1p-27 && std::abs(x) > 0x1p-960) return beside(x, false);  // x (1 - d), d < x^2/3
+      return std::nullopt;
+    case Function::erf:
+      if (x == 0.0 || std::isinf(x)) return y;
+      if (std::abs(x) >= 6.0) return beside(std::copysign(1.0, x), false);  // 1 - d, d < 2^-55
+      return std::nullopt;
     case Function::rsqrt:
       if (x == 0.0 || std::isinf(x)) return y;
       if (is_power_of_two(y) && (x * y) * y == 1.0) return y;  // x = 4^k, the only exact results: products with y are exact
+      return std::nullopt;
+    case Function::reciprocal:
+      if (x == 0.0 || std::isinf(x)) return y;
+      if (is_power_of_two(y) && x * y == 1.0) return y;  // the only exact results
       return std::nullopt;
     case Function::gelu_tanh:
     case Function::gelu_erf:
@@ -44,7 +66,7 @@ std::optional<double> known(Function f, double x, double y) {
       if (std::abs(x) < 0x1p-60 && std::abs(x) > 0x1p-960) return beside(0.5 * x, x > 0.0);  // x/2 (1 + d), d < x
       return std::nullopt;
   }
-  contract_violated("ziv::known: Function is one of the four");
+  contract_violated("ziv::known: Function is one of the nine");
 }
 
 /// Magnitudes low <= abs(f(x)) <= high.
@@ -65,14 +87,24 @@ double first_step(Function f, double x) {
   switch (f) {
     case Function::exp:
       return binary64_functions::exp(x);
+    case Function::exp2:
+      return binary64_functions::exp2(x);
+    case Function::log:
+      return binary64_functions::log(x);
+    case Function::tanh:
+      return binary64_functions::tanh(x);
+    case Function::erf:
+      return binary64_functions::erf(x);
     case Function::rsqrt:
       return binary64_functions::rsqrt(x);
+    case Function::reciprocal:
+      return binary64_functions::reciprocal(x);
     case Function::gelu_tanh:
       return binary64_functions::gelu_tanh(x);
     case Function::gelu_erf:
       return binary64_functions::gelu_erf(x);
   }
-  contract_violated("ziv::first_step: Function is one of the four");
+  contract_violated("ziv::first_step: Function is one of the nine");
 }
 
 double finish(Function f, double x, double y, const FloatFormat& format, Rounding mode, double error) {

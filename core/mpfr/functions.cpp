@@ -93,9 +93,24 @@ double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, 
   const ExponentRange range = ExponentRange::wide();
   const Number argument = Number::exactly(x);
   Number r(working_precision);
-  switch (f) {  // MPFR rounds exp and rsqrt correctly and says whether they are exact
+  switch (f) {  // MPFR rounds all but GELU correctly and says whether they are exact
     case Function::exp:
       round_to_odd(r, mpfr_exp(r.get(), argument.get(), MPFR_RNDZ));
+      break;
+    case Function::exp2:
+      round_to_odd(r, mpfr_exp2(r.get(), argument.get(), MPFR_RNDZ));
+      break;
+    case Function::log:
+      round_to_odd(r, mpfr_log(r.get(), argument.get(), MPFR_RNDZ));
+      break;
+    case Function::tanh:
+      round_to_odd(r, mpfr_tanh(r.get(), argument.get(), MPFR_RNDZ));
+      break;
+    case Function::erf:
+      round_to_odd(r, mpfr_erf(r.get(), argument.get(), MPFR_RNDZ));
+      break;
+    case Function::reciprocal:
+      round_to_odd(r, mpfr_ui_div(r.get(), 1, argument.get(), MPFR_RNDZ));
       break;
     case Function::rsqrt:
       round_to_odd(r, mpfr_rec_sqrt(r.get(), argument.get(), MPFR_RNDZ));

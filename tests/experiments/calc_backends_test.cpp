@@ -1,5 +1,6 @@
 // lamp calc: random requests over operation, format, rounding, order, via and product; every backend of this machine answers in the
 // same words as MPFR's.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -34,14 +35,16 @@ class Requests {
   explicit Requests(std::uint32_t seed) : random_(seed) {}
 
   json next(std::size_t number) {
-    static const std::vector<std::string> operations{"round", "add",  "sub", "mul", "div",  "fma",     "sqrt",      "exp",
-                                                     "rsqrt", "gelu", "dot", "dot", "gemm", "softmax", "layernorm", "select"};
+    static const std::vector<std::string> operations{"round", "add",  "sub", "mul",  "div",     "fma",       "sqrt",
+                                                     "exp",   "exp2", "log", "tanh", "erf",     "rsqrt",     "reciprocal",
+                                                     "gelu",  "dot",  "dot", "gemm", "softmax", "layernorm", "select"};
+    static const std::vector<std::string> functions{"exp", "exp2", "log", "tanh", "erf", "rsqrt", "reciprocal", "gelu"};
     const std::string& op = operations[number % operations.size()];
     json line{{"op", op}};
     const std::size_t n = random_.below(8) == 0 ? random_.below(3) : 4 + random_.below(20);
     if (op == "dot" || op == "gemm" || op == "softmax" || op == "layernorm") return sum(line, op, n);
     if (op == "select") return select(line, std::max<std::size_t>(n, 1));
-    const bool function = op == "exp" || op == "rsqrt" || op == "gelu";
+    const bool function = std::find(functions.begin(), functions.end(), op) != functions.end();
     if (op == "gelu") line["variant"] = random_.below(2) == 0 ? "tanh" : "erf";
     const bool x = op == "round" || op == "gelu";
     line[x ? "x" : "a"] = list(n);

@@ -127,6 +127,21 @@ TEST_CASE("calc: known answers of the elementwise operations", "[calc]") {
     CHECK(one("sqrt", R"("a":[-0])", "binary32", with) == "-0x0p+0");
     CHECK(one("exp", R"("a":[1])", "binary32", with) == "0x1.5bf0a8p+1");
     CHECK(one("exp", R"("a":["-inf"])", "binary32", with) == "0x0p+0");
+    CHECK(one("exp2", R"("a":[-149])", "binary32", with) == "0x1p-149");
+    CHECK(one("exp2", R"("a":[0.5])", "binary32", with) == to_hex_float(static_cast<double>(1.4142135623730950F)));
+    CHECK(one("log", R"("a":[2])", "binary32", with) == to_hex_float(static_cast<double>(0.6931471805599453F)));
+    CHECK(one("log", R"("a":[1])", "binary32", R"(,"rounding":"RTN")" + with) == "0x0p+0");
+    CHECK(one("log", R"("a":[-0])", "binary32", with) == "-inf");
+    CHECK(one("log", R"("a":[-1])", "binary32", with) == "nan");
+    CHECK(one("tanh", R"("a":[1])", "binary32", with) == to_hex_float(static_cast<double>(0.7615941559557649F)));
+    CHECK(one("tanh", R"("a":[-0])", "binary32", with) == "-0x0p+0");
+    CHECK(one("tanh", R"("a":[1000])", "binary16", R"(,"rounding":"RTZ")" + with) == "0x1.ffcp-1");
+    CHECK(one("erf", R"("a":[1])", "binary32", with) == to_hex_float(static_cast<double>(0.8427007929497149F)));
+    CHECK(one("erf", R"("a":["-inf"])", "binary32", R"(,"rounding":"RTP")" + with) == "-0x1p+0");
+    CHECK(one("erf", R"("a":[-7])", "binary32", R"(,"rounding":"RTP")" + with) == "-0x1.fffffep-1");
+    CHECK(one("reciprocal", R"("a":[3])", "binary32", with) == "0x1.555556p-2");
+    CHECK(one("reciprocal", R"("a":[-0])", "binary32", with) == "-inf");
+    CHECK(one("reciprocal", R"("a":["-inf"])", "binary32", with) == "-0x0p+0");
     CHECK(one("rsqrt", R"("a":[4])", "bfloat16", with) == "0x1p-1");
     CHECK(one("rsqrt", R"("a":[-0])", "bfloat16", with) == "-inf");
     // 0.8411919906082767.. and 0.8413447460685429.. (Phi(1))
@@ -189,7 +204,7 @@ TEST_CASE("calc: bad lines name the key and what is legal, and the others go on"
   CHECK(mentions(error(R"({"op":"round","x":[1],"format":"binary17"})"), "format"));
   CHECK(mentions(error(R"({"op":"round","x":[1],"format":{"p":60,"emin":-126,"emax":127}})"), "p <= 53"));
   CHECK(mentions(error(R"({"op":"round","x":[1],"format":"ps7","rounding":"SRX"})"), "RTO, SR, SRE"));
-  CHECK(mentions(error(R"({"op":"log","a":[1],"format":"ps7"})"), "\"log\", which is not there yet; legal: round"));
+  CHECK(mentions(error(R"({"op":"log2","a":[1],"format":"ps7"})"), "\"log2\"; legal: round"));
   CHECK(mentions(error(R"({"op":"select","function":"rmsnorm","y":[1],"tau":1})"), "legal: \"softmax\""));
   CHECK(mentions(error(R"({"op":"round","x":[1],"format":"ps7","backend":"cuda"})"), "\"mpfr\""));
   CHECK(mentions(error(R"({"op":"add","a":[1],"b":[1,2],"format":"ps7"})"), "b has 2 elements"));

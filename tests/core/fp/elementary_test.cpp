@@ -17,6 +17,7 @@
 #include "core/fp/ziv.hpp"
 #include "core/mpfr/functions.hpp"
 #include "tests/support/bits.hpp"
+#include "tests/support/formats.hpp"
 #include "tests/support/random.hpp"
 
 namespace {
@@ -28,28 +29,22 @@ using lamp::test::Random;
 using lamp::test::same_bits;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr std::array all_functions{Function::exp, Function::rsqrt, Function::gelu_tanh, Function::gelu_erf};
-constexpr std::array deterministic_modes{Rounding::rne, Rounding::rna, Rounding::rtz, Rounding::rtp, Rounding::rtn, Rounding::rto};
+using lamp::test::deterministic_modes;
 
-std::string name_of(Function f) {
-  constexpr std::array names{"exp", "rsqrt", "gelu_tanh", "gelu_erf"};
-  return names.at(static_cast<std::size_t>(f));
-}
+/// The table of all functions must name each once, in the enumeration's order.
+constexpr std::array all_functions = [] {
+  std::array<Function, lamp::functions.size()> all{};
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = lamp::functions[i].second;
+  return all;
+}();
 
-double binary16_value(std::uint32_t code) {
-  const int exponent = static_cast<int>(code >> 10 & 31U);
-  const double fraction = static_cast<double>(code & 1023U) * 0x1p-10;
-  double magnitude = exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1.0 + fraction, exponent - 15);
-  if (exponent == 31) magnitude = fraction == 0.0 ? infinity : std::numeric_limits<double>::quiet_NaN();
-  return (code >> 15) != 0 ? -magnitude : magnitude;
-}
+std::string name_of(Function f) { return std::string(lamp::functions.at(static_cast<std::size_t>(f)).first); }
 
-double bfloat16_value(std::uint32_t code) { return static_cast<double>(std::bit_cast<float>(code << 16)); }
-
-/// Every stride-th code of a 16-bit format.
-std::vector<double> codes(double (*value)(std::uint32_t), std::uint32_t stride) {
+/// Every stride-th code of a format, as far as it has a value.
+std::vector<double> codes(const FloatFormat& format, std::size_t stride) {
+  const std::vector<double> all = lamp::test::decoded_values(format);
   std::vector<double> x;
-  for (std::uint32_t code = 0; code < 65536; code += stride) x.push_back(value(code));
+  for (std::size_t i = 0; i < all.size(); i += stride) x.push_back(all[i]);
   return x;
 }
 
@@ -73,23 +68,23 @@ std::vector<double> hard_arguments(Function f, int p, bool midpoints, int count,
   while (static_cast<int>(x.size()) < count) {
     const double significand = std::floor((1.0 + random.uniform()) * std::ldexp(1.0, p - 1)) + (midpoints ? 0.5 : 0.0);
     const double target = std::ldexp(significand, random.between(-12, 5) - p + 1);
-    if (f == Function::exp) x.push_back(lamp::binary64_functions::log(target));
-    if (f == Function::rsqrt) x.push_back(1.0 / (target * target));
-    if (f == Function::gelu_tanh || f == Function::gelu_erf) {  // increasing for x > 0: bisection
-      double low = 0.0, high = 100.0;
-      while (std::nextafter(low, high) < high) {
-        const double middle = low + (high - low) / 2.0;
-        (lamp::ziv::first_step(f, middle) < target ? low : high) = middle;
-      }
-      x.push_back(low);
-      x.push_back(high);
+    // monotone for x > 0: bisection, where the target is among the values
+    double low = 0x1p-40, high = 100.0;
+    const bool increasing = lamp::ziv::first_step(f, low) < lamp::ziv::first_step(f, high);
+    const auto below = [&](double at) { return (lamp::ziv::first_step(f, at) < target) == increasing; };
+    if (!below(low) || below(high)) continue;
+    while (std::nextafter(low, high) < high) {
+      const double middle = low + (high - low) / 2.0;
+      (below(middle) ? low : high) = middle;
     }
+    x.push_back(low);
+    x.push_back(high);
   }
   return x;
 }
 
-void check_codes(std::uint32_t stride, const std::vector<Rounding>& modes) {
-  const std::vector<double> half = codes(binary16_value, stride), brain = codes(bfloat16_value, stride);
+void check_codes(std::size_t stride, const std::vector<Rounding>& modes) {
+  const std::vector<double> half = codes(lamp::binary16, stride), brain = codes(lamp::bfloat16, stride);
   for (const Function f : all_functions)
     for (const Rounding mode : modes) {
       INFO(name_of(f) << " " << lamp::rounding_name(mode));
