@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/arith/engine.hpp"
 #include "core/mpfr/real.hpp"
 #include "experiments/config_fields.hpp"
 #include "experiments/config_read.hpp"
@@ -133,6 +134,11 @@ MacSpec MacConfig::mac() const {
 }
 
 void ArithmeticConfig::complete() {
+  if (!engine.empty()) {
+    if (!operands.given) operands = {.given = true, .format = default_engine_operands};
+    if (!has_format()) format = default_engine_format;
+    return;
+  }
   MacConfig::complete();
   if (!order) order = Order{};
   if (block) block->complete();
@@ -142,14 +148,44 @@ void ArithmeticConfig::forget_idle_keys() {
   const auto forget_bits = [](MacConfig& mac) {
     if (mac.rounding != Rounding::sr) mac.random_bits = MacSpec{}.random_bits;
   };
+  if (!engine.empty()) return;
   forget_bits(*this);
   if (block) forget_bits(*block);
   if (block && (order->kind != OrderKind::blocked || block->mac() == mac())) block.reset();
 }
 
 Arithmetic ArithmeticConfig::arithmetic() const {
+  if (!engine.empty()) {
+    expects(operands.format && has_format(), "ArithmeticConfig::arithmetic: complete");
+    return engine_arithmetic(engine, *operands.format, accumulator()).value();
+  }
   expects(order.has_value(), "ArithmeticConfig::arithmetic: complete");
   return {.mac = mac(), .order = *order, .block = block ? std::optional(block->mac()) : std::nullopt};
+}
+
+std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path) {
+  if (config.engine.empty()) return std::nullopt;
+  const std::string engine = "engine = " + toml_string(config.engine);
+  const std::array<std::pair<const char*, bool>, 7> decided{{{"preset", !config.preset.empty()},
+                                                             {"product", config.product.given},
+                                                             {"via", config.via.given},
+                                                             {"rounding", config.rounding.has_value()},
+                                                             {"random_bits", config.random_bits.has_value()},
+                                                             {"order", config.order.has_value()},
+                                                             {"block", config.block.has_value()}}};
+  for (const auto& [key, given] : decided)
+    if (given)
+      return Problem{
+          .key = path + '.' + key, .message = "given beside " + engine + ", which decides it", .legal = "engine, operands, format"};
+  const std::string legal = engine_modes(*find_engine(config.engine));
+  if (!config.operands.format)
+    return Problem{.key = path + ".operands", .message = "\"as-is\" beside " + engine + ", whose operands have a format", .legal = legal};
+  if (const Result<Arithmetic> known = engine_arithmetic(config.engine, *config.operands.format, config.accumulator()); !known)
+    return Problem{.key = path + ".engine",
+                   .message = toml_string(config.engine) + " has no operands " + format_word(*config.operands.format) + " with format " +
+                              format_word(config.accumulator()),
+                   .legal = legal};
+  return std::nullopt;
 }
 
 std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
@@ -228,9 +264,11 @@ Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith) {
        {std::pair<const MacConfig*, std::string>(&read, "arith"), {read.block ? &*read.block : nullptr, "arith.block"}}) {
     if (mac == nullptr) continue;
     if (mac->mu && mac->format) return Error{ExitCode::bad_data, name + ": mu and format are both given; legal: one of them"};
-    if (!mac->has_format()) return Error{ExitCode::bad_data, name + ": format is missing; legal: format or mu"};
+    if (!mac->has_format() && read.engine.empty())
+      return Error{ExitCode::bad_data, name + ": format is missing; legal: format, mu or engine"};
   }
   read.complete();
+  if (const std::optional<Problem> problem = check_engine(read, "arith")) return Error{ExitCode::bad_data, to_string(*problem)};
   return read.arithmetic();
 }
 

@@ -42,16 +42,21 @@ struct MacConfig {
 struct ArithmeticConfig : MacConfig {
   std::optional<Order> order{};
   std::optional<MacConfig> block{};  // absent: the arithmetic itself
+  std::string engine{};              // empty: none. With one, operands and format are all that is left to say
   friend bool operator==(const ArithmeticConfig&, const ArithmeticConfig&) = default;
 
-  /// As MacConfig's, and the order sequential.
+  /// As MacConfig's, and the order sequential. With an engine: operands binary16 and format binary32, and nothing else.
   void complete();
   /// What is written but has no effect put aside: random_bits outside of SR, a block where the order has none or that is the
   /// arithmetic itself. Pre: as for arithmetic().
   void forget_idle_keys();
-  /// Pre: complete() was called, has_format() here and in block.
+  /// Pre: complete() was called, has_format() here and in block, check_engine finds nothing.
   [[nodiscard]] Arithmetic arithmetic() const;
 };
+
+/// What is wrong with an arithmetic on an engine: keys that the engine decides, formats it has not got. Its keys begin with `path`.
+/// Pre: complete() was called.
+std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path);
 
 /// A format given by name, or as a table {p, emin, emax, subnormals, infinities, nan, signed_zero, unsigned, zero, top_codes_lost,
 /// overflow}, or as a string that holds such a table: p, emin, emax are required, the rest has IEEE's values. Any p and exponents

@@ -67,7 +67,10 @@ class Reader {
     for (const Leaf& leaf : leaves)
       if (std::optional<Problem> problem = leaf.section ? read_section(leaf) : read_leaf(leaf)) return error(*problem);
     for (const auto& [path, where] : places_) config_.places.at.emplace(path, place(where));
-    for (NamedArithmetic& a : config_.arithmetics) a.value.complete();
+    for (NamedArithmetic& a : config_.arithmetics) {
+      take_engine_of_axis(a);
+      a.value.complete();
+    }
     for (SelectionConfig& s : config_.selections)
       if (!s.spec.tau && !s.spec.rate) s.spec.tau = 1.5;
     if (std::optional<Problem> problem = check_grid(config_)) return error(*problem);
@@ -79,6 +82,13 @@ class Reader {
   }
 
  private:
+  /// An engine that only an axis gives: its first value, so that the other keys have an engine's defaults.
+  void take_engine_of_axis(NamedArithmetic& a) const {
+    for (const GridAxis& axis : config_.grid)
+      if (axis.key == "arithmetic." + a.name + ".engine" && a.value.engine.empty())
+        if (const std::string* first = std::get_if<std::string>(&axis.values.front())) a.value.engine = *first;
+  }
+
   std::optional<Problem> read_leaf(const Leaf& leaf) {
     const FieldMatch match = find_field(leaf.path);
     if (match.field == nullptr) {

@@ -1,6 +1,7 @@
 // Rows of the list of config keys: [arithmetic.NAME], whose keys of a multiply-accumulate come a second time for its `block`.
 #include <array>
 
+#include "core/arith/engine.hpp"
 #include "core/arith/order_text.hpp"
 #include "experiments/config_kinds.hpp"
 
@@ -31,6 +32,7 @@ struct Itself {
   static constexpr std::array<std::string_view, 8> keys{"arithmetic.*.preset",   "arithmetic.*.mu",         "arithmetic.*.format",
                                                         "arithmetic.*.operands", "arithmetic.*.product",    "arithmetic.*.via",
                                                         "arithmetic.*.rounding", "arithmetic.*.random_bits"};
+  static constexpr std::string_view format_standard = "required unless mu or engine";
   static MacConfig& mac(Config& config, Name name) { return arithmetic(config, name); }
   static const MacConfig* mac(const Config& config, Name name) { return &arithmetic(config, name); }
 };
@@ -39,6 +41,7 @@ struct Block {
   static constexpr std::array<std::string_view, 8> keys{
       "arithmetic.*.block.preset",  "arithmetic.*.block.mu",  "arithmetic.*.block.format",   "arithmetic.*.block.operands",
       "arithmetic.*.block.product", "arithmetic.*.block.via", "arithmetic.*.block.rounding", "arithmetic.*.block.random_bits"};
+  static constexpr std::string_view format_standard = "required unless mu";
   static MacConfig& mac(Config& config, Name name) {
     std::optional<MacConfig>& block = arithmetic(config, name).block;
     return block ? *block : block.emplace();
@@ -80,7 +83,7 @@ constexpr std::array mac_fields{
             });
           },
           .clear = [](Config& c, Name n) { Part::mac(c, n).mu.reset(); }},
-    Field{.key = Part::keys[2], .kind = Kind::format, .standard = "required unless mu", .meaning = "where the accumulator lives",
+    Field{.key = Part::keys[2], .kind = Kind::format, .standard = Part::format_standard, .meaning = "where the accumulator lives",
           .scope = Scope::cell, .range = format_range, .alternative = Part::keys[1],
           .read = [](Config& c, Name n, const Value& v, const Field&) {
             FloatFormat format;
@@ -157,6 +160,27 @@ const std::string& legal_orders() {
   return forms;
 }
 
+/// The names of the engines, numbered as engines() has them.
+std::span<const Choice> engine_choices() {
+  static const std::vector<Choice> choices = [] {
+    std::vector<Choice> list;
+    for (const Engine& engine : engines()) list.push_back({engine.name, static_cast<int>(list.size())});
+    return list;
+  }();
+  return choices;
+}
+
+/// What the engine does with these operands and this format, so that two names of one thing are one; the name where it cannot do it.
+std::string engine_identity(const ArithmeticConfig& a) {
+  const FloatFormat operands = a.operands.format.value_or(default_engine_operands);
+  const Result<Arithmetic> known = engine_arithmetic(a.engine, operands, a.has_format() ? a.accumulator() : default_engine_format);
+  if (!known) return toml_string(a.engine);
+  const EngineStep& step = known->order.engine;
+  return "{products = " + std::to_string(step.products) + ", fraction_bits = " + std::to_string(step.fraction_bits) +
+         ", output = " + format_identity(step.output) + ", rounding = " + std::string(rounding_name(step.rounding)) +
+         ", protocol = " + std::to_string(static_cast<int>(step.protocol)) + "}";
+}
+
 // clang-format off
 std::vector<Field> all_fields() {
   std::vector<Field> all(mac_fields<Itself>.begin(), mac_fields<Itself>.end());
@@ -177,8 +201,20 @@ std::vector<Field> all_fields() {
                    OrderKind kind{};
                    return read_choice(v, f, kind);
                  }});
-  all.push_back({.key = "arithmetic.*.engine", .kind = Kind::other, .standard = "absent", .meaning = "model of a matrix engine",
-                 .available = false});
+  all.push_back({.key = "arithmetic.*.engine", .kind = Kind::choice, .standard = "absent",
+                 .meaning = "matrix engine of a GPU (lamp formats NAME): operands binary16 and format binary32 where absent, no other keys",
+                 .scope = Scope::cell, .choices = engine_choices(),
+                 .read = [](Config& c, Name n, const Value& v, const Field& f) {
+                   int choice = 0;
+                   Outcome problem = read_choice(v, f, choice);
+                   if (!problem) arithmetic(c, n).engine = engines()[static_cast<std::size_t>(choice)].name;
+                   return problem;
+                 },
+                 .write = [](const Config& c, Name n, Form form) {
+                   const ArithmeticConfig& a = arithmetic(c, n);
+                   if (a.engine.empty()) return Text();
+                   return Text(form == Form::toml ? toml_string(a.engine) : engine_identity(a));
+                 }});
   return all;
 }
 // clang-format on

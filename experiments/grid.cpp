@@ -98,7 +98,8 @@ std::optional<Problem> check_mac(const Config& config, const std::string& path, 
   if (!mac.has_format()) {
     const auto is_format_axis = [&](const GridAxis& axis) { return axis.key == path + ".mu" || axis.key == path + ".format"; };
     if (std::any_of(config.grid.begin(), config.grid.end(), is_format_axis)) return std::nullopt;
-    return Problem{.key = path, .message = "no format", .legal = mac.preset.empty() ? "format, mu or preset" : "preset with format or mu"};
+    return Problem{
+        .key = path, .message = "no format", .legal = mac.preset.empty() ? "format, mu, preset or engine" : "preset with format or mu"};
   }
   const std::array<std::pair<const char*, std::optional<FloatFormat>>, 4> formats{
       {{".format", mac.accumulator()}, {".operands", mac.operands.format}, {".product", mac.product.format}, {".via", mac.via.format}}};
@@ -113,6 +114,7 @@ std::optional<Problem> check_mac(const Config& config, const std::string& path, 
 std::optional<Problem> check_arithmetic(const Config& config, const NamedArithmetic& named) {
   const std::string path = "arithmetic." + named.name;
   std::optional<Problem> problem = check_mac(config, path, named.value);
+  if (!problem) problem = check_engine(named.value, path);
   if (!problem && named.value.block) problem = check_mac(config, path + ".block", *named.value.block);
   return problem;
 }

@@ -172,7 +172,7 @@ int call_verify(const Arguments& arguments) {
 }
 
 int call_formats(const Arguments& arguments) {
-  CLI::App app("The catalog of formats, or everything about the formats that are named.");
+  CLI::App app("The catalog of formats, or everything about the formats and matrix engines that are named.");
   FormatsOptions options;
   app.add_option("NAME", options.names, "a name of the catalog, ps<mu>, e<w>m<t> or ue<w>m<t>");
   app.add_flag("--json", options.json, "one JSON object");

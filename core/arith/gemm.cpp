@@ -34,7 +34,8 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
   Arithmetic rounded = arithmetic;
   MacSpec& step = rounded.order.kind == OrderKind::blocked && rounded.block ? *rounded.block : rounded.mac;
   const auto operand = [format = step.operands](double x) { return format ? round(x, *format) : x; };
-  if (rounded.order.kind != OrderKind::multiterm) step.operands.reset();  // once, here; multiterm needs their emin
+  const bool needs_emin = rounded.order.kind == OrderKind::multiterm || rounded.order.kind == OrderKind::engine;
+  if (!needs_emin) step.operands.reset();  // once, here
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
   Matrix<double> columns(n, k);
   for (std::size_t j = 0; j < n; ++j)

@@ -133,6 +133,44 @@ double multiterm(const A& fl, std::size_t size, int fraction_bits, std::size_t n
   return c;
 }
 
+/// One pass of a matrix engine over the terms k < n for which takes(k) holds, and c: a step of multiterm.
+template <class Left, class Right, class Takes>
+double engine_pass(const MacSpec& pass, int fraction_bits, std::size_t first, std::size_t last, Left& a, Right& b, Takes&& takes,
+                   double c) {
+  std::vector<double> x, y;
+  for (std::size_t k = first; k < last; ++k) {
+    if (!takes(k - first)) continue;
+    x.push_back(operand(pass, a(k)));
+    y.push_back(operand(pass, b(k)));
+  }
+  return aligned_sum(pass, fraction_bits, x, y, c).rounded_by_engine(pass.format, pass.rounding);
+}
+
+template <class A, class Left, class Right>
+double engine(const A& fl, const EngineStep& step, std::size_t n, Left& a, Right& b, double c) {
+  const MacSpec pass{.operands = fl.spec().operands, .format = step.output, .rounding = step.rounding};
+  const auto every = [](std::size_t) { return true; };
+  c = fl.round(c);
+  for (std::size_t first = 0; first < n; first += step.products) {
+    const std::size_t last = std::min(n, first + step.products);
+    const auto run = [&](auto&& takes, double from) { return engine_pass(pass, step.fraction_bits, first, last, a, b, takes, from); };
+    switch (step.protocol) {
+      case EngineProtocol::fused:
+        c = run(every, c);
+        break;
+      case EngineProtocol::separate:
+        c = fl.add(run(every, 0.0), c);
+        break;
+      case EngineProtocol::interleaved: {
+        const double half = run([](std::size_t k) { return k / 2 % 2 == 0; }, 0.0);
+        c = fl.add(run([](std::size_t k) { return k / 2 % 2 == 1; }, half), c);
+        break;
+      }
+    }
+  }
+  return c;
+}
+
 /// Orders that end with c: their sum from +0. Pre: n > 0.
 template <ScalarArithmetic A, ScalarArithmetic Inner, class Left, class Right>
 double sum_without_c(const A& fl, const Inner& inner, const Order& order, std::size_t n, Left& a, Right& b) {
@@ -176,6 +214,8 @@ double ordered_dot(const A& fl, const Inner& inner, const Order& order, std::siz
       return order_detail::multiterm(order_detail::general(fl), order.size, order.fraction_bits, n, a, b, c);
     case OrderKind::exact:
       return order_detail::exact(order_detail::general(fl), n, a, b, c);
+    case OrderKind::engine:
+      return order_detail::engine(order_detail::general(fl), order.engine, n, a, b, c);
     default:
       break;
   }

@@ -91,7 +91,7 @@ std::optional<Order> read_numbers(const OrderName& name, std::string_view parame
 }  // namespace
 
 bool operator==(const Order& x, const Order& y) {
-  if (x.kind != y.kind || x.size != y.size || x.fraction_bits != y.fraction_bits) return false;
+  if (x.kind != y.kind || x.size != y.size || x.fraction_bits != y.fraction_bits || x.engine != y.engine) return false;
   if (x.tree == nullptr || y.tree == nullptr) return x.tree == y.tree;
   return *x.tree == *y.tree;
 }

@@ -12,7 +12,8 @@ namespace lamp {
 
 /// The order of a text. The error says what is wrong and what is legal there.
 Result<Order> parse_order(std::string_view text);
-/// Its one text: parse_order(order_text(order)) == order, for every order that a text gives. A tree is written as short as it can be.
+/// Its one text: parse_order(order_text(order)) == order, for every order that a text gives (a matrix engine has none, but a name). A tree
+/// is written as short as it can be.
 std::string order_text(const Order& order);
 /// Every order as it is written, for help and errors: "sequential, reverse, blocked:B, ...".
 std::string order_forms();

@@ -17,16 +17,44 @@ struct MacSpec {
   std::optional<FloatFormat> operands{};  // absent: as-is. Else a, b are rounded to it once, RNE
   std::optional<FloatFormat> product{};   // absent: exact, one rounding of a*b + c. Else the product is rounded to it first, by `rounding`
   std::optional<FloatFormat> via{};       // absent: none. Else every sum is rounded RNE to it, then by `rounding` to `format`
-  FloatFormat format = binary32;        // where the accumulator lives after the step
+  FloatFormat format = binary32;          // where the accumulator lives after the step
   Rounding rounding = Rounding::rne;
-  int random_bits = 32;                 // r of SR, 1..32
+  int random_bits = 32;  // r of SR, 1..32
 
   friend bool operator==(const MacSpec&, const MacSpec&) = default;
 };
 
-enum class OrderKind : std::uint8_t { sequential, reverse, blocked, pairwise, lanes, split, kahan, neumaier, exact, tree, multiterm };
+enum class OrderKind : std::uint8_t {
+  sequential,
+  reverse,
+  blocked,
+  pairwise,
+  lanes,
+  split,
+  kahan,
+  neumaier,
+  exact,
+  tree,
+  multiterm,
+  engine
+};
 
 class SummationTree;  // core/arith/tree.hpp
+
+/// How c enters a step of a matrix engine. A pass of the unit is a step of multiterm:N,F with `output` and `rounding`.
+/// `fused`: one pass over the step's products and c. `separate`: one pass over the products, then fl(its sum + c). `interleaved`: a
+/// pass over the products k with k/2 even, one over the others and the first one's sum, then fl(the second one's sum + c).
+enum class EngineProtocol : std::uint8_t { fused, separate, interleaved };
+
+/// One step of a matrix engine; engine.hpp has those of known GPUs.
+struct EngineStep {
+  std::size_t products = 1;       // of a step; the last one takes what is left
+  int fraction_bits = 0;          // F
+  FloatFormat output = binary32;  // what a pass's sum is rounded to
+  Rounding rounding = Rounding::rtz;
+  EngineProtocol protocol = EngineProtocol::fused;
+  friend bool operator==(const EngineStep&, const EngineStep&) = default;
+};
 
 /// An order of accumulation by its name and parameters: README.md defines each, order_text.hpp reads and writes them.
 struct Order {
@@ -34,6 +62,7 @@ struct Order {
   std::size_t size = 0;                         // B of blocked and pairwise, L of lanes, S of split, N of multiterm
   int fraction_bits = 0;                        // F of multiterm
   std::shared_ptr<const SummationTree> tree{};  // of tree; compared by value
+  EngineStep engine{};                          // of engine
 
   friend bool operator==(const Order& x, const Order& y);
 };

@@ -76,6 +76,7 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
                            double c) const {
   expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
   if (order.kind == OrderKind::exact) return exact_dot(spec_, x, y, c, step());
+  if (order.kind == OrderKind::engine) return engine_dot(spec_, order.engine, x, y, c);
   if (order.kind == OrderKind::multiterm) {
     for (std::size_t first = 0; first < x.size(); first += order.size) {
       const std::size_t count = std::min(order.size, x.size() - first);

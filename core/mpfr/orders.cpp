@@ -262,4 +262,30 @@ double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const dou
   return round_as_engine(sum, scale, mac.format, mac.rounding, draw);
 }
 
+double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x, std::span<const double> y, double c) {
+  const MacSpec pass{.operands = mac.operands, .format = step.output, .rounding = step.rounding};
+  using Values = std::vector<double>;
+  const auto run = [&](const Values& left, const Values& right, double from) {
+    return multiterm_step(pass, step.fraction_bits, left, right, from);
+  };
+  double sum = mpfr::round(c, mac.format, Rounding::rne);
+  while (!x.empty()) {
+    const std::size_t count = std::min(step.products, x.size());
+    const Values left(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(count));
+    const Values right(y.begin(), y.begin() + static_cast<std::ptrdiff_t>(count));
+    x = x.subspan(count), y = y.subspan(count);
+    if (step.protocol == EngineProtocol::fused) {
+      sum = run(left, right, sum);
+    } else if (step.protocol == EngineProtocol::separate) {
+      sum = mpfr::add(run(left, right, 0.0), sum, mac.format, Rounding::rne);
+    } else {
+      Values lefts[2], rights[2];  // of the pairs with even and with odd number
+      for (std::size_t k = 0; k < count; ++k) lefts[k >> 1 & 1].push_back(left[k]), rights[k >> 1 & 1].push_back(right[k]);
+      const double half = run(lefts[0], rights[0], 0.0);
+      sum = mpfr::add(run(lefts[1], rights[1], half), sum, mac.format, Rounding::rne);
+    }
+  }
+  return sum;
+}
+
 }  // namespace lamp::mpfr

@@ -38,7 +38,7 @@ class Program {
   Result result_ = 0;
 };
 
-/// The order's sum of n terms as a program. Pre: order is neither exact nor multiterm; a tree has n terms.
+/// The order's sum of n terms as a program. Pre: order is none of exact, multiterm, engine; a tree has n terms.
 Program program(const Order& order, std::size_t n, double c);
 
 /// Exact sum of c and the products, then fl. Operands are rounded to mac.operands.
@@ -47,5 +47,8 @@ double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const 
 /// One step of multiterm:N,F in GMP's integers: c and all the products.
 double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c,
                       Draw draw = {});
+
+/// All the steps of a matrix engine, from c.
+double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x, std::span<const double> y, double c);
 
 }  // namespace lamp::mpfr

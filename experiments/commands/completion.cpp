@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/arith/engine.hpp"
 #include "core/fp/format.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config_fields.hpp"
@@ -37,6 +38,13 @@ std::string completer_of(const std::string& word) {
   std::string words = word;
   std::replace(words.begin(), words.end(), '|', ' ');
   return "_lamp_words \"" + words + "\"";
+}
+
+/// What `lamp formats` takes.
+std::vector<std::string_view> names_of_formats() {
+  std::vector<std::string_view> names = catalog_names();
+  for (const Engine& engine : engines()) names.push_back(engine.name);
+  return names;
 }
 
 /// A usage taken apart: [--flag], [--option VALUE], OPERAND.
@@ -127,7 +135,7 @@ int completion_command(std::span<const CommandInfo> commands) {
     cases += "      esac\n      if [[ $cur == -* ]]; then _lamp_words \"" + spaced(usage.options) + "\"; else " +
              (usage.operand.empty() ? ":" : completer_of(usage.operand)) + "; fi ;;\n";
   }
-  std::cout << "# Completion of lamp for bash; in ~/.bashrc: source <(lamp completion bash)\n_lamp_formats='" << spaced(catalog_names())
+  std::cout << "# Completion of lamp for bash; in ~/.bashrc: source <(lamp completion bash)\n_lamp_formats='" << spaced(names_of_formats())
             << "'\n_lamp_set_keys='" << spaced(settable_keys()) << "'\n"
             << helpers << "_lamp() {\n"
             << "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} key\n"

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/arith/engine.hpp"
 #include "core/fp/format_table.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/hex_float.hpp"
@@ -132,7 +133,53 @@ std::string overview(const std::vector<FormatTable>& tables) {
   }
   return text +
          "and ps<mu> (mu 1..23): binary32 with p = mu + 1; e<w>m<t> and ue<w>m<t> (w 2..11, t 1..52): IEEE-like, p = t + 1,\n"
-         "emax = 2^(w-1) - 1, emin = 1 - emax; or an object {p = .., emin = .., emax = ..} in a config and in lamp calc";
+         "emax = 2^(w-1) - 1, emin = 1 - emax; or an object {p = .., emin = .., emax = ..} in a config and in lamp calc\n"
+         "matrix engines, which may be named here too: " +
+         engine_names();
+}
+
+/// The F with which the mode reproduces its vectors.
+std::string admitted(const EngineMode& mode) {
+  const std::string least = std::to_string(mode.least_fraction_bits);
+  return mode.most_fraction_bits == mode.least_fraction_bits ? "vectors: F = " + least : "vectors: F >= " + least;
+}
+
+/// What an engine has, and how well it is known.
+std::string details(const Engine& engine) {
+  std::string text = std::string(engine.name) + ": a matrix engine";
+  if (!engine.same_as.empty()) text += ", the same as " + std::string(engine.same_as);
+  for (const EngineMode& mode : engine.modes)
+    text += "\n  " + format_name(mode.operands) + " to " + format_name(mode.format) + ": " + engine_step_text(mode.step) + " (" +
+            admitted(mode) + ")";
+  return text + "\n  measured: " + std::string(engine.pinned) + "\n  not measured: " + std::string(engine.open);
+}
+
+Json as_json(const Engine& engine) {
+  Json modes = Json::array();
+  for (const EngineMode& mode : engine.modes)
+    modes.push_back({{"operands", format_name(mode.operands)},
+                     {"format", format_name(mode.format)},
+                     {"products", mode.step.products},
+                     {"fraction_bits", mode.step.fraction_bits},
+                     {"step", engine_step_text(mode.step)},
+                     {"least_fraction_bits", mode.least_fraction_bits},
+                     {"most_fraction_bits", mode.most_fraction_bits ? Json(*mode.most_fraction_bits) : Json()}});
+  return {{"name", engine.name},
+          {"same_as", engine.same_as.empty() ? Json() : Json(engine.same_as)},
+          {"modes", std::move(modes)},
+          {"measured", engine.pinned},
+          {"not_measured", engine.open}};
+}
+
+/// Formats and engines in the order of their names; without names the catalog and every engine.
+Json as_json(std::vector<FormatTable>& tables, const std::vector<const Engine*>& named, bool catalog) {
+  Json formats = Json::array(), list = Json::array();
+  for (FormatTable& table : tables) {
+    if (catalog) table.values.clear();
+    formats.push_back(as_json(table));
+  }
+  for (const Engine* engine : named) list.push_back(as_json(*engine));
+  return {{"formats", std::move(formats)}, {"engines", std::move(list)}};
 }
 
 }  // namespace
@@ -142,23 +189,23 @@ Result<std::string> formats_text(const FormatsOptions& options) {
   if (names.empty())
     for (const std::string_view name : catalog_names()) names.emplace_back(name);
   std::vector<FormatTable> tables;
-  for (const std::string& name : names) {
-    const Result<FloatFormat> format = parse_format(name);
-    if (!format) return format.error();
-    tables.push_back(format_table(*format));
-  }
-  if (options.json) {
-    Json list = Json::array();
-    for (FormatTable& table : tables) {
-      if (options.names.empty()) table.values.clear();
-      list.push_back(as_json(table));
-    }
-    return Json{{"formats", list}}.dump();
-  }
-  if (options.names.empty()) return overview(tables);
+  std::vector<const Engine*> named;
   std::string text;
-  for (const FormatTable& table : tables) text.append(text.empty() ? "" : "\n").append(details(table));
-  return text;
+  for (const std::string& name : names) {
+    if (!text.empty()) text += '\n';
+    if (const Engine* engine = find_engine(name)) {
+      text += details(*named.emplace_back(engine));
+      continue;
+    }
+    const Result<FloatFormat> format = parse_format(name);
+    if (!format) return Error{format.error().code, format.error().message + "; engines: " + engine_names()};
+    text += details(tables.emplace_back(format_table(*format)));
+  }
+  const bool catalog = options.names.empty();
+  if (!options.json) return catalog ? overview(tables) : text;
+  if (catalog)
+    for (const Engine& engine : engines()) named.push_back(&engine);
+  return as_json(tables, named, catalog).dump();
 }
 
 int formats_command(const FormatsOptions& options) {

@@ -1,4 +1,4 @@
-// `lamp formats`: the catalog as a table, or everything about the formats that are named.
+// `lamp formats`: the catalog as a table, or everything about the formats and matrix engines that are named.
 #pragma once
 
 #include <string>

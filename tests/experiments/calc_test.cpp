@@ -384,7 +384,25 @@ TEST_CASE("calc: orders and blocks", "[calc]") {
   CHECK(mentions(error(sum + R"("blocked:2","block":{"format":"ps7","mu":7}}})"), "arith.block: mu and format"));
   CHECK(mentions(error(sum + R"("blocked:2","block":{"fromat":"ps7"}}})"), "did you mean \"arith.block.format\""));
   CHECK(mentions(error(sum + R"("blocked:2","block":"ps7"}})"), "arith.block"));
-  CHECK(mentions(error(sum + R"("kahan","engine":"h100"}})"), "arith.engine: not available yet"));
+  CHECK(mentions(error(sum + R"("kahan","engine":"h100"}})"), "arith.order: given beside engine = \"h100\""));
   CHECK(mentions(error(R"x({"op":"softmax","y":[1,2],"arith":{"format":"ps7","order":"tree:((0 1) 2)"}})x"), "the sum has 2"));
   CHECK(mentions(error(R"({"op":"gemm","a":[[1,2]],"b":[[1],[2]],"arith":{"format":"ps7","order":"tree:0"}})"), "the sum has 2"));
+}
+
+TEST_CASE("calc: matrix engines by name, and what is not legal beside one", "[calc]") {
+  const auto dot = [](const std::string& arith) { return R"({"op":"dot","a":[1,"-0x1p-13"],"b":[1,"0x1p-12"],"arith":{)" + arith + "}"; };
+  for (const std::string backend : {"auto", "scalar", "mpfr"}) {
+    const std::string end = R"(,"backend":")" + backend + "\"}";
+    CHECK(answer(dot(R"("engine":"h100","operands":"binary16","format":"binary32")") + end) == R"({"y":"0x1.fffffep-1"})");
+    CHECK(answer(dot(R"("engine":"v100")") + end) == R"({"y":"0x1p+0"})");
+    CHECK(answer(dot(R"("engine":"b200","format":"binary16")") + end) == R"({"y":"0x1p+0"})");
+  }
+  CHECK(mentions(error(dot(R"("engine":"h100","operands":"binary64")") + "}"),
+                 "arith.engine: \"h100\" has no operands binary64 with format binary32; legal: binary16 to binary32, bfloat16 to"));
+  CHECK(mentions(error(dot(R"("engine":"a100","operands":"e5m2")") + "}"), "\"a100\" has no operands e5m2"));
+  CHECK(mentions(error(dot(R"("engine":"h100","operands":"as-is")") + "}"), "arith.operands: \"as-is\" beside"));
+  CHECK(mentions(error(dot(R"("engine":"h1000")") + "}"), "did you mean \"h100\"?"));
+  for (const std::string key :
+       {R"("via":"binary32")", R"("rounding":"RTZ")", R"("product":"exact")", R"("order":"sequential")", R"("random_bits":8)"})
+    CHECK(mentions(error(dot(R"("engine":"h100",)" + key) + "}"), "legal: engine, operands, format"));
 }

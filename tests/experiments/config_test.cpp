@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config_text.hpp"
+#include "core/arith/engine.hpp"
 #include "core/arith/order_text.hpp"
 #include "experiments/config_fields.hpp"
 #include "experiments/config_read.hpp"
@@ -177,7 +178,26 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
        with("mu = 7", "mu = 7\nblock.format = {p = 113, emin = -1, emax = 1}"),
        {"arithmetic.low.block.format", "wider"}},
       {"block, another order", with("mu = 7", "mu = 7\nblock = {mu = 3, order = \"kahan\"}"), {"block.order", "legal: sequential"}},
-      {"engine", with("mu = 7", "mu = 7\nengine = \"h100\""), {"arithmetic.low.engine: not available yet"}},
+      {"engine beside a preset",
+       with("mu = 7", "mu = 7\nengine = \"h100\""),
+       {"c.toml:9:10: arithmetic.low.preset: given beside engine = \"h100\"", "legal: engine, operands, format"}},
+      {"engine with mu",
+       with("preset = \"lamp-paper\"\nmu = 7", "mu = 7\nengine = \"h100\""),
+       {"no operands binary16 with format bfloat16"}},
+      {"engine with an order",
+       with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\norder = \"sequential\""),
+       {"c.toml:10:9: arithmetic.low.order: given beside engine"}},
+      {"engine with a block",
+       with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\nblock = {mu = 3}"),
+       {"arithmetic.low.block: given beside engine"}},
+      {"engine with other operands",
+       with("preset = \"lamp-paper\"\nmu = 7", "engine = \"v100\"\noperands = \"bfloat16\""),
+       {"c.toml:9:10: arithmetic.low.engine: \"v100\" has no operands bfloat16 with format binary32",
+        "legal: binary16 to binary32, binary16 to binary16"}},
+      {"engine, operands as-is",
+       with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\noperands = \"as-is\""),
+       {"arithmetic.low.operands: \"as-is\" beside engine"}},
+      {"engine unknown", with("mu = 7", "mu = 7\nengine = \"h10\""), {"legal: v100, a100", "did you mean \"h100\"?"}},
       {"unknown preset", with("lamp-paper", "paper"), {"legal: lamp-paper"}},
       {"tau nan", with("recompute", "tau = nan\nrecompute"), {"lamp.scores.tau: nan is out of range; legal: a number, 0.0 to"}},
       {"tau inf", with("recompute", "tau = inf\nrecompute"), {"inf is out of range"}},
@@ -391,6 +411,20 @@ TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
       parse(base_config, {"arithmetic.low.block.mu=3", "arithmetic.low.block.format=ps4", "arithmetic.low.order=blocked:4"});
   CHECK_FALSE(set.ok());  // both
   CHECK(parse(with("mu = 7", "mu = 7\nblock = {mu = 3}"), {"arithmetic.low.block.format=ps4"})->arithmetic("low")->block->format == ps(4));
+}
+
+TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]") {
+  const auto low = [](const std::string& keys) {
+    const Result<Config> read = parse(with("preset = \"lamp-paper\"\nmu = 7", keys));
+    if (!read) FAIL(read.error().message);
+    const Result<Config> again = parse(resolved_toml(*read));
+    CHECK(*again == *read);
+    return read->arithmetic("low")->arithmetic();
+  };
+  CHECK(low("engine = \"h100\"") == *engine_arithmetic("h100", binary16, binary32));
+  CHECK(low("engine = \"h200\"\nformat = \"binary16\"") == *engine_arithmetic("h100", binary16, binary16));
+  CHECK(low("engine = \"b200\"\nmu = 23\noperands = \"tf32\"") == *engine_arithmetic("b200", tf32, binary32));
+  CHECK(low("engine = \"ada\"\noperands = {p = 3, emin = -14, emax = 15}") == *engine_arithmetic("l40s", *parse_format("e5m2"), binary32));
 }
 
 TEST_CASE("config: every decision of a selection is read", "[config]") {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "config_text.hpp"
+#include "core/arith/engine.hpp"
 
 using namespace lamp;
 using namespace lamp::experiments;
@@ -243,6 +244,26 @@ TEST_CASE("grid: more points and more sequences stay in the experiment, anything
     if (i == 4) other.texts.push_back(sha256("other"));
     CHECK(ids.insert(experiment_of(text, other)).second);
   }
+}
+
+TEST_CASE("grid: engines as an axis; an engine is what it does, whatever it is called", "[grid]") {
+  const auto grid = [&](const std::string& keys, const std::string& axes) {
+    return grid_of(with("preset = \"lamp-paper\"\nmu = 7", keys) + "[grid]\n" + axes + "\n");
+  };
+  const std::string engines = "\"arithmetic.low.engine\" = [\"v100\", \"a100\", \"ada\", \"h100\", \"h200\"]";
+  for (const std::string keys : {"engine = \"b200\"", "operands = \"binary16\"", "format = \"binary32\""}) {
+    const Grid names = grid(keys, engines);
+    REQUIRE(names.cells.size() == 5);
+    CHECK(names.cells[0].plan.at(Site::scores) == *engine_arithmetic("v100", binary16, binary32));
+    CHECK(names.cells[3].plan.at(Site::scores) == *engine_arithmetic("h100", binary16, binary32));
+    CHECK(names.cells[1].id == names.cells[2].id);  // ada's binary16 is a100's
+    CHECK(names.cells[3].id == names.cells[4].id);
+    CHECK(names.cells[0].id != names.cells[1].id);
+    CHECK(names.cells[1].id != names.cells[3].id);
+  }
+  const Grid operands = grid("engine = \"h100\"", "\"arithmetic.low.operands\" = [\"binary16\", \"bfloat16\", \"e4m3fn\"]");
+  CHECK(operands.cells[2].plan.at(Site::scores) == *engine_arithmetic("h100", *parse_format("e4m3fn"), binary32));
+  CHECK(operands.cells[0].id != operands.cells[1].id);
 }
 
 TEST_CASE("grid: axes over everything that an arithmetic and a selection have", "[grid]") {
