@@ -221,6 +221,25 @@ def sequence_interval(result, values, over=None):
     return like.copy(data=np.stack(low)), like.copy(data=np.stack(high))
 
 
+def perplexity_words(result):
+    """Perplexity, exp of the mean cross-entropy over the sequences of a text: of the reference, and the range of the finished runs."""
+    with h5py.File(result.path, "r") as f:
+        if "reference/cross_entropy" not in f or "metrics/cross_entropy" not in f:
+            return ""
+        reference, runs = np.atleast_1d(f["reference/cross_entropy"][()]), f["metrics/cross_entropy"][()]
+        texts = [t.decode() if isinstance(t, bytes) else str(t) for t in f["reference/text"][()]] if "text" in f["reference"] else [""]
+    reference, runs = reference.reshape(len(texts), -1), runs.reshape(len(texts), reference.shape[-1], -1)
+    told = []
+    for text, of_reference, of_runs in zip(texts, reference, runs):
+        used = ~np.isnan(of_reference)
+        points = np.exp(of_runs[used].mean(0)) if used.any() else np.array([np.nan])
+        points = points[~np.isnan(points)]
+        span = f", runs {points.min():.4g} to {points.max():.4g}" if points.size else ""
+        told.append(f"{pathlib.PurePath(text).stem + ': ' if text else ''}reference {np.exp(of_reference[used].mean()):.4g}{span}"
+                    if used.any() else f"{text}: none finished")
+    return "; ".join(told)
+
+
 def head(result):
     """What the result is: pairs of words."""
     p, config = result.provenance, result.config
@@ -235,6 +254,7 @@ def head(result):
          + (", shuffled" if tokens.get("shuffle") else "")),
         ("reference", str(config.get("reference", {}).get("arithmetic", ""))),
         ("grid", " × ".join(axes)),
+        ("perplexity", perplexity_words(result)),
         ("commit", p.get("git_commit", "")),
         ("finished", p.get("finished", "")),
         ("file", result.path.name),

@@ -144,7 +144,8 @@ class OnNano(unittest.TestCase):
         text = (self.out / "01-softmax-lamp.html").read_text()
         with h5py.File(self.result, "r") as f:
             commit = f["provenance/git_commit"].asstr()[()]
-        for words in ("nano", "gpt2-nano", commit, "At μ = 4 on prose, rule lamp with τ = 1.5 recomputes"):
+            perplexity = math.exp(f["reference/cross_entropy"][0].mean())  # of the first text
+        for words in (f"prose: reference {perplexity:.4g}, runs ", "nano", "gpt2-nano", commit, "At μ = 4 on prose, rule lamp with τ = 1.5 recomputes"):
             self.assertIn(words, text)
         self.assertNotIn("Traceback", text)
         self.assertNotIn("Warning", text)
