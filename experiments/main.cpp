@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/arith/reveal.hpp"
 #include "core/base/target.hpp"
+#include "experiments/arithmetic_config.hpp"
 #include "experiments/build_info.hpp"
 #include "experiments/commands/arguments.hpp"
 #include "experiments/commands/commands.hpp"
@@ -195,6 +197,27 @@ int call_calc(const Arguments& arguments) {
   return calc_command(std::cin, std::cout);
 }
 
+int call_reveal(const Arguments& arguments) {
+  CLI::App app("The summation tree of a dot product that a command answers, and an arithmetic that has its bits.");
+  std::string n, format;
+  RevealOptions options;
+  app.add_option("--n", n, "number of terms")->required();
+  app.add_option("--format", format, "of the operands, and of the accumulator where it is not wider")->required();
+  app.add_option("--command", options.command, "reads lines {\"a\": [..], \"b\": [..]}, answers a number a line")->required();
+  app.add_flag("--json", options.json, "one JSON object");
+  if (const std::optional<int> code = parse(app, "reveal", arguments)) return *code;
+  const std::optional<std::size_t> terms = parse_count(n, 1, most_revealed_terms);
+  if (!terms) return usage_error("reveal", "--n " + toml_string(n) + " is not legal; legal: 1 to " + std::to_string(most_revealed_terms));
+  Value value;
+  value.data = format;
+  if (const std::optional<Problem> problem = read_format(value, options.format))
+    return usage_error("reveal", "--format: " + problem->message);
+  if (const Result<void> fits = check_format(options.format); !fits) return usage_error("reveal", "--format: " + fits.error().message);
+  if (options.command.empty()) return usage_error("reveal", "--command is empty; legal: a command of the shell");
+  options.n = *terms;
+  return reveal_command(options);
+}
+
 constexpr std::array<Command, 16> commands{{
     {{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
       "runs an experiment or continues it"},
@@ -211,7 +234,7 @@ constexpr std::array<Command, 16> commands{{
     {{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back"}, call_tokenize},
     {{"fetch", "gpt2[-medium|-large|-xl] [--dir D]", "downloads a published checkpoint"}, nullptr},
     {{"bench", "[gemm|model DIR] [--json]", "every kernel against OpenBLAS"}, nullptr},
-    {{"reveal", "--n N --format F --command CMD", "the summation tree of a dot product"}, nullptr},
+    {{"reveal", "--n N --format NAME --command CMD [--json]", "the summation tree of a black-box dot product"}, call_reveal},
     {{"slurm", "CONFIG.toml --out DIR --shards N", "a job-array script"}, nullptr},
     {{"completion", "bash", "completion of the shell"}, call_completion},
 }};

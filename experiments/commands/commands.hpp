@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "core/fp/format.hpp"
 
 namespace lamp::experiments {
 
@@ -62,6 +63,13 @@ struct VerifyOptions {
   bool json = false;
 };
 
+struct RevealOptions {
+  std::size_t n = 0;
+  FloatFormat format{};
+  std::string command{};
+  bool json = false;
+};
+
 /// A command as `lamp -h` shows it. Its usage drives the completion of a shell too: an operand or the value of an option is completed
 /// by the word that stands for it (CONFIG.toml, DIR, MODEL_DIR, FILE.h5, FILE_OR_MODEL_DIR, KEY=VALUE, NAME; a|b is itself).
 struct CommandInfo {
@@ -85,6 +93,8 @@ int config_command(bool json);
 int version_command(bool json);
 int tokenize_command(const TokenizeOptions& options, std::istream& in, std::ostream& out);
 int inspect_command(const InspectOptions& options);
+/// The summation tree of a command that answers dot products, and an arithmetic that has its bits; 1 where none that is tried has them.
+int reveal_command(const RevealOptions& options);
 /// A script for bash that completes these commands.
 int completion_command(std::span<const CommandInfo> commands);
 

@@ -1,0 +1,192 @@
+#include "core/arith/addition_tree.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/arith/order.hpp"
+
+namespace lamp {
+namespace {
+
+using Index = AdditionTree::Index;
+
+/// Sums of numbers of nodes plus one, +0 being no node: the orders of order.hpp on it build their trees.
+class Recorder {
+ public:
+  explicit Recorder(AdditionTree& tree) : tree_(tree) {}
+
+  static MacSpec spec() { return {}; }
+  [[nodiscard]] double add(double x, double y) const {
+    if (x == 0.0 || y == 0.0) return x + y;
+    return number(tree_.add({node(x), node(y)}));
+  }
+  [[nodiscard]] double mac(double k, double, double c) const { return add(c, number(tree_.leaf(static_cast<std::size_t>(k)))); }
+  // What no order with a tree does.
+  static double round(double x) { return x; }
+  static double sub(double, double) { contract_violated("tree_of: an order of additions"); }
+  static double mul(double, double) { contract_violated("tree_of: an order of additions"); }
+  static double div(double, double) { contract_violated("tree_of: an order of additions"); }
+  static double function(Function, double x) { return x; }
+  static void function(Function, std::span<const double>, std::span<double>) {}
+
+ private:
+  static double number(Index node) { return static_cast<double>(node) + 1.0; }
+  static Index node(double number) { return static_cast<Index>(number - 1.0); }
+  AdditionTree& tree_;
+};
+
+/// Steps of a matrix engine, as order_detail::engine takes them.
+AdditionTree tree_of_steps(const EngineStep& step, std::size_t n) {
+  AdditionTree tree;
+  using Sum = std::optional<Index>;
+  const auto together = [&](std::vector<Index> children) -> Sum {
+    if (children.empty()) return std::nullopt;
+    return children.size() == 1 ? children.front() : tree.add(std::move(children));
+  };
+  const auto pass = [&](std::size_t first, std::size_t last, auto&& takes, const Sum& from) {
+    std::vector<Index> children;
+    if (from) children.push_back(*from);
+    for (std::size_t k = first; k < last; ++k)
+      if (takes(k - first)) children.push_back(tree.leaf(k));
+    return together(std::move(children));
+  };
+  const auto every = [](std::size_t) { return true; };
+  Sum sum;
+  for (std::size_t first = 0; first < n; first += step.products) {
+    const std::size_t last = std::min(n, first + step.products);
+    if (step.protocol == EngineProtocol::fused) {
+      sum = pass(first, last, every, sum);
+      continue;
+    }
+    Sum part;
+    if (step.protocol == EngineProtocol::interleaved) {
+      part = pass(
+          first, last, [](std::size_t k) { return k / 2 % 2 == 0; }, std::nullopt);
+      part = pass(
+          first, last, [](std::size_t k) { return k / 2 % 2 == 1; }, part);
+    } else {
+      part = pass(first, last, every, std::nullopt);
+    }
+    sum = sum ? together({*sum, *part}) : part;
+  }
+  return tree;
+}
+
+}  // namespace
+
+Index AdditionTree::leaf(std::size_t term) {
+  nodes_.push_back({.term = static_cast<Index>(term)});
+  return static_cast<Index>(nodes_.size() - 1);
+}
+
+Index AdditionTree::add(std::vector<Index> children) {
+  expects(children.size() >= 2 && std::all_of(children.begin(), children.end(), [&](Index c) { return c < nodes_.size(); }),
+          "AdditionTree::add: two children or more, which are there");
+  has_groups_ = has_groups_ || children.size() > 2;
+  ++additions_;
+  nodes_.push_back({.children = std::move(children)});
+  return static_cast<Index>(nodes_.size() - 1);
+}
+
+std::size_t AdditionTree::depth() const {
+  std::vector<std::size_t> depths(nodes_.size());
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    for (const Index child : nodes_[i].children) depths[i] = std::max(depths[i], depths[child] + 1);
+  return depths.empty() ? 0 : depths.back();
+}
+
+std::vector<Index> AdditionTree::tokens() const {
+  std::vector<Index> least(nodes_.size());
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    least[i] = nodes_[i].term;
+    for (std::size_t c = 0; c < nodes_[i].children.size(); ++c) {
+      const Index candidate = least[nodes_[i].children[c]];
+      least[i] = c == 0 ? candidate : std::min(least[i], candidate);
+    }
+  }
+  std::vector<Index> tokens;
+  if (nodes_.empty()) return tokens;
+  // What is still to be written, the next one last: nodes, or tokens that close. A node's parentheses are left out where it is the first
+  // child of another addition.
+  struct Pending {
+    Index value;
+    bool is_token, bare;
+  };
+  std::vector<Pending> pending{{static_cast<Index>(nodes_.size() - 1), false, false}};
+  while (!pending.empty()) {
+    const Pending next = pending.back();
+    pending.pop_back();
+    if (next.is_token) {
+      tokens.push_back(next.value);
+      continue;
+    }
+    const Node& node = nodes_[next.value];
+    if (node.children.empty()) {
+      tokens.push_back(node.term);
+      continue;
+    }
+    const bool group = node.children.size() > 2, bare = next.bare && !group;
+    if (!bare) {
+      tokens.push_back(group ? open_group : open);
+      pending.push_back({group ? close_group : close, true, false});
+    }
+    std::vector<Index> children = node.children;
+    std::sort(children.begin(), children.end(), [&](Index x, Index y) {
+      const bool x_is_leaf = nodes_[x].children.empty(), y_is_leaf = nodes_[y].children.empty();
+      return x_is_leaf != y_is_leaf ? y_is_leaf : least[x] < least[y];
+    });
+    for (std::size_t c = children.size(); c-- > 0;) pending.push_back({children[c], false, c == 0 && !group});
+  }
+  return tokens;
+}
+
+std::string AdditionTree::text() const {
+  std::string text;
+  for (const Index token : tokens()) {
+    if (token == close || token == close_group) {
+      text += token == close ? ')' : '}';
+      continue;
+    }
+    if (!text.empty() && text.back() != '(' && text.back() != '{') text += ' ';
+    text += token == open ? "(" : token == open_group ? "{" : std::to_string(token);
+  }
+  return text;
+}
+
+std::optional<AdditionTree> tree_of(const Order& order, std::size_t n) {
+  if (n == 0 || order.kind == OrderKind::kahan || order.kind == OrderKind::neumaier || order.kind == OrderKind::exact) return std::nullopt;
+  if (order.kind == OrderKind::multiterm) return tree_of_steps({.products = order.size}, n);
+  if (order.kind == OrderKind::engine) return tree_of_steps(order.engine, n);
+  AdditionTree tree;
+  ordered_dot(
+      Recorder(tree), order, n, [](std::size_t k) { return static_cast<double>(k); }, [](std::size_t) { return 1.0; });
+  return tree;
+}
+
+std::vector<Order> orders_of(const AdditionTree& tree) {
+  const std::size_t n = tree.terms();
+  const std::vector<Index> tokens = tree.tokens();
+  std::vector<Order> found;
+  const auto has_this_tree = [&](const Order& order) { return tree_of(order, n)->tokens() == tokens; };
+  const auto consider = [&](const Order& order) {
+    if (has_this_tree(order)) found.push_back(order);
+  };
+  if (tree.has_groups()) {
+    for (std::size_t size = 2; size <= n; ++size) consider({.kind = OrderKind::multiterm, .size = size});
+    return found;
+  }
+  consider({.kind = OrderKind::sequential});
+  consider({.kind = OrderKind::reverse});
+  for (const OrderKind kind : {OrderKind::blocked, OrderKind::pairwise, OrderKind::split}) {
+    // Sizes of one tree: the first one says it. B = n or S = 1 is sequential.
+    for (std::size_t size = kind == OrderKind::split ? 2 : 1; size < std::max<std::size_t>(n, 2); ++size) {
+      if (!has_this_tree({.kind = kind, .size = size})) continue;
+      found.push_back({.kind = kind, .size = size});
+      break;
+    }
+  }
+  for (std::size_t lanes = 2; lanes < 2 * n; lanes *= 2) consider({.kind = OrderKind::lanes, .size = lanes});
+  return found;
+}
+
+}  // namespace lamp
