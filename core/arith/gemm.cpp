@@ -6,7 +6,9 @@
 #include <limits>
 #include <optional>
 
+#include "core/arith/engine_gemm.hpp"
 #include "core/arith/gemm_kernels.hpp"
+#include "core/arith/gemm_operands.hpp"
 #include "core/arith/gemm_plan.hpp"
 #include "core/arith/order.hpp"
 #include "core/arith/ordered_gemm.hpp"
@@ -22,12 +24,6 @@ Backend fastest() {
   static const Backend best = available(Backend::avx512) ? Backend::avx512 : available(Backend::avx2) ? Backend::avx2 : Backend::scalar;
   return best;
 }
-
-/// Terms of row i: k = 0 .. length - 1.
-std::size_t row_length(Shape shape, std::size_t i, std::size_t k) { return shape == Shape::lower_operand ? std::min(i + 1, k) : k; }
-
-/// Columns of row i that exist.
-std::size_t row_width(Shape shape, std::size_t i, std::size_t n) { return shape == Shape::lower_output ? std::min(i + 1, n) : n; }
 
 /// The definition among the fast code: every output by itself, through the scalar engine.
 void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape) {
@@ -56,61 +52,6 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
     }
   });
 }
-
-/// Operands as a kernel reads them, rounded to `operands` where there is one. Every function has its memory from outside.
-class OperandReader {
- public:
-  OperandReader(const KernelSet& set, const std::optional<FloatFormat>& format, AlignedVector<double>& values)
-      : set_(set), format_(format), values_(values) {
-    if (format) round_ = round32(*format);
-    if (round_) target_ = target32(*format);
-  }
-  [[nodiscard]] bool rounds() const { return format_.has_value(); }
-
-  /// y = n elements of x, `stride` apart; false where one (after rounding) is not a binary32 number.
-  bool read(const double* x, std::size_t stride, std::size_t n, float* y, MagnitudeRange& range) {
-    if (stride != 1) x = gather(x, stride, n);
-    MagnitudeRange before;
-    const bool exact = set_.narrow(x, n, y, rounds() ? before : range);
-    if (!rounds()) return exact;
-    if (!exact || !round_) {
-      x = rounded(x, n);
-      return set_.narrow(x, n, y, range);
-    }
-    set_.round_values(target_, *round_, y, n, range);
-    return true;
-  }
-  void read(const double* x, std::size_t stride, std::size_t n, double* y, MagnitudeRange&) {
-    for (std::size_t l = 0; l < n; ++l) y[l] = x[l * stride];
-    if (rounds())
-      for (std::size_t l = 0; l < n; ++l) y[l] = lamp::round(y[l], *format_);
-  }
-  /// Rounds binary32 numbers in place; false as above.
-  bool round_in_place(float* y, std::size_t n, MagnitudeRange& range) {
-    if (round_) return set_.round_values(target_, *round_, y, n, range), true;
-    values_.assign(y, y + n);
-    for (double& value : values_) value = lamp::round(value, *format_);
-    return set_.narrow(values_.data(), n, y, range);
-  }
-
- private:
-  const double* gather(const double* x, std::size_t stride, std::size_t n) {
-    values_.resize(std::max(values_.size(), n));
-    for (std::size_t l = 0; l < n; ++l) values_[l] = x[l * stride];
-    return values_.data();
-  }
-  const double* rounded(const double* x, std::size_t n) {
-    values_.resize(std::max(values_.size(), n));  // x may be values_ itself: then it is long enough already
-    for (std::size_t l = 0; l < n; ++l) values_[l] = lamp::round(x[l], *format_);
-    return values_.data();
-  }
-
-  const KernelSet& set_;
-  const std::optional<FloatFormat>& format_;
-  AlignedVector<double>& values_;
-  std::optional<Round> round_;
-  Target<float> target_;
-};
 
 /// Memory that calls of one thread use again: fresh pages cost more than the arithmetic.
 template <class T>
@@ -332,6 +273,7 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const Packed
     const bool narrow = arithmetic.mac.format != binary64 && binary32_operands(set, arithmetic.mac.operands, a, b, shape);
     if (const auto plan = plan64(arithmetic.mac, narrow, set)) return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
   }
+  if (backend != Backend::scalar && engine_gemm(arithmetic, a, b, out, shape, backend)) return;
   if (backend != Backend::scalar && gemm_by_parts(arithmetic, a, b, out, shape, backend)) return;
   naive(arithmetic, a, b, out, shape);
 }

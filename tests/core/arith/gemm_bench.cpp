@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/arith/engine.hpp"
 #include "core/arith/gemm.hpp"
 #include "tests/support/random.hpp"
 
@@ -76,6 +77,10 @@ void bench(Backend backend) {
   const FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
   const FloatFormat e4m3{.p = 4, .emin = -6, .emax = 7};
   const auto both = [](const FloatFormat& f) { return Arithmetic{.mac = {.operands = f, .product = f, .format = f}, .order = {}}; };
+  const auto engine = [](const char* name, const FloatFormat& operands, const FloatFormat& format) {
+    return engine_arithmetic(name, operands, format).value();
+  };
+  const FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
   const Row rows[] = {
       {"binary32 fused", fused(binary32)},
       {"binary32 mul, add", {.mac = {.product = binary32}, .order = {}}},
@@ -95,6 +100,17 @@ void bench(Backend backend) {
       {"ps7 via binary32, wide operands", lamp_paper(7), true},
       {"binary32 fused, wide operands", fused(binary32), true},
       {"binary16 direct, wide operands", fused(binary16), true},
+      {"v100 binary16", engine("v100", binary16, binary32)},
+      {"a100 binary16", engine("a100", binary16, binary32)},
+      {"a100 tf32", engine("a100", tf32, binary32)},
+      {"h100 binary16", engine("h100", binary16, binary32)},
+      {"h100 bfloat16", engine("h100", bfloat16, binary32)},
+      {"h100 tf32", engine("h100", tf32, binary32)},
+      {"h100 binary16 to binary16", engine("h100", binary16, binary16)},
+      {"ada e4m3fn", engine("ada", e4m3fn, binary32)},
+      {"h100 e4m3fn", engine("h100", e4m3fn, binary32)},
+      {"h100 e5m2 to binary16", engine("h100", e5m2, binary16)},
+      {"b200 e5m2", engine("b200", e5m2, binary32)},
   };
   for (const Problem& p : problems) {
     const Matrix<double> a32 = random_matrix(p.m, p.k, 1, binary32), b32 = random_matrix(p.k, p.n, 2, binary32);

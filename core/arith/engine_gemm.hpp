@@ -1,0 +1,13 @@
+// Matrix products on a matrix engine by vector kernels: packing, the guard that proves a kernel right for a tile, the loops over tiles.
+#pragma once
+
+#include "core/arith/gemm.hpp"
+
+namespace lamp::gemm_detail {
+
+/// As gemm, for the order `engine`; the same bits as the naive loop. False, with nothing written, where it does not serve.
+/// Pre: backend is neither automatic nor scalar, and available.
+bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
+                 Backend backend);
+
+}  // namespace lamp::gemm_detail

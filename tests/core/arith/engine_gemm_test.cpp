@@ -1,0 +1,165 @@
+// The vector kernels of matrix engines. Oracle: mpfr::gemm, which sums in GMP's integers, for every mode of every engine on small products;
+// the naive loop, itself checked by the first, on larger ones. Neither calls a vector kernel.
+#include <catch2/catch.hpp>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/arith/engine.hpp"
+#include "core/arith/gemm.hpp"
+#include "core/mpfr/arithmetic.hpp"
+#include "tests/support/bits.hpp"
+#include "tests/support/random.hpp"
+
+namespace lamp {
+namespace {
+
+using test::Random;
+using test::same_bits;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double unwritten = 123.0;
+
+std::vector<Backend> vector_backends() {
+  std::vector<Backend> backends{Backend::automatic};
+  for (const Backend b : {Backend::avx2, Backend::avx512})
+    if (available(b)) backends.push_back(b);
+  return backends;
+}
+
+/// Kinds of operands; each is there to break one guard or one step of a pass.
+enum class Data { ordinary, spread, cancelling, subnormal, huge, one_overflow, special, all_exponents, tiny_rows, unrounded };
+constexpr Data all_data[] = {Data::ordinary,     Data::spread,  Data::cancelling,    Data::subnormal, Data::huge,
+                             Data::one_overflow, Data::special, Data::all_exponents, Data::tiny_rows, Data::unrounded};
+
+double element(Random& random, Data data, const FloatFormat& f, std::size_t row) {
+  switch (data) {
+    case Data::ordinary:
+      return random.with_exponent(-4, 2, f.p);
+    case Data::spread:  // products 2^F apart
+      return random.with_exponent(std::max(f.emin, -14), std::min(f.emax - 1, 6), f.p);
+    case Data::cancelling: {  // +-2^e and little else: exact zeros, and sums far below the terms
+      const double sign = random.below(2) == 0 ? 1.0 : -1.0;
+      return sign * (random.below(4) == 0 ? 0x1p-6 : random.below(3) == 0 ? 0x1.8p-3 : 1.0);
+    }
+    case Data::subnormal:
+      return random.with_exponent(f.emin - f.p + 1, f.emin + 1, random.between(1, f.p));
+    case Data::huge:
+      return random.with_exponent(f.emax / 2, f.emax / 2 + 2, f.p);
+    case Data::one_overflow:  // of few sums
+      return random.below(40) == 0 ? std::ldexp(1.0, std::min(f.emax, 90)) : random.with_exponent(-4, 2, f.p);
+    case Data::special: {
+      constexpr double values[] = {0.0, -0.0, infinity, -infinity, nan, 0x1p-149};
+      return random.below(6) != 0 ? random.with_exponent(-4, 4, f.p) : values[random.below(row % 2 == 0 ? 2 : 6)];
+    }
+    case Data::all_exponents:
+      return random.below(5) == 0 ? -0.0 : round(random.with_exponent(f.emin - f.p + 1, f.emax, f.p), f);
+    case Data::tiny_rows:  // what softmax gives: a row begins with numbers that all but vanish
+      return random.with_exponent(row % 3 == 0 ? -100 : -8, row % 3 == 0 ? -60 : 2, f.p);
+    case Data::unrounded:
+      return random.with_exponent(-20, 4, 53);
+  }
+  return 0.0;
+}
+
+Matrix<double> matrix(std::size_t rows, std::size_t cols, Data data, const FloatFormat& format, std::uint32_t seed) {
+  Random random(seed);
+  Matrix<double> x(rows, cols);
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < cols; ++j) x(i, j) = element(random, data, format, i);
+  return x;
+}
+
+Matrix<double> product(const Arithmetic& a, const Matrix<double>& x, const Matrix<double>& y, Shape shape, Backend backend) {
+  Matrix<double> out(x.rows(), y.cols(), unwritten);
+  gemm(a, x.view(), y.view(), out.view(), shape, backend);
+  return out;
+}
+
+Matrix<double> oracle(const Arithmetic& a, const Matrix<double>& x, const Matrix<double>& y, Shape shape) {
+  Matrix<double> out(x.rows(), y.cols(), unwritten);
+  mpfr::gemm(a, x.view(), y.view(), out.view(), shape);
+  return out;
+}
+
+std::vector<Arithmetic> modes() {
+  std::vector<Arithmetic> list;
+  for (const Engine& engine : engines())
+    for (const EngineMode& mode : engine.modes) {
+      const Arithmetic a = engine_arithmetic(engine.name, mode.operands, mode.format).value();
+      if (std::find(list.begin(), list.end(), a) == list.end()) list.push_back(a);
+    }
+  return list;
+}
+
+std::string name(const Arithmetic& a) { return format_name(*a.mac.operands) + ": " + engine_step_text(a.order.engine); }
+
+}  // namespace
+
+TEST_CASE("engine gemm: the bits of exact integers, every mode, kind of data and instruction set", "[arith][engine][gemm]") {
+  REQUIRE(modes().size() == 20);
+  int slips_caught = 0;
+  std::uint32_t seed = 1;
+  for (const Arithmetic& a : modes())
+    for (const Data data : all_data) {
+      const std::size_t k = 3 + (seed * 7) % 71;  // rarely a multiple of the step
+      const Matrix<double> x = matrix(9, k, data, *a.mac.operands, seed), y = matrix(k, 35, data, *a.mac.operands, seed + 1);
+      seed += 2;
+      const Matrix<double> expected = oracle(a, x, y, Shape::full);
+      for (const Backend backend : vector_backends()) {
+        INFO(name(a) << ", data " << static_cast<int>(data) << ", k " << k << ", backend " << static_cast<int>(backend));
+        CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), expected.flat()));
+      }
+      Arithmetic slip = a;  // what the data can tell from the engine
+      --slip.order.engine.fraction_bits;
+      if (!same_bits(product(slip, x, y, Shape::full, Backend::automatic).flat(), expected.flat())) ++slips_caught;
+    }
+  CHECK(slips_caught >= 40);
+}
+
+TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][engine][gemm]") {
+  for (const Arithmetic& a : modes()) {
+    const std::size_t step = a.order.engine.products;
+    for (const Data data : {Data::spread, Data::special, Data::tiny_rows}) {
+      INFO(name(a) << ", data " << static_cast<int>(data));
+      const std::size_t t = 2 * step + 5;
+      const Matrix<double> z = matrix(t, t, data, *a.mac.operands, 5), v = matrix(t, 3, data, *a.mac.operands, 6);
+      const Matrix<double> q = matrix(t, 6, data, *a.mac.operands, 7), keys = matrix(t, 6, data, *a.mac.operands, 8);
+      const Matrix<double> lower = oracle(a, z, v, Shape::lower_operand);
+      Matrix<double> scores(t, t, unwritten), fast(t, t, unwritten);
+      mpfr::gemm(a, q.view(), keys.view().transposed(), scores.view(), Shape::lower_output);
+      for (const Backend backend : vector_backends()) {
+        CHECK(same_bits(product(a, z, v, Shape::lower_operand, backend).flat(), lower.flat()));
+        gemm(a, q.view(), keys.view().transposed(), fast.view(), Shape::lower_output, backend);
+        CHECK(same_bits(fast.flat(), scores.flat()));
+      }
+    }
+    for (const std::size_t k : {std::size_t{0}, std::size_t{1}, step - 1, step, step + 1, 2 * step}) {
+      const Matrix<double> x = matrix(3, k, Data::spread, *a.mac.operands, 9), y = matrix(k, 2, Data::spread, *a.mac.operands, 10);
+      for (const Backend backend : vector_backends()) {
+        INFO(name(a) << ", k " << k);
+        CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), oracle(a, x, y, Shape::full).flat()));
+      }
+    }
+  }
+}
+
+TEST_CASE("engine gemm: larger products as the naive loop has them, by two threads too", "[arith][engine][gemm]") {
+  for (const Arithmetic& a : modes()) {
+    const Matrix<double> x = matrix(21, 256, Data::unrounded, *a.mac.operands, 11),
+                         y = matrix(256, 100, Data::ordinary, *a.mac.operands, 12);
+    const Matrix<double> expected = product(a, x, y, Shape::full, Backend::scalar);
+    for (const Backend backend : vector_backends()) {
+      INFO(name(a));
+      Matrix<double> other;
+      std::thread thread([&] { other = product(a, x, y, Shape::full, backend); });
+      CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), expected.flat()));
+      thread.join();
+      CHECK(same_bits(other.flat(), expected.flat()));
+    }
+  }
+}
+
+}  // namespace lamp
