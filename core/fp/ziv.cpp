@@ -17,7 +17,8 @@ namespace {
 constexpr double largest = std::numeric_limits<double>::max();
 
 /// A number that rounds as y (1 +- d) does for a tiny d, in every format of p <= 24: y itself if its last bit is set, for then no
-/// number and no midpoint of such a format is near; else the neighbour of y on that side. It is y (1 +- d) rounded to odd.
+/// number and no midpoint of such a format is near; else the neighbour of y on that side. It is y (1 +- d) rounded to odd, d < 2^-53, or
+/// beside 1 any d < 2^-25: no number and no midpoint lies between.
 double beside(double y, bool away_from_zero) {
   const auto bits = std::bit_cast<std::uint64_t>(y);
   return std::bit_cast<double>((away_from_zero ? bits : bits - 1) | 1U);
@@ -44,12 +45,12 @@ std::optional<double> known(Function f, double x, double y) {
       return std::nullopt;
     case Function::tanh:
       if (x == 0.0 || std::isinf(x)) return y;
-      if (std::abs(x) >= 20.0) return beside(std::copysign(1.0, x), false);          // 1 - d, d < 2^-56
+      if (std::abs(x) >= 10.0) return beside(std::copysign(1.0, x), false);          // 1 - d, d < 2^-27
       if (std::abs(x) < 0x1p-27 && std::abs(x) > 0x1p-960) return beside(x, false);  // x (1 - d), d < x^2/3
       return std::nullopt;
     case Function::erf:
       if (x == 0.0 || std::isinf(x)) return y;
-      if (std::abs(x) >= 6.0) return beside(std::copysign(1.0, x), false);  // 1 - d, d < 2^-55
+      if (std::abs(x) >= 4.25) return beside(std::copysign(1.0, x), false);  // 1 - d, d < 2^-28
       return std::nullopt;
     case Function::rsqrt:
       if (x == 0.0 || std::isinf(x)) return y;
@@ -62,7 +63,7 @@ std::optional<double> known(Function f, double x, double y) {
     case Function::gelu_tanh:
     case Function::gelu_erf:
       if (x == 0.0 || std::isinf(x)) return y;
-      if (x >= (f == Function::gelu_tanh ? 23.0 : 39.0)) return beside(x, false);            // x (1 - d), d < e^-700
+      if (x >= (f == Function::gelu_tanh ? 7.25 : 8.5)) return beside(x, false);             // x (1 - d), d < 2^-54
       if (std::abs(x) < 0x1p-60 && std::abs(x) > 0x1p-960) return beside(0.5 * x, x > 0.0);  // x/2 (1 + d), d < x
       return std::nullopt;
   }

@@ -10,12 +10,14 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/fp/binary64.hpp"
 #include "core/fp/ziv.hpp"
 #include "core/mpfr/functions.hpp"
+#include "core/mpfr/operations.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/formats.hpp"
 #include "tests/support/random.hpp"
@@ -83,26 +85,61 @@ std::vector<double> hard_arguments(Function f, int p, bool midpoints, int count,
   return x;
 }
 
-void check_codes(std::size_t stride, const std::vector<Rounding>& modes) {
-  const std::vector<double> half = codes(lamp::binary16, stride), brain = codes(lamp::bfloat16, stride);
-  for (const Function f : all_functions)
-    for (const Rounding mode : modes) {
-      INFO(name_of(f) << " " << lamp::rounding_name(mode));
-      CHECK(disagreements(f, half, lamp::binary16, mode) == 0);
-      CHECK(disagreements(f, brain, lamp::bfloat16, mode) == 0);
+/// The same in several modes, with one evaluation on MPFR: a binary64 number rounded to odd rounds to p <= 51 bits as f(x) itself does.
+/// Pre: p <= 51, and the spacing of the format is at least 2^-1072.
+std::size_t disagreements(Function f, const std::vector<double>& x, const FloatFormat& format, std::span<const Rounding> modes) {
+  std::vector<double> odd(x.size()), y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) odd[i] = lamp::mpfr::evaluate(f, x[i], lamp::binary64, Rounding::rto);
+  std::size_t count = 0;
+  for (const Rounding mode : modes) {
+    lamp::evaluate(f, x, y, format, mode);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double expected = lamp::mpfr::round(odd[i], format, mode);
+      if (!same_bits(y[i], expected) || !same_bits(lamp::evaluate(f, x[i], format, mode), expected)) ++count;
     }
+  }
+  return count;
 }
 
 TEST_CASE("evaluate: RNE agrees with MPFR at every code of binary16 and bfloat16", "[fp][elementary][oracle]") {
-  check_codes(1, {Rounding::rne});
+  for (const FloatFormat& format : {lamp::binary16, lamp::bfloat16})
+    for (const Function f : all_functions) {
+      INFO(name_of(f) << " " << lamp::format_name(format));
+      CHECK(disagreements(f, codes(format, 1), format, Rounding::rne) == 0);
+    }
+}
+
+/// Every stride-th code of every format in every mode.
+void check_codes(const std::vector<FloatFormat>& formats, std::size_t stride) {
+  for (const FloatFormat& format : formats)
+    for (const Function f : all_functions) {
+      INFO(name_of(f) << " " << lamp::format_name(format));
+      CHECK(disagreements(f, codes(format, stride), format, deterministic_modes) == 0);
+    }
 }
 
 TEST_CASE("evaluate: every mode agrees with MPFR at codes of binary16 and bfloat16", "[fp][elementary][oracle]") {
-  check_codes(97, {deterministic_modes.begin(), deterministic_modes.end()});
+  check_codes({lamp::binary16, lamp::bfloat16}, 97);
 }
 
-TEST_CASE("evaluate: every mode agrees with MPFR at every code", "[fp][elementary][exhaustive]") {
-  check_codes(1, {deterministic_modes.begin() + 1, deterministic_modes.end()});
+TEST_CASE("evaluate: every mode agrees with MPFR at every code of formats up to 8 bits", "[fp][elementary][oracle]") {
+  check_codes(lamp::test::formats_up_to(8), 1);
+}
+
+TEST_CASE("evaluate: every mode agrees with MPFR at every code of formats of 9 to 16 bits", "[fp][elementary][exhaustive]") {
+  std::vector<FloatFormat> formats = lamp::test::formats_up_to(16);
+  std::erase_if(formats, [](const FloatFormat& f) { return lamp::code_bits(f) <= 8; });
+  check_codes(formats, 1);
+}
+
+TEST_CASE("evaluate: the comparison in several modes sees one bit and one mode", "[fp][elementary][negative]") {
+  const std::vector<double> x{0.75, 1.5, -2.5};
+  const FloatFormat narrower{.p = lamp::binary16.p - 1, .emin = lamp::binary16.emin, .emax = lamp::binary16.emax};
+  for (const Function f : all_functions) {
+    const double odd = lamp::mpfr::evaluate(f, 0.75, lamp::binary64, Rounding::rto);
+    CHECK_FALSE(same_bits(lamp::mpfr::round(odd, lamp::binary16, Rounding::rtp), lamp::evaluate(f, 0.75, lamp::binary16, Rounding::rtn)));
+    CHECK_FALSE(same_bits(lamp::mpfr::round(odd, narrower, Rounding::rto), lamp::evaluate(f, 0.75, lamp::binary16, Rounding::rto)));
+  }
 }
 
 void check_binary32(int count, std::uint32_t seed) {
@@ -118,6 +155,7 @@ void check_binary32(int count, std::uint32_t seed) {
     }
     INFO(name_of(f));
     CHECK(disagreements(f, x, lamp::binary32, Rounding::rne) == 0);
+    CHECK(disagreements(f, {x.begin(), x.begin() + count / 8}, lamp::binary32, deterministic_modes) == 0);
   }
 }
 
@@ -210,14 +248,15 @@ TEST_CASE("evaluate: arrays give the bits of single numbers on every target", "[
     all.insert(all.end(), hard.begin(), hard.end());
     for (const FloatFormat& format :
          {lamp::binary32, lamp::binary16, lamp::ps(3), lamp::binary64, FloatFormat{.p = 30, .emin = -200, .emax = 200}}) {
+      const Rounding mode = format.p == 30 ? Rounding::rtp : Rounding::rne;
       std::vector<double> expected(all.size());
-      for (std::size_t i = 0; i < all.size(); ++i) expected[i] = lamp::evaluate(f, all[i], format);
+      for (std::size_t i = 0; i < all.size(); ++i) expected[i] = lamp::evaluate(f, all[i], format, mode);
       for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
         hwy::SetSupportedTargetsForTest(target);
         hwy::GetChosenTarget().Update(target);
         INFO(name_of(f) << " p = " << format.p << " target " << hwy::TargetName(target));
         std::vector<double> y = all;
-        lamp::evaluate(f, y, y, format);
+        lamp::evaluate(f, y, y, format, mode);
         CHECK(same_bits(y, expected));
         y.back() = lamp::test::off_by_one_bit(y.back());
         CHECK_FALSE(same_bits(y, expected));
@@ -239,6 +278,63 @@ TEST_CASE("evaluate: above p = 24 it is the binary64 sequence, rounded once more
       REQUIRE(same_bits(lamp::evaluate(f, x, p30), lamp::round(y, p30)));
     }
   }
+}
+
+/// y is one of the two neighbours of f(x) in `format`, or f(x).
+bool is_faithful(Function f, double x, double y, const FloatFormat& format) {
+  return same_bits(y, lamp::mpfr::evaluate(f, x, format, Rounding::rtn)) || same_bits(y, lamp::mpfr::evaluate(f, x, format, Rounding::rtp));
+}
+
+TEST_CASE("evaluate: above p = 24 the result is a neighbour of f(x), in every mode", "[fp][elementary][oracle]") {
+  Random random(9);
+  std::vector<double> x{lamp::test::special_values.begin(), lamp::test::special_values.end()};
+  for (int i = 0; i < 400; ++i) x.push_back(random.with_exponent(-64, 10, random.between(1, 53)));
+  for (int i = 0; i < 200; ++i) x.push_back(random.with_exponent(-1074, 1023));
+  for (const double at :
+       {-1074.0, -1022.0, -745.13, -708.4, -150.0, -39.0, -21.0, -6.0, -1.0, 1.0, 6.0, 20.0, 22.0, 709.78, 1023.0, 1024.0}) {
+    double near = at;
+    for (int k = 0; k < 4; ++k) near = std::nextafter(near, -infinity);
+    for (int k = 0; k < 9; ++k, near = std::nextafter(near, infinity)) x.push_back(near);
+  }
+  for (const FloatFormat& format :
+       {lamp::binary64, FloatFormat{.p = 25, .emin = -126, .emax = 127}, FloatFormat{.p = 52, .emin = -1022, .emax = 1023},
+        FloatFormat{.p = 30, .emin = -500, .emax = 500, .subnormals = false, .infinities = false, .overflow = lamp::Overflow::largest}})
+    for (const Function f : all_functions) {
+      std::size_t unfaithful = 0;
+      double at = 0.0;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const Rounding mode = deterministic_modes[i % deterministic_modes.size()];
+        if (!is_faithful(f, x[i], lamp::evaluate(f, x[i], format, mode), format)) ++unfaithful, at = x[i];
+      }
+      INFO(name_of(f) << " p = " << format.p << ", the last at " << at);
+      CHECK(unfaithful == 0);
+      const double y = lamp::evaluate(f, 0.75, format);
+      CHECK(is_faithful(f, 0.75, y, format));
+      const double spacing = lamp::pow2(std::ilogb(y) - format.p + 1);
+      CHECK_FALSE(is_faithful(f, 0.75, y + 2.0 * spacing, format));
+      CHECK_FALSE(is_faithful(f, 0.75, y - 2.0 * spacing, format));
+    }
+}
+
+TEST_CASE("evaluate: above p = 24 overflow and underflow follow the mode", "[fp][elementary][law]") {
+  const FloatFormat p30{.p = 30, .emin = -126, .emax = 127};
+  for (const FloatFormat& format : {lamp::binary64, p30})
+    for (const Rounding mode : deterministic_modes) {
+      for (const double x : {1025.0, 1e300, -1100.0, -1e300, 0x1p-1074, -0x1p-1074, infinity, -infinity})
+        for (const Function f : {Function::exp, Function::exp2, Function::reciprocal, Function::gelu_tanh, Function::gelu_erf}) {
+          const double expected = lamp::mpfr::evaluate(f, x, format, mode);
+          if (std::abs(expected) != 1.0 && !std::isnormal(expected) && std::abs(x) != 0x1p-1074) {
+            INFO(name_of(f) << " of " << x << " " << lamp::rounding_name(mode) << " p = " << format.p);
+            CHECK(same_bits(lamp::evaluate(f, x, format, mode), expected));
+            std::vector<double> y(300, x);
+            lamp::evaluate(f, y, y, format, mode);
+            CHECK(same_bits(y, std::vector<double>(300, expected)));
+          }
+        }
+    }
+  CHECK(same_bits(lamp::evaluate(Function::exp, 800.0, lamp::binary64, Rounding::rtz), std::numeric_limits<double>::max()));
+  CHECK(same_bits(lamp::evaluate(Function::exp, -800.0, lamp::binary64, Rounding::rtp), 0x1p-1074));
+  CHECK(same_bits(lamp::evaluate(Function::exp, 800.0, p30), infinity));
 }
 
 }  // namespace
