@@ -84,18 +84,22 @@ Answer ternary(CalcRequest& request, double (*first)(double, double, double, con
 }
 
 Answer function_of(CalcRequest& request, const char* operand, Function f) {
-  std::vector<double> x = request.numbers(operand);
   const CalcEngine engine = request.engine();
+  if (engine.mpfr) {
+    const auto of_real = [f](const Real& x, const FloatFormat& format, Rounding mode, Draw draw) {
+      return mpfr::evaluate(f, x, format, mode, draw);
+    };
+    return elementwise_of<Real>(request, std::array{operand}, of_real, std::make_index_sequence<1>());
+  }
+  std::vector<double> x = request.numbers(operand);
   const RoundingOf to(request, false);
   if (request.failed()) return {};
   const bool random = to.mode == Rounding::sr || to.mode == Rounding::sre;
-  if (!random && !engine.mpfr && engine.backend != Backend::scalar) {
+  if (!random && engine.backend != Backend::scalar) {
     evaluate(f, x, x, to.format, to.mode);
   } else {
     for (std::size_t i = 0; i < x.size(); ++i)
-      x[i] = engine.mpfr ? mpfr::evaluate(f, x[i], to.format, to.mode, to.draw(i))
-             : random    ? evaluate(f, x[i], to.format, to.mode, to.draw(i))
-                         : evaluate(f, x[i], to.format, to.mode);
+      x[i] = random ? evaluate(f, x[i], to.format, to.mode, to.draw(i)) : evaluate(f, x[i], to.format, to.mode);
   }
   return {{"y", answer(x)}};
 }

@@ -160,7 +160,7 @@ FloatFormat CalcRequest::format(bool any) {
   if (!any && !fits_binary64(*format))
     fail(
         {"format: legal here are formats whose numbers are binary64 numbers: p <= 53, emax <= 1023, emin - p + 1 >= -1074; wider ones "
-         "only in round, add, sub, mul, div, fma, sqrt with backend \"mpfr\""});
+         "only in elementwise operations with backend \"mpfr\""});
   return failed() ? lamp::binary64 : *format;
 }
 

@@ -66,8 +66,9 @@ HWY_INLINE double evaluate_one(double x, const Nearest& nearest, const FloatForm
   return attempt.sure ? attempt.value : ziv::finish(f, x, y, format, Rounding::rne);
 }
 
+/// Not inlined: beside eight others its constants would leave the registers.
 template <Function f>
-HWY_INLINE void evaluate_each(std::span<const double> x, std::span<double> y, const Nearest& nearest, const FloatFormat& format) {
+HWY_NOINLINE void evaluate_each(std::span<const double> x, std::span<double> y, const Nearest& nearest, const FloatFormat& format) {
   std::size_t i = 0;
 #if LAMP_HAS_VECTOR
   const D64 d;

@@ -1,15 +1,15 @@
 #include "core/mpfr/functions.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/mpfr/rounding.hpp"
 
 namespace lamp::mpfr {
 namespace {
 
-/// Extra bits of every intermediate of GELU. Where it is evaluated |x| < 1000, so |t| < 2^26: the condition numbers of exp(-2t) and
-/// erfc(-x / sqrt 2) stay under 2^28, and a result computed with w + guard bits has a relative error far below 2^-w.
+/// Extra bits of every intermediate of GELU. Where it is evaluated |x| < 2^16, so |t| < 2^44: the condition numbers of exp(-2t) and
+/// erfc(-x / sqrt 2) stay under 2^46, and a result computed with w + guard bits has a relative error far below 2^-w.
 constexpr mpfr_prec_t guard = 64;
 
 /// t = sqrt(2/pi) (x + 0.044715 x^3): all terms of one sign, no cancellation.
@@ -46,39 +46,51 @@ void gelu_erf(Number& y, const Number& x) {
   mpfr_div_2ui(y.get(), y.get(), 1, MPFR_RNDN);
 }
 
-/// Ziv: the interval y (1 +- 2^-w) rounds to one number, or w grows (with the draw given, every rounding is monotone). GELU has no exact
-/// cases but zero and the infinities.
-double ziv(void (*function)(Number&, const Number&), const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
-  for (mpfr_prec_t w = 96; w < 1 << 16; w *= 2) {
-    Number y(w + guard), width(w + guard), low(w + guard), high(w + guard);
+/// out = f(x) by Ziv: the interval y (1 +- 2^-w) rounds to one number, or w grows (with the draw given, every rounding is monotone). GELU
+/// has no exact cases but zero and the infinities. Pre: out has precision format.p.
+void ziv(Number& out, void (*function)(Number&, const Number&), const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
+  const mpfr_prec_t bits = mpfr_get_prec(x.get()) + format.p;
+  for (mpfr_prec_t w = 96 + bits / 128 * 128; w < (1 << 16) + 64 * bits; w *= 2) {
+    Number y(w + guard), width(w + guard), low(w + guard), high(w + guard), last(format.p);
     function(y, x);
     mpfr_div_2ui(width.get(), y.get(), static_cast<unsigned long>(w), MPFR_RNDN);
     mpfr_sub(low.get(), y.get(), width.get(), MPFR_RNDN);
     mpfr_add(high.get(), y.get(), width.get(), MPFR_RNDN);
-    const double first = to_format(low, format, mode, draw), last = to_format(high, format, mode, draw);
-    if (first == last || (std::isnan(first) && std::isnan(last))) return first;
+    to_format(out, low, format, mode, draw);
+    to_format(last, high, format, mode, draw);
+    const bool both_nan = mpfr_nan_p(out.get()) != 0 && mpfr_nan_p(last.get()) != 0;
+    if (both_nan || (mpfr_equal_p(out.get(), last.get()) != 0)) return;
   }
   contract_violated("mpfr::evaluate: Ziv's loop ends: no result lies on a rounding boundary");
 }
 
-double gelu(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw) {
-  const bool erf_form = f == Function::gelu_erf;
-  Number argument = Number::exactly(x), r(working_precision);
-  if (!std::isfinite(x) || x == 0.0) {
-    mpfr_set_d(r.get(), x == -std::numeric_limits<double>::infinity() ? -0.0 : x, MPFR_RNDN);
-    return to_format(r, format, mode, draw);
+/// GELU where it is next to a number that is known: false elsewhere.
+bool gelu_beside(Number& r, bool erf_form, const Number& x, const FloatFormat& format) {
+  if (mpfr_number_p(x.get()) == 0 || mpfr_zero_p(x.get()) != 0) {
+    mpfr_set(r.get(), x.get(), MPFR_RNDN);
+    if (mpfr_inf_p(x.get()) != 0 && mpfr_signbit(x.get()) != 0) mpfr_set_zero(r.get(), -1);
+    return true;
   }
-  // Far out, GELU(x) is x (1 - d) with 0 < d < 2^-200, or -d with 0 < d < 2^-100000: any such number rounds alike.
-  if (x >= 32.0) {  // exp(-2t) < exp(-2 * 0.79 * (32 + 1465)), erfc(32 / sqrt 2) < exp(-512)
-    mpfr_set_d(r.get(), x, MPFR_RNDN);
+  const auto bits = static_cast<double>(mpfr_get_prec(r.get()) + 2);
+  // x (1 - d), 0 < d < 2^-bits: erfc(x / sqrt 2) < exp(-x^2/2), and exp(-2t) < exp(-0.07 x^3)
+  if (mpfr_cmp_d(x.get(), std::max(32.0, std::sqrt(1.4 * bits))) >= 0) {
+    mpfr_set(r.get(), x.get(), MPFR_RNDN);
     mpfr_nextbelow(r.get());
-    return to_format(r, format, mode, draw);
+    return true;
   }
-  if (x <= -1000.0) {  // exp(2t) < exp(-2 * 0.79 * 0.0447e9), erfc(1000 / sqrt 2) < exp(-500000)
-    mpfr_set_si_2exp(r.get(), -1, -100000, MPFR_RNDN);
-    return to_format(r, format, mode, draw);
+  // -d, 0 < d < 2^-(10^9 + 10^5), below every format, by the same bounds
+  const double left = format.emin > -50'000 ? -1000.0 : erf_form ? -40'000.0 : -4000.0;
+  if (mpfr_cmp_d(x.get(), left) <= 0) {
+    mpfr_set_si_2exp(r.get(), -1, left == -1000.0 ? -100'000 : -2'000'000'000, MPFR_RNDN);
+    return true;
   }
-  return ziv(erf_form ? gelu_erf : gelu_tanh, argument, format, mode, draw);
+  // x/2 + d, 0 < d < x^2/2
+  if (static_cast<double>(mpfr_get_exp(x.get())) < -bits) {
+    mpfr_div_2ui(r.get(), x.get(), 1, MPFR_RNDN);
+    mpfr_nextabove(r.get());
+    return true;
+  }
+  return false;
 }
 
 /// MPFR caches constants per thread; they go with the thread.
@@ -86,41 +98,61 @@ struct ConstantCache {
   ~ConstantCache() { mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE); }
 };
 
-}  // namespace
-
-double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw) {
+/// out = f(x) in `format`. Pre: out has precision format.p, the exponent range is wide.
+void evaluate(Number& out, Function f, const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
   static thread_local const ConstantCache cache;
-  const ExponentRange range = ExponentRange::wide();
-  const Number argument = Number::exactly(x);
-  Number r(working_precision);
+  const bool gelu = f == Function::gelu_tanh || f == Function::gelu_erf;
+  mpfr_prec_t precision = std::max<mpfr_prec_t>(working_precision, format.p + odd_bits);
+  if (gelu) precision = std::max<mpfr_prec_t>(precision, mpfr_get_prec(x.get()) + 2);
+  Number r(precision);
   switch (f) {  // MPFR rounds all but GELU correctly and says whether they are exact
     case Function::exp:
-      round_to_odd(r, mpfr_exp(r.get(), argument.get(), MPFR_RNDZ));
+      round_to_odd(r, mpfr_exp(r.get(), x.get(), MPFR_RNDZ));
       break;
     case Function::exp2:
-      round_to_odd(r, mpfr_exp2(r.get(), argument.get(), MPFR_RNDZ));
+      round_to_odd(r, mpfr_exp2(r.get(), x.get(), MPFR_RNDZ));
       break;
     case Function::log:
-      round_to_odd(r, mpfr_log(r.get(), argument.get(), MPFR_RNDZ));
+      round_to_odd(r, mpfr_log(r.get(), x.get(), MPFR_RNDZ));
       break;
     case Function::tanh:
-      round_to_odd(r, mpfr_tanh(r.get(), argument.get(), MPFR_RNDZ));
+      round_to_odd(r, mpfr_tanh(r.get(), x.get(), MPFR_RNDZ));
       break;
     case Function::erf:
-      round_to_odd(r, mpfr_erf(r.get(), argument.get(), MPFR_RNDZ));
+      round_to_odd(r, mpfr_erf(r.get(), x.get(), MPFR_RNDZ));
       break;
     case Function::reciprocal:
-      round_to_odd(r, mpfr_ui_div(r.get(), 1, argument.get(), MPFR_RNDZ));
+      round_to_odd(r, mpfr_ui_div(r.get(), 1, x.get(), MPFR_RNDZ));
       break;
     case Function::rsqrt:
-      round_to_odd(r, mpfr_rec_sqrt(r.get(), argument.get(), MPFR_RNDZ));
-      if (x == 0.0) mpfr_set_inf(r.get(), std::signbit(x) ? -1 : 1);  // MPFR has +inf for -0
+      round_to_odd(r, mpfr_rec_sqrt(r.get(), x.get(), MPFR_RNDZ));
+      if (mpfr_zero_p(x.get()) != 0) mpfr_set_inf(r.get(), mpfr_signbit(x.get()) != 0 ? -1 : 1);  // MPFR has +inf for -0
       break;
     case Function::gelu_tanh:
     case Function::gelu_erf:
-      return gelu(f, x, format, mode, draw);
+      if (!gelu_beside(r, f == Function::gelu_erf, x, format))
+        return ziv(out, f == Function::gelu_erf ? gelu_erf : gelu_tanh, x, format, mode, draw);
+      break;
   }
-  return to_format(r, format, mode, draw);
+  to_format(out, r, format, mode, draw);
+}
+
+}  // namespace
+
+double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw) {
+  expects(fits_binary64(format), "mpfr::evaluate: fits_binary64(format)");
+  const ExponentRange range = ExponentRange::wide();
+  Number out(format.p);
+  evaluate(out, f, Number::exactly(x), format, mode, draw);
+  return mpfr_get_d(out.get(), MPFR_RNDN);
+}
+
+Real evaluate(Function f, const Real& x, const FloatFormat& format, Rounding mode, Draw draw) {
+  const ExponentRange range = ExponentRange::wide();
+  Number argument(mpfr_get_prec(x.get())), out(format.p);
+  mpfr_set(argument.get(), x.get(), MPFR_RNDN);
+  evaluate(out, f, argument, format, mode, draw);
+  return Real(out);
 }
 
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode) {

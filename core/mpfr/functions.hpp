@@ -4,6 +4,7 @@
 #include "core/fp/elementary.hpp"
 #include "core/fp/format.hpp"
 #include "core/fp/rounding.hpp"
+#include "core/mpfr/real.hpp"
 
 namespace lamp::mpfr {
 
@@ -12,5 +13,7 @@ namespace lamp::mpfr {
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 /// In any mode.
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw);
+/// On numbers of any precision, to any format and in any mode. Pre: check_format(format), 1 <= draw.bits <= 32.
+Real evaluate(Function f, const Real& x, const FloatFormat& format, Rounding mode = Rounding::rne, Draw draw = {});
 
 }  // namespace lamp::mpfr

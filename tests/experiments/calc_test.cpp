@@ -360,8 +360,16 @@ TEST_CASE("calc: any precision with backend mpfr", "[calc]") {
   CHECK(mentions(error(R"({"op":"add","a":["0x1.00000000000000001p+0"],"b":["0x1p-24"],"format":"binary32"})"), "53"));
   CHECK(mentions(error(R"({"op":"round","x":[1],"format":{"p":113,"emin":-16382,"emax":16383}})"), "backend \"mpfr\""));
   CHECK(mentions(error(R"({"op":"round","x":[1],"format":{"p":10001,"emin":-1,"emax":1},"backend":"mpfr"})"), "1 to 10000"));
-  CHECK(mentions(error(R"({"op":"exp","a":[1],"backend":"mpfr","format":{"p":113,"emin":-16382,"emax":16383}})"),
-                 "wider ones only in round"));
+  // e and ln 2 in binary128, from their published digits.
+  CHECK(answer(R"({"op":"exp","a":[1],)" + wide + "}") == R"({"y":["0x1.5bf0a8b1457695355fb8ac404e7ap+1"]})");
+  CHECK(answer(R"({"op":"log","a":[2],)" + wide + "}") == R"({"y":["0x1.62e42fefa39ef35793c7673007e6p-1"]})");
+  CHECK(answer(R"({"op":"exp2","a":[-16000],)" + wide + "}") == R"({"y":["0x1p-16000"]})");
+  CHECK(answer(R"({"op":"reciprocal","a":[3],)" + wide + "}") == R"({"y":["0x1.5555555555555555555555555555p-2"]})");
+  CHECK(answer(R"({"op":"tanh","a":["0x1p-60000"],)" + huge + "}") == R"({"y":["0x1p-60000"]})");
+  CHECK(answer(R"({"op":"gelu","variant":"erf","x":["0x1p-60000","-0x1p-60000"],)" + huge + "}") ==
+        R"({"y":["0x1p-60001","-0x1p-60001"]})");
+  CHECK(answer(R"({"op":"gelu","variant":"tanh","x":[1000000],)" + huge + "}") == R"({"y":["0x1.e848p+19"]})");
+  CHECK(mentions(error(R"({"op":"exp","a":[1],"format":{"p":113,"emin":-16382,"emax":16383}})"), "with backend \"mpfr\""));
   CHECK(mentions(error(R"({"op":"dot","a":[1],"b":[1],"backend":"mpfr","arith":{"format":{"p":113,"emin":-16382,"emax":16383}}})"),
                  "arith.format"));
 }

@@ -201,6 +201,72 @@ TEST_CASE("mpfr functions: published digits and special values", "[mpfr]") {
   }
 }
 
+TEST_CASE("mpfr functions: published digits and special values of the others", "[mpfr]") {
+  CHECK(same_bits(mpfr::evaluate(Function::exp2, 0.5, binary64), 1.4142135623730950488016887));  // sqrt 2
+  CHECK(same_bits(mpfr::evaluate(Function::log, 2.0, binary64), 0.6931471805599453094172321));   // DLMF 4.2
+  CHECK(same_bits(mpfr::evaluate(Function::tanh, 1.0, binary64), 0.7615941559557648881194583));
+  CHECK(same_bits(mpfr::evaluate(Function::erf, 1.0, binary64), 0.8427007929497148693412206));  // DLMF 7.23
+  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, -3.0, binary64, Rounding::rtz), -0x1.5555555555555p-2));
+  CHECK(same_bits(mpfr::evaluate(Function::exp2, -1074.0, binary64), 0x1p-1074));
+  CHECK(same_bits(mpfr::evaluate(Function::exp2, -1e300, binary64, Rounding::rtp), 0x1p-1074));
+  CHECK(same_bits(mpfr::evaluate(Function::exp2, 1e300, binary16, Rounding::rtz), 65504.0));
+  CHECK(same_bits(mpfr::evaluate(Function::log, 1.0, binary64, Rounding::rtn), 0.0));
+  CHECK(same_bits(mpfr::evaluate(Function::log, -0.0, binary64), -inf));
+  CHECK(std::isnan(mpfr::evaluate(Function::log, -0x1p-1074, binary64)));
+  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, -0.0, binary64), -inf));
+  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, -inf, binary64), -0.0));
+  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, 0x1p-1074, binary64, Rounding::rtz), 0x1.fffffffffffffp+1023));
+  for (const Function f : {Function::tanh, Function::erf}) {
+    CHECK(same_bits(mpfr::evaluate(f, -0.0, binary64), -0.0));
+    CHECK(same_bits(mpfr::evaluate(f, -inf, binary64), -1.0));
+    CHECK(same_bits(mpfr::evaluate(f, 1e300, binary64, Rounding::rtz), 1 - 0x1p-53));
+    CHECK(same_bits(mpfr::evaluate(f, -1e300, binary64, Rounding::rtn), -1.0));
+  }
+  CHECK(same_bits(mpfr::evaluate(Function::tanh, 0x1p-1074, binary64, Rounding::rtz), 0.0));  // just below x
+}
+
+/// GELU of x = 2^e in 113 bits with exponents to 10^9, and where its bits end.
+mpfr::Real wide_gelu(Function f, const char* x, Rounding mode) {
+  return mpfr::evaluate(f, *mpfr::Real::parse(x), {.p = 113, .emin = -1'000'000'000, .emax = 1'000'000'000}, mode);
+}
+
+TEST_CASE("mpfr functions: numbers and formats beyond binary64", "[mpfr]") {
+  const FloatFormat quad{.p = 113, .emin = -16382, .emax = 16383};
+  test::Random random(8);
+  // MPFR's own rounding to 113 bits; GELU: to 60 bits of the textbook's form
+  for (int i = 0; i < 300; ++i) {
+    const double x = random.with_exponent(-20, 3);
+    mpfr::Number argument = mpfr::Number::exactly(std::abs(x)), y(113);
+    const auto same = [&](Function f) { return mpfr::evaluate(f, mpfr::Real(argument), quad) == mpfr::Real(y); };
+    mpfr_exp2(y.get(), argument.get(), MPFR_RNDN);
+    CHECK(same(Function::exp2));
+    CHECK_FALSE(same(Function::exp));
+    mpfr_log(y.get(), argument.get(), MPFR_RNDN);
+    CHECK(same(Function::log));
+    mpfr_tanh(y.get(), argument.get(), MPFR_RNDN);
+    CHECK(same(Function::tanh));
+    mpfr_erf(y.get(), argument.get(), MPFR_RNDN);
+    CHECK(same(Function::erf));
+    mpfr_ui_div(y.get(), 1, argument.get(), MPFR_RNDN);
+    CHECK(same(Function::reciprocal));
+    for (const Function f : {Function::gelu_tanh, Function::gelu_erf}) {
+      const FloatFormat p53{.p = 53, .emin = -16382, .emax = 16383};
+      CHECK(mpfr::evaluate(f, mpfr::Real(x), p53).to_double() == textbook_gelu(f, x, p53, Rounding::rne));
+    }
+  }
+  for (const Function f : {Function::gelu_tanh, Function::gelu_erf}) {
+    const auto at = [&](const char* x, Rounding mode) { return wide_gelu(f, x, mode).hex(); };
+    CHECK(at("0x1p-900000000", Rounding::rne) == "0x1p-900000001");
+    CHECK(at("0x1p-900000000", Rounding::rtp) == "0x1.0000000000000000000000000001p-900000001");
+    CHECK(at("-0x1p-900000000", Rounding::rtz) == "-0x1.ffffffffffffffffffffffffffffp-900000002");
+    CHECK(at("0x1p+900000000", Rounding::rtz) == "0x1.ffffffffffffffffffffffffffffp+899999999");
+    CHECK(at("-0x1p+900000000", Rounding::rtz) == "-0x0p+0");
+    CHECK(at("-0x1p+900000000", Rounding::rtn) == "-0x1p-1000000112");
+    CHECK(at("-inf", Rounding::rtn) == "-0x0p+0");
+    CHECK_FALSE(at("-0x1.8p+10", Rounding::rtz) == "-0x0p+0");  // far down, not below the format
+  }
+}
+
 TEST_CASE("mpfr functions: GELU is its textbook form at 2048 bits", "[mpfr]") {
   test::Random random(3);
   long failures = 0;
