@@ -171,4 +171,11 @@ MeanMetrics means(const PositionMetrics& metrics) {
           .cross_entropy = mean(metrics.cross_entropy)};
 }
 
+std::size_t divergence_position(std::span<const TokenId> one, std::span<const TokenId> other, std::size_t count) {
+  expects(one.size() <= count && other.size() <= count, "divergence_position: at most `count` tokens");
+  const std::size_t common = std::min(one.size(), other.size());
+  const auto [at, unused] = std::mismatch(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(common), other.begin());
+  return static_cast<std::size_t>(at - one.begin());
+}
+
 }  // namespace lamp

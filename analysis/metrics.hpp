@@ -80,4 +80,7 @@ MeanMetrics means(const PositionMetrics& metrics);
 /// As MeanMetrics::cross_entropy, of any values (the reference's).
 double mean(std::span<const double> values);
 
+/// The first position at which two continuations of `count` tokens differ, or one has no token; `count` where there is none.
+std::size_t divergence_position(std::span<const TokenId> one, std::span<const TokenId> other, std::size_t count);
+
 }  // namespace lamp

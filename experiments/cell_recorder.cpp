@@ -36,6 +36,8 @@ std::vector<Quantity> cell_quantities(const CellSpec& spec, const ModelConfig& m
   if (spec.selects_scores)
     quantities.push_back({.path = "/metrics/recompute_rate", .dims = {"layer", "head"}, .shape = {model.n_layer, model.n_head}, .units = "1",
                           .long_name = "recomputed scores / causal scores"});
+  if (spec.continuation)
+    for (Quantity& continued : continuation_quantities(*spec.continuation)) quantities.push_back(std::move(continued));
   const std::vector<Quantity> recorded = recorded_quantities(spec.record, model, sequence_length);
   quantities.insert(quantities.end(), recorded.begin(), recorded.end());
   return quantities;
@@ -49,6 +51,7 @@ std::vector<Quantity> reference_quantities(const CellSpec& spec, const ModelConf
       {.path = "/reference/cross_entropy_position", .dims = {"position"}, .shape = {sequence_length}, .units = "nat",
        .long_name = "cross-entropy of the next token; NaN at the last position, which predicts none"},
   };
+  if (spec.continuation) quantities.push_back(reference_continuation_quantity(*spec.continuation));
   const std::vector<Quantity> recorded = recorded_reference_quantities(spec.record, model, sequence_length);
   quantities.insert(quantities.end(), recorded.begin(), recorded.end());
   return quantities;
@@ -58,6 +61,7 @@ std::vector<Values> reference_values(const CellSpec& spec, const Reference& refe
   const std::span<const double> cross_entropy = reference.distribution.cross_entropy();
   std::vector<Values> values{std::vector<std::uint32_t>(tokens.begin(), tokens.end()), std::vector<double>{mean(cross_entropy)},
                              padded(cross_entropy, tokens.size())};
+  if (spec.continuation) values.push_back(reference_continuation_values(*spec.continuation, reference.continuation));
   for (Values& recorded : recorded_reference_values(spec.record, reference.sites)) values.push_back(std::move(recorded));
   return values;
 }
@@ -79,14 +83,15 @@ Reference ReferenceRecorder::take(std::span<const TokenId> tokens) {
 }
 
 void CellRecorder::begin(const Reference& reference, const PrecisionPlan& plan, bool errors) {
-  reference_ = &reference.distribution;
-  metrics_.resize(reference_->positions());
+  reference_ = &reference;
+  const std::size_t positions = reference.distribution.positions();
+  metrics_.resize(positions);
   recomputed_.assign(model_.n_layer * model_.n_head, 0);
-  errors_.begin(reference.sites, plan, reference_->positions(), errors);
+  errors_.begin(reference.sites, plan, positions, errors);
 }
 
 void CellRecorder::values(const TapPoint& point, MatrixView<const double> x) {
-  if (point.site == Site::logits) compare(*reference_, point.first_row, x, metrics_, scratch_);
+  if (point.site == Site::logits) compare(reference_->distribution, point.first_row, x, metrics_, scratch_);
   errors_.values(point, x);
 }
 
@@ -99,7 +104,7 @@ void CellRecorder::selected(const TapPoint& point, std::span<const std::uint8_t>
 }
 
 std::vector<Values> CellRecorder::take() {
-  const std::size_t length = reference_->positions();
+  const std::size_t length = reference_->distribution.positions();
   const MeanMetrics mean = means(metrics_);
   std::vector<Values> values{std::vector<double>{mean.kl},
                              std::vector<double>{mean.flip_rate},
@@ -113,6 +118,9 @@ std::vector<Values> CellRecorder::take() {
     for (const std::uint64_t count : recomputed_) rate.push_back(static_cast<double>(count) / causal);
     values.emplace_back(std::move(rate));
   }
+  if (spec_.continuation)
+    for (Values& continued : continuation_values(*spec_.continuation, continuation_, reference_->continuation))
+      values.push_back(std::move(continued));
   for (Values& recorded : errors_.take()) values.push_back(std::move(recorded));
   return values;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "analysis/metrics.hpp"
 #include "core/model/forward.hpp"
 #include "core/record/contents.hpp"
+#include "experiments/continuation.hpp"
 #include "experiments/error_recorder.hpp"
 
 namespace lamp::experiments {
@@ -17,6 +19,7 @@ namespace lamp::experiments {
 struct CellSpec {
   bool selects_scores = false;
   RecordSpec record;
+  std::optional<ContinuationConfig> continuation{};
 };
 
 /// The quantities of every cell, in the order in which CellRecorder::take gives them.
@@ -28,7 +31,8 @@ std::vector<record::Quantity> reference_quantities(const CellSpec& spec, const M
 /// What the passes of one sequence are compared with.
 struct Reference {
   ReferenceDistribution distribution;
-  SiteValuesMap sites;  // those that the spec keeps
+  SiteValuesMap sites;                // those that the spec keeps
+  std::vector<TokenId> continuation{};  // empty without one in the spec
 };
 
 std::vector<record::Values> reference_values(const CellSpec& spec, const Reference& reference, std::span<const TokenId> tokens);
@@ -57,16 +61,19 @@ class CellRecorder final : public TapSink {
   [[nodiscard]] bool wants_local(Site site) const override { return errors_.wants_local(site); }
   void local(const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference) override;
   void selected(const TapPoint& point, std::span<const std::uint8_t> marks) override;
+  /// Where the spec has a continuation: what this cell generated.
+  void continuation(std::vector<TokenId> tokens) { continuation_ = std::move(tokens); }
   /// Values parallel to cell_quantities, of the pass since begin().
   [[nodiscard]] std::vector<record::Values> take();
 
  private:
   const CellSpec& spec_;
   const ModelConfig& model_;
-  const ReferenceDistribution* reference_ = nullptr;
+  const Reference* reference_ = nullptr;
   PositionMetrics metrics_;
   MetricsScratch scratch_{};
   std::vector<std::uint64_t> recomputed_;  // (layer, head)
+  std::vector<TokenId> continuation_;
   ErrorRecorder errors_;
 };
 

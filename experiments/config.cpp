@@ -114,6 +114,7 @@ class Reader {
         config_.arithmetic_or_new(parts[1]);
       return std::nullopt;
     }
+    if (leaf.path == "continuation") return config_.continuation_or_new(), std::nullopt;
     if (leaf.path == "grid")
       return Problem{.key = "grid", .message = "has no axis", .legal = "one or more axes, or no [grid] at all", .where = leaf.where};
     if (leaf.path == "truth")
@@ -265,6 +266,10 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
   if (config.tokens.sequence_length > model.n_positions)
     return fail("tokens.sequence_length", std::to_string(config.tokens.sequence_length) +
                                               " is more than the model's n_positions; legal: 1 to " + std::to_string(model.n_positions));
+  if (const auto& c = config.continuation; c && c->prefix + c->tokens > model.n_positions)
+    return fail("continuation.tokens",
+                std::to_string(c->tokens) + " tokens after a prefix of " + std::to_string(c->prefix) +
+                    " are more than the model's n_positions; legal: prefix + tokens up to " + std::to_string(model.n_positions));
   std::vector<std::pair<std::string, SitePath>> paths;
   for (const PlanEntry& entry : config.plan) paths.emplace_back("plan." + site_path_name(entry.path), entry.path);
   for (const GridAxis& axis : config.grid) {

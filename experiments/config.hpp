@@ -67,6 +67,12 @@ struct Places {
 
 enum class Detail : std::uint8_t { summary, full };
 
+/// [continuation]: greedy decoding after the first `prefix` tokens of each sequence.
+struct ContinuationConfig {
+  std::size_t prefix = 32, tokens = 64;
+  friend bool operator==(const ContinuationConfig&, const ContinuationConfig&) = default;
+};
+
 struct Config {
   int schema_version = 1;
   std::string title;
@@ -84,12 +90,14 @@ struct Config {
   Detail record_detail = Detail::summary;
   std::vector<GridAxis> record_where;  // some axes, some of their values: cells elsewhere record no errors
   std::vector<Site> record_activations;
+  std::optional<ContinuationConfig> continuation;  // absent: none
   Places places;
   friend bool operator==(const Config&, const Config&) = default;
 
   [[nodiscard]] const ArithmeticConfig* arithmetic(std::string_view name) const;
   ArithmeticConfig& arithmetic_or_new(std::string_view name);
   SelectionConfig& selection_or_new(Site site);
+  ContinuationConfig& continuation_or_new() { return continuation ? *continuation : continuation.emplace(); }
 };
 
 /// Largest grid: the product of the axes' sizes.
@@ -112,7 +120,7 @@ std::string resolved_toml(const Config& config);
 /// Every key with its value as text, for provenance: ("tokens.sequences", "8"), ...
 std::vector<std::pair<std::string, std::string>> resolved_fields(const Config& config);
 
-/// What only the model can tell: layers, heads and the sequence length in range; sums that a tree order does not fit.
+/// What only the model can tell: layers, heads, sequence length and continuation in range; sums that a tree order does not fit.
 Result<void> check_against(const Config& config, const ModelConfig& model);
 
 /// Coordinates of the dimension "text": the names of the files without their extension.

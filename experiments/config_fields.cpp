@@ -275,6 +275,17 @@ constexpr std::array after_arithmetic{
           .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_activations); },
           .write = [](const Config& c, Name, Form) { return site_list(c.record_activations); }},
 
+    Field{.key = "continuation.prefix", .kind = Kind::integer, .standard = "32",
+          .meaning = "greedy continuations: the first tokens of each sequence are the prompt; without [continuation] there are none",
+          .scope = Scope::experiment, .min = 1, .max = 1048576,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.continuation_or_new().prefix); },
+          .write = [](const Config& c, Name, Form) { return c.continuation ? Text(std::to_string(c.continuation->prefix)) : Text(); }},
+    Field{.key = "continuation.tokens", .kind = Kind::integer, .standard = "64",
+          .meaning = "tokens generated after it; prefix + tokens at most the model's n_positions", .scope = Scope::experiment, .min = 1,
+          .max = 1048576,
+          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.continuation_or_new().tokens); },
+          .write = [](const Config& c, Name, Form) { return c.continuation ? Text(std::to_string(c.continuation->tokens)) : Text(); }},
+
     Field{.key = "truth.end_to_end", .kind = Kind::other, .standard = "[]", .meaning = "one-low, one-high", .available = false},
     Field{.key = "truth.local", .kind = Kind::other, .standard = "true", .meaning = "local ground truth of each row", .available = false},
     Field{.key = "truth.subset_limit", .kind = Kind::other, .standard = "20", .meaning = "rows up to this length: all subsets",

@@ -22,6 +22,7 @@ std::vector<record::Axis> sequence_axes(const Config& config) {
 
 CellSpec Experiment::cell_spec() const {
   CellSpec spec{.record = {.errors = config.record_errors, .full = config.record_detail == Detail::full, .activations = config.record_activations}};
+  spec.continuation = config.continuation;
   for (const SelectionConfig& selection : config.selections) spec.selects_scores = spec.selects_scores || selection.site == Site::scores;
   return spec;
 }

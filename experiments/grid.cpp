@@ -146,6 +146,11 @@ std::optional<Problem> check_cell(const Config& config) {
       return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};
     }
   }
+  const std::size_t length = config.tokens.sequence_length;
+  if (config.continuation && config.continuation->prefix > length)
+    return Problem{.key = "continuation.prefix",
+                   .message = std::to_string(config.continuation->prefix) + " tokens are more than a sequence has",
+                   .legal = "1 to tokens.sequence_length, " + std::to_string(length)};
   return std::nullopt;
 }
 

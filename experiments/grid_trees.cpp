@@ -14,6 +14,9 @@ struct SumLengths {
   bool causal;
 };
 
+/// The last token generated is not read.
+std::size_t longest_row(const ContinuationConfig& continuation) { return continuation.prefix + continuation.tokens - 1; }
+
 std::optional<SumLengths> sum_lengths(Site site, const Config& config, const ModelConfig& model) {
   switch (site) {
     case Site::embed:
@@ -25,7 +28,7 @@ std::optional<SumLengths> sum_lengths(Site site, const Config& config, const Mod
       return SumLengths{model.d_head(), false};
     case Site::softmax:
     case Site::values:
-      return SumLengths{config.tokens.sequence_length, true};
+      return SumLengths{std::max(config.tokens.sequence_length, config.continuation ? longest_row(*config.continuation) : 1), true};
     case Site::mlp_proj:
       return SumLengths{model.n_inner, false};
     default:

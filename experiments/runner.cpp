@@ -16,6 +16,7 @@
 
 #include "core/record/shard.hpp"
 #include "experiments/cell_recorder.hpp"
+#include "experiments/continuation.hpp"
 #include "experiments/interrupt.hpp"
 #include "experiments/progress.hpp"
 
@@ -95,7 +96,11 @@ class Runner {
     options.local_reference = &request_.reference;
     ReferenceRecorder reference_recorder(request_.record, request_.model.config, sequence.ids.size());
     forward(request_.model, sequence.ids, request_.reference, options, reference_recorder, workers_[0].workspace);
-    const Reference reference = reference_recorder.take(sequence.ids);
+    Reference reference = reference_recorder.take(sequence.ids);
+    const auto continued = [&](const PrecisionPlan& plan, Workspace& workspace) {
+      return continuation(*request_.record.continuation, request_.model, sequence.ids, plan, options, workspace);
+    };
+    if (request_.record.continuation) reference.continuation = continued(request_.reference, workers_[0].workspace);
 
     std::atomic<std::size_t> next{0}, computed{0};
     std::mutex mutex;  // finished, published, failure
@@ -106,6 +111,7 @@ class Runner {
       for (std::size_t i = next++; i < missing.size() && interrupted_by() == 0; i = next++) {
         worker.recorder.begin(reference, missing[i]->plan, missing[i]->records_errors);
         forward(request_.model, sequence.ids, missing[i]->plan, options, worker.recorder, worker.workspace);
+        if (request_.record.continuation) worker.recorder.continuation(continued(missing[i]->plan, worker.workspace));
         record::CellRecord record{.id = missing[i]->id, .status = record::CellStatus::done, .values = worker.recorder.take()};
         const std::lock_guard lock(mutex);
         if (failure) return;

@@ -109,7 +109,7 @@ class EngineGemm {
   void evaluate() {
     read_rows();
     for (std::size_t q = 0; q < b_.panels(); ++q) {
-      if (row_width(shape_, a_.rows - 1, out_.cols) <= q * panel_cols) break;
+      if (shape_.columns(a_.rows - 1, out_.cols) <= q * panel_cols) break;
       const MagnitudeRange range = read_panel(q);
       for (std::size_t i0 = 0; i0 < a_.rows; i0 += tile_rows) tile(i0, q, range);
     }
@@ -123,7 +123,7 @@ class EngineGemm {
     at_least(work_.a_exponents, a_.rows * stride_);
     work_.ranges.assign((a_.rows + tile_rows - 1) / tile_rows, {});
     for (std::size_t i = 0; i < a_.rows; ++i) {
-      const std::size_t length = row_length(shape_, i, a_.cols), end = plan_.steps(length) * plan_.step;
+      const std::size_t length = shape_.terms(i, a_.cols), end = plan_.steps(length) * plan_.step;
       reader_.read(a_.data + i * a_.row_stride, a_.col_stride, length, row, work_.ranges[i / tile_rows]);
       set_.exponents(row, length, plan_.emin, exponents);
       float* values = work_.a.data() + i * stride_;
@@ -165,22 +165,22 @@ class EngineGemm {
                     .c = c.data(),
                     .constants = plan_.constants};
     const std::size_t j0 = q * panel_cols;
-    if (row_width(shape_, i0 + tile.rows - 1, out_.cols) <= j0) return;
+    if (shape_.columns(i0 + tile.rows - 1, out_.cols) <= j0) return;
     for (std::size_t r = 0; r < tile.rows; ++r) {
       tile.a[r] = work_.a.data() + (i0 + r) * stride_;
       tile.a_exponents[r] = work_.a_exponents.data() + (i0 + r) * stride_;
-      tile.steps[r] = plan_.steps(row_length(shape_, i0 + r, a_.cols));
+      tile.steps[r] = plan_.steps(shape_.terms(i0 + r, a_.cols));
     }
     const bool fast = fits_engine_lanes(plan_, work_.ranges[i0 / tile_rows], panel_range) && plan_.kernel(tile);
     for (std::size_t r = 0; r < tile.rows; ++r) {
-      const std::size_t width = row_width(shape_, i0 + r, out_.cols);
+      const std::size_t width = shape_.columns(i0 + r, out_.cols);
       for (std::size_t j = j0; j < std::min(width, j0 + panel_cols); ++j)
         out_(i0 + r, j) = fast ? static_cast<double>(c[r * panel_cols + j - j0]) : by_definition(i0 + r, j);
     }
   }
 
   double by_definition(std::size_t i, std::size_t j) {
-    const std::size_t length = row_length(shape_, i, a_.cols);
+    const std::size_t length = shape_.terms(i, a_.cols);
     left_.resize(length), right_.resize(length);
     for (std::size_t k = 0; k < length; ++k) left_[k] = a_(i, k), right_[k] = b_.at(k, j);
     return dot(arithmetic_, left_, right_);

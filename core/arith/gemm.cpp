@@ -39,14 +39,14 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
   Matrix<double> rows(m, k);
   bool binary32_operands = all_binary32(columns.flat());
   for (std::size_t i = 0; i < m; ++i) {
-    for (std::size_t l = 0; l < row_length(shape, i, k); ++l) rows(i, l) = operand(a(i, l));
+    for (std::size_t l = 0; l < shape.terms(i, k); ++l) rows(i, l) = operand(a(i, l));
     binary32_operands = binary32_operands && all_binary32(rows.row(i));
   }
   visit_outputs(rounded, binary32_operands, [&](const auto& output) {
     for (std::size_t i = 0; i < m; ++i) {
-      for (std::size_t j = 0; j < row_width(shape, i, n); ++j) {
+      for (std::size_t j = 0; j < shape.columns(i, n); ++j) {
         out(i, j) = ordered_dot(
-            output(i, j), rounded, row_length(shape, i, k), [&](std::size_t l) { return rows(i, l); },
+            output(i, j), rounded, shape.terms(i, k), [&](std::size_t l) { return rows(i, l); },
             [&](std::size_t l) { return columns(j, l); });
       }
     }
@@ -69,7 +69,7 @@ bool read_rows(OperandReader& reader, MatrixView<const double> a, Shape shape, s
   for (std::size_t i = 0; i < a.rows; ++i) {
     const double* row = a.data + i * a.row_stride;
     T* to = work.a.data() + i * stride;
-    const std::size_t length = row_length(shape, i, a.cols);
+    const std::size_t length = shape.terms(i, a.cols);
     if constexpr (std::is_same_v<T, float>) {
       if (!reader.read(row, a.col_stride, length, to, work.ranges[i / tile_rows])) return false;
     } else {
@@ -123,14 +123,14 @@ void panel_times_rows(Tile<T>& tile, const T* a, std::size_t stride, std::size_t
   const std::size_t j0 = q * panel_cols;
   for (std::size_t i0 = first; i0 < last; i0 += tile_rows) {
     tile.rows = std::min(tile_rows, last - i0);
-    if (row_width(shape, i0 + tile.rows - 1, out.cols) <= j0) continue;
+    if (shape.columns(i0 + tile.rows - 1, out.cols) <= j0) continue;
     for (std::size_t r = 0; r < tile.rows; ++r) {
       tile.a[r] = a + (i0 + r) * stride;
-      tile.steps[r] = row_length(shape, i0 + r, k);
+      tile.steps[r] = shape.terms(i0 + r, k);
     }
     kernel_of(i0 / tile_rows)(tile);
     for (std::size_t r = 0; r < tile.rows; ++r) {
-      const std::size_t width = row_width(shape, i0 + r, out.cols);
+      const std::size_t width = shape.columns(i0 + r, out.cols);
       const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
       double* to = out.data + (i0 + r) * out.row_stride + j0 * out.col_stride;
       for (std::size_t j = 0; j < count; ++j) to[j * out.col_stride] = static_cast<double>(c[r * panel_cols + j]);
@@ -166,7 +166,7 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<F
   for (std::size_t first = 0; first < a.rows; first += rows) {
     const std::size_t last = std::min(first + rows, a.rows);
     for (std::size_t q = 0; q < b.panels(); ++q) {
-      if (row_width(shape, last - 1, out.cols) <= q * panel_cols) break;
+      if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
       const Panel32 panel = read_panel(reader, b, q, work);
       if (panel.b == nullptr) return false;
       tile.b = panel.b;
@@ -187,7 +187,7 @@ bool binary32_operands(const KernelSet& set, const std::optional<FloatFormat>& o
   work.a.resize(std::max(work.a.size(), a.cols));
   MagnitudeRange range;
   for (std::size_t i = 0; i < a.rows && b.is_binary32(); ++i)
-    if (!reader.read(a.data + i * a.row_stride, a.col_stride, row_length(shape, i, a.cols), work.a.data(), range)) return false;
+    if (!reader.read(a.data + i * a.row_stride, a.col_stride, shape.terms(i, a.cols), work.a.data(), range)) return false;
   return b.is_binary32();
 }
 
@@ -203,7 +203,7 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<
   for (std::size_t first = 0; first < a.rows; first += rows) {
     const std::size_t last = std::min(first + rows, a.rows);
     for (std::size_t q = 0; q < b.panels(); ++q) {
-      if (row_width(shape, last - 1, out.cols) <= q * panel_cols) break;
+      if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
       tile.b = read_panel(reader, b, q, work);
       panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t) { return plan.kernel; });
     }

@@ -2,6 +2,7 @@
 // and vectorised over outputs, never over k, so every backend gives the same bits.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -13,9 +14,25 @@
 
 namespace lamp {
 
-/// Which entries exist. `lower_output`: only (i, j <= i) is computed, the rest is not written (causal scores).
-/// `lower_operand`: a is lower triangular, row i sums k = 0..i only (causal values); the entries above are never read.
-enum class Shape : std::uint8_t { full, lower_output, lower_operand };
+/// Which entries exist, where a and out are the rows first_row, first_row + 1, .. of the whole. `lower_output`: only (i, j <= first_row + i)
+/// is computed, the rest is not written (causal scores). `lower_operand`: a is lower triangular, row i sums k = 0..first_row + i only (causal
+/// values); the entries above are never read.
+struct Shape {
+  enum Kind : std::uint8_t { full, lower_output, lower_operand };
+  Kind kind = full;
+  std::size_t first_row = 0;
+
+  constexpr Shape(Kind kind_, std::size_t first_row_ = 0) : kind(kind_), first_row(first_row_) {}  // NOLINT: a kind is a shape
+  /// Terms k = 0 .. terms - 1 of row i, of k in all.
+  [[nodiscard]] constexpr std::size_t terms(std::size_t i, std::size_t k) const {
+    return kind == lower_operand ? std::min(first_row + i + 1, k) : k;
+  }
+  /// Columns j = 0 .. columns - 1 of row i that exist, of n in all.
+  [[nodiscard]] constexpr std::size_t columns(std::size_t i, std::size_t n) const {
+    return kind == lower_output ? std::min(first_row + i + 1, n) : n;
+  }
+  friend constexpr bool operator==(const Shape&, const Shape&) = default;
+};
 
 /// `scalar` is the naive triple loop over scalar operations; the others force one instruction set (an error in `calc` where
 /// the machine has not got it). `automatic` picks the fastest that is proven to give the same bits for the operands at hand.

@@ -1,4 +1,4 @@
-// What the loops over tiles share: which terms and outputs a row has, and operands as the kernels read them.
+// What the loops over tiles share: operands as the kernels read them.
 #pragma once
 
 #include <algorithm>
@@ -11,12 +11,6 @@
 #include "core/fp/rounding.hpp"
 
 namespace lamp::gemm_detail {
-
-/// Terms of row i: k = 0 .. length - 1.
-inline std::size_t row_length(Shape shape, std::size_t i, std::size_t k) { return shape == Shape::lower_operand ? std::min(i + 1, k) : k; }
-
-/// Columns of row i that exist.
-inline std::size_t row_width(Shape shape, std::size_t i, std::size_t n) { return shape == Shape::lower_output ? std::min(i + 1, n) : n; }
 
 /// Operands as a kernel reads them, rounded to `operands` where there is one. Every function has its memory from outside.
 class OperandReader {

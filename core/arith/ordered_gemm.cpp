@@ -60,7 +60,7 @@ class TileSum {
     }
   }
 
-  /// blocked:B where a's row i has the terms k <= first_row + i, first_row a multiple of B: no block is cut but at its own corner.
+  /// blocked:B where a's row i has the terms k <= first_row + i.
   void triangular_blocks(View a, View b, MatrixView<double> out, std::size_t first_row) {
     clear(out);
     for (std::size_t k = 0; k < std::min(b.rows, first_row + a.rows); k += order_.size) {
@@ -68,7 +68,7 @@ class TileSum {
       const std::size_t rows = a.rows - skipped, terms = std::min(order_.size, b.rows - k);
       Matrix<double> part(rows, out.cols);
       sequential(a.row_block(skipped, rows).columns(k, terms), b.row_block(k, terms), part.view(),
-                 k >= first_row ? Shape::lower_operand : Shape::full);
+                 Shape(Shape::lower_operand, k < first_row ? first_row - k : 0));
       add(out.row_block(skipped, rows), part.view());
     }
   }
@@ -158,7 +158,7 @@ bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, con
                    Backend backend) {
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
   if (k == 0 || !serves(arithmetic, backend)) return false;
-  const bool triangular = shape == Shape::lower_operand, blocked = arithmetic.order.kind == OrderKind::blocked;
+  const bool triangular = shape.kind == Shape::lower_operand, blocked = arithmetic.order.kind == OrderKind::blocked;
   std::size_t height = triangular && !blocked ? 1 : tile_height;  // rows of other lengths have other sums
   if (triangular && blocked)
     height = arithmetic.order.size >= m ? m : (height + arithmetic.order.size - 1) / arithmetic.order.size * arithmetic.order.size;
@@ -170,19 +170,19 @@ bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, con
       for (std::size_t j = 0; j < width; ++j) columns(l, j) = b.at(l, j0 + j);
     for (std::size_t i0 = 0; i0 < m; i0 += height) {
       const std::size_t rows = std::min(height, m - i0);
-      if (shape == Shape::lower_output && i0 + rows <= j0) continue;
-      const std::size_t cols = shape == Shape::lower_output ? std::min(width, i0 + rows - j0) : width;
+      const std::size_t end = shape.columns(i0 + rows - 1, n);  // of the tile's last row
+      if (end <= j0) continue;
+      const std::size_t cols = std::min(width, end - j0);
       const MatrixView<double> sums = tile.view().row_block(0, rows).columns(0, cols);
       const View right = columns.view().columns(0, cols);
       if (triangular && blocked) {
-        sum.triangular_blocks(a.row_block(i0, rows), right, sums, i0);
+        sum.triangular_blocks(a.row_block(i0, rows), right, sums, shape.first_row + i0);
       } else {
-        const std::size_t terms = triangular ? std::min(i0 + 1, k) : k;
+        const std::size_t terms = shape.terms(i0, k);  // of every row, or of the only one
         sum.evaluate(a.row_block(i0, rows).columns(0, terms), right.row_block(0, terms), sums);
       }
       for (std::size_t i = 0; i < rows; ++i)
-        copy_row(sums.row(i).first(shape == Shape::lower_output ? std::min(cols, i0 + i >= j0 ? i0 + i - j0 + 1 : 0) : cols), out, i0 + i,
-                 j0);
+        copy_row(sums.row(i).first(std::min(cols, std::max(shape.columns(i0 + i, n), j0) - j0)), out, i0 + i, j0);
     }
   }
   return true;

@@ -11,32 +11,40 @@ namespace {
 
 constexpr std::size_t logit_rows = 64;  // rows of logits computed and tapped at a time
 
-/// One forward pass: what its steps share.
+/// One forward pass, over the rows first_ .. first_ + tokens - 1 of a sequence: what its steps share.
 class Pass {
  public:
-  Pass(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
-       Workspace& work)
-      : model_(model), config_(model.config), tokens_(tokens), plan_(plan), options_(options), sink_(sink), work_(work) {}
+  /// earlier: the rows before; null where there are none and none of these will be asked for.
+  Pass(const Model& model, EarlierRows* earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options,
+       TapSink& sink, Workspace& work)
+      : model_(model), config_(model.config), earlier_(earlier), first_(earlier == nullptr ? 0 : earlier->rows), tokens_(tokens),
+        length_(earlier == nullptr ? tokens.size() : earlier->length), plan_(plan), options_(options), sink_(sink), work_(work) {}
 
   void run() {
-    const std::size_t length = tokens_.size(), width = config_.n_embd;
-    expects(length >= 1 && length <= config_.n_positions, "forward: 1 <= tokens <= n_positions");
-    work_.x.reshape(length, width);
-    work_.normed.reshape(length, width);
-    work_.attention.reshape(length, width);
-    work_.projected.reshape(length, width);
-    work_.qkv.reshape(length, 3 * width);
-    work_.hidden.reshape(length, config_.n_inner);
-    for (Matrix<double>* square : {&work_.scores, &work_.recomputed, &work_.probabilities}) square->reshape(length, length);
+    const std::size_t rows = tokens_.size(), width = config_.n_embd;
+    expects(rows >= 1 && first_ + rows <= length_ && length_ <= config_.n_positions, "forward: 1 <= tokens <= n_positions");
+    work_.x.reshape(rows, width);
+    work_.normed.reshape(rows, width);
+    work_.attention.reshape(rows, width);
+    work_.projected.reshape(rows, width);
+    work_.qkv.reshape(rows, 3 * width);
+    work_.hidden.reshape(rows, config_.n_inner);
+    for (Matrix<double>* causal : {&work_.scores, &work_.recomputed, &work_.probabilities}) causal->reshape(rows, first_ + rows);
 
-    site({.site = Site::embed}, work_.x.view(),
-         [&](const Arithmetic& a, MatrixView<double> out) { embed(a, model_.weights, tokens_, out); });
+    site(at(Site::embed), work_.x.view(),
+         [&](const Arithmetic& a, MatrixView<double> out) { embed(a, model_.weights, tokens_, out, first_); });
     for (std::size_t l = 0; l < config_.n_layer; ++l) block(Layer{l}, model_.weights.blocks[l]);
-    normalise({.site = Site::ln_f}, model_.weights.ln_f);
-    for (std::size_t first = 0; first < length; first += logit_rows) logit_block(first, std::min(logit_rows, length - first));
+    normalise(at(Site::ln_f), model_.weights.ln_f);
+    const std::size_t skipped = std::min(rows, std::max(options_.first_logits, first_) - first_);
+    for (std::size_t i = skipped; i < rows; i += logit_rows) logit_block(i, std::min(logit_rows, rows - i));
+    if (earlier_ != nullptr) earlier_->rows += rows;
   }
 
  private:
+  [[nodiscard]] TapPoint at(Site site, Layer layer = Layer{}, Head head = Head{}) const {
+    return {.site = site, .layer = layer, .head = head, .first_row = first_};
+  }
+
   /// One site: evaluates `operation(arithmetic, out)` in the plan's arithmetic, taps it, and where the sink wants the local error
   /// evaluates it in the reference arithmetic too: first, because `out` may be an input.
   template <class Operation>
@@ -90,29 +98,39 @@ class Pass {
   }
 
   void block(Layer layer, const BlockWeights& w) {
-    normalise({.site = Site::ln_1, .layer = layer}, w.ln_1);
-    transform({.site = Site::qkv, .layer = layer}, w.qkv, work_.normed, work_.qkv);
-    for (std::size_t h = 0; h < config_.n_head; ++h) attention(layer, Head{h});
-    transform({.site = Site::attn_proj, .layer = layer}, w.attn_proj, work_.attention, work_.projected);
-    add_residual({.site = Site::resid_1, .layer = layer});
+    normalise(at(Site::ln_1, layer), w.ln_1);
+    transform(at(Site::qkv, layer), w.qkv, work_.normed, work_.qkv);
+    const MatrixView<const double> kv = keys_values(layer);
+    for (std::size_t h = 0; h < config_.n_head; ++h) attention(layer, Head{h}, kv);
+    transform(at(Site::attn_proj, layer), w.attn_proj, work_.attention, work_.projected);
+    add_residual(at(Site::resid_1, layer));
 
-    normalise({.site = Site::ln_2, .layer = layer}, w.ln_2);
-    transform({.site = Site::mlp_fc, .layer = layer}, w.mlp_fc, work_.normed, work_.hidden);
-    site({.site = Site::gelu, .layer = layer}, work_.hidden.view(), [&](const Arithmetic& a, MatrixView<double> out) {
+    normalise(at(Site::ln_2, layer), w.ln_2);
+    transform(at(Site::mlp_fc, layer), w.mlp_fc, work_.normed, work_.hidden);
+    site(at(Site::gelu, layer), work_.hidden.view(), [&](const Arithmetic& a, MatrixView<double> out) {
       gelu(a, options_.activation, std::as_const(work_.hidden).view(), out);
     });
-    transform({.site = Site::mlp_proj, .layer = layer}, w.mlp_proj, work_.hidden, work_.projected);
-    add_residual({.site = Site::resid_2, .layer = layer});
+    transform(at(Site::mlp_proj, layer), w.mlp_proj, work_.hidden, work_.projected);
+    add_residual(at(Site::resid_2, layer));
   }
 
-  void attention(Layer layer, Head head) {
+  /// Keys and values of all rows so far, (first_ + rows, 2 n_embd); those of these rows join the earlier ones.
+  MatrixView<const double> keys_values(Layer layer) {
+    const std::size_t rows = tokens_.size(), width = config_.n_embd;
+    const MatrixView<const double> here = std::as_const(work_.qkv).view().columns(width, 2 * width);
+    if (earlier_ == nullptr) return here;
+    Matrix<double>& all = earlier_->keys_values[layer.value];
+    for (std::size_t i = 0; i < rows; ++i) std::copy(here.row(i).begin(), here.row(i).end(), all.row(first_ + i).begin());
+    return std::as_const(all).view().row_block(0, first_ + rows);
+  }
+
+  void attention(Layer layer, Head head, MatrixView<const double> kv) {
     const std::size_t width = config_.n_embd, d = config_.d_head(), offset = head.value * d;
-    const MatrixView<const double> qkv = std::as_const(work_.qkv).view();
-    const MatrixView<const double> q = qkv.columns(offset, d), k = qkv.columns(width + offset, d), v = qkv.columns(2 * width + offset, d);
+    const MatrixView<const double> q = std::as_const(work_.qkv).view().columns(offset, d);
+    const MatrixView<const double> k = kv.columns(offset, d), v = kv.columns(width + offset, d);
 
     // Selection needs softmax of the low scores first; the tapped scores and probabilities are those of the mixed rows.
-    const TapPoint at_scores{.site = Site::scores, .layer = layer, .head = head};
-    const TapPoint at_softmax{.site = Site::softmax, .layer = layer, .head = head};
+    const TapPoint at_scores = at(Site::scores, layer, head), at_softmax = at(Site::softmax, layer, head);
     const auto score = [&](const Arithmetic& a, MatrixView<double> out) { lamp::scores(a, q, k, out); };
     const auto normalise_scores = [&](const Arithmetic& a, MatrixView<double> out) { softmax(a, std::as_const(work_.scores).view(), out); };
     score(arithmetic_at(at_scores), work_.scores.view());
@@ -121,38 +139,40 @@ class Pass {
     tap(at_scores, work_.scores.view(), evaluate_local(at_scores, work_.scores.view(), score));
     tap(at_softmax, work_.probabilities.view(), evaluate_local(at_softmax, work_.probabilities.view(), normalise_scores));
 
-    site({.site = Site::values, .layer = layer, .head = head}, work_.attention.view().columns(offset, d),
+    site(at(Site::values, layer, head), work_.attention.view().columns(offset, d),
          [&](const Arithmetic& a, MatrixView<double> out) { lamp::values(a, std::as_const(work_.probabilities).view(), v, out); });
   }
 
   /// Chooses S in every row of the low scores, replaces the chosen ones by those of `recompute` and applies softmax to the mixed
   /// rows. The recomputed scores are evaluated all at once, which costs less than picking them and gives the same bits.
   void recompute_scores(const SelectionPlan& selection, Layer layer, Head head, MatrixView<const double> q, MatrixView<const double> k) {
-    const std::size_t length = tokens_.size();
-    const Arithmetic softmax_arithmetic = arithmetic_at({.site = Site::softmax, .layer = layer, .head = head});
-    lamp::scores(drawing(selection.recompute, {.site = Site::scores, .layer = layer, .head = head}), q, k, work_.recomputed.view());
+    const std::size_t rows = tokens_.size();
+    const TapPoint at_scores = at(Site::scores, layer, head);
+    const Arithmetic softmax_arithmetic = arithmetic_at(at(Site::softmax, layer, head));
+    lamp::scores(drawing(selection.recompute, at_scores), q, k, work_.recomputed.view());
     const bool dot_weights = selection.spec.weights == ErrorWeights::dot;
     if (dot_weights) {
-      work_.bounds.reshape(length, length);
+      work_.bounds.reshape(rows, first_ + rows);
       score_bounds(q, k, work_.bounds.view());
     }
-    work_.marks.resize(length);
-    for (std::size_t i = 0; i < length; ++i) {
-      const std::span<double> y = work_.scores.row(i).first(i + 1), z = work_.probabilities.row(i).first(i + 1);
-      const std::span<std::uint8_t> marks = std::span(work_.marks).first(i + 1);
+    work_.marks.resize(first_ + rows);
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::size_t n = first_ + i + 1;  // causal entries
+      const std::span<double> y = work_.scores.row(i).first(n), z = work_.probabilities.row(i).first(n);
+      const std::span<std::uint8_t> marks = std::span(work_.marks).first(n);
       const DrawCoordinates where{.seed = options_.seed,
                                   .sequence = options_.sequence,
                                   .layer = static_cast<std::uint32_t>(layer.value),
                                   .head = static_cast<std::uint32_t>(head.value),
-                                  .row = static_cast<std::uint32_t>(i),
+                                  .row = static_cast<std::uint32_t>(first_ + i),
                                   .site = static_cast<std::uint32_t>(Site::scores)};
-      const std::span<const double> w = dot_weights ? std::as_const(work_.bounds).row(i).first(i + 1) : std::span<const double>{};
-      const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = length};
+      const std::span<const double> w = dot_weights ? std::as_const(work_.bounds).row(i).first(n) : std::span<const double>{};
+      const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = length_};
       const std::size_t count = select_row(selection.spec, row, where, marks, work_.selection);
-      sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = i}, marks);
+      sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = first_ + i}, marks);
       if (count == 0) continue;
       const std::span<const double> high = work_.recomputed.row(i);
-      for (std::size_t j = 0; j <= i; ++j)
+      for (std::size_t j = 0; j < n; ++j)
         if (marks[j] != 0) y[j] = high[j];
       softmax_of_row(softmax_arithmetic, y, z, i);
     }
@@ -161,13 +181,16 @@ class Pass {
   void logit_block(std::size_t first, std::size_t rows) {
     work_.logits.reshape(rows, config_.vocab_size);
     const MatrixView<const double> x = std::as_const(work_.normed).view().row_block(first, rows);
-    site({.site = Site::logits, .first_row = first}, work_.logits.view(),
+    site({.site = Site::logits, .first_row = first_ + first}, work_.logits.view(),
          [&](const Arithmetic& a, MatrixView<double> out) { lamp::logits(a, model_.weights, x, out); });
   }
 
   const Model& model_;
   const ModelConfig& config_;
+  EarlierRows* earlier_;
+  std::size_t first_;
   std::span<const TokenId> tokens_;
+  std::size_t length_;  // of the whole sequence
   const PrecisionPlan& plan_;
   const PassOptions& options_;
   TapSink& sink_;
@@ -182,7 +205,15 @@ void TapSink::local(const TapPoint&, MatrixView<const double>, MatrixView<const 
 
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
              Workspace& workspace) {
-  Pass(model, tokens, plan, options, sink, workspace).run();
+  Pass(model, nullptr, tokens, plan, options, sink, workspace).run();
+}
+
+EarlierRows::EarlierRows(const ModelConfig& model, std::size_t length_)
+    : length(length_), keys_values(model.n_layer, Matrix<double>(length_, 2 * model.n_embd)) {}
+
+void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan,
+                  const PassOptions& options, TapSink& sink, Workspace& workspace) {
+  Pass(model, &earlier, tokens, plan, options, sink, workspace).run();
 }
 
 }  // namespace lamp

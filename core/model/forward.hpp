@@ -1,4 +1,5 @@
-// The forward pass of a GPT-2, layer by layer under a precision plan. Activations are binary64 at every site boundary.
+// The forward pass of a GPT-2, layer by layer under a precision plan. Activations are binary64 at every site boundary. A pass goes on
+// from rows computed before where it is given them: it is causal, so later rows change nothing in earlier ones.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +19,15 @@ struct TapPoint {
   Site site = Site::embed;
   Layer layer{};
   Head head{};
-  std::size_t first_row = 0;  // logits come in blocks of rows
+  std::size_t first_row = 0;  // of the sequence: what row 0 of the values is. Logits come in blocks of rows
 };
 
 /// Reads what passes. Values are valid during the call only.
 class TapSink {
  public:
   virtual ~TapSink() = default;
-  /// Rows are token positions. scores and softmax: (T, T), entries (i, j > i) are unspecified; values: (T, d_head).
+  /// Rows are token positions. scores and softmax: (rows, first_row + rows), entries (i, j > first_row + i) are unspecified; values:
+  /// (rows, d_head).
   virtual void values(const TapPoint& point, MatrixView<const double> x) = 0;
   /// Whether local() is wanted at a site; it costs a second evaluation there.
   [[nodiscard]] virtual bool wants_local(Site) const { return false; }
@@ -41,6 +43,7 @@ struct PassOptions {
   std::uint32_t seed = 0;
   std::uint32_t sequence = 0;
   const PrecisionPlan* local_reference = nullptr;  // arithmetic of local(); needed where a sink wants it
+  std::size_t first_logits = 0;                    // the logits of rows before this one are not evaluated
 };
 
 /// Buffers of a pass, reused from one to the next: one per thread.
@@ -54,5 +57,22 @@ class Workspace {
 /// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the caller validates).
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
              Workspace& workspace);
+
+/// What the later rows of a sequence need of the earlier ones.
+struct EarlierRows {
+  /// Of a sequence of `length` tokens, 1 <= length <= n_positions, of which no row is there yet.
+  EarlierRows(const ModelConfig& model, std::size_t length);
+
+  std::size_t length;                        // of the whole sequence: rules that count masked entries depend on it
+  std::size_t rows = 0;                      // computed so far. To go on from fewer with other tokens, lower it
+  std::vector<Matrix<double>> keys_values;  // by layer: (length, 2 n_embd), of which the first `rows`
+};
+
+/// The rows earlier.rows .. earlier.rows + tokens.size() - 1 of a pass over earlier.length tokens; adds them to `earlier`. They have the
+/// bits that forward() over the whole sequence gives them, in any arithmetic, order, selection and stochastic mode: forward() is the
+/// case that starts from row 0 and is given all tokens.
+/// Pre: model, plan and options as for the rows before; 1 <= tokens.size() <= earlier.length - earlier.rows.
+void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan,
+                  const PassOptions& options, TapSink& sink, Workspace& workspace);
 
 }  // namespace lamp

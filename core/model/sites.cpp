@@ -20,16 +20,24 @@ std::uint32_t first_step_after_sum(const Arithmetic& arithmetic, std::size_t ter
   return is_stochastic(arithmetic) ? steps_of_sum(arithmetic, terms) : 0;
 }
 
+/// Of a (rows, n) matrix of causal entries: the position of its first row.
+template <class T>
+std::size_t earlier_positions(MatrixView<T> x) {
+  expects(x.cols >= x.rows, "sites: (rows, n) causal entries, rows <= n");
+  return x.cols - x.rows;
+}
+
 bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
 
 }  // namespace
 
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out) {
-  expects(out.rows == tokens.size() && out.cols == weights.wte.cols() && tokens.size() <= weights.wpe.rows(), "embed: shapes agree");
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out,
+           std::size_t first) {
+  expects(out.rows == tokens.size() && out.cols == weights.wte.cols() && first + tokens.size() <= weights.wpe.rows(), "embed: shapes agree");
   visit_outputs(arithmetic, true, [&](const auto& output) {
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       expects(tokens[t] < weights.wte.rows(), "embed: token id < vocab_size");
-      const std::span<const float> token = weights.wte.row(tokens[t]), position = weights.wpe.row(t);
+      const std::span<const float> token = weights.wte.row(tokens[t]), position = weights.wpe.row(first + t);
       const std::span<double> x = out.row(t);
       for (std::size_t i = 0; i < x.size(); ++i) x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
     }
@@ -65,12 +73,13 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
-  gemm(arithmetic, q, k.transposed(), out, Shape::lower_output);
+  const Shape shape(Shape::lower_output, earlier_positions(out));
+  gemm(arithmetic, q, k.transposed(), out, shape);
   const double scale = std::sqrt(static_cast<double>(q.cols));
   const bool fits = contains(binary32, arithmetic.mac.format) && is_binary32(scale);
   const auto divide = [&](const auto& output) {
     for (std::size_t i = 0; i < out.rows; ++i)
-      for (std::size_t j = 0; j <= i; ++j) out(i, j) = output(i, j).div(out(i, j), scale);
+      for (std::size_t j = 0; j < shape.columns(i, out.cols); ++j) out(i, j) = output(i, j).div(out(i, j), scale);
   };
   visit_outputs(arithmetic, fits, divide, first_step_after_sum(arithmetic, q.cols));
 }
@@ -90,11 +99,12 @@ void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
-  for (std::size_t i = 0; i < y.rows; ++i) softmax_of_row(arithmetic, y.row(i).first(i + 1), z.row(i).first(i + 1), i);
+  const std::size_t first = earlier_positions(y);
+  for (std::size_t i = 0; i < y.rows; ++i) softmax_of_row(arithmetic, y.row(i).first(first + i + 1), z.row(i).first(first + i + 1), i);
 }
 
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out) {
-  gemm(arithmetic, z, v, out, Shape::lower_operand);
+  gemm(arithmetic, z, v, out, Shape(Shape::lower_operand, earlier_positions(z)));
 }
 
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out) {

@@ -1,5 +1,7 @@
 // The operations of a GPT-2. Each site is one pure function of its inputs, weights and arithmetic, which the forward pass, the
-// local error and later the suffix runs all call (method.md section 4). Rows are token positions; values are binary64.
+// local error and later the suffix runs all call (method.md section 4). Rows are token positions; values are binary64. A row depends on
+// earlier ones only, and a site may be given its last rows: then scores and softmax are (rows, n) with n - rows earlier positions, row i
+// has the first n - rows + i + 1 entries, and the arithmetic's draws say which row the first one is.
 #pragma once
 
 #include <algorithm>
@@ -47,8 +49,9 @@ void layer_norm_row(const A& fl, const Any& fl_any, const OrderOrArithmetic& ord
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mac(fl.mul(out[i], r), gamma[i], beta[i]);
 }
 
-/// out (T, n_embd) = fl(wte[token] + wpe[position]).
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out);
+/// out (T, n_embd) = fl(wte[token] + wpe[position]), positions from `first` on.
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out,
+           std::size_t first = 0);
 
 /// Row by row: x, out (T, n_embd).
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x,
@@ -57,20 +60,22 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
 /// out (T, out) = x (T, in) W (in, out), then one addition of the bias.
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out);
 
-/// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for j <= i; the rest is not written. q, k: (T, d_head), out: (T, T).
+/// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for the entries that exist; the rest is not written. q: (rows, d_head), k: (n, d_head),
+/// out: (rows, n).
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
 
 /// z = softmax(y) of row `row` in the fastest engine with the arithmetic's bits. (The row matters to stochastic modes only: their
 /// draws belong to outputs; softmax and layer norm draw as output (row, 0), the others as output (row, column).)
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z, std::size_t row = 0);
 
-/// Row i of z is softmax of the first i + 1 entries of row i of y; the rest is not written. y, z: (T, T).
+/// Row i of z is softmax of the entries of row i of y that exist; the rest is not written. y, z: (rows, n).
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z);
 
-/// out(i, :) = sum over k <= i of z(i, k) v(k, :). z: (T, T) lower triangular, v, out: (T, d_head).
+/// out(i, :) = sum of z(i, k) v(k, :) over the entries of row i that exist. z: (rows, n), v: (n, d_head), out: (rows, d_head).
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out);
 
-/// a-priori bounds of the inner products, out(i, j) = (abs(q_i) . abs(k_j)) / sqrt d_head for j <= i, in fused binary64: error weights `dot`.
+/// a-priori bounds of the inner products, out(i, j) = (abs(q_i) . abs(k_j)) / sqrt d_head, in fused binary64: error weights `dot`.
+/// Shapes as in scores.
 void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
 
 /// out = fl(x + y), all (T, n); out may be x.

@@ -131,8 +131,9 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<c
   expects(a.cols == b.rows && out.rows == a.rows && out.cols == b.cols, "mpfr::gemm: a is (m, k), b is (k, n), out is (m, n)");
   std::vector<double> row(a.cols), column(a.cols);
   for (std::size_t i = 0; i < out.rows; ++i) {
-    const std::size_t terms = shape == Shape::lower_operand ? std::min(i + 1, a.cols) : a.cols;
-    const std::size_t outputs = shape == Shape::lower_output ? std::min(i + 1, out.cols) : out.cols;
+    const std::size_t causal = shape.first_row + i + 1;
+    const std::size_t terms = shape.kind == Shape::lower_operand ? std::min(causal, a.cols) : a.cols;
+    const std::size_t outputs = shape.kind == Shape::lower_output ? std::min(causal, out.cols) : out.cols;
     for (std::size_t k = 0; k < terms; ++k) row[k] = a(i, k);
     for (std::size_t j = 0; j < outputs; ++j) {
       for (std::size_t k = 0; k < terms; ++k) column[k] = b(k, j);

@@ -73,13 +73,18 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   return plan;
 }
 
-nlohmann::ordered_json as_json(const Experiment& experiment, const RunPlan& plan) {
+using Json = nlohmann::ordered_json;
+
+Json as_json(const Experiment& experiment, const RunPlan& plan) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
   return {{"title", experiment.config.title},
           {"experiment", to_hex(experiment.grid.experiment)},
           {"texts", experiment.config.tokens.paths.size()},
           {"sequences", plan.sequences},
           {"sequence_length", experiment.config.tokens.sequence_length},
+          {"continuation", experiment.config.continuation ? Json{{"prefix", experiment.config.continuation->prefix},
+                                                                {"tokens", experiment.config.continuation->tokens}}
+                                                          : Json()},
           {"grid_points", plan.points},
           {"cells", plan.cells},
           {"passes", plan.sequences * (plan.cells + 1)},
@@ -107,8 +112,11 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
       experiment.config.title + "\nexperiment  " + to_hex(experiment.grid.experiment) + "\ngrid        " + count(plan.points, "point");
   if (plan.cells != plan.points) text += ", " + std::to_string(plan.cells) + " of them different";
   for (const GridAxis& axis : experiment.config.grid) text += "\n              " + axis.key + ": " + std::to_string(axis.values.size());
+  const std::optional<ContinuationConfig>& asked = experiment.config.continuation;
+  const std::string continued =
+      asked ? "continued   " + count(asked->tokens, "token") + " after the first " + std::to_string(asked->prefix) + ", in each pass\n" : "";
   text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " + count(plan.sequences, "sequence") + " of " +
-          std::to_string(experiment.config.tokens.sequence_length) + " in all\npasses      " +
+          std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued + "passes      " +
           std::to_string(plan.sequences * (plan.cells + 1)) + " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n";
   const MemoryCost& m = plan.memory;

@@ -113,7 +113,8 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
   const double activations = t * (7.0 * d + rows(c.n_inner)), squares = 3.0 * t * t, logits = rows(std::min(logit_rows, length)) * vocab;
   const double packing = 3.0 * t * rows(c.d_head()) + t * std::max(d, rows(c.n_inner)) / 2.0;  // of operands, in gemm
   const double local = config.record_errors.empty() ? 0.0 : std::max(logits, t * std::max({3.0 * d, rows(c.n_inner), t}));
-  cost.workspace = sizeof(double) * (activations + squares + logits + packing + local) +
+  const double earlier = config.continuation ? rows(c.n_layer * (config.continuation->prefix + config.continuation->tokens)) * 2.0 * d : 0.0;
+  cost.workspace = sizeof(double) * (activations + squares + logits + packing + local + earlier) +
                    bytes_of_sites(experiment, config.record_activations) +
                    (config.record_detail == Detail::full ? 2.0 * bytes_of_sites(experiment, config.record_errors) : 0.0);
   const std::vector<record::Quantity> quantities = empty_shard(experiment).quantities;
@@ -199,11 +200,14 @@ void TimeCost::prepare_metrics() {
   metrics_ = scale * seconds_of(work);
 }
 
-double TimeCost::measure(Site at, const Arithmetic& a) {
+double TimeCost::measure(Site at, const Arithmetic& a, Rows which) {
   const Weights& weights = experiment_.model.weights;
   const std::size_t d = config_.n_embd, head = config_.d_head();
-  const auto by_rows = [&](const auto& work) { return extrapolated(4, length_, rows, work); };
-  const auto square = [&](const auto& work) { return extrapolated(16, length_, triangle, work); };
+  const bool one = which == Rows::one;
+  const auto by_rows = [&](const auto& work) { return one ? extrapolated(1, 1, rows, work) : extrapolated(4, length_, rows, work); };
+  const auto square = [&](const auto& work) {  // one row: its share of the entries
+    return extrapolated(16, length_, triangle, work) * (one ? share_of_row() : 1.0);
+  };
   const auto linear_of = [&](const Linear& layer, std::size_t in, std::size_t out) {
     return by_rows([&](std::size_t n) { linear(a, layer, first_rows(std::as_const(wide_), n, in), first_rows(out_, n, out)); });
   };
@@ -250,21 +254,27 @@ double TimeCost::measure(Site at, const Arithmetic& a) {
         gelu(a, experiment_.activation, first_rows(std::as_const(wide_), n, config_.n_inner), first_rows(out_, n, config_.n_inner));
       });
     case Site::logits: {
-      const std::size_t most = std::min(length_, logit_rows);
+      const std::size_t most = one ? 1 : std::min(length_, logit_rows);
       Matrix<double> y(most, config_.vocab_size);
       const double block_seconds = extrapolated(4, most, rows, [&](std::size_t n) {
         logits(a, weights, first_rows(std::as_const(x_), n, d), first_rows(y, n, config_.vocab_size));
       });
-      return block_seconds * rows(length_) / rows(most);
+      return one ? block_seconds : block_seconds * rows(length_) / rows(most);
     }
   }
   return 0.0;
 }
 
-double TimeCost::site(Site at, const Arithmetic& arithmetic) {
-  const auto known = [&](const auto& entry) { return entry.first.first == at && entry.first.second == arithmetic; };
+double TimeCost::site(Site at, const Arithmetic& arithmetic, Rows rows) {
+  const std::tuple key{at, arithmetic, rows};
+  const auto known = [&](const auto& entry) { return entry.first == key; };
   if (const auto found = std::find_if(sites_.begin(), sites_.end(), known); found != sites_.end()) return found->second;
-  return sites_.emplace_back(std::pair{at, arithmetic}, measure(at, arithmetic)).second;
+  return sites_.emplace_back(key, measure(at, arithmetic, rows)).second;
+}
+
+double TimeCost::share_of_row() const {
+  const ContinuationConfig& asked = *experiment_.config.continuation;
+  return (rows(asked.prefix) + rows(asked.tokens) / 2.0) / triangle(length_);
 }
 
 double TimeCost::selection(const SelectionSpec& spec, const Arithmetic& softmax_arithmetic) {
@@ -284,20 +294,27 @@ double TimeCost::selection(const SelectionSpec& spec, const Arithmetic& softmax_
   return selections_.emplace_back(std::pair{spec, softmax_arithmetic}, extrapolated(32, length_, triangle, work)).second;
 }
 
-double TimeCost::pass(const PrecisionPlan& plan) {
+double TimeCost::pass(const PrecisionPlan& plan, Rows which) {
   double seconds = 0.0;
   for (const SiteInfo& s : sites)
     for (std::size_t l = 0; l < (s.per_layer ? config_.n_layer : 1); ++l)
-      for (std::size_t h = 0; h < (s.per_head ? config_.n_head : 1); ++h) seconds += site(s.site, plan.at(s.site, Layer{l}, Head{h}));
+      for (std::size_t h = 0; h < (s.per_head ? config_.n_head : 1); ++h) seconds += site(s.site, plan.at(s.site, Layer{l}, Head{h}), which);
   if (const SelectionPlan* selected = plan.selection(Site::scores))
     for (std::size_t l = 0; l < config_.n_layer; ++l)
       for (std::size_t h = 0; h < config_.n_head; ++h)
-        seconds += site(Site::scores, selected->recompute) + selection(selected->spec, plan.at(Site::softmax, Layer{l}, Head{h}));
+        seconds += site(Site::scores, selected->recompute, which) +
+                   selection(selected->spec, plan.at(Site::softmax, Layer{l}, Head{h})) * (which == Rows::one ? share_of_row() : 1.0);
   return seconds;
 }
 
+double TimeCost::continuation(const PrecisionPlan& plan) {
+  const std::optional<ContinuationConfig>& asked = experiment_.config.continuation;
+  if (!asked) return 0.0;
+  return pass(plan) * rows(asked->prefix) / rows(length_) + rows(asked->tokens - 1) * pass(plan, Rows::one);
+}
+
 double TimeCost::cell(const Cell& cell) {
-  double seconds = pass(cell.plan) + metrics_;
+  double seconds = pass(cell.plan) + metrics_ + continuation(cell.plan);
   if (!cell.records_errors) return seconds;
   for (const Site recorded : experiment_.config.record_errors) {
     const SiteInfo& s = info(recorded);
@@ -307,6 +324,6 @@ double TimeCost::cell(const Cell& cell) {
   return seconds;
 }
 
-double TimeCost::reference() { return pass(experiment_.grid.reference) + distribution_; }
+double TimeCost::reference() { return pass(experiment_.grid.reference) + distribution_ + continuation(experiment_.grid.reference); }
 
 }  // namespace lamp::experiments

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -36,15 +37,20 @@ ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cell
 class TimeCost {
  public:
   explicit TimeCost(const Experiment& experiment);
-  /// The pass of one cell with its metrics, and the second evaluation of the sites whose errors it records.
+  /// The pass of one cell with its metrics, the second evaluation of the sites whose errors it records, and its continuation.
   double cell(const Cell& cell);
-  /// The reference pass with its distribution.
+  /// The reference pass with its distribution, and its continuation.
   double reference();
 
  private:
-  double pass(const PrecisionPlan& plan);
-  double site(Site site, const Arithmetic& arithmetic);
-  double measure(Site site, const Arithmetic& arithmetic);
+  /// All rows of a pass, or one row of it by itself, which shares the reading of weights with no other.
+  enum class Rows { all, one };
+  double pass(const PrecisionPlan& plan, Rows rows = Rows::all);
+  double continuation(const PrecisionPlan& plan);
+  /// Causal entries of a row in the middle of a continuation, over those of a pass.
+  [[nodiscard]] double share_of_row() const;
+  double site(Site site, const Arithmetic& arithmetic, Rows rows = Rows::all);
+  double measure(Site site, const Arithmetic& arithmetic, Rows rows);
   double selection(const SelectionSpec& spec, const Arithmetic& softmax);
   void prepare_metrics();
 
@@ -52,7 +58,7 @@ class TimeCost {
   const ModelConfig& config_;
   std::size_t length_;
   Matrix<double> x_, wide_, out_, scores_, probabilities_;
-  std::vector<std::pair<std::pair<Site, Arithmetic>, double>> sites_;
+  std::vector<std::pair<std::tuple<Site, Arithmetic, Rows>, double>> sites_;
   std::vector<std::pair<std::pair<SelectionSpec, Arithmetic>, double>> selections_;
   double distribution_ = 0.0, metrics_ = 0.0;  // of all positions
 };

@@ -110,6 +110,19 @@ def open_errors(result, site):
     return data.where(result.data.status == DONE)
 
 
+def open_continuations(result):
+    """Greedy continuations over (text, sequence, mu, tau, rule[, position]): `run` and `reference` (text, sequence, position), token ids, NaN
+    where there is none, and `divergence_position`, the first position at which they differ. None where the file holds none."""
+    with h5py.File(result.path, "r") as f:
+        if "continuations" not in f:
+            return None
+    metrics = xarray.open_dataset(result.path, group="metrics", engine="h5netcdf", decode_times=False)
+    tokens = xarray.open_dataset(result.path, group="continuations", engine="h5netcdf", decode_times=False)
+    data, *_ = uniform(tokens.assign(divergence_position=metrics.divergence_position), result.config, "divergence_position", {})
+    reference = data.reference.isel({d: 0 for d in ("mu", "tau", "rule") if d in data.reference.dims}, drop=True)
+    return data[["run", "divergence_position"]].where(result.data.status == DONE).assign(reference=reference)
+
+
 def check(path):
     """ResultError with one line when `path` is no file of results."""
     if not path.is_file():

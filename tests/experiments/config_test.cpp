@@ -452,6 +452,24 @@ TEST_CASE("config: what is recorded is read", "[config]") {
   CHECK(parse(with_grid("\"lamp.scores.tau\" = [2]"), {"record.where.\"lamp.scores.tau\"=[2]"})->record_where.size() == 1);
 }
 
+TEST_CASE("config: a continuation is there where its section is, with its defaults", "[config]") {
+  CHECK(!parse(base_config)->continuation);
+  CHECK(parse(base_config + "[continuation]\n")->continuation == ContinuationConfig{.prefix = 32, .tokens = 64});
+  CHECK(parse(base_config, {"continuation.tokens=5"})->continuation == ContinuationConfig{.prefix = 32, .tokens = 5});
+  CHECK(parse(base_config, {"continuation.prefix=64"})->continuation == ContinuationConfig{.prefix = 64, .tokens = 64});
+  CHECK(error_has(parse(base_config + "[continuation]\nprefix = 65\n"),
+                  {"c.toml:19:10: continuation.prefix: 65 tokens are more than a sequence has", "legal: 1 to tokens.sequence_length, 64"}));
+  CHECK(error_has(parse(with("length = 64", "length = 31") + "[continuation]\n"), {"continuation.prefix: 32 tokens", "length, 31"}));
+  CHECK(error_has(parse(base_config + "[continuation]\ntokens = 0\n"), {"c.toml:19:10: continuation.tokens: 0 is out of range", "1 to"}));
+  CHECK(error_has(parse(base_config + "[continuation]\ntoken = 3\n"), {"did you mean \"continuation.tokens\"?"}));
+  ModelConfig model;
+  model.n_positions = 96, model.n_layer = 1, model.n_head = 1, model.n_embd = 8, model.n_inner = 16;
+  CHECK(check_against(*parse(base_config + "[continuation]\n"), model).ok());
+  CHECK(check_against(*parse(base_config + "[continuation]\ntokens = 65\n"), model).error().message ==
+        "c.toml:19:10: continuation.tokens: 65 tokens after a prefix of 32 are more than the model's n_positions; legal: prefix + tokens up "
+        "to 96");
+}
+
 TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[config]") {
   ModelConfig model;
   model.n_positions = 64, model.n_layer = 2, model.n_head = 2, model.n_embd = 8, model.n_inner = 16;  // d_head 4
@@ -473,6 +491,14 @@ TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[co
   CHECK_FALSE(problem(with("default = \"high\"", "default = \"tree\"") + four).empty());
   CHECK(problem(base_config + four + "[reference]\narithmetic = \"tree\"\n").find("reference.arithmetic: at the site ln_1") !=
         std::string::npos);
+  const std::string one = "[arithmetic.one]\nformat = \"ps7\"\norder = \"tree:0\"\n";  // rows of one entry
+  const auto with_values = [&](const std::string& more) {
+    std::string text = with("scores = \"low\"", "values = \"one\"") + one + more;
+    return problem(text.replace(text.find("length = 64"), 11, "length = 1"));
+  };
+  CHECK(with_values("").empty());
+  CHECK(with_values("[continuation]\nprefix = 1\ntokens = 1\n").empty());
+  CHECK(with_values("[continuation]\nprefix = 1\ntokens = 2\n").find("at the site values") != std::string::npos);
   const std::string axes =
       "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = [\"kahan\", \"tree:((0 1 2) (3 4))\"]\n\"plan.scores\" = [\"high\", "
       "\"low\"]\n";
@@ -559,6 +585,7 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
           "[\"scores\"]\n"
           "activations = [\"logits\", \"embed\"]\ndetail = \"full\"\nwhere = {\"lamp.scores.tau\" = [1.5], \"arithmetic.low.format\" = "
           "[\"bfloat16\"]}"),
+      base_config + "[continuation]\nprefix = 5\n",
       "seed = 0\n" + with("[tokens]", "activation = \"gelu\"\n[tokens]\nsource = \"ids\"\noffset = 5\nshuffle = true")};
   for (const std::string& text : texts) {
     const Result<Config> read = parse(text);
@@ -570,7 +597,8 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
     CHECK(*again == *read);
     CHECK(resolved_toml(*again) == resolved);
     for (const Field& field : fields())  // every key that can have a value and is no alternative of another
-      if (field.write != nullptr && field.key.find('*') == std::string_view::npos)
+      if (field.write != nullptr && field.key.find('*') == std::string_view::npos &&
+          (read->continuation || !field.key.starts_with("continuation.")))
         CHECK(resolved.find(field.key.substr(field.key.find('.') == std::string_view::npos ? 0 : field.key.find('.') + 1)) !=
               std::string::npos);
   }
