@@ -152,9 +152,9 @@ std::size_t padded(std::size_t k) {
   return (k + line - 1) / line * line + line;
 }
 
-/// False, with `out` partly written at most, where an operand is not a binary32 number.
+/// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the a.cols rows from first_term on.
 bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a,
-            const PackedMatrix& b, MatrixView<double> out, Shape shape) {
+            const PackedMatrix& b, MatrixView<double> out, Shape shape, std::size_t first_term = 0) {
   thread_local Workspace<float> work;
   if (!b.is_binary32() && !operands) return false;
   OperandReader reader(set, operands, work.values);
@@ -169,7 +169,7 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<F
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
       const Panel32 panel = read_panel(reader, b, q, work);
       if (panel.b == nullptr) return false;
-      tile.b = panel.b;
+      tile.b = panel.b + first_term * panel_cols;
       panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
         return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range) ? plan.normal_kernel : plan.kernel;
       });
@@ -211,6 +211,13 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<
 }
 
 }  // namespace
+
+bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, std::size_t first,
+                                MatrixView<double> out, Backend backend) {
+  const KernelSet set = kernel_set(backend);
+  const auto plan = plan32(mac, set);
+  return plan && gemm32(*plan, set, mac.operands, a, b, out, Shape::full, first);
+}
 
 PackedMatrix::PackedMatrix(MatrixView<const double> b) { assign(b); }
 

@@ -18,6 +18,13 @@ constexpr std::size_t tile_height = 128;
 constexpr std::size_t tile_width = 512;
 constexpr std::size_t most_lanes = 64;  // partial sums that are held at once
 
+/// Rows of a matrix that stays packed as it is.
+struct PackedRows {
+  const PackedMatrix* b;
+  std::size_t first, rows;
+  [[nodiscard]] PackedRows row_block(std::size_t k, std::size_t count) const { return {b, first + k, count}; }
+};
+
 /// Rows first, first + step, .. of b.
 View every(View b, std::size_t first, std::size_t step) {
   return {b.data + first * b.row_stride, (b.rows - first + step - 1) / step, b.cols, b.row_stride * step, b.col_stride};
@@ -39,6 +46,13 @@ class TileSum {
   /// The specification of the multiply-accumulates.
   static const MacSpec& steps(const Arithmetic& arithmetic) {
     return arithmetic.order.kind == OrderKind::blocked && arithmetic.block ? *arithmetic.block : arithmetic.mac;
+  }
+
+  /// The few rows of `a`, orders that cut k into ranges: nothing is packed. Pre: gemm_of_terms serves.
+  void evaluate(View a, const PackedMatrix& b, MatrixView<double> out) {
+    const PackedRows all{&b, 0, b.rows()};
+    if (order_.kind == OrderKind::pairwise) return pairwise(a, all, out);
+    blocks(order_.kind == OrderKind::split ? (a.cols + order_.size - 1) / order_.size : order_.size, a, all, out);
   }
 
   void evaluate(View a, View b, MatrixView<double> out) {
@@ -79,6 +93,10 @@ class TileSum {
     gemm(step_, a, packed_, out, shape, backend_);
   }
 
+  void sequential(View a, PackedRows b, MatrixView<double> out) {
+    expects(gemm_of_terms(step_.mac, a, *b.b, b.first, out, backend_), "gemm_by_parts: a kernel for these operands");
+  }
+
   static void clear(MatrixView<double> out) {
     for (std::size_t i = 0; i < out.rows; ++i) std::fill_n(out.row(i).begin(), out.cols, 0.0);
   }
@@ -95,7 +113,8 @@ class TileSum {
     });
   }
 
-  void blocks(std::size_t size, View a, View b, MatrixView<double> out) {
+  template <class Rows>
+  void blocks(std::size_t size, View a, Rows b, MatrixView<double> out) {
     clear(out);
     Matrix<double> part(out.rows, out.cols);
     for (std::size_t k = 0; k < b.rows; k += size) {
@@ -105,7 +124,8 @@ class TileSum {
     }
   }
 
-  void pairwise(View a, View b, MatrixView<double> out) {
+  template <class Rows>
+  void pairwise(View a, Rows b, MatrixView<double> out) {
     if (b.rows <= order_.size) return sequential(a, b, out);
     const std::size_t m = b.rows / 2;
     Matrix<double> right(out.rows, out.cols);
@@ -148,6 +168,19 @@ bool serves(const Arithmetic& arithmetic, Backend backend) {
   return !is_stochastic(arithmetic) && has_kernel(TileSum::steps(arithmetic), kernel_set(backend));
 }
 
+/// A packed B is worth more than a tile that stays in the cache: few rows, whose operands the binary32 kernels take as they are.
+bool serves_packed(const Arithmetic& arithmetic, View a, const PackedMatrix& b, Shape shape, Backend backend) {
+  const OrderKind kind = arithmetic.order.kind;
+  const MacSpec& steps = TileSum::steps(arithmetic);
+  if (a.rows > tile_rows || shape.kind != Shape::full || !b.is_binary32()) return false;
+  if (steps.operands || !plan32(steps, kernel_set(backend))) return false;
+  if (kind != OrderKind::blocked && kind != OrderKind::split && kind != OrderKind::pairwise) return false;
+  for (std::size_t i = 0; i < a.rows; ++i)
+    for (std::size_t k = 0; k < a.cols; ++k)
+      if (const double x = a(i, k); !all_binary32({&x, 1})) return false;
+  return true;
+}
+
 void copy_row(std::span<const double> from, MatrixView<double> out, std::size_t i, std::size_t j0) {
   for (std::size_t j = 0; j < from.size(); ++j) out(i, j0 + j) = from[j];
 }
@@ -163,6 +196,12 @@ bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, con
   if (triangular && blocked)
     height = arithmetic.order.size >= m ? m : (height + arithmetic.order.size - 1) / arithmetic.order.size * arithmetic.order.size;
   TileSum sum(arithmetic, backend);
+  if (serves_packed(arithmetic, a, b, shape, backend)) {
+    Matrix<double> sums(m, n);
+    sum.evaluate(a, b, sums.view());
+    for (std::size_t i = 0; i < m; ++i) copy_row(sums.row(i), out, i, 0);
+    return true;
+  }
   Matrix<double> columns(k, std::min(n, tile_width)), tile(std::min(m, height), columns.cols());
   for (std::size_t j0 = 0; j0 < n; j0 += tile_width) {
     const std::size_t width = std::min(tile_width, n - j0);

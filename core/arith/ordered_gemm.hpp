@@ -10,4 +10,9 @@ namespace lamp::gemm_detail {
 bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
                    Backend backend);
 
+/// out = a times the rows first .. first + a.cols - 1 of b, sequential steps of `mac`, on binary32 lanes and without packing anything anew.
+/// False, with `out` partly written at most, where there is no kernel or an operand is not a binary32 number. In gemm.cpp.
+bool gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, std::size_t first, MatrixView<double> out,
+                   Backend backend);
+
 }  // namespace lamp::gemm_detail
