@@ -47,10 +47,11 @@ std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step, const
   const bool binary16_sums = step.output == binary16;
   if (!output || set.kernel == nullptr || !mac.operands || mac.operands->p > 11 || !whole || products == 0) return std::nullopt;
   if (mac.rounding != Rounding::rne || mac.via || mac.format != (binary16_sums ? binary16 : binary32)) return std::nullopt;
-  // Products of p bits are below (2 - 2^(1-p))^2 2^E; half of them and c in one accumulator.
-  const double most = static_cast<double>(products) / 2.0 * std::pow(2.0 - std::ldexp(1.0, 1 - mac.operands->p), 2.0) + 2.0;
-  if (step.fraction_bits + 1 < step.output.p || std::ldexp(most, step.fraction_bits) > 0x1p31) return std::nullopt;
-  EnginePlan plan{.kernel = set.kernel(step.protocol, *output),
+  // Products of p bits are at most (2 - 2^(1-p))^2 2^E, c is below 2^(E + 1); half of the products and c are in one accumulator.
+  const double largest = 2.0 - std::ldexp(1.0, 1 - mac.operands->p), half = static_cast<double>(products) / 2.0 * largest * largest;
+  if (step.fraction_bits + 1 < step.output.p || std::ldexp(half + 2.0, step.fraction_bits) > 0x1p31) return std::nullopt;
+  const bool small = std::ldexp(2.0 * half + 2.0, step.fraction_bits) <= 0x1p31;
+  EnginePlan plan{.kernel = set.kernel(step.protocol, *output, small),
                   .constants = {.products = products, .fraction_bits = step.fraction_bits, .least_exponent = step.output.emin},
                   .step = step.products,
                   .interleaved = interleaved,
@@ -59,20 +60,11 @@ std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step, const
   return plan;
 }
 
-/// The kernel's binary32 lanes serve: all products of the two are exact in them, and so is every power of two that it scales by.
-/// With E0 the sum of the smallest exponents of the nonzero operands, E0 >= 2F - 126:
-/// a product of two numbers of p <= 11 bits is a multiple of 2^(E0 - 20) >= 2^-149, since F >= 10; with the largest exponents' sum at most
-/// 125 it is below 2^127. Every c is a multiple of 2^(E0 - F): in a pass with products E >= E0, and what is left is a multiple of 2^(E -
-/// F); in one without, c stays; roundings go to coarser multiples. So a nonzero c has an exponent of E0 - F >= F - 126 at least, the
-/// kernel's least E, which therefore changes no E: 2^(F - E) and 2^(E - F) are between 2^-126 and 2^126, E being at most 127. Nor is any
-/// sum subnormal in binary32: none is below 2^(F - 126).
-bool fits_engine_lanes(const EnginePlan& plan, MagnitudeRange a, MagnitudeRange b) {
+/// Operands are finite, and products below 2^127. What else the kernel needs it sees itself.
+bool fits_engine_lanes(MagnitudeRange a, MagnitudeRange b) {
   constexpr std::uint32_t infinity = 0x7F800000U;
-  if (a.largest >= infinity || b.largest >= infinity) return false;
-  if (a.largest == 0 || b.largest == 0) return true;  // all products are zeros
-  const auto exponent = [&](std::uint32_t magnitude) { return std::max(static_cast<int>(magnitude >> 23) - 127, plan.emin); };
-  const int low = exponent(a.smallest_less_one + 1) + exponent(b.smallest_less_one + 1), high = exponent(a.largest) + exponent(b.largest);
-  return low >= 2 * plan.constants.fraction_bits - 126 && high <= 125;
+  const auto exponent = [](std::uint32_t magnitude) { return static_cast<int>(magnitude >> 23) - 127; };
+  return a.largest < infinity && b.largest < infinity && exponent(a.largest) + exponent(b.largest) <= 125;
 }
 
 /// Memory that calls of one thread use again.
@@ -171,9 +163,11 @@ class EngineGemm {
       tile.a_exponents[r] = work_.a_exponents.data() + (i0 + r) * stride_;
       tile.steps[r] = plan_.steps(shape_.terms(i0 + r, a_.cols));
     }
-    const bool fast = fits_engine_lanes(plan_, work_.ranges[i0 / tile_rows], panel_range) && plan_.kernel(tile);
+    constexpr std::uint32_t all = ~std::uint32_t{0};
+    const std::uint32_t failed = fits_engine_lanes(work_.ranges[i0 / tile_rows], panel_range) ? plan_.kernel(tile) : all;
     for (std::size_t r = 0; r < tile.rows; ++r) {
       const std::size_t width = shape_.columns(i0 + r, out_.cols);
+      const bool fast = (failed >> r & 1U) == 0;
       for (std::size_t j = j0; j < std::min(width, j0 + panel_cols); ++j)
         out_(i0 + r, j) = fast ? static_cast<double>(c[r * panel_cols + j - j0]) : by_definition(i0 + r, j);
     }

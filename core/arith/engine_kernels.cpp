@@ -1,9 +1,15 @@
 // The vector kernels of matrix engines: columns lie across the lanes, a pass is two loops over its products.
 //
-// The first finds the largest exponent E, in lanes of 16 bits: a_exponent + b_exponent needs no product. The second multiplies (exact in
-// binary32: engine_gemm.cpp proves it), scales by 2^(F - E) (a power of two: exact, or so small that it is cut to 0 anyway), truncates to
-// an integer and adds. |product| < 2^(E + 2), so a term is below 2^(F + 2); two accumulators hold at most 16 of them and c each, below
-// 2^31 for F <= 25 (core/arith/README.md). Their sum in binary64 is exact, and what is left of it after the cut is a binary32 number.
+// The first finds the largest exponent E, in lanes of 16 bits: a_exponent + b_exponent needs no product. The second multiplies, scales by
+// 2^(F - E), truncates to an integer and adds. |product| < 2^(E + 2), so a term is below 2^(F + 2), and two accumulators share the terms:
+// engine_gemm.cpp sees that each stays below 2^31. Their sum in binary64 is exact, and what is left of it after the cut is a binary32
+// number.
+//
+// Why binary32 lanes are enough, for E >= least_largest = F - 125: a product has 22 bits at most, so it is exact unless it is subnormal;
+// then it is at most 2^-126 after rounding, less than the unit 2^(E - F) >= 2^-125, and cut to 0 as it should be. Scaling by a power of two
+// is exact, or gives less than 1, which is cut to 0 too. With E <= 127 both powers of two are normal numbers. The pass's sum is an integer
+// times 2^(E - F) >= 2^-125: normal or zero, exact in binary32 after the cut, or infinite where it reaches 2^128, as it should be. A pass
+// of zeros only has E = least_largest and the sum 0. Other passes, and sums that became infinite, are reported.
 #include "core/arith/engine_kernels.hpp"
 
 #include <algorithm>
@@ -61,8 +67,17 @@ HWY_INLINE hn::Vec<Half> cut_sum(Integers x, Integers y) {
   return hn::DemoteTo(Half(), hn::BitCast(wide, kept));
 }
 
-template <EngineOutput output>
+#if HWY_TARGET == HWY_AVX3
+/// An integer cut to binary32.
+HWY_INLINE V cut_integer(VI x) { return V{_mm512_cvt_roundepi32_ps(x.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)}; }
+#endif
+
+/// `small`: the sum of the two is below 2^31.
+template <EngineOutput output, bool small>
 HWY_INLINE V pass_result(VI x, VI y, V unscale) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (small && output == EngineOutput::binary32_rtz) return hn::Mul(cut_integer(hn::Add(x, y)), unscale);
+#endif
   const hn::Half<DI> half;
   const V cut = hn::Combine(D(), cut_sum<output>(hn::UpperHalf(half, x), hn::UpperHalf(half, y)),
                             cut_sum<output>(hn::LowerHalf(half, x), hn::LowerHalf(half, y)));
@@ -76,39 +91,62 @@ struct Columns {
   V first, second;
 };
 
-/// The exponent of c, at least `least`; of zeros `none`.
-HWY_INLINE VI exponent_of(V c, VI least, VI none) {
+/// The exponent of c, at least `least`; zeros have none.
+HWY_INLINE VI exponent_of(V c, VI least) {
   const DI di;
   const VI magnitude = hn::BitCast(di, hn::Abs(c));
   const VI exponent = hn::Max(hn::Sub(hn::ShiftRight<23>(magnitude), hn::Set(di, 127)), least);
-  return hn::IfThenElse(hn::Eq(magnitude, hn::Zero(di)), none, exponent);
+  return hn::IfThenElse(hn::Eq(magnitude, hn::Zero(di)), hn::Set(di, 2 * no_exponent), exponent);
 }
 
-template <EngineOutput output>
+/// What a row has seen: the largest sum, and the least E, as unsigned numbers above no_exponent / 2, so that passes of zeros are
+/// large.
+class Extremes {
+ public:
+  HWY_INLINE Extremes() : sum_(hn::Zero(D())), exponent_(hn::Set(DU(), ~std::uint32_t{0})) {}
+  HWY_INLINE void see_sum(V c) { sum_ = hn::Max(sum_, hn::Abs(c)); }
+  HWY_INLINE void see_exponent(VI largest) {
+    exponent_ = hn::Min(exponent_, hn::BitCast(DU(), hn::Sub(largest, hn::Set(DI(), no_exponent + 512))));
+  }
+  [[nodiscard]] HWY_INLINE bool fit(std::int32_t least_largest) const {
+    const auto least = hn::Set(DU(), static_cast<std::uint32_t>(least_largest - no_exponent - 512));
+    return hn::AllTrue(D(), hn::Le(sum_, hn::Set(D(), std::numeric_limits<float>::max()))) &&
+           hn::AllTrue(DU(), hn::Eq(hn::Min(exponent_, least), least));
+  }
+
+ private:
+  using DU = hn::RebindToUnsigned<D>;
+  V sum_;
+  hn::Vec<DU> exponent_;
+};
+
+template <EngineOutput output, bool small>
 class Pass {
  public:
   explicit HWY_INLINE Pass(const EngineConstants& constants)
       : products_(constants.products),
         fraction_bits_(hn::Set(DI(), constants.fraction_bits)),
         least_(hn::Set(DI(), constants.least_exponent)),
-        none_(constants.fraction_bits - 126) {}
+        least_largest_(constants.fraction_bits - 125) {}
+  [[nodiscard]] std::int32_t least_largest() const { return least_largest_; }
 
   /// a, b and their exponents at the pass's first product, b at its first column.
   HWY_INLINE Columns operator()(const float* HWY_RESTRICT a, const std::int32_t* HWY_RESTRICT a_exponents, const float* HWY_RESTRICT b,
-                                const std::int16_t* HWY_RESTRICT b_exponents, Columns c) const {
+                                const std::int16_t* HWY_RESTRICT b_exponents, Columns c, Extremes& seen) const {
     const D d;
     const DI di;
     const D16 d16;
     const std::size_t lanes = hn::Lanes(d);
-    auto largest = hn::Set(d16, static_cast<std::int16_t>(none_));
+    auto largest = hn::Set(d16, std::int16_t{2 * no_exponent});
     for (std::size_t i = 0; i < products_; ++i) {
       const auto ea = hn::BitCast(d16, hn::Set(di, a_exponents[i]));
       largest = hn::Max(largest, hn::Add(ea, hn::LoadU(d16, b_exponents + i * panel_cols)));
     }
-    const VI none = hn::Set(di, none_);
     const hn::Half<D16> half16;
-    const VI first = hn::Max(hn::PromoteTo(di, hn::LowerHalf(half16, largest)), exponent_of(c.first, least_, none));
-    const VI second = hn::Max(hn::PromoteTo(di, hn::UpperHalf(half16, largest)), exponent_of(c.second, least_, none));
+    VI first = hn::Max(hn::PromoteTo(di, hn::LowerHalf(half16, largest)), exponent_of(c.first, least_));
+    VI second = hn::Max(hn::PromoteTo(di, hn::UpperHalf(half16, largest)), exponent_of(c.second, least_));
+    seen.see_exponent(first), seen.see_exponent(second);
+    first = hn::Max(first, hn::Set(di, least_largest_)), second = hn::Max(second, hn::Set(di, least_largest_));
     const V scale_first = power_of_two(hn::Sub(fraction_bits_, first)), scale_second = power_of_two(hn::Sub(fraction_bits_, second));
     VI x_first = truncated(hn::Mul(c.first, scale_first)), y_first = hn::Zero(di);
     VI x_second = truncated(hn::Mul(c.second, scale_second)), y_second = hn::Zero(di);
@@ -122,26 +160,24 @@ class Pass {
       add(i, x_first, x_second);
       add(i + 1, y_first, y_second);
     }
-    return {pass_result<output>(x_first, y_first, power_of_two(hn::Sub(first, fraction_bits_))),
-            pass_result<output>(x_second, y_second, power_of_two(hn::Sub(second, fraction_bits_)))};
+    return {pass_result<output, small>(x_first, y_first, power_of_two(hn::Sub(first, fraction_bits_))),
+            pass_result<output, small>(x_second, y_second, power_of_two(hn::Sub(second, fraction_bits_)))};
   }
 
  private:
   std::size_t products_;
   VI fraction_bits_, least_;
-  std::int32_t none_;
+  std::int32_t least_largest_;
 };
 
-HWY_INLINE V larger(V bad, V c) { return hn::Max(bad, hn::Abs(c)); }
-
-template <EngineProtocol protocol, EngineOutput output>
-bool kernel(const EngineTile& tile) {
+template <EngineProtocol protocol, EngineOutput output, bool small = false>
+std::uint32_t kernel(const EngineTile& tile) {
   const D d;
   const std::size_t lanes = hn::Lanes(d), width = 2 * lanes, products = tile.constants.products;
   const std::size_t passes = protocol == EngineProtocol::interleaved ? 2 : 1;
-  const Pass<output> pass(tile.constants);
+  const Pass<output, small> pass(tile.constants);
   std::fill_n(tile.c, tile.rows * panel_cols, 0.0F);
-  V largest = hn::Zero(d);
+  Extremes seen[tile_rows];
   for (std::size_t step = 0; step < tile.steps[tile.rows - 1]; ++step) {
     const std::size_t k = step * passes * products;
     for (std::size_t r = 0; r < tile.rows; ++r) {
@@ -155,33 +191,36 @@ bool kernel(const EngineTile& tile) {
         Columns c{hn::LoadU(d, out), hn::LoadU(d, out + lanes)};
         const Columns zero{hn::Zero(d), hn::Zero(d)};
         if constexpr (protocol == EngineProtocol::fused) {
-          c = pass(a, a_exponents, b, b_exponents, c);
+          c = pass(a, a_exponents, b, b_exponents, c, seen[r]);
         } else {
-          Columns sum = pass(a, a_exponents, b, b_exponents, zero);
+          Columns sum = pass(a, a_exponents, b, b_exponents, zero, seen[r]);
           if constexpr (protocol == EngineProtocol::interleaved) {
-            largest = larger(larger(largest, sum.first), sum.second);
-            sum = pass(a + products, a_exponents + products, b + products * panel_cols, b_exponents + products * panel_cols, sum);
+            seen[r].see_sum(sum.first), seen[r].see_sum(sum.second);
+            sum = pass(a + products, a_exponents + products, b + products * panel_cols, b_exponents + products * panel_cols, sum, seen[r]);
           }
           c = {hn::Add(sum.first, c.first), hn::Add(sum.second, c.second)};
           if constexpr (output == EngineOutput::binary16_rne)  // 24 bits are 2 p + 2: the double rounding is innocuous
             c = {rounded_to_binary16(c.first), rounded_to_binary16(c.second)};
         }
-        largest = larger(larger(largest, c.first), c.second);
+        seen[r].see_sum(c.first), seen[r].see_sum(c.second);
         hn::StoreU(c.first, d, out);
         hn::StoreU(c.second, d, out + lanes);
       }
     }
   }
-  return hn::AllTrue(d, hn::Le(largest, hn::Set(d, std::numeric_limits<float>::max())));
+  std::uint32_t failed = 0;
+  for (std::size_t r = 0; r < tile.rows; ++r)
+    if (!seen[r].fit(pass.least_largest())) failed |= std::uint32_t{1} << r;
+  return failed;
 }
 
-EngineKernel find_kernel(EngineProtocol protocol, EngineOutput output) {
+EngineKernel find_kernel(EngineProtocol protocol, EngineOutput output, bool small) {
   using enum EngineOutput;
   if (protocol == EngineProtocol::separate) return output == binary32_rtz ? &kernel<EngineProtocol::separate, binary32_rtz> : nullptr;
   if (protocol == EngineProtocol::interleaved) return output == binary16_rne ? &kernel<EngineProtocol::interleaved, binary16_rne> : nullptr;
   switch (output) {
     case binary32_rtz:
-      return &kernel<EngineProtocol::fused, binary32_rtz>;
+      return small ? &kernel<EngineProtocol::fused, binary32_rtz, true> : &kernel<EngineProtocol::fused, binary32_rtz>;
     case fraction13_rtz:
       return &kernel<EngineProtocol::fused, fraction13_rtz>;
     case binary16_rne:

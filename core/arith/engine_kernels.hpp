@@ -36,13 +36,15 @@ struct EngineTile {
   EngineConstants constants;
 };
 
-/// False where a sum became infinite on the way: then c is not to be used. Pre: fits_engine_lanes (engine_gemm.cpp).
-using EngineKernel = bool (*)(const EngineTile&);
+/// Bit r is set where row r of c is not to be used: a sum became infinite, or all that a pass added is very small. Pre: products of
+/// operands are below 2^127; 10 <= F; what an accumulator holds stays below 2^31 (engine_gemm.cpp).
+using EngineKernel = std::uint32_t (*)(const EngineTile&);
 /// Exponents of n binary32 numbers, at least emin; zeros have none.
 using EngineExponents = void (*)(const float* x, std::size_t n, int emin, std::int16_t* exponents);
 
 struct EngineKernelSet {
-  EngineKernel (*kernel)(EngineProtocol, EngineOutput) = nullptr;  // null where there is none of that kind
+  /// Null where there is none of that kind. `small`: the exact sum of a pass, in units of 2^(E - F), is below 2^31.
+  EngineKernel (*kernel)(EngineProtocol, EngineOutput, bool small) = nullptr;
   EngineExponents exponents = nullptr;
 };
 

@@ -1,6 +1,8 @@
 // The vector kernels of matrix engines. Oracle: mpfr::gemm, which sums in GMP's integers, for every mode of every engine on small products;
 // the naive loop, itself checked by the first, on larger ones. Neither calls a vector kernel.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <thread>
@@ -30,9 +32,9 @@ std::vector<Backend> vector_backends() {
 }
 
 /// Kinds of operands; each is there to break one guard or one step of a pass.
-enum class Data { ordinary, spread, cancelling, subnormal, huge, one_overflow, special, all_exponents, tiny_rows, unrounded };
-constexpr Data all_data[] = {Data::ordinary,     Data::spread,  Data::cancelling,    Data::subnormal, Data::huge,
-                             Data::one_overflow, Data::special, Data::all_exponents, Data::tiny_rows, Data::unrounded};
+enum class Data { ordinary, spread, cancelling, subnormal, huge, one_overflow, special, all_exponents, tiny_rows, unrounded, full_sums };
+constexpr Data all_data[] = {Data::ordinary, Data::spread,        Data::cancelling, Data::subnormal, Data::huge,     Data::one_overflow,
+                             Data::special,  Data::all_exponents, Data::tiny_rows,  Data::unrounded, Data::full_sums};
 
 double element(Random& random, Data data, const FloatFormat& f, std::size_t row) {
   switch (data) {
@@ -60,6 +62,8 @@ double element(Random& random, Data data, const FloatFormat& f, std::size_t row)
       return random.with_exponent(row % 3 == 0 ? -100 : -8, row % 3 == 0 ? -60 : 2, f.p);
     case Data::unrounded:
       return random.with_exponent(-20, 4, 53);
+    case Data::full_sums:  // the most that an accumulator can hold
+      return random.below(500) == 0 ? 1.0 : (row < 5 ? 1.0 : -1.0) * (2.0 - std::ldexp(1.0, 1 - f.p));
   }
   return 0.0;
 }
