@@ -6,28 +6,16 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
-#include <type_traits>
 
+#include "core/lamp/row_integers.hpp"
 #include "core/lamp/selection.hpp"
 #include "core/lamp/split.hpp"
+#include "core/lamp/wide.hpp"
 
 namespace lamp {
 
-__extension__ using int128 = __int128;
-__extension__ using uint128 = unsigned __int128;
-
-inline constexpr double fixed_point = 0x1p40;   // the unit of every integer here is 2^-40
-inline constexpr double refused_from = 0x1p22;  // a value from here on refuses the row
 inline constexpr std::int64_t one = std::int64_t{1} << 40;
-
-/// floor(x 2^40) for abs(x) < 2^22: the scaling is exact (a subnormal of it has floor 0 or -1 all the same).
-inline std::int64_t to_fixed(double x) {
-  const double scaled = x * fixed_point;
-  const auto truncated = static_cast<std::int64_t>(scaled);
-  return truncated - (static_cast<double>(truncated) > scaled ? 1 : 0);
-}
 
 /// ceil(tau 2^40), saturating far above every possible cost.
 inline int128 ceil_tau(double tau) {
@@ -48,51 +36,12 @@ struct Cut {
   std::size_t ties = 0;
 };
 
-/// Splits keys round a pivot, keeping index order: below into `low` (which may be `keys`), above into `high`.
-struct Split {
-  std::size_t below = 0, above = 0;
-  int128 sum_below = 0;
-  std::int64_t diagonal_below = std::numeric_limits<std::int64_t>::min(), diagonal_equal = std::numeric_limits<std::int64_t>::min();
-};
-
-template <bool with_diagonal, class Sum>
-Split split(std::span<const std::uint64_t> keys, const std::int64_t* diagonal, std::uint64_t pivot, std::uint64_t* low,
-            std::int64_t* low_diagonal, std::uint64_t* high, std::int64_t* high_diagonal) {
-  Split s;
-  if constexpr (!with_diagonal && std::is_same_v<Sum, std::uint64_t>) {
-    const KeySplit plain = split_keys(keys, pivot, low, high);
-    s.below = plain.below, s.above = plain.above, s.sum_below = static_cast<int128>(plain.sum_below);
-    return s;
-  }
-  Sum sum = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {  // no branch depends on the data
-    const std::uint64_t key = keys[i];
-    const bool below = key < pivot;
-    const bool above = key > pivot;
-    if constexpr (with_diagonal) {
-      const std::int64_t a = diagonal[i];
-      s.diagonal_below = std::max(s.diagonal_below, below ? a : s.diagonal_below);
-      s.diagonal_equal = std::max(s.diagonal_equal, below || above ? s.diagonal_equal : a);
-      low_diagonal[s.below] = a;
-      high_diagonal[s.above] = a;
-    }
-    sum += below ? key : 0;
-    low[s.below] = key;
-    high[s.above] = key;
-    s.below += below ? 1 : 0;
-    s.above += above ? 1 : 0;
-  }
-  s.sum_below = static_cast<int128>(sum);
-  return s;
-}
-
 /// The longest tail of the order (keys descending, ties lower index first) that `admits` accepts. Precondition: a tail of an
 /// accepted tail is accepted. Expected time O(n): quickselect, weighted by what the tail sums to.
 /// With with_diagonal, a is scratch.diagonal. Without, a decreases with the keys up to ties: `row_diagonal` is its maximum over the
 /// row, reached within the smallest key, and diagonal_at(j) gives it one by one.
 /// keys are scratch.keys; `empty` is the tail of what is left out always.
-/// Sum holds the sum of all keys.
-template <bool with_diagonal, class Sum, class Admits, class DiagonalAt>
+template <bool with_diagonal, class Admits, class DiagonalAt>
 Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_diagonal, const Admits& admits,
                  const DiagonalAt& diagonal_at) {
   const std::size_t n = scratch.keys.size();
@@ -108,14 +57,15 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
   while (!open.empty()) {
     const std::uint64_t first = open.front(), middle = open[open.size() / 2], last = open.back();
     const std::uint64_t pivot = std::max(std::min(first, middle), std::min(std::max(first, middle), last));
-    Split s = split<with_diagonal, Sum>(open, open_diagonal, pivot, low, low_diagonal, high, high_diagonal);
+    KeySplit s = with_diagonal ? split_pairs(open, open_diagonal, pivot, {low, low_diagonal}, {high, high_diagonal})
+                               : split_keys(open, pivot, low, high);
     const std::size_t equal = open.size() - s.below - s.above;
     if constexpr (!with_diagonal) {
       if (s.below != 0) s.diagonal_below = row_diagonal;
       s.diagonal_equal = row_diagonal;
     }
 
-    const Tail with_below{out.sum + s.sum_below, std::max(out.diagonal, s.diagonal_below), out.count + s.below};
+    const Tail with_below{out.sum + static_cast<int128>(s.sum_below), std::max(out.diagonal, s.diagonal_below), out.count + s.below};
     if (s.below != 0 && !admits(with_below)) {
       open = {low, s.below};
       open_diagonal = low_diagonal;
@@ -146,7 +96,7 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
 /// The first `size` keys in the order. Pre: size <= scratch.keys.size().
 inline Cut cut_of_size(SelectionScratch& scratch, std::size_t size) {
   const std::size_t left_out = scratch.keys.size() - size;
-  return longest_tail<false, std::uint64_t>(  // sums wrap, and are not asked for
+  return longest_tail<false>(
       scratch, Tail{.diagonal = 0}, 0, [=](const Tail& tail) { return tail.count <= left_out; },
       [](std::size_t) { return std::int64_t{0}; });
 }
@@ -155,11 +105,12 @@ inline Cut cut_of_size(SelectionScratch& scratch, std::size_t size) {
 inline std::size_t mark(std::span<const std::uint64_t> keys, Cut cut, std::span<std::uint8_t> selected) {
   std::size_t size = 0;
   for (std::size_t j = 0; j < keys.size(); ++j) {
-    const bool tie = keys[j] == cut.key && cut.ties != 0;
-    selected[j] = keys[j] > cut.key || tie ? 1 : 0;
-    cut.ties -= tie ? 1 : 0;
+    selected[j] = keys[j] > cut.key ? 1 : 0;
     size += selected[j];
   }
+  size += cut.ties;
+  for (std::size_t j = 0; cut.ties > 0; ++j)
+    if (keys[j] == cut.key) selected[j] = 1, --cut.ties;
   return size;
 }
 

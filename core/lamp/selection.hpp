@@ -36,7 +36,13 @@ std::string check(const SelectionSpec& spec);
 struct SelectionScratch {
   std::vector<std::uint64_t> keys, low, high;
   std::vector<std::int64_t> diagonal, low_diagonal, high_diagonal;
+  struct Ranked {
+    std::int64_t value;
+    std::uint32_t index;
+  };
   std::vector<std::uint32_t> order;
+  std::vector<std::uint64_t> codes;
+  std::vector<Ranked> thresholds, admitted;
   std::vector<std::uint8_t> marks;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/core/lamp/definition.hpp"
+#include "tests/core/lamp/only_targets.hpp"
 #include "tests/support/random.hpp"
 
 using namespace lamp;
@@ -140,6 +141,69 @@ TEST_CASE("selection: exact on long rows is the threshold rule", "[lamp][law]") 
     spec.weights = static_cast<ErrorWeights>(random.below(3));
     REQUIRE(select(spec, row, n) == test::exact_by_thresholds(spec, row.z, row.y, row.w));
   }
+}
+
+TEST_CASE("selection: lengths round whole vectors and hundreds, rows that are hard to bucket, on every instruction set", "[lamp][law]") {
+  const std::size_t lengths[] = {1, 2, 7, 8, 9, 47, 48, 49, 64, 127, 256, 511, 512, 513, 1024};
+  std::size_t partial = 0;
+  for (const std::int64_t target : test::targets()) {
+    const test::OnlyTargets only(target);
+    test::Random random(10);
+    for (const std::size_t n : lengths) {
+      for (int kind = 0; kind < 7; ++kind) {
+        Row row = random_row(random, n);
+        for (std::size_t j = 0; j < n; ++j) {
+          double &z = row.z[j], &w = row.w[j];
+          if (kind == 1) z = 1.0 / static_cast<double>(n), w = 1.0;                                // all equal
+          if (kind == 2) z = j == n / 2 ? 0.9 : std::ldexp(1.0 + random.uniform(), -38), w = 1.0;  // units of 2^-40
+          if (kind == 3) z = static_cast<double>(random.below(4)) / 8.0, w = 0.5;                  // ties of b and of a, z >= 1/2
+          if (kind == 4) w *= 0x1p18;                                                              // up to 2^22, sums above 2^62
+          if (kind == 5) z = random.below(2) == 0 ? 0.0 : z, w = random.below(3) == 0 ? 0.0 : w;
+          if (kind == 6) w = 0.5 + 0.001 * random.uniform();  // thresholds close together
+        }
+        if (kind != 0) row.y = row.w;
+        SelectionSpec spec{.solver = static_cast<Solver>(random.below(2)), .tau = random_tau(random)};
+        spec.weights = static_cast<ErrorWeights>(random.below(3));
+        if (random.below(2) == 0) {  // a share of what it costs to select nothing, or one unit less than all of it
+          const double none = cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, Marks(n, 0));
+          spec.tau = random.below(4) == 0 ? std::max(0.0, none - 0x1p-40) : none * random.uniform();
+        }
+        INFO(hwy::TargetName(target) << " n " << n << " kind " << kind << " tau " << *spec.tau << " weights "
+                                     << static_cast<int>(spec.weights));
+        const Marks marks = select(spec, row, n);
+        if (spec.solver == Solver::greedy)
+          REQUIRE(marks == test::greedy(spec, row.z, row.y, row.w, n));
+        else
+          REQUIRE(marks == test::exact_by_thresholds(spec, row.z, row.y, row.w));
+        const int size = std::accumulate(marks.begin(), marks.end(), 0);
+        partial += size > 0 && size < static_cast<int>(n) ? 1 : 0;
+        row.z[random.below(static_cast<std::uint32_t>(n))] = not_a_number;
+        REQUIRE(select(spec, row, n) == Marks(n, 1));
+      }
+    }
+  }
+  CHECK(partial > 100);
+}
+
+TEST_CASE("selection: a budget one unit lower loses what just fitted", "[lamp][law]") {  // so one unit of a slip would show
+  test::Random random(11);
+  int lost = 0;
+  for (int trial = 0; trial < 60; ++trial) {
+    const std::size_t n = 50 + random.below(200);
+    const Row row = random_row(random, n);
+    SelectionSpec spec{.solver = Solver::exact, .tau = 0.1 + random.uniform()};
+    spec.weights = static_cast<ErrorWeights>(random.below(3));
+    const Marks before = select(spec, row, n);
+    spec.tau = cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, before);
+    const Marks at = select(spec, row, n);
+    REQUIRE(at == test::exact_by_thresholds(spec, row.z, row.y, row.w));
+    if (*spec.tau < 0x1p-40) continue;
+    spec.tau = *spec.tau - 0x1p-40;
+    const Marks under = select(spec, row, n);
+    REQUIRE(under == test::exact_by_thresholds(spec, row.z, row.y, row.w));
+    lost += under != at ? 1 : 0;
+  }
+  CHECK(lost > 10);
 }
 
 TEST_CASE("selection: the edges of tau", "[lamp]") {
