@@ -66,7 +66,8 @@ void ErrorStatistics::add(std::span<const double> x, std::span<const double> r, 
   const double smallest_normal = xmin(format), units = 1.0 / unit_roundoff(format);
   for (std::size_t i = 0; i < x.size();) {
     const std::size_t regular = add_regular_blocks(&x[i], &r[i], std::min(chunk, x.size() - i), smallest_normal, units, sums_, bins.data());
-    for (std::size_t j = 0; j < regular; ++j) ++bins_[j % histograms][static_cast<std::size_t>(bins[j])];
+    for (std::size_t j = 0; j < regular; j += histograms)  // `regular` is a multiple of 8
+      for (std::size_t h = 0; h < histograms; ++h) ++bins_[h][static_cast<std::size_t>(bins[j + h])];
     count_ += regular;
     i += regular;
     if (regular == chunk) continue;

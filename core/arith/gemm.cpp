@@ -100,13 +100,13 @@ Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, 
   return panel;
 }
 
-const double* read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Workspace<double>& work) {
+const double* read_panel(const KernelSet& set, OperandReader& reader, const PackedMatrix& b, std::size_t q, Workspace<double>& work) {
   const std::size_t size = b.rows() * panel_cols;
   if (!b.is_binary32() && !reader.rounds()) return b.panel64(q);
   work.panel.resize(std::max(work.panel.size(), size));
   MagnitudeRange range;
   if (b.is_binary32()) {
-    std::copy_n(b.panel32(q), size, work.panel.data());
+    set.widen(b.panel32(q), size, work.panel.data());
     if (reader.rounds()) reader.read(work.panel.data(), 1, size, work.panel.data(), range);
   } else {
     reader.read(b.panel64(q), 1, size, work.panel.data(), range);
@@ -204,7 +204,7 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<
     const std::size_t last = std::min(first + rows, a.rows);
     for (std::size_t q = 0; q < b.panels(); ++q) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
-      tile.b = read_panel(reader, b, q, work);
+      tile.b = read_panel(set, reader, b, q, work);
       panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t) { return plan.kernel; });
     }
   }

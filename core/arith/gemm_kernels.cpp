@@ -66,6 +66,15 @@ bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
   return all_exact;
 }
 
+void widen(const float* x, std::size_t n, double* y) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> d32;
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::PromoteTo(d, hn::LoadU(d32, x + i)), d, y + i);
+  for (; i < n; ++i) y[i] = static_cast<double>(x[i]);
+}
+
 /// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating` return +0 for every zero.
 ///
 /// With t = x + 1.5 2^k P, P the power of two in x but at least 2^emin, the last bit of t counts what the last bit of the result
@@ -340,7 +349,7 @@ void round_values(const Target<float>& target, Round round, float* x, std::size_
   for (std::size_t i = 0; i < n; ++i) extend(range, x[i]);
 }
 
-KernelSet kernels() { return {&narrow, &round_values, &find<float>, &find<double>}; }
+KernelSet kernels() { return {&narrow, &widen, &round_values, &find<float>, &find<double>}; }
 
 #else
 
@@ -350,7 +359,11 @@ bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
   return all_exact;
 }
 
-KernelSet kernels() { return {&narrow, nullptr, nullptr, nullptr}; }
+void widen(const float* x, std::size_t n, double* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<double>(x[i]);
+}
+
+KernelSet kernels() { return {&narrow, &widen, nullptr, nullptr, nullptr}; }
 
 #endif
 

@@ -72,15 +72,19 @@ using Narrow = bool (*)(const double* x, std::size_t n, float* y, MagnitudeRange
 /// y = x rounded in place to a format, all elements binary32 numbers; `range` becomes the range of the results.
 using RoundValues = void (*)(const Target<float>&, Round, float* x, std::size_t n, MagnitudeRange& range);
 
+/// y = x in binary64, exactly.
+using Widen = void (*)(const float* x, std::size_t n, double* y);
+
 /// The functions of one instruction set; a kernel is null where the instruction set has none of that shape.
 struct KernelSet {
   Narrow narrow = nullptr;
+  Widen widen = nullptr;
   RoundValues round_values = nullptr;
   Kernel<float> (*kernel32)(StepShape) = nullptr;
   Kernel<double> (*kernel64)(StepShape) = nullptr;
 };
 
-/// Kernels of avx2 or avx512; those of `scalar` only narrow. Pre: available(backend), backend is not automatic.
+/// Kernels of avx2 or avx512; those of `scalar` only narrow and widen. Pre: available(backend), backend is not automatic.
 KernelSet kernel_set(Backend backend);
 
 }  // namespace lamp::gemm_detail

@@ -1,7 +1,9 @@
 // A floating-point format is data. Derived numbers (u, xmin, xmins, xmax) are functions of it, never stored.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,12 +32,11 @@ struct FloatFormat {
   friend bool operator==(const FloatFormat&, const FloatFormat&) = default;
 };
 
-/// 2^e as binary64, -1074 <= e <= 1023.
+/// 2^e as binary64; infinite above 1023, 0 below -1074. Made of its bits: formats are asked for their numbers row by row.
 constexpr double pow2(int e) {
-  double x = 1.0;
-  for (; e > 0; --e) x *= 2.0;
-  for (; e < 0; ++e) x *= 0.5;
-  return x;
+  if (e > 1023) return std::numeric_limits<double>::infinity();
+  if (e < -1074) return 0.0;
+  return std::bit_cast<double>(e >= -1022 ? static_cast<std::uint64_t>(e + 1023) << 52 : std::uint64_t{1} << (e + 1074));
 }
 
 /// Unit roundoff u = 2^-p.

@@ -9,7 +9,7 @@
 namespace lamp {
 namespace {
 
-constexpr std::size_t logit_rows = 64;  // rows of logits computed and tapped at a time
+constexpr std::size_t tapped_rows = 8;  // of a block of logits: they stay in the cache while everybody looks at them
 
 /// One forward pass, over the rows first_ .. first_ + tokens - 1 of a sequence: what its steps share.
 class Pass {
@@ -55,7 +55,9 @@ class Pass {
   }
 
   /// The plan's arithmetic at a point, drawing from the point's own stream.
-  [[nodiscard]] Arithmetic arithmetic_at(const TapPoint& point) const { return drawing(plan_.at(point.site, point.layer, point.head), point); }
+  [[nodiscard]] Arithmetic arithmetic_at(const TapPoint& point) const {
+    return drawing(plan_.at(point.site, point.layer, point.head), point);
+  }
 
   [[nodiscard]] Arithmetic drawing(Arithmetic arithmetic, const TapPoint& point) const {
     arithmetic.draws = {.seed = options_.seed,
@@ -181,8 +183,18 @@ class Pass {
   void logit_block(std::size_t first, std::size_t rows) {
     work_.logits.reshape(rows, config_.vocab_size);
     const MatrixView<const double> x = std::as_const(work_.normed).view().row_block(first, rows);
-    site({.site = Site::logits, .first_row = first_ + first}, work_.logits.view(),
-         [&](const Arithmetic& a, MatrixView<double> out) { lamp::logits(a, model_.weights, x, out); });
+    const TapPoint block{.site = Site::logits, .first_row = first_ + first};
+    const auto logits = [&](const Arithmetic& a, MatrixView<double> out) { lamp::logits(a, model_.weights, x, out); };
+    const bool local = evaluate_local(block, work_.logits.view(), logits);
+    logits(arithmetic_at(block), work_.logits.view());
+    for (std::size_t row = 0; row < rows; row += tapped_rows) {
+      const std::size_t count = std::min(tapped_rows, rows - row);
+      const TapPoint point{.site = Site::logits, .first_row = first_ + first + row};
+      sink_.values(point, std::as_const(work_.logits).view().row_block(row, count));
+      if (local)
+        sink_.local(point, std::as_const(work_.logits).view().row_block(row, count),
+                    std::as_const(work_.local).view().row_block(row, count));
+    }
   }
 
   const Model& model_;

@@ -14,6 +14,9 @@
 
 namespace lamp {
 
+/// Rows of logits that a pass computes at a time.
+inline constexpr std::size_t logit_rows = 64;
+
 /// Where a tapped value comes from. Sites without layer or head leave them 0.
 struct TapPoint {
   Site site = Site::embed;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -18,14 +19,31 @@
 
 namespace lamp {
 
+/// The first of the largest numbers of y (-0 and +0 are equally large), NaN where there is a NaN. Pre: y is not empty.
+inline double largest_or_nan(std::span<const double> y) {
+  constexpr std::size_t lanes = 8;  // independent of each other, so that they are vectors
+  std::array<double, lanes> largest, nan{};
+  largest.fill(y[0]);
+  const auto look_at = [&](double value, std::size_t lane) {
+    largest[lane] = value > largest[lane] ? value : largest[lane];
+    nan[lane] = value == value ? nan[lane] : value;
+  };
+  std::size_t j = 0;
+  for (; j + lanes <= y.size(); j += lanes)
+    for (std::size_t lane = 0; lane < lanes; ++lane) look_at(y[j + lane], lane);
+  for (; j < y.size(); ++j) look_at(y[j], 0);
+  for (const double value : nan)
+    if (std::isnan(value)) return std::numeric_limits<double>::quiet_NaN();
+  const double value = *std::max_element(largest.begin(), largest.end());
+  return value == 0.0 ? *std::find(y.begin(), y.end(), 0.0) : value;
+}
+
 /// z = softmax(y), y of length n >= 1: t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j in `order` (an Order, or an Arithmetic with
 /// its blocks), z_j = fl(e_j / s). max is NaN if any y is. y and z may be the same memory.
 template <ScalarArithmetic A, class OrderOrArithmetic>
 void softmax_row(const A& fl, const OrderOrArithmetic& order, std::span<const double> y, std::span<double> z) {
   expects(!y.empty() && y.size() == z.size(), "softmax_row: equal lengths, at least 1");
-  double largest = y[0];
-  for (const double value : y)
-    if (value > largest || std::isnan(value)) largest = value;
+  const double largest = largest_or_nan(y);
   if (std::isnan(largest)) return std::fill(z.begin(), z.end(), std::numeric_limits<double>::quiet_NaN());
   for (std::size_t j = 0; j < y.size(); ++j) z[j] = fl.sub(y[j], largest);
   fl.function(Function::exp, z, z);

@@ -9,6 +9,7 @@
 
 #include "analysis/metrics.hpp"
 #include "core/lamp/selection.hpp"
+#include "core/model/forward.hpp"
 #include "core/model/sites.hpp"
 #include "core/record/shard.hpp"
 #include "experiments/commands/requests.hpp"
@@ -18,7 +19,6 @@ namespace lamp::experiments {
 namespace {
 
 constexpr double enough_seconds = 1.5e-3;
-constexpr std::size_t logit_rows = 64;  // of a block of the forward pass
 
 /// Processor time of this thread, which others at work on the machine do not stretch.
 double thread_seconds() {

@@ -2,6 +2,7 @@
 #include "core/arith/scalar.hpp"
 
 #include <array>
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -175,6 +176,22 @@ TEST_CASE("lamp-paper is a double rounding: how often it differs from one roundi
   const int at_23 = count(23, 200000);  // mean 50000, standard deviation 194: within six of them
   CHECK(at_23 >= 48800);
   CHECK(at_23 <= 51200);
+}
+
+TEST_CASE("all_binary32: one number that does not fit, anywhere in a long row; NaN of any payload fit", "[arith]") {
+  constexpr double not_binary32 = 1.0 + 0x1p-30, too_large = 0x1p128, too_small = 0x1p-150;
+  for (const std::size_t n : {1, 63, 64, 65, 128, 200}) {
+    std::vector<double> values(n, -0.0);
+    for (std::size_t i = 0; i < n; ++i) {
+      values[i] = std::bit_cast<double>(0x7ff0000000000001U);
+      CHECK(all_binary32(values));
+      for (const double bad : {not_binary32, too_large, too_small}) {
+        values[i] = bad;
+        CHECK_FALSE(all_binary32(values));
+      }
+      values[i] = i % 2 == 0 ? inf : 0x1p-149;
+    }
+  }
 }
 
 TEST_CASE("all_binary32: zeros, subnormals, infinities and NaN count", "[arith]") {

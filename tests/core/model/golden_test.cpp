@@ -238,6 +238,25 @@ TEST_CASE("gpt-nano-sort: the whole pass, in binary64 and binary32, near PyTorch
   }
 }
 
+TEST_CASE("softmax: the first of the largest numbers, NaN anywhere", "[model]") {
+  for (const std::size_t n : {1, 2, 7, 8, 9, 16, 17, 41})
+    for (std::size_t at = 0; at < n; ++at) {
+      std::vector<double> y(n, -1.0);
+      y[at] = 2.0;
+      CHECK(largest_or_nan(y) == 2.0);
+      for (const double zero : {0.0, -0.0}) {  // equally large: the first counts
+        std::fill(y.begin(), y.begin() + static_cast<std::ptrdiff_t>(at), -1.0);
+        std::fill(y.begin() + static_cast<std::ptrdiff_t>(at), y.end(), -zero);
+        y[at] = zero;
+        CHECK(std::signbit(largest_or_nan(y)) == std::signbit(zero));
+      }
+      y.assign(n, -std::numeric_limits<double>::infinity());
+      CHECK(largest_or_nan(y) == -std::numeric_limits<double>::infinity());
+      y[at] = std::numeric_limits<double>::quiet_NaN();
+      CHECK(std::isnan(largest_or_nan(y)));
+    }
+}
+
 TEST_CASE("gpt2-small: softmax of all 720 heads of the published scores", "[model][golden]") {
   const std::string file = golden + "gpt2-small-outputs/outputs.h5";
   std::size_t checked = 0;
