@@ -138,6 +138,10 @@ TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][en
         CHECK(same_bits(product(a, z, v, Shape::lower_operand, backend).flat(), lower.flat()));
         gemm(a, q.view(), keys.view().transposed(), fast.view(), Shape::lower_output, backend);
         CHECK(same_bits(fast.flat(), scores.flat()));
+        const Shape below{Shape::lower_operand, 7};  // the rows from 7 on: as the whole has them
+        Matrix<double> rest(t - 7, 3, unwritten);
+        gemm(a, z.view().row_block(7, t - 7), v.view(), rest.view(), below, backend);
+        CHECK(same_bits(rest.flat(), lower.flat().subspan(std::size_t{7} * 3)));
       }
     }
     for (const std::size_t k : {std::size_t{0}, std::size_t{1}, step - 1, step, step + 1, 2 * step}) {
