@@ -8,8 +8,8 @@ import pathlib
 from matplotlib import pyplot as plt
 
 
-def out_folder(result):
-    folder = pathlib.Path(os.environ.get("LAMP_OUT", result.path.parent / "01"))
+def out_folder(result, name):
+    folder = pathlib.Path(os.environ.get("LAMP_OUT", result.path.parent / name[:2]))  # of its notebook's number
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -37,7 +37,7 @@ class Sentence:
 
 def publish(result, name, figure, table, caption):
     """Saves the figure as NAME.png and the numbers it shows as NAME.csv (units in the header, an empty field where not computed)."""
-    folder = out_folder(result)
+    folder = out_folder(result, name)
     figure.savefig(folder / f"{name}.png", bbox_inches="tight")
     plt.close(figure)
     table.to_csv(folder / f"{name}.csv", index=False)

@@ -68,9 +68,14 @@ class Result:
         return f"<table>{''.join(cells)}</table>"
 
 
+def result_path(path=None):
+    """`path`, or the file that the environment variable LAMP_RESULT names."""
+    return pathlib.Path(path or os.environ.get("LAMP_RESULT", "../runs/quickstart/result.h5"))
+
+
 def open_result(path=None, cut=None):
     """The result file `path`, by default the one that the environment variable LAMP_RESULT names. cut: axis to the index kept of it."""
-    path = pathlib.Path(path or os.environ.get("LAMP_RESULT", "../runs/quickstart/result.h5"))
+    path = result_path(path)
     check(path)
     with h5py.File(path, "r") as f:
         provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
@@ -258,7 +263,7 @@ def head(result):
     p, config = result.provenance, result.config
     model = config.get("model", {}).get("path", "")
     tokens = config.get("tokens", {})
-    axes = [f"{result.data.sizes[d]} {d}" for d in ("text", "mu", "tau", "rule") if d in result.varied]
+    axes = [f"{result.data.sizes[d]} {d}" for d in ("text", "mu", "tau", "rule", "backend") if d in result.varied]
     pairs = [
         ("experiment", str(config.get("title", ""))),
         ("model", pathlib.PurePosixPath(str(model)).name + (f"  (SHA-256 {p['model_sha256'][:12]})" if p.get("model_sha256") else "")),

@@ -1,0 +1,295 @@
+"""The figures of notebook 03: one network under the matrix products of different backends, the axis `plan.default` of the grid."""
+import dataclasses
+import functools
+import html
+import pathlib
+import tomllib
+
+import h5py
+import numpy as np
+import pandas
+import xarray
+from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
+
+from . import style
+from .output import Sentence, publish
+from .results import BOOTSTRAP_SEED, DONE, RESAMPLES, check, head, progress, result_path, text
+
+style.use()
+AXIS = "plan.default"
+KL, FLIPS, DIVERGED, MEDIAN = "KL [nat]", "flip rate [%]", "continuations that diverge [%]", "median first diverging position [tokens]"
+LOW, HIGH = ", 95 % low", ", 95 % high"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Backends:
+    path: pathlib.Path
+    data: xarray.Dataset       # kl, flip_rate, status[, divergence_position] (text, sequence, backend); NaN where not done
+    varied: frozenset
+    config: dict
+    provenance: dict
+    notes: tuple
+    reference: str             # name of its arithmetic
+    run: np.ndarray | None     # token ids (text, sequence, backend, step); None: no continuations
+    expected: np.ndarray | None  # of the reference (text, sequence, step)
+
+    def names(self):
+        return [str(name) for name in self.data.backend.values]
+
+    @functools.cached_property
+    def families(self):
+        """Backend to what its products take: the format of their operands, or of all numbers."""
+        return {name: family(self.config.get("arithmetic", {}).get(name, {})) for name in self.names()}
+
+    def grouped(self):
+        """Names by family, families and names in the order of the grid."""
+        groups = {}
+        for name in self.names():
+            groups.setdefault(self.families[name], []).append(name)
+        return groups
+
+    def _repr_html_(self):
+        rows = [*head(self), *(("note", note) for note in self.notes)]
+        cells = (f"<tr><th>{html.escape(k)}</th><td style='text-align:left'>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<table>{''.join(cells)}</table>"
+
+
+def family(arithmetic):
+    operands = arithmetic.get("operands", "as-is")
+    return str(operands if operands != "as-is" else arithmetic.get("format", "")) or "unnamed"
+
+
+def open_backends(path=None):
+    """The result file `path`, by default the one that LAMP_RESULT names. Other axes than `plan.default` are cut at their first value."""
+    path = result_path(path)
+    check(path)
+    with h5py.File(path) as f:
+        provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
+    config = tomllib.loads(provenance.get("config", ""))
+    metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
+    metrics = metrics[[n for n in ("kl", "flip_rate", "status", "divergence_position") if n in metrics]]
+    run = expected = None
+    if "divergence_position" in metrics:
+        tokens = xarray.open_dataset(path, group="continuations", engine="h5netcdf", decode_times=False)
+        run, expected = uniform(tokens["run"], []), uniform(tokens["reference"], None)
+    notes = []
+    data = uniform(metrics, notes)
+    notes += progress(data.status)
+    return Backends(path=path, data=data.where(data.status == DONE).assign(status=data.status),
+                    varied=frozenset({"backend"} | ({"text"} if "text" in metrics.dims else set())), config=config, provenance=provenance,
+                    notes=tuple(notes), reference=str(config.get("reference", {}).get("arithmetic", "")),
+                    run=None if run is None else run.values, expected=None if expected is None else expected.values)
+
+
+def uniform(data, notes):
+    """With dimensions (text, sequence, backend, ..); notes: what was cut, told there; None: data of the reference, without grid."""
+    for d in list(data.dims):
+        if d.startswith(("arithmetic.", "plan.", "lamp.")) and d != AXIS:
+            notes.append(f"The grid also varies {d}; every figure shows its first value, {data[d].values[0]}, only.")
+            data = data.isel({d: 0}, drop=True)
+    if AXIS in data.dims:
+        data = data.rename({AXIS: "backend"})
+    front = ["text", "sequence"] + ([] if notes is None else ["backend"])
+    data = data.expand_dims({d: [""] for d in front if d not in data.dims})
+    return data.transpose(*front, ...)
+
+
+def why_not(result, continuations=False):
+    if not (result.data.status == DONE).any():
+        return Sentence("Not drawn: no cell of this result is finished.")
+    if continuations and result.run is None:
+        return Sentence("Not drawn: this result has no greedy continuations (its config has no [continuation]).")
+    return None
+
+
+def steps(result):
+    """Generated tokens of a continuation."""
+    return result.run.shape[-1]
+
+
+def pooled(values):
+    """(sequences of all texts that have every backend, backend), and the text of each."""
+    flat = values.reshape(-1, values.shape[-1])
+    texts = np.repeat(np.arange(values.shape[0]), values.shape[1])
+    whole = ~np.isnan(flat).any(1)
+    return flat[whole], texts[whole]
+
+
+def interval(values, texts, statistic):
+    """95 % bootstrap interval of `statistic` (sequences, backend) -> (backend), sequences resampled within their text."""
+    if len(values) < 2:
+        return np.full((2, values.shape[1]), np.nan)
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    groups = [np.flatnonzero(texts == t) for t in np.unique(texts)]
+    drawn = [statistic(values[np.concatenate([random.choice(g, len(g)) for g in groups])]) for _ in range(RESAMPLES)]
+    return np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+
+
+def backend_table(result):
+    """One row a backend: means over all sequences of all texts with their intervals."""
+    table = pandas.DataFrame({"backend": result.names(), "operands": [result.families[n] for n in result.names()]})
+
+    def mean(values):
+        return values.mean(0) if len(values) else np.full(values.shape[1], np.nan)
+    columns = [(KL, result.data.kl.values), (FLIPS, 100 * result.data.flip_rate.values)]
+    if result.run is not None:
+        diverged = result.data.divergence_position
+        columns.append((DIVERGED, (100.0 * (diverged < steps(result))).where(diverged.notnull()).values))
+    for name, values in columns:
+        flat, texts = pooled(values)
+        low, high = interval(flat, texts, mean)
+        table = table.assign(**{name: mean(flat), name + LOW: low, name + HIGH: high})
+    if result.run is not None:
+        flat, _ = pooled(result.data.divergence_position.values)
+        median = np.median(flat, 0) if len(flat) else np.full(len(table), np.nan)
+        table[MEDIAN] = np.where(median < steps(result), median, np.nan)  # empty: more than half never diverge
+    return table
+
+
+def backends(result):
+    """Figure 1: every backend's distance from the reference."""
+    if reason := why_not(result):
+        return reason
+    table = backend_table(result)
+    shown = [(KL, "KL divergence  (nat)"), (FLIPS, "argmax flips  (%)"), (DIVERGED, "greedy continuations\nthat diverge  (%)")]
+    shown = [(c, label) for c, label in shown if c in table]
+    groups = result.grouped()
+    order = [name for names in groups.values() for name in names]
+    rows = table.set_index("backend").loc[order]
+    gap = 0.6  # between families
+    y, at = {}, 0.0
+    for names in groups.values():
+        for name in names:
+            y[name], at = at, at + 1
+        at += gap
+    figure, axes = plt.subplots(1, len(shown), figsize=(2.6 + 2.5 * len(shown), 1.2 + 0.185 * at), sharey=True, squeeze=False)
+    for ax, (column, label) in zip(axes[0], shown):
+        values = rows[column]
+        log = column == KL
+        if log and (values > 0).any():
+            ax.set_xscale("log")
+            least = values[values > 0].min()
+            ax.set_xlim(least / 4, values.max() * 4)
+        for k, (group, names) in enumerate(groups.items()):
+            colour = COLOURS[k % len(COLOURS)]
+            for name in names:
+                value, low, high = (rows.loc[name, column + end] for end in ("", LOW, HIGH))
+                if log and value == 0:
+                    ax.plot(least / 4, y[name], marker="<", color=colour, clip_on=False)
+                    continue
+                if low == low:
+                    ax.plot([max(low, least / 4) if log else low, high], [y[name]] * 2, color=colour, linewidth=2.4, alpha=0.35, solid_capstyle="butt")
+                ax.plot(value, y[name], marker=style.MARKERS[k % len(style.MARKERS)], color=colour, clip_on=False)
+        ax.set_xlabel(label)
+        ax.set_ylim(at - gap - 0.3, -0.7)
+        if not log:
+            ax.set_xlim(left=0)
+    axes[0, 0].set_yticks([y[n] for n in order], order)
+    legend = {group: Line2D([], [], color=COLOURS[k % len(COLOURS)], marker=style.MARKERS[k % len(style.MARKERS)], linestyle="none")
+              for k, group in enumerate(groups)}
+    style.legend_of_grid(axes[0, -1], legend, "operands of the products")
+    style.head(figure, f"Distance from the reference ({result.reference})")
+    words = "; a triangle on the left edge: a KL of exactly 0" if (rows[KL] == 0).any() else ""
+    return publish(result, "03-1-backends", figure, table,
+                   f"Every backend against the reference ({result.reference}): mean over the sequences of all texts, bar: 95 % bootstrap "
+                   f"interval over sequences ({RESAMPLES} resamples within a text){words}.")
+
+
+def survival_table(result):
+    """Share of the continuations that are still the reference's after a number of generated tokens."""
+    flat, _ = pooled(result.data.divergence_position.values)
+    after = np.arange(steps(result) + 1)
+    share = 100 * (flat[:, :, None] >= after).mean(0) if len(flat) else np.full((len(result.names()), len(after)), np.nan)
+    return pandas.DataFrame({"backend": np.repeat(result.names(), len(after)), "operands": np.repeat([result.families[n] for n in result.names()], len(after)),
+                             "generated [tokens]": np.tile(after, len(result.names())), "still equal [%]": share.ravel()}), len(flat)
+
+
+def survival(result):
+    """Figure 2: greedy continuations, token by token."""
+    if reason := why_not(result, continuations=True):
+        return reason
+    table, count = survival_table(result)
+    groups = result.grouped()
+    figure, axes = style.panels([f"{group}" for group in groups], height=2.7)
+    for ax, (group, names) in zip(axes, groups.items()):
+        alike = {}  # backends with one curve share a line of the legend
+        for name in names:
+            curve = tuple(table[table["backend"] == name]["still equal [%]"])
+            alike.setdefault(curve, []).append(name)
+        for k, (curve, those) in enumerate(alike.items()):
+            label = those[0] if len(those) == 1 else f"{those[0]} and {len(those) - 1} alike"
+            ax.step(range(len(curve)), curve, where="post", color=COLOURS[k % len(COLOURS)], linestyle=LINES[k % len(LINES)], label=label)
+        ax.legend(loc="lower left", fontsize=6.5, handlelength=2.6)
+        ax.set_ylim(0, 102)
+        ax.set_xlim(0, steps(result))
+    axes[0].set_ylabel("continuations still equal  (%)")
+    axes[(min(style.COLUMNS, len(axes)) - 1) // 2].set_xlabel("generated tokens")
+    style.head(figure, f"Greedy continuations that are still those of the reference ({result.reference})")
+    return publish(result, "03-2-survival", figure, table, f"Share of {count} greedy continuations in which every token so far is the "
+                   f"reference's ({result.reference}), by the format of the operands of the products.")
+
+
+def pair_table(result):
+    """Share of the sequences whose continuations differ, between any two backends and the reference."""
+    names = [f"reference ({result.reference})", *result.names()]
+    done = (result.data.status == DONE).all("backend").values
+    tokens = np.concatenate([result.expected[:, :, None], result.run], 2)[done].astype(np.int64)  # (sequences, names, step)
+    differ = np.array([[100 * (tokens[:, i] != tokens[:, j]).any(-1).mean() if len(tokens) else np.nan for j in range(len(names))]
+                       for i in range(len(names))])
+    return names, differ, len(tokens)
+
+
+def pairs(result):
+    """Figure 3: which backends write the same text."""
+    if reason := why_not(result, continuations=True):
+        return reason
+    names, differ, count = pair_table(result)
+    size = 0.24 * len(names)
+    figure, ax = plt.subplots(figsize=(2.6 + size, 1.6 + size))
+    image = ax.imshow(differ, cmap="cividis", vmin=0, vmax=100, interpolation="nearest")
+    ax.grid(False)
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    ax.set_yticks(range(len(names)), names, fontsize=7)
+    for (i, j), value in np.ndenumerate(differ):
+        if i != j:
+            ax.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=5, color=style.ink_on("cividis", value / 100))
+    figure.colorbar(image, ax=ax, label=f"continuations that differ within {steps(result)} tokens  (%)", shrink=0.7, pad=0.02)
+    style.head(figure, "Which backends write the same text")
+    upper = [(names[i], names[j], differ[i, j]) for i in range(len(names)) for j in range(i + 1, len(names))]
+    return publish(result, "03-3-pairs", figure, pandas.DataFrame(upper, columns=["one", "other", "continuations that differ [%]"]),
+                   f"Share of {count} greedy continuations of {steps(result)} tokens that differ anywhere, between any two backends.")
+
+
+class Headline:
+    """The table of figure 1, and what it says, in words."""
+
+    def __init__(self, result):
+        self.table = backend_table(result)
+        self.words = headline_words(result, self.table)
+
+    def _repr_html_(self):
+        shown = self.table[[c for c in self.table if not c.endswith((LOW, HIGH))]]
+        shown = shown.to_html(index=False, border=0, float_format=lambda x: f"{x:.3g}", na_rep="–")
+        return "".join(f"<p>{html.escape(words)}</p>" for words in self.words) + shown
+
+
+def headline_words(result, table):
+    words = []
+    for group, part in table.groupby("operands", sort=False):
+        line = f"{group}: KL {part[KL].min():.2g} to {part[KL].max():.2g} nat, flips {part[FLIPS].min():.2g} to {part[FLIPS].max():.2g} %"
+        if DIVERGED in part:
+            line += f", {part[DIVERGED].min():.3g} to {part[DIVERGED].max():.3g} % of the continuations diverge within {steps(result)} tokens"
+        words.append(line + f" ({len(part)} backends).")
+    twins = {}
+    kl = result.data.kl.values
+    for k, name in enumerate(result.names()):
+        twins.setdefault(kl[..., k].tobytes(), []).append(name)
+    same = [", ".join(names) for names in twins.values() if len(names) > 1]
+    return words + ([f"The same KL in every bit, on every sequence: {'; '.join(same)}."] if same else [])
+
+
+def headline(result):
+    return why_not(result) or Headline(result)
