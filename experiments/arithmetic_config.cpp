@@ -148,7 +148,10 @@ void ArithmeticConfig::forget_idle_keys() {
   const auto forget_bits = [](MacConfig& mac) {
     if (mac.rounding != Rounding::sr) mac.random_bits = MacSpec{}.random_bits;
   };
-  if (!engine.empty()) return;
+  if (!engine.empty()) {
+    if (order && order->size == 1) order.reset();
+    return;
+  }
   forget_bits(*this);
   if (block) forget_bits(*block);
   if (block && (order->kind != OrderKind::blocked || block->mac() == mac())) block.reset();
@@ -157,7 +160,9 @@ void ArithmeticConfig::forget_idle_keys() {
 Arithmetic ArithmeticConfig::arithmetic() const {
   if (!engine.empty()) {
     expects(operands.format && has_format(), "ArithmeticConfig::arithmetic: complete");
-    return engine_arithmetic(engine, *operands.format, accumulator()).value();
+    Arithmetic known = engine_arithmetic(engine, *operands.format, accumulator()).value();
+    if (order && order->size > 1) known.order.size = order->size;
+    return known;
   }
   expects(order.has_value(), "ArithmeticConfig::arithmetic: complete");
   return {.mac = mac(), .order = *order, .block = block ? std::optional(block->mac()) : std::nullopt};
@@ -171,12 +176,12 @@ std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::s
                                                              {"via", config.via.given},
                                                              {"rounding", config.rounding.has_value()},
                                                              {"random_bits", config.random_bits.has_value()},
-                                                             {"order", config.order.has_value()},
+                                                             {"order", config.order && config.order->kind != OrderKind::split},
                                                              {"block", config.block.has_value()}}};
   for (const auto& [key, given] : decided)
     if (given)
       return Problem{
-          .key = path + '.' + key, .message = "given beside " + engine + ", which decides it", .legal = "engine, operands, format"};
+          .key = path + '.' + key, .message = "given beside " + engine + ", which decides it", .legal = "engine, operands, format, order = \"split:S\""};
   const std::string legal = engine_modes(*find_engine(config.engine));
   if (!config.operands.format)
     return Problem{.key = path + ".operands", .message = "\"as-is\" beside " + engine + ", whose operands have a format", .legal = legal};

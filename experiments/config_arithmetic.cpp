@@ -202,7 +202,7 @@ std::vector<Field> all_fields() {
                    return read_choice(v, f, kind);
                  }});
   all.push_back({.key = "arithmetic.*.engine", .kind = Kind::choice, .standard = "absent",
-                 .meaning = "matrix engine of a GPU (lamp formats NAME): operands binary16 and format binary32 where absent, no other keys",
+                 .meaning = "matrix engine of a GPU (lamp formats NAME): operands binary16 and format binary32 where absent; no other keys but an order split:S",
                  .scope = Scope::cell, .choices = engine_choices(),
                  .read = [](Config& c, Name n, const Value& v, const Field& f) {
                    int choice = 0;

@@ -35,9 +35,8 @@ class Recorder {
   AdditionTree& tree_;
 };
 
-/// Steps of a matrix engine, as order_detail::engine takes them.
-AdditionTree tree_of_steps(const EngineStep& step, std::size_t n) {
-  AdditionTree tree;
+/// The terms start .. n - 1 in the steps of a matrix engine, as order_detail::engine takes them.
+std::optional<Index> add_steps(AdditionTree& tree, const EngineStep& step, std::size_t start, std::size_t n) {
   using Sum = std::optional<Index>;
   const auto together = [&](std::vector<Index> children) -> Sum {
     if (children.empty()) return std::nullopt;
@@ -52,7 +51,7 @@ AdditionTree tree_of_steps(const EngineStep& step, std::size_t n) {
   };
   const auto every = [](std::size_t) { return true; };
   Sum sum;
-  for (std::size_t first = 0; first < n; first += step.products) {
+  for (std::size_t first = start; first < n; first += step.products) {
     const std::size_t last = std::min(n, first + step.products);
     if (step.protocol == EngineProtocol::fused) {
       sum = pass(first, last, every, sum);
@@ -68,6 +67,18 @@ AdditionTree tree_of_steps(const EngineStep& step, std::size_t n) {
       part = pass(first, last, every, std::nullopt);
     }
     sum = sum ? together({*sum, *part}) : part;
+  }
+  return sum;
+}
+
+/// A matrix engine over all terms, or over `parts` contiguous ones whose sums are added in order.
+AdditionTree tree_of_engine(const EngineStep& step, std::size_t parts, std::size_t n) {
+  AdditionTree tree;
+  const std::size_t size = parts > 1 ? (n + parts - 1) / parts : n;
+  std::optional<Index> sum;
+  for (std::size_t first = 0; first < n; first += size) {
+    const std::optional<Index> part = add_steps(tree, step, first, std::min(n, first + size));
+    sum = sum ? std::optional(tree.add({*sum, *part})) : part;
   }
   return tree;
 }
@@ -155,8 +166,8 @@ std::string AdditionTree::text() const {
 
 std::optional<AdditionTree> tree_of(const Order& order, std::size_t n) {
   if (n == 0 || order.kind == OrderKind::kahan || order.kind == OrderKind::neumaier || order.kind == OrderKind::exact) return std::nullopt;
-  if (order.kind == OrderKind::multiterm) return tree_of_steps({.products = order.size}, n);
-  if (order.kind == OrderKind::engine) return tree_of_steps(order.engine, n);
+  if (order.kind == OrderKind::multiterm) return tree_of_engine({.products = order.size}, 1, n);
+  if (order.kind == OrderKind::engine) return tree_of_engine(order.engine, order.size, n);
   AdditionTree tree;
   ordered_dot(
       Recorder(tree), order, n, [](std::size_t k) { return static_cast<double>(k); }, [](std::size_t) { return 1.0; });

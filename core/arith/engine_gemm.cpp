@@ -197,7 +197,7 @@ class EngineGemm {
 
 bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
                  Backend backend) {
-  if (arithmetic.order.kind != OrderKind::engine || a.rows == 0 || a.cols == 0) return false;
+  if (arithmetic.order.kind != OrderKind::engine || arithmetic.order.splits_engine() || a.rows == 0 || a.cols == 0) return false;
   const EngineKernelSet set = engine_kernel_set(backend);
   const std::optional<EnginePlan> found = plan(arithmetic.mac, arithmetic.order.engine, set);
   if (!found) return false;

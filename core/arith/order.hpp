@@ -171,6 +171,19 @@ double engine(const A& fl, const EngineStep& step, std::size_t n, Left& a, Right
   return c;
 }
 
+/// Split-K on a matrix engine: contiguous parts of ceil(n/S) terms, each the engine's sum from +0, added in order to +0.
+template <class A, class Left, class Right>
+double split_engine(const A& fl, const Order& order, std::size_t n, Left& a, Right& b) {
+  const std::size_t size = (n + order.size - 1) / order.size;
+  double sum = 0.0;
+  for (std::size_t first = 0; first < n; first += size) {
+    const auto left = [&](std::size_t k) { return a(first + k); };
+    const auto right = [&](std::size_t k) { return b(first + k); };
+    sum = fl.add(sum, engine(general(fl), order.engine, std::min(size, n - first), left, right, 0.0));
+  }
+  return sum;
+}
+
 /// Orders that end with c: their sum from +0. Pre: n > 0.
 template <ScalarArithmetic A, ScalarArithmetic Inner, class Left, class Right>
 double sum_without_c(const A& fl, const Inner& inner, const Order& order, std::size_t n, Left& a, Right& b) {
@@ -189,6 +202,8 @@ double sum_without_c(const A& fl, const Inner& inner, const Order& order, std::s
       return neumaier(fl, n, a, b);
     case OrderKind::tree:
       return tree(fl, *order.tree, n, a, b);
+    case OrderKind::engine:
+      return split_engine(fl, order, n, a, b);
     default:
       break;
   }
@@ -215,7 +230,8 @@ double ordered_dot(const A& fl, const Inner& inner, const Order& order, std::siz
     case OrderKind::exact:
       return order_detail::exact(order_detail::general(fl), n, a, b, c);
     case OrderKind::engine:
-      return order_detail::engine(order_detail::general(fl), order.engine, n, a, b, c);
+      if (!order.splits_engine()) return order_detail::engine(order_detail::general(fl), order.engine, n, a, b, c);
+      break;
     default:
       break;
   }

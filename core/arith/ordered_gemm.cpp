@@ -41,7 +41,12 @@ Matrix<double> reversed_rows(View b) {
 class TileSum {
  public:
   TileSum(const Arithmetic& arithmetic, Backend backend)
-      : order_(arithmetic.order), mac_(arithmetic.mac), step_{.mac = steps(arithmetic), .order = {}}, backend_(backend) {}
+      : order_(arithmetic.order), mac_(arithmetic.mac), step_{.mac = steps(arithmetic), .order = part(arithmetic.order)}, backend_(backend) {}
+
+  /// The order of the sums that the order is made of.
+  static Order part(const Order& order) {
+    return order.kind == OrderKind::engine ? Order{.kind = OrderKind::engine, .engine = order.engine} : Order{};
+  }
 
   /// The specification of the multiply-accumulates.
   static const MacSpec& steps(const Arithmetic& arithmetic) {
@@ -64,6 +69,7 @@ class TileSum {
       case OrderKind::blocked:
         return blocks(order_.size, a, b, out);
       case OrderKind::split:
+      case OrderKind::engine:
         return blocks((a.cols + order_.size - 1) / order_.size, a, b, out);
       case OrderKind::pairwise:
         return pairwise(a, b, out);
@@ -162,6 +168,8 @@ bool serves(const Arithmetic& arithmetic, Backend backend) {
     case OrderKind::lanes:
       if (arithmetic.order.size > most_lanes) return false;
       break;
+    case OrderKind::engine:
+      return arithmetic.order.splits_engine();
     default:
       return false;
   }

@@ -59,11 +59,13 @@ struct EngineStep {
 /// An order of accumulation by its name and parameters: README.md defines each, order_text.hpp reads and writes them.
 struct Order {
   OrderKind kind = OrderKind::sequential;
-  std::size_t size = 0;                         // B of blocked and pairwise, L of lanes, S of split, N of multiterm
+  std::size_t size = 0;                         // B of blocked and pairwise, L of lanes, S of split, N of multiterm; S of a split engine
   int fraction_bits = 0;                        // F of multiterm
   std::shared_ptr<const SummationTree> tree{};  // of tree; compared by value
   EngineStep engine{};                          // of engine
 
+  /// Split-K on a matrix engine: `size` contiguous parts, each the engine's from +0, then added in order.
+  [[nodiscard]] bool splits_engine() const { return kind == OrderKind::engine && size > 1; }
   friend bool operator==(const Order& x, const Order& y);
 };
 

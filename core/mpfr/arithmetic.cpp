@@ -76,7 +76,16 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
                            double c) const {
   expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
   if (order.kind == OrderKind::exact) return exact_dot(spec_, x, y, c, step());
-  if (order.kind == OrderKind::engine) return engine_dot(spec_, order.engine, x, y, c);
+  if (order.kind == OrderKind::engine) {
+    if (!order.splits_engine()) return engine_dot(spec_, order.engine, x, y, c);
+    double sum = 0.0;
+    const std::size_t size = (x.size() + order.size - 1) / order.size;
+    for (std::size_t first = 0; first < x.size(); first += size) {
+      const std::size_t count = std::min(size, x.size() - first);
+      sum = add(sum, engine_dot(spec_, order.engine, x.subspan(first, count), y.subspan(first, count), 0.0));
+    }
+    return c == 0.0 && !std::signbit(c) ? sum : add(sum, c);
+  }
   if (order.kind == OrderKind::multiterm) {
     for (std::size_t first = 0; first < x.size(); first += order.size) {
       const std::size_t count = std::min(order.size, x.size() - first);

@@ -186,7 +186,7 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
        {"no operands binary16 with format bfloat16"}},
       {"engine with an order",
        with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\norder = \"sequential\""),
-       {"c.toml:10:9: arithmetic.low.order: given beside engine"}},
+       {"c.toml:10:9: arithmetic.low.order: given beside engine", "order = \"split:S\""}},
       {"engine with a block",
        with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\nblock = {mu = 3}"),
        {"arithmetic.low.block: given beside engine"}},

@@ -170,4 +170,35 @@ TEST_CASE("engine gemm: larger products as the naive loop has them, by two threa
   }
 }
 
+TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added in order", "[arith][engine][gemm]") {
+  int told_apart = 0;
+  for (const Arithmetic& whole : modes())
+    for (const std::size_t parts : {2, 3, 16}) {
+      Arithmetic a = whole;
+      a.order.size = parts;
+      const Data data = parts == 3 ? Data::special : Data::spread;
+      INFO(name(a) << ", " << parts << " parts");
+      const std::size_t t = 3 * a.order.engine.products / 2 + 7;
+      const Matrix<double> x = matrix(t, t, data, *a.mac.operands, 13), y = matrix(t, 5, data, *a.mac.operands, 14);
+      const Matrix<double> full = oracle(a, x, y, Shape::full), lower = oracle(a, x, y, Shape::lower_operand);
+      for (const Backend backend : vector_backends()) {
+        CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), full.flat()));
+        CHECK(same_bits(product(a, x, y, Shape::lower_operand, backend).flat(), lower.flat()));
+      }
+      CHECK(same_bits(product(a, x, y, Shape::full, Backend::scalar).flat(), full.flat()));
+      // By hand, of one output: the parts by the whole engine.
+      const std::size_t size = (t + parts - 1) / parts;
+      double sum = 0.0;
+      for (std::size_t k = 0; k < t; k += size) {
+        const std::size_t count = std::min(size, t - k);
+        const Matrix<double> part = oracle(whole, Matrix<double>(x.view().row_block(1, 1).columns(k, count)),
+                                           Matrix<double>(y.view().row_block(k, count)), Shape::full);
+        sum = round(sum + part(0, 2), a.mac.format);  // exact in binary64 before it is rounded: both are numbers of `format`
+      }
+      CHECK(same_bits(full(1, 2), sum));
+      if (!same_bits(full.flat(), oracle(whole, x, y, Shape::full).flat())) ++told_apart;
+    }
+  CHECK(told_apart >= 30);
+}
+
 }  // namespace lamp
