@@ -422,6 +422,10 @@ TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]")
     return read->arithmetic("low")->arithmetic();
   };
   CHECK(low("engine = \"h100\"") == *engine_arithmetic("h100", binary16, binary32));
+  Arithmetic split = *engine_arithmetic("h100", binary16, binary32);
+  CHECK(low("engine = \"h100\"\norder = \"split:1\"") == split);
+  split.order.size = 4;
+  CHECK(low("engine = \"h100\"\norder = \"split:4\"") == split);
   CHECK(low("engine = \"h200\"\nformat = \"binary16\"") == *engine_arithmetic("h100", binary16, binary16));
   CHECK(low("engine = \"b200\"\nmu = 23\noperands = \"tf32\"") == *engine_arithmetic("b200", tf32, binary32));
   CHECK(low("engine = \"ada\"\noperands = {p = 3, emin = -14, emax = 15}") == *engine_arithmetic("l40s", *parse_format("e5m2"), binary32));
