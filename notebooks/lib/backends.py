@@ -77,6 +77,8 @@ def open_backends(path=None):
         run, expected = uniform(tokens["run"], []), uniform(tokens["reference"], None)
     notes = []
     data = uniform(metrics, notes)
+    if AXIS not in metrics.dims:  # one plan: its default
+        data = data.assign_coords(backend=[config.get("plan", {}).get("default", "")])
     notes += progress(data.status)
     return Backends(path=path, data=data.where(data.status == DONE).assign(status=data.status),
                     varied=frozenset({"backend"} | ({"text"} if "text" in metrics.dims else set())), config=config, provenance=provenance,
@@ -222,11 +224,13 @@ def survival(result):
         for k, (curve, those) in enumerate(alike.items()):
             label = those[0] if len(those) == 1 else f"{those[0]} and {len(those) - 1} alike"
             ax.step(range(len(curve)), curve, where="post", color=COLOURS[k % len(COLOURS)], linestyle=LINES[k % len(LINES)], label=label)
-        ax.legend(loc="lower left", fontsize=6.5, handlelength=2.6)
+        ax.legend(loc="best", fontsize=6.5, handlelength=2.6)
         ax.set_ylim(0, 102)
         ax.set_xlim(0, steps(result))
-    axes[0].set_ylabel("continuations still equal  (%)")
-    axes[(min(style.COLUMNS, len(axes)) - 1) // 2].set_xlabel("generated tokens")
+    for ax in axes[-style.COLUMNS:]:
+        ax.set_xlabel("generated tokens")
+    for ax in axes[::style.COLUMNS]:
+        ax.set_ylabel("continuations still equal  (%)")
     style.head(figure, f"Greedy continuations that are still those of the reference ({result.reference})")
     return publish(result, "03-2-survival", figure, table, f"Share of {count} greedy continuations in which every token so far is the "
                    f"reference's ({result.reference}), by the format of the operands of the products.")
