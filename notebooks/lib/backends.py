@@ -20,6 +20,8 @@ style.use()
 AXIS = "plan.default"
 KL, FLIPS, DIVERGED, MEDIAN = "KL [nat]", "flip rate [%]", "continuations that diverge [%]", "median first diverging position [tokens]"
 LOW, HIGH = ", 95 % low", ", 95 % high"
+CHANGED, PARTED = "positions with another distribution [%]", "continuations that differ [%]"
+FIRST = "median first differing position [tokens]"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
@@ -35,6 +37,7 @@ class Backends:
     reference: str             # name of its arithmetic
     run: np.ndarray | None     # token ids (text, sequence, backend, step); None: no continuations
     expected: np.ndarray | None  # of the reference (text, sequence, step)
+    positions: np.ndarray      # KL at each position (text, sequence, backend, position)
 
     def names(self):
         return [str(name) for name in self.data.backend.values]
@@ -70,6 +73,7 @@ def open_backends(path=None):
         provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
     config = tomllib.loads(provenance.get("config", ""))
     metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
+    positions = uniform(metrics.kl_position, [])
     metrics = metrics[[n for n in ("kl", "flip_rate", "status", "divergence_position") if n in metrics]]
     run = expected = None
     if "divergence_position" in metrics:
@@ -83,7 +87,7 @@ def open_backends(path=None):
     return Backends(path=path, data=data.where(data.status == DONE).assign(status=data.status),
                     varied=frozenset({"backend"} | ({"text"} if "text" in metrics.dims else set())), config=config, provenance=provenance,
                     notes=tuple(notes), reference=str(config.get("reference", {}).get("arithmetic", "")),
-                    run=None if run is None else run.values, expected=None if expected is None else expected.values)
+                    run=None if run is None else run.values, expected=None if expected is None else expected.values, positions=positions.values)
 
 
 def uniform(data, notes):
@@ -265,6 +269,66 @@ def pairs(result):
     upper = [(names[i], names[j], differ[i, j]) for i in range(len(names)) for j in range(i + 1, len(names))]
     return publish(result, "03-3-pairs", figure, pandas.DataFrame(upper, columns=["one", "other", "continuations that differ [%]"]),
                    f"Share of {count} greedy continuations of {steps(result)} tokens that differ anywhere, between any two backends.")
+
+
+def same_but_for_order(result):
+    """Backends that differ in nothing but the order of their sums, in groups of two or more; the first of each is the one compared with."""
+    groups = {}
+    for name in result.names():
+        spec = {k: v for k, v in result.config.get("arithmetic", {}).get(name, {}).items() if k != "order"}
+        groups.setdefault(repr(sorted(spec.items(), key=str)), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def order_table(result):
+    """One row a backend that differs from the first of its group only in order: what changes against that one."""
+    done = (result.data.status == DONE).all("backend").values
+    kl = result.positions[done]  # (sequences, backend, position)
+    tokens = None if result.run is None else result.run[done]
+    names, rows = result.names(), []
+    for first, *others in same_but_for_order(result):
+        for other in others:
+            one, two = names.index(first), names.index(other)
+            row = {"backend": other, "against": first, "operands": result.families[other],
+                   CHANGED: 100 * (kl[:, one].view(np.uint64) != kl[:, two].view(np.uint64)).mean() if len(kl) else np.nan}
+            if tokens is not None:
+                differ = tokens[:, one] != tokens[:, two]
+                parted = differ.any(-1)
+                row[PARTED] = 100 * parted.mean() if len(kl) else np.nan
+                row[FIRST] = np.median(differ[parted].argmax(-1)) if parted.any() else np.nan
+            rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+def orders(result):
+    """Figure 4: the same products in another order, as a batch of another size or another number of threads gives it."""
+    if reason := why_not(result):
+        return reason
+    table = order_table(result)
+    if not len(table):
+        return Sentence("Not drawn: no two backends of this result differ in nothing but their order.")
+    shown = [(c, label) for c, label in ((CHANGED, "positions whose distribution\nis another one  (%)"),
+                                         (PARTED, "greedy continuations\nthat differ  (%)")) if c in table]
+    groups = list(dict.fromkeys(table["against"]))
+    y, at, ticks = [], 0.0, []
+    for k, row in table.iterrows():
+        at += 0.6 if k and row["against"] != table["against"][k - 1] else 0.0
+        y.append(at)
+        ticks.append(f"{row['backend']}  against  {row['against']}")
+        at += 1
+    figure, axes = plt.subplots(1, len(shown), figsize=(3.9 + 2.5 * len(shown), 1.2 + 0.19 * at), sharey=True, squeeze=False)
+    for ax, (column, label) in zip(axes[0], shown):
+        for k, row in table.iterrows():
+            g = groups.index(row["against"])
+            ax.plot(row[column], y[k], marker=style.MARKERS[g % len(style.MARKERS)], color=COLOURS[g % len(COLOURS)], clip_on=False, zorder=3)
+        ax.set_xlabel(label)
+        ax.set_xlim(0, 100)
+        ax.set_ylim(at - 0.3, -0.7)
+    axes[0, 0].set_yticks(y, ticks)
+    style.head(figure, "The same products, added in another order")
+    return publish(result, "03-4-orders", figure, table, "Backends that differ in nothing but the order of their sums (the size of a batch, the "
+                   "number of threads, split-K): share of all positions whose KL from the reference has other bits, and of the greedy "
+                   "continuations that part.")
 
 
 class Headline:

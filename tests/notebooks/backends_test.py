@@ -14,7 +14,7 @@ from softmax_lamp_test import ROOT, notebook, number, table  # sets the paths
 from results import lamp
 
 BACKENDS = ["sequential", "split-2", "h100", "coarse", "also-sequential"]
-FIGURES = ["03-1-backends", "03-2-survival", "03-3-pairs"]
+FIGURES = ["03-1-backends", "03-2-survival", "03-3-pairs", "03-4-orders"]
 STEPS = 10
 CONFIG = f"""schema_version = 1
 title = "some backends"
@@ -70,6 +70,7 @@ def disagreements(folder, result):
         kl, flips, first = (f[f"metrics/{n}"][()].reshape(-1, len(BACKENDS)) for n in ("kl", "flip_rate", "divergence_position"))
         runs = f["continuations/run"][()].reshape(-1, len(BACKENDS), STEPS)
         reference = f["continuations/reference"][()].reshape(-1, STEPS)
+        positions = f["metrics/kl_position"][()].reshape(-1, len(BACKENDS), 24)
     count = len(kl)
     for row in table(folder / "03-1-backends.csv"):
         k = BACKENDS.index(row["backend"])
@@ -92,6 +93,15 @@ def disagreements(folder, result):
     for row in table(folder / "03-3-pairs.csv"):
         expected = 100 * sum((of[row["one"]][s] != of[row["other"]][s]).any() for s in range(count)) / count
         wrong += [] if near(number(row["continuations that differ [%]"]), expected) else [("pairs", row)]
+    rows = table(folder / "03-4-orders.csv")
+    wrong += [] if [(r["backend"], r["against"]) for r in rows] == [("split-2", "sequential"), ("also-sequential", "sequential")] else [rows]
+    for row in rows:
+        one, two = BACKENDS.index(row["against"]), BACKENDS.index(row["backend"])
+        expected = 100 * sum(a != b for s in range(count) for a, b in zip(positions[s, one], positions[s, two])) / positions[:, 0].size
+        parted = [next(n for n in range(STEPS) if runs[s, one, n] != runs[s, two, n]) for s in range(count) if (runs[s, one] != runs[s, two]).any()]
+        wrong += [] if near(number(row["positions with another distribution [%]"]), expected) else [("orders", row, expected)]
+        wrong += [] if near(number(row["continuations that differ [%]"]), 100 * len(parted) / count) else [("orders", row)]
+        wrong += [] if near(number(row["median first differing position [tokens]"]), np.median(parted) if parted else math.nan) else [row]
     return wrong
 
 
@@ -117,7 +127,7 @@ class Backends(unittest.TestCase):
         opened = backends.open_backends(result)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            made = {name: getattr(backends, name)(opened) for name in ("backends", "survival", "pairs", "headline")}
+            made = {name: getattr(backends, name)(opened) for name in ("backends", "survival", "pairs", "orders", "headline")}
         self.assertTrue(opened._repr_html_())
         return {name: m.words if type(m).__name__ == "Sentence" else type(m).__name__ for name, m in made.items()}, opened
 
@@ -174,9 +184,11 @@ class Backends(unittest.TestCase):
         self.assertEqual((made["backends"], made["headline"]), ("Figure", "Headline"))
         self.assertTrue("no greedy continuations" in made["survival"] and "no greedy continuations" in made["pairs"])
         self.assertIn("plan.softmax", " ".join(opened.notes))
+        self.assertEqual(made["orders"], "Figure")
         one = run(self.scratch, "one", ("sequences = 3", "sequences = 1"), (CONFIG[CONFIG.index("[grid]"):], ""))
         made, opened = self.draw(one)
         self.assertEqual((opened.names(), made["pairs"]), (["single"], "Figure"))
+        self.assertIn("no two backends", made["orders"])
 
     def test_notebook_is_committed_without_outputs(self):
         import json
