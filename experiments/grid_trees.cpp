@@ -67,7 +67,7 @@ std::optional<Problem> check_trees(const Config& config, const ModelConfig& mode
   if (const ArithmeticConfig* reference = config.arithmetic(config.reference))
     if (std::optional<Problem> problem = check_trees_of(PrecisionPlan(reference->arithmetic()), "reference.arithmetic", config, model))
       return problem;
-  const auto tree = [](const ArithmeticConfig& a) { return a.order && a.order->kind == OrderKind::tree; };
+  const auto tree = [](const ArithmeticConfig& a) { return a.order && has_fixed_length(*a.order); };
   bool any = std::any_of(config.arithmetics.begin(), config.arithmetics.end(), [&](const NamedArithmetic& a) { return tree(a.value); });
   for (const GridAxis& axis : config.grid)
     if (axis.key.ends_with(".order"))

@@ -65,6 +65,30 @@ std::vector<MacSpec> multiply_accumulates(const FloatFormat& format) {
   return specs;
 }
 
+/// Which of two terms that are added to each other is a multiply-accumulate on the other one's product.
+enum class Pairs { later_fused, earlier_fused, alone };
+
+/// The tree in which terms that are added to partial sums are fused.
+AdditionTree with_fused_leaves(const AdditionTree& tree, Pairs pairs) {
+  const std::vector<AdditionTree::Node>& nodes = tree.nodes();
+  const auto is_leaf = [&](AdditionTree::Index node) { return nodes[node].children.empty(); };
+  std::vector<bool> fused(nodes.size());
+  for (const AdditionTree::Node& node : nodes) {
+    if (node.children.empty()) continue;
+    const AdditionTree::Index x = node.children[0], y = node.children[1];
+    if (is_leaf(x) && is_leaf(y)) {
+      const bool y_is_later = nodes[y].term > nodes[x].term;
+      if (pairs != Pairs::alone) fused[y_is_later == (pairs == Pairs::later_fused) ? y : x] = true;
+    } else {
+      fused[x] = is_leaf(x), fused[y] = is_leaf(y);
+    }
+  }
+  AdditionTree copy;
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    nodes[i].children.empty() ? copy.leaf(nodes[i].term, fused[i]) : copy.add(nodes[i].children);
+  return copy;
+}
+
 /// Steps of `size` products with any number of fraction bits.
 void add_steps(std::vector<Arithmetic>& list, std::size_t size, const FloatFormat& format) {
   constexpr int most_fraction_bits = 60;
@@ -117,14 +141,12 @@ std::vector<Arithmetic> candidates(const AdditionTree* tree, std::size_t n, cons
   }
   if (tree != nullptr) {
     orders = orders_of(*tree);
-    if (n <= SummationTree::max_terms) {
-      const Result<Order> written = parse_order("tree:" + tree->text());
-      expects(written.ok(), "candidates: a tree without groups is an order");
-      orders.push_back(*written);
-    }
+    for (const Pairs pairs : {Pairs::later_fused, Pairs::earlier_fused, Pairs::alone})
+      orders.push_back(parse_order(with_fused_leaves(*tree, pairs).fused_text()).value());
+    orders.push_back(parse_order("tree:" + tree->text()).value());
   }
-  for (const MacSpec& mac : multiply_accumulates(format))
-    for (const Order& order : orders) {
+  for (const Order& order : orders)
+    for (const MacSpec& mac : multiply_accumulates(format)) {
       list.push_back({.mac = mac, .order = order});
       if (order.kind == OrderKind::blocked && mac == MacSpec{.format = format})
         for (const FloatFormat& inner : {binary32, binary64})

@@ -76,7 +76,40 @@ class Drawing {
     return text;
   }
 
+  /// The steps of a matrix engine, each a group with the sum so far, first one first: their terms; empty where a step has other parts.
+  [[nodiscard]] std::vector<std::vector<Index>> steps_of(Index node) const {
+    std::vector<std::vector<Index>> steps;
+    while (true) {
+      const std::vector<Index>& children = children_[node];
+      const bool more = !is_leaf(children.front());
+      steps.emplace_back(children.begin() + (more ? 1 : 0), children.end());
+      if (!std::all_of(steps.back().begin(), steps.back().end(), [&](Index c) { return is_leaf(c); })) return {};
+      if (!more) break;
+      node = children.front();
+    }
+    std::reverse(steps.begin(), steps.end());
+    return steps;
+  }
+
+  void draw_steps(const std::vector<std::vector<Index>>& steps, const std::string& indent) {
+    const auto text = [&](const std::vector<Index>& step) {
+      return end_of_run(step, 0) == step.size() ? terms(step, 0, step.size())
+                                                : std::to_string(step.size()) + " terms from " + terms(step, 0, 1);
+    };
+    text_ += indent + std::to_string(steps.size()) + " steps, each with the sum so far:\n";
+    for (std::size_t first = 0; first < steps.size();) {
+      std::size_t end = first + 1;
+      while (end < steps.size() && steps[end].size() == steps[first].size()) ++end;
+      text_ += indent + (end == steps.size() ? "└─ " : "├─ ") + text(steps[first]);
+      if (end - first > 1) text_ += " and so on, " + std::to_string(end - first) + " times, to " + text(steps[end - 1]);
+      text_ += "\n";
+      first = end;
+    }
+  }
+
   void draw(Index node, const std::string& indent) {
+    if (children_[node].size() > 2)
+      if (const auto steps = steps_of(node); steps.size() > 1) return draw_steps(steps, indent);
     const std::vector<Index> parts = parts_of(node);
     const bool group = children_[node].size() > 2;
     if (group) text_ += indent + "in one step:\n";

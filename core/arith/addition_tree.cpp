@@ -1,9 +1,11 @@
 #include "core/arith/addition_tree.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <set>
+#include <utility>
 
 #include "core/arith/order.hpp"
+#include "core/arith/order_text.hpp"
 
 namespace lamp {
 namespace {
@@ -20,7 +22,7 @@ class Recorder {
     if (x == 0.0 || y == 0.0) return x + y;
     return number(tree_.add({node(x), node(y)}));
   }
-  [[nodiscard]] double mac(double k, double, double c) const { return add(c, number(tree_.leaf(static_cast<std::size_t>(k)))); }
+  [[nodiscard]] double mac(double k, double, double c) const { return add(c, number(tree_.leaf(static_cast<std::size_t>(k), c != 0.0))); }
   // What no order with a tree does.
   static double round(double x) { return x; }
   static double sub(double, double) { contract_violated("tree_of: an order of additions"); }
@@ -85,8 +87,8 @@ AdditionTree tree_of_engine(const EngineStep& step, std::size_t parts, std::size
 
 }  // namespace
 
-Index AdditionTree::leaf(std::size_t term) {
-  nodes_.push_back({.term = static_cast<Index>(term)});
+Index AdditionTree::leaf(std::size_t term, bool fused) {
+  nodes_.push_back({.term = static_cast<Index>(term), .fused = fused});
   return static_cast<Index>(nodes_.size() - 1);
 }
 
@@ -151,6 +153,25 @@ std::vector<Index> AdditionTree::tokens() const {
   return tokens;
 }
 
+std::string AdditionTree::fused_text() const {
+  expects(!has_groups_, "AdditionTree::fused_text: no groups");
+  std::vector<std::string> texts(nodes_.size());  // of a node's children in order, without parentheses
+  const auto is_leaf = [&](Index node) { return nodes_[node].children.empty(); };
+  for (Index i = 0; i < nodes_.size(); ++i) {
+    if (is_leaf(i)) {
+      texts[i] = std::to_string(nodes_[i].term);
+      continue;
+    }
+    Index first = nodes_[i].children[0], second = nodes_[i].children[1];
+    const bool swap = nodes_[first].fused || (!nodes_[second].fused && is_leaf(first) && !is_leaf(second));
+    if (swap) std::swap(first, second);
+    expects(!nodes_[first].fused, "AdditionTree::fused_text: one of two siblings is not fused");
+    const bool bare = nodes_[second].fused;
+    texts[i] = std::move(texts[first]) + (bare ? " " : " (") + std::move(texts[second]) + (bare ? "" : ")");
+  }
+  return "fused-tree:(" + texts.back() + ")";
+}
+
 std::string AdditionTree::text() const {
   std::string text;
   for (const Index token : tokens()) {
@@ -163,6 +184,70 @@ std::string AdditionTree::text() const {
   }
   return text;
 }
+
+namespace {
+
+/// Terms of each node, ascending; numbers of nodes in the order of their terms' smallest.
+std::vector<std::vector<Index>> terms_of_nodes(const AdditionTree& tree) {
+  std::vector<std::vector<Index>> terms(tree.nodes().size());
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    if (tree.nodes()[i].children.empty()) terms[i] = {tree.nodes()[i].term};
+    for (const Index child : tree.nodes()[i].children) terms[i].insert(terms[i].end(), terms[child].begin(), terms[child].end());
+    std::sort(terms[i].begin(), terms[i].end());
+  }
+  return terms;
+}
+
+/// lane-tree orders that the tree may be of: for every number of lanes whose terms are nodes, the tree over these.
+std::vector<Order> lane_trees(const AdditionTree& tree) {
+  constexpr std::size_t most_lanes = 128;
+  const std::size_t n = tree.terms();
+  const std::vector<std::vector<Index>> terms = terms_of_nodes(tree);
+  std::vector<Order> orders;
+  for (std::size_t lanes = 2; lanes < n && lanes <= most_lanes; ++lanes) {  // more: an explicit tree
+    const auto is_lane = [&](const std::vector<Index>& t) {
+      if (t.size() != (n - t.front() - 1) / lanes + 1 || t.front() >= lanes) return false;
+      for (std::size_t k = 1; k < t.size(); ++k)
+        if (t[k] != t[k - 1] + lanes) return false;
+      return true;
+    };
+    AdditionTree fold;
+    std::vector<std::optional<Index>> folded(terms.size());
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      const std::vector<Index>& children = tree.nodes()[i].children;
+      if (is_lane(terms[i]))
+        folded[i] = fold.leaf(terms[i].front());
+      else if (!children.empty() && folded[children[0]] && folded[children[1]])
+        folded[i] = fold.add({*folded[children[0]], *folded[children[1]]});
+    }
+    if (!folded.back() || fold.terms() != lanes) continue;
+    if (Result<Order> order = parse_order("lane-tree:" + fold.text())) orders.push_back(*order);
+  }
+  return orders;
+}
+
+/// panels:Q,U whose parts are nodes of the tree.
+std::vector<Order> panels(const AdditionTree& tree) {
+  constexpr std::size_t multiples[] = {1, 2, 4, 8, 16, 32};
+  const std::size_t n = tree.terms();
+  std::set<std::pair<std::size_t, std::size_t>> parts;  // first term and length of nodes of neighbouring terms
+  for (const std::vector<Index>& terms : terms_of_nodes(tree))
+    if (terms.back() - terms.front() + 1 == terms.size()) parts.emplace(terms.front(), terms.size());
+  std::vector<Order> orders;
+  for (std::size_t q = 1; q < n; ++q)
+    for (const std::size_t u : multiples) {
+      const Order order{.kind = OrderKind::panels, .size = q, .multiple = u};
+      bool are_nodes = true;
+      for (std::size_t first = 0, length = 0; first < n && are_nodes; first += length) {
+        length = order_detail::panel_length(order, n - first);
+        are_nodes = parts.contains({first, length});
+      }
+      if (are_nodes) orders.push_back(order);
+    }
+  return orders;
+}
+
+}  // namespace
 
 std::optional<AdditionTree> tree_of(const Order& order, std::size_t n) {
   if (n == 0 || order.kind == OrderKind::kahan || order.kind == OrderKind::neumaier || order.kind == OrderKind::exact) return std::nullopt;
@@ -178,25 +263,31 @@ std::vector<Order> orders_of(const AdditionTree& tree) {
   const std::size_t n = tree.terms();
   const std::vector<Index> tokens = tree.tokens();
   std::vector<Order> found;
-  const auto has_this_tree = [&](const Order& order) { return tree_of(order, n)->tokens() == tokens; };
+  std::vector<std::string> arithmetics;  // of the orders found: what they fuse
   const auto consider = [&](const Order& order) {
-    if (has_this_tree(order)) found.push_back(order);
+    const AdditionTree candidate = *tree_of(order, n);
+    if (candidate.tokens() != tokens) return;
+    const std::string arithmetic = candidate.has_groups() ? order_text(order) : candidate.fused_text();
+    if (std::find(arithmetics.begin(), arithmetics.end(), arithmetic) != arithmetics.end()) return;
+    arithmetics.push_back(arithmetic), found.push_back(order);
   };
   if (tree.has_groups()) {
     for (std::size_t size = 2; size <= n; ++size) consider({.kind = OrderKind::multiterm, .size = size});
     return found;
   }
   consider({.kind = OrderKind::sequential});
+  const bool is_sequential = !found.empty();
   consider({.kind = OrderKind::reverse});
   for (const OrderKind kind : {OrderKind::blocked, OrderKind::pairwise, OrderKind::split}) {
-    // Sizes of one tree: the first one says it. B = n or S = 1 is sequential.
+    // B = n or S = 1 is sequential.
     for (std::size_t size = kind == OrderKind::split ? 2 : 1; size < std::max<std::size_t>(n, 2); ++size) {
-      if (!has_this_tree({.kind = kind, .size = size})) continue;
-      found.push_back({.kind = kind, .size = size});
-      break;
+      if (is_sequential && size > 1) break;  // blocks that round one product alone: an explicit tree
+      consider({.kind = kind, .size = size});
     }
   }
   for (std::size_t lanes = 2; lanes < 2 * n; lanes *= 2) consider({.kind = OrderKind::lanes, .size = lanes});
+  for (const Order& order : lane_trees(tree)) consider(order);
+  for (const Order& order : panels(tree)) consider(order);
   return found;
 }
 

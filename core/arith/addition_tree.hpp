@@ -18,12 +18,13 @@ class AdditionTree {
   using Index = std::uint32_t;
   struct Node {
     Index term = 0;                 // of a leaf
+    bool fused = false;             // of a leaf: a multiply-accumulate on the sum it is added to; else a product that is rounded alone
     std::vector<Index> children{};  // empty: a leaf. Else at least two, numbers of nodes that were there before
   };
   static constexpr Index open = ~Index{0}, close = open - 1, open_group = open - 2, close_group = open - 3;
 
   /// Both return the new node's number; the last one is the root.
-  Index leaf(std::size_t term);
+  Index leaf(std::size_t term, bool fused = false);
   Index add(std::vector<Index> children);
 
   [[nodiscard]] const std::vector<Node>& nodes() const { return nodes_; }
@@ -36,6 +37,10 @@ class AdditionTree {
   [[nodiscard]] std::vector<Index> tokens() const;
   [[nodiscard]] std::string text() const;
 
+  /// The order fused-tree:.. with this tree and these fused leaves. Pre: no groups; a fused leaf's sibling is not fused.
+  [[nodiscard]] std::string fused_text() const;
+
+  /// The same additions, whatever is fused.
   friend bool operator==(const AdditionTree& x, const AdditionTree& y) { return x.tokens() == y.tokens(); }
 
  private:

@@ -14,6 +14,7 @@
 #include "core/arith/ordered_gemm.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/arith/stochastic.hpp"
+#include "core/arith/tree_kernels.hpp"
 
 namespace lamp {
 namespace {
@@ -281,6 +282,7 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const Packed
     if (const auto plan = plan64(arithmetic.mac, narrow, set)) return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
   }
   if (backend != Backend::scalar && engine_gemm(arithmetic, a, b, out, shape, backend)) return;
+  if (backend != Backend::scalar && gemm_by_tree(arithmetic, a, b, out, shape, backend)) return;
   if (backend != Backend::scalar && gemm_by_parts(arithmetic, a, b, out, shape, backend)) return;
   naive(arithmetic, a, b, out, shape);
 }

@@ -74,6 +74,30 @@ double split(const A& fl, std::size_t parts, std::size_t n, Left& a, Right& b) {
   return blocked(fl, fl, (n + parts - 1) / parts, n, a, b);  // the parts that are left empty are no blocks
 }
 
+/// OpenBLAS's parts of a long sum: of Q terms while two more follow, then one or two of about half of the rest, the first a multiple of U.
+inline std::size_t panel_length(const Order& order, std::size_t rest) {
+  if (rest >= 2 * order.size) return order.size;
+  if (rest <= order.size) return rest;
+  return std::min(rest, (rest / 2 + order.multiple - 1) / order.multiple * order.multiple);
+}
+
+template <ScalarArithmetic A, class Left, class Right>
+double panels(const A& fl, const Order& order, std::size_t n, Left& a, Right& b) {
+  double acc = 0.0;
+  for (std::size_t first = 0, length = 0; first < n; first += length) {
+    length = panel_length(order, n - first);
+    acc = fl.add(acc, sequential(fl, first, first + length, 1, a, b, 0.0));
+  }
+  return acc;
+}
+
+template <ScalarArithmetic A, class Left, class Right>
+double lane_tree(const A& fl, const SummationTree& lanes, std::size_t n, Left& a, Right& b) {
+  std::vector<double> s(lanes.terms());
+  for (std::size_t l = 0; l < s.size(); ++l) s[l] = sequential(fl, l, n, s.size(), a, b, 0.0);
+  return lanes.evaluate([&](std::size_t l) { return s[l]; }, [&](double x, double y) { return fl.add(x, y); });
+}
+
 /// Kahan, "Further remarks on reducing truncation errors", CACM 8 (1965), on rounded products.
 template <ScalarArithmetic A, class Left, class Right>
 double kahan(const A& fl, std::size_t n, Left& a, Right& b) {
@@ -108,6 +132,13 @@ template <ScalarArithmetic A, class Left, class Right>
 double tree(const A& fl, const SummationTree& tree, std::size_t n, Left& a, Right& b) {
   expects(tree.terms() == n, "ordered_dot: as many terms as the tree has (check_length)");
   return tree.evaluate([&](std::size_t k) { return fl.mac(a(k), b(k), 0.0); }, [&](double x, double y) { return fl.add(x, y); });
+}
+
+template <ScalarArithmetic A, class Left, class Right>
+double fused_tree(const A& fl, const SummationTree& tree, std::size_t n, Left& a, Right& b) {
+  expects(tree.terms() == n, "ordered_dot: as many terms as the tree has (check_length)");
+  return tree.evaluate_fused([&](std::size_t k, double s) { return fl.mac(a(k), b(k), s); },
+                             [&](double x, double y) { return fl.add(x, y); });
 }
 
 inline double operand(const MacSpec& mac, double x) { return mac.operands ? round(x, *mac.operands) : x; }
@@ -196,12 +227,18 @@ double sum_without_c(const A& fl, const Inner& inner, const Order& order, std::s
       return lanes(fl, order.size, n, a, b);
     case OrderKind::split:
       return split(fl, order.size, n, a, b);
+    case OrderKind::panels:
+      return panels(fl, order, n, a, b);
+    case OrderKind::lane_tree:
+      return lane_tree(fl, *order.tree, n, a, b);
     case OrderKind::kahan:
       return kahan(fl, n, a, b);
     case OrderKind::neumaier:
       return neumaier(fl, n, a, b);
     case OrderKind::tree:
       return tree(fl, *order.tree, n, a, b);
+    case OrderKind::fused_tree:
+      return fused_tree(fl, *order.tree, n, a, b);
     case OrderKind::engine:
       return split_engine(fl, order, n, a, b);
     default:

@@ -13,7 +13,7 @@ namespace lamp {
 namespace {
 
 /// What follows the name.
-enum class Parameters : std::uint8_t { none, count, count_and_bits, expression };
+enum class Parameters : std::uint8_t { none, count, count_and_bits, count_and_multiple, expression };
 
 constexpr std::size_t max_count = 1'000'000'000;
 constexpr std::size_t max_lanes = std::size_t{1} << 20;
@@ -32,11 +32,14 @@ constexpr std::array names{OrderName{"sequential", OrderKind::sequential},
                            OrderName{"pairwise", OrderKind::pairwise, Parameters::count, ":B"},
                            OrderName{"lanes", OrderKind::lanes, Parameters::count, ":L"},
                            OrderName{"split", OrderKind::split, Parameters::count, ":S"},
+                           OrderName{"panels", OrderKind::panels, Parameters::count_and_multiple, ":Q,U"},
+                           OrderName{"lane-tree", OrderKind::lane_tree, Parameters::expression, ":((0 1) (2 3))"},
                            OrderName{"multiterm", OrderKind::multiterm, Parameters::count_and_bits, ":N,F"},
                            OrderName{"kahan", OrderKind::kahan},
                            OrderName{"neumaier", OrderKind::neumaier},
                            OrderName{"exact", OrderKind::exact},
-                           OrderName{"tree", OrderKind::tree, Parameters::expression, ":((0 1) (2 3))"}};
+                           OrderName{"tree", OrderKind::tree, Parameters::expression, ":((0 1) (2 3))"},
+                           OrderName{"fused-tree", OrderKind::fused_tree, Parameters::expression, ":((0 1) (2 3))"}};
 
 const OrderName& name_of(OrderKind kind) {
   for (const OrderName& name : names)
@@ -61,8 +64,10 @@ std::string legal_range(const OrderName& name) {
       return std::string(name.name) + std::string(name.form) + " with an integer from 1 to " + std::to_string(max_count);
     case Parameters::count_and_bits:
       return "multiterm:N,F with N from 1 to " + std::to_string(max_count) + ", F from 0 to " + std::to_string(max_fraction_bits);
+    case Parameters::count_and_multiple:
+      return "panels:Q,U with Q and U from 1 to " + std::to_string(max_count);
     case Parameters::expression:
-      return "tree:((0 1) (2 3))";
+      return std::string(name.name) + std::string(name.form);
   }
   contract_violated("order_text: parameters of a known kind");
 }
@@ -77,11 +82,17 @@ std::optional<std::size_t> read_count(const OrderName& name, std::string_view te
 std::optional<Order> read_numbers(const OrderName& name, std::string_view parameters) {
   const std::size_t comma = parameters.find(',');
   const std::string_view first = parameters.substr(0, comma);
-  if ((comma != std::string_view::npos) != (name.parameters == Parameters::count_and_bits)) return std::nullopt;
+  if ((comma == std::string_view::npos) != (name.parameters == Parameters::count)) return std::nullopt;
   const std::optional<std::size_t> count = read_count(name, first);
   if (!count) return std::nullopt;
   Order order{.kind = name.kind, .size = *count};
   if (name.parameters == Parameters::count) return order;
+  if (name.parameters == Parameters::count_and_multiple) {
+    const std::optional<std::size_t> multiple = read_count(name, parameters.substr(comma + 1));
+    if (!multiple) return std::nullopt;
+    order.multiple = *multiple;
+    return order;
+  }
   const std::optional<int> bits = whole_number<int>(parameters.substr(comma + 1));
   if (!bits || *bits > max_fraction_bits) return std::nullopt;
   order.fraction_bits = *bits;
@@ -91,7 +102,8 @@ std::optional<Order> read_numbers(const OrderName& name, std::string_view parame
 }  // namespace
 
 bool operator==(const Order& x, const Order& y) {
-  if (x.kind != y.kind || x.size != y.size || x.fraction_bits != y.fraction_bits || x.engine != y.engine) return false;
+  if (x.kind != y.kind || x.size != y.size || x.multiple != y.multiple || x.fraction_bits != y.fraction_bits || x.engine != y.engine)
+    return false;
   if (x.tree == nullptr || y.tree == nullptr) return x.tree == y.tree;
   return *x.tree == *y.tree;
 }
@@ -111,7 +123,7 @@ Result<Order> parse_order(std::string_view text) {
     if (!has_parameters) return Order{.kind = name.kind};
     const std::string_view parameters = text.substr(colon + 1);
     if (name.parameters == Parameters::expression) {
-      Result<SummationTree> tree = SummationTree::parse(parameters);
+      Result<SummationTree> tree = SummationTree::parse(parameters, name.kind == OrderKind::fused_tree);
       if (!tree) return Error{tree.error().code, "order: " + tree.error().message};
       return Order{.kind = name.kind, .tree = std::make_shared<const SummationTree>(std::move(tree).value())};
     }
@@ -131,6 +143,7 @@ std::string order_text(const Order& order) {
   }
   if (name.parameters != Parameters::none) text.append(":").append(std::to_string(order.size));
   if (name.parameters == Parameters::count_and_bits) text.append(",").append(std::to_string(order.fraction_bits));
+  if (name.parameters == Parameters::count_and_multiple) text.append(",").append(std::to_string(order.multiple));
   return text;
 }
 
@@ -141,7 +154,7 @@ std::string order_forms() {
 }
 
 Result<void> check_length(const Order& order, std::size_t n) {
-  if (order.kind != OrderKind::tree || order.tree->terms() == n) return {};
+  if (!has_fixed_length(order) || order.tree->terms() == n) return {};
   return Error{ExitCode::bad_data, "the order is a tree of " + std::to_string(order.tree->terms()) + " terms, the sum has " +
                                        std::to_string(n) + "; legal: as many terms as the tree has"};
 }

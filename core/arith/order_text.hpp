@@ -18,6 +18,9 @@ std::string order_text(const Order& order);
 /// Every order as it is written, for help and errors: "sequential, reverse, blocked:B, ...".
 std::string order_forms();
 
+/// Explicit trees of terms: for sums of one length.
+inline bool has_fixed_length(const Order& order) { return order.kind == OrderKind::tree || order.kind == OrderKind::fused_tree; }
+
 /// A sum of n terms can be taken in the order: a tree is for its own n only. The error says which n is legal.
 Result<void> check_length(const Order& order, std::size_t n);
 

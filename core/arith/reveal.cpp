@@ -18,7 +18,7 @@ constexpr std::size_t most_numbers = std::size_t{1} << 22;  // of one batch
 constexpr std::size_t most_terms_of_marks = 128;            // n^2 log n probes
 constexpr std::size_t least_checks = 64;
 
-/// +M at i, -M at j, units at some other terms.
+/// +M at i, -M at j, units at some other terms; i = j: neither, units alone.
 struct Probe {
   Index i = 0, j = 0;
   Terms units;
@@ -29,6 +29,8 @@ std::string describe(const Probe& probe, double count) {
   if (std::isnan(count)) return text + "the answer is no number of units";
   return text + std::to_string(static_cast<long long>(count)) + " of " + std::to_string(probe.units.size()) + " units survive";
 }
+
+Error contradiction(const std::string& what) { return {ExitCode::check_failed, "the answers are those of no summation tree: " + what}; }
 
 /// Asks for probes and reads answers as numbers of units.
 class Prober {
@@ -59,6 +61,7 @@ class Prober {
   [[nodiscard]] DotProduct product(const Probe& probe) const {
     DotProduct dot{std::vector<double>(n_), std::vector<double>(n_, scale_.unit_b)};
     for (const Index k : probe.units) dot.a[k] = scale_.unit_a;
+    if (probe.i == probe.j) return dot;
     dot.a[probe.i] = scale_.large_a, dot.b[probe.i] = scale_.large_b;
     dot.a[probe.j] = -scale_.large_a, dot.b[probe.j] = scale_.large_b;
     return dot;
@@ -75,6 +78,17 @@ class Prober {
   std::size_t& asked_;
 };
 
+/// Units alone all survive.
+Result<void> check_units(std::size_t n, const Prober& prober) {
+  Terms units(std::min(n, prober.scale().units));
+  std::iota(units.begin(), units.end(), Index{0});
+  const Probe probe{.units = units};
+  const Result<std::vector<double>> counts = prober.counts({&probe, 1});
+  if (!counts) return counts.error();
+  if (counts->front() == static_cast<double>(units.size())) return {};
+  return contradiction("the sum of " + std::to_string(units.size()) + " units and zeros is none of as many units");
+}
+
 /// The terms under one node or several children of one node, and what is known about them once they are asked.
 struct Subtree {
   Terms terms;
@@ -84,8 +98,6 @@ struct Subtree {
   std::vector<std::size_t> joins{};
   bool open = false;  // the last one joins in the addition that adds the witness's part too
 };
-
-Error contradiction(const std::string& what) { return {ExitCode::check_failed, "the answers are those of no summation tree: " + what}; }
 
 /// Builds the tree level by level.
 class Search {
@@ -297,7 +309,8 @@ Result<RevealedTree> reveal(std::size_t n, const FloatFormat& format, const DotP
   std::optional<Error> failure;
   for (const ProbeScale& scale : scales) {
     const Prober prober(n, scale, ask, asked);
-    Result<AdditionTree> tree = Search(n, prober).tree();
+    const Result<void> units = check_units(n, prober);
+    Result<AdditionTree> tree = units ? Search(n, prober).tree() : Result<AdditionTree>(units.error());
     Result<std::size_t> checks = tree ? check(*tree, prober) : Result<std::size_t>(tree.error());
     if (checks) return RevealedTree{.tree = std::move(tree).value(), .scale = scale, .probes = asked, .checks = *checks};
     if (checks.error().code != ExitCode::check_failed) return checks.error();

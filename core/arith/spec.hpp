@@ -31,10 +31,13 @@ enum class OrderKind : std::uint8_t {
   pairwise,
   lanes,
   split,
+  panels,
+  lane_tree,
   kahan,
   neumaier,
   exact,
   tree,
+  fused_tree,
   multiterm,
   engine
 };
@@ -59,9 +62,10 @@ struct EngineStep {
 /// An order of accumulation by its name and parameters: README.md defines each, order_text.hpp reads and writes them.
 struct Order {
   OrderKind kind = OrderKind::sequential;
-  std::size_t size = 0;                         // B of blocked and pairwise, L of lanes, S of split, N of multiterm; S of a split engine
-  int fraction_bits = 0;                        // F of multiterm
-  std::shared_ptr<const SummationTree> tree{};  // of tree; compared by value
+  std::size_t size = 0;      // B of blocked and pairwise, L of lanes, S of split, Q of panels, N of multiterm; S of a split engine
+  std::size_t multiple = 0;  // U of panels
+  int fraction_bits = 0;     // F of multiterm
+  std::shared_ptr<const SummationTree> tree{};  // of tree and fused_tree; of lane_tree over its lanes; compared by value
   EngineStep engine{};                          // of engine
 
   /// Split-K on a matrix engine: `size` contiguous parts, each the engine's from +0, then added in order.

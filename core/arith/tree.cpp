@@ -32,7 +32,7 @@ Result<std::size_t> count_terms(const std::vector<std::uint32_t>& tokens) {
 /// its parent would add first) and those around a single child.
 class Writer {
  public:
-  explicit Writer(std::vector<std::uint32_t>& tokens) : tokens_(tokens) {}
+  Writer(std::vector<std::uint32_t>& tokens, bool keep_lone_leaves) : tokens_(tokens), keep_lone_leaves_(keep_lone_leaves) {}
 
   [[nodiscard]] std::size_t depth() const { return written_.size(); }
 
@@ -52,7 +52,9 @@ class Writer {
     const bool written = written_.back();
     written_.pop_back();
     if (!written) return;  // its children count as its parent's
-    if (children_.back() == 1)
+    const bool root = children_.size() == 1;
+    const bool lone_leaf = tokens_.back() < SummationTree::close && tokens_.size() == begin_.back() + 2;
+    if (children_.back() == 1 && !(keep_lone_leaves_ && lone_leaf && !root))
       tokens_.erase(tokens_.begin() + static_cast<std::ptrdiff_t>(begin_.back()));
     else
       tokens_.push_back(SummationTree::close);
@@ -63,6 +65,7 @@ class Writer {
 
  private:
   std::vector<std::uint32_t>& tokens_;
+  bool keep_lone_leaves_;
   std::vector<bool> written_;          // of every open node: its parentheses are among the tokens
   std::vector<std::size_t> begin_;     // of those: where
   std::vector<std::size_t> children_;  // and how many
@@ -70,9 +73,9 @@ class Writer {
 
 }  // namespace
 
-Result<SummationTree> SummationTree::parse(std::string_view text) {
+Result<SummationTree> SummationTree::parse(std::string_view text, bool keep_lone_leaves) {
   SummationTree tree;
-  Writer writer(tree.tokens_);
+  Writer writer(tree.tokens_, keep_lone_leaves);
   std::size_t terms = 0, nodes = 0;
   char before = ' ';  // the last character that is no blank: ' ', '(', ')' or a digit
   for (std::size_t i = 0; i < text.size();) {

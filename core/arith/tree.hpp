@@ -23,7 +23,8 @@ class SummationTree {
   static constexpr std::uint32_t close = open - 1;
 
   /// A leaf or a node: "3", "((0 1) (2 3))"; blanks separate. The error says what is wrong at which character, and what is legal.
-  static Result<SummationTree> parse(std::string_view text);
+  /// `keep_lone_leaves`: (0) is not 0 where it is not the first child; of fused trees.
+  static Result<SummationTree> parse(std::string_view text, bool keep_lone_leaves = false);
   [[nodiscard]] std::string text() const;
 
   /// n: the tree sums this many terms, no other number.
@@ -35,6 +36,10 @@ class SummationTree {
   /// Takes memory, not stack, for deep trees.
   template <class Term, class Add>
   [[nodiscard]] double evaluate(Term&& term, Add&& add) const;
+  /// The value of the fused tree: every node sums from +0, a leaf k by mac(k, sum so far), a node by add(sum so far, its sum); a node that
+  /// is the first child starts its parent's sum.
+  template <class Mac, class Add>
+  [[nodiscard]] double evaluate_fused(Mac&& mac, Add&& add) const;
 
   friend bool operator==(const SummationTree&, const SummationTree&) = default;
 
@@ -65,6 +70,29 @@ double SummationTree::evaluate(Term&& term, Add&& add) const {
     Partial& node = nodes.back();
     node.sum = node.empty ? value : add(node.sum, value);
     node.empty = false;
+  }
+  return nodes.front().sum;
+}
+
+template <class Mac, class Add>
+double SummationTree::evaluate_fused(Mac&& mac, Add&& add) const {
+  struct Partial {
+    double sum = 0.0;
+    bool empty = true;
+  };
+  std::vector<Partial> nodes(1);
+  for (const std::uint32_t token : tokens_) {
+    if (token == open) {
+      nodes.emplace_back();
+      continue;
+    }
+    if (token != close) {
+      nodes.back() = {mac(static_cast<std::size_t>(token), nodes.back().sum), false};
+      continue;
+    }
+    const double value = nodes.back().sum;
+    nodes.pop_back();
+    nodes.back() = {nodes.back().empty ? value : add(nodes.back().sum, value), false};
   }
   return nodes.front().sum;
 }

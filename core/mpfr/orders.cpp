@@ -99,6 +99,41 @@ Result compensated_both_ways(Program& p, std::size_t n) {
   return p.put(Operation::add, s, e);
 }
 
+/// The parts of panels:Q,U, in numbers of terms.
+std::vector<std::size_t> panel_lengths(std::size_t n, std::size_t q, std::size_t u) {
+  std::vector<std::size_t> lengths;
+  while (n > 0) {
+    std::size_t length = n;
+    if (n >= 2 * q) {
+      length = q;
+    } else if (n > q) {
+      length = n / 2;
+      while (length % u != 0) ++length;
+      length = std::min(length, n);
+    }
+    lengths.push_back(length);
+    n -= length;
+  }
+  return lengths;
+}
+
+Result fused(Program& p, const SummationTree& tree) {
+  std::vector<std::optional<Result>> open(1);  // the sum so far of every node that is open
+  for (const std::uint32_t token : tree.tokens()) {
+    if (token == SummationTree::open) {
+      open.emplace_back();
+    } else if (token == SummationTree::close) {
+      const Result sum = *open.back();
+      open.pop_back();
+      open.back() = open.back() ? p.put(Operation::add, *open.back(), sum) : sum;
+    } else {
+      if (!open.back()) open.back() = p.put(Operation::zero);
+      open.back() = p.put(Operation::mac, *open.back(), token);
+    }
+  }
+  return *open.front();
+}
+
 Result of_tree(Program& p, const SummationTree& tree) {
   std::vector<std::vector<Result>> open(1);  // children so far of every node that is open
   for (const std::uint32_t token : tree.tokens()) {
@@ -120,6 +155,26 @@ Result of_tree(Program& p, const SummationTree& tree) {
       siblings.front() = p.put(Operation::add, siblings.front(), child);
   }
   return open.front().front();
+}
+
+/// A tree over results that are there.
+Result of_tree(Program& p, const SummationTree& tree, const std::vector<Result>& leaves) {
+  std::vector<std::optional<Result>> open(1);
+  for (const std::uint32_t token : tree.tokens()) {
+    if (token == SummationTree::open) {
+      open.emplace_back();
+      continue;
+    }
+    Result child = 0;
+    if (token == SummationTree::close) {
+      child = *open.back();
+      open.pop_back();
+    } else {
+      child = leaves[token];
+    }
+    open.back() = open.back() ? p.put(Operation::add, *open.back(), child) : child;
+  }
+  return *open.front();
 }
 
 /// An integer of GMP with an owner.
@@ -217,6 +272,24 @@ Program program(const Order& order, std::size_t n, double c) {
     sum = halves(p, first_terms(n), size);
   } else if (order.kind == OrderKind::lanes) {
     sum = folded_lanes(p, grouped(n, size, [=](std::size_t k) { return k % size; }));
+  } else if (order.kind == OrderKind::panels) {
+    std::vector<Terms> parts;
+    std::size_t k = 0;
+    for (const std::size_t length : panel_lengths(n, size, order.multiple)) {
+      parts.emplace_back(length);
+      std::iota(parts.back().begin(), parts.back().end(), k);
+      k += length;
+    }
+    sum = groups_in_order(p, parts, Operation::mac);
+  } else if (order.kind == OrderKind::lane_tree) {
+    std::vector<Result> lanes;
+    const std::size_t count = order.tree->terms();
+    for (const Terms& lane : grouped(n, count, [=](std::size_t k) { return k % count; }))
+      lanes.push_back(chain(p, p.put(Operation::zero), lane));
+    sum = of_tree(p, *order.tree, lanes);
+  } else if (order.kind == OrderKind::fused_tree) {
+    expects(order.tree->terms() == n, "mpfr::program: a tree of n terms");
+    sum = fused(p, *order.tree);
   } else if (order.kind == OrderKind::kahan) {
     sum = compensated(p, n);
   } else if (order.kind == OrderKind::neumaier) {

@@ -76,6 +76,46 @@ class CommandLine(unittest.TestCase):
         self.refused(2, ["--out is empty"], "run", CONFIG, "--out", "")
         self.refused(2, ["CONFIG.toml is required"], "run")
 
+    def test_reveal(self):
+        def reveal(command, *more, n=9, form="binary32"):
+            return ["reveal", "--n", n, "--format", form, "--command", command, *more]
+
+        def calc(arith):  # lamp calc as a black box
+            return f"""sed 's/^{{/{{"op":"dot","arith":{arith},/' | {LAMP} calc"""
+
+        for form, arith, tree, order in (
+                ("binary32", '{"format":"binary32"}', "(0 1 2 3 4 5 6 7 8)", "sequential"),
+                ("ps7", '{"preset":"lamp-paper","mu":7,"order":"lanes:2"}', "(0 2 4 6 8 (1 3 5 7))", "lanes:2"),
+                ("binary32", '{"format":"binary32","order":"tree:(0 1 (2 3 4 5) (6 8 7))"}', "(0 1 (2 3 4 5) (6 8 7))", None),
+                ("binary32", '{"format":"binary32","order":"fused-tree:(0 1 (2 3) (4) (5 6 7 8))"}', "(0 1 (2 3) 4 (5 6 7 8))", None),
+                ("ps7", '{"format":"ps7","order":"kahan"}', "(0 1 2 3 4 5 6 7 8)", "kahan"),
+                ("ps7", '{"format":"ps7","order":"exact"}', None, "exact"),
+                ("binary16", '{"engine":"a100","operands":"binary16","format":"binary32"}', "{{0 1 2 3 4 5 6 7} 8}", None)):
+            done = lamp(*reveal(calc(arith), "--json", form=form))
+            answer = json.loads(done.stdout)
+            if tree is not None and "(6 8 7)" in tree:
+                self.assertIn("(6 8 7)", answer["tree"])
+            if "fused-tree" not in arith:
+                self.assertEqual((done.returncode, answer["same_bits"], answer["of"]), (0, 1000, 1000), answer)
+            if order is not None:
+                self.assertEqual(answer["arith"]["order"], order)
+        text = lamp(*reveal(calc('{"format":"binary32"}'), n=300)).stdout.decode()  # more than a pipe holds, both ways
+        for words in ("tree: (0 1 2", "└─ 0, 1, .., 299", "order: sequential", "bits: 1000 of 1000", "[arithmetic.revealed]"):
+            self.assertIn(words, text)
+
+        self.refused(65, ["ended with exit code 3"], *reveal("exit 3"))
+        self.refused(65, ["0 answers to 1 lines"], *reveal("true"))
+        self.refused(65, ["0 answers to 1 lines"], *reveal("cat > /dev/null"))
+        self.refused(65, ['answer 1 is "abc"', "legal: a number"], *reveal("sed s/.*/abc/"))
+        self.refused(1, ["no summation tree", "sum of 9 units"], *reveal("sed s/.*/0.5/"))
+        self.refused(1, ["no summation tree"], *reveal("sed s/.*/7/"))
+        self.refused(65, ["ended by signal 9"], *reveal("kill -9 $$"))
+        for n in ("0", "4097", "x"):
+            self.refused(2, ["--n", "legal: 1 to 4096"], *reveal("true", n=n))
+        self.refused(2, ["--format", "binary33"], *reveal("true", form="binary33"))
+        self.refused(2, ["--command is empty"], *reveal(""))
+        self.refused(65, ["no +M and -M"], *reveal("true", form="ue4m3"))
+
     def test_config_files(self):
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder) / "c.toml"

@@ -409,7 +409,8 @@ TEST_CASE("gemm: every order, operands rounded, blocks, every shape, has MPFR's 
     for (const std::string& text : test::order_texts(random, 21))
       for (const auto& block : blocks)
         for (const Shape shape : shapes) {
-          if (shape.kind == Shape::lower_operand && text.starts_with("tree")) continue;  // its rows have other lengths
+          if (shape.kind == Shape::lower_operand && (text.starts_with("tree") || text.starts_with("fused-tree")))
+            continue;  // its rows have other lengths
           const Arithmetic arithmetic = in_order(text, mac, block);
           Matrix<double> got(5, 9, 7.0), want(5, 9, 7.0);
           gemm(arithmetic, a.view(), b.view(), got.view(), shape);
@@ -446,6 +447,52 @@ TEST_CASE("gemm: orders made of sequential sums have the naive loop's bits, tile
         REQUIRE(same_bits(got.flat(), want.flat()));
       }
   }
+}
+
+TEST_CASE("gemm: orders that are trees have the naive loop's bits in binary32 and binary64, on every instruction set",
+          "[arith][order][gemm]") {
+  Random random(33);
+  struct Size {
+    std::size_t m, k, n;
+  };
+  for (const Size& size : {Size{1, 33, 70}, Size{9, 64, 31}, Size{40, 40, 33}, Size{6, 1, 5}, Size{5, 130, 32}}) {
+    Matrix<double> a(size.m, size.k), b(size.k, size.n);
+    for (double& value : a.flat()) value = random.below(9) == 0 ? -0.0 : random.with_exponent(-70, 3, random.between(1, 24));
+    for (double& value : b.flat()) value = random.with_exponent(-70, 3, random.between(1, 24));
+    const std::string tree = test::random_tree(random, size.k);
+    for (const std::string& text : {tree, "fused-" + tree, std::string("lane-tree:((0 1) (2 3))"), std::string("panels:12,4"),
+                                    std::string("pairwise:1"), std::string("pairwise:8"), std::string("lanes:8"), std::string("blocked:8")})
+      for (const MacSpec& mac : {MacSpec{}, MacSpec{.product = binary32}, MacSpec{.format = binary64},
+                                 MacSpec{.product = binary64, .format = binary64}, lamp_paper(7).mac})
+        for (const Shape shape : shapes)
+          for (const Backend backend : {Backend::avx2, Backend::avx512}) {
+            if (!available(backend) || (shape.kind == Shape::lower_operand && has_fixed_length(parse_order(text).value()))) continue;
+            const Arithmetic arithmetic = in_order(text, mac);
+            Matrix<double> left = a;
+            if (shape.kind == Shape::lower_operand)
+              for (std::size_t i = 0; i < size.m; ++i)
+                for (std::size_t l = shape.first_row + i + 1; l < size.k; ++l) left(i, l) = nan;  // never read
+            Matrix<double> got(size.m, size.n, 7.0), want(size.m, size.n, 7.0);
+            gemm(arithmetic, left.view(), b.view(), got.view(), shape, backend);
+            gemm(arithmetic, left.view(), b.view(), want.view(), shape, Backend::scalar);
+            INFO(text << ", shape " << static_cast<int>(shape.kind) << " from row " << shape.first_row << ", " << size.m << " x " << size.k << " x " << size.n);
+            REQUIRE(same_bits(got.flat(), want.flat()));
+          }
+  }
+}
+
+TEST_CASE("worked by hand: fused-tree, lane-tree and panels", "[arith][order][hand]") {
+  // 8 + 9 + 9 + 9 + 1 at p = 4 (2 apart from 16 on, 4 apart from 32 on).
+  const Operands o{{8, 9, 9, 9, 1}, {1, 1, 1, 1, 1}};
+  CHECK(sum("lane-tree:(0 1)", o, four_bits) == 32);          // (8 + 9 -> 16, + 1 -> 16) + (9 + 9 = 18) = 34 -> 32
+  CHECK(sum("lane-tree:((0 1) (2 3))", o, four_bits) == 36);  // 8 + 1 = 9, + 9 = 18; 9 + 9 = 18
+  CHECK(sum("panels:2,1", o, four_bits) == 32);               // parts of 2, 1, 2: 17 -> 16, + 9 = 25 -> 24, + 10 = 34 -> 32
+  CHECK(sum("fused-tree:((0 4) ((1 2) 3))", o, four_bits) == 36);
+  // 9 x 9 = 81 -> 80 alone: fused it keeps its 1. (0 1): -80 + 81; (0 (1)): -80 + 80.
+  const Operands p{{-80, 9}, {1, 9}};
+  CHECK(sum("fused-tree:(0 1)", p, four_bits) == 1);
+  CHECK(sum("fused-tree:(0 (1))", p, four_bits) == 0);
+  CHECK(sum("tree:(0 1)", p, four_bits) == 0);
 }
 
 // Negative controls: what a slip in an order would give is told apart by the data of these tests.

@@ -34,12 +34,36 @@ inline std::string random_tree(Random& random, std::size_t n) {
 
 /// Every kind of order, for sums of n terms.
 inline std::vector<std::string> order_texts(Random& random, std::size_t n) {
-  std::vector<std::string> texts{"sequential",    "reverse",        "blocked:1",       "blocked:4",      "blocked:32",
-                                 "pairwise:1",    "pairwise:2",     "pairwise:8",      "lanes:1",        "lanes:4",
-                                 "lanes:16",      "split:1",        "split:4",         "split:7",        "kahan",
-                                 "neumaier",      "exact",          "multiterm:4,23",  "multiterm:8,24", "multiterm:16,25",
-                                 "multiterm:1,3", "multiterm:32,0", "multiterm:5,5000"};
+  std::vector<std::string> texts{"sequential",
+                                 "reverse",
+                                 "blocked:1",
+                                 "blocked:4",
+                                 "blocked:32",
+                                 "pairwise:1",
+                                 "pairwise:2",
+                                 "pairwise:8",
+                                 "lanes:1",
+                                 "lanes:4",
+                                 "lanes:16",
+                                 "split:1",
+                                 "split:4",
+                                 "split:7",
+                                 "kahan",
+                                 "panels:8,4",
+                                 "panels:3,2",
+                                 "panels:64,8",
+                                 "lane-tree:(0 1 (2 3))",
+                                 "lane-tree:(1 (0 2))",
+                                 "neumaier",
+                                 "exact",
+                                 "multiterm:4,23",
+                                 "multiterm:8,24",
+                                 "multiterm:16,25",
+                                 "multiterm:1,3",
+                                 "multiterm:32,0",
+                                 "multiterm:5,5000"};
   if (n > 0) texts.push_back(random_tree(random, n));
+  if (n > 0) texts.push_back("fused-" + random_tree(random, n));
   return texts;
 }
 
