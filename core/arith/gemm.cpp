@@ -82,17 +82,21 @@ bool read_rows(OperandReader& reader, MatrixView<const double> a, Shape shape, s
 
 struct Panel32 {
   const float* b = nullptr;  // null: not binary32 numbers
+  std::ptrdiff_t stride = panel_cols;
   MagnitudeRange range;
 };
 
-Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Workspace<float>& work) {
-  const std::size_t size = b.rows() * panel_cols;
-  if (b.is_binary32() && !reader.rounds()) return {b.panel32(q), b.panel_range(q)};
+/// Of panel q the `count` rows `terms`; all of them, one after the other, where b is not of binary32 numbers.
+Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Terms terms, std::size_t count, Workspace<float>& work) {
+  const std::size_t size = count * panel_cols;
+  if (b.is_binary32() && !reader.rounds())
+    return {b.panel32(q) + terms.first * panel_cols, terms.step * static_cast<std::ptrdiff_t>(panel_cols), b.panel_range(q)};
   work.panel.resize(std::max(work.panel.size(), size));
   Panel32 panel;
   bool fits = true;
   if (b.is_binary32()) {
-    std::copy_n(b.panel32(q), size, work.panel.data());
+    for (std::size_t k = 0; k < count; ++k)
+      std::copy_n(b.panel32(q) + terms.at(k) * panel_cols, panel_cols, work.panel.data() + k * panel_cols);
     fits = reader.round_in_place(work.panel.data(), size, panel.range);
   } else {
     fits = reader.read(b.panel64(q), 1, size, work.panel.data(), panel.range);
@@ -153,9 +157,10 @@ std::size_t padded(std::size_t k) {
   return (k + line - 1) / line * line + line;
 }
 
-/// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the a.cols rows from first_term on.
+/// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the a.cols rows `terms`, which are all of them
+/// where b is not of binary32 numbers.
 bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a,
-            const PackedMatrix& b, MatrixView<double> out, Shape shape, std::size_t first_term = 0) {
+            const PackedMatrix& b, MatrixView<double> out, Shape shape, Terms terms = {}) {
   thread_local Workspace<float> work;
   if (!b.is_binary32() && !operands) return false;
   OperandReader reader(set, operands, work.values);
@@ -168,9 +173,9 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<F
     const std::size_t last = std::min(first + rows, a.rows);
     for (std::size_t q = 0; q < b.panels(); ++q) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
-      const Panel32 panel = read_panel(reader, b, q, work);
+      const Panel32 panel = read_panel(reader, b, q, terms, a.cols, work);
       if (panel.b == nullptr) return false;
-      tile.b = panel.b + first_term * panel_cols;
+      tile.b = panel.b, tile.b_stride = panel.stride;
       panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
         return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range) ? plan.normal_kernel : plan.kernel;
       });
@@ -213,11 +218,11 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<
 
 }  // namespace
 
-bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, std::size_t first,
+bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, Terms terms,
                                 MatrixView<double> out, Backend backend) {
   const KernelSet set = kernel_set(backend);
   const auto plan = plan32(mac, set);
-  return plan && gemm32(*plan, set, mac.operands, a, b, out, Shape::full, first);
+  return plan && b.is_binary32() && gemm32(*plan, set, mac.operands, a, b, out, Shape::full, terms);
 }
 
 PackedMatrix::PackedMatrix(MatrixView<const double> b) { assign(b); }

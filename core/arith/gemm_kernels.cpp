@@ -243,11 +243,12 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
     for (std::size_t v = 0; v < vectors; ++v) c[r][v] = hn::Zero(d);
   }
   const T* HWY_RESTRICT b = tile.b + j0;
+  const auto b_row = [b, stride = tile.b_stride](std::size_t k) HWY_ATTR { return b + static_cast<std::ptrdiff_t>(k) * stride; };
   std::size_t k = 0;
-  for (; k < steps[0]; ++k, b += panel_cols) {
+  for (; k < steps[0]; ++k) {
     hn::Vec<D> bk[vectors];
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < vectors; ++v) bk[v] = hn::LoadU(d, b + v * lanes);
+    for (std::size_t v = 0; v < vectors; ++v) bk[v] = hn::LoadU(d, b_row(k) + v * lanes);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < rows; ++r) {
       const auto ak = hn::Set(d, a[r][k]);
@@ -255,13 +256,13 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
       for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, bk[v], c[r][v]);
     }
   }
-  for (; k < steps[rows - 1]; ++k, b += panel_cols) {  // the rows of a triangle end one after the other
+  for (; k < steps[rows - 1]; ++k) {  // the rows of a triangle end one after the other
 #pragma GCC unroll 8
     for (std::size_t r = 1; r < rows; ++r) {
       if (k >= steps[r]) continue;
       const auto ak = hn::Set(d, a[r][k]);
 #pragma GCC unroll 8
-      for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, hn::LoadU(d, b + v * lanes), c[r][v]);
+      for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, hn::LoadU(d, b_row(k) + v * lanes), c[r][v]);
     }
   }
 #pragma GCC unroll 8
@@ -374,14 +375,15 @@ HWY_AFTER_NAMESPACE();
 namespace lamp {
 
 bool available(Backend backend) {
+  static const std::int64_t supported = HWY_TARGETS & hwy::SupportedTargets();  // asks the processor, which takes microseconds in a VM
   switch (backend) {
     case Backend::automatic:
     case Backend::scalar:
       return true;
     case Backend::avx2:
-      return (HWY_TARGETS & hwy::SupportedTargets() & HWY_AVX2) != 0;
+      return (supported & HWY_AVX2) != 0;
     case Backend::avx512:
-      return (HWY_TARGETS & hwy::SupportedTargets() & HWY_AVX3) != 0;
+      return (supported & HWY_AVX3) != 0;
   }
   return false;
 }

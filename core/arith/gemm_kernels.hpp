@@ -53,13 +53,15 @@ struct StepConstants {
   Target<T> product, via, format;
 };
 
-/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b: one panel, panel_cols columns a row.
+/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b: one panel, panel_cols columns a row;
+/// its rows may be those of a larger one with others between them, or in descending order.
 template <class T>
 struct Tile {
   std::array<const T*, tile_rows> a{};
   std::array<std::size_t, tile_rows> steps{};
   std::size_t rows = 0;
   const T* b = nullptr;
+  std::ptrdiff_t b_stride = panel_cols;  // from one row of b to the next
   T* c = nullptr;  // (rows, panel_cols)
   StepConstants<T> constants;
 };

@@ -21,14 +21,21 @@ constexpr std::size_t most_lanes = 64;  // partial sums that are held at once
 /// Rows of a matrix that stays packed as it is.
 struct PackedRows {
   const PackedMatrix* b;
-  std::size_t first, rows;
-  [[nodiscard]] PackedRows row_block(std::size_t k, std::size_t count) const { return {b, first + k, count}; }
+  std::size_t rows;
+  Terms terms{};
+  [[nodiscard]] PackedRows row_block(std::size_t k, std::size_t count) const { return {b, count, {terms.at(k), terms.step}}; }
 };
 
 /// Rows first, first + step, .. of b.
 View every(View b, std::size_t first, std::size_t step) {
   return {b.data + first * b.row_stride, (b.rows - first + step - 1) / step, b.cols, b.row_stride * step, b.col_stride};
 }
+
+PackedRows every(PackedRows b, std::size_t first, std::size_t step) {
+  return {b.b, (b.rows - first + step - 1) / step, {b.terms.at(first), b.terms.step * static_cast<std::ptrdiff_t>(step)}};
+}
+
+PackedRows reversed(PackedRows b) { return {b.b, b.rows, {b.terms.at(b.rows - 1), -b.terms.step}}; }
 
 Matrix<double> reversed_rows(View b) {
   Matrix<double> copy(b.rows, b.cols);
@@ -53,19 +60,12 @@ class TileSum {
     return arithmetic.order.kind == OrderKind::blocked && arithmetic.block ? *arithmetic.block : arithmetic.mac;
   }
 
-  /// The few rows of `a`, orders that cut k into ranges: nothing is packed. Pre: gemm_of_terms serves.
-  void evaluate(View a, const PackedMatrix& b, MatrixView<double> out) {
-    const PackedRows all{&b, 0, b.rows()};
-    if (order_.kind == OrderKind::pairwise) return pairwise(a, all, out);
-    blocks(order_.kind == OrderKind::split ? (a.cols + order_.size - 1) / order_.size : order_.size, a, all, out);
-  }
-
-  void evaluate(View a, View b, MatrixView<double> out) {
+  /// Rows: a View, whose parts are packed, or PackedRows, where nothing is (Pre: gemm_of_terms serves).
+  template <class Rows>
+  void evaluate(View a, Rows b, MatrixView<double> out) {
     switch (order_.kind) {
-      case OrderKind::reverse: {
-        const Matrix<double> left = reversed_rows(a.transposed()), right = reversed_rows(b);
-        return sequential(left.view().transposed(), right.view(), out);
-      }
+      case OrderKind::reverse:
+        return reverse(a, b, out);
       case OrderKind::blocked:
         return blocks(order_.size, a, b, out);
       case OrderKind::split:
@@ -100,7 +100,16 @@ class TileSum {
   }
 
   void sequential(View a, PackedRows b, MatrixView<double> out) {
-    expects(gemm_of_terms(step_.mac, a, *b.b, b.first, out, backend_), "gemm_by_parts: a kernel for these operands");
+    expects(gemm_of_terms(step_.mac, a, *b.b, b.terms, out, backend_), "gemm_by_parts: a kernel for these operands");
+  }
+
+  void reverse(View a, View b, MatrixView<double> out) {
+    const Matrix<double> left = reversed_rows(a.transposed()), right = reversed_rows(b);
+    sequential(left.view().transposed(), right.view(), out);
+  }
+  void reverse(View a, PackedRows b, MatrixView<double> out) {
+    const Matrix<double> left = reversed_rows(a.transposed());
+    sequential(left.view().transposed(), reversed(b), out);
   }
 
   static void clear(MatrixView<double> out) {
@@ -140,7 +149,8 @@ class TileSum {
     add(out, right.view());
   }
 
-  void lanes(View a, View b, MatrixView<double> out) {
+  template <class Rows>
+  void lanes(View a, Rows b, MatrixView<double> out) {
     std::vector<Matrix<double>> s(order_.size, Matrix<double>(out.rows, out.cols));
     for (std::size_t l = 0; l < std::min(order_.size, b.rows); ++l)
       sequential(every(a.transposed(), l, order_.size).transposed(), every(b, l, order_.size), s[l].view());
@@ -176,13 +186,12 @@ bool serves(const Arithmetic& arithmetic, Backend backend) {
   return !is_stochastic(arithmetic) && has_kernel(TileSum::steps(arithmetic), kernel_set(backend));
 }
 
-/// A packed B is worth more than a tile that stays in the cache: few rows, whose operands the binary32 kernels take as they are.
+/// A packed B is worth more than a tile that stays in the cache: few rows, of binary32 numbers after rounding.
 bool serves_packed(const Arithmetic& arithmetic, View a, const PackedMatrix& b, Shape shape, Backend backend) {
-  const OrderKind kind = arithmetic.order.kind;
   const MacSpec& steps = TileSum::steps(arithmetic);
   if (a.rows > tile_rows || shape.kind != Shape::full || !b.is_binary32()) return false;
-  if (steps.operands || !plan32(steps, kernel_set(backend))) return false;
-  if (kind != OrderKind::blocked && kind != OrderKind::split && kind != OrderKind::pairwise) return false;
+  if (arithmetic.order.kind == OrderKind::engine || !plan32(steps, kernel_set(backend))) return false;
+  if (steps.operands) return contains(binary32, *steps.operands);
   for (std::size_t i = 0; i < a.rows; ++i)
     for (std::size_t k = 0; k < a.cols; ++k)
       if (const double x = a(i, k); !all_binary32({&x, 1})) return false;
@@ -206,7 +215,7 @@ bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, con
   TileSum sum(arithmetic, backend);
   if (serves_packed(arithmetic, a, b, shape, backend)) {
     Matrix<double> sums(m, n);
-    sum.evaluate(a, b, sums.view());
+    sum.evaluate(a, PackedRows{&b, k}, sums.view());
     for (std::size_t i = 0; i < m; ++i) copy_row(sums.row(i), out, i, 0);
     return true;
   }

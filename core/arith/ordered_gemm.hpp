@@ -10,9 +10,16 @@ namespace lamp::gemm_detail {
 bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
                    Backend backend);
 
-/// out = a times the rows first .. first + a.cols - 1 of b, sequential steps of `mac`, on binary32 lanes and without packing anything anew.
+/// Rows of a packed B: first, first + step, ..
+struct Terms {
+  std::size_t first = 0;
+  std::ptrdiff_t step = 1;
+  [[nodiscard]] std::size_t at(std::size_t k) const { return first + static_cast<std::size_t>(static_cast<std::ptrdiff_t>(k) * step); }
+};
+
+/// out = a times the rows `terms` of b, sequential steps of `mac`, on binary32 lanes and without packing anything anew.
 /// False, with `out` partly written at most, where there is no kernel or an operand is not a binary32 number. In gemm.cpp.
-bool gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, std::size_t first, MatrixView<double> out,
+bool gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, Terms terms, MatrixView<double> out,
                    Backend backend);
 
 }  // namespace lamp::gemm_detail
