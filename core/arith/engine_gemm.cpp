@@ -85,13 +85,15 @@ T* at_least(AlignedVector<T>& memory, std::size_t n) {
 class EngineGemm {
  public:
   EngineGemm(const EnginePlan& plan, const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
-             MatrixView<double> out, Shape shape, const KernelSet& narrowing, const EngineKernelSet& set, Workspace& work)
+             MatrixView<double> out, Shape shape, std::size_t first_term, const KernelSet& narrowing, const EngineKernelSet& set,
+             Workspace& work)
       : plan_(plan),
         arithmetic_(arithmetic),
         a_(a),
         b_(b),
         out_(out),
         shape_(shape),
+        first_term_(first_term),
         set_(set),
         work_(work),
         reader_(narrowing, arithmetic.mac.operands, work.values),
@@ -130,23 +132,32 @@ class EngineGemm {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(half) << 16 | half);
   }
 
+  /// A few steps at a time, which stay in the first cache level from the weights to their exponents.
   MagnitudeRange read_panel(std::size_t q) {
-    const std::size_t rows = b_.rows(), size = rows * panel_cols;
-    float* rounded = at_least(plan_.interleaved ? work_.rounded : work_.b, depth_ * panel_cols);
+    const std::size_t few = std::max<std::size_t>(32 / plan_.step, 1) * plan_.step;
+    float* panel = at_least(work_.b, depth_ * panel_cols);
+    std::int16_t* exponents = at_least(work_.b_exponents, depth_ * panel_cols);
     MagnitudeRange range;
-    if (b_.is_binary32()) {
-      std::copy_n(b_.panel32(q), size, rounded);
-      reader_.round_in_place(rounded, size, range);
-    } else {
-      reader_.read(b_.panel64(q), 1, size, rounded, range);
+    for (std::size_t k = 0; k < depth_; k += few) {
+      const std::size_t terms = std::min(few, depth_ - k), given = std::min(terms, a_.cols - k), at = k * panel_cols;
+      float* rounded = plan_.interleaved ? at_least(work_.rounded, few * panel_cols) : panel + at;
+      read_terms(q, k, given, rounded, range);
+      std::fill(rounded + given * panel_cols, rounded + terms * panel_cols, 0.0F);
+      if (plan_.interleaved)
+        for (std::size_t l = 0; l < terms; ++l) std::copy_n(rounded + l * panel_cols, panel_cols, panel + plan_.place(k + l) * panel_cols);
+      set_.exponents(panel + at, terms * panel_cols, plan_.emin, exponents + at);
     }
-    std::fill(rounded + size, rounded + depth_ * panel_cols, 0.0F);
-    if (plan_.interleaved) {
-      float* panel = at_least(work_.b, depth_ * panel_cols);
-      for (std::size_t k = 0; k < depth_; ++k) std::copy_n(rounded + k * panel_cols, panel_cols, panel + plan_.place(k) * panel_cols);
-    }
-    set_.exponents(work_.b.data(), depth_ * panel_cols, plan_.emin, at_least(work_.b_exponents, depth_ * panel_cols));
     return range;
+  }
+
+  void read_terms(std::size_t q, std::size_t k, std::size_t terms, float* to, MagnitudeRange& range) {
+    const std::size_t first = (first_term_ + k) * panel_cols, size = terms * panel_cols;
+    if (!b_.is_binary32()) {
+      reader_.read(b_.panel64(q) + first, 1, size, to, range);
+    } else {
+      std::copy_n(b_.panel32(q) + first, size, to);
+      reader_.round_in_place(to, size, range);
+    }
   }
 
   void tile(std::size_t i0, std::size_t q, MagnitudeRange panel_range) {
@@ -176,7 +187,7 @@ class EngineGemm {
   double by_definition(std::size_t i, std::size_t j) {
     const std::size_t length = shape_.terms(i, a_.cols);
     left_.resize(length), right_.resize(length);
-    for (std::size_t k = 0; k < length; ++k) left_[k] = a_(i, k), right_[k] = b_.at(k, j);
+    for (std::size_t k = 0; k < length; ++k) left_[k] = a_(i, k), right_[k] = b_.at(first_term_ + k, j);
     return dot(arithmetic_, left_, right_);
   }
 
@@ -186,6 +197,7 @@ class EngineGemm {
   const PackedMatrix& b_;
   MatrixView<double> out_;
   Shape shape_;
+  std::size_t first_term_;
   const EngineKernelSet& set_;
   Workspace& work_;
   OperandReader reader_;
@@ -196,14 +208,18 @@ class EngineGemm {
 }  // namespace
 
 bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
-                 Backend backend) {
+                 Backend backend, std::size_t first_term) {
   if (arithmetic.order.kind != OrderKind::engine || arithmetic.order.splits_engine() || a.rows == 0 || a.cols == 0) return false;
   const EngineKernelSet set = engine_kernel_set(backend);
   const std::optional<EnginePlan> found = plan(arithmetic.mac, arithmetic.order.engine, set);
   if (!found) return false;
   thread_local Workspace work;
-  EngineGemm(*found, arithmetic, a, b, out, shape, kernel_set(backend), set, work).evaluate();
+  EngineGemm(*found, arithmetic, a, b, out, shape, first_term, kernel_set(backend), set, work).evaluate();
   return true;
+}
+
+bool has_engine_kernel(const Arithmetic& arithmetic, Backend backend) {
+  return arithmetic.order.kind == OrderKind::engine && plan(arithmetic.mac, arithmetic.order.engine, engine_kernel_set(backend));
 }
 
 }  // namespace lamp::gemm_detail

@@ -218,8 +218,8 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<
 
 }  // namespace
 
-bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, Terms terms,
-                                MatrixView<double> out, Backend backend) {
+bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, Terms terms, MatrixView<double> out,
+                                Backend backend) {
   const KernelSet set = kernel_set(backend);
   const auto plan = plan32(mac, set);
   return plan && b.is_binary32() && gemm32(*plan, set, mac.operands, a, b, out, Shape::full, terms);

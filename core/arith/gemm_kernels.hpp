@@ -62,7 +62,7 @@ struct Tile {
   std::size_t rows = 0;
   const T* b = nullptr;
   std::ptrdiff_t b_stride = panel_cols;  // from one row of b to the next
-  T* c = nullptr;  // (rows, panel_cols)
+  T* c = nullptr;                        // (rows, panel_cols)
   StepConstants<T> constants;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/arith/engine_gemm.hpp"
 #include "core/arith/gemm_kernels.hpp"
 #include "core/arith/gemm_plan.hpp"
 #include "core/arith/scalar.hpp"
@@ -48,7 +49,10 @@ Matrix<double> reversed_rows(View b) {
 class TileSum {
  public:
   TileSum(const Arithmetic& arithmetic, Backend backend)
-      : order_(arithmetic.order), mac_(arithmetic.mac), step_{.mac = steps(arithmetic), .order = part(arithmetic.order)}, backend_(backend) {}
+      : order_(arithmetic.order),
+        mac_(arithmetic.mac),
+        step_{.mac = steps(arithmetic), .order = part(arithmetic.order)},
+        backend_(backend) {}
 
   /// The order of the sums that the order is made of.
   static Order part(const Order& order) {
@@ -60,7 +64,7 @@ class TileSum {
     return arithmetic.order.kind == OrderKind::blocked && arithmetic.block ? *arithmetic.block : arithmetic.mac;
   }
 
-  /// Rows: a View, whose parts are packed, or PackedRows, where nothing is (Pre: gemm_of_terms serves).
+  /// Rows: a View, whose parts are packed, or PackedRows, where nothing is (Pre: serves_packed).
   template <class Rows>
   void evaluate(View a, Rows b, MatrixView<double> out) {
     switch (order_.kind) {
@@ -100,7 +104,9 @@ class TileSum {
   }
 
   void sequential(View a, PackedRows b, MatrixView<double> out) {
-    expects(gemm_of_terms(step_.mac, a, *b.b, b.terms, out, backend_), "gemm_by_parts: a kernel for these operands");
+    const bool served = step_.order.kind == OrderKind::engine ? engine_gemm(step_, a, *b.b, out, Shape::full, backend_, b.terms.first)
+                                                              : gemm_of_terms(step_.mac, a, *b.b, b.terms, out, backend_);
+    expects(served, "gemm_by_parts: a kernel for these operands");
   }
 
   void reverse(View a, View b, MatrixView<double> out) {
@@ -190,7 +196,8 @@ bool serves(const Arithmetic& arithmetic, Backend backend) {
 bool serves_packed(const Arithmetic& arithmetic, View a, const PackedMatrix& b, Shape shape, Backend backend) {
   const MacSpec& steps = TileSum::steps(arithmetic);
   if (a.rows > tile_rows || shape.kind != Shape::full || !b.is_binary32()) return false;
-  if (arithmetic.order.kind == OrderKind::engine || !plan32(steps, kernel_set(backend))) return false;
+  if (arithmetic.order.kind == OrderKind::engine) return has_engine_kernel(arithmetic, backend);
+  if (!plan32(steps, kernel_set(backend))) return false;
   if (steps.operands) return contains(binary32, *steps.operands);
   for (std::size_t i = 0; i < a.rows; ++i)
     for (std::size_t k = 0; k < a.cols; ++k)

@@ -186,6 +186,9 @@ TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added 
       for (const Backend backend : vector_backends()) {
         CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), full.flat()));
         CHECK(same_bits(product(a, x, y, Shape::lower_operand, backend).flat(), lower.flat()));
+        Matrix<double> few(3, 5, unwritten);
+        gemm(a, x.view().row_block(0, 3), PackedMatrix(y.view()), few.view(), Shape::full, backend);
+        CHECK(same_bits(few.flat(), full.flat().first(15)));
       }
       CHECK(same_bits(product(a, x, y, Shape::full, Backend::scalar).flat(), full.flat()));
       // By hand, of one output: the parts by the whole engine.

@@ -443,10 +443,50 @@ TEST_CASE("gemm: orders made of sequential sums have the naive loop's bits, tile
         Matrix<double> got(size.m, size.n, 7.0), want(size.m, size.n, 7.0);
         gemm(arithmetic, left.view(), b.view(), got.view(), shape);
         gemm(arithmetic, left.view(), b.view(), want.view(), shape, Backend::scalar);
-        INFO(text << ", shape " << static_cast<int>(shape.kind) << " from row " << shape.first_row << ", " << size.m << " x " << size.k << " x " << size.n);
+        INFO(text << ", shape " << static_cast<int>(shape.kind) << " from row " << shape.first_row << ", " << size.m << " x " << size.k
+                  << " x " << size.n);
         REQUIRE(same_bits(got.flat(), want.flat()));
       }
   }
+}
+
+TEST_CASE("gemm: few rows, whose terms are taken where they lie in packed weights, have MPFR's bits on every instruction set",
+          "[arith][order][gemm]") {
+  Random random(31);
+  constexpr FloatFormat huge{.p = 9, .emin = -300, .emax = 300};  // no binary32 numbers
+  const std::array macs{MacSpec{}, lamp_paper(7).mac, MacSpec{.operands = bfloat16}, MacSpec{.operands = test::e4m3fn, .format = ps(9)},
+                        MacSpec{.operands = huge, .via = binary32, .format = ps(5)}};
+  std::vector<Backend> backends{Backend::automatic};
+  for (const Backend backend : {Backend::avx2, Backend::avx512})
+    if (available(backend)) backends.push_back(backend);
+  int slips_caught = 0;
+  for (const std::size_t rows : {std::size_t{1}, std::size_t{3}})
+    for (const std::size_t terms : {std::size_t{1}, std::size_t{5}, std::size_t{67}})
+      for (const MacSpec& mac : macs) {
+        Matrix<double> a(rows, terms), b(terms, 37);
+        for (double& value : a.flat()) value = random.with_exponent(-4, 3, mac.operands && terms > 5 ? 53 : 24);
+        for (double& value : b.flat()) value = random.below(50) == 0 ? -0.0 : random.with_exponent(-4, 3, 24);
+        if (terms == 5) b(1, 33) = inf, b(2, 33) = -inf, b(4, 7) = 0x1p-149, b(0, 36) = 0x1.fffffep127;
+        const PackedMatrix packed(b.view());
+        REQUIRE(packed.is_binary32());
+        for (const char* text :
+             {"reverse", "lanes:1", "lanes:4", "lanes:16", "lanes:64", "blocked:1", "blocked:8", "pairwise:3", "split:4"})
+          for (const auto& block : {std::optional<MacSpec>(), std::optional(MacSpec{.operands = test::e4m3fn, .product = binary32})}) {
+            if (block && !std::string(text).starts_with("blocked")) continue;
+            const Arithmetic arithmetic = in_order(text, mac, block);
+            Matrix<double> want(rows, 37);
+            mpfr::gemm(arithmetic, a.view(), b.view(), want.view(), Shape::full);
+            for (const Backend backend : backends) {
+              INFO(text << ", " << rows << " x " << terms << ", p " << mac.format.p << ", backend " << static_cast<int>(backend));
+              Matrix<double> got(rows, 37, 7.0), slip(rows, 37, 7.0);
+              gemm(arithmetic, a.view(), packed, got.view(), Shape::full, backend);
+              REQUIRE(same_bits(got.flat(), want.flat()));
+              gemm(in_order("sequential", mac), a.view(), packed, slip.view(), Shape::full, backend);
+              if (!same_bits(slip.flat(), want.flat())) ++slips_caught;
+            }
+          }
+      }
+  CHECK(slips_caught > 200);
 }
 
 TEST_CASE("gemm: orders that are trees have the naive loop's bits in binary32 and binary64, on every instruction set",
@@ -475,7 +515,8 @@ TEST_CASE("gemm: orders that are trees have the naive loop's bits in binary32 an
             Matrix<double> got(size.m, size.n, 7.0), want(size.m, size.n, 7.0);
             gemm(arithmetic, left.view(), b.view(), got.view(), shape, backend);
             gemm(arithmetic, left.view(), b.view(), want.view(), shape, Backend::scalar);
-            INFO(text << ", shape " << static_cast<int>(shape.kind) << " from row " << shape.first_row << ", " << size.m << " x " << size.k << " x " << size.n);
+            INFO(text << ", shape " << static_cast<int>(shape.kind) << " from row " << shape.first_row << ", " << size.m << " x " << size.k
+                      << " x " << size.n);
             REQUIRE(same_bits(got.flat(), want.flat()));
           }
   }
