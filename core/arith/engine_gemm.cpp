@@ -155,8 +155,7 @@ class EngineGemm {
     if (!b_.is_binary32()) {
       reader_.read(b_.panel64(q) + first, 1, size, to, range);
     } else {
-      std::copy_n(b_.panel32(q) + first, size, to);
-      reader_.round_in_place(to, size, range);
+      reader_.read_rounded(b_.panel32(q) + first, size, to, range);
     }
   }
 

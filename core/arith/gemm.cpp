@@ -95,9 +95,13 @@ Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, 
   Panel32 panel;
   bool fits = true;
   if (b.is_binary32()) {
-    for (std::size_t k = 0; k < count; ++k)
-      std::copy_n(b.panel32(q) + terms.at(k) * panel_cols, panel_cols, work.panel.data() + k * panel_cols);
-    fits = reader.round_in_place(work.panel.data(), size, panel.range);
+    const float* from = b.panel32(q) + terms.first * panel_cols;
+    if (terms.step != 1) {
+      for (std::size_t k = 0; k < count; ++k)
+        std::copy_n(b.panel32(q) + terms.at(k) * panel_cols, panel_cols, work.panel.data() + k * panel_cols);
+      from = work.panel.data();
+    }
+    fits = reader.read_rounded(from, size, work.panel.data(), panel.range);
   } else {
     fits = reader.read(b.panel64(q), 1, size, work.panel.data(), panel.range);
   }

@@ -37,13 +37,31 @@ bool narrow_element(double x, float& y, MagnitudeRange& range) {
 
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
 
+/// The range of what a loop sees, a vector at a time.
+template <class D>
+class Magnitudes {
+ public:
+  HWY_INLINE Magnitudes() : largest_(hn::Zero(DU())), smallest_less_one_(hn::Set(DU(), ~std::uint32_t{0})) {}
+  HWY_INLINE void see(hn::Vec<D> x) {
+    const auto bits = hn::BitCast(DU(), hn::Abs(x));
+    largest_ = hn::Max(largest_, bits);
+    smallest_less_one_ = hn::Min(smallest_less_one_, hn::Sub(bits, hn::Set(DU(), 1)));
+  }
+  HWY_INLINE void extend(MagnitudeRange& range) const {
+    range.largest = std::max(range.largest, hn::GetLane(hn::MaxOfLanes(DU(), largest_)));
+    range.smallest_less_one = std::min(range.smallest_less_one, hn::GetLane(hn::MinOfLanes(DU(), smallest_less_one_)));
+  }
+
+ private:
+  using DU = hn::RebindToUnsigned<D>;
+  hn::Vec<DU> largest_, smallest_less_one_;
+};
+
 bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> d32;
-  const hn::RebindToUnsigned<decltype(d32)> u32;
   const std::size_t lanes = hn::Lanes(d);
-  auto largest = hn::Zero(u32);
-  auto smallest_less_one = hn::Set(u32, ~std::uint32_t{0});
+  Magnitudes<decltype(d32)> seen;
   auto exact = hn::Eq(hn::Zero(d), hn::Zero(d));
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
@@ -52,15 +70,9 @@ bool narrow(const double* x, std::size_t n, float* y, MagnitudeRange& range) {
     exact = hn::And(exact, hn::Or(hn::Eq(hn::PromoteTo(d, rounded), wide), hn::IsNaN(wide)));
     const auto value = hn::IfThenElse(hn::Eq(rounded, rounded), rounded, hn::Set(d32, quiet_nan));
     hn::StoreU(value, d32, y + i);
-    const auto bits = hn::BitCast(u32, hn::Abs(value));
-    largest = hn::Max(largest, bits);
-    smallest_less_one = hn::Min(smallest_less_one, hn::Sub(bits, hn::Set(u32, 1)));
+    seen.see(value);
   }
-  std::array<std::uint32_t, 8> lane{};
-  hn::StoreU(largest, u32, lane.data());
-  for (std::size_t l = 0; l < lanes; ++l) range.largest = std::max(range.largest, lane[l]);
-  hn::StoreU(smallest_less_one, u32, lane.data());
-  for (std::size_t l = 0; l < lanes; ++l) range.smallest_less_one = std::min(range.smallest_less_one, lane[l]);
+  seen.extend(range);
   bool all_exact = hn::AllTrue(d, exact);
   for (; i < n; ++i) all_exact = narrow_element(x[i], y[i], range) && all_exact;
   return all_exact;
@@ -330,24 +342,32 @@ Kernel<T> find(StepShape wanted) {
 }
 
 template <Round round>
-void round_values_by(const Target<float>& target, float* x, std::size_t n) {
+void round_values_by(const Target<float>& target, const float* x, std::size_t n, float* y, MagnitudeRange& range) {
   const hn::ScalableTag<float> d;
   const Rounder<decltype(d), round> fl(target);
   const std::size_t lanes = hn::Lanes(d);
+  Magnitudes<decltype(d)> seen;
+  const auto round_vector = [&](const float* from, float* to) HWY_ATTR {
+    const auto value = fl(hn::LoadU(d, from));
+    hn::StoreU(value, d, to);
+    seen.see(value);
+  };
   std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(fl(hn::LoadU(d, x + i)), d, x + i);
-  if (i == n) return;
-  std::array<float, 16> rest{};
-  std::copy(x + i, x + n, rest.begin());
-  hn::StoreU(fl(hn::LoadU(d, rest.data())), d, rest.data());
-  std::copy_n(rest.begin(), n - i, x + i);
+  for (; i + lanes <= n; i += lanes) round_vector(x + i, y + i);
+  if (i < n) {
+    std::array<float, 16> rest{};  // zeros round to zeros, which no range counts
+    std::copy(x + i, x + n, rest.begin());
+    round_vector(rest.data(), rest.data());
+    std::copy_n(rest.begin(), n - i, y + i);
+  }
+  seen.extend(range);
 }
 
-void round_values(const Target<float>& target, Round round, float* x, std::size_t n, MagnitudeRange& range) {
-  if (round == Round::integer) round_values_by<Round::integer>(target, x, n);
-  if (round == Round::full) round_values_by<Round::full>(target, x, n);
-  if (round == Round::saturating) round_values_by<Round::saturating>(target, x, n);
-  for (std::size_t i = 0; i < n; ++i) extend(range, x[i]);
+void round_values(const Target<float>& target, Round round, const float* x, std::size_t n, float* y, MagnitudeRange& range) {
+  if (round == Round::integer) round_values_by<Round::integer>(target, x, n, y, range);
+  if (round == Round::full) round_values_by<Round::full>(target, x, n, y, range);
+  if (round == Round::saturating) round_values_by<Round::saturating>(target, x, n, y, range);
+  if (round == Round::none) round_values_by<Round::none>(target, x, n, y, range);
 }
 
 KernelSet kernels() { return {&narrow, &widen, &round_values, &find<float>, &find<double>}; }

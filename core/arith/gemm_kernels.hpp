@@ -71,8 +71,8 @@ using Kernel = void (*)(const Tile<T>&);
 
 /// y = x in binary32, every NaN the same one; extends `range`. False where an element is not a binary32 number.
 using Narrow = bool (*)(const double* x, std::size_t n, float* y, MagnitudeRange& range);
-/// y = x rounded in place to a format, all elements binary32 numbers; `range` becomes the range of the results.
-using RoundValues = void (*)(const Target<float>&, Round, float* x, std::size_t n, MagnitudeRange& range);
+/// y = x rounded to a format, all elements binary32 numbers; extends `range` by the results. x and y may be the same memory.
+using RoundValues = void (*)(const Target<float>&, Round, const float* x, std::size_t n, float* y, MagnitudeRange& range);
 
 /// y = x in binary64, exactly.
 using Widen = void (*)(const float* x, std::size_t n, double* y);

@@ -32,7 +32,7 @@ class OperandReader {
       x = rounded(x, n);
       return set_.narrow(x, n, y, range);
     }
-    set_.round_values(target_, *round_, y, n, range);
+    set_.round_values(target_, *round_, y, n, y, range);
     return true;
   }
   void read(const double* x, std::size_t stride, std::size_t n, double* y, MagnitudeRange&) {
@@ -40,10 +40,10 @@ class OperandReader {
     if (rounds())
       for (std::size_t l = 0; l < n; ++l) y[l] = lamp::round(y[l], *format_);
   }
-  /// Rounds binary32 numbers in place; false as above.
-  bool round_in_place(float* y, std::size_t n, MagnitudeRange& range) {
-    if (round_) return set_.round_values(target_, *round_, y, n, range), true;
-    values_.assign(y, y + n);
+  /// y = n binary32 numbers x, which may be in the same place; false as above. Pre: rounds().
+  bool read_rounded(const float* x, std::size_t n, float* y, MagnitudeRange& range) {
+    if (round_) return set_.round_values(target_, *round_, x, n, y, range), true;
+    values_.assign(x, x + n);
     for (double& value : values_) value = lamp::round(value, *format_);
     return set_.narrow(values_.data(), n, y, range);
   }
