@@ -149,7 +149,7 @@ std::string format_name(const FloatFormat& format) {
   for (int width = min_width; width <= max_width; ++width) {
     const int trailing = format.p - 1;
     if (trailing < min_trailing || trailing > max_trailing) break;
-    const std::string name = std::string("e").append(std::to_string(width)).append("m").append(std::to_string(trailing));
+    std::string name = std::string("e").append(std::to_string(width)).append("m").append(std::to_string(trailing));
     if (ieee_like(width, trailing) == format) return name;
     if (as_unsigned(ieee_like(width, trailing)) == format) return std::string("u").append(name);
   }

@@ -311,7 +311,7 @@ double div(double a, double b, const FloatFormat& format, Rounding mode, Draw dr
   // Both significands to 53 bits: the quotient of x 2^57 and y has 57 or 58, and 64 more come from the remainder.
   const int x_shift = 53 - bit_length(x.significand), y_shift = 53 - bit_length(y.significand);
   const uint128 numerator = x.significand << (x_shift + 57), denominator = y.significand << y_shift;
-  const uint128 rest = numerator % denominator << 64;
+  const uint128 rest = numerator % denominator << 64;  // NOLINT(clang-analyzer-core.DivideZero): y is not zero
   return round_unpacked({.significand = numerator / denominator << 64 | rest / denominator,
                          .exponent = x.exponent - x_shift - 57 - 64 - (y.exponent - y_shift),
                          .negative = x.negative != y.negative,

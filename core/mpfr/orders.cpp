@@ -59,7 +59,7 @@ Result halves(Program& p, const Terms& terms, std::size_t size) {
   return p.put(Operation::add, left, right);
 }
 
-Result folded_lanes(Program& p, std::vector<Terms> groups) {
+Result folded_lanes(Program& p, const std::vector<Terms>& groups) {
   std::vector<Result> sums;
   for (const Terms& group : groups) sums.push_back(chain(p, p.put(Operation::zero), group));
   while (sums.size() > 1) {  // the upper half onto the lower
@@ -251,7 +251,7 @@ std::optional<double> special_sum(const std::deque<Number>& products, double c) 
 
 Program program(const Order& order, std::size_t n, double c) {
   Program p;
-  const auto from_c = [&](Terms terms) { chain(p, p.put(Operation::c), terms); };
+  const auto from_c = [&](const Terms& terms) { chain(p, p.put(Operation::c), terms); };
   const std::size_t size = order.size;
   Result sum = 0;
   if (order.kind == OrderKind::sequential) return from_c(first_terms(n)), p;
