@@ -172,10 +172,41 @@ TEST_CASE("engine gemm: larger products as the naive loop has them, by two threa
   }
 }
 
+TEST_CASE("engine gemm: two threads, one row at a time, several arithmetics by turns on the same packed weights", "[arith][engine][gemm]") {
+  const Matrix<double> x = matrix(6, 70, Data::unrounded, bfloat16, 15), y = matrix(70, 40, Data::ordinary, binary32, 16);
+  const PackedMatrix packed(y.view());
+  const FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
+  std::vector<Arithmetic> list{engine_arithmetic("h100", bfloat16, binary32).value(), engine_arithmetic("v100", binary16, binary32).value(),
+                               engine_arithmetic("ada", e4m3fn, binary32).value()};
+  for (const FloatFormat& operands : {bfloat16, e4m3fn}) {
+    list.push_back({.mac = {.operands = operands}, .order = {}});
+    list.push_back({.mac = {.operands = operands}, .order = {.kind = OrderKind::lanes, .size = 4}});
+  }
+  std::vector<Matrix<double>> expected;
+  for (const Arithmetic& a : list) expected.push_back(product(a, x, y, Shape::full, Backend::scalar));
+  const auto by_turns = [&](std::size_t start, int& wrong) {
+    for (std::size_t i = 0; i < 6; ++i)
+      for (std::size_t turn = 0; turn < list.size(); ++turn) {
+        const std::size_t which = (start + turn) % list.size();
+        Matrix<double> row(1, 40, unwritten);
+        gemm(list[which], x.view().row_block(i, 1), packed, row.view());
+        if (!same_bits(row.flat(), std::as_const(expected[which]).row(i))) ++wrong;
+      }
+  };
+  int wrong = 0, wrong_there = 0;
+  std::thread thread([&] { by_turns(3, wrong_there); });
+  by_turns(0, wrong);
+  thread.join();
+  CHECK(wrong == 0);
+  CHECK(wrong_there == 0);
+  for (std::size_t i = 0; i < list.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j) CHECK(!same_bits(expected[i].flat(), expected[j].flat()));  // or the test could not fail
+}
+
 TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added in order", "[arith][engine][gemm]") {
   int told_apart = 0;
   for (const Arithmetic& whole : modes())
-    for (const std::size_t parts : {2, 3, 16}) {
+    for (const std::size_t parts : {std::size_t{2}, std::size_t{3}, std::size_t{16}}) {
       Arithmetic a = whole;
       a.order.size = parts;
       const Data data = parts == 3 ? Data::special : Data::spread;
