@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/matrix.hpp"
+
 namespace lamp {
 
 /// Bin 0 counts relative errors of exactly 0; bin b >= 1 those with 2^(b - 1 + lowest) <= abs(relative error) / u < 2 times that,
@@ -16,16 +18,32 @@ struct ErrorBins {
   static double edge(std::size_t bin);
 };
 
-/// Running maxima, and sums of squares by index mod 8, which is the order of every target.
+/// Running maxima, and sums of squares by column mod 8, which is the order of every target.
 struct ErrorSums {
   static constexpr std::size_t lanes = 8;
-  double max_abs = 0.0, max_rel = 0.0, max_u = 0.0;
-  std::array<double, lanes> squares_abs{}, squares_rel{}, squares_u{};
+  double max_abs = 0.0, max_rel = 0.0;
+  std::array<double, lanes> squares_abs{}, squares_rel{};
 };
 
-/// Takes blocks of 8 components while all of a block are regular: x - r finite, r not 0, abs(x) >= smallest_normal. Returns how many
-/// components that were; bins[0..) receives the ErrorBins of their abs(x - r) / abs(r) * units.
-std::size_t add_regular_blocks(const double* x, const double* r, std::size_t n, double smallest_normal, double units, ErrorSums& sums,
-                               std::int64_t* bins);
+/// A histogram a lane, so that equal bins in a row do not wait for each other.
+using LaneBins = std::array<std::array<std::uint64_t, ErrorBins::count>, ErrorSums::lanes>;
+
+/// Values x against r, of one shape, rows contiguous; `causal`: of row i the first i + 1 columns only. Regular is a component where x - r
+/// is finite, r is not 0, and abs(x) >= smallest_normal > 0. units = 1 / u, a power of two from 1 to 2^53.
+struct ErrorRows {
+  MatrixView<const double> x, r;
+  bool causal = false;
+  double smallest_normal = 0.0, units = 1.0;
+  [[nodiscard]] std::size_t length(std::size_t row) const { return causal ? row + 1 : x.cols; }
+};
+
+/// A block: 8 columns from `column`, a multiple of 8, on; the last of a row may be shorter.
+struct ErrorBlock {
+  std::size_t row = 0, column = 0;
+};
+
+/// Takes the blocks from `first` on, row by row, as long as all components of a block are regular. Returns the first block that it
+/// did not take; its row is x.rows where there is none.
+ErrorBlock add_regular_blocks(const ErrorRows& rows, ErrorBlock first, ErrorSums& sums, LaneBins& bins);
 
 }  // namespace lamp

@@ -34,7 +34,9 @@ double root_mean_square(double sum_of_squares, std::uint64_t n) {
 
 double ErrorBins::edge(std::size_t bin) { return bin == 0 ? 0.0 : std::ldexp(1.0, lowest + static_cast<int>(bin) - 1); }
 
-void ErrorStatistics::add_one(double x, double r, double smallest_normal, double units, std::size_t lane) {
+ErrorStatistics::ErrorStatistics(const FloatFormat& format) : smallest_normal_(xmin(format)), units_(1.0 / unit_roundoff(format)) {}
+
+void ErrorStatistics::add_one(double x, double r, std::size_t lane) {
   const double difference = std::abs(x - r), size = std::abs(r);
   if (!(difference < std::numeric_limits<double>::infinity())) {
     ++(std::isnan(x) || std::isnan(r) ? nan_ : inf_);
@@ -46,48 +48,47 @@ void ErrorStatistics::add_one(double x, double r, double smallest_normal, double
     ++zero_;
     return;
   }
-  if (std::abs(x) < smallest_normal) {
+  if (std::abs(x) < smallest_normal_) {
     ++underflow_;
     return;
   }
   ++count_;
-  const double relative = difference / size, in_u = relative * units;
+  const double relative = difference / size;
   sums_.max_rel = std::max(sums_.max_rel, relative);
-  sums_.max_u = std::max(sums_.max_u, in_u);
   sums_.squares_rel[lane] += relative * relative;
-  sums_.squares_u[lane] += in_u * in_u;
-  ++bins_[0][bin_of(in_u)];
+  ++bins_[bin_of(relative * units_)];
 }
 
-void ErrorStatistics::add(std::span<const double> x, std::span<const double> r, const FloatFormat& format) {
-  expects(x.size() == r.size(), "ErrorStatistics: x.size() == r.size()");
-  constexpr std::size_t chunk = 512;
-  std::array<std::int64_t, chunk> bins;
-  const double smallest_normal = xmin(format), units = 1.0 / unit_roundoff(format);
-  for (std::size_t i = 0; i < x.size();) {
-    const std::size_t regular = add_regular_blocks(&x[i], &r[i], std::min(chunk, x.size() - i), smallest_normal, units, sums_, bins.data());
-    for (std::size_t j = 0; j < regular; j += histograms)  // `regular` is a multiple of 8
-      for (std::size_t h = 0; h < histograms; ++h) ++bins_[h][static_cast<std::size_t>(bins[j + h])];
-    count_ += regular;
-    i += regular;
-    if (regular == chunk) continue;
-    for (const std::size_t end = std::min(i + ErrorSums::lanes, x.size()); i < end; ++i)
-      add_one(x[i], r[i], smallest_normal, units, i % ErrorSums::lanes);
+void ErrorStatistics::add(MatrixView<const double> x, MatrixView<const double> r, bool causal) {
+  expects(x.rows == r.rows && x.cols == r.cols && (!causal || x.rows <= x.cols), "ErrorStatistics: x and r of one shape");
+  const ErrorRows rows{.x = x, .r = r, .causal = causal, .smallest_normal = smallest_normal_, .units = units_};
+  LaneBins regular{};
+  for (ErrorBlock at; at.row < x.rows;) {
+    at = add_regular_blocks(rows, at, sums_, regular);
+    if (at.row == x.rows) break;
+    const std::size_t end = std::min(at.column + ErrorSums::lanes, rows.length(at.row));
+    for (; at.column < end; ++at.column) add_one(x(at.row, at.column), r(at.row, at.column), at.column % ErrorSums::lanes);
   }
+  for (const auto& lane : regular)
+    for (std::size_t b = 0; b < lane.size(); ++b) bins_[b] += lane[b], count_ += lane[b];
 }
 
-std::array<std::uint64_t, ErrorBins::count> ErrorStatistics::bins() const {
-  std::array<std::uint64_t, ErrorBins::count> sum{};
-  for (const auto& histogram : bins_)
-    for (std::size_t b = 0; b < sum.size(); ++b) sum[b] += histogram[b];
-  return sum;
+void ErrorStatistics::add(std::span<const double> x, std::span<const double> r) {
+  expects(x.size() == r.size(), "ErrorStatistics: x.size() == r.size()");
+  add(MatrixView<const double>(x.data(), 1, x.size(), x.size()), MatrixView<const double>(r.data(), 1, r.size(), r.size()));
 }
 
 double ErrorStatistics::max_abs() const { return count_ + zero_ + underflow_ == 0 ? not_a_number : sums_.max_abs; }
 double ErrorStatistics::rms_abs() const { return root_mean_square(total(sums_.squares_abs), count_ + zero_ + underflow_); }
 double ErrorStatistics::max_rel() const { return count_ == 0 ? not_a_number : sums_.max_rel; }
 double ErrorStatistics::rms_rel() const { return root_mean_square(total(sums_.squares_rel), count_); }
-double ErrorStatistics::max_u() const { return count_ == 0 ? not_a_number : sums_.max_u; }
-double ErrorStatistics::rms_u() const { return root_mean_square(total(sums_.squares_u), count_); }
+// Units of u are a power of two away: relative errors in them, their squares (0 or at least 2^-108) and the sums of these are scaled
+// exactly, or infinite where they would have become so one by one.
+double ErrorStatistics::max_u() const { return max_rel() * units_; }
+double ErrorStatistics::rms_u() const {
+  std::array<double, ErrorSums::lanes> squares = sums_.squares_rel;
+  for (double& sum : squares) sum *= units_ * units_;
+  return root_mean_square(total(squares), count_);
+}
 
 }  // namespace lamp

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "analysis/error_blocks.hpp"
+#include "core/base/matrix.hpp"
 #include "core/fp/format.hpp"
 
 namespace lamp {
@@ -17,9 +18,14 @@ namespace lamp {
 /// Absolute errors are taken over zero, underflow and count; relative ones, and those in units of u, over count.
 class ErrorStatistics {
  public:
-  /// Adds components in order; squares are summed by index mod 8 within a call, and those sums pairwise: one order everywhere.
-  /// x and r have one length; u and the subnormal range are those of `format`.
-  void add(std::span<const double> x, std::span<const double> r, const FloatFormat& format);
+  /// u and the subnormal range are those of `format`. Pre: fits_binary64(format).
+  explicit ErrorStatistics(const FloatFormat& format);
+
+  /// Adds components row by row; squares are summed by column mod 8, and those sums pairwise: one order everywhere. x and r have one
+  /// shape and contiguous rows. `causal`: of row i the first i + 1 columns only.
+  void add(MatrixView<const double> x, MatrixView<const double> r, bool causal = false);
+  /// One row.
+  void add(std::span<const double> x, std::span<const double> r);
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
   [[nodiscard]] std::uint64_t nan() const { return nan_; }
@@ -33,14 +39,14 @@ class ErrorStatistics {
   [[nodiscard]] double rms_rel() const;
   [[nodiscard]] double max_u() const;  // abs(x - r) / (u abs(r))
   [[nodiscard]] double rms_u() const;
-  [[nodiscard]] std::array<std::uint64_t, ErrorBins::count> bins() const;
+  [[nodiscard]] const std::array<std::uint64_t, ErrorBins::count>& bins() const { return bins_; }
 
  private:
-  void add_one(double x, double r, double smallest_normal, double units, std::size_t lane);
-  static constexpr std::size_t histograms = 4;  // used in turn, so that equal bins in a row do not wait for each other
+  void add_one(double x, double r, std::size_t lane);
+  double smallest_normal_, units_;  // units_ = 1 / u
   std::uint64_t count_ = 0, nan_ = 0, inf_ = 0, zero_ = 0, underflow_ = 0;
   ErrorSums sums_;
-  std::array<std::array<std::uint64_t, ErrorBins::count>, histograms> bins_{};
+  std::array<std::uint64_t, ErrorBins::count> bins_{};
 };
 
 }  // namespace lamp

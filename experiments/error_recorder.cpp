@@ -70,13 +70,6 @@ constexpr std::array statistics{
               [](const ErrorStatistics& s) { return s.rms_u(); }},
 };
 
-/// Rows of the reference are asked for early: rows of a triangle are too short for the processor to foresee the next one.
-constexpr std::size_t rows_ahead = 2, most_fetched = 1024;
-
-void fetch(std::span<const double> row) {
-  for (std::size_t j = 0; j < row.size(); j += 64 / sizeof(double)) __builtin_prefetch(&row[j]);
-}
-
 struct Kind {
   std::string_view name, meaning;
 };
@@ -176,13 +169,14 @@ record::Axis bin_axis() {
 
 void ErrorRecorder::begin(const SiteValuesMap& reference, const PrecisionPlan& plan, std::size_t sequence_length, bool errors) {
   reference_ = &reference;
-  plan_ = &plan;
   errors_ = errors;
   recorded_.clear();
   activations_.clear();
   if (errors)
     for (const Site site : spec_.errors) {
-      Errors empty{.statistics = std::vector<ErrorStatistics>(layers_of(model_, site) * heads_of(model_, site)), .whole = {}};
+      Errors empty;
+      for (std::size_t l = 0; l < layers_of(model_, site); ++l)
+        for (std::size_t h = 0; h < heads_of(model_, site); ++h) empty.statistics.emplace_back(plan.at(site, Layer{l}, Head{h}).mac.format);
       if (spec_.full) empty.whole.emplace_back(model_, site, sequence_length);
       recorded_.insert({site, Recorded{.forward = empty, .local = empty}});
     }
@@ -190,13 +184,7 @@ void ErrorRecorder::begin(const SiteValuesMap& reference, const PrecisionPlan& p
 }
 
 void ErrorRecorder::add(Errors& errors, const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference) {
-  const FloatFormat& format = plan_->at(point.site, point.layer, point.head).mac.format;
-  ErrorStatistics& statistics_here = errors.statistics[point.layer.value * heads_of(model_, point.site) + point.head.value];
-  for (std::size_t i = 0; i < x.rows; ++i) {
-    const std::size_t entries = info(point.site).causal ? i + 1 : x.cols;
-    if (i + rows_ahead < x.rows) fetch(reference.row(i + rows_ahead).first(std::min(entries, most_fetched)));
-    statistics_here.add(x.row(i).first(entries), reference.row(i).first(entries), format);
-  }
+  errors.statistics[point.layer.value * heads_of(model_, point.site) + point.head.value].add(x, reference, info(point.site).causal);
   for (SiteValues& whole : errors.whole) {
     Matrix<double> difference(x.rows, x.cols);
     for (std::size_t i = 0; i < x.rows; ++i)

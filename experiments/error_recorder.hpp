@@ -71,7 +71,6 @@ class ErrorRecorder {
   const RecordSpec& spec_;
   const ModelConfig& model_;
   const SiteValuesMap* reference_ = nullptr;
-  const PrecisionPlan* plan_ = nullptr;
   bool errors_ = false;
   std::map<Site, Recorded> recorded_;
   SiteValuesMap activations_;

@@ -123,10 +123,24 @@ const double* read_panel(const KernelSet& set, OperandReader& reader, const Pack
   return work.panel.data();
 }
 
+/// Elements of a tile to a row of the result, `stride` apart.
+void store(const KernelSet& set, const float* c, std::size_t count, double* to, std::size_t stride) {
+  if (stride == 1) return set.widen(c, count, to);
+  for (std::size_t j = 0; j < count; ++j) to[j * stride] = static_cast<double>(c[j]);
+}
+
+void store(const KernelSet&, const double* c, std::size_t count, double* to, std::size_t stride) {
+  if (stride == 1) {
+    std::copy_n(c, count, to);
+    return;
+  }
+  for (std::size_t j = 0; j < count; ++j) to[j * stride] = c[j];
+}
+
 /// Rows [first, last) of one panel's columns, tile by tile. kernel_of(tile index): the kernel that is proven for that tile.
 template <class T, class KernelOf>
-void panel_times_rows(Tile<T>& tile, const T* a, std::size_t stride, std::size_t k, std::size_t first, std::size_t last, std::size_t q,
-                      MatrixView<double> out, Shape shape, KernelOf&& kernel_of) {
+void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size_t stride, std::size_t k, std::size_t first,
+                      std::size_t last, std::size_t q, MatrixView<double> out, Shape shape, KernelOf&& kernel_of) {
   alignas(64) std::array<T, tile_rows * panel_cols> c;
   tile.c = c.data();
   const std::size_t j0 = q * panel_cols;
@@ -142,7 +156,7 @@ void panel_times_rows(Tile<T>& tile, const T* a, std::size_t stride, std::size_t
       const std::size_t width = shape.columns(i0 + r, out.cols);
       const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
       double* to = out.data + (i0 + r) * out.row_stride + j0 * out.col_stride;
-      for (std::size_t j = 0; j < count; ++j) to[j * out.col_stride] = static_cast<double>(c[r * panel_cols + j]);
+      store(set, c.data() + r * panel_cols, count, to, out.col_stride);
     }
   }
 }
@@ -180,7 +194,7 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<F
       const Panel32 panel = read_panel(reader, b, q, terms, a.cols, work);
       if (panel.b == nullptr) return false;
       tile.b = panel.b, tile.b_stride = panel.stride;
-      panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
+      panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
         return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range) ? plan.normal_kernel : plan.kernel;
       });
     }
@@ -215,7 +229,7 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<
     for (std::size_t q = 0; q < b.panels(); ++q) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
       tile.b = read_panel(set, reader, b, q, work);
-      panel_times_rows(tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t) { return plan.kernel; });
+      panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t) { return plan.kernel; });
     }
   }
 }

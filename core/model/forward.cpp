@@ -133,7 +133,8 @@ class Pass {
 
     // Selection needs softmax of the low scores first; the tapped scores and probabilities are those of the mixed rows.
     const TapPoint at_scores = at(Site::scores, layer, head), at_softmax = at(Site::softmax, layer, head);
-    const auto score = [&](const Arithmetic& a, MatrixView<double> out) { lamp::scores(a, q, k, out); };
+    work_.keys.assign(k.transposed());
+    const auto score = [&](const Arithmetic& a, MatrixView<double> out) { lamp::scores(a, q, work_.keys, out); };
     const auto normalise_scores = [&](const Arithmetic& a, MatrixView<double> out) { softmax(a, std::as_const(work_.scores).view(), out); };
     score(arithmetic_at(at_scores), work_.scores.view());
     normalise_scores(arithmetic_at(at_softmax), work_.probabilities.view());
@@ -151,7 +152,7 @@ class Pass {
     const std::size_t rows = tokens_.size();
     const TapPoint at_scores = at(Site::scores, layer, head);
     const Arithmetic softmax_arithmetic = arithmetic_at(at(Site::softmax, layer, head));
-    lamp::scores(drawing(selection.recompute, at_scores), q, k, work_.recomputed.view());
+    lamp::scores(drawing(selection.recompute, at_scores), q, work_.keys, work_.recomputed.view());
     const bool dot_weights = selection.spec.weights == ErrorWeights::dot;
     if (dot_weights) {
       work_.bounds.reshape(rows, first_ + rows);

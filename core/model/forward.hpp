@@ -53,6 +53,7 @@ struct PassOptions {
 class Workspace {
  public:
   Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, bounds, probabilities, logits, local;
+  PackedMatrix keys;  // of one head, transposed
   std::vector<std::uint8_t> marks;
   SelectionScratch selection;
 };

@@ -29,6 +29,9 @@ std::size_t earlier_positions(MatrixView<T> x) {
 
 bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
 
+/// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an engine of its own for them.
+bool asks_for_binary32(const Arithmetic& arithmetic) { return arithmetic.mac.format == binary32; }
+
 }  // namespace
 
 void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out,
@@ -46,7 +49,7 @@ void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const
 
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x,
                 MatrixView<double> out) {
-  const bool fits = all_binary32(x) && lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
   const GeneralArithmetic fl_any(arithmetic.mac);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
@@ -73,13 +76,21 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
+  thread_local PackedMatrix packed;
+  packed.assign(k.transposed());
+  scores(arithmetic, q, packed, out);
+}
+
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k, MatrixView<double> out) {
   const Shape shape(Shape::lower_output, earlier_positions(out));
-  gemm(arithmetic, q, k.transposed(), out, shape);
+  gemm(arithmetic, q, k, out, shape);
   const double scale = std::sqrt(static_cast<double>(q.cols));
   const bool fits = contains(binary32, arithmetic.mac.format) && is_binary32(scale);
   const auto divide = [&](const auto& output) {
-    for (std::size_t i = 0; i < out.rows; ++i)
-      for (std::size_t j = 0; j < shape.columns(i, out.cols); ++j) out(i, j) = output(i, j).div(out(i, j), scale);
+    for (std::size_t i = 0; i < out.rows; ++i) {
+      const std::span<double> y = out.row(i).first(shape.columns(i, out.cols));
+      for (std::size_t j = 0; j < y.size(); ++j) y[j] = output(i, j).div(y[j], scale);
+    }
   };
   visit_outputs(arithmetic, fits, divide, first_step_after_sum(arithmetic, q.cols));
 }
@@ -95,7 +106,8 @@ void score_bounds(MatrixView<const double> q, MatrixView<const double> k, Matrix
 }
 
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z, std::size_t row) {
-  visit_outputs(arithmetic, lamp::all_binary32(y), [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
+  const bool fits = asks_for_binary32(arithmetic) && lamp::all_binary32(y);
+  visit_outputs(arithmetic, fits, [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
@@ -108,7 +120,8 @@ void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView
 }
 
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out) {
-  visit_outputs(arithmetic, all_binary32(x) && all_binary32(y), [&](const auto& output) {
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
+  visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
       const std::span<const double> left = x.row(t), right = y.row(t);
       const std::span<double> sum = out.row(t);

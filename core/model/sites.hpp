@@ -11,6 +11,7 @@
 #include <limits>
 #include <span>
 
+#include "core/arith/gemm.hpp"
 #include "core/arith/order.hpp"
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
@@ -79,8 +80,9 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out);
 
 /// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for the entries that exist; the rest is not written. q: (rows, d_head), k: (n, d_head),
-/// out: (rows, n).
+/// out: (rows, n). The second takes k^T packed, (d_head, n): scores in several arithmetics pack it once.
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k, MatrixView<double> out);
 
 /// z = softmax(y) of row `row` in the fastest engine with the arithmetic's bits. (The row matters to stochastic modes only: their
 /// draws belong to outputs; softmax and layer norm draw as output (row, 0), the others as output (row, column).)
