@@ -285,6 +285,7 @@ std::vector<Order> orders_of(const AdditionTree& tree) {
       consider({.kind = kind, .size = size});
     }
   }
+  consider({.kind = OrderKind::numpy_sum, .size = 8192});
   for (std::size_t lanes = 2; lanes < 2 * n; lanes *= 2) consider({.kind = OrderKind::lanes, .size = lanes});
   for (const Order& order : lane_trees(tree)) consider(order);
   for (const Order& order : panels(tree)) consider(order);

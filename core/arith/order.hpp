@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -96,6 +97,37 @@ double lane_tree(const A& fl, const SummationTree& lanes, std::size_t n, Left& a
   std::vector<double> s(lanes.terms());
   for (std::size_t l = 0; l < s.size(); ++l) s[l] = sequential(fl, l, n, s.size(), a, b, 0.0);
   return lanes.evaluate([&](std::size_t l) { return s[l]; }, [&](double x, double y) { return fl.add(x, y); });
+}
+
+/// numpy's pairwise sum of the n rounded products from `first` on: eight lanes, neighbours first, then the tail; above 128 terms halves,
+/// the first a multiple of eight. Pre: n > 0.
+template <ScalarArithmetic A, class Left, class Right>
+double numpy_pairwise(const A& fl, std::size_t first, std::size_t n, Left& a, Right& b) {
+  constexpr std::size_t most = 128, width = 8;
+  if (n > most) {
+    const std::size_t m = n / 2 / width * width;
+    const double left = numpy_pairwise(fl, first, m, a, b);
+    return fl.add(left, numpy_pairwise(fl, first + m, n - m, a, b));
+  }
+  const auto product = [&](std::size_t k) { return fl.mac(a(first + k), b(first + k), 0.0); };
+  const std::size_t lanes = n < width ? 1 : width, tail = n / lanes * lanes;
+  std::array<double, width> s{};
+  for (std::size_t l = 0; l < lanes; ++l) {
+    s[l] = product(l);
+    for (std::size_t k = l + lanes; k < tail; k += lanes) s[l] = fl.add(s[l], product(k));
+  }
+  for (std::size_t apart = 1; apart < lanes; apart *= 2)
+    for (std::size_t l = 0; l < lanes; l += 2 * apart) s[l] = fl.add(s[l], s[l + apart]);
+  for (std::size_t k = tail; k < n; ++k) s[0] = fl.add(s[0], product(k));
+  return s[0];
+}
+
+/// numpy.sum of rounded products, a buffer of them after the other.
+template <ScalarArithmetic A, class Left, class Right>
+double numpy_sum(const A& fl, std::size_t buffer, std::size_t n, Left& a, Right& b) {
+  double acc = 0.0;
+  for (std::size_t first = 0; first < n; first += buffer) acc = fl.add(acc, numpy_pairwise(fl, first, std::min(buffer, n - first), a, b));
+  return acc;
 }
 
 /// Kahan, "Further remarks on reducing truncation errors", CACM 8 (1965), on rounded products.
@@ -231,6 +263,8 @@ double sum_without_c(const A& fl, const Inner& inner, const Order& order, std::s
       return panels(fl, order, n, a, b);
     case OrderKind::lane_tree:
       return lane_tree(fl, *order.tree, n, a, b);
+    case OrderKind::numpy_sum:
+      return numpy_sum(fl, order.size, n, a, b);
     case OrderKind::kahan:
       return kahan(fl, n, a, b);
     case OrderKind::neumaier:

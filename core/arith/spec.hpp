@@ -33,6 +33,7 @@ enum class OrderKind : std::uint8_t {
   split,
   panels,
   lane_tree,
+  numpy_sum,
   kahan,
   neumaier,
   exact,
@@ -62,9 +63,9 @@ struct EngineStep {
 /// An order of accumulation by its name and parameters: README.md defines each, order_text.hpp reads and writes them.
 struct Order {
   OrderKind kind = OrderKind::sequential;
-  std::size_t size = 0;      // B of blocked and pairwise, L of lanes, S of split, Q of panels, N of multiterm; S of a split engine
-  std::size_t multiple = 0;  // U of panels
-  int fraction_bits = 0;     // F of multiterm
+  std::size_t size = 0;  // B of blocked, pairwise and numpy_sum, L of lanes, S of split, Q of panels, N of multiterm; S of a split engine
+  std::size_t multiple = 0;                     // U of panels
+  int fraction_bits = 0;                        // F of multiterm
   std::shared_ptr<const SummationTree> tree{};  // of tree and fused_tree; of lane_tree over its lanes; compared by value
   EngineStep engine{};                          // of engine
 

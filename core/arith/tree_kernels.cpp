@@ -24,9 +24,9 @@ constexpr std::size_t most_rows = 4;  // of a tile; one where each row has a pro
 constexpr std::size_t columns = PackedMatrix::panel_cols;
 
 /// One operation on partial sums, which have numbers: `start`: sum = +0 + product of term `from`; `mac`: sum = sum + product;
-/// `add`: sum = sum + sum `from`; `add_zero`: sum = sum + +0.
+/// `add_product`: sum = sum + (+0 + product), the product rounded alone; `add`: sum = sum + sum `from`; `add_zero`: sum = sum + +0.
 struct TreeStep {
-  enum class Kind : std::uint8_t { start, mac, add, add_zero } kind;
+  enum class Kind : std::uint8_t { start, mac, add_product, add, add_zero } kind;
   std::uint32_t sum, from;
 };
 
@@ -76,6 +76,15 @@ void run_rows(const TreeTile<T>& tile) {
           const auto x = hn::Set(d, tile.a[r][step.from]), y = hn::Load(d, b + j);
           const auto before = starts ? hn::Zero(d) : hn::Load(d, s);
           hn::Store(fused ? hn::MulAdd(x, y, before) : hn::Add(hn::Mul(x, y), before), d, s);
+        });
+        break;
+      }
+      case TreeStep::Kind::add_product: {
+        const T* b = tile.b + step.from * columns;
+        each(sum, [&](T* s, std::size_t r, std::size_t j) {
+          const auto x = hn::Set(d, tile.a[r][step.from]), y = hn::Load(d, b + j);
+          // A product rounded to the format: no sum is -0, so +0 added to it shows nowhere.
+          hn::Store(hn::Add(hn::Load(d, s), fused ? hn::MulAdd(x, y, hn::Zero(d)) : hn::Mul(x, y)), d, s);
         });
         break;
       }
@@ -135,7 +144,11 @@ class ProgramWriter {
       program_.steps.push_back({TreeStep::Kind::add_zero, number(x + y), 0});
       return x + y;
     }
-    program_.steps.push_back({TreeStep::Kind::add, number(x), number(y)});
+    TreeStep& before = program_.steps.back();
+    if (before.kind == TreeStep::Kind::start && before.sum == number(y))  // one product, which nothing else needs
+      before = {TreeStep::Kind::add_product, number(x), before.from};
+    else
+      program_.steps.push_back({TreeStep::Kind::add, number(x), number(y)});
     free_.push_back(number(y));
     return x;
   }
@@ -174,6 +187,7 @@ bool is_tree(const Arithmetic& arithmetic) {
     case OrderKind::fused_tree:
     case OrderKind::lane_tree:
     case OrderKind::panels:
+    case OrderKind::numpy_sum:
     case OrderKind::pairwise:
     case OrderKind::lanes:
     case OrderKind::split:

@@ -117,6 +117,51 @@ std::vector<std::size_t> panel_lengths(std::size_t n, std::size_t q, std::size_t
   return lengths;
 }
 
+/// Products rounded alone, added one by one to `sum` where it is there.
+Result products_in_order(Program& p, std::optional<Result> sum, const Terms& terms) {
+  for (const std::size_t k : terms) {
+    const Result term = product(p, k);
+    sum = sum ? p.put(Operation::add, *sum, term) : term;
+  }
+  return *sum;
+}
+
+/// What numpy's pairwise_sum adds: fewer than 8 in order; up to 128 in r[0] .. r[7] and a rest; else two such sums.
+Result numpy_pairwise(Program& p, const Terms& terms) {
+  const std::size_t n = terms.size();
+  const auto part = [&](std::size_t first, std::size_t last) {
+    return Terms(terms.begin() + static_cast<std::ptrdiff_t>(first), terms.begin() + static_cast<std::ptrdiff_t>(last));
+  };
+  if (n < 8) return products_in_order(p, std::nullopt, terms);
+  if (n > 128) {
+    std::size_t half = n / 2;
+    half -= half % 8;
+    const Result left = numpy_pairwise(p, part(0, half));
+    return p.put(Operation::add, left, numpy_pairwise(p, part(half, n)));
+  }
+  const std::size_t rest = n - n % 8;
+  std::vector<Result> r;
+  for (const Terms& lane : grouped(rest, 8, [](std::size_t i) { return i % 8; })) {
+    Terms of_lane;
+    for (const std::size_t i : lane) of_lane.push_back(terms[i]);
+    r.push_back(products_in_order(p, std::nullopt, of_lane));
+  }
+  const Result r01 = p.put(Operation::add, r[0], r[1]), r23 = p.put(Operation::add, r[2], r[3]);
+  const Result r45 = p.put(Operation::add, r[4], r[5]), r67 = p.put(Operation::add, r[6], r[7]);
+  const Result low = p.put(Operation::add, r01, r23), high = p.put(Operation::add, r45, r67);
+  return products_in_order(p, p.put(Operation::add, low, high), part(rest, n));
+}
+
+/// numpy.sum: a buffer of `size` terms after the other, added to +0.
+Result numpy_sum(Program& p, std::size_t n, std::size_t size) {
+  Result sum = p.put(Operation::zero);
+  for (const Terms& buffer : grouped(n, n / size + (n % size != 0 ? 1 : 0), [=](std::size_t k) { return k / size; })) {
+    const Result part = numpy_pairwise(p, buffer);
+    sum = p.put(Operation::add, sum, part);
+  }
+  return sum;
+}
+
 Result fused(Program& p, const SummationTree& tree) {
   std::vector<std::optional<Result>> open(1);  // the sum so far of every node that is open
   for (const std::uint32_t token : tree.tokens()) {
@@ -287,6 +332,8 @@ Program program(const Order& order, std::size_t n, double c) {
     for (const Terms& lane : grouped(n, count, [=](std::size_t k) { return k % count; }))
       lanes.push_back(chain(p, p.put(Operation::zero), lane));
     sum = of_tree(p, *order.tree, lanes);
+  } else if (order.kind == OrderKind::numpy_sum) {
+    sum = numpy_sum(p, n, size);
   } else if (order.kind == OrderKind::fused_tree) {
     expects(order.tree->terms() == n, "mpfr::program: a tree of n terms");
     sum = fused(p, *order.tree);

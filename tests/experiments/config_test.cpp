@@ -394,8 +394,8 @@ TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
     const FloatFormat format{.p = p, .emin = -30, .emax = 31};
     CHECK(low("format = {p = " + std::to_string(p) + ", emin = -30, emax = 31}").mac.format == format);
   }
-  for (const std::string order : {"sequential", "reverse", "blocked:32", "pairwise:8", "lanes:16", "split:3", "kahan", "neumaier", "exact",
-                                  "tree:((0 1) (2 3))", "multiterm:8,24"})
+  for (const std::string order : {"sequential", "reverse", "blocked:32", "pairwise:8", "lanes:16", "split:3", "numpy-sum:8192", "kahan",
+                                  "neumaier", "exact", "tree:((0 1) (2 3))", "multiterm:8,24"})
     CHECK(low("mu = 7\norder = \"" + order + "\"").order == *parse_order(order));
   const Arithmetic blocked =
       low("mu = 7\norder = \"blocked:32\"\nblock = {format = \"tf32\", via = \"binary32\", rounding = \"SR\", random_bits = 3}");
@@ -469,9 +469,10 @@ TEST_CASE("config: a continuation is there where its section is, with its defaul
   ModelConfig model;
   model.n_positions = 96, model.n_layer = 1, model.n_head = 1, model.n_embd = 8, model.n_inner = 16;
   CHECK(check_against(*parse(base_config + "[continuation]\n"), model).ok());
-  CHECK(check_against(*parse(base_config + "[continuation]\ntokens = 65\n"), model).error().message ==
-        "c.toml:19:10: continuation.tokens: 65 tokens after a prefix of 32 are more than the model's n_positions; legal: prefix + tokens up "
-        "to 96");
+  CHECK(
+      check_against(*parse(base_config + "[continuation]\ntokens = 65\n"), model).error().message ==
+      "c.toml:19:10: continuation.tokens: 65 tokens after a prefix of 32 are more than the model's n_positions; legal: prefix + tokens up "
+      "to 96");
 }
 
 TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[config]") {

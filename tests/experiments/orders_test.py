@@ -29,7 +29,7 @@ class Everywhere(unittest.TestCase):
     def test_orders_at_every_site(self):
         sequential, _ = self.logits("arithmetic.high.order=sequential")
         same = {"lanes:1", "pairwise:100000"}  # the definition makes these the sequential sum
-        for order in ("reverse", "blocked:8", "pairwise:8", "pairwise:100000", "lanes:1", "lanes:8", "split:3", "kahan", "neumaier", "exact",
+        for order in ("reverse", "blocked:8", "pairwise:8", "pairwise:100000", "lanes:1", "lanes:8", "split:3", "numpy-sum:8192", "kahan", "neumaier", "exact",
                       "multiterm:8,24"):
             x, kl = self.logits(f"arithmetic.high.order={order}")
             self.assertTrue(np.isfinite(x).all(), order)

@@ -501,7 +501,8 @@ TEST_CASE("gemm: orders that are trees have the naive loop's bits in binary32 an
     for (double& value : b.flat()) value = random.with_exponent(-70, 3, random.between(1, 24));
     const std::string tree = test::random_tree(random, size.k);
     for (const std::string& text : {tree, "fused-" + tree, std::string("lane-tree:((0 1) (2 3))"), std::string("panels:12,4"),
-                                    std::string("pairwise:1"), std::string("pairwise:8"), std::string("lanes:8"), std::string("blocked:8")})
+                                    std::string("numpy-sum:8192"), std::string("numpy-sum:50"), std::string("pairwise:1"),
+                                    std::string("pairwise:8"), std::string("lanes:8"), std::string("blocked:8")})
       for (const MacSpec& mac : {MacSpec{}, MacSpec{.product = binary32}, MacSpec{.format = binary64},
                                  MacSpec{.product = binary64, .format = binary64}, lamp_paper(7).mac})
         for (const Shape shape : shapes)
@@ -520,6 +521,30 @@ TEST_CASE("gemm: orders that are trees have the naive loop's bits in binary32 an
             REQUIRE(same_bits(got.flat(), want.flat()));
           }
   }
+}
+
+TEST_CASE("numpy-sum: long sums, halved at multiples of eight, tails and buffers, have MPFR's bits", "[arith][order]") {
+  Random random(34);
+  for (const std::size_t n : {128U, 129U, 136U, 143U, 257U, 512U, 600U, 1031U})
+    for (const char* text : {"numpy-sum:8192", "numpy-sum:200"})
+      for (const MacSpec& mac : {MacSpec{}, MacSpec{.product = binary32}, specs[1]}) {
+        const Operands o = operands(random, Terms::ordinary, n);
+        INFO(text << ", n " << n);
+        REQUIRE(same_bits(sum(text, o, mac), mpfr::dot(in_order(text, mac), o.x, o.y)));
+      }
+}
+
+TEST_CASE("worked by hand: numpy-sum", "[arith][order][hand]") {
+  // 8 lanes: (8 + 9 -> 16) + (9 + 9 = 18) -> 32 (34 is a tie), (1 + 9) + (9 + 1) = 20: 52; the ninth last: 61 -> 60.
+  CHECK(sum("numpy-sum:8192", terms({8, 9, 9, 9, 1, 9, 9, 1}), four_bits) == 52);
+  CHECK(sum("numpy-sum:8192", terms({8, 9, 9, 9, 1, 9, 9, 1, 9}), four_bits) == 60);
+  // Fewer than 8: in order, 8, 16, 24, 32, 32. Buffers of 2: 16, + 18 -> 32, + 9 -> 40. c is last.
+  CHECK(sum("numpy-sum:8192", terms({8, 9, 9, 9, 1}), four_bits) == 32);
+  CHECK(sum("numpy-sum:2", terms({8, 9, 9, 9, 9}), four_bits) == 40);
+  CHECK(sum("numpy-sum:8192", terms({16, 1, 1}), four_bits, -16) == 0);
+  // Products are rounded alone: -80 + 80.
+  CHECK(sum("numpy-sum:8192", {{-80, 9}, {1, 9}}, four_bits) == 0);
+  for (const double zero : {0.0, -0.0}) CHECK(same_bits(sum("numpy-sum:8192", terms(std::vector<double>(200, zero))), 0.0));
 }
 
 TEST_CASE("worked by hand: fused-tree, lane-tree and panels", "[arith][order][hand]") {
@@ -554,6 +579,8 @@ TEST_CASE("negative control: slips in an order are seen", "[arith][order][contro
   CHECK(differ("pairwise:1", "pairwise:2") > 0);
   CHECK(differ("lanes:4", "split:4") > 0);
   CHECK(differ("lanes:4", "lanes:8") > 0);
+  CHECK(differ("numpy-sum:8192", "lane-tree:(0 1 (2 3) (4 5 (6 7)))") > 0);  // the tail, products rounded alone
+  CHECK(differ("numpy-sum:8192", "numpy-sum:128", 0.0, 300) > 0);
   CHECK(differ("kahan", "neumaier") > 0);
   CHECK(differ("multiterm:4,10", "multiterm:4,11") > 0);
   CHECK(differ("multiterm:4,10", "multiterm:5,10") > 0);

@@ -28,8 +28,8 @@ TEST_CASE("orders: every text gives its fields and comes back", "[arith][order][
   CHECK(parse_order("split:4").value() == Order{.kind = OrderKind::split, .size = 4});
   CHECK(parse_order("multiterm:8,24").value() == Order{.kind = OrderKind::multiterm, .size = 8, .fraction_bits = 24});
   for (const char* text :
-       {"sequential", "reverse", "blocked:1", "blocked:1000000000", "pairwise:8", "lanes:1048576", "split:3", "kahan", "neumaier", "exact",
-        "multiterm:1,0", "multiterm:16,10000", "tree:0", "tree:(0 1)", "tree:((0 3) (2 1))", "tree:(2 0 1)"})
+       {"sequential", "reverse", "blocked:1", "blocked:1000000000", "pairwise:8", "lanes:1048576", "split:3", "numpy-sum:8192", "kahan",
+        "neumaier", "exact", "multiterm:1,0", "multiterm:16,10000", "tree:0", "tree:(0 1)", "tree:((0 3) (2 1))", "tree:(2 0 1)"})
     CHECK((contains(text, "((0 3)") || order_text(parse_order(text).value()) == text));
   test::Random random(1);
   for (std::size_t n = 1; n < 60; ++n)
@@ -57,6 +57,7 @@ TEST_CASE("orders: what is refused, and the legal range in the same line", "[ari
                             {"blocked:99999999999999999999999", "blocked:B with an integer from 1"},
                             {"blocked:4 ", "blocked:B with an integer from 1"},
                             {"blocked:4,5", "blocked:B with an integer from 1"},
+                            {"numpy-sum", "numpy-sum:B with an integer from 1"},
                             {"pairwise:x", "pairwise:B with"},
                             {"split:0", "split:S with"},
                             {"lanes:12", "L a power of two, 1 to 1048576"},

@@ -54,6 +54,8 @@ inline std::vector<std::string> order_texts(Random& random, std::size_t n) {
                                  "panels:64,8",
                                  "lane-tree:(0 1 (2 3))",
                                  "lane-tree:(1 (0 2))",
+                                 "numpy-sum:8192",
+                                 "numpy-sum:20",
                                  "neumaier",
                                  "exact",
                                  "multiterm:4,23",

@@ -90,6 +90,7 @@ class Written {
     }
     return tree_.text();
   }
+  std::string numpy_sum() { return numpy_part(0, n_), tree_.text(); }
   std::string reverse() {
     std::vector<std::size_t> terms = all();
     std::reverse(terms.begin(), terms.end());
@@ -119,6 +120,29 @@ class Written {
     const Node left = halves(first, n / 2, size), right = halves(first + n / 2, n - n / 2, size);
     return tree_.add({left, right});
   }
+  Node numpy_part(std::size_t first, std::size_t n) {
+    std::vector<std::size_t> terms(n);
+    std::iota(terms.begin(), terms.end(), first);
+    if (n < 8) return chain(terms);
+    if (n > 128) {
+      const std::size_t half = n / 16 * 8;
+      const Node left = numpy_part(first, half), right = numpy_part(first + half, n - half);
+      return tree_.add({left, right});
+    }
+    std::vector<Node> sums;
+    for (std::size_t l = 0; l < 8; ++l) {
+      std::vector<std::size_t> lane;
+      for (std::size_t k = l; k < n - n % 8; k += 8) lane.push_back(first + k);
+      sums.push_back(chain(lane));
+    }
+    for (; sums.size() > 1; sums.resize(sums.size() / 2))
+      for (std::size_t l = 0; 2 * l < sums.size(); ++l) sums[l] = tree_.add({sums[2 * l], sums[2 * l + 1]});
+    for (std::size_t k = n - n % 8; k < n; ++k) {
+      const Node term = tree_.leaf(first + k);
+      sums[0] = tree_.add({sums[0], term});
+    }
+    return sums[0];
+  }
   std::size_t n_;
   AdditionTree tree_;
 };
@@ -140,16 +164,19 @@ std::string written(const Order& order, std::size_t n) {
       return tree.pairwise(order.size);
     case OrderKind::lane_tree:
       return tree.lane_tree();
+    case OrderKind::numpy_sum:
+      return tree.numpy_sum();
     default:
       return tree.steps(order.size);
   }
 }
 
-constexpr const char* orders[] = {"sequential",     "reverse",        "blocked:1",       "blocked:4",
-                                  "blocked:7",      "pairwise:1",     "pairwise:3",      "pairwise:8",
-                                  "lanes:1",        "lanes:2",        "lanes:4",         "lanes:16",
-                                  "split:2",        "split:3",        "split:7",         "lane-tree:((0 1) (2 3))",
-                                  "multiterm:4,23", "multiterm:8,24", "multiterm:16,25", "multiterm:3,11"};
+constexpr const char* orders[] = {"sequential",     "reverse",        "blocked:1",      "blocked:4",
+                                  "blocked:7",      "pairwise:1",     "pairwise:3",     "pairwise:8",
+                                  "lanes:1",        "lanes:2",        "lanes:4",        "lanes:16",
+                                  "split:2",        "split:3",        "split:7",        "lane-tree:((0 1) (2 3))",
+                                  "numpy-sum:8192", "multiterm:4,23", "multiterm:8,24", "multiterm:16,25",
+                                  "multiterm:3,11"};
 
 void comes_back(const Arithmetic& arithmetic, const FloatFormat& format, std::size_t n) {
   const Result<RevealedTree> revealed = reveal(n, format, products_of(arithmetic));
@@ -180,6 +207,18 @@ TEST_CASE("reveal: the parts of panels:Q,U are OpenBLAS's", "[arith][reveal]") {
   CHECK(reveals("panels:320,8", 700) == Written(700).panels({320, 192, 188}));
   CHECK(reveals("panels:128,8", 300) == Written(300).panels({128, 88, 84}));
   CHECK(reveals("panels:128,8", 400) == Written(400).panels({128, 128, 72, 72}));
+}
+
+TEST_CASE("reveal: numpy-sum has its name where it is no other order", "[arith][reveal]") {
+  const Order numpy = order_of("numpy-sum:8192");
+  for (const std::size_t n : {9U, 17U, 33U, 64U, 100U, 300U}) {
+    const Result<RevealedTree> revealed = reveal(n, binary32, products_of({.mac = {}, .order = numpy}));
+    REQUIRE(revealed.ok());
+    CHECK(revealed->tree.text() == Written(n).numpy_sum());
+    const std::vector<Order> names = orders_of(revealed->tree);
+    REQUIRE_FALSE(names.empty());
+    CHECK(names.front() == numpy);
+  }
 }
 
 TEST_CASE("reveal: an order keeps its name, or that of one with the same bits", "[arith][reveal]") {

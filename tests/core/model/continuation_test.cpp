@@ -115,7 +115,8 @@ struct Pass {
 
 std::vector<Arithmetic> arithmetics() {
   std::vector<Arithmetic> list{fused(binary64), fused(binary32), lamp_paper(7)};
-  for (const char* order : {"reverse", "blocked:4", "pairwise:2", "lanes:4", "split:3", "kahan", "neumaier", "exact", "multiterm:4,10"})
+  for (const char* order :
+       {"reverse", "blocked:4", "pairwise:2", "lanes:4", "split:3", "numpy-sum:8192", "kahan", "neumaier", "exact", "multiterm:4,10"})
     list.push_back({.mac = lamp_paper(7).mac, .order = *parse_order(order)});
   list.push_back({.mac = {.format = ps(9)}, .order = *parse_order("blocked:3"), .block = MacSpec{}});
   list.push_back({.mac = {.operands = binary16, .format = binary32}, .order = *parse_order("multiterm:8,24")});
@@ -135,7 +136,8 @@ const Arithmetic stochastic{.mac = {.format = ps(7), .rounding = Rounding::sr}, 
 TEST_CASE("forward_from: by any steps, the bits of the whole pass at every site, in every arithmetic and order", "[model]") {
   const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
   for (const Arithmetic& arithmetic : arithmetics()) {
-    INFO("order " << static_cast<int>(arithmetic.order.kind) << ", p " << arithmetic.mac.format.p << ", rounding " << static_cast<int>(arithmetic.mac.rounding));
+    INFO("order " << static_cast<int>(arithmetic.order.kind) << ", p " << arithmetic.mac.format.p << ", rounding "
+                  << static_cast<int>(arithmetic.mac.rounding));
     const PrecisionPlan reference(fused(binary64));
     const Pass pass{sort_model(), PrecisionPlan(arithmetic), {.seed = 5, .sequence = 3, .local_reference = &reference}};
     const Everything whole = pass.whole(tokens);
@@ -174,7 +176,8 @@ TEST_CASE("forward_from: every rule selects what it selects in the whole pass", 
 
 TEST_CASE("forward_from: rules that count masked entries depend on the length of the whole sequence", "[model]") {
   const std::vector<TokenId> all = some_tokens(sort_model(), 11), tokens(all.begin(), all.begin() + 6);
-  for (const SelectionSpec& spec : {SelectionSpec{.mask = Mask::as_zero, .tau = 1.9}, SelectionSpec{.rule = Rule::random_full_row, .tau = 1.2}}) {
+  for (const SelectionSpec& spec :
+       {SelectionSpec{.mask = Mask::as_zero, .tau = 1.9}, SelectionSpec{.rule = Rule::random_full_row, .tau = 1.2}}) {
     const PrecisionPlan reference(fused(binary64));
     Pass pass{sort_model(), PrecisionPlan(fused(binary32)), {.local_reference = &reference}};
     pass.plan.set(Site::scores, lamp_paper(2));
