@@ -286,7 +286,7 @@ double TimeCost::selection(const SelectionSpec& spec, const Arithmetic& softmax_
   const auto work = [&](std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
       const std::span<const double> y = std::as_const(scores_).row(i).first(i + 1), p = std::as_const(probabilities_).row(i).first(i + 1);
-      const SoftmaxRow row{.z = p, .y = y, .w = {}, .row_length = length_};
+      const SoftmaxRow row{.z = p, .y = y, .w = p, .row_length = length_};  // any w >= 0 takes the time of dot weights
       if (select_row(spec, row, {.row = static_cast<std::uint32_t>(i)}, std::span(marks).first(i + 1), scratch) > 0)
         softmax_of_row(softmax_arithmetic, y, std::span(z).first(i + 1));
     }

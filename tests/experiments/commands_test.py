@@ -89,6 +89,14 @@ class Commands(unittest.TestCase):
         whole = plan("--set", "record.activations=[\"scores\"]")
         self.assertGreater(whole["memory"]["recorded"], 10 * small["memory"]["recorded"])
 
+    def test_every_study_is_one_that_can_run(self):
+        studies = sorted((ROOT / "experiments/studies").glob("*/*.toml"))
+        self.assertGreaterEqual(len(studies), 7)
+        for study in studies:
+            plan = json.loads(lamp("plan", study, "--json", "--threads", 1, "--set", "tokens.sequences=1",
+                                   "--set", "tokens.sequence_length=16").stdout)
+            self.assertGreater(plan["cells"], 0, study)
+
     def test_plan_runs_and_writes_nothing(self):
         folder = self.scratch / "empty"
         folder.mkdir()
