@@ -94,7 +94,7 @@ class Commands(unittest.TestCase):
         self.assertGreaterEqual(len(studies), 7)
         for study in studies:
             plan = json.loads(lamp("plan", study, "--json", "--threads", 1, "--set", "tokens.sequences=1",
-                                   "--set", "tokens.sequence_length=16").stdout)
+                                   "--set", "tokens.sequence_length=48").stdout)
             self.assertGreater(plan["cells"], 0, study)
 
     def test_plan_runs_and_writes_nothing(self):
