@@ -1,6 +1,6 @@
 """lamp beside other emulators, on this machine: time of a multiply-accumulate, and bits of the rounding. README.md gives the reading.
 
-Needs any of pychop, torch, gfloat, ml_dtypes (from pip) and lamp built in build/release; peers that are not there are left out.
+Needs any of pychop, torch, gfloat, ml_dtypes (from pip), and lamp and lamp_gemm_bench built in build/release; peers that are not there are left out.
 usage: python compare.py
 """
 import importlib.util
