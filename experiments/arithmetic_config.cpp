@@ -148,10 +148,7 @@ void ArithmeticConfig::forget_idle_keys() {
   const auto forget_bits = [](MacConfig& mac) {
     if (mac.rounding != Rounding::sr) mac.random_bits = MacSpec{}.random_bits;
   };
-  if (!engine.empty()) {
-    if (order && order->size == 1) order.reset();
-    return;
-  }
+  if (!engine.empty()) return;
   forget_bits(*this);
   if (block) forget_bits(*block);
   if (block && (order->kind != OrderKind::blocked || block->mac() == mac())) block.reset();
@@ -161,7 +158,7 @@ Arithmetic ArithmeticConfig::arithmetic() const {
   if (!engine.empty()) {
     expects(operands.format && has_format(), "ArithmeticConfig::arithmetic: complete");
     Arithmetic known = engine_arithmetic(engine, *operands.format, accumulator()).value();
-    if (order && order->size > 1) known.order.size = order->size;
+    if (order) known.order.size = order->size;
     return known;
   }
   expects(order.has_value(), "ArithmeticConfig::arithmetic: complete");

@@ -89,6 +89,8 @@ AdditionTree with_fused_leaves(const AdditionTree& tree, Pairs pairs) {
   return copy;
 }
 
+constexpr std::size_t most_parts = 32;  // of split-K on an engine
+
 /// Steps of `size` products with any number of fraction bits.
 void add_steps(std::vector<Arithmetic>& list, std::size_t size, const FloatFormat& format) {
   constexpr int most_fraction_bits = 60;
@@ -134,12 +136,17 @@ std::vector<Arithmetic> candidates(const AdditionTree* tree, std::size_t n, cons
     for (const Engine& engine : engines())
       for (const EngineMode& mode : engine.modes) {
         const Result<Arithmetic> known = engine_arithmetic(engine.name, mode.operands, mode.format);
-        if (known && mode.operands == format && *tree_of(known->order, n) == *tree) list.push_back(*known);
+        if (!known || mode.operands != format) continue;
+        Arithmetic arithmetic = *known;
+        for (std::size_t parts = 0; parts <= std::min(n, most_parts); ++parts) {
+          arithmetic.order.size = parts;
+          if (*tree_of(arithmetic.order, n) == *tree) list.push_back(arithmetic);
+        }
       }
     for (const Order& order : orders_of(*tree)) add_steps(list, order.size, format);
-    return list;
+    if (!list.empty()) return list;  // else the tree is none of ours: the nearest of the rest
   }
-  if (tree != nullptr) {
+  if (tree != nullptr && !tree->has_groups()) {
     orders = orders_of(*tree);
     for (const Pairs pairs : {Pairs::later_fused, Pairs::earlier_fused, Pairs::alone})
       orders.push_back(parse_order(with_fused_leaves(*tree, pairs).fused_text()).value());
@@ -181,10 +188,13 @@ Agreement best_candidate(const std::vector<Arithmetic>& candidates, const std::v
 std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arithmetic) {
   std::vector<std::pair<std::string, std::string>> keys;
   if (arithmetic.order.kind == OrderKind::engine) {
+    Arithmetic whole = arithmetic;
+    whole.order.size = 0;
     for (const Engine& engine : engines())
       for (const EngineMode& mode : engine.modes)
-        if (keys.empty() && engine_arithmetic(engine.name, mode.operands, mode.format).value() == arithmetic)
+        if (keys.empty() && engine_arithmetic(engine.name, mode.operands, mode.format).value() == whole)
           keys = {{"engine", std::string(engine.name)}, {"operands", format_word(mode.operands)}, {"format", format_word(mode.format)}};
+    if (arithmetic.order.splits_engine()) keys.emplace_back("order", "split:" + std::to_string(arithmetic.order.size));
     return keys;
   }
   const auto mac_keys = [&](const MacSpec& mac, const std::string& prefix) {

@@ -76,7 +76,7 @@ std::optional<Index> add_steps(AdditionTree& tree, const EngineStep& step, std::
 /// A matrix engine over all terms, or over `parts` contiguous ones whose sums are added in order.
 AdditionTree tree_of_engine(const EngineStep& step, std::size_t parts, std::size_t n) {
   AdditionTree tree;
-  const std::size_t size = parts > 1 ? (n + parts - 1) / parts : n;
+  const std::size_t size = parts > 0 ? (n + parts - 1) / parts : n;
   std::optional<Index> sum;
   for (std::size_t first = 0; first < n; first += size) {
     const std::optional<Index> part = add_steps(tree, step, first, std::min(n, first + size));
@@ -251,7 +251,7 @@ std::vector<Order> panels(const AdditionTree& tree) {
 
 std::optional<AdditionTree> tree_of(const Order& order, std::size_t n) {
   if (n == 0 || order.kind == OrderKind::kahan || order.kind == OrderKind::neumaier || order.kind == OrderKind::exact) return std::nullopt;
-  if (order.kind == OrderKind::multiterm) return tree_of_engine({.products = order.size}, 1, n);
+  if (order.kind == OrderKind::multiterm) return tree_of_engine({.products = order.size}, 0, n);
   if (order.kind == OrderKind::engine) return tree_of_engine(order.engine, order.size, n);
   AdditionTree tree;
   ordered_dot(

@@ -275,7 +275,7 @@ Result<std::size_t> check(const AdditionTree& tree, const Prober& prober) {
 }  // namespace
 
 std::vector<ProbeScale> probe_scales(const FloatFormat& format, std::size_t n) {
-  constexpr int widest_accumulator = 24, ample = 80;
+  constexpr int widest_accumulator = 24, widest_step = 26, ample = 80;
   std::vector<ProbeScale> scales;
   if (format.is_unsigned) return scales;
   const int one = std::clamp(0, format.emin, format.emax);  // exponent of the factor that changes nothing much
@@ -288,6 +288,10 @@ std::vector<ProbeScale> probe_scales(const FloatFormat& format, std::size_t n) {
   };
   if (format.emax - format.emin < ample)  // the accumulator may be wider
     for (const int unit : {format.emin, smallest}) consider(format.emax, format.emax, unit, unit, widest_accumulator);
+  if (format.emax - format.emin < ample) {  // a matrix engine keeps more bits than its binary16 results, which bound M and the unit
+    const int large = std::clamp(binary16.emax - format.emax, smallest, format.emax);
+    consider(format.emax, large, smallest, std::clamp(binary16.emin - binary16.p + 1 - smallest, smallest, one), widest_step);
+  }
   for (const int unit : {one, format.emin, smallest})
     if (unit != one || format.emax - one >= ample) consider(format.emax, one, unit, one, format.p);
   if (n <= most_terms_of_marks)

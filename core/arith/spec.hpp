@@ -69,8 +69,8 @@ struct Order {
   std::shared_ptr<const SummationTree> tree{};  // of tree and fused_tree; of lane_tree over its lanes; compared by value
   EngineStep engine{};                          // of engine
 
-  /// Split-K on a matrix engine: `size` contiguous parts, each the engine's from +0, then added in order.
-  [[nodiscard]] bool splits_engine() const { return kind == OrderKind::engine && size > 1; }
+  /// Split-K on a matrix engine: `size` >= 1 contiguous parts, each the engine's from +0, added in order to +0, and c last.
+  [[nodiscard]] bool splits_engine() const { return kind == OrderKind::engine && size > 0; }
   friend bool operator==(const Order& x, const Order& y);
 };
 

@@ -22,6 +22,7 @@ KL, FLIPS, DIVERGED, MEDIAN = "KL [nat]", "flip rate [%]", "continuations that d
 LOW, HIGH = ", 95 % low", ", 95 % high"
 CHANGED, PARTED = "positions with another distribution [%]", "continuations that differ [%]"
 FIRST = "median first differing position [tokens]"
+PRODUCTS_ALONE = ("tree:", "kahan", "neumaier", "numpy-sum")  # orders that round every product before they add it
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
@@ -275,7 +276,10 @@ def same_but_for_order(result):
     """Backends that differ in nothing but the order of their sums, in groups of two or more; the first of each is the one compared with."""
     groups = {}
     for name in result.names():
-        spec = {k: v for k, v in result.config.get("arithmetic", {}).get(name, {}).items() if k != "order"}
+        given = result.config.get("arithmetic", {}).get(name, {})
+        spec = {k: v for k, v in given.items() if k != "order"}
+        if str(given.get("order", "")).startswith(PRODUCTS_ALONE):
+            spec["product"] = spec.get("format")
         groups.setdefault(repr(sorted(spec.items(), key=str)), []).append(name)
     return [names for names in groups.values() if len(names) > 1]
 

@@ -423,6 +423,7 @@ TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]")
   };
   CHECK(low("engine = \"h100\"") == *engine_arithmetic("h100", binary16, binary32));
   Arithmetic split = *engine_arithmetic("h100", binary16, binary32);
+  split.order.size = 1;
   CHECK(low("engine = \"h100\"\norder = \"split:1\"") == split);
   split.order.size = 4;
   CHECK(low("engine = \"h100\"\norder = \"split:4\"") == split);

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 
+#include "core/arith/engine.hpp"
 #include "core/arith/order_text.hpp"
 #include "core/arith/scalar.hpp"
 #include "tests/core/arith/orders.hpp"
@@ -277,4 +278,19 @@ TEST_CASE("negative control: one wrong answer among the probes is seen", "[arith
 }
 
 }  // namespace
+TEST_CASE("reveal: matrix engines of every mode, whole and split, around their steps", "[arith][reveal]") {
+  for (const Engine& engine : engines())
+    for (const EngineMode& mode : engine.modes)
+      for (const std::size_t parts : {0, 2, 3})
+        for (const std::size_t n : {7U, 16U, 31U, 32U, 33U}) {
+          Arithmetic a = engine_arithmetic(engine.name, mode.operands, mode.format).value();
+          a.order.size = parts;
+          INFO(engine.name << ' ' << format_name(mode.operands) << " to " << format_name(mode.format) << ", parts " << parts << ", n "
+                           << n);
+          const Result<RevealedTree> found = reveal(n, mode.operands, products_of(a));
+          if (!found) FAIL(found.error().message);
+          CHECK(found->tree.text() == tree_of(a.order, n)->text());
+        }
+}
+
 }  // namespace lamp
