@@ -281,7 +281,7 @@ TEST_CASE("negative control: one wrong answer among the probes is seen", "[arith
 TEST_CASE("reveal: matrix engines of every mode, whole and split, around their steps", "[arith][reveal]") {
   for (const Engine& engine : engines())
     for (const EngineMode& mode : engine.modes)
-      for (const std::size_t parts : {0, 2, 3})
+      for (const std::size_t parts : {0U, 2U, 3U})
         for (const std::size_t n : {7U, 16U, 31U, 32U, 33U}) {
           Arithmetic a = engine_arithmetic(engine.name, mode.operands, mode.format).value();
           a.order.size = parts;
