@@ -27,6 +27,17 @@ CellSpec Experiment::cell_spec() const {
   return spec;
 }
 
+TokenRequest token_request(const Config& config) {
+  const TokensConfig& asked = config.tokens;
+  return {.from_ids = asked.from_ids,
+          .paths = asked.paths,
+          .sequence_length = asked.sequence_length,
+          .sequences = asked.sequences,
+          .offset = asked.offset,
+          .shuffle = asked.shuffle,
+          .seed = config.seed};
+}
+
 Result<Experiment> prepare(const std::filesystem::path& file, std::span<const std::string> sets) {
   Result<Config> config = load_config(file, sets);
   if (!config) return config.error();
@@ -34,15 +45,7 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   if (!model) return model.error();
   if (Result<void> fits = check_against(*config, model->config); !fits) return fits.error();
 
-  const TokensConfig& asked = config->tokens;
-  Result<TokenSet> tokens = read_tokens({.from_ids = asked.from_ids,
-                                         .paths = asked.paths,
-                                         .sequence_length = asked.sequence_length,
-                                         .sequences = asked.sequences,
-                                         .offset = asked.offset,
-                                         .shuffle = asked.shuffle,
-                                         .seed = config->seed},
-                                        model->config, config->model_path);
+  Result<TokenSet> tokens = read_tokens(token_request(*config), model->config, config->model_path);
   if (!tokens) return tokens.error();
   const Activation activation = config->activation.value_or(model->config.activation);
   Result<Grid> grid = expand(*config, {.model = model->content, .activation = activation, .tokenizer = tokens->tokenizer, .texts = tokens->text_contents});

@@ -28,6 +28,9 @@ struct Experiment {
   [[nodiscard]] CellSpec cell_spec() const;
 };
 
+/// What `config` asks of read_tokens.
+TokenRequest token_request(const Config& config);
+
 /// Reads everything a config names. Nothing is written; every error is the user's to mend.
 Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets);
 

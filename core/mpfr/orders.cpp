@@ -179,32 +179,10 @@ Result fused(Program& p, const SummationTree& tree) {
   return *open.front();
 }
 
-Result of_tree(Program& p, const SummationTree& tree) {
-  std::vector<std::vector<Result>> open(1);  // children so far of every node that is open
-  for (const std::uint32_t token : tree.tokens()) {
-    if (token == SummationTree::open) {
-      open.emplace_back();
-      continue;
-    }
-    Result child = 0;
-    if (token == SummationTree::close) {
-      child = open.back().front();
-      open.pop_back();
-    } else {
-      child = product(p, token);
-    }
-    std::vector<Result>& siblings = open.back();
-    if (siblings.empty())
-      siblings.push_back(child);
-    else
-      siblings.front() = p.put(Operation::add, siblings.front(), child);
-  }
-  return open.front().front();
-}
-
-/// A tree over results that are there.
-Result of_tree(Program& p, const SummationTree& tree, const std::vector<Result>& leaves) {
-  std::vector<std::optional<Result>> open(1);
+/// A tree over what leaf(token) gives for each of its leaves, asked for as they come.
+template <class Leaf>
+Result of_tree(Program& p, const SummationTree& tree, const Leaf& leaf) {
+  std::vector<std::optional<Result>> open(1);  // the children so far, added, of every node that is open
   for (const std::uint32_t token : tree.tokens()) {
     if (token == SummationTree::open) {
       open.emplace_back();
@@ -215,7 +193,7 @@ Result of_tree(Program& p, const SummationTree& tree, const std::vector<Result>&
       child = *open.back();
       open.pop_back();
     } else {
-      child = leaves[token];
+      child = leaf(token);
     }
     open.back() = open.back() ? p.put(Operation::add, *open.back(), child) : child;
   }
@@ -331,7 +309,7 @@ Program program(const Order& order, std::size_t n, double c) {
     const std::size_t count = order.tree->terms();
     for (const Terms& lane : grouped(n, count, [=](std::size_t k) { return k % count; }))
       lanes.push_back(chain(p, p.put(Operation::zero), lane));
-    sum = of_tree(p, *order.tree, lanes);
+    sum = of_tree(p, *order.tree, [&](std::uint32_t lane) { return lanes[lane]; });
   } else if (order.kind == OrderKind::numpy_sum) {
     sum = numpy_sum(p, n, size);
   } else if (order.kind == OrderKind::fused_tree) {
@@ -343,7 +321,7 @@ Program program(const Order& order, std::size_t n, double c) {
     sum = compensated_both_ways(p, n);
   } else {
     expects(order.kind == OrderKind::tree && order.tree->terms() == n, "mpfr::program: an order of additions; a tree of n terms");
-    sum = of_tree(p, *order.tree);
+    sum = of_tree(p, *order.tree, [&](std::uint32_t k) { return product(p, k); });
   }
   if (c != 0.0 || std::signbit(c)) sum = p.put(Operation::add, sum, p.put(Operation::c));
   p.set_result(sum);

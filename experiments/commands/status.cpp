@@ -80,15 +80,7 @@ std::optional<std::set<Digest>> cell_ids(const std::filesystem::path& study, con
 Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
   const Result<ModelConfig> model = read_model_config(config.model_path / "config.json");
   if (!model) return model.error();
-  const TokensConfig& asked = config.tokens;
-  Result<TokenSet> tokens = read_tokens({.from_ids = asked.from_ids,
-                                         .paths = asked.paths,
-                                         .sequence_length = asked.sequence_length,
-                                         .sequences = asked.sequences,
-                                         .offset = asked.offset,
-                                         .shuffle = asked.shuffle,
-                                         .seed = config.seed},
-                                        *model, config.model_path);
+  Result<TokenSet> tokens = read_tokens(token_request(config), *model, config.model_path);
   if (!tokens) return tokens.error();
   return std::move(tokens->sequences);
 }
