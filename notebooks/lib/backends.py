@@ -3,9 +3,7 @@ import dataclasses
 import functools
 import html
 import pathlib
-import tomllib
 
-import h5py
 import numpy as np
 import pandas
 import xarray
@@ -14,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from . import style
 from .output import Sentence, publish
-from .results import BOOTSTRAP_SEED, DONE, RESAMPLES, check, head, progress, result_path, text
+from .results import BOOTSTRAP_SEED, DONE, RESAMPLES, check, head, origin, progress, result_path
 
 style.use()
 AXIS = "plan.default"
@@ -70,9 +68,7 @@ def open_backends(path=None):
     """The result file `path`, by default the one that LAMP_RESULT names. Other axes than `plan.default` are cut at their first value."""
     path = result_path(path)
     check(path)
-    with h5py.File(path) as f:
-        provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
-    config = tomllib.loads(provenance.get("config", ""))
+    provenance, config = origin(path)
     metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
     positions = uniform(metrics.kl_position, [])
     metrics = metrics[[n for n in ("kl", "flip_rate", "status", "divergence_position") if n in metrics]]

@@ -73,16 +73,21 @@ def result_path(path=None):
     return pathlib.Path(path or os.environ.get("LAMP_RESULT", "../runs/quickstart/result.h5"))
 
 
+def origin(path):
+    """/provenance of a file as a dictionary of texts, and its resolved config; both empty where the file has none."""
+    with h5py.File(path, "r") as f:
+        provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
+    try:
+        return provenance, tomllib.loads(provenance.get("config", ""))
+    except tomllib.TOMLDecodeError:
+        return provenance, {}
+
+
 def open_result(path=None, cut=None):
     """The result file `path`, by default the one that the environment variable LAMP_RESULT names. cut: axis to the index kept of it."""
     path = result_path(path)
     check(path)
-    with h5py.File(path, "r") as f:
-        provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
-    try:
-        config = tomllib.loads(provenance.get("config", ""))
-    except tomllib.TOMLDecodeError:
-        config = {}
+    provenance, config = origin(path)
     metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
     names = [name for name in ("kl", "flip_rate", "status", "recompute_rate") if name in metrics]
     data, varied, strength, notes = uniform(metrics[names], config, "kl", cut or {})
