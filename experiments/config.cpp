@@ -1,9 +1,11 @@
 #include "experiments/config.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <utility>
 
+#include "core/mpfr/real.hpp"
 #include "experiments/config_fields.hpp"
 #include "experiments/config_read.hpp"
 #include "experiments/grid.hpp"
@@ -180,6 +182,17 @@ class Reader {
 };
 
 }  // namespace
+
+std::optional<int> reference_bits(std::string_view reference) {
+  constexpr std::string_view prefix = "mpfr:";
+  if (!reference.starts_with(prefix)) return std::nullopt;
+  const std::string_view digits = reference.substr(prefix.size());
+  int bits = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+  const bool whole = error == std::errc{} && end == digits.data() + digits.size() && digits.front() != '0';
+  if (!whole || bits < 2 || bits > mpfr::largest_precision) return std::nullopt;
+  return bits;
+}
 
 const ArithmeticConfig* Config::arithmetic(std::string_view name) const {
   for (const NamedArithmetic& a : arithmetics)

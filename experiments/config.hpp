@@ -80,7 +80,7 @@ struct Config {
   std::filesystem::path model_path;      // absolute
   std::optional<Activation> activation;  // absent: the checkpoint's
   TokensConfig tokens;
-  std::string reference = "binary64";  // or the name of an arithmetic
+  std::string reference = "binary64";  // or "mpfr:N", or the name of an arithmetic
   std::vector<NamedArithmetic> arithmetics;
   std::string plan_default;  // empty where only an axis gives it
   std::vector<PlanEntry> plan;
@@ -99,6 +99,9 @@ struct Config {
   SelectionConfig& selection_or_new(Site site);
   ContinuationConfig& continuation_or_new() { return continuation ? *continuation : continuation.emplace(); }
 };
+
+/// N of the reference "mpfr:N", 2 to 10,000 without leading zeros; nothing for any other text.
+std::optional<int> reference_bits(std::string_view reference);
 
 /// Largest grid: the product of the axes' sizes.
 inline constexpr std::size_t most_cells = 1'000'000;

@@ -192,10 +192,11 @@ constexpr std::array before_arithmetic{
 
     Field{.key = "reference.arithmetic", .kind = Kind::arithmetic, .standard = "\"binary64\"",
           .meaning = "arithmetic that every run is compared with", .scope = Scope::cell,
-          .range = "\"binary64\" or the name of an arithmetic",
+          .range = "\"binary64\", \"mpfr:N\" (N bits, 2 to 10000, no exponent limits), or the name of an arithmetic",
           .read = [](Config& c, Name, const Value& v, const Field&) {
             Outcome problem = read_text(v, c.reference);
-            return !problem && c.reference.starts_with("mpfr") ? not_available(v, toml_string(c.reference)) : problem;
+            if (!problem && c.reference.starts_with("mpfr") && !reference_bits(c.reference)) return wrong(v);
+            return problem;
           },
           .write = [](const Config& c, Name, Form) { return nonempty(c.reference); }},
 

@@ -135,7 +135,7 @@ std::optional<Problem> check_cell(const Config& config) {
   if (std::optional<Problem> problem = check_name(config, "plan.default", config.plan_default)) return problem;
   for (const PlanEntry& entry : config.plan)
     if (std::optional<Problem> problem = check_name(config, "plan." + site_path_name(entry.path), entry.arithmetic)) return problem;
-  if (config.reference != "binary64")
+  if (config.reference != "binary64" && !reference_bits(config.reference))
     if (std::optional<Problem> problem = check_name(config, "reference.arithmetic", config.reference)) return problem;
   for (const SelectionConfig& s : config.selections) {
     const std::string path = "lamp." + std::string(info(s.site).name);
@@ -156,6 +156,7 @@ std::optional<Problem> check_cell(const Config& config) {
 
 /// What an arithmetic is, whatever its name: every key of it that affects values.
 std::string arithmetic_identity(const Config& config, std::string_view name) {
+  if (reference_bits(name)) return std::string(name);
   Config alone;
   ArithmeticConfig& a = alone.arithmetic_or_new("a");
   if (const ArithmeticConfig* named = config.arithmetic(name))
@@ -290,6 +291,7 @@ Config cell_config(const Config& config, std::span<const std::size_t> index) {
 
 Result<Grid> expand(const Config& config, const Inputs& inputs) {
   Grid grid{.axes = {}, .cells = {}, .reference = PrecisionPlan(fused(binary64)), .experiment = experiment_identity(config, inputs)};
+  if (const std::optional<int> bits = reference_bits(config.reference)) grid.reference = PrecisionPlan(unlimited(*bits));
   if (const ArithmeticConfig* reference = config.arithmetic(config.reference)) grid.reference = PrecisionPlan(reference->arithmetic());
   for (const GridAxis& axis : config.grid) grid.axes.push_back(axis_of(axis));
   std::vector<std::size_t> index(config.grid.size(), 0);

@@ -94,6 +94,7 @@ class Runner {
     PassOptions options = request_.options;
     options.sequence = static_cast<std::uint32_t>(sequence.index);
     options.local_reference = &request_.reference;
+    options.threads = workers_.size();  // of the reference: cells run while others do
     ReferenceRecorder reference_recorder(request_.record, request_.model.config, sequence.ids.size());
     forward(request_.model, sequence.ids, request_.reference, options, reference_recorder, workers_[0].workspace);
     Reference reference = reference_recorder.take(sequence.ids);

@@ -95,5 +95,12 @@ struct Arithmetic {
 inline Arithmetic lamp_paper(int mu) { return {.mac = {.via = binary32, .format = ps(mu)}, .order = {}}; }
 /// Fused multiply-add in `format`, RNE, sequential.
 inline Arithmetic fused(const FloatFormat& format) { return {.mac = {.format = format}, .order = {}}; }
+/// The same with p bits and no exponent limits, functions correctly rounded: the reference mpfr:p. Only core/mpfr evaluates it.
+/// 2 <= p <= 10,000.
+inline Arithmetic unlimited(int p) {
+  constexpr int no_limit = 1'000'000'000;  // stands for it: beyond any format that a config can name
+  return fused({.p = p, .emin = -no_limit, .emax = no_limit});
+}
+inline bool is_unlimited(const Arithmetic& arithmetic) { return arithmetic.mac.format == unlimited(arithmetic.mac.format.p).mac.format; }
 
 }  // namespace lamp

@@ -5,6 +5,7 @@
 
 #include "core/lamp/selection.hpp"
 #include "core/model/sites.hpp"
+#include "core/mpfr/forward.hpp"
 
 namespace lamp {
 namespace {
@@ -218,6 +219,10 @@ void TapSink::local(const TapPoint&, MatrixView<const double>, MatrixView<const 
 
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
              Workspace& workspace) {
+  if (is_unlimited(plan.at(Site::embed))) {
+    EarlierRows none(model.config, tokens.size());
+    return mpfr::forward_unlimited(model, none, tokens, plan, options, sink);
+  }
   Pass(model, nullptr, tokens, plan, options, sink, workspace).run();
 }
 
@@ -226,6 +231,7 @@ EarlierRows::EarlierRows(const ModelConfig& model, std::size_t length_)
 
 void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan,
                   const PassOptions& options, TapSink& sink, Workspace& workspace) {
+  if (is_unlimited(plan.at(Site::embed))) return mpfr::forward_unlimited(model, earlier, tokens, plan, options, sink);
   Pass(model, &earlier, tokens, plan, options, sink, workspace).run();
 }
 

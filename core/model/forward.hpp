@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,10 @@
 #include "core/base/matrix.hpp"
 #include "core/model/plan.hpp"
 #include "core/model/weights.hpp"
+
+namespace lamp::mpfr {
+struct KeysValues;
+}
 
 namespace lamp {
 
@@ -47,6 +52,7 @@ struct PassOptions {
   std::uint32_t sequence = 0;
   const PrecisionPlan* local_reference = nullptr;  // arithmetic of local(); needed where a sink wants it
   std::size_t first_logits = 0;                    // the logits of rows before this one are not evaluated
+  std::size_t threads = 1;                         // of a pass in unlimited(p); others take one
 };
 
 /// Buffers of a pass, reused from one to the next: one per thread.
@@ -58,7 +64,9 @@ class Workspace {
   SelectionScratch selection;
 };
 
-/// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the caller validates).
+/// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the caller validates). A plan that is
+/// unlimited(p) everywhere selects nothing and keeps its values in p bits from site to site (core/mpfr/forward.hpp); taps see them
+/// rounded to binary64.
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
              Workspace& workspace);
 
@@ -70,6 +78,7 @@ struct EarlierRows {
   std::size_t length;                        // of the whole sequence: rules that count masked entries depend on it
   std::size_t rows = 0;                      // computed so far. To go on from fewer with other tokens, lower it
   std::vector<Matrix<double>> keys_values;  // by layer: (length, 2 n_embd), of which the first `rows`
+  std::shared_ptr<mpfr::KeysValues> unlimited{};  // the same of a pass in unlimited(p)
 };
 
 /// The rows earlier.rows .. earlier.rows + tokens.size() - 1 of a pass over earlier.length tokens; adds them to `earlier`. They have the

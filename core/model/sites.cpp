@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "core/arith/gemm.hpp"
 #include "core/arith/stochastic.hpp"
+#include "core/mpfr/sites.hpp"
 
 namespace lamp {
 namespace {
@@ -36,6 +38,7 @@ bool asks_for_binary32(const Arithmetic& arithmetic) { return arithmetic.mac.for
 
 void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out,
            std::size_t first) {
+  if (is_unlimited(arithmetic)) return mpfr::embed(arithmetic, weights, tokens, out, first);
   expects(out.rows == tokens.size() && out.cols == weights.wte.cols() && first + tokens.size() <= weights.wpe.rows(), "embed: shapes agree");
   visit_outputs(arithmetic, true, [&](const auto& output) {
     for (std::size_t t = 0; t < tokens.size(); ++t) {
@@ -49,6 +52,7 @@ void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const
 
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x,
                 MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::layer_norm(arithmetic, weights, eps, x, out);
   const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
   const GeneralArithmetic fl_any(arithmetic.mac);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
@@ -63,6 +67,7 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
 }
 
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
   expects(layer.bias.size() == out.cols, "linear: one bias an output");
   gemm(arithmetic, x, layer.weight, out);
   const bool fits = contains(binary32, arithmetic.mac.format) && lamp::all_binary32(layer.bias);
@@ -82,6 +87,12 @@ void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) {
+    Matrix<double> keys(k.cols(), k.rows());
+    for (std::size_t j = 0; j < k.cols(); ++j)
+      for (std::size_t c = 0; c < k.rows(); ++c) keys(j, c) = k.at(c, j);
+    return mpfr::scores(arithmetic, q, std::as_const(keys).view(), out);
+  }
   const Shape shape(Shape::lower_output, earlier_positions(out));
   gemm(arithmetic, q, k, out, shape);
   const double scale = std::sqrt(static_cast<double>(q.cols));
@@ -111,15 +122,18 @@ void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
+  if (is_unlimited(arithmetic)) return mpfr::softmax(arithmetic, y, z);
   const std::size_t first = earlier_positions(y);
   for (std::size_t i = 0; i < y.rows; ++i) softmax_of_row(arithmetic, y.row(i).first(first + i + 1), z.row(i).first(first + i + 1), i);
 }
 
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::values(arithmetic, z, v, out);
   gemm(arithmetic, z, v, out, Shape(Shape::lower_operand, earlier_positions(z)));
 }
 
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::residual(arithmetic, x, y, out);
   const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
@@ -131,6 +145,7 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
 }
 
 void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::gelu(arithmetic, activation, x, out);
   const Function f = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
   if (is_stochastic(arithmetic)) {
     visit_outputs(arithmetic, true, [&](const auto& output) {
@@ -145,6 +160,7 @@ void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const 
 }
 
 void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::logits(arithmetic, weights, x, out);
   gemm(arithmetic, x, weights.head, out);
 }
 

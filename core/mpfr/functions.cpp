@@ -98,7 +98,8 @@ struct ConstantCache {
   ~ConstantCache() { mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE); }
 };
 
-/// out = f(x) in `format`. Pre: out has precision format.p, the exponent range is wide.
+}  // namespace
+
 void evaluate(Number& out, Function f, const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
   static thread_local const ConstantCache cache;
   const bool gelu = f == Function::gelu_tanh || f == Function::gelu_erf;
@@ -136,8 +137,6 @@ void evaluate(Number& out, Function f, const Number& x, const FloatFormat& forma
   }
   to_format(out, r, format, mode, draw);
 }
-
-}  // namespace
 
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw) {
   expects(fits_binary64(format), "mpfr::evaluate: fits_binary64(format)");

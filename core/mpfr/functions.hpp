@@ -13,6 +13,8 @@ namespace lamp::mpfr {
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 /// In any mode.
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode, Draw draw);
+/// out = f(x) in `format`. Pre: out has precision format.p; check_format(format); the exponent range of the thread is wide.
+void evaluate(Number& out, Function f, const Number& x, const FloatFormat& format, Rounding mode, Draw draw);
 /// On numbers of any precision, to any format and in any mode. Pre: check_format(format), 1 <= draw.bits <= 32.
 Real evaluate(Function f, const Real& x, const FloatFormat& format, Rounding mode = Rounding::rne, Draw draw = {});
 

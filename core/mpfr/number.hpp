@@ -3,15 +3,25 @@
 
 #include <mpfr.h>
 
+#include <utility>
+
 namespace lamp::mpfr {
 
-/// One MPFR number of a fixed precision (bits).
+/// One MPFR number of a fixed precision (bits). A number that was moved from may be assigned to or destroyed, nothing else.
 class Number {
  public:
+  Number() : Number(MPFR_PREC_MIN) {}  // NaN, to be moved to
   explicit Number(mpfr_prec_t precision) { mpfr_init2(value_, precision); }
   /// Exactly x.
   static Number exactly(double x) { return Number(53, x); }
-  ~Number() { mpfr_clear(value_); }
+  Number(Number&& other) noexcept : value_{other.value_[0]} { other.value_[0]._mpfr_d = nullptr; }
+  Number& operator=(Number&& other) noexcept {
+    std::swap(value_[0], other.value_[0]);
+    return *this;
+  }
+  ~Number() {
+    if (value_[0]._mpfr_d != nullptr) mpfr_clear(value_);
+  }
   Number(const Number&) = delete;
   Number& operator=(const Number&) = delete;
 
@@ -37,6 +47,8 @@ class ExponentRange {
   ExponentRange(const ExponentRange&) = delete;
   ExponentRange& operator=(const ExponentRange&) = delete;
 
+  /// MPFR's own, beyond +-2^61.
+  static ExponentRange widest_of_all() { return {mpfr_get_emin_min(), mpfr_get_emax_max()}; }
   /// No format comes near it: as good as unbounded.
   static ExponentRange wide() { return {-widest, widest}; }
   static constexpr mpfr_exp_t widest = (mpfr_exp_t{1} << 40) - 1;

@@ -17,6 +17,7 @@ namespace lamp::experiments {
 namespace {
 
 constexpr double not_touched_yet = 6.0 * 1024 * 1024;  // bytes of HDF5 and of code that a run will use; measured
+constexpr double long_wait = 86400.0;                  // seconds
 constexpr std::size_t most_timed_cells = 100;          // evenly spaced in the grid
 
 struct RunPlan {
@@ -26,6 +27,7 @@ struct RunPlan {
   double program = 0.0, peak = 0.0;   // bytes: program with its model read, less the weights; all together
   double shards = 0.0, result = 0.0;  // bytes on disk
   double reference_seconds = 0.0, cell_seconds = 0.0, output_seconds = 0.0;
+  bool reference_in_parallel = false;
   std::size_t threads = 1;
 };
 
@@ -42,7 +44,8 @@ double number(std::size_t n) { return static_cast<double>(n); }
 double seconds(const RunPlan& plan, std::size_t threads) {
   const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
   const double at_once = number(std::min({threads, plan.cells, cores}));
-  return number(plan.sequences) * (plan.reference_seconds + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds) +
+  const double reference = plan.reference_seconds / (plan.reference_in_parallel ? number(std::min(threads, cores)) : 1.0);
+  return number(plan.sequences) * (reference + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds) +
          plan.output_seconds;
 }
 
@@ -66,6 +69,7 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
 
   TimeCost time(experiment);
   plan.reference_seconds = time.reference();
+  plan.reference_in_parallel = is_unlimited(experiment.grid.reference.at(Site::embed));
   const std::size_t step = (cells.size() + most_timed_cells - 1) / most_timed_cells;
   std::size_t timed = 0;
   for (std::size_t i = 0; i < cells.size(); i += step, ++timed) plan.cell_seconds += time.cell(cells[i]);
@@ -126,6 +130,11 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
   text += "disk        about " + bytes_text(plan.shards) + " of shards and " + bytes_text(plan.result) + " of result.h5\n";
   text += "time        about " + duration_text(seconds(plan, plan.threads)) + " with " + count(plan.threads, "thread") + ", " +
           duration_text(seconds(plan, 1)) + " with one; estimated from kernels run for milliseconds\n";
+  if (plan.reference_in_parallel) {
+    const double all = number(plan.sequences) * plan.reference_seconds;
+    text += "reference   " + experiment.config.reference + " takes about " + duration_text(all) + " of that with one thread" +
+            (all > long_wait ? ": too long to wait for? fewer bits, sequences or tokens take less\n" : "\n");
+  }
   return text;
 }
 

@@ -13,6 +13,7 @@
 #include "core/model/sites.hpp"
 #include "core/record/shard.hpp"
 #include "experiments/commands/requests.hpp"
+#include "experiments/commands/unlimited_cost.hpp"
 #include "experiments/error_recorder.hpp"
 
 namespace lamp::experiments {
@@ -110,6 +111,8 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
     if (experiment.cell_spec().record.keeps(s.site)) kept.push_back(s.site);
   cost.reference = t * vocab * sizeof(double) * (length * c.vocab_size <= ReferenceDistribution::stored_probabilities ? 2.0 : 1.0) +
                    bytes_of_sites(experiment, kept);
+  if (const Arithmetic& reference = experiment.grid.reference.at(Site::embed); is_unlimited(reference))
+    cost.reference += unlimited_bytes(reference, c, length);
   const double activations = t * (7.0 * d + rows(c.n_inner)), squares = 3.0 * t * t, logits = rows(std::min(logit_rows, length)) * vocab;
   const double packing = 3.0 * t * rows(c.d_head()) + t * std::max(d, rows(c.n_inner)) / 2.0;  // of operands, in gemm
   const double local = config.record_errors.empty() ? 0.0 : std::max(logits, t * std::max({3.0 * d, rows(c.n_inner), t}));
@@ -267,9 +270,18 @@ double TimeCost::measure(Site at, const Arithmetic& a, Rows which) {
 
 double TimeCost::site(Site at, const Arithmetic& arithmetic, Rows rows) {
   const std::tuple key{at, arithmetic, rows};
+  if (is_unlimited(arithmetic)) {
+    const auto middle = static_cast<std::size_t>(rows == Rows::one ? share_of_row() * triangle(length_) : 0.0);
+    return unlimited(arithmetic).site(at, config_, middle, rows == Rows::one ? 1 : length_);
+  }
   const auto known = [&](const auto& entry) { return entry.first == key; };
   if (const auto found = std::find_if(sites_.begin(), sites_.end(), known); found != sites_.end()) return found->second;
   return sites_.emplace_back(key, measure(at, arithmetic, rows)).second;
+}
+
+const UnlimitedCost& TimeCost::unlimited(const Arithmetic& arithmetic) {
+  if (!unlimited_) unlimited_.emplace(arithmetic, experiment_.activation);
+  return *unlimited_;
 }
 
 double TimeCost::share_of_row() const {

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "core/base/matrix.hpp"
 #include "core/model/weights.hpp"
+#include "experiments/commands/unlimited_cost.hpp"
 #include "experiments/experiment.hpp"
 
 namespace lamp::experiments {
@@ -51,6 +53,7 @@ class TimeCost {
   [[nodiscard]] double share_of_row() const;
   double site(Site site, const Arithmetic& arithmetic, Rows rows = Rows::all);
   double measure(Site site, const Arithmetic& arithmetic, Rows rows);
+  const UnlimitedCost& unlimited(const Arithmetic& arithmetic);  // the one of an experiment: its reference
   double selection(const SelectionSpec& spec, const Arithmetic& softmax);
   void prepare_metrics();
 
@@ -60,6 +63,7 @@ class TimeCost {
   Matrix<double> x_, wide_, out_, scores_, probabilities_;
   std::vector<std::pair<std::tuple<Site, Arithmetic, Rows>, double>> sites_;
   std::vector<std::pair<std::pair<SelectionSpec, Arithmetic>, double>> selections_;
+  std::optional<UnlimitedCost> unlimited_;
   double distribution_ = 0.0, metrics_ = 0.0;  // of all positions
 };
 
