@@ -258,6 +258,27 @@ TEST_CASE("reveal: sums without a tree are not given one", "[arith][reveal]") {
   CHECK((!kahan.ok() || kahan->tree.text() == Written(9).sequential()));
 }
 
+TEST_CASE("reveal: who gets the same answers asks the same again, whether there is a tree or none", "[arith][reveal]") {
+  // lamp reveal replays the search with each candidate in the command's place and keeps answers alone.
+  for (const char* text : {"sequential", "lanes:4", "pairwise:1", "exact", "neumaier", "multiterm:4,23"})
+    for (const FloatFormat& format : {binary16, binary32, test::e4m3fn}) {
+      const auto asked = [&] {
+        std::vector<double> numbers;
+        const DotProducts answers = products_of({.mac = {}, .order = order_of(text)});
+        static_cast<void>(reveal(17, format, [&](std::span<const DotProduct> products) {
+                            for (const DotProduct& p : products) {
+                              numbers.insert(numbers.end(), p.a.begin(), p.a.end());
+                              numbers.insert(numbers.end(), p.b.begin(), p.b.end());
+                            }
+                            return answers(products);
+                          }).ok());
+        return numbers;
+      };
+      CAPTURE(text, format.p);
+      CHECK(asked() == asked());
+    }
+}
+
 TEST_CASE("negative control: one wrong answer among the probes is seen", "[arith][reveal][control]") {
   const Arithmetic arithmetic{.mac = {}, .order = order_of("lanes:4")};
   const DotProducts right = products_of(arithmetic);
