@@ -1,4 +1,5 @@
 // lamp reveal: a command's summation tree from probes, then the arithmetic that has its bits.
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <iostream>
@@ -12,6 +13,7 @@
 #include "experiments/hex_float.hpp"
 #include "experiments/line_filter.hpp"
 #include "experiments/reveal_candidates.hpp"
+#include "experiments/reveal_questions.hpp"
 #include "experiments/tree_drawing.hpp"
 
 namespace lamp::experiments {
@@ -49,6 +51,8 @@ std::optional<double> read_answer(std::string_view text) {
   return value;
 }
 
+std::string line_of(const DotProduct& product) { return nlohmann::json{{"a", product.a}, {"b", product.b}}.dump(); }
+
 /// Asks the command, started anew for each batch: it may keep its answers until its input ends.
 class Asker {
  public:
@@ -56,7 +60,7 @@ class Asker {
 
   Result<std::vector<double>> operator()(std::span<const DotProduct> products) {
     std::string lines;
-    for (const DotProduct& product : products) lines.append(nlohmann::json{{"a", product.a}, {"b", product.b}}.dump()).append("\n");
+    for (const DotProduct& product : products) lines.append(line_of(product)).append("\n");
     ++batches_;
     const Result<std::vector<std::string>> answered = run_filter(command_, lines);
     if (!answered) return Error{answered.error().code, "--command: " + answered.error().message};
@@ -79,12 +83,48 @@ class Asker {
   std::size_t batches_ = 0;
 };
 
+/// Lines that are sent once more at the end, in another batch and in reverse: does the command answer them the same?
+class Repeated {
+ public:
+  void remember(const DotProduct& product, double answer, std::size_t batch, std::size_t line) {
+    asked_.push_back({product, answer, batch, line});
+  }
+  /// The error names a line and its two answers (code check_failed), or is the asker's.
+  Result<void> check(Asker& asker) const {
+    std::vector<DotProduct> again;
+    for (std::size_t q = asked_.size(); q-- > 0;) again.push_back(asked_[q].product);
+    const Result<std::vector<double>> answers = asker(again);
+    if (!answers) return answers.error();
+    for (std::size_t q = 0; q < asked_.size(); ++q) {
+      const Asked& asked = asked_[q];
+      const double second = (*answers)[asked_.size() - 1 - q];
+      if (same_bits(asked.answer, second)) continue;
+      constexpr std::size_t shown = 60;
+      const std::string text = line_of(asked.product);
+      return Error{ExitCode::check_failed, "--command: line " + std::to_string(asked.line) + " of batch " + std::to_string(asked.batch) +
+                                               ", " + text.substr(0, shown) + (text.size() > shown ? ".." : "") + ", was answered " +
+                                               to_hex_float(asked.answer) + " and, sent again, " + to_hex_float(second) +
+                                               ": its sums vary from call to call, so no arithmetic has its bits"};
+    }
+    return {};
+  }
+
+ private:
+  struct Asked {
+    DotProduct product;
+    double answer;
+    std::size_t batch, line;
+  };
+  std::vector<Asked> asked_;
+};
+
 /// What was found, for both kinds of output.
 struct Answer {
   std::optional<RevealedTree> revealed;
   std::string why_not;  // there is no tree
+  std::optional<NarrowerType> narrower;
   std::vector<std::string> names;
-  Agreement agreement;
+  std::optional<Agreement> agreement;
   std::size_t batches = 0;
 };
 
@@ -106,7 +146,22 @@ std::string toml(const Arithmetic& arithmetic) {
   return text;
 }
 
-bool is_whole(const Answer& answer) { return answer.agreement.products == random_dot_products; }
+std::size_t products(const Answer& answer) { return answer.agreement ? answer.agreement->products : 0; }
+/// Every answer is reproduced, if by no arithmetic that a config could name.
+bool is_whole(const Answer& answer) { return products(answer) == random_dot_products; }
+/// The arithmetic to name; one that is rounded once more at the end is none.
+const Arithmetic* named(const Answer& answer) {
+  return answer.agreement && !answer.agreement->candidate.last ? &answer.agreement->candidate.arithmetic : nullptr;
+}
+
+/// Why no arithmetic is named.
+std::string nameless(const Answer& answer) {
+  if (!answer.agreement) return "no arithmetic that was tried has every answer to the probes";
+  const FinalRounding& last = *answer.agreement->candidate.last;
+  return "the sum of " + arith(answer.agreement->candidate.arithmetic).dump() + ", rounded once more at the end to " +
+         format_word(last.format) + " by " + std::string(rounding_name(last.mode)) +
+         ", has all bits, and no arithmetic of a config says that of its tree (blocked:n does of sequential)";
+}
 
 std::string as_json(const Answer& answer, const RevealOptions& options) {
   Json out{{"n", options.n}, {"format", format_word(options.format)}};
@@ -123,11 +178,14 @@ std::string as_json(const Answer& answer, const RevealOptions& options) {
   } else {
     out.update({{"tree", nullptr}, {"why", answer.why_not}});
   }
+  const Arithmetic* const arithmetic = named(answer);
   out.update({{"batches", answer.batches},
-              {"arith", arith(answer.agreement.arithmetic)},
-              {"same_bits", answer.agreement.products},
+              {"arith", arithmetic != nullptr ? arith(*arithmetic) : Json(nullptr)},
+              {"same_bits", products(answer)},
               {"of", random_dot_products},
-              {"toml", toml(answer.agreement.arithmetic)}});
+              {"toml", arithmetic != nullptr ? Json(toml(*arithmetic)) : Json(nullptr)}});
+  if (arithmetic == nullptr) out["nameless"] = nameless(answer);
+  if (!is_whole(answer) && answer.narrower) out["narrower"] = answer.narrower->what;
   return out.dump();
 }
 
@@ -143,37 +201,68 @@ std::string as_text(const Answer& answer) {
   } else {
     text += "tree: none; " + answer.why_not + "\n";
   }
-  const Agreement& best = answer.agreement;
-  text += "bits: " + std::to_string(best.products) + " of " + std::to_string(random_dot_products) + " random dot products are those of\n";
+  if (!is_whole(answer) && answer.narrower) text += "type: " + answer.narrower->what + "\n";
+  const Arithmetic* const arithmetic = named(answer);
+  if (arithmetic == nullptr) return text + "arith: none; " + nameless(answer) + "\n";
+  text +=
+      "bits: " + std::to_string(products(answer)) + " of " + std::to_string(random_dot_products) + " random dot products are those of\n";
   if (!is_whole(answer)) text += "(no arithmetic that was tried has them all; this one has the most)\n";
-  return text + "arith: " + arith(best.arithmetic).dump() + "\n" + toml(best.arithmetic);
+  return text + "arith: " + arith(*arithmetic).dump() + "\n" + toml(*arithmetic);
+}
+
+/// Asks for everything: probes, products, and lines once more. The error is the command's failure, or that its answers vary.
+Result<Answer> question(const RevealOptions& options, Answers& answers) {
+  Asker asker(options.command);
+  Repeated repeated;
+  Answer answer;
+  Result<RevealedTree> revealed = reveal(options.n, options.format, [&](std::span<const DotProduct> probes) {
+    Result<std::vector<double>> given = asker(probes);
+    if (!given) return given;
+    repeated.remember(probes.front(), given->front(), asker.batches(), 1);
+    answers.to_probes.insert(answers.to_probes.end(), given->begin(), given->end());
+    return given;
+  });
+  if (!revealed && revealed.error().code != ExitCode::check_failed) return revealed.error();
+  if (revealed)
+    answer.revealed = std::move(revealed).value();
+  else
+    answer.why_not = revealed.error().message;
+
+  std::vector<DotProduct> all = random_products(options.n, options.format, random_dot_products);
+  const std::vector<DotProduct> type = type_products(options.n, options.format), ladder = ladder_products(options.n, options.format);
+  all.insert(all.end(), type.begin(), type.end());
+  all.insert(all.end(), ladder.begin(), ladder.end());
+  const Result<std::vector<double>> given = asker(all);
+  if (!given) return given.error();
+  for (std::size_t q = 0; q < random_dot_products; ++q) repeated.remember(all[q], (*given)[q], asker.batches(), q + 1);
+  if (const Result<void> same = repeated.check(asker); !same) return same.error();
+  answer.narrower = narrower_type(options.n, options.format, std::span(*given).subspan(random_dot_products, type.size()));
+
+  const auto product = all.begin() + random_dot_products;
+  const auto number = given->begin() + random_dot_products;
+  answers.random.assign(all.begin(), product), answers.to_random.assign(given->begin(), number);
+  answers.more.assign(product, all.end()), answers.to_more.assign(number, given->end());
+  answer.batches = asker.batches();
+  return answer;
 }
 
 }  // namespace
 
 int reveal_command(const RevealOptions& options) {
-  Asker asker(options.command);
-  const DotProducts ask = [&](std::span<const DotProduct> products) { return asker(products); };
-  Answer answer;
-  Result<RevealedTree> revealed = reveal(options.n, options.format, ask);
-  if (!revealed && revealed.error().code != ExitCode::check_failed) return report("reveal", revealed.error());
-  if (revealed)
-    answer.revealed = std::move(revealed).value();
-  else
-    answer.why_not = revealed.error().message;
+  Answers answers{.n = options.n, .format = options.format};
+  Result<Answer> asked = question(options, answers);
+  if (!asked) return report("reveal", asked.error());
+  Answer answer = std::move(asked).value();
   const AdditionTree* tree = answer.revealed ? &answer.revealed->tree : nullptr;
   if (tree != nullptr)
     for (const Order& order : orders_of(*tree))
       answer.names.push_back(order.kind == OrderKind::multiterm ? "multiterm:" + std::to_string(order.size) + ",F" : order_text(order));
-
-  const std::vector<DotProduct> products = random_products(options.n, options.format, random_dot_products);
-  const Result<std::vector<double>> answers = ask(products);
-  if (!answers) return report("reveal", answers.error());
-  answer.batches = asker.batches();
-  answer.agreement = best_candidate(candidates(tree, options.n, options.format), products, *answers);
+  answer.agreement = best_candidate(candidates(tree, options.n, options.format), answers);
+  if (!is_whole(answer) && answer.narrower && !(answer.revealed && answer.narrower->probes_hold))  // the tree, if any, may be a false one
+    return report("reveal", {ExitCode::check_failed, "--command: " + answer.narrower->what});
   if (!answer.revealed && !is_whole(answer)) return report("reveal", {ExitCode::check_failed, answer.why_not});
   std::cout << (options.json ? as_json(answer, options) + "\n" : as_text(answer));
-  return static_cast<int>(is_whole(answer) ? ExitCode::done : ExitCode::check_failed);
+  return static_cast<int>(is_whole(answer) && named(answer) != nullptr ? ExitCode::done : ExitCode::check_failed);
 }
 
 }  // namespace lamp::experiments
