@@ -160,7 +160,7 @@ std::string nameless(const Answer& answer) {
   const FinalRounding& last = *answer.agreement->candidate.last;
   return "the sum of " + arith(answer.agreement->candidate.arithmetic).dump() + ", rounded once more at the end to " +
          format_word(last.format) + " by " + std::string(rounding_name(last.mode)) +
-         ", has all bits, and no arithmetic of a config says that of its tree (blocked:n does of sequential)";
+         ", has all bits, and no arithmetic of a config says that (of sequential, blocked:n does)";
 }
 
 std::string as_json(const Answer& answer, const RevealOptions& options) {
