@@ -247,8 +247,8 @@ TEST_CASE("grid: more points and more sequences stay in the experiment, anything
 }
 
 TEST_CASE("grid: engines as an axis; an engine is what it does, whatever it is called", "[grid]") {
-  const auto grid = [&](const std::string& keys, const std::string& axes) {
-    return grid_of(with("preset = \"lamp-paper\"\nmu = 7", keys) + "[grid]\n" + axes + "\n");
+  const auto grid = [&](const std::string& keys, const std::string& axis) {
+    return grid_of(with("preset = \"lamp-paper\"\nmu = 7", keys) + "[grid]\n" + axis + "\n");
   };
   const std::string engines = "\"arithmetic.low.engine\" = [\"v100\", \"a100\", \"ada\", \"h100\", \"h200\"]";
   for (const std::string keys : {"engine = \"b200\"", "operands = \"binary16\"", "format = \"binary32\""}) {

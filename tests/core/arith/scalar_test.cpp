@@ -180,7 +180,7 @@ TEST_CASE("lamp-paper is a double rounding: how often it differs from one roundi
 
 TEST_CASE("all_binary32: one number that does not fit, anywhere in a long row; NaN of any payload fit", "[arith]") {
   constexpr double not_binary32 = 1.0 + 0x1p-30, too_large = 0x1p128, too_small = 0x1p-150;
-  for (const std::size_t n : {1, 63, 64, 65, 128, 200}) {
+  for (const std::size_t n : {1U, 63U, 64U, 65U, 128U, 200U}) {
     std::vector<double> values(n, -0.0);
     for (std::size_t i = 0; i < n; ++i) {
       values[i] = std::bit_cast<double>(0x7ff0000000000001U);

@@ -239,7 +239,7 @@ TEST_CASE("gpt-nano-sort: the whole pass, in binary64 and binary32, near PyTorch
 }
 
 TEST_CASE("softmax: the first of the largest numbers, NaN anywhere", "[model]") {
-  for (const std::size_t n : {1, 2, 7, 8, 9, 16, 17, 41})
+  for (const std::size_t n : {1U, 2U, 7U, 8U, 9U, 16U, 17U, 41U})
     for (std::size_t at = 0; at < n; ++at) {
       std::vector<double> y(n, -1.0);
       y[at] = 2.0;
