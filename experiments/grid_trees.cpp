@@ -61,18 +61,26 @@ std::optional<Problem> check_trees_of(const PrecisionPlan& plan, const std::stri
   return std::nullopt;
 }
 
+/// Whether an order of fixed length is an arithmetic's, or a value of an axis over orders: else there is nothing to look for cell by cell.
+bool names_trees(const Config& config) {
+  const auto has_tree = [](const NamedArithmetic& a) { return a.value.order && has_fixed_length(*a.value.order); };
+  if (std::any_of(config.arithmetics.begin(), config.arithmetics.end(), has_tree)) return true;
+  const auto is_tree = [](const Coordinate& value) {
+    const Result<Order> order = parse_order(std::get<std::string>(value));
+    return order && has_fixed_length(*order);
+  };
+  return std::any_of(config.grid.begin(), config.grid.end(), [&](const GridAxis& axis) {
+    return axis.key.ends_with(".order") && std::any_of(axis.values.begin(), axis.values.end(), is_tree);
+  });
+}
+
 }  // namespace
 
 std::optional<Problem> check_trees(const Config& config, const ModelConfig& model) {
   if (const ArithmeticConfig* reference = config.arithmetic(config.reference))
     if (std::optional<Problem> problem = check_trees_of(PrecisionPlan(reference->arithmetic()), "reference.arithmetic", config, model))
       return problem;
-  const auto tree = [](const ArithmeticConfig& a) { return a.order && has_fixed_length(*a.order); };
-  bool any = std::any_of(config.arithmetics.begin(), config.arithmetics.end(), [&](const NamedArithmetic& a) { return tree(a.value); });
-  for (const GridAxis& axis : config.grid)
-    if (axis.key.ends_with(".order"))
-      for (const Coordinate& value : axis.values) any = any || std::get<std::string>(value).starts_with("tree");
-  if (!any) return std::nullopt;
+  if (!names_trees(config)) return std::nullopt;
   Config deciding = config;
   for (GridAxis& axis : deciding.grid)  // one value of the axes that change neither orders nor where they are used
     if (!axis.key.starts_with("plan.") && !axis.key.ends_with(".order") && !axis.key.ends_with(".recompute")) axis.values.resize(1);

@@ -508,10 +508,18 @@ TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[co
   CHECK(with_values("").empty());
   CHECK(with_values("[continuation]\nprefix = 1\ntokens = 1\n").empty());
   CHECK(with_values("[continuation]\nprefix = 1\ntokens = 2\n").find("at the site values") != std::string::npos);
-  const std::string axes =
-      "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = [\"kahan\", \"tree:((0 1 2) (3 4))\"]\n\"plan.scores\" = [\"high\", "
-      "\"low\"]\n";
-  CHECK(problem(with("mu = 7\n", "") + axes).find("tree of 5 terms, the sum has 4") != std::string::npos);
+  for (const std::string tree : {"tree:((0 1 2) (3 4))", "fused-tree:((0 1 2) (3 4))"}) {  // of an axis, first or not
+    const std::string low = with("mu = 7\n", "") + "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = ";
+    for (const std::string& orders : {"[\"kahan\", \"" + tree + "\"]", "[\"" + tree + "\", \"lane-tree:((0 1) 2)\"]"}) {
+      INFO(orders);
+      CHECK(problem(low + orders + "\n\"plan.scores\" = [\"high\", \"low\"]\n").find("tree of 5 terms, the sum has 4") !=
+            std::string::npos);
+    }
+    CHECK_FALSE(problem(with("mu = 7", "mu = 7\norder = \"" + tree + "\"")).empty());
+  }
+  CHECK(problem(with("mu = 7\n", "") + "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = [\"lane-tree:(0 (1 2))\", "
+                                       "\"fused-tree:((0 1) (2 3))\"]\n")
+            .empty());
 }
 
 TEST_CASE("config: a plan's paths", "[config]") {

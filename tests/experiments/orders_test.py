@@ -57,6 +57,10 @@ class Everywhere(unittest.TestCase):
         self.assertEqual(refused.returncode, 65, refused.stderr)
         self.assertIn("64", refused.stderr)
         self.assertEqual(rounded.shape, tree.shape)
+        for order in ("tree:(0 1)", "fused-tree:(0 1)"):  # as a value of an axis
+            refused = lamp("run", CONFIG, "--out", "/nonexistent/x", "--set", f'grid."arithmetic.high.order"=["sequential", "{order}"]', check=False)
+            self.assertEqual(refused.returncode, 65, refused.stderr)
+            self.assertRegex(refused.stderr, r"^lamp run: [^\n]*the order is a tree of 2 terms, the sum has 128; legal: [^\n]*\n$")
 
     def test_rounding_modes_and_formats_at_every_site(self):
         nearest, _ = self.logits("arithmetic.high.format=ps10")

@@ -122,6 +122,9 @@ TEST_CASE("orders: equality is of values", "[arith][order][text]") {
 TEST_CASE("orders: a tree is for its own number of terms", "[arith][order][text]") {
   CHECK(check_length(test::order_of("tree:(0 1)"), 2).ok());
   CHECK(check_length(test::order_of("lanes:8"), 3).ok());
+  CHECK(check_length(test::order_of("lane-tree:(0 1)"), 3).ok());
+  CHECK(check_length(test::order_of("fused-tree:(0 1)"), 2).ok());
+  CHECK_FALSE(check_length(test::order_of("fused-tree:(0 1)"), 3).ok());
   const Result<void> wrong = check_length(test::order_of("tree:(0 1)"), 3);
   REQUIRE_FALSE(wrong.ok());
   CHECK(contains(wrong.error().message, "a tree of 2 terms, the sum has 3"));
