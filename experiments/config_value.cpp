@@ -77,6 +77,13 @@ std::string toml_string(std::string_view text) {
   return '"' + one_line(quoted) + '"';
 }
 
+std::string shell_word(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`*?[]{}()<>|&;#~!") == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 std::string one_line(std::string_view text) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out;

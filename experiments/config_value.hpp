@@ -67,6 +67,9 @@ std::string toml_string(std::string_view text);
 /// Control characters escaped, so that an error stays one line.
 std::string one_line(std::string_view text);
 
+/// A word as one types it in a shell: in quotes where it needs them.
+std::string shell_word(const std::string& word);
+
 /// The candidate nearest to `word` by edit distance (insert, delete, replace, swap neighbours); empty where none is near.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 

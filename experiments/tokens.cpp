@@ -10,6 +10,7 @@
 #include "core/base/philox.hpp"
 #include "core/model/input_file.hpp"
 #include "core/model/tokenizer.hpp"
+#include "core/model/tokenizer_tables.hpp"
 #include "experiments/config_value.hpp"
 
 namespace lamp::experiments {
@@ -25,6 +26,46 @@ Result<std::string> read_file(const std::filesystem::path& file) {
   std::string bytes(static_cast<std::size_t>(input->size()), '\0');
   if (const Result<void> done = input->read_at(0, std::as_writable_bytes(std::span(bytes))); !done) return of_key(done.error());
   return bytes;
+}
+
+/// The first mark that a carriage return beside it keeps from being a line of its own: that return, or nothing.
+std::optional<std::size_t> return_beside_mark(std::string_view text) {
+  constexpr std::size_t none = std::string_view::npos;
+  for (std::size_t at = text.find(end_of_text_token); at != none; at = text.find(end_of_text_token, at + 1)) {
+    const std::size_t end = at + end_of_text_token.size();
+    const char before = at == 0 ? '\n' : text[at - 1], after = end == text.size() ? '\n' : text[end];
+    const bool alone = (before == '\n' || before == '\r') && (after == '\n' || after == '\r');
+    if (alone && after == '\r') return end;
+    if (alone && before == '\r') return at - 1;
+  }
+  return std::nullopt;
+}
+
+bool has_plain_newline(std::string_view text) {
+  for (std::size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+    if (at == 0 || text[at - 1] != '\r') return true;
+  return false;
+}
+
+/// What editors of other systems leave in a text, and what would keep a line `<|endoftext|>` from being the mark: a byte order mark; lines
+/// that end in CR LF, or in CR. A CR elsewhere in a text whose lines end in LF is a character of the text.
+Result<void> check_text(std::string_view text, const std::string& where) {
+  const auto line_of = [&](std::size_t at) {
+    return std::to_string(1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  };
+  const auto bad = [&](std::size_t at, const std::string& what, const std::string& edit) {
+    return Error{ExitCode::bad_data, where + ":" + line_of(at) + ": " + what + "; to repair: sed -i '" + edit + "' " + shell_word(where)};
+  };
+  if (text.starts_with("\xEF\xBB\xBF")) return bad(0, "begins with a byte order mark; legal: UTF-8 without one", "1s/^\\xEF\\xBB\\xBF//");
+  const std::size_t first = text.find('\r');
+  if (first == std::string_view::npos) return {};
+  const std::optional<std::size_t> at_mark = return_beside_mark(text);
+  if (!at_mark && has_plain_newline(text)) return {};
+  const std::string lost =
+      at_mark ? ", and so the mark " + std::string(end_of_text_token) + " in line " + line_of(*at_mark) + " is lost" : "";
+  const std::size_t next = at_mark.value_or(first) + 1;
+  if (next == text.size() || text[next] == '\n') return bad(first, "ends in CR LF" + lost + "; legal: LF", "s/\\r$//");
+  return bad(first, "ends in CR" + lost + "; legal: LF", "s/\\r$//; s/\\r/\\n/g");
 }
 
 /// A line `[1, 2, 3]` of decimal ids.
@@ -85,6 +126,7 @@ Result<void> check_ids(std::span<const TokenId> ids, const ModelConfig& model, c
 
 Result<std::vector<std::vector<TokenId>>> sequences_of_text(const TokenRequest& request, const std::string& bytes,
                                                             const Tokenizer& tokenizer, const std::string& where) {
+  if (Result<void> legal = check_text(bytes, where); !legal) return legal.error();
   const Result<std::vector<TokenId>> encoded = tokenizer.encode_documents(bytes);
   if (!encoded) return Error{encoded.error().code, where + ": " + encoded.error().message};
   const std::size_t length = request.sequence_length, available = encoded->size();

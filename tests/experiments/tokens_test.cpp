@@ -154,6 +154,32 @@ TEST_CASE("tokens: lines of ids", "[tokens]") {
   }
 }
 
+TEST_CASE("tokens: line ends that hide the mark of a document are refused, with what repairs them", "[tokens]") {
+  const TemporaryFolder folder;
+  const auto read = [&](const std::string& text) { return read_text(folder.write("text", text), 1, 1); };
+  const std::string crlf = "; legal: LF; to repair: sed -i 's/\\r$//' ", lone = "; legal: LF; to repair: sed -i 's/\\r$//; s/\\r/\\n/g' ";
+  const auto lost = [](int line) { return ", and so the mark <|endoftext|> in line " + std::to_string(line) + " is lost"; };
+  CHECK(refused(read("One\r\n<|endoftext|>\r\nTwo\r\n"), {"text:1: ends in CR LF" + lost(2) + crlf}));
+  CHECK(refused(read("One\nTwo\r\n\n<|endoftext|>\r\nThree\n"), {"text:2: ends in CR LF" + lost(4) + crlf}));
+  CHECK(refused(read("<|endoftext|>\r\nOne\n"), {"text:1: ends in CR LF" + lost(1) + crlf}));
+  CHECK(refused(read("One\n<|endoftext|>\r"), {"text:2: ends in CR LF" + lost(2) + crlf}));
+  CHECK(refused(read("One\r<|endoftext|>\rTwo\r"), {"text:1: ends in CR" + lost(1) + lone}));
+  CHECK(refused(read("One\r<|endoftext|>\nTwo\n"), {"text:1: ends in CR" + lost(1) + lone}));
+  CHECK(refused(read("One\r\nTwo\r\n"), {"text:1: ends in CR LF" + crlf}));  // no mark: every line end would be two tokens
+  CHECK(refused(read("One\rTwo"), {"text:1: ends in CR" + lone}));
+  CHECK(refused(read("\xEF\xBB\xBF<|endoftext|>\nOne\n"), {"text:1: begins with a byte order mark", "sed -i '1s/^\\xEF\\xBB\\xBF//' "}));
+  CHECK(refused(read_text(folder.write("a 'text'", "\r\n"), 1, 1), {"sed -i 's/\\r$//' '", R"(/a '\''text'\''')"}));
+  // A CR in a text whose lines end in LF, and a mark within a line, are characters.
+  for (const std::string text :
+       {"One\rTwo\n", "One\r\nTwo\n", "One\r\n<|endoftext|>\nTwo", "One <|endoftext|>\r\nTwo\n", "<|endoftext|> \r\nOne\n"}) {
+    INFO(text);
+    const Ids ids = *Tokenizer::read(tiny)->encode_documents(text);
+    const Result<TokenSet> set = read_text(folder.write("text", text), ids.size(), 1);
+    REQUIRE(set.ok());
+    CHECK(set->sequences[0].ids == ids);
+  }
+}
+
 TEST_CASE("tokens: an id of a text is one of the model's", "[tokens]") {
   const TemporaryFolder folder;
   ModelConfig model = tiny_model();
