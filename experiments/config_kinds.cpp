@@ -86,18 +86,30 @@ Outcome read_choice_value(const Value& value, const Field& field, int& target) {
   return problem;
 }
 
+/// "numpy-sum:8192" for "numpy_sum:8192", "numpy-sum:B" for "numpysum"; nothing where the name is right or like none.
+std::string nearest_order(const std::string& text) {
+  const std::vector<std::string> forms = split(order_forms(), ", ");
+  std::vector<std::string> names;
+  for (const std::string& form : forms) names.push_back(form.substr(0, form.find(':')));
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  const std::string head = text.substr(0, colon);
+  if (std::find(names.begin(), names.end(), head) != names.end()) return {};
+  const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), nearest(head, names)) - names.begin());
+  if (at == names.size()) return {};
+  const bool takes_parameters = forms[at] != names[at];
+  return takes_parameters && colon < text.size() ? names[at] + text.substr(colon) : forms[at];
+}
+
 Outcome read_order(const Value& value, std::optional<Order>& target) {
   std::string text;
   if (Outcome problem = read_text(value, text)) return problem;
   Result<Order> order = parse_order(text);
   if (order) return target = *std::move(order), std::nullopt;
-  std::vector<std::string> names;
-  for (std::string form : split(order_forms(), ", ")) names.push_back(form.substr(0, form.find(':')));
-  const std::string head = text.substr(0, text.find(':')), message = order.error().message;
+  const std::string message = order.error().message;
   const std::size_t legal = message.find(legal_follows);
   Problem problem{.key = {}, .message = message.substr(0, legal), .where = value.where};
   if (legal != std::string::npos) problem.legal = message.substr(legal + legal_follows.size());
-  if (std::find(names.begin(), names.end(), head) == names.end()) problem.suggestion = nearest(head, names);
+  problem.suggestion = nearest_order(text);
   return problem;
 }
 

@@ -23,24 +23,30 @@ struct OrderName {
   std::string_view name;
   OrderKind kind;
   Parameters parameters = Parameters::none;
-  std::string_view form = {};  // as help writes the parameters
+  std::string_view form = {};     // as help writes the parameters
+  std::string_view meaning = {};  // of the parameters, for who left them out or got them wrong
 };
 
-constexpr std::array names{OrderName{"sequential", OrderKind::sequential},
-                           OrderName{"reverse", OrderKind::reverse},
-                           OrderName{"blocked", OrderKind::blocked, Parameters::count, ":B"},
-                           OrderName{"pairwise", OrderKind::pairwise, Parameters::count, ":B"},
-                           OrderName{"lanes", OrderKind::lanes, Parameters::count, ":L"},
-                           OrderName{"split", OrderKind::split, Parameters::count, ":S"},
-                           OrderName{"panels", OrderKind::panels, Parameters::count_and_multiple, ":Q,U"},
-                           OrderName{"lane-tree", OrderKind::lane_tree, Parameters::expression, ":((0 1) (2 3))"},
-                           OrderName{"numpy-sum", OrderKind::numpy_sum, Parameters::count, ":B"},
-                           OrderName{"multiterm", OrderKind::multiterm, Parameters::count_and_bits, ":N,F"},
-                           OrderName{"kahan", OrderKind::kahan},
-                           OrderName{"neumaier", OrderKind::neumaier},
-                           OrderName{"exact", OrderKind::exact},
-                           OrderName{"tree", OrderKind::tree, Parameters::expression, ":((0 1) (2 3))"},
-                           OrderName{"fused-tree", OrderKind::fused_tree, Parameters::expression, ":((0 1) (2 3))"}};
+constexpr std::string_view tree_meaning = "each term 0, 1, .. once, and as many as the sum has";
+
+constexpr std::array names{
+    OrderName{"sequential", OrderKind::sequential},
+    OrderName{"reverse", OrderKind::reverse},
+    OrderName{"blocked", OrderKind::blocked, Parameters::count, ":B", "the terms of a block"},
+    OrderName{"pairwise", OrderKind::pairwise, Parameters::count, ":B", "the most terms that are added one after the other"},
+    OrderName{"lanes", OrderKind::lanes, Parameters::count, ":L", "the number of lanes"},
+    OrderName{"split", OrderKind::split, Parameters::count, ":S", "the number of parts"},
+    OrderName{"panels", OrderKind::panels, Parameters::count_and_multiple, ":Q,U",
+              "the terms of a part, and what the length of a shorter one is a multiple of"},
+    OrderName{"lane-tree", OrderKind::lane_tree, Parameters::expression, ":((0 1) (2 3))", "each lane 0, 1, .. once"},
+    OrderName{"numpy-sum", OrderKind::numpy_sum, Parameters::count, ":B",
+              "the terms of numpy's buffer: 8192 up to numpy 2.2; 1000000000, which is none, from 2.3 on"},
+    OrderName{"multiterm", OrderKind::multiterm, Parameters::count_and_bits, ":N,F", "the terms of a step, and the fraction bits kept"},
+    OrderName{"kahan", OrderKind::kahan},
+    OrderName{"neumaier", OrderKind::neumaier},
+    OrderName{"exact", OrderKind::exact},
+    OrderName{"tree", OrderKind::tree, Parameters::expression, ":((0 1) (2 3))", tree_meaning},
+    OrderName{"fused-tree", OrderKind::fused_tree, Parameters::expression, ":((0 1) (2 3))", tree_meaning}};
 
 const OrderName& name_of(OrderKind kind) {
   for (const OrderName& name : names)
@@ -56,7 +62,7 @@ std::optional<Integer> whole_number(std::string_view text) {
   return value;
 }
 
-std::string legal_range(const OrderName& name) {
+std::string numbers_allowed(const OrderName& name) {
   switch (name.parameters) {
     case Parameters::none:
       return std::string(name.name) + " alone";
@@ -71,6 +77,10 @@ std::string legal_range(const OrderName& name) {
       return std::string(name.name) + std::string(name.form);
   }
   contract_violated("order_text: parameters of a known kind");
+}
+
+std::string legal_range(const OrderName& name) {
+  return numbers_allowed(name) + (name.meaning.empty() ? "" : " (" + std::string(name.meaning) + ")");
 }
 
 std::optional<std::size_t> read_count(const OrderName& name, std::string_view text) {
