@@ -1,12 +1,20 @@
-// The worked examples of READMEs and calc.md: every ```calc block is lines for `lamp calc`, each followed by its answer.
+// What READMEs and calc.md say that a program can check: every ```calc block is lines for `lamp calc`, each followed by its answer; the
+// keys they name are keys.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "experiments/arithmetic_config.hpp"
 #include "experiments/calc.hpp"
+#include "experiments/config_fields.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -34,7 +42,88 @@ std::vector<Example> examples(const std::filesystem::path& file) {
   return found;
 }
 
+std::string slurp(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  REQUIRE(in);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// The pieces of the text that the pattern's group captures.
+std::vector<std::string> captures(const std::string& text, const std::string& pattern) {
+  const std::regex regex(pattern);
+  std::vector<std::string> found;
+  for (std::sregex_iterator at(text.begin(), text.end(), regex), end; at != end; ++at) found.push_back((*at)[1]);
+  return found;
+}
+
+/// The words of the first group that the pattern captures.
+std::set<std::string> words_of(const std::string& text, const std::string& pattern) {
+  const std::vector<std::string> found = captures(text, pattern);
+  REQUIRE(found.size() == 1);
+  const std::vector<std::string> words = captures(found[0], "([a-z_]+)");
+  return {words.begin(), words.end()};
+}
+
+/// As the reader of formats tells them to who has written another.
+std::set<std::string> format_keys() {
+  const Result<FloatFormat> refused = parse_format_json(nlohmann::json{{"none", 1}});
+  REQUIRE_FALSE(refused.ok());
+  return words_of(refused.error().message, "legal: ([a-z_, ]*)");
+}
+
+/// Code within the lines of a README: its blocks left out.
+std::string inline_code(const std::filesystem::path& file) {
+  std::string code;
+  bool inside = false;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("```")) inside = !inside;
+    if (inside || line.starts_with("    ")) continue;
+    for (const std::string& piece : captures(line, "`([^`]*)`")) code += piece + "\n";
+  }
+  return code;
+}
+
 }  // namespace
+
+TEST_CASE("READMEs: the keys of a format are those that are read", "[readme]") {
+  const std::filesystem::path source = LAMP_SOURCE_DIR;
+  std::set<std::string> optional = format_keys();
+  REQUIRE(optional.size() == 11);
+  for (const char* key : {"p", "emin", "emax"}) REQUIRE(optional.erase(key) == 1);
+  std::string listed = slurp(source / "core/fp/README.md");
+  listed = listed.substr(listed.find("The other fields say what there is:"));
+  listed = listed.substr(0, listed.find("`e<w>m<t>`"));
+  const std::vector<std::string> named = captures(listed, "`([a-z_]+)`");
+  CHECK(std::set<std::string>(named.begin(), named.end()) == optional);
+  CHECK(words_of(slurp(source / "experiments/README.md"), "the rest \\(`([a-z_ ]*)`\\)") == optional);
+}
+
+TEST_CASE("READMEs: the keys of configs that they name are keys", "[readme]") {
+  const std::filesystem::path source = LAMP_SOURCE_DIR;
+  std::set<std::string> last = format_keys();  // the last part of every key
+  for (const Field& field : fields()) last.emplace(field.key.substr(field.key.rfind('.') + 1));
+  std::size_t values = 0, paths = 0;
+  std::vector<std::filesystem::path> readmes{source / "README.md"};
+  for (const char* folder : {"core", "analysis", "experiments", "notebooks", "data"})
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(source / folder))
+      if (entry.path().extension() == ".md") readmes.push_back(entry.path());
+  for (const std::filesystem::path& readme : readmes) {
+    const std::string code = inline_code(readme);
+    for (const std::string& key : captures(code, "([a-z_][a-z_.]*) = [\"\\[{0-9]")) {
+      INFO(readme << ": " << key << " = ..");
+      CHECK(last.contains(key.substr(key.rfind('.') + 1)));
+      ++values;
+    }
+    for (const std::string& key : captures(code, "(?:^|\n)((?:model|tokens|reference|record|continuation)\\.(?!safetensors)[a-z_]+)(?=\n)")) {
+      INFO(readme << ": " << key);
+      CHECK(find_field(key).field != nullptr);
+      ++paths;
+    }
+  }
+  CHECK(values >= 15);  // finding none is no success
+  CHECK(paths >= 2);
+}
 
 TEST_CASE("READMEs: the answers of their calc blocks", "[calc][readme]") {
   const std::filesystem::path source = LAMP_SOURCE_DIR;
