@@ -53,6 +53,10 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   return Experiment{*std::move(config), *std::move(model), activation, *std::move(tokens), *std::move(grid)};
 }
 
+std::string sequence_name(const Config& config, std::size_t text, std::size_t index) {
+  return "text " + text_names(config)[text] + ", sequence " + std::to_string(index);
+}
+
 std::string utc_now() {
   std::array<char, 32> text{};
   const std::time_t now = std::time(nullptr);

@@ -34,6 +34,9 @@ TokenRequest token_request(const Config& config);
 /// Reads everything a config names. Nothing is written; every error is the user's to mend.
 Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets);
 
+/// "text prose, sequence 0": a sequence by text and number.
+std::string sequence_name(const Config& config, std::size_t text, std::size_t index);
+
 /// When and how the values were asked for: the part of /provenance that is not the experiment's.
 struct Occasion {
   std::string command_line;

@@ -75,18 +75,32 @@ herr_t collect(hid_t, const char* name, const H5O_info_t* info, void* paths) {
   return 0;
 }
 
-/// Counts the values of a status dataset of any extent.
-void count_statuses(hid_t file, const std::string& path, FileSummary& summary) {
+std::vector<std::uint8_t> statuses_of(hid_t file, const std::string& path) {
   const hdf5::Handle dataset = hdf5::open_dataset(file, path);
   const hdf5::Handle type(H5Dget_type(dataset), H5Tclose, "a type");
   if (type_name(type) != "uint8") throw hdf5::Failure(path + " is not uint8", 0);
   const hdf5::Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
   std::vector<std::uint8_t> statuses(static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace")));
   if (!statuses.empty()) check(H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, statuses.data()), "cannot read");
-  for (const std::uint8_t status : statuses)
+  return statuses;
+}
+
+/// Counts the values of a status dataset of any extent.
+void count_statuses(hid_t file, const std::string& path, FileSummary& summary) {
+  for (const std::uint8_t status : statuses_of(file, path))
     ++(status == static_cast<std::uint8_t>(CellStatus::done)     ? summary.done
        : status == static_cast<std::uint8_t>(CellStatus::failed) ? summary.failed
                                                                  : summary.pending);
+}
+
+/// The coordinates of a dimension: numbers of `native` type.
+template <class Number>
+std::vector<Number> coordinates(hid_t file, const DatasetSummary& summary, hid_t native) {
+  if (summary.shape.size() != 1) throw hdf5::Failure(summary.path + " is no list", 0);
+  std::vector<Number> values(summary.shape[0]);
+  const hdf5::Handle dataset = hdf5::open_dataset(file, summary.path);
+  if (!values.empty()) check(H5Dread(dataset, native, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "cannot read");
+  return values;
 }
 
 FileSummary read_summary(const std::filesystem::path& path, FileKind kind) {
@@ -162,6 +176,25 @@ Result<Numbers> read_numbers(const std::filesystem::path& file, const std::strin
     const hdf5::Handle dataset = hdf5::open_dataset(opened, path);
     check(H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.values.data()), "cannot read");
     return numbers;
+  });
+}
+
+Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file, const std::string& path) {
+  return reading(file, [&] { return statuses_of(hdf5::open_file(file), path); });
+}
+
+Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group, const std::string& name) {
+  return reading(file, [&] {
+    const hdf5::Handle opened = hdf5::open_file(file);
+    const DatasetSummary summary = read_dataset(opened, group + "/" + name, FileKind::result);
+    Axis axis{.name = name, .values = {}, .units = summary.units, .long_name = summary.long_name};
+    if (summary.type == "text")
+      axis.values = hdf5::read_text_dataset(opened, summary.path);
+    else if (summary.type == "float64")
+      axis.values = coordinates<double>(opened, summary, H5T_NATIVE_DOUBLE);
+    else
+      axis.values = coordinates<std::int64_t>(opened, summary, H5T_NATIVE_INT64);
+    return axis;
   });
 }
 

@@ -51,7 +51,13 @@ struct Numbers {
 /// Reads the dataset `path` of a result. Errors: as summarise; bad_data where there is no such dataset or it is not float64.
 Result<Numbers> read_numbers(const std::filesystem::path& file, const std::string& path);
 
+/// Reads a dataset of CellStatus of any extent. Errors: as read_numbers.
+Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file, const std::string& path);
+
 /// Reads a dimension's coordinates where they are text. Errors: as read_numbers.
 Result<std::vector<std::string>> read_labels(const std::filesystem::path& file, const std::string& path);
+
+/// Reads the dimension `name` of the group: its coordinates, of whatever type. Errors: as read_numbers.
+Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group, const std::string& name);
 
 }  // namespace lamp::record

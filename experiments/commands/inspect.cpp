@@ -9,9 +9,11 @@
 
 #include "core/model/tokenizer.hpp"
 #include "core/model/weights.hpp"
+#include "core/record/shard.hpp"
 #include "core/record/summary.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
+#include "experiments/nan_cells.hpp"
 #include "experiments/perplexity.hpp"
 
 namespace lamp::experiments {
@@ -56,7 +58,30 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
 /// null for NaN, which JSON has not.
 Json number(double x) { return std::isnan(x) ? Json(nullptr) : Json(x); }
 
-Json as_json(const record::FileSummary& file, const std::vector<Perplexity>& perplexity) {
+/// What a file's numbers say, beside its structure.
+struct Findings {
+  NanCells nan;
+  std::vector<Perplexity> perplexity;  // of a result
+};
+
+Result<Findings> findings_of(const std::filesystem::path& path, const record::FileSummary& file) {
+  Findings found;
+  if (file.kind == record::FileKind::shard) {
+    const Result<record::Shard> shard = record::read_shard(path);
+    if (!shard) return shard.error();
+    for (const record::CellRecord* cell : nan_records(*shard)) found.nan.add([&] { return "cell " + to_hex(cell->id).substr(0, 12); });
+    return found;
+  }
+  const auto is_kl = [](const record::DatasetSummary& d) { return d.path == "/metrics/kl"; };
+  if (std::none_of(file.datasets.begin(), file.datasets.end(), is_kl)) return found;  // merged without any shard
+  Result<NanCells> nan = nan_cells(path);
+  if (!nan) return nan.error();
+  Result<std::vector<Perplexity>> perplexity = perplexities(path);
+  if (!perplexity) return perplexity.error();
+  return Findings{*std::move(nan), *std::move(perplexity)};
+}
+
+Json as_json(const record::FileSummary& file, const Findings& found) {
   Json datasets = Json::array(), provenance = Json::object();
   for (const record::DatasetSummary& d : file.datasets)
     datasets.push_back({{"path", d.path},
@@ -74,14 +99,17 @@ Json as_json(const record::FileSummary& file, const std::vector<Perplexity>& per
   else
     out["title"] = file.entry("title");
   out["cells"] = {{"done", file.done}, {"pending", file.pending}, {"failed", file.failed}};
+  out["nan"] = {{"cells", found.nan.count}, {"first", found.nan.first}};
   if (!shard) {
     out["perplexity"] = Json::array();
-    for (const Perplexity& p : perplexity)
+    for (const Perplexity& p : found.perplexity)
       out["perplexity"].push_back({{"text", p.text},
                                    {"sequences", p.sequences},
                                    {"reference", number(p.reference)},
                                    {"lowest", number(p.lowest)},
-                                   {"highest", number(p.highest)}});
+                                   {"highest", number(p.highest)},
+                                   {"points", p.points},
+                                   {"nan", p.nan}});
   }
   out["datasets"] = std::move(datasets);
   if (!shard) out["provenance"] = std::move(provenance);
@@ -102,26 +130,42 @@ std::string described(const record::DatasetSummary& d) {
   return line + "\n      " + wrapped(meaning, 6, 6) + "\n";
 }
 
+/// Six digits; "NaN", which is a finding.
+std::string shown(double x) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.6g", x);
+  return std::isnan(x) ? "NaN" : text.data();
+}
+
+/// "runs 31.2 to 33.0, NaN at 2 of 24 grid points".
+std::string runs_of(const Perplexity& p) {
+  if (p.points == 0) return "no run finished";
+  const std::string of = std::to_string(p.points) + " grid points";
+  if (p.nan == p.points) return "runs NaN at all of " + of;
+  return "runs " + shown(p.lowest) + " to " + shown(p.highest) + (p.nan > 0 ? ", NaN at " + std::to_string(p.nan) + " of " + of : "");
+}
+
 /// "perplexity  prose: reference 31.2, runs 31.2 to 33.0 (8 sequences)", a line a text.
 std::string described(const std::vector<Perplexity>& perplexity) {
   std::string lines;
   for (const Perplexity& p : perplexity) {
-    std::array<char, 120> line{};
-    std::snprintf(line.data(), line.size(), "reference %.6g, runs %.6g to %.6g (%zu sequence%s)\n", p.reference, p.lowest, p.highest,
-                  p.sequences, p.sequences == 1 ? "" : "s");
-    lines += padded(lines.empty() ? "perplexity" : "", 12) + (p.text.empty() ? "" : p.text + ": ") + line.data();
+    const std::string found = p.sequences == 0 ? "none" : "reference " + shown(p.reference) + ", " + runs_of(p);
+    lines += padded(lines.empty() ? "perplexity" : "", 12) + (p.text.empty() ? "" : p.text + ": ") + found + " (" +
+             std::to_string(p.sequences) + (p.sequences == 1 ? " sequence)\n" : " sequences)\n");
   }
   return lines;
 }
 
-std::string plain(const record::FileSummary& file, const std::vector<Perplexity>& perplexity) {
+std::string plain(const record::FileSummary& file, const Findings& found) {
   const bool shard = file.kind == record::FileKind::shard;
   std::string text = shard ? "shard of lamp, verified\n" : "result of lamp\n";
   if (!shard) text += "title       " + file.entry("title") + "\n";
   text += "experiment  " + file.experiment + "\n";
   if (shard) text += "sequence    " + file.sequence_id + "\n";
   text += "cells       " + std::to_string(file.done) + " done, " + std::to_string(file.pending) + " pending, " +
-          std::to_string(file.failed) + " failed\n" + described(perplexity);
+          std::to_string(file.failed) + " failed\n";
+  if (found.nan.count > 0) text += "NaN         " + wrapped(in_words(found.nan, file.done), 12, 12) + "\n";
+  text += described(found.perplexity);
   std::string group, scales;
   const auto end_group = [&] {
     if (!scales.empty()) text += "  " + wrapped("dimensions: " + scales, 4, 2) + "\n";
@@ -169,13 +213,9 @@ int inspect_command(const InspectOptions& options) {
   if (!std::filesystem::is_directory(status)) {
     const Result<record::FileSummary> file = record::summarise(options.path);
     if (!file) return report("inspect", file.error());
-    std::vector<Perplexity> perplexity;
-    if (file->kind == record::FileKind::result) {
-      Result<std::vector<Perplexity>> read = perplexities(options.path);
-      if (!read) return report("inspect", read.error());
-      perplexity = *std::move(read);
-    }
-    std::cout << (options.json ? as_json(*file, perplexity).dump() + '\n' : plain(*file, perplexity));
+    const Result<Findings> found = findings_of(options.path, *file);
+    if (!found) return report("inspect", found.error());
+    std::cout << (options.json ? as_json(*file, *found).dump() + '\n' : plain(*file, *found));
     return 0;
   }
   if (!std::filesystem::exists(options.path / "config.json"))

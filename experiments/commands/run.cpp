@@ -2,13 +2,17 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
+#include "core/record/shard.hpp"
 #include "experiments/commands/commands.hpp"
+#include "experiments/config_value.hpp"
 #include "experiments/experiment.hpp"
 #include "experiments/interrupt.hpp"
+#include "experiments/nan_cells.hpp"
 #include "experiments/progress.hpp"
 #include "experiments/runner.hpp"
 #include "experiments/study_inputs.hpp"
@@ -43,6 +47,33 @@ std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& a
     if (i % part.of == part.part - 1) mine.push_back(all[i]);
   return mine;
 }
+
+/// Of the shards of a part: there is no result yet.
+Result<NanCells> nan_cells_of_part(const Experiment& experiment, const RunFolder& folder, const ShardPart& part) {
+  std::map<Digest, const Cell*> by_id;
+  for (const Cell& cell : experiment.grid.cells) by_id.emplace(cell.id, &cell);
+  NanCells found;
+  for (const TokenSequence& sequence : sequences_of_part(experiment.tokens.sequences, part)) {
+    const Result<record::Shard> shard = record::read_shard(folder.shard(sequence.index, sequence.id));
+    if (!shard) return shard.error();
+    for (const record::CellRecord* record : nan_records(*shard)) {
+      const auto cell = by_id.find(record->id);
+      if (cell == by_id.end()) continue;  // of another grid
+      found.add([&] {
+        const std::string point = point_name(experiment.grid.axes, cell->second->index);
+        return sequence_name(experiment.config, sequence.text, sequence.index) + (point.empty() ? "" : ", " + point);
+      });
+    }
+  }
+  return found;
+}
+
+/// A line of its own, also where no progress is wanted: NaN is nothing one expects.
+void report_nan(const char* command, const NanCells& nan, std::size_t cells) {
+  if (nan.count > 0) std::cerr << "lamp " << command << ": " << in_words(nan, cells) << "\n";
+}
+
+nlohmann::ordered_json as_json(const NanCells& nan) { return {{"cells", nan.count}, {"first", nan.first}}; }
 
 }  // namespace
 
@@ -86,14 +117,18 @@ int run_command(const RunOptions& options) {
       part.of == 1 ? merge_result(*experiment, *folder, folder->result(), occasion) : record::MergeSummary{.pending = 1};
   if (!merged) return report("run", merged.error());
   const bool complete = merged->pending == 0 && merged->failed == 0;
+  const Result<NanCells> nan = part.of == 1 ? nan_cells(folder->result()) : nan_cells_of_part(*experiment, *folder, part);
+  if (!nan) return report("run", nan.error());
   if (options.json)
     std::cout << nlohmann::ordered_json{{"result", complete ? folder->result().string() : ""},
                                         {"cells", summary->cells},
                                         {"resumed", summary->resumed},
                                         {"computed", summary->computed},
-                                        {"seconds", summary->seconds}}
+                                        {"seconds", summary->seconds},
+                                        {"nan", as_json(*nan)}}
                      .dump()
               << "\n";
+  report_nan("run", *nan, part.of == 1 ? merged->done : summary->cells);
   if (part.of > 1) {
     if (!options.quiet)
       std::cerr << "lamp run: part " << part.part << "/" << part.of << " is done; when all are, run `lamp merge " << out.string()
@@ -120,14 +155,20 @@ int merge_command(const MergeOptions& options) {
   const std::filesystem::path out = options.out.value_or(folder.result());
   const Result<record::MergeSummary> merged = merge_result(*experiment, folder, out, {.command_line = "lamp merge " + options.folder.string(), .started = started});
   if (!merged) return report("merge", merged.error());
+  const Result<NanCells> nan = merged->done > 0 ? nan_cells(out) : NanCells{};  // without a shard, nobody said what cells hold
+  if (!nan) return report("merge", nan.error());
   if (options.json)
-    std::cout << nlohmann::ordered_json{
-                     {"result", out.string()}, {"done", merged->done}, {"pending", merged->pending}, {"failed", merged->failed}}
+    std::cout << nlohmann::ordered_json{{"result", out.string()},
+                                        {"done", merged->done},
+                                        {"pending", merged->pending},
+                                        {"failed", merged->failed},
+                                        {"nan", as_json(*nan)}}
                      .dump()
               << "\n";
   std::cerr << "lamp merge: " << out.string() << " (" << merged->done << " cells done";
   if (merged->pending + merged->failed > 0) std::cerr << ", " << merged->pending << " pending, " << merged->failed << " failed";
   std::cerr << ")\n";
+  report_nan("merge", *nan, merged->done);
   return static_cast<int>(merged->pending + merged->failed == 0 ? ExitCode::done : ExitCode::partial);
 }
 

@@ -5,9 +5,9 @@
 #include <array>
 #include <ctime>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +17,7 @@
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/experiment.hpp"
+#include "experiments/nan_cells.hpp"
 #include "experiments/study_inputs.hpp"
 
 namespace lamp::experiments {
@@ -26,10 +27,10 @@ using Json = nlohmann::ordered_json;
 
 /// What the folder's study asks for, as far as the files it names are there.
 struct Asked {
-  std::size_t points = 1;     // of the grid
-  std::size_t cells = 1;      // of a sequence: points that differ
-  std::size_t sequences = 0;  // of all texts
-  std::optional<std::set<Digest>> ids{};
+  std::size_t points = 1;                                // of the grid
+  std::size_t cells = 1;                                 // of a sequence: points that differ
+  std::size_t sequences = 0;                             // of all texts
+  std::optional<std::map<Digest, std::string>> names{};  // of the points that differ, by identity
   std::optional<std::vector<TokenSequence>> tokens{};
   std::string note{};  // what could not be told
 };
@@ -38,6 +39,7 @@ struct ShardStatus {
   std::filesystem::path file;
   std::optional<std::size_t> text{}, sequence{};  // unknown without the texts
   std::size_t done = 0, failed = 0;
+  NanCells nan{};
   std::time_t published = 0;  // 0: not there
   std::string damage{};
 };
@@ -45,6 +47,7 @@ struct ShardStatus {
 struct Status {
   std::vector<ShardStatus> shards;
   std::size_t done = 0, failed = 0, complete = 0;  // cells, cells, sequences
+  NanCells nan;
   std::time_t published = 0;
   bool result = false, up_to_date = false;
 };
@@ -62,19 +65,21 @@ std::string utc(std::time_t time) {
   return text.data();
 }
 
-std::set<Digest> ids_of(const Grid& grid) {
-  std::set<Digest> ids;
-  for (const Cell& cell : grid.cells) ids.insert(cell.id);
-  return ids;
+std::map<Digest, std::string> names_of(const Grid& grid) {
+  std::map<Digest, std::string> names;
+  for (const Cell& cell : grid.cells)
+    if (!names.contains(cell.id)) names.emplace(cell.id, point_name(grid.axes, cell.index));
+  return names;
 }
 
-/// The identities of the cells, without the model where study.toml names its content.
-std::optional<std::set<Digest>> cell_ids(const std::filesystem::path& study, const Config& config, const std::string& experiment) {
+/// The cells, without the model where study.toml names its content.
+std::optional<std::map<Digest, std::string>> cell_names(const std::filesystem::path& study, const Config& config,
+                                                        const std::string& experiment) {
   if (const std::optional<Inputs> inputs = read_inputs(study))
-    if (const Result<Grid> grid = expand(config, *inputs); grid && to_hex(grid->experiment) == experiment) return ids_of(*grid);
+    if (const Result<Grid> grid = expand(config, *inputs); grid && to_hex(grid->experiment) == experiment) return names_of(*grid);
   const Result<Experiment> prepared = prepare(study, {});
   if (!prepared || to_hex(prepared->grid.experiment) != experiment) return std::nullopt;
-  return ids_of(prepared->grid);
+  return names_of(prepared->grid);
 }
 
 Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
@@ -88,9 +93,9 @@ Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
 Asked asked_of(const std::filesystem::path& study, const Config& config, const std::string& experiment) {
   Asked asked{.sequences = config.tokens.paths.size() * config.tokens.sequences};
   for (const GridAxis& axis : config.grid) asked.points *= axis.values.size();
-  asked.ids = cell_ids(study, config, experiment);
-  asked.cells = asked.ids ? asked.ids->size() : asked.points;
-  if (!asked.ids) asked.note = "the model or the texts are gone or have changed: cells of other grids in the same folder are counted too";
+  asked.names = cell_names(study, config, experiment);
+  asked.cells = asked.names ? asked.names->size() : asked.points;
+  if (!asked.names) asked.note = "the model or the texts are gone or have changed: cells of other grids in the same folder are counted too";
   if (Result<std::vector<TokenSequence>> tokens = sequences_of(config))
     asked.tokens = *std::move(tokens);
   else if (asked.note.empty())
@@ -98,7 +103,14 @@ Asked asked_of(const std::filesystem::path& study, const Config& config, const s
   return asked;
 }
 
-ShardStatus look_at(ShardStatus shard, const Asked& asked, const std::string& experiment) {
+/// "text prose, sequence 0, arithmetic.low.mu = 4", as far as that is known.
+std::string name_of(const ShardStatus& shard, const record::CellRecord& cell, const Config& config, const Asked& asked) {
+  const std::string name = shard.text ? sequence_name(config, *shard.text, *shard.sequence) : shard.file.filename().string();
+  const std::string point = asked.names ? asked.names->at(cell.id) : "cell " + to_hex(cell.id).substr(0, 12);
+  return point.empty() ? name : name + ", " + point;
+}
+
+ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config, const std::string& experiment) {
   shard.published = modified(shard.file);
   const Result<record::Shard> found = record::read_shard(shard.file);
   if (!found) {
@@ -109,8 +121,11 @@ ShardStatus look_at(ShardStatus shard, const Asked& asked, const std::string& ex
     shard.damage = shard.file.string() + ": a shard of another experiment";
     return shard;
   }
+  const auto is_asked = [&](const record::CellRecord& cell) { return !asked.names || asked.names->contains(cell.id); };
   for (const record::CellRecord& cell : found->cells)
-    if (!asked.ids || asked.ids->contains(cell.id)) ++(cell.status == record::CellStatus::done ? shard.done : shard.failed);
+    if (is_asked(cell)) ++(cell.status == record::CellStatus::done ? shard.done : shard.failed);
+  for (const record::CellRecord* cell : nan_records(*found))
+    if (is_asked(*cell)) shard.nan.add([&] { return name_of(shard, *cell, config, asked); });
   shard.done = std::min(shard.done, asked.cells);
   return shard;
 }
@@ -140,13 +155,14 @@ bool is_up_to_date(const std::filesystem::path& result, const Status& status, co
          (summary->pending + summary->failed == 0) == complete;
 }
 
-Status status_of(const std::filesystem::path& folder, const Asked& asked, const std::string& experiment) {
+Status status_of(const std::filesystem::path& folder, const Config& config, const Asked& asked, const std::string& experiment) {
   Status status;
   for (ShardStatus& shard : shards_of(folder, asked)) {
-    status.shards.push_back(look_at(std::move(shard), asked, experiment));
+    status.shards.push_back(look_at(std::move(shard), asked, config, experiment));
     const ShardStatus& found = status.shards.back();
     status.done += found.done;
     status.failed += found.failed;
+    status.nan.add(found.nan);
     status.complete += found.done == asked.cells ? 1 : 0;
     status.published = std::max(status.published, found.published);
   }
@@ -166,6 +182,7 @@ Json as_json(const std::filesystem::path& folder, const Config& config, const st
                       {"file", s.file.string()},
                       {"done", s.done},
                       {"failed", s.failed},
+                      {"nan", s.nan.count},
                       {"published", s.published != 0 ? Json(utc(s.published)) : Json()},
                       {"damage", s.damage.empty() ? Json() : Json(s.damage)}});
   return {{"folder", folder.string()},
@@ -173,6 +190,7 @@ Json as_json(const std::filesystem::path& folder, const Config& config, const st
           {"experiment", experiment},
           {"complete", status.complete == asked.sequences},
           {"cells", {{"asked", asked.cells * asked.sequences}, {"done", status.done}, {"failed", status.failed}}},
+          {"nan", {{"cells", status.nan.count}, {"first", status.nan.first}}},
           {"sequences", {{"asked", asked.sequences}, {"complete", status.complete}, {"cells", asked.cells}}},
           {"published", status.published != 0 ? Json(utc(status.published)) : Json()},
           {"running", running},
@@ -188,6 +206,7 @@ std::string plain(const std::filesystem::path& folder, const Config& config, con
   std::string text = config.title + "\nfolder      " + folder.string() + "\nexperiment  " + experiment + "\ncells       " +
                      std::to_string(status.done) + " of " + std::to_string(all) + " done";
   if (status.failed > 0) text += ", " + std::to_string(status.failed) + " failed";
+  if (status.nan.count > 0) text += "\nNaN         " + wrapped(in_words(status.nan, status.done), 12, 12);
   text += "\nsequences   " + std::to_string(status.complete) + " of " + std::to_string(asked.sequences) + " complete, " +
           std::to_string(asked.cells) + " cells each\npublished   " + (status.published != 0 ? utc(status.published) : "nothing yet") +
           "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
@@ -225,7 +244,7 @@ int status_command(const StatusOptions& options) {
 
   const std::vector<std::string> running = holders(options.folder);
   const Asked asked = asked_of(study, *config, *experiment);
-  const Status status = status_of(options.folder, asked, *experiment);
+  const Status status = status_of(options.folder, *config, asked, *experiment);
   std::cout << (options.json ? as_json(options.folder, *config, *experiment, asked, status, running).dump() + '\n'
                              : plain(options.folder, *config, *experiment, asked, status, running));
   for (const ShardStatus& shard : status.shards)

@@ -16,6 +16,7 @@
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/interrupt.hpp"
+#include "experiments/nan_cells.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -96,16 +97,11 @@ std::vector<Cell> sample(const std::vector<Cell>& cells, const record::Shard& sh
 }
 
 std::string place(const Experiment& experiment, const TokenSequence& sequence) {
-  return "text " + text_names(experiment.config)[sequence.text] + ", sequence " + std::to_string(sequence.index);
+  return sequence_name(experiment.config, sequence.text, sequence.index);
 }
 
 std::string place(const Experiment& experiment, const Cell& cell) {
-  std::string text;
-  for (std::size_t a = 0; a < cell.index.size(); ++a) {
-    const GridAxis& axis = experiment.config.grid[a];
-    text += ", " + axis.key + " = " + std::visit([](const auto& x) { return Json(x).dump(); }, axis.values[cell.index[a]]);
-  }
-  return text;
+  return cell.index.empty() ? "" : ", " + point_name(experiment.grid.axes, cell.index);
 }
 
 /// The shards agree in the reference and in every cell of `cells`.

@@ -37,6 +37,33 @@ def run_and_measure(*arguments):
     return usage.ru_utime + usage.ru_stime, peak
 
 
+class Keys(set):
+    complete = True  # no ".." among them
+
+
+def keys_in_readme():
+    """(command, kind of an inspected file or ""): the keys that experiments/README.md names in the object of its --json."""
+    listed = (ROOT / "experiments/README.md").read_text().split("JSON, one object each:")[1].split("\n## ")[0]
+    nan, found = re.search(r"NAN is `([^`]*)`", listed)[1], {}
+    for command, object_text in re.findall(r"^    (\w+) --json +(.*(?:\n {21}.*)*)", listed, re.MULTILINE):
+        for text in re.split(r'(?=\{"kind")', object_text.replace("NAN", nan)) if command == "inspect" else [object_text.replace("NAN", nan)]:
+            kind = re.match(r'\{"kind":"(\w+)"', text)
+            if text:
+                keys = Keys(re.findall(r'"(\w+)"', re.sub(r'"kind":"\w+"', '"kind"', text)))
+                keys.complete = not re.search(r',\.\.,', text)
+                found[command, kind[1] if kind else ""] = keys
+    return found
+
+
+def keys_of(answer, inside=None):
+    """Those of an object and of all within it, but of the objects that list names of something."""
+    if isinstance(answer, list):
+        return set().union(*(keys_of(item) for item in answer))
+    if not isinstance(answer, dict) or inside in ("codes", "libraries", "provenance"):
+        return set()
+    return set(answer).union(*(keys_of(item, key) for key, item in answer.items()))
+
+
 class Commands(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -262,6 +289,22 @@ class Commands(unittest.TestCase):
                            (fifo, "not a regular file"), (self.whole, "a folder without config.json")):
             self.refused(65, [str(file), word], "inspect", file)
         self.refused(66, ["no such file"], "inspect", "/nowhere")
+
+    # the README's list of keys
+
+    def test_readme_names_the_keys_of_json(self):
+        written = keys_in_readme()
+        shard = sorted((self.whole / "shards").iterdir())[0]
+        calls = [("config",), ("formats", "e4m3", "h100"), ("version",), ("plan", CONFIG, "--set", "continuation.tokens=2"),
+                 ("status", self.whole), ("inspect", self.whole / "result.h5"), ("inspect", shard), ("inspect", NANO),
+                 ("run", CONFIG, "--out", self.whole, "--quiet"), ("merge", self.whole, "--out", self.scratch / "merged.h5")]
+        for command, *arguments in calls:
+            answer = json.loads(lamp(command, *arguments, "--json").stdout)
+            keys, named = keys_of(answer), written[command, answer.get("kind", "")]
+            self.assertEqual(named - keys, set(), command)
+            self.assertEqual(keys - named if named.complete else set(), set(), command)
+        self.assertEqual(set(written) - {(c, "") for c in ("verify", "reveal")},  # read in tests of their own
+                         {(c, "") for c, *_ in calls if c != "inspect"} | {("inspect", k) for k in ("result", "shard", "model")})
 
     # verify
 
