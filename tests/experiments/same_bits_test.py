@@ -1,6 +1,7 @@
-"""One experiment, the same bits of result.h5 (but /provenance): g++ and clang, -O1 and -O3, threads, parts, instruction sets.
+"""One experiment, the same bits of result.h5 (but /provenance): g++ and clang, optimised or not, threads, parts, instruction sets.
 
-usage: same_bits_test.py [--full]      --full: the grid of nano.toml and one build more; default: a small grid. Builds in build/same-bits what it compares with.
+usage: same_bits_test.py [--full]      default: a small grid, and clang's binary of build/clang-O0, which tests/run has built
+       --full: the grid of nano.toml, and g++ -O1, clang -O1 and clang -O3 too, built in build/same-bits
 """
 import os
 import pathlib
@@ -17,6 +18,14 @@ RECORD = ["--set", 'record.errors=["scores", "softmax", "gelu", "resid_2", "logi
 SMALL = ["--set", "tokens.sequence_length=20", "--set", 'grid."arithmetic.low.mu"=[3, 10]', "--set", 'grid."lamp.scores.tau"=[1.4]',
          "--set", 'grid."lamp.scores.rule"=["lamp", "random"]']
 COMPILERS = {"g++": "gcc", "clang++": "clang"}
+
+
+def clang_of_tests_run():
+    """The binary of the tree that tests/run builds with clang; made or renewed where a test is run alone."""
+    assert shutil.which("clang++"), "clang++ is not there; install it (Debian: apt-get install clang)"
+    subprocess.run(["cmake", "--preset", "clang-O0"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    subprocess.run(["cmake", "--build", "build/clang-O0", "--target", "lamp"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    return ROOT / "build/clang-O0/lamp"
 
 
 def build(compiler, level):
@@ -63,7 +72,8 @@ def main(arguments):
         compare("3 parts", run("parts", parts=3, expected=(75,)))
         for target in instruction_sets():
             compare(target, run(target, target=target))
-        for compiler, level in (("g++", "-O1"), ("clang++", "-O3"), *([("clang++", "-O1")] if "--full" in arguments else [])):
+        compare("clang++ -O0", run("clang", binary=clang_of_tests_run()))
+        for compiler, level in (("g++", "-O1"), ("clang++", "-O3"), ("clang++", "-O1")) if "--full" in arguments else ():
             compare(f"{compiler} {level}", run(compiler + level, binary=build(compiler, level)))
         control = run("control", options=["--set", "arithmetic.high.via=tf32", "--set", "seed=7"])
         assert differences(control, reference), "the comparison sees nothing"
