@@ -11,8 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from . import style
-from .output import Sentence, publish
-from .results import BOOTSTRAP_SEED, DONE, RESAMPLES, check, head, origin, progress, result_path
+from .output import NANS, Sentence, publish
+from .results import BOOTSTRAP_SEED, DONE, RESAMPLES, check, computed_nan, head, nan_words, origin, progress, result_path
 
 style.use()
 AXIS = "plan.default"
@@ -80,7 +80,7 @@ def open_backends(path=None):
     data = uniform(metrics, notes)
     if AXIS not in metrics.dims:  # one plan: its default
         data = data.assign_coords(backend=[config.get("plan", {}).get("default", "")])
-    notes += progress(data.status)
+    notes += progress(data.status) + nan_words(data)
     return Backends(path=path, data=data.where(data.status == DONE).assign(status=data.status),
                     varied=frozenset({"backend"} | ({"text"} if "text" in metrics.dims else set())), config=config, provenance=provenance,
                     notes=tuple(notes), reference=str(config.get("reference", {}).get("arithmetic", "")),
@@ -113,22 +113,23 @@ def steps(result):
     return result.run.shape[-1]
 
 
-def pooled(values):
-    """(sequences of all texts that have every backend, backend), and the text of each."""
+def pooled(result, values):
+    """(sequences of all texts of which every backend is done, backend), and the text of each. What is NaN there was computed, and stays."""
     flat = values.reshape(-1, values.shape[-1])
     texts = np.repeat(np.arange(values.shape[0]), values.shape[1])
-    whole = ~np.isnan(flat).any(1)
+    whole = (result.data.status == DONE).values.reshape(flat.shape).all(1)
     return flat[whole], texts[whole]
 
 
 def interval(values, texts, statistic):
-    """95 % bootstrap interval of `statistic` (sequences, backend) -> (backend), sequences resampled within their text."""
+    """95 % bootstrap interval of `statistic` (sequences, backend) -> (backend), sequences resampled within their text; NaN where one of
+    the values is."""
     if len(values) < 2:
         return np.full((2, values.shape[1]), np.nan)
     random = np.random.default_rng(BOOTSTRAP_SEED)
     groups = [np.flatnonzero(texts == t) for t in np.unique(texts)]
     drawn = [statistic(values[np.concatenate([random.choice(g, len(g)) for g in groups])]) for _ in range(RESAMPLES)]
-    return np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    return np.where(np.isnan(values).any(0), np.nan, np.percentile(drawn, [2.5, 97.5], axis=0))
 
 
 def backend_table(result):
@@ -142,14 +143,15 @@ def backend_table(result):
         diverged = result.data.divergence_position
         columns.append((DIVERGED, (100.0 * (diverged < steps(result))).where(diverged.notnull()).values))
     for name, values in columns:
-        flat, texts = pooled(values)
+        flat, texts = pooled(result, values)
         low, high = interval(flat, texts, mean)
         table = table.assign(**{name: mean(flat), name + LOW: low, name + HIGH: high})
     if result.run is not None:
-        flat, _ = pooled(result.data.divergence_position.values)
+        flat, _ = pooled(result, result.data.divergence_position.values)
         median = np.median(flat, 0) if len(flat) else np.full(len(table), np.nan)
         table[MEDIAN] = np.where(median < steps(result), median, np.nan)  # empty: more than half never diverge
-    return table
+    nan = computed_nan(result.data).sum(("text", "sequence")).values
+    return table.assign(**{NANS: nan}) if nan.any() else table
 
 
 def backends(result):
@@ -180,6 +182,9 @@ def backends(result):
             colour = COLOURS[k % len(COLOURS)]
             for name in names:
                 value, low, high = (rows.loc[name, column + end] for end in ("", LOW, HIGH))
+                if value != value and NANS in rows and rows.loc[name, NANS] > 0:
+                    ax.text(0.02, y[name], "NaN", transform=ax.get_yaxis_transform(), color=colour, fontsize=7, va="center")
+                    continue
                 if log and value == 0:
                     ax.plot(least / 4, y[name], marker="<", color=colour, clip_on=False)
                     continue
@@ -203,7 +208,7 @@ def backends(result):
 
 def survival_table(result):
     """Share of the continuations that are still the reference's after a number of generated tokens."""
-    flat, _ = pooled(result.data.divergence_position.values)
+    flat, _ = pooled(result, result.data.divergence_position.values)
     after = np.arange(steps(result) + 1)
     share = 100 * (flat[:, :, None] >= after).mean(0) if len(flat) else np.full((len(result.names()), len(after)), np.nan)
     return pandas.DataFrame({"backend": np.repeat(result.names(), len(after)), "operands": np.repeat([result.families[n] for n in result.names()], len(after)),
@@ -238,12 +243,14 @@ def survival(result):
 
 
 def pair_table(result):
-    """Share of the sequences whose continuations differ, between any two backends and the reference."""
+    """Share of the sequences whose continuations differ, between any two backends and the reference. Where a logit was NaN there is no
+    token (NaN), and it is like no other."""
     names = [f"reference ({result.reference})", *result.names()]
     done = (result.data.status == DONE).all("backend").values
-    tokens = np.concatenate([result.expected[:, :, None], result.run], 2)[done].astype(np.int64)  # (sequences, names, step)
-    differ = np.array([[100 * (tokens[:, i] != tokens[:, j]).any(-1).mean() if len(tokens) else np.nan for j in range(len(names))]
-                       for i in range(len(names))])
+    tokens = np.concatenate([result.expected[:, :, None], result.run], 2)[done]  # (sequences, names, step)
+    differ = np.full((len(names), len(names)), np.nan)
+    for i, j in np.ndindex(differ.shape if len(tokens) else (0, 0)):
+        differ[i, j] = 100 * (tokens[:, i] != tokens[:, j]).any(-1).mean() if i != j else 0.0
     return names, differ, len(tokens)
 
 
@@ -289,8 +296,9 @@ def order_table(result):
     for first, *others in same_but_for_order(result):
         for other in others:
             one, two = names.index(first), names.index(other)
+            told = len(kl) and not np.isnan(kl[:, [one, two]]).any()  # the bits of NaN say nothing of the distribution
             row = {"backend": other, "against": first, "operands": result.families[other],
-                   CHANGED: 100 * (kl[:, one].view(np.uint64) != kl[:, two].view(np.uint64)).mean() if len(kl) else np.nan}
+                   CHANGED: 100 * (kl[:, one].view(np.uint64) != kl[:, two].view(np.uint64)).mean() if told else np.nan}
             if tokens is not None:
                 differ = tokens[:, one] != tokens[:, two]
                 parted = differ.any(-1)
@@ -344,17 +352,26 @@ class Headline:
         return "".join(f"<p>{html.escape(words)}</p>" for words in self.words) + shown
 
 
+def kl_words(part):
+    """The range of KL over some backends; those whose KL is NaN somewhere are counted beside it."""
+    nan = int((part[NANS] > 0).sum()) if NANS in part else 0
+    if nan == len(part):
+        return f"KL NaN in {nan} of {len(part)}"
+    return f"KL {part[KL].min():.2g} to {part[KL].max():.2g} nat" + (f" (and NaN in {nan} of {len(part)})" if nan else "")
+
+
 def headline_words(result, table):
     words = []
     for group, part in table.groupby("operands", sort=False):
-        line = f"{group}: KL {part[KL].min():.2g} to {part[KL].max():.2g} nat, flips {part[FLIPS].min():.2g} to {part[FLIPS].max():.2g} %"
+        line = f"{group}: {kl_words(part)}, flips {part[FLIPS].min():.2g} to {part[FLIPS].max():.2g} %"
         if DIVERGED in part:
             line += f", {part[DIVERGED].min():.3g} to {part[DIVERGED].max():.3g} % of the continuations diverge within {steps(result)} tokens"
         words.append(line + f" ({len(part)} backends).")
     twins = {}
     kl = result.data.kl.values
     for k, name in enumerate(result.names()):
-        twins.setdefault(kl[..., k].tobytes(), []).append(name)
+        if not np.isnan(kl[..., k]).any():  # what is not finished, or NaN, is the same as nothing
+            twins.setdefault(kl[..., k].tobytes(), []).append(name)
     same = [", ".join(names) for names in twins.values() if len(names) > 1]
     return words + ([f"The same KL in every bit, on every sequence: {'; '.join(same)}."] if same else [])
 

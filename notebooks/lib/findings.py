@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from .comparison import MASK, SOLVER, WEIGHTS
-from .results import open_errors, open_result, other_axes
+from .results import nan_words, open_errors, open_result, other_axes
 from .site_errors import at_points, ends, pooled
 from .tables import baseline, mean_kl, mean_rate
 
@@ -52,8 +52,8 @@ def gains(result, title):
 
 
 def floor_and_bits(result, title):
-    base = baseline(result).kl.mean("text")
-    flips = 100 * result.data.flip_rate.sel(rule=result.main_rule()).mean(("text", "sequence"))
+    base = baseline(result).kl.mean("text", skipna=False)
+    flips = 100 * result.data.flip_rate.sel(rule=result.main_rule()).mean(("text", "sequence"), skipna=False)
     taus = ends(result)
     lines = []
     for mu in result.data.mu.values:
@@ -85,7 +85,7 @@ def weights(result, full):
         for tau in first.tau.values[1:]:
             at = dict(mu=mu, tau=tau)
             ratios = [span((other.sel(at) / first.sel(at)).values) for other in others.values()]
-            share = rate.sel(at).mean().item()
+            share = rate.sel(at).mean(skipna=False).item()
             one_tau = span(gain_at(full, "lamp", mu, share)) if full and mu in full.data.mu.values else "-"
             lines.append([f"{mu:g}", span(rate.sel(at).values), span((start.sel(mu=mu) / first.sel(at)).values), one_tau, *ratios])
     write("The same share in every row (gpt2-tiny): gain, and KL of other choices / KL of lamp with absolute weights",
@@ -129,6 +129,9 @@ def main(arguments):
         print(__doc__, file=sys.stderr)
         return 2
     there = {f.parent.name: open_result(f) for f in sorted(pathlib.Path(arguments[0]).glob("*/result.h5"))}
+    for name, result in there.items():
+        for words in nan_words(result.data):
+            print(f"\n{name}: {words}")
     for name, model in (("full", "gpt2-tiny"), ("nano", "gpt2-nano")):
         if name in there:
             gains(there[name], f"Gain in KL at the paper's shares, one τ for all rows ({model}); the paper: about "

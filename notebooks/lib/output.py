@@ -7,6 +7,8 @@ import pathlib
 
 from matplotlib import pyplot as plt
 
+NANS = "sequences with KL NaN [1]"  # column of a table, where there are any: computed NaN, which an empty field would not tell
+
 
 def out_folder(result, name):
     folder = pathlib.Path(os.environ.get("LAMP_OUT", result.path.parent / name[:2]))  # of its notebook's number
@@ -36,7 +38,10 @@ class Sentence:
 
 
 def publish(result, name, figure, table, caption):
-    """Saves the figure as NAME.png and the numbers it shows as NAME.csv (units in the header, an empty field where not computed)."""
+    """Saves the figure as NAME.png and the numbers it shows as NAME.csv (units in the header, an empty field where not computed,
+    or where a mean is NaN: then the column NANS says over how many NaN)."""
+    if NANS in table:
+        caption += f" At {(table[NANS] > 0).sum()} of {len(table)} points KL is NaN in some sequence, so no mean (column “{NANS}”)."
     folder = out_folder(result, name)
     figure.savefig(folder / f"{name}.png", bbox_inches="tight")
     plt.close(figure)

@@ -22,6 +22,7 @@ BOOTSTRAP = f"95 % bootstrap interval over sequences ({RESAMPLES} resamples with
 DATA_ORDER = ("embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj",
               "resid_2", "ln_f", "logits")
 MISSING_INPUT, BAD_DATA = 66, 65
+MOST_NAMES = 3
 
 
 class ResultError(Exception):
@@ -91,7 +92,7 @@ def open_result(path=None, cut=None):
     metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
     names = [name for name in ("kl", "flip_rate", "status", "recompute_rate") if name in metrics]
     data, varied, strength, notes = uniform(metrics[names], config, "kl", cut or {})
-    return Result(path, data, varied, strength, config, provenance, tuple(notes + progress(data.status)))
+    return Result(path, data, varied, strength, config, provenance, tuple(notes + progress(data.status) + nan_words(data)))
 
 
 def open_other():
@@ -209,6 +210,26 @@ def progress(status):
             "Sequences without any finished cell are left out."]
 
 
+def computed_nan(data):
+    """Which cells are finished and have KL NaN (a logit was NaN): computed, other than the NaN of a cell that is not there."""
+    return (data.status == DONE) & data.kl.isnull()
+
+
+def nan_words(data):
+    """How many they are and the first few by name: a list of one sentence, or of none."""
+    found = computed_nan(data)
+    count = int(found.sum())
+    if not count:
+        return []
+    names = []
+    for place in np.argwhere(found.values)[:MOST_NAMES]:
+        at = {d: found[d].values[i] if d in found.coords else i for d, i in zip(found.dims, place)}
+        names.append(", ".join(f"{d} {at[d]}" for d in found.dims if found.sizes[d] > 1 or d == "sequence"))
+    more = f"; and {count - len(names)} more" if count > len(names) else ""
+    return [f"KL is NaN in {count} of {int((data.status == DONE).sum())} finished cells: {'; '.join(names)}{more}. "
+            "A mean over one of them is NaN: gaps in the figures."]
+
+
 def started(result):
     """(text, sequence): whether any cell of the sequence is done. Others are left out of every mean."""
     return (result.data.status == DONE).any(("mu", "tau", "rule"))
@@ -245,19 +266,23 @@ def sequence_interval(result, values, over=None):
 
 
 def perplexity_words(result):
-    """Perplexity, exp of the mean cross-entropy over the sequences of a text: of the reference, and the range of the finished runs."""
+    """Perplexity, exp of the mean cross-entropy over the sequences of a text: of the reference, and the range of the finished runs; those
+    that are NaN are counted beside it."""
     with h5py.File(result.path, "r") as f:
         if "reference/cross_entropy" not in f or "metrics/cross_entropy" not in f:
             return ""
+        reference_done, run_done = np.atleast_1d(f["reference/status"][()]) == DONE, f["metrics/status"][()] == DONE
         reference, runs = np.atleast_1d(f["reference/cross_entropy"][()]), f["metrics/cross_entropy"][()]
         texts = [t.decode() if isinstance(t, bytes) else str(t) for t in f["reference/text"][()]] if "text" in f["reference"] else [""]
     reference, runs = reference.reshape(len(texts), -1), runs.reshape(len(texts), reference.shape[-1], -1)
+    reference_done, run_done = reference_done.reshape(reference.shape), run_done.reshape(runs.shape)
     told = []
-    for text, of_reference, of_runs in zip(texts, reference, runs):
-        used = ~np.isnan(of_reference)
-        points = np.exp(of_runs[used].mean(0)) if used.any() else np.array([np.nan])
-        points = points[~np.isnan(points)]
-        span = f", runs {points.min():.4g} to {points.max():.4g}" if points.size else ""
+    for text, of_reference, of_runs, used, done in zip(texts, reference, runs, reference_done, run_done):
+        points = np.exp(of_runs[used][:, done[used].all(0)].mean(0)) if used.any() else np.array([])
+        numbers = points[~np.isnan(points)]
+        span = f", runs {numbers.min():.4g} to {numbers.max():.4g}" if numbers.size else ""
+        if numbers.size < points.size:
+            span += f", NaN at {points.size - numbers.size} of {points.size} grid points"
         told.append(f"{pathlib.PurePath(text).stem + ': ' if text else ''}reference {np.exp(of_reference[used].mean()):.4g}{span}"
                     if used.any() else f"{text}: none finished")
     return "; ".join(told)

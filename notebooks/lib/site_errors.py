@@ -18,6 +18,7 @@ KINDS = {  # Okabe and Ito
     "local": dict(color="#0072B2", marker="o", linestyle="-"), "forward": dict(color="#D55E00", marker="s", linestyle="--"),
 }
 MOST_MU = 6
+NAN_COMPONENTS = "NaN components [1]"
 
 
 def no_errors(result):
@@ -27,7 +28,8 @@ def no_errors(result):
 
 
 def pooled(errors, kind, keep):
-    """Over all finished cells, texts, sequences and what else `keep` does not name: count, rms [u], u, shares of the bins, median [u].
+    """Over all finished cells, texts, sequences and what else `keep` does not name: rms [u], u, shares of the bins, median [u], and the
+    number of components that are NaN, which are in none of these.
 
     The median is that of the bins, interpolated in log2 within its octave; 0 where half of the components are exact."""
     lost = [d for d in errors[f"{kind}_count"].dims if d not in keep]
@@ -39,7 +41,15 @@ def pooled(errors, kind, keep):
 
     bins = errors[f"{kind}_bins"].sum(lost)
     shares = bins / bins.sum("bin").where(lambda n: n > 0)
-    return dict(rms=rms("u"), u=rms("rel") / rms("u"), shares=shares, median=median(shares))
+    return dict(rms=rms("u"), u=rms("rel") / rms("u"), shares=shares, median=median(shares), nan=errors[f"{kind}_nan"].sum(lost))
+
+
+def told(table):
+    """The table, without the column of NaN components where there are none, and what to say where there are."""
+    count = int(table[NAN_COMPONENTS].sum())
+    if not count:
+        return table.drop(columns=NAN_COMPONENTS), ""
+    return table, f" Left out: components that are NaN, {count} over the rows of the table (column “{NAN_COMPONENTS}”)."
 
 
 def median(shares):
@@ -63,8 +73,8 @@ def tau_words(result, tau):
     if not result.has_rate:
         return words
     rate = mean_rate(result).sel(rule=result.main_rule())
-    rate = (rate.sel(tau=tau) if tau == tau else rate).mean().item()
-    return f"{words} ({rate:.2g} % of the scores recomputed)"
+    rate = (rate.sel(tau=tau) if tau == tau else rate).mean(skipna=False).item()
+    return f"{words} ({rate:.2g} % of the scores recomputed)" if rate == rate else words  # not finished: no mean
 
 
 def error_growth(result, site):
@@ -77,10 +87,11 @@ def error_growth(result, site):
     found = pooled(at_points(open_errors(result, site), at), "forward", ("mu", "tau", "layer"))
     mus = spread(list(result.data.mu.values), MOST_MU)
     rows = [{"site": site, "tau": tau, "mu": mu, "layer": int(layer), "rms relative error [u]": float(found["rms"].sel(here)),
-             "median relative error [u]": float(found["median"].sel(here)), "u [1]": float(found["u"].sel(here))}
+             "median relative error [u]": float(found["median"].sel(here)), "u [1]": float(found["u"].sel(here)),
+             NAN_COMPONENTS: float(found["nan"].sel(here))}
             for tau in at["tau"] for mu in mus for layer in found["rms"].layer.values
             for here in [dict(tau=tau, mu=mu, layer=layer)]]
-    table = pandas.DataFrame(rows)
+    table, nan_words = told(pandas.DataFrame(rows))
     measures = ("rms relative error [u]", "median relative error [u]")
     figure, axes = style.grid([f"{m.split()[0]}, {tau_words(result, t)}" for m in measures for t in at["tau"]], len(at["tau"]), 2.4)
     legend = {}
@@ -100,7 +111,7 @@ def error_growth(result, site):
     return publish(result, f"01-6-error-growth-{site}", figure, table,
                    f"Forward relative error of {site} by layer, in units of the site's u, pooled over texts, sequences, positions and "
                    "components. The rms is ruled by components near 0 (one that cancels has a large relative error); the median, from bins "
-                   "of an octave, is what a usual component has; a line ends where half of the components are exact.")
+                   "of an octave, is what a usual component has; a line ends where half of the components are exact." + nan_words)
 
 
 def forward_and_local(result):
@@ -115,10 +126,10 @@ def forward_and_local(result):
         for kind in KINDS:
             found = pooled(errors, kind, ("tau",))
             for tau in at["tau"]:
-                u, median, rms = (cut(found[name], tau) for name in ("u", "median", "rms"))
+                u, median, rms, nan = (cut(found[name], tau) for name in ("u", "median", "rms", "nan"))
                 rows.append({"site": site, "tau": tau, "mu": mu, "error": kind, "median relative error [1]": median * u,
-                             "rms relative error [1]": rms * u, "u [1]": u})
-    table = pandas.DataFrame(rows)
+                             "rms relative error [1]": rms * u, "u [1]": u, NAN_COMPONENTS: nan})
+    table, nan_words = told(pandas.DataFrame(rows))
     figure, axes = style.grid([tau_words(result, t) for t in at["tau"]], 1, 2.5, width=7.2, sharey=True)
     legend = {}
     for ax, tau in zip(axes, at["tau"]):
@@ -138,7 +149,7 @@ def forward_and_local(result):
     return publish(result, "01-7-forward-and-local", figure, table,
                    f"Relative error at each site, in the order of the data, pooled over texts, sequences, layers and components, "
                    f"μ = {mu:g}. Forward: against the reference; local: what the site adds to the inputs it was given. Filled: median (missing "
-                   "where half of the components are exact), hollow: rms, which components near 0 rule.")
+                   "where half of the components are exact), hollow: rms, which components near 0 rule." + nan_words)
 
 
 def error_bins(result):
@@ -148,11 +159,13 @@ def error_bins(result):
     names = [s for s in DISTRIBUTIONS if s in sites(result)] or sites(result)[:6]
     mu, tau = result.data.mu.values[middle(result)["mu"]], ends(result)[0]
     at = dict(mu=[mu], tau=[tau], rule=result.main_rule())
-    tables = []
+    tables, lost = [], []
     for site in names:
         errors = at_points(open_errors(result, site), at)
         for kind in KINDS:
-            shares = 100 * pooled(errors, kind, ())["shares"]
+            found = pooled(errors, kind, ())
+            shares, nan = 100 * found["shares"], int(found["nan"])
+            lost += [f"{kind} of {site}: {nan}"] if nan else []
             tables.append(pandas.DataFrame({"site": site, "error": kind, "mu": mu, "tau": tau, "lower edge [u]": shares["bin"].values,
                                             "components [%]": shares.values}))
     table = pandas.concat(tables)
@@ -179,7 +192,8 @@ def error_bins(result):
     style.head(figure, f"Distribution of the relative errors, μ = {mu:g}, {tau_words(result, tau)}")
     return publish(result, "01-8-error-bins", figure, table,
                    f"Relative errors in units of the site's u, in bins of an octave, as shares of all components, μ = {mu:g}, "
-                   f"{tau_words(result, tau)}; u at the grey line; exact components (error 0) stand in words.")
+                   f"{tau_words(result, tau)}; u at the grey line; exact components (error 0) stand in words."
+                   + (f" Left out: components that are NaN ({'; '.join(lost)})." if lost else ""))
 
 
 def at_points(errors, at):

@@ -121,8 +121,9 @@ def against_rate(result, name, table, label, axis_label, title):
                 ax.plot(points[RATE], positive(points[label]), color=colour, clip_on=False, zorder=3, **style.of_rule(rule, colour))
                 band(ax, points, RATE, positive, colour)
         if floor:
-            level = first_tau(of_rule(part, "all"))[label].mean()
-            legend["all recomputed"] = ax.axhline(level, color=style.GREY, linestyle=":", linewidth=1.8)
+            level = first_tau(of_rule(part, "all"))[label].mean(skipna=False)
+            if level == level:
+                legend["all recomputed"] = ax.axhline(level, color=style.GREY, linestyle=":", linewidth=1.8)
         if label == GAIN:
             ax.axhline(1.0, color=style.GREY, linewidth=0.9)
         mark_zeros(ax, part[RATE][part[label] == 0], legend)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas
 
-from .output import Sentence
-from .results import DONE, sequence_interval, sequence_mean
+from .output import NANS, Sentence
+from .results import DONE, computed_nan, sequence_interval, sequence_mean
 
 KL, FLIPS, RATE, GAIN = "kl [nat]", "flip rate [%]", "recompute rate [%]", "gain [1]"
 LOW_END, HIGH_END = "95 % interval, low", "95 % interval, high"
@@ -43,6 +43,13 @@ def why_not(result, needs_mu=True, needs_rate=False):
     if not (result.data.status == DONE).any():
         return Sentence("Not drawn: no cell of this result is finished.")
     return None
+
+
+def counting_nan(result, arrays):
+    """With a column that counts the sequences whose KL is NaN, where there is any."""
+    nan = computed_nan(result.data)
+    like = next(iter(arrays.values()))
+    return arrays | ({NANS: nan.sel(rule=like.rule).sum("sequence")} if nan.any() else {})
 
 
 def rows(arrays, varied):
@@ -112,13 +119,13 @@ def metric_table(result, name, label, factor, rules):
     """Figures 1 and 2: the mean of a metric, times `factor`, and its interval over sequences."""
     values = result.data[name].sel(rule=rules) * factor
     low, high = sequence_interval(result, values)
-    return rows({label: sequence_mean(result, values), LOW_END: low, HIGH_END: high}, {"mu", *result.varied})
+    return rows(counting_nan(result, {label: sequence_mean(result, values), LOW_END: low, HIGH_END: high}), {"mu", *result.varied})
 
 
 def rate_table(result):
     """Figure 3."""
     low, high = sequence_interval(result, result.data.kl)
-    return rows({RATE: mean_rate(result), KL: mean_kl(result), LOW_END: low, HIGH_END: high}, result.varied)
+    return rows(counting_nan(result, {RATE: mean_rate(result), KL: mean_kl(result), LOW_END: low, HIGH_END: high}), result.varied)
 
 
 def gain_table(result, nothing):
@@ -126,7 +133,7 @@ def gain_table(result, nothing):
     kl = mean_kl(result)
     low, high = sequence_interval(result, result.data.kl, nothing.each)
     gains = {RATE: mean_rate(result), GAIN: nothing.kl / kl.where(kl > 0), LOW_END: low, HIGH_END: high}
-    table = rows(gains, result.varied)
+    table = rows(counting_nan(result, gains), result.varied)
     return table[~table["rule"].isin(["none", "all"])] if "rule" in table else table
 
 
@@ -162,7 +169,10 @@ def headline_table(result):
 def headline_words(result, row):
     """A row of the headline table in a sentence."""
     if any(value != value for value in row.values()):
-        return f"At μ = {row['μ']:g} on {row['text']}: not finished."
+        cells = result.data.isel(text=titles(result).index(row["text"])).sel(mu=row["μ"])
+        nan, done = int(computed_nan(cells).sum()), int((cells.status == DONE).sum())
+        why = f"KL is NaN in {nan} of {done} finished cells" if nan else "not finished"
+        return f"At μ = {row['μ']:g} on {row['text']}: {why}."
     main, tau = result.main_rule(), row[symbol(result)]
     start = next(k for k in row if k.startswith("KL, ")).removeprefix("KL, ").removesuffix(" (nat)")
     factors = {k.removeprefix("KL divided by, "): v for k, v in row.items() if k.startswith("KL divided by, ")}

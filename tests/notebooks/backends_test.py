@@ -173,6 +173,39 @@ class Backends(unittest.TestCase):
         shown = [number(row["KL [nat]"]) for row in table(self.scratch / "pending/figures/03-1-backends.csv")]
         self.assertTrue(all(near(s, e) for s, e in zip(shown, expected)), (shown, expected))
 
+    def test_nan_that_was_computed_is_told_and_no_mean_goes_around_it(self):
+        from lib import backends
+
+        def some_nan(f):
+            for k in (2, 3):  # h100 and coarse, of the sequence (1, 0), from step 4 on
+                f["metrics/kl"][1, 0, k] = f["metrics/kl_position"][1, 0, k] = np.nan
+                f["continuations/run"][1, 0, k, :4] = f["continuations/reference"][1, 0, :4]
+                f["continuations/run"][1, 0, k, 4:] = np.nan
+                f["metrics/divergence_position"][1, 0, k] = 4
+            f["metrics/kl"][0, 1, 4] = f["metrics/kl_position"][0, 1, 4] = np.nan  # also-sequential
+        made, opened = self.draw(self.changed("nan", some_nan))
+        self.assertEqual(set(made.values()), {"Figure", "Headline"})
+        self.assertIn("KL is NaN in 3 of 30 finished cells: text prose, sequence 1, backend also-sequential; text code, sequence 0, backend h100; ",
+                      " ".join(opened.notes))
+        rows = {r["backend"]: r for r in table(self.scratch / "nan/figures/03-1-backends.csv")}
+        with h5py.File(self.result) as f:
+            expected = f["metrics/kl"][()].reshape(-1, len(BACKENDS)).mean(0)
+        for k, name in enumerate(BACKENDS):  # of all six sequences, or none
+            nan = name in ("h100", "coarse", "also-sequential")
+            self.assertTrue(near(number(rows[name]["KL [nat]"]), math.nan if nan else expected[k]), name)
+            self.assertEqual((rows[name]["sequences with KL NaN [1]"], rows[name]["KL [nat], 95 % low"] == ""), ("1" if nan else "0", nan))
+        words = " ".join(backends.headline(opened).words)
+        self.assertIn("ps3: KL NaN in 1 of 1, flips", words)
+        self.assertIn("nat (and NaN in 1 of 3), flips", words)
+        self.assertNotIn("The same KL in every bit", words)  # sequential and also-sequential were, and cannot be told
+        pairs = {(r["one"], r["other"]): number(r["continuations that differ [%]"]) for r in table(self.scratch / "nan/figures/03-3-pairs.csv")}
+        with h5py.File(self.scratch / "nan/result.h5") as f:
+            run = f["continuations/run"][()].reshape(-1, len(BACKENDS), STEPS)
+        differ = 100 * np.mean([(run[s, 2] != run[s, 3]).any() for s in range(6)])  # NaN is unequal to itself
+        self.assertTrue(near(pairs["h100", "coarse"], differ), pairs)
+        changed = {r["backend"]: r["positions with another distribution [%]"] for r in table(self.scratch / "nan/figures/03-4-orders.csv")}
+        self.assertEqual((changed["also-sequential"], changed["split-2"] == ""), ("", False))
+
     def test_nothing_finished(self):
         made, _ = self.draw(self.changed("nothing", lambda f: f["metrics/status"].write_direct(np.zeros((2, 3, len(BACKENDS)), np.uint8))))
         self.assertTrue(all("no cell" in words for words in made.values()), made)

@@ -117,6 +117,25 @@ class Errors(unittest.TestCase):
                 f[f"errors/{name}"][cell] = f[f"errors/{name}"][cell] * 2 + 1
             self.assertNotEqual(disagreements(self.out, copy), [], name)
 
+    def test_components_that_are_nan_are_counted(self):
+        from lib import results, site_errors
+        (self.scratch / "nan").mkdir()
+        copy = shutil.copy(self.result, self.scratch / "nan/result.h5")
+        with h5py.File(copy, "r+") as f:
+            middle = (len(MUS) - 1) // 2
+            f["errors/scores/forward_nan"][0, 1, middle, 0, 2, 1] = 5
+            f["errors/scores/forward_nan"][1, 0, middle, 0, 2, 0] = 2
+        os.environ["LAMP_OUT"] = str(self.scratch / "nan/figures")
+        for path, expected in ((self.result, [False] * 3), (copy, [True] * 3)):
+            opened = results.open_result(path)
+            captions = [figure.caption for figure in (site_errors.error_growth(opened, "scores"), site_errors.forward_and_local(opened),
+                                                      site_errors.error_bins(opened))]
+            self.assertEqual(["NaN" in caption for caption in captions], expected, captions)
+        self.assertIn("components that are NaN, 7 over the rows", captions[0])
+        self.assertIn("components that are NaN (forward of scores: 7)", captions[2])
+        rows = table(self.scratch / "nan/figures/01-6-error-growth-scores.csv")
+        self.assertEqual([r["layer"] for r in rows if number(r["NaN components [1]"]) == 7], ["2"])
+
     def test_weights(self):
         rows = self.draw("kl_by_weights", self.weights)
         self.assertEqual(len(rows), 2 * 2 * 2 * 3)  # text, mu, tau; two of lamp and one of random

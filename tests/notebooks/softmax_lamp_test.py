@@ -305,6 +305,30 @@ class AnyGrid(unittest.TestCase):
         self.assertEqual(made["kl_against_mu"], "Figure")
         self.assertNotIn("text", table(result.parent / "figures/01-3-kl-against-rate.csv")[0])
 
+    def test_nan_that_was_computed_is_told_and_no_mean_goes_around_it(self):
+        from lib import results, softmax_lamp, tables
+        result = config(self.scratch, "with-nan", ("[2, 4, 10]", "[4, 10]"), ("[2.0, 1.5, 1.1]", "[2.0, 1.1]"))
+        with h5py.File(result, "r+") as f:
+            for name in ("kl", "cross_entropy"):
+                f[f"metrics/{name}"][0, 1, 1, 1, 0] = np.nan     # prose, sequence 1, mu = 10, tau = 1.1, rule lamp: done, and NaN
+                f[f"metrics/{name}"][0, 0, 0, :, 3] = np.nan     # prose, sequence 0, mu = 4, rule all
+                f[f"metrics/{name}"][1, 0, 0, 0, 1] = np.nan     # code, sequence 0, mu = 4, tau = 2, random: not done
+            f["metrics/status"][1, 0, 0, 0, 1] = 0
+        made, opened = self.draw(result)
+        said = " ".join(opened.notes)
+        self.assertIn("1 are pending", said)
+        self.assertIn("KL is NaN in 3 of 63 finished cells: text prose, sequence 0, mu 4, tau 2.0, rule all; ", said)
+        self.assertIn("text prose, sequence 1, mu 10, tau 1.1, rule lamp. ", said)
+        self.assertRegex(results.perplexity_words(opened), r"^prose: reference [\d.]+, runs [\d.]+ to [\d.]+, NaN at 3 of 16 grid points; code: [^N]*$")
+        rows = {(r["text"], r["mu"], r["tau"], r["rule"]): r for r in table(result.parent / "figures/01-3-kl-against-rate.csv")}
+        column = "sequences with KL NaN [1]"
+        self.assertEqual({k: r[column] for k, r in rows.items() if r["kl [nat]"] == ""},
+                         {("prose", "10", "1.1", "lamp"): "1", ("prose", "4", "2.0", "all"): "1", ("prose", "4", "1.1", "all"): "1", ("code", "4", "2.0", "random"): "0"})
+        self.assertEqual({r[column] for r in rows.values() if r["kl [nat]"] != ""}, {"0"})
+        self.assertIn("At 3 of 32 points KL is NaN in some sequence", softmax_lamp.kl_against_rate(opened).caption)
+        words = tables.headline_words(opened, tables.headline_table(opened).to_dict("records")[1])
+        self.assertEqual(words, "At μ = 10 on prose: KL is NaN in 1 of 16 finished cells.")
+
     def test_nothing_finished_and_a_kl_of_zero(self):
         result = self.small("zero", ("[2, 4, 10]", "[4, 10]"))
         with h5py.File(result, "r+") as f:
