@@ -115,7 +115,8 @@ TEST_CASE("READMEs: the keys of configs that they name are keys", "[readme]") {
       CHECK(last.contains(key.substr(key.rfind('.') + 1)));
       ++values;
     }
-    for (const std::string& key : captures(code, "(?:^|\n)((?:model|tokens|reference|record|continuation)\\.(?!safetensors)[a-z_]+)(?=\n)")) {
+    for (const std::string& key :
+         captures(code, "(?:^|\n)((?:model|tokens|reference|record|continuation)\\.(?!safetensors)[a-z_]+)(?=\n)")) {
       INFO(readme << ": " << key);
       CHECK(find_field(key).field != nullptr);
       ++paths;
