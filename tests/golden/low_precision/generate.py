@@ -1,0 +1,158 @@
+"""Writes this folder's model, tokens and golden outputs: `/usr/bin/python3 generate.py`, a minute and a half."""
+import itertools
+import json
+import pathlib
+import random
+import struct
+import sys
+import tomllib
+
+import h5py
+import numpy as np
+from arithmetic import arithmetic_of
+from network import SITES, Model, Pass
+
+HERE = pathlib.Path(__file__).resolve().parent
+GOLDEN = HERE / "golden.h5"
+CONFIGS = ("stochastic",)
+
+# --- model and tokens ---------------------------------------------------------------------------------------------------------------
+
+D, INNER, LAYERS, HEADS, VOCABULARY, POSITIONS = 24, 40, 2, 2, 40, 12
+
+
+def model_files():
+    """config.json and model.safetensors as bytes: random weights, every bit of binary32 in use."""
+    config = {"model_type": "gpt2", "activation_function": "gelu_new", "vocab_size": VOCABULARY, "n_positions": POSITIONS, "n_ctx": POSITIONS,
+              "n_embd": D, "n_inner": INNER, "n_layer": LAYERS, "n_head": HEADS, "layer_norm_epsilon": 0.0123456789012345678}
+    rng = random.Random("low precision")
+    header, data = {}, b""
+
+    def tensor(name, shape, low, high):
+        nonlocal data
+        numbers = np.array([low + (high - low) * rng.random() for _ in range(int(np.prod(shape)))], np.float32).tobytes()
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [len(data), len(data) + len(numbers)]}
+        data += numbers
+
+    tensor("wte.weight", (VOCABULARY, D), -0.25, 0.25)
+    tensor("wpe.weight", (POSITIONS, D), -0.125, 0.125)
+    for name in [f"h.{layer}.ln_{n}" for layer in range(LAYERS) for n in (1, 2)] + ["ln_f"]:
+        tensor(name + ".weight", (D,), 0.5, 1.5)
+        tensor(name + ".bias", (D,), -0.5, 0.5)
+    for layer in range(LAYERS):
+        for name, rows, columns, size in (("attn.c_attn", D, 3 * D, 0.5), ("attn.c_proj", D, D, 0.1), ("mlp.c_fc", D, INNER, 0.4),
+                                          ("mlp.c_proj", INNER, D, 0.1)):
+            tensor(f"h.{layer}.{name}.weight", (rows, columns), -size, size)
+            tensor(f"h.{layer}.{name}.bias", (columns,), -size, size)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return {"config.json": json.dumps(config, indent=1).encode() + b"\n", "model.safetensors": struct.pack("<Q", len(text)) + text + data}
+
+
+def token_files():
+    """One JSON list a line, two lines a file, longer than a sequence."""
+    rng = random.Random("tokens")
+    return {f"{name}.jsonl": "".join(json.dumps([int(rng.random() * VOCABULARY) for _ in range(POSITIONS)]) + "\n" for _ in range(2)).encode()
+            for name in ("one", "two")}
+
+
+def read_model(folder):
+    config = json.loads((folder / "config.json").read_bytes())
+    content = (folder / "model.safetensors").read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    weights = {}
+    for name, entry in json.loads(content[8 : 8 + length]).items():
+        first, last = (8 + length + offset for offset in entry["data_offsets"])
+        weights[name] = np.frombuffer(content[first:last], np.float32).reshape(entry["shape"]).tolist()
+    return Model(config, weights)
+
+
+# --- configs ------------------------------------------------------------------------------------------------------------------------
+
+
+def alternatives(name):
+    """The keys that an axis takes the place of."""
+    return {"mu": ("format",), "format": ("mu",), "tau": ("rate",), "rate": ("tau",)}.get(name, ())
+
+
+def cells(config):
+    """The axes' lengths, and the config of each cell, the last axis fastest."""
+    axes = config.get("grid", {})
+    points = []
+    for values in itertools.product(*axes.values()):
+        cell = json.loads(json.dumps(config))
+        for key, value in zip(axes, values):
+            *path, name = key.split(".")
+            table = cell
+            for part in path:
+                table = table[part]
+            for other in alternatives(name):
+                table.pop(other, None)
+            table[name] = value
+        points.append(cell)
+    return [len(values) for values in axes.values()], points
+
+
+def plan_of(cell, arithmetics):
+    def arithmetic(site, layer, head):
+        for key in (f"layer.{layer}.head.{head}.{site}", f"layer.{layer}.{site}", site, "default"):
+            if key in cell["plan"]:
+                return arithmetics[cell["plan"][key]]
+
+    return arithmetic
+
+
+def golden(name):
+    """Every array of a config by its path in golden.h5, with the dimensions ([text,] sequence, axes, ..) of the result file."""
+    config = tomllib.loads((HERE / f"{name}.toml").read_text())
+    tokens, model = config["tokens"], read_model(HERE / config["model"]["path"])
+    if (form := config["model"].get("activation", "checkpoint")) != "checkpoint":
+        model.config["activation_function"] = form
+    paths = tokens["path"] if isinstance(tokens["path"], list) else [tokens["path"]]
+    lines = [[json.loads(line)[: tokens["sequence_length"]] for line in (HERE / path).read_text().splitlines()][: tokens["sequences"]] for path in paths]
+    lengths, points = cells(config)
+    found, differing = {}, 0
+
+    def keep(path, array):
+        found.setdefault(path, []).append(array)
+
+    for text, sequence in itertools.product(range(len(paths)), range(tokens["sequences"])):
+        ids = lines[text][sequence]
+        key = config["seed"], sequence  # open in the text: a sequence's index is that in its own text
+        reference = {k: arithmetic_of(v) for k, v in config["arithmetic"].items()}[config["reference"]["arithmetic"]]
+        exact = Pass(model, ids, lambda *_: reference, *key)
+        for site in SITES:
+            keep(f"reference/{site}", exact.array(exact.run, site))
+        for cell in points:
+            arithmetics = {k: arithmetic_of(v) for k, v in cell["arithmetic"].items()}
+            lamp = cell.get("lamp", {}).get("scores")
+            errors = config["record"].get("errors", [])
+            one = Pass(model, ids, plan_of(cell, arithmetics), *key, lamp, lamp and arithmetics[lamp["recompute"]], reference if errors else None)
+            for site in SITES:
+                keep(f"run/{site}", one.array(one.run, site))
+            for site in errors:
+                keep(f"local/{site}", one.array(one.local, site))
+            keep("recompute_rate", one.selected / (len(ids) * (len(ids) + 1) / 2))
+            differing += one.differing
+    assert differing == 0, f"{name}: {differing} rows depend on what B of absolute weights is: choose other tau or seed"
+    texts = [len(paths)] if isinstance(tokens["path"], list) else []
+    grid = {True: [], False: lengths}
+    return {path: np.array(arrays).reshape(*texts, tokens["sequences"], *grid[path.startswith("reference/")], *arrays[0].shape)
+            for path, arrays in found.items()}
+
+
+def main(names):
+    for name, content in {**{f"model/{k}": v for k, v in model_files().items()}, **token_files()}.items():
+        (HERE / name).parent.mkdir(exist_ok=True)
+        (HERE / name).write_bytes(content)
+    with h5py.File(GOLDEN, "a") as f:
+        for name in names:
+            arrays = golden(name)
+            if name in f:
+                del f[name]
+            for path, array in arrays.items():
+                f.create_dataset(f"{name}/{path}", data=array, compression="gzip", compression_opts=9, shuffle=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or CONFIGS)

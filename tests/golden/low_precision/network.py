@@ -1,0 +1,197 @@
+"""A pass of GPT-2 under a precision plan: method.md, section 4, site by site. Arrays are lists of rows; masked entries are NaN."""
+import dataclasses
+import math
+
+import numpy as np
+from arithmetic import FORMATS, NAN, Arithmetic, Output, Place
+from selection import Row, select
+
+SITES = ["embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj", "resid_2",
+         "ln_f", "logits"]  # their positions are the site ids of the draws
+WITHOUT_LAYER = ("embed", "ln_f", "logits")
+BY_HEAD = ("scores", "softmax", "values")
+BINARY64 = Arithmetic(FORMATS["binary64"])
+
+
+@dataclasses.dataclass
+class Model:
+    config: dict
+    weights: dict
+
+    @property
+    def heads(self):
+        return self.config["n_head"]
+
+    @property
+    def d_head(self):
+        return self.config["n_embd"] // self.heads
+
+    def __getitem__(self, name):
+        return self.weights[name]
+
+
+# --- each site as a function of its inputs; `at(row, column)` starts the roundings of an output ------------------------------------
+
+
+def embed(at, model, tokens):
+    wte, wpe = model["wte.weight"], model["wpe.weight"]
+    return [[at(i, c).add(x, y) for c, (x, y) in enumerate(zip(wte[token], wpe[i]))] for i, token in enumerate(tokens)]
+
+
+def layer_norm(at, model, name, x):
+    gamma, beta, eps = model[name + ".weight"], model[name + ".bias"], model.config["layer_norm_epsilon"]
+    rows = []
+    for i, row in enumerate(x):
+        fl = at(i, 0)  # one count of roundings for the whole row
+        n, ones = float(len(row)), [1.0] * len(row)
+        mean = fl.div(fl.dot(row, ones), n)
+        c = [fl.sub(v, mean) for v in row]
+        variance = fl.div(fl.dot(c, c), n)
+        r = fl.rsqrt(fl.add(variance, eps))
+        rows.append([fl.mac(fl.mul(v, r), g, b) for v, g, b in zip(c, gamma, beta)])
+    return rows
+
+
+def linear(at, model, name, x):
+    columns, bias = list(zip(*model[name + ".weight"])), model[name + ".bias"]
+    return [[affine(at(i, c), row, column, bias[c]) for c, column in enumerate(columns)] for i, row in enumerate(x)]
+
+
+def affine(fl, row, column, bias):
+    return fl.add(fl.dot(row, column), bias)  # the addition goes on in the count of the sum
+
+
+def score(fl, q, k):
+    return fl.div(fl.dot(q, k), math.sqrt(len(q)))
+
+
+def softmax_row(fl, y):
+    top = NAN if any(v != v for v in y) else max(y)
+    t = [fl.sub(v, top) for v in y]
+    e = [fl.exp(v) for v in t]
+    s = fl.dot(e, [1.0] * len(e))
+    return [fl.div(v, s) for v in e]
+
+
+def value_row(at, i, z, v):
+    return [at(i, c).dot(z, [row[c] for row in v[: i + 1]]) for c in range(len(v[0]))]
+
+
+def elementwise(at, function, *arrays):
+    return [[function(at(i, c), *values) for c, values in enumerate(zip(*rows))] for i, rows in enumerate(zip(*arrays))]
+
+
+def residual(at, x, y):
+    return elementwise(at, lambda fl, a, b: fl.add(a, b), x, y)
+
+
+def activation(at, model, x):
+    return elementwise(at, lambda fl, a: fl.gelu(a, model.config["activation_function"]), x)
+
+
+def logits(at, model, x):
+    return [[at(i, c).dot(row, column) for c, column in enumerate(model["wte.weight"])] for i, row in enumerate(x)]
+
+
+def heads_of(model, qkv):
+    """(q, k, v) of each head, rows by position."""
+    d, n = model.d_head, model.config["n_embd"]
+    return [tuple([row[part * n + h * d : part * n + (h + 1) * d] for row in qkv] for part in range(3)) for h in range(model.heads)]
+
+
+def masked(row, length):
+    return row + [NAN] * (length - len(row))
+
+
+# --- the pass ---------------------------------------------------------------------------------------------------------------------
+
+
+class Pass:
+    """One cell's pass over one sequence. `arithmetic(site, layer, head)` is its plan, `lamp` its [lamp.scores] or None.
+
+    Afterwards `run` holds every site as an array ((layer,) (head,) position, component), `local` the same of the reference's operation
+    on this pass's inputs (with `reference`, an Arithmetic), `selected` the number of scores recomputed by layer and head, and `differing`
+    the rows in which the two definitions of B (selection.Row) select different sets.
+    """
+
+    def __init__(self, model, tokens, arithmetic, seed, sequence, lamp=None, recompute=None, reference=None):
+        self.model, self.tokens, self.arithmetic, self.seed, self.sequence = model, tokens, arithmetic, seed, sequence
+        self.lamp, self.recompute, self.reference = lamp, recompute, reference
+        self.run, self.local, self.differing = {}, {}, 0
+        self.selected = np.zeros((model.config["n_layer"], model.heads), int)
+        self.forward()
+
+    def at(self, site, layer=0, head=0, arithmetic=None):
+        """The start of an output's roundings at a site."""
+        spec = arithmetic or self.arithmetic(site, layer, head)
+        place = Place(self.seed, self.sequence, SITES.index(site), layer, head)
+        return lambda row, column: Output(spec, place, row, column)
+
+    def site(self, name, layer, function, *inputs, head=0):
+        """Computes a site and keeps it, and what the reference's operation makes of the same inputs."""
+        value = function(self.at(name, layer, head), *inputs)
+        self.run.setdefault(name, {})[layer, head] = value
+        if self.reference is not None:
+            self.local.setdefault(name, {})[layer, head] = function(self.at(name, layer, head, self.reference), *inputs)
+        return value
+
+    def attention(self, layer, head, q, k, v):
+        """Scores, softmax and values of a head."""
+        length = len(q)
+
+        def score_rows(at):
+            return [[score(at(i, j), q[i], k[j]) for j in range(i + 1)] for i in range(length)]
+
+        def softmax_rows(at, y):
+            return [masked(softmax_row(at(i, 0), row[: i + 1]), length) for i, row in enumerate(y)]
+
+        low = score_rows(self.at("scores", layer, head))
+        mixed = [list(row) for row in low]
+        if self.lamp is not None:
+            soft, again = self.at("softmax", layer, head), self.at("scores", layer, head, self.recompute)
+            for i, y in enumerate(low):
+                for j in self.select(layer, head, i, y, softmax_row(soft(i, 0), y), q, k):
+                    mixed[i][j] = score(again(i, j), q[i], k[j])
+                    self.selected[layer, head] += 1
+        y = self.run.setdefault("scores", {})[layer, head] = [masked(row, length) for row in mixed]
+        if self.reference is not None:
+            exact = score_rows(self.at("scores", layer, head, self.reference))
+            self.local.setdefault("scores", {})[layer, head] = [masked(row, length) for row in exact]
+        z = self.site("softmax", layer, softmax_rows, y, head=head)
+        return self.site("values", layer, lambda at, z: [value_row(at, i, row[: i + 1], v) for i, row in enumerate(z)], z, head=head)
+
+    def select(self, layer, head, i, y, z, q, k):
+        w = None
+        if self.lamp.get("weights") == "dot":
+            magnitudes = [abs(x) for x in q[i]]
+            w = [score(Output(BINARY64), magnitudes, [abs(x) for x in k[j]]) for j in range(i + 1)]
+        place = Place(self.seed, self.sequence, SITES.index("scores"), layer, head)
+        row, other = (Row(y, z, w, self.lamp, len(q), remainder) for remainder in (True, False))
+        s = select(row, y, place, i)
+        self.differing += s != select(other, y, place, i)
+        return s
+
+    def forward(self):
+        model = self.model
+        x = self.site("embed", 0, embed, model, self.tokens)
+        for layer in range(model.config["n_layer"]):
+            prefix = f"h.{layer}."
+            normal = self.site("ln_1", layer, layer_norm, model, prefix + "ln_1", x)
+            qkv = self.site("qkv", layer, linear, model, prefix + "attn.c_attn", normal)
+            by_head = [self.attention(layer, head, *parts) for head, parts in enumerate(heads_of(model, qkv))]
+            joined = [sum(rows, []) for rows in zip(*by_head)]
+            x = self.site("resid_1", layer, residual, x, self.site("attn_proj", layer, linear, model, prefix + "attn.c_proj", joined))
+            normal = self.site("ln_2", layer, layer_norm, model, prefix + "ln_2", x)
+            hidden = self.site("gelu", layer, activation, model, self.site("mlp_fc", layer, linear, model, prefix + "mlp.c_fc", normal))
+            x = self.site("resid_2", layer, residual, x, self.site("mlp_proj", layer, linear, model, prefix + "mlp.c_proj", hidden))
+        self.site("logits", 0, logits, model, self.site("ln_f", 0, layer_norm, model, "ln_f", x))
+
+    @staticmethod
+    def array(kept, site):
+        """A kept site as an array with the dimensions that the result file gives it."""
+        layers = sorted({layer for layer, _ in kept[site]})
+        heads = sorted({head for _, head in kept[site]})
+        x = np.array([[kept[site][layer, head] for head in heads] for layer in layers])
+        if site not in BY_HEAD:
+            x = x[:, 0]
+        return x[0] if site in WITHOUT_LAYER else x
