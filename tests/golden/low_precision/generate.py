@@ -4,17 +4,16 @@ import json
 import pathlib
 import random
 import struct
-import sys
 import tomllib
 
 import h5py
 import numpy as np
-from arithmetic import arithmetic_of
-from network import SITES, Model, Pass
+from network import Model, Pass
+from rounding import arithmetic_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden.h5"
-CONFIGS = ("stochastic",)
+CONFIGS = ("stochastic", "directed", "weights", "rules", "rates", "range", "small")
 
 # --- model and tokens ---------------------------------------------------------------------------------------------------------------
 
@@ -75,6 +74,10 @@ def alternatives(name):
     return {"mu": ("format",), "format": ("mu",), "tau": ("rate",), "rate": ("tau",)}.get(name, ())
 
 
+def config_of(name):
+    return tomllib.loads((HERE / f"{name}.toml").read_text())
+
+
 def cells(config):
     """The axes' lengths, and the config of each cell, the last axis fastest."""
     axes = config.get("grid", {})
@@ -93,66 +96,82 @@ def cells(config):
     return [len(values) for values in axes.values()], points
 
 
-def plan_of(cell, arithmetics):
+def plan_of(cell):
+    """arithmetic(site, layer, head) of a cell: the most specific key wins."""
+
     def arithmetic(site, layer, head):
-        for key in (f"layer.{layer}.head.{head}.{site}", f"layer.{layer}.{site}", site, "default"):
-            if key in cell["plan"]:
-                return arithmetics[cell["plan"][key]]
+        keys = (f"layer.{layer}.head.{head}.{site}", f"layer.{layer}.{site}", site, "default")
+        return named(cell, next(cell["plan"][key] for key in keys if key in cell["plan"]))
 
     return arithmetic
 
 
+def named(cell, name):
+    return arithmetic_of(cell["arithmetic"][name])
+
+
+def as_list(paths):
+    return paths if isinstance(paths, list) else [paths]
+
+
+# --- the golden outputs -------------------------------------------------------------------------------------------------------------
+
+
+def model_of(config):
+    model = read_model(HERE / config["model"]["path"])
+    if "activation" in config["model"]:
+        model.config["activation_function"] = config["model"]["activation"]
+    return model
+
+
+def sequences_of(config):
+    """(ids, index) of every sequence. Open in the text: the index that enters the draws counts anew in every text."""
+    tokens = config["tokens"]
+    for path in as_list(tokens["path"]):
+        for index, line in enumerate((HERE / path).read_text().splitlines()[: tokens["sequences"]]):
+            yield json.loads(line)[: tokens["sequence_length"]], index
+
+
 def golden(name):
     """Every array of a config by its path in golden.h5, with the dimensions ([text,] sequence, axes, ..) of the result file."""
-    config = tomllib.loads((HERE / f"{name}.toml").read_text())
-    tokens, model = config["tokens"], read_model(HERE / config["model"]["path"])
-    if (form := config["model"].get("activation", "checkpoint")) != "checkpoint":
-        model.config["activation_function"] = form
-    paths = tokens["path"] if isinstance(tokens["path"], list) else [tokens["path"]]
-    lines = [[json.loads(line)[: tokens["sequence_length"]] for line in (HERE / path).read_text().splitlines()][: tokens["sequences"]] for path in paths]
-    lengths, points = cells(config)
+    config = config_of(name)
+    model, record, (lengths, points) = model_of(config), config["record"], cells(config)
+    reference = named(config, config["reference"]["arithmetic"])
     found, differing = {}, 0
 
     def keep(path, array):
         found.setdefault(path, []).append(array)
 
-    for text, sequence in itertools.product(range(len(paths)), range(tokens["sequences"])):
-        ids = lines[text][sequence]
-        key = config["seed"], sequence  # open in the text: a sequence's index is that in its own text
-        reference = {k: arithmetic_of(v) for k, v in config["arithmetic"].items()}[config["reference"]["arithmetic"]]
-        exact = Pass(model, ids, lambda *_: reference, *key)
-        for site in SITES:
+    for ids, index in sequences_of(config):
+        exact = Pass(model, ids, lambda *_: reference, config["seed"], index)
+        for site in record["activations"]:
             keep(f"reference/{site}", exact.array(exact.run, site))
         for cell in points:
-            arithmetics = {k: arithmetic_of(v) for k, v in cell["arithmetic"].items()}
-            lamp = cell.get("lamp", {}).get("scores")
-            errors = config["record"].get("errors", [])
-            one = Pass(model, ids, plan_of(cell, arithmetics), *key, lamp, lamp and arithmetics[lamp["recompute"]], reference if errors else None)
-            for site in SITES:
+            lamp = cell["lamp"]["scores"]
+            one = Pass(model, ids, plan_of(cell), config["seed"], index, lamp, named(cell, lamp["recompute"]),
+                       reference if "errors" in record else None)
+            for site in record["activations"]:
                 keep(f"run/{site}", one.array(one.run, site))
-            for site in errors:
+            for site in record.get("errors", []):
                 keep(f"local/{site}", one.array(one.local, site))
             keep("recompute_rate", one.selected / (len(ids) * (len(ids) + 1) / 2))
             differing += one.differing
     assert differing == 0, f"{name}: {differing} rows depend on what B of absolute weights is: choose other tau or seed"
-    texts = [len(paths)] if isinstance(tokens["path"], list) else []
-    grid = {True: [], False: lengths}
-    return {path: np.array(arrays).reshape(*texts, tokens["sequences"], *grid[path.startswith("reference/")], *arrays[0].shape)
+    lead = [len(config["tokens"]["path"])] if isinstance(config["tokens"]["path"], list) else []
+    lead.append(config["tokens"]["sequences"])
+    return {path: np.array(arrays).reshape(*lead, *([] if path.startswith("reference/") else lengths), *arrays[0].shape)
             for path, arrays in found.items()}
 
 
-def main(names):
+def main():
     for name, content in {**{f"model/{k}": v for k, v in model_files().items()}, **token_files()}.items():
         (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_bytes(content)
-    with h5py.File(GOLDEN, "a") as f:
-        for name in names:
-            arrays = golden(name)
-            if name in f:
-                del f[name]
-            for path, array in arrays.items():
+    with h5py.File(GOLDEN, "w", libver="latest") as f:
+        for name in CONFIGS:
+            for path, array in golden(name).items():
                 f.create_dataset(f"{name}/{path}", data=array, compression="gzip", compression_opts=9, shuffle=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or CONFIGS)
+    main()

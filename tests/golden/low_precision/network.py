@@ -3,7 +3,9 @@ import dataclasses
 import math
 
 import numpy as np
-from arithmetic import FORMATS, NAN, Arithmetic, Output, Place
+from operations import Output
+from orders import dot
+from rounding import FORMATS, NAN, Arithmetic, Place
 from selection import Row, select
 
 SITES = ["embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj", "resid_2",
@@ -44,9 +46,9 @@ def layer_norm(at, model, name, x):
     for i, row in enumerate(x):
         fl = at(i, 0)  # one count of roundings for the whole row
         n, ones = float(len(row)), [1.0] * len(row)
-        mean = fl.div(fl.dot(row, ones), n)
+        mean = fl.div(dot(fl, row, ones), n)
         c = [fl.sub(v, mean) for v in row]
-        variance = fl.div(fl.dot(c, c), n)
+        variance = fl.div(dot(fl, c, c), n)
         r = fl.rsqrt(fl.add(variance, eps))
         rows.append([fl.mac(fl.mul(v, r), g, b) for v, g, b in zip(c, gamma, beta)])
     return rows
@@ -58,23 +60,23 @@ def linear(at, model, name, x):
 
 
 def affine(fl, row, column, bias):
-    return fl.add(fl.dot(row, column), bias)  # the addition goes on in the count of the sum
+    return fl.add(dot(fl, row, column), bias)  # the addition goes on in the count of the sum
 
 
 def score(fl, q, k):
-    return fl.div(fl.dot(q, k), math.sqrt(len(q)))
+    return fl.div(dot(fl, q, k), math.sqrt(len(q)))
 
 
 def softmax_row(fl, y):
     top = NAN if any(v != v for v in y) else max(y)
     t = [fl.sub(v, top) for v in y]
     e = [fl.exp(v) for v in t]
-    s = fl.dot(e, [1.0] * len(e))
+    s = dot(fl, e, [1.0] * len(e))
     return [fl.div(v, s) for v in e]
 
 
 def value_row(at, i, z, v):
-    return [at(i, c).dot(z, [row[c] for row in v[: i + 1]]) for c in range(len(v[0]))]
+    return [dot(at(i, c), z, [row[c] for row in v[: i + 1]]) for c in range(len(v[0]))]
 
 
 def elementwise(at, function, *arrays):
@@ -90,7 +92,7 @@ def activation(at, model, x):
 
 
 def logits(at, model, x):
-    return [[at(i, c).dot(row, column) for c, column in enumerate(model["wte.weight"])] for i, row in enumerate(x)]
+    return [[dot(at(i, c), row, column) for c, column in enumerate(model["wte.weight"])] for i, row in enumerate(x)]
 
 
 def heads_of(model, qkv):
