@@ -15,7 +15,7 @@ def enclosed(function):
     for precision in (160, 320, 640):
         with mpmath.workprec(precision):
             y = function()
-        sign, m, e, bits = y._mpf_
+        sign, m, e, bits = y._mpf_  # (-1)^sign m 2^e, m of so many bits
         delta = 1 << 20  # 2^20 units of the last of `precision` bits
         m <<= precision - bits
         e -= precision - bits
@@ -58,8 +58,8 @@ def gelu_exact(x, form):
         return (m << BELOW) - 1, e - BELOW
     if x < -64:
         return -TINY[0], TINY[1]
-    if abs(x) < 2.0**-BELOW:  # x/2 (1 + 0.8 x ..)
-        return (m << BELOW) + (1 if x > 0 else 1), e - 1 - BELOW
+    if abs(x) < 2.0**-BELOW:  # x/2 (1 + 0.8 x ..), more than x/2
+        return (m << BELOW) + 1, e - 1 - BELOW
 
     def tanh_form():
         y = mpmath.mpf(x)

@@ -164,7 +164,7 @@ class Pass:
 
     def select(self, layer, head, i, y, z, q, k):
         w = None
-        if self.lamp.get("weights") == "dot":
+        if self.lamp.get("weights") == "dot":  # fused binary64: q and k as they are, whatever `operands` the site has
             magnitudes = [abs(x) for x in q[i]]
             w = [score(Output(BINARY64), magnitudes, [abs(x) for x in k[j]]) for j in range(i + 1)]
         place = Place(self.seed, self.sequence, SITES.index("scores"), layer, head)

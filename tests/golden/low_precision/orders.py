@@ -162,9 +162,10 @@ def multiterm(fl, pairs, parameters, rounding=None):
                 (ma, ea), (mb, eb) = parts(a), parts(b)
                 terms.append((ma * mb, ea + eb, exponent(a, least) + exponent(b, least)))
         unit = max((e for _, _, e in terms), default=0) - f
-        total = sum((abs(m) << (e - unit) if e >= unit else abs(m) >> (unit - e)) * (1 if m > 0 else -1) for m, e, _ in terms)
-        s = 0.0 if total == 0 else round_exact(spec.format, rounding or spec.rounding, total, unit, lambda: fl.word(0), spec.random_bits,
-                                             saturates=False)
+        total = sum((1 if m > 0 else -1) * (abs(m) << (e - unit) if e >= unit else abs(m) >> (unit - e)) for m, e, _ in terms)
+        s = 0.0
+        if total != 0:
+            s = round_exact(spec.format, rounding or spec.rounding, total, unit, lambda: fl.word(0), spec.random_bits, saturates=False)
         fl.step += 1
     return s
 
@@ -225,6 +226,6 @@ def fused_tree(fl, pairs, text):
     return value(parse_tree(text))
 
 
-ORDERS = {"sequential": sequential, "reverse": reverse, "blocked": blocked, "pairwise": pairwise, "lanes": lanes, "split": split, "panels": panels, "numpy-sum": numpy_sum, "kahan": kahan,
-          "neumaier": neumaier, "exact": exact, "multiterm": multiterm, "engine": engine, "tree": tree, "lane-tree": lane_tree,
-          "fused-tree": fused_tree}
+ORDERS = {"sequential": sequential, "reverse": reverse, "blocked": blocked, "pairwise": pairwise, "lanes": lanes, "split": split,
+          "panels": panels, "numpy-sum": numpy_sum, "kahan": kahan, "neumaier": neumaier, "exact": exact, "multiterm": multiterm,
+          "engine": engine, "tree": tree, "lane-tree": lane_tree, "fused-tree": fused_tree}

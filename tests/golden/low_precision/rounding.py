@@ -91,9 +91,8 @@ def arithmetic_of(keys):
     return Arithmetic(**keys)
 
 
-# Lone operations round RNE to binary32; products N to a step and F bits as core/arith/README.md has them for binary16.
-ENGINES = {name: Arithmetic(FORMATS["binary32"], operands=FORMATS["binary16"], order=f"engine:{step}")
-           for name, step in {"v100": "4,23", "a100": "8,24", "h100": "16,25"}.items()}
+# A matrix engine: lone operations round RNE to binary32; N products and F bits of a step as core/arith/README.md has them.
+ENGINES = {"h100": Arithmetic(FORMATS["binary32"], operands=FORMATS["binary16"], order="engine:16,25")}
 
 
 # --- random words ---------------------------------------------------------------------------------------------------------------
