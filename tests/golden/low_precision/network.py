@@ -75,8 +75,9 @@ def softmax_row(fl, y):
     return [fl.div(v, s) for v in e]
 
 
-def value_row(at, i, z, v):
-    return [dot(at(i, c), z, [row[c] for row in v[: i + 1]]) for c in range(len(v[0]))]
+def values(at, z, v):
+    columns = list(zip(*v))
+    return [[dot(at(i, c), row[: i + 1], column[: i + 1]) for c, column in enumerate(columns)] for i, row in enumerate(z)]
 
 
 def elementwise(at, function, *arrays):
@@ -111,9 +112,9 @@ def masked(row, length):
 class Pass:
     """One cell's pass over one sequence. `arithmetic(site, layer, head)` is its plan, `lamp` its [lamp.scores] or None.
 
-    Afterwards `run` holds every site as an array ((layer,) (head,) position, component), `local` the same of the reference's operation
-    on this pass's inputs (with `reference`, an Arithmetic), `selected` the number of scores recomputed by layer and head, and `differing`
-    the rows in which the two definitions of B (selection.Row) select different sets.
+    Afterwards `run` holds every site's rows by (layer, head) (`array` makes arrays of them), `local` those of the reference's operation on
+    this pass's inputs (with `reference`, an Arithmetic), `selected` the number of scores recomputed by layer and head, and `differing` the
+    number of rows in which the two definitions of B (selection.Row) select different sets.
     """
 
     def __init__(self, model, tokens, arithmetic, seed, sequence, lamp=None, recompute=None, reference=None):
@@ -160,7 +161,7 @@ class Pass:
             exact = score_rows(self.at("scores", layer, head, self.reference))
             self.local.setdefault("scores", {})[layer, head] = [masked(row, length) for row in exact]
         z = self.site("softmax", layer, softmax_rows, y, head=head)
-        return self.site("values", layer, lambda at, z: [value_row(at, i, row[: i + 1], v) for i, row in enumerate(z)], z, head=head)
+        return self.site("values", layer, values, z, v, head=head)
 
     def select(self, layer, head, i, y, z, q, k):
         w = None
