@@ -151,6 +151,17 @@ struct Sites {
         "scores", rows, earlier + rows, [&](auto out) { scores(arithmetic, view(x), view(k), out); },
         [&](const auto& outputs, auto out) { steps::scores(outputs, 1, view(x), view(k), out); });
 
+    const auto magnitudes = [](Matrix<double> m) {
+      for (double& value : m.flat()) value = std::abs(value);
+      return m;
+    };
+    Matrix<double> bounds = unwritten(rows, earlier + rows),
+                   twin = bounds;  // error weights `dot`: in binary64, whatever the site's arithmetic
+    const Matrix<double> abs_q = magnitudes(x), abs_k = magnitudes(k);
+    score_bounds(view(x), view(k), bounds.view());
+    mpfr::scores(fused(binary64), view(abs_q), view(abs_k), twin.view());
+    compare("score_bounds", bounds, twin);
+
     const Matrix<double> y = random_matrix(random, rows, earlier + rows, kind);
     both(
         "softmax", rows, earlier + rows, [&](auto out) { softmax(arithmetic, view(y), out); },
