@@ -85,7 +85,8 @@ TEST_CASE("selection: greedy is the shortest prefix of the definition", "[lamp][
     if (random.below(2) == 0) {  // the cost of a prefix: a tau at which ceil and floor matter
       const Marks s = test::greedy(spec, row.z, row.y, row.w, row_length);
       const double cost = cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, s);
-      spec.tau = random.below(2) == 0 ? cost : std::max(0.0, cost - 0x1p-40);
+      const double below[] = {0.0, 0x1p-41, 0x1p-40};  // tau is rounded up to a unit, so half of one below changes nothing
+      spec.tau = std::max(0.0, cost - below[random.below(3)]);
       ++at_the_edge;
     }
     const Marks marks = select(spec, row, row_length);
