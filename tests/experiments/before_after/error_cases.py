@@ -45,7 +45,9 @@ def grid(axes):
 
 LENGTH, FORMAT, TITLE, HIGH, PLAN = "sequence_length = 24", '"binary32"', '"a title"', "[arithmetic.high]", 'scores = "low"'
 TAU = '"lamp.scores.tau" = '
-MANY = "[" + ", ".join(f"{i}e-3" for i in range(2000)) + "]"
+TOO_MANY = with_("[lamp.scores]", '[arithmetic.more]\nformat = "ps2"\n[lamp.scores]') + "\n".join([
+    "[grid]", TAU + "[" + ", ".join(f"{i}e-3" for i in range(2000)) + "]", f'"arithmetic.low.mu" = {list(range(1, 24))}',
+    *(f'"plan.{site}" = ["low", "high", "more"]' for site in ("scores", "softmax", "values")), ""])
 
 # (what, text): each is refused by `lamp plan`, or is legal on purpose.
 CONFIGS = [
@@ -175,68 +177,106 @@ CONFIGS = [
     ("continuation default", BASE + "[continuation]\n"),
     ("continuation tokens 0", BASE + "[continuation]\ntokens = 0\n"), ("continuation key", BASE + "[continuation]\ntoken = 3\n"),
     ("continuation beyond", BASE + "[continuation]\nprefix = 20\ntokens = 493\n"),
-    ("too many cells", with_("[lamp.scores]",
-                             '[arithmetic.more]\nformat = "ps2"\n[lamp.scores]') + "[grid]\n" + TAU + MANY + '\n"arithmetic.low.mu" = ' + str(list(range(1, 24)))
-     + "".join(f'\n"plan.{site}" = ["low", "high", "more"]' for site in ("scores", "softmax", "values")) + "\n"),
+    ("too many cells", TOO_MANY),
 ]
 
-SETS = ["tokens.sequences", "=2", "tokens sequences=2", "a=1\nb=2", "tokens.sequencs=2", "tokens.sequences=two", "arithmetic.low.mu=24", "title.x=1", "a" * 100000 + "=1",
-        'grid."arithmetic.low.mu"=[]', "plan.layer.9.scores=low", "model.path=/nowhere", "tokens.path=/nowhere", "lamp.scores.tau=nan", "lamp.scores.tau=[", "plan.scores=lwo",
-        "arithmetic.low.format=ps99", "tokens.shuffle=yes", "record.errors=scores", "grid.seed=[1]", "seed=1e3", "arithmetic.low.order=tree:(0 1)", ""]
+SETS = ["tokens.sequences", "=2", "tokens sequences=2", "a=1\nb=2", "tokens.sequencs=2", "tokens.sequences=two", "arithmetic.low.mu=24",
+        "title.x=1", "a" * 100000 + "=1",
+        'grid."arithmetic.low.mu"=[]', "plan.layer.9.scores=low", "model.path=/nowhere", "tokens.path=/nowhere", "lamp.scores.tau=nan",
+        "lamp.scores.tau=[", "plan.scores=lwo",
+        "arithmetic.low.format=ps99", "tokens.shuffle=yes", "record.errors=scores", "grid.seed=[1]", "seed=1e3",
+        "arithmetic.low.order=tree:(0 1)", ""]
 
 NOT_A_COUNT = ["4x", "1e1", "0x4", " 4", "+4", "", "99999999999999999999999", "1,5", "0", "-1", "1.0", "４"]
 
 # Command lines; CONFIG stands for nano.toml, MODEL for gpt2-nano.
 LINES = [
-    [], [""], ["rum"], ["--versoin"], ["-x"], ["a\nb\x1b[31m"], ["run"], ["plan"], ["status"], ["verify"], ["merge"], ["inspect"], ["tokenize"], ["reveal"], ["completion"],
-    ["config", "x"], ["version", "x"], ["calc", "x"], ["calc", "--json"], ["run", "CONFIG", "--thread", "4"], ["run", "CONFIG", "--threads"], ["run", "CONFIG", "--out", ""],
-    ["run", "CONFIG", "CONFIG"], ["run", "CONFIG", "--shard"], ["run", "CONFIG", "--set"], ["run", "CONFIG", "--frobnicate"], ["plan", "CONFIG", "--out", "x"],
-    ["run", "/nowhere.toml"], ["plan", "/nowhere.toml"], ["run", "/dev/zero"], ["run", "/"], ["run", "CONFIG/x"], ["run", "CONFIG", "--out", "/proc/nothing/x"],
-    ["run", "CONFIG", "--out", "/dev/null"], ["status", "/nowhere"], ["verify", "/nowhere"], ["merge", "/nowhere"], ["inspect", "/nowhere"], ["tokenize", "/nowhere"],
-    ["status", "/proc"], ["verify", "/proc"], ["merge", "/proc"], ["inspect", "/proc"], ["inspect", "CONFIG"], ["inspect", "/dev/null"], ["tokenize", "CONFIG"],
-    ["status", "x", "--jason"], ["verify", "x", "--jason"], ["tokenize", "MODEL", "--decode", "--special"], ["formats", "binary33"], ["formats", "h1000", "--json"], ["formats", "ps24"],
-    ["formats", "e1m1"], ["formats", ""], ["completion", "tcsh"], ["fetch"], ["fetch", "gpt2"], ["bench"], ["bench", "gemm"], ["slurm"], ["merge", "x", "--out", ""],
-    *[["run", "CONFIG", "--threads", n] for n in NOT_A_COUNT], *[["plan", "CONFIG", "--threads", n] for n in NOT_A_COUNT[:4]], *[["run", "CONFIG", f"--shard=1/{n}"] for n in NOT_A_COUNT],
-    *[["run", "CONFIG", f"--shard={n}/3"] for n in NOT_A_COUNT], *[["run", "CONFIG", "--shard", s] for s in ("4/3", "1", "1/2/3", "/", "1000001/1000001")],
+    [], [""], ["rum"], ["--versoin"], ["-x"], ["a\nb\x1b[31m"], ["run"], ["plan"], ["status"], ["verify"], ["merge"], ["inspect"],
+    ["tokenize"], ["reveal"], ["completion"],
+    ["config", "x"], ["version", "x"], ["calc", "x"], ["calc", "--json"], ["run", "CONFIG", "--thread", "4"],
+    ["run", "CONFIG", "--threads"], ["run", "CONFIG", "--out", ""],
+    ["run", "CONFIG", "CONFIG"], ["run", "CONFIG", "--shard"], ["run", "CONFIG", "--set"], ["run", "CONFIG", "--frobnicate"],
+    ["plan", "CONFIG", "--out", "x"],
+    ["run", "/nowhere.toml"], ["plan", "/nowhere.toml"], ["run", "/dev/zero"], ["run", "/"], ["run", "CONFIG/x"],
+    ["run", "CONFIG", "--out", "/proc/nothing/x"],
+    ["run", "CONFIG", "--out", "/dev/null"], ["status", "/nowhere"], ["verify", "/nowhere"], ["merge", "/nowhere"], ["inspect", "/nowhere"],
+    ["tokenize", "/nowhere"],
+    ["status", "/proc"], ["verify", "/proc"], ["merge", "/proc"], ["inspect", "/proc"], ["inspect", "CONFIG"], ["inspect", "/dev/null"],
+    ["tokenize", "CONFIG"],
+    ["status", "x", "--jason"], ["verify", "x", "--jason"], ["tokenize", "MODEL", "--decode", "--special"], ["formats", "binary33"],
+    ["formats", "h1000", "--json"], ["formats", "ps24"],
+    ["formats", "e1m1"], ["formats", ""], ["completion", "tcsh"], ["fetch"], ["fetch", "gpt2"], ["bench"], ["bench", "gemm"], ["slurm"],
+    ["merge", "x", "--out", ""],
+    *[["run", "CONFIG", "--threads", n] for n in NOT_A_COUNT], *[["plan", "CONFIG", "--threads", n] for n in NOT_A_COUNT[:4]],
+    *[["run", "CONFIG", f"--shard=1/{n}"] for n in NOT_A_COUNT],
+    *[["run", "CONFIG", f"--shard={n}/3"] for n in NOT_A_COUNT],
+    *[["run", "CONFIG", "--shard", s] for s in ("4/3", "1", "1/2/3", "/", "1000001/1000001")],
     *[["verify", "x", f"--fraction={f}"] for f in ("0", "-1", "1.5", "nan", "0x1p-1", "1/2", " 1", "1e999", "")],
     *[["reveal", "--n", n, "--format", "binary32", "--command", "true"] for n in ("0", "4097", "x")],
     *[["reveal", "--n", "9", "--format", f, "--command", "true"] for f in ("binary33", "ue4m3", "{p=113, emin=-9, emax=9}")],
-    *[["reveal", "--n", "9", "--format", "binary32", "--command", c] for c in ("", "exit 3", "true", "cat > /dev/null", "sed s/.*/abc/", "sed s/.*/0.5/", "sed s/.*/7/", "kill -9 $$",
-                                                                               "sed s/.*/nan/", "sed s/.*/1/;echo 2", "no-such-command-xyz")],
+    *[["reveal", "--n", "9", "--format", "binary32", "--command", c] for c in ("", "exit 3", "true", "cat > /dev/null", "sed s/.*/abc/",
+                                                                               "sed s/.*/0.5/", "sed s/.*/7/", "kill -9 $$",
+                                                                               "sed s/.*/nan/", "sed s/.*/1/;echo 2",
+                                                                               "no-such-command-xyz")],
 ]
 
 DECODE = ["4096", "-1", "4x", "+4", "1e1", "1,2", "99999999999999999999"]
 NOT_UTF8 = [b"\xff", b"abc \xc3\x28", b"a\xed\xa0\x80", b"a\xe2\x82", b"\xf4\x90\x80\x80"]
 
-IDS = ["1, 2", "[1, 2", "[1 2]", "[1, ]", "[,1]", "[1,,2]", "[1]]", "[1] x", "[-1]", "[+1]", "[1.5]", "[1e1]", "[0x1]", "[99999999999999999999]", "[4294967296]", '["1"]', "[[1]]", "[null]",
-       '{"ids": [1]}', b"[1\xff]", b"[1\0]", "\ufeff[1]", "[]", "", "[1]", "[4096, 1, 2]", "[1, 2, 4096]", "[1, 2, 3]", "[1, 2, 3, 4, 5, 4096]", "[1, 2, 3]\n[1, 2]"]
+IDS = ["1, 2", "[1, 2", "[1 2]", "[1, ]", "[,1]", "[1,,2]", "[1]]", "[1] x", "[-1]", "[+1]", "[1.5]", "[1e1]", "[0x1]",
+       "[99999999999999999999]", "[4294967296]", '["1"]', "[[1]]", "[null]",
+       '{"ids": [1]}', b"[1\xff]", b"[1\0]", "\ufeff[1]", "[]", "", "[1]", "[4096, 1, 2]", "[1, 2, 4096]", "[1, 2, 3]",
+       "[1, 2, 3, 4, 5, 4096]", "[1, 2, 3]\n[1, 2]"]
 
 CONFIG_JSON = [  # (old, new) in config.json of gpt2-nano
-    ('"gpt2"', '"llama"'), ('"model_type": "gpt2",', ""), ('"n_layer": 4,', ""), ('"n_layer": 4', '"n_layer": 0'), ('"n_layer": 4', '"n_layer": -1'), ('"n_layer": 4', '"n_layer": 4.0'),
-    ('"n_layer": 4', '"n_layer": "4"'), ('"n_layer": 4', '"n_layer": 18446744073709551616'), ('"n_layer": 4', '"n_layer": 5'), ('"n_layer": 4', '"n_layer": 3'), ('"n_layer": 4', '"n_layer": 65536'),
-    ('"n_head": 2', '"n_head": 5'), ('"n_embd": 128', '"n_embd": 126'), ('"n_embd": 128', '"n_embd": 64'), ('"n_head": 2', '"n_inner": 0, "n_head": 2'), ('"n_head": 2', '"n_inner": 100, "n_head": 2'),
-    ("1e-05", "0"), ("1e-05", '"1e-5"'), ("1e-05", "1e400"), ('"gelu_new"', '"relu"'), ('"n_head": 2', '"tie_word_embeddings": 1, "n_head": 2'),
-    ('"n_head": 2', '"tie_word_embeddings": false, "n_head": 2'), ('"eos_token_id": 4095', '"eos_token_id": 4096'), ('"vocab_size": 4096', '"vocab_size": 4095'),
-    ('"vocab_size": 4096', '"vocab_size": 5000'), ('"n_positions": 512', '"n_positions": 256'), ('"n_head": 2', '"scale_attn_by_inverse_layer_idx": true, "n_head": 2'),
-    ('"n_head": 2', '"add_cross_attention": true, "n_head": 2'), ('"n_head": 2', '"scale_attn_weights": false, "n_head": 2'), ('"n_head": 2', '"n_head": 2, "n_head": 2'),
-    ('"n_head": 2', '"deep": {"k":1,"k":1}, "n_head": 2'), ("{", "\ufeff{"), ("{", "["), ("}", ""), ("}", "}{}"), ("{", '{"a": "\\ud800", '), ('"n_head": 2', '"x": ' + "[" * 5000)]
+    ('"gpt2"', '"llama"'), ('"model_type": "gpt2",', ""), ('"n_layer": 4,', ""), ('"n_layer": 4', '"n_layer": 0'),
+    ('"n_layer": 4', '"n_layer": -1'), ('"n_layer": 4', '"n_layer": 4.0'),
+    ('"n_layer": 4', '"n_layer": "4"'), ('"n_layer": 4', '"n_layer": 18446744073709551616'), ('"n_layer": 4', '"n_layer": 5'),
+    ('"n_layer": 4', '"n_layer": 3'), ('"n_layer": 4', '"n_layer": 65536'),
+    ('"n_head": 2', '"n_head": 5'), ('"n_embd": 128', '"n_embd": 126'), ('"n_embd": 128', '"n_embd": 64'),
+    ('"n_head": 2', '"n_inner": 0, "n_head": 2'), ('"n_head": 2', '"n_inner": 100, "n_head": 2'),
+    ("1e-05", "0"), ("1e-05", '"1e-5"'), ("1e-05", "1e400"), ('"gelu_new"', '"relu"'),
+    ('"n_head": 2', '"tie_word_embeddings": 1, "n_head": 2'),
+    ('"n_head": 2', '"tie_word_embeddings": false, "n_head": 2'), ('"eos_token_id": 4095', '"eos_token_id": 4096'),
+    ('"vocab_size": 4096', '"vocab_size": 4095'),
+    ('"vocab_size": 4096', '"vocab_size": 5000'), ('"n_positions": 512', '"n_positions": 256'),
+    ('"n_head": 2', '"scale_attn_by_inverse_layer_idx": true, "n_head": 2'),
+    ('"n_head": 2', '"add_cross_attention": true, "n_head": 2'), ('"n_head": 2', '"scale_attn_weights": false, "n_head": 2'),
+    ('"n_head": 2', '"n_head": 2, "n_head": 2'),
+    ('"n_head": 2', '"deep": {"k":1,"k":1}, "n_head": 2'), ("{", "\ufeff{"), ("{", "["), ("}", ""), ("}", "}{}"),
+    ("{", '{"a": "\\ud800", '), ('"n_head": 2', '"x": ' + "[" * 5000)]
 
 SAFETENSORS = [  # (name of the change, argument): see `spoiled` in errors.py
-    *[("cut", n) for n in (0, 1, 7, 8, 9, 100, 4000, 6000, 5537519)], ("append", b"\0\0\0\0"), ("length", 0), ("length", 3), ("length", 2**64 - 1), ("length", 100000001),
-    ("header", (b'{"', b' "')), ("header", (b"wte.weight", b"wte.weighs")), ("header", (b"wte.weight", b"wte.we\xffght")), ("header", (b'"F32"', b'"F31"')), ("header", (b'"F32"', b'"I32"')),
-    ("header", (b'"F32"', b'"F16"')), ("header", (b"[4096,128]", b"[128,4096]")), ("header", (b"[512,128]", b"[128,512]")), ("header", (b"[128]", b"[127]")), ("header", (b"[128]", b"[-12]")),
-    ("header", (b"[128]", b"[1.8]")), ("header", (b"h.0.ln_1.bias", b"h.9.ln_1.bias")), ("header", (b"h.0.ln_1.bias", b"h.0.ln_1.bios")), ("header", (b'"shape"', b'"shapf"')),
-    ("header", (b"data_offsets", b"data_offsetz")), ("header", (b"ln_f.bias", b"ln_1.bias")), ("header", (b":[0,", b":[1,")), ("remove", "h.1.mlp.c_fc.bias"), ("remove", "wte.weight"),
-    ("remove", "wpe.weight"), ("add", ("h.4.ln_1.weight", [128])), ("add", ("h.4.attn.bias", [1])), ("add", ("h.01.attn.bias", [1])), ("add", ("h.1.attn.bias", [1])),
-    ("add", ("h.1.attn.masked_bias", [1])), ("add", ("score.weight", [1])), ("add", ("lm_head.bias", [5])), ("add", ("transformer.wpe.weight", [512, 128])),
-    ("add", ("lm_head.weight", [128, 4096])), ("add", ("lm_head.weight", [4096, 128])), ("add", ("lm_head.weight", [5])), ("value", ("h.1.attn.c_attn.weight", 17, b"\0\0\xc0\x7f")),
-    ("value", ("ln_f.bias", 3, b"\0\0\x80\x7f")), ("value", ("wte.weight", 0, b"\0\0\x80\xff")), ("bytes", b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 548105171\n"),
+    *[("cut", n) for n in (0, 1, 7, 8, 9, 100, 4000, 6000, 5537519)], ("append", b"\0\0\0\0"), ("length", 0), ("length", 3),
+    ("length", 2**64 - 1), ("length", 100000001),
+    ("header", (b'{"', b' "')), ("header", (b"wte.weight", b"wte.weighs")), ("header", (b"wte.weight", b"wte.we\xffght")),
+    ("header", (b'"F32"', b'"F31"')), ("header", (b'"F32"', b'"I32"')),
+    ("header", (b'"F32"', b'"F16"')), ("header", (b"[4096,128]", b"[128,4096]")), ("header", (b"[512,128]", b"[128,512]")),
+    ("header", (b"[128]", b"[127]")), ("header", (b"[128]", b"[-12]")),
+    ("header", (b"[128]", b"[1.8]")), ("header", (b"h.0.ln_1.bias", b"h.9.ln_1.bias")), ("header", (b"h.0.ln_1.bias", b"h.0.ln_1.bios")),
+    ("header", (b'"shape"', b'"shapf"')),
+    ("header", (b"data_offsets", b"data_offsetz")), ("header", (b"ln_f.bias", b"ln_1.bias")), ("header", (b":[0,", b":[1,")),
+    ("remove", "h.1.mlp.c_fc.bias"), ("remove", "wte.weight"),
+    ("remove", "wpe.weight"), ("add", ("h.4.ln_1.weight", [128])), ("add", ("h.4.attn.bias", [1])), ("add", ("h.01.attn.bias", [1])),
+    ("add", ("h.1.attn.bias", [1])),
+    ("add", ("h.1.attn.masked_bias", [1])), ("add", ("score.weight", [1])), ("add", ("lm_head.bias", [5])),
+    ("add", ("transformer.wpe.weight", [512, 128])),
+    ("add", ("lm_head.weight", [128, 4096])), ("add", ("lm_head.weight", [4096, 128])), ("add", ("lm_head.weight", [5])),
+    ("value", ("h.1.attn.c_attn.weight", 17, b"\0\0\xc0\x7f")),
+    ("value", ("ln_f.bias", 3, b"\0\0\x80\x7f")), ("value", ("wte.weight", 0, b"\0\0\x80\xff")),
+    ("bytes", b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 548105171\n"),
     ("bytes", b"\x02\0\0\0\0\0\0\0{}"), ("bytes", b"\x07\0\0\0\0\0\0\0{\"a\":1}"), ("bytes", b"\x05\0\0\0\0\0\0\0{\"a\":")]
 
 VOCAB = [  # a change of the dictionary of vocab.json
-    ("twice", lambda v: v | {"abc": 5}), ("hole", lambda v: v | {"abc": 9000}), ("negative", lambda v: v | {"abc": -1}), ("text", lambda v: v | {"abc": "7"}),
-    ("byte", lambda v: {("ZZ" if k == "Z" else k): i for k, i in v.items()}), ("alphabet", lambda v: v | {"\u4e00": 4096}), ("blank", lambda v: v | {"a b": 4096}),
-    ("empty token", lambda v: v | {"": 4096}), ("no merge", lambda v: v | {"xyzxyz": 4096}), ("list", lambda v: []), ("nothing", lambda v: {})]
-MERGES = [("cr", lambda t: t.replace("\n", "\r\n")), ("no token", lambda t: t + "x \u0120q\n"), ("half", lambda t: t + "xyq z\n"), ("one word", lambda t: t + "a\n"), ("empty line", lambda t: t + "\n"),
-          ("three", lambda t: t + "a b c\n"), ("two blanks", lambda t: t + "a  b\n"), ("blank first", lambda t: t + " b\n"), ("twice", lambda t: t + t.splitlines()[1] + "\n"),
-          ("version", lambda t: t + "#version: 0.2\n"), ("cut", lambda t: "\n".join(t.splitlines()[:100]) + "\n"), ("nothing", lambda t: "")]
+    ("twice", lambda v: v | {"abc": 5}), ("hole", lambda v: v | {"abc": 9000}), ("negative", lambda v: v | {"abc": -1}),
+    ("text", lambda v: v | {"abc": "7"}),
+    ("byte", lambda v: {("ZZ" if k == "Z" else k): i for k, i in v.items()}), ("alphabet", lambda v: v | {"\u4e00": 4096}),
+    ("blank", lambda v: v | {"a b": 4096}),
+    ("empty token", lambda v: v | {"": 4096}), ("no merge", lambda v: v | {"xyzxyz": 4096}), ("list", lambda v: []),
+    ("nothing", lambda v: {})]
+MERGES = [("cr", lambda t: t.replace("\n", "\r\n")), ("no token", lambda t: t + "x \u0120q\n"), ("half", lambda t: t + "xyq z\n"),
+          ("one word", lambda t: t + "a\n"), ("empty line", lambda t: t + "\n"),
+          ("three", lambda t: t + "a b c\n"), ("two blanks", lambda t: t + "a  b\n"), ("blank first", lambda t: t + " b\n"),
+          ("twice", lambda t: t + t.splitlines()[1] + "\n"),
+          ("version", lambda t: t + "#version: 0.2\n"), ("cut", lambda t: "\n".join(t.splitlines()[:100]) + "\n"),
+          ("nothing", lambda t: "")]

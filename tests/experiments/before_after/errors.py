@@ -46,6 +46,13 @@ def command_lines(part):
         part.command("version", environment={"LAMP_TARGET": target}, where=f"LAMP_TARGET={target!r}")
 
 
+def refused(part):
+    """A few command lines: for the self-test."""
+    for line in (["rum"], ["--versoin"], ["run"], ["run", str(CONFIG), "--threads", "4x"], ["formats", "binary33"],
+                 ["inspect", "/nowhere"]):
+        part.command(*line)
+
+
 def bad_tokens(part):
     for word in _thin(part, cases.DECODE):
         part.command("tokenize", NANO, "--decode", data=b"1 " + word.encode(), where=f"tokenize --decode {word}")

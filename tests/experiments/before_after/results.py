@@ -80,6 +80,13 @@ def nano(part):
             part.command("inspect", f"nano/shards/{shard.name}", *more, expected=(0,))
 
 
+def tiny(part):
+    """One cell: for the self-test."""
+    everywhere(part, "tiny", ROOT / "tests/experiments/nano.toml", "tokens.sequence_length=8", "tokens.sequences=1",
+               'grid."arithmetic.low.mu"=[2]',
+               'grid."lamp.scores.tau"=[1.1]', f'tokens.path="{ROOT}/data/texts/code.txt"')
+
+
 THINNED = ["tokens.sequences=1"]
 STUDY_SETS = {  # those of studies that are not here any more, or new, are an error below
     "01-softmax-lamp/study.toml": ["tokens.sequence_length=32"],

@@ -1,0 +1,115 @@
+"""How long both take: benches row by row, studies by processor time; in alternation, and at most 1.03 times as long."""
+import re
+import statistics
+import subprocess
+
+from .results import STUDIES
+from .sides import ROOT
+
+LIMIT = 1.03
+ROUNDS = 4  # of pairs, as long as something is too slow: others work on this machine
+BENCHES = {"gemm": ("lamp_gemm_bench", 1), "elementary": ("lamp_elementary_bench", 8),
+           "selection": ("lamp_selection_bench", 3)}  # pairs at a time
+STUDY_RUNS = {
+    "study 01": ["01-softmax-lamp/study.toml", "tokens.sequences=1", "tokens.sequence_length=96",
+                 f'tokens.path=["{ROOT}/data/texts/prose.txt"]',
+                 'grid."arithmetic.low.mu"=[2, 10, 22]', 'grid."lamp.scores.tau"=[3.0, 1.5, 1.1, 1.02]'],
+    "study 03": ["03-backends/study.toml", "tokens.sequences=1", "tokens.sequence_length=48", "continuation.prefix=24",
+                 "continuation.tokens=12",
+                 f'tokens.path=["{ROOT}/data/texts/code.txt"]']}
+
+
+def bench_of(side, name):
+    """The bench in the same build tree: anywhere below the binary's folder."""
+    found = [p for p in side.binary.parent.rglob(name) if p.is_file()]
+    return found[0] if found else None
+
+
+def rows(text):
+    """Name of a row, with its heading, to (time, unit of its last digit); a line of several columns has as many rows.
+
+    Times are numbers with a point that stand alone: not factors ("1.5 x") nor what stands in parentheses, the dearest of several.
+    """
+    found, heading = {}, ""
+    for line in text.splitlines():
+        times = re.findall(r"(?<=\s)\d+\.\d+(?!\S)", re.sub(r"\s\d+\.\d+ x", "", line))
+        if not times:
+            heading = line.strip() or heading
+            continue
+        name = re.sub(r"\s+", " ", line[:line.index(" " + times[0])].strip())
+        for i, value in enumerate(times):
+            if float(value) > 0:
+                found[f"{heading[:40]}: {name}" + (f" [{i}]" if len(times) > 1 else "")] = float(value), 10.0 ** -len(value.split(".")[1])
+    return found
+
+
+def timed_study(side, words):
+    study, *sets = words
+    with side.at_work():
+        subprocess.run(["rm", "-rf", "timed"], cwd=side.here, check=True)
+    answer = side.run("run", STUDIES / study, "--out", "timed", "--quiet", "--threads", 1,
+                      *[w for change in sets for w in ("--set", change)])
+    if answer.code != 0:
+        raise RuntimeError(f"{study} by {side.name} ended with {answer.code}: {answer.err}")
+    return {"processor time": (answer.user, 0.01)}
+
+
+def timed_bench(side, file):
+    done = subprocess.run([str(file)], capture_output=True, text=True, timeout=1800, env=side.environment)
+    if done.returncode != 0:
+        raise RuntimeError(f"{file} ended with {done.returncode}: {done.stderr}")
+    return rows(done.stdout)
+
+
+def ratios(old, new, unit):
+    """Ratio of the least times, and median of the ratios of pairs; a unit of the last digit is no difference."""
+    def ratio(a, b):
+        return max(min(b / a, 1.0), (b - unit) / a)
+    return ratio(min(old), min(new)), statistics.median(map(ratio, old, new))
+
+
+def compare(part, name, measure, pairs, own=lambda row: True):
+    """`measure`: side to {row: (time, unit)}. `own`: rows that are the program's, not those of a library measured beside it."""
+    old, new, units = {}, {}, {}
+    for attempt in range(1 if part.quick else ROUNDS):
+        for _ in range(1 if part.quick else pairs):
+            for times, side in ((old, part.old), (new, part.new)):
+                for row, (time, unit) in measure(side).items():
+                    if own(row):
+                        times.setdefault(row, []).append(time)
+                        units[row] = unit
+        found = {row: ratios(old[row], new[row], units[row]) for row in old if row in new}
+        slow = [row for row, both in found.items() if min(both) > LIMIT]
+        whole = statistics.geometric_mean(min(new[row]) / min(old[row]) for row in found) if found else 0.0
+        if not slow and whole <= LIMIT:
+            break
+    part.count("times", len(found))
+    for row in sorted(old.keys() ^ new.keys()):
+        part.differ(f"{name}: {row}", "is measured by one side only")
+    if not found:
+        return part.differ(name, "gave no times")
+    worst = max(found, key=lambda row: min(found[row]))
+    part.note(f"{name:<12} {len(found):>4} rows, {len(old[worst]):>2} pairs: NEW / OLD {whole:.3f}, "
+              f"slowest row {min(found[worst]):.3f} ({worst})")
+    if part.quick:
+        return None
+    for row in slow:
+        least, median = found[row]
+        part.differ(f"{name}: {row}",
+                    f"OLD {min(old[row]):.4g}, NEW {min(new[row]):.4g}: {least:.3f} times as long, median of pairs {median:.3f}")
+    if whole > LIMIT:
+        part.differ(name, f"takes {whole:.3f} times as long, the geometric mean of all rows")
+    return None
+
+
+def speed(part):
+    """Few times in --quick, told and not judged."""
+    for name, words in STUDY_RUNS.items():
+        compare(part, name, lambda side, words=words: timed_study(side, words), 3)
+    for name, (bench, pairs) in BENCHES.items():
+        files = {side.name: bench_of(side, bench) for side in (part.old, part.new)}
+        lacking = [f"no {bench} below {side.binary.parent}" for side in (part.old, part.new) if files[side.name] is None]
+        if lacking:
+            part.differ(f"bench {name}", "; ".join(lacking) + ": not measured")
+        elif not part.quick or name == "selection":
+            compare(part, name, lambda side, files=files: timed_bench(side, files[side.name]), pairs, lambda row: "OpenBLAS" not in row)
