@@ -74,7 +74,7 @@ def orders(quick):
                 if order == "blocked:32":
                     named[f"{base}-block-{number}"] = keys | {"order": order,
                                                               "block": {"format": "tf32", "via": "binary32", "product": "binary32"}}
-    sections = common(4) | {f"arithmetic.{name}": keys for name, keys in named.items()}
+    sections = common(1 if quick else 4) | {f"arithmetic.{name}": keys for name, keys in named.items()}
     sections |= {"arithmetic.high": {"format": "binary32"}, "plan": {"default": "high", "logits": "high"},
                  "grid": {"plan.default": list(named)}}
     return config("every order", sections | {"record": EVERYTHING})
@@ -100,7 +100,8 @@ def roundings(quick):
         "ps1", "ps7", "ps22", "binary32", "binary64", "binary16", "bfloat16", "tf32", "e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e3m2fn",
         "e2m3fn",
         "e2m1fn", "e8m0fnu", "ue4m3", *OBJECTS.values()]
-    sections = common(2) | {"arithmetic.low": {"format": "ps7", "random_bits": 9}, "plan": {"default": "low", "logits": "low"}}
+    sections = common(1 if quick else 2) | {"arithmetic.low": {"format": "ps7", "random_bits": 9},
+                                            "plan": {"default": "low", "logits": "low"}}
     return config("every rounding", sections | {"grid": {"arithmetic.low.format": forms, "arithmetic.low.rounding": ROUNDINGS},
                                                 "record": EVERYTHING})
 
@@ -112,7 +113,7 @@ def decisions(quick):
                                                                               "product": "binary16", "via": "binary32",
                                                                               "order": "sequential"}}
     more = {"preset": "lamp-paper", "mu": 4, "order": "blocked:3", "block": {"preset": "lamp-paper", "format": "e5m2"}}
-    sections = common(3) | {"arithmetic.low": low, "arithmetic.more": more, "plan": {"default": "low", "qkv": "more"}}
+    sections = common(1 if quick else 3) | {"arithmetic.low": low, "arithmetic.more": more, "plan": {"default": "low", "qkv": "more"}}
     grid = {"arithmetic.low.operands": ["as-is", "e4m3fn"], "arithmetic.low.product": ["exact", "bfloat16"],
             "arithmetic.low.via": ["none", "binary32"],
             "arithmetic.low.random_bits": [1, 32][quick:], "arithmetic.more.block.rounding": ["RNE", "RTP"]}
@@ -127,7 +128,7 @@ def engines(quick, modes):
             if number % 3 == 0 and not quick:
                 named[f"{engine}-{operands}-{form}-split"] = {"engine": engine, "operands": operands, "format": form,
                                                               "order": f"split:{1 + number % 5}"}
-    sections = common(3) | {f"arithmetic.{name}": keys for name, keys in named.items()}
+    sections = common(1 if quick else 3) | {f"arithmetic.{name}": keys for name, keys in named.items()}
     return config("every engine", sections | {"plan": {"default": next(iter(named))}, "grid": {"plan.default": list(named)},
                                               "record": EVERYTHING})
 
@@ -179,7 +180,7 @@ def places(quick):
 
 def each_site(quick):
     """One site at a time in a format of few bits, by the axis of plan.default and a plan that names all other sites."""
-    for site in SITES[:: 4 if quick else 1]:
+    for site in SITES[4::8] if quick else SITES:
         sections = common(5, text="code") | ENDS | {"arithmetic.low": {"format": "e5m10", "order": "lanes:2"}}
         sections |= {"plan": {"default": "high", site: "low"}, "record": EVERYTHING}
         yield site, config(f"only {site}", sections)

@@ -55,7 +55,7 @@ def everything(part):
     for name, text in written.items():
         file = part.inputs / f"{name}.toml"
         file.write_text(text)
-        everywhere(part, name, file, reports=not name.startswith("site-"))
+        everywhere(part, name, file, reports=not name.startswith("site-") and (not part.quick or name in ("places", "continued")))
         forget(part, name)
     part.count("configs", len(written))
 
@@ -108,7 +108,9 @@ def studies(part):
         path = f'tokens.path=["{ROOT}/data/texts/prose.txt", "{ROOT}/data/texts/code.txt"]'
         sets = [*THINNED, *STUDY_SETS[study], *([path] if part.quick else [])]
         if part.quick:
-            sets = [s if not s.startswith("tokens.sequence_length") or "03" in study else "tokens.sequence_length=8" for s in sets]
+            sets = [s if not s.startswith("tokens.sequence_length") or "03" in study else "tokens.sequence_length=6" for s in sets]
+            if study == "01-softmax-lamp/errors.toml":
+                sets.append('grid."arithmetic.low.mu"=[4, 10]')
         name = study.replace("/", "-").removesuffix(".toml")
         everywhere(part, name, STUDIES / study, *sets)
         forget(part, name)

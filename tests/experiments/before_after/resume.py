@@ -8,7 +8,7 @@ from .hdf5 import same_folder
 from .sides import ROOT, plain, shown
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
-RECORD = ["--set", 'record.errors=["scores", "logits"]', "--set", 'record.activations=["softmax"]', "--set", "continuation.prefix=9",
+RECORD = ["--set", 'record.errors=["scores", "logits"]', "--set", 'record.activations=["ln_2"]', "--set", "continuation.prefix=9",
           "--set", "continuation.tokens=5"]
 FEW = ["--set", 'grid."lamp.scores.rule"=["lamp", "random"]', "--set", 'grid."arithmetic.low.mu"=[2, 4]']
 LESS = ["--set", 'grid."lamp.scores.rule"=["lamp"]', "--set", 'grid."arithmetic.low.mu"=[4]', "--set", "tokens.sequences=1"]
