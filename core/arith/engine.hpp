@@ -31,6 +31,7 @@ struct Engine {
   std::span<const EngineMode> modes;
   std::string_view pinned;  // what the vectors say
   std::string_view open;    // and what they do not
+  std::string_view clamps;  // where the steps' least_exponent is from
 };
 
 /// v100, a100, a2, ada, l40s, h100, h200, b200.

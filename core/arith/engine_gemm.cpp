@@ -52,7 +52,8 @@ std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step, const
   if (step.fraction_bits + 1 < step.output.p || std::ldexp(half + 2.0, step.fraction_bits) > 0x1p31) return std::nullopt;
   const bool small = std::ldexp(2.0 * half + 2.0, step.fraction_bits) <= 0x1p31;
   EnginePlan plan{.kernel = set.kernel(step.protocol, *output, small),
-                  .constants = {.products = products, .fraction_bits = step.fraction_bits, .least_exponent = step.output.emin},
+                  .constants = {.products = products, .fraction_bits = step.fraction_bits, .least_exponent = step.output.emin,
+                                .least_largest = step.least_exponent.value_or(no_exponent)},
                   .step = step.products,
                   .interleaved = interleaved,
                   .emin = mac.operands->emin};

@@ -9,7 +9,8 @@
 // then it is at most 2^-126 after rounding, less than the unit 2^(E - F) >= 2^-125, and cut to 0 as it should be. Scaling by a power of two
 // is exact, or gives less than 1, which is cut to 0 too. With E <= 127 both powers of two are normal numbers. The pass's sum is an integer
 // times 2^(E - F) >= 2^-125: normal or zero, exact in binary32 after the cut, or infinite where it reaches 2^128, as it should be. A pass
-// of zeros only has E = least_largest and the sum 0. Other passes, and sums that became infinite, are reported.
+// of zeros only has E = least_largest and the sum 0. Other passes, and sums that became infinite, are reported. An engine's clamp raises E,
+// which makes all of this easier; whether a pass is reported is decided before.
 #include "core/arith/engine_kernels.hpp"
 
 #include <algorithm>
@@ -127,7 +128,8 @@ class Pass {
       : products_(constants.products),
         fraction_bits_(hn::Set(DI(), constants.fraction_bits)),
         least_(hn::Set(DI(), constants.least_exponent)),
-        least_largest_(constants.fraction_bits - 125) {}
+        least_largest_(constants.fraction_bits - 125),
+        clamp_(std::max(least_largest_, constants.least_largest)) {}
   [[nodiscard]] std::int32_t least_largest() const { return least_largest_; }
 
   /// a, b and their exponents at the pass's first product, b at its first column.
@@ -146,7 +148,7 @@ class Pass {
     VI first = hn::Max(hn::PromoteTo(di, hn::LowerHalf(half16, largest)), exponent_of(c.first, least_));
     VI second = hn::Max(hn::PromoteTo(di, hn::UpperHalf(half16, largest)), exponent_of(c.second, least_));
     seen.see_exponent(first), seen.see_exponent(second);
-    first = hn::Max(first, hn::Set(di, least_largest_)), second = hn::Max(second, hn::Set(di, least_largest_));
+    first = hn::Max(first, hn::Set(di, clamp_)), second = hn::Max(second, hn::Set(di, clamp_));
     const V scale_first = power_of_two(hn::Sub(fraction_bits_, first)), scale_second = power_of_two(hn::Sub(fraction_bits_, second));
     VI x_first = truncated(hn::Mul(c.first, scale_first)), y_first = hn::Zero(di);
     VI x_second = truncated(hn::Mul(c.second, scale_second)), y_second = hn::Zero(di);
@@ -167,7 +169,7 @@ class Pass {
  private:
   std::size_t products_;
   VI fraction_bits_, least_;
-  std::int32_t least_largest_;
+  std::int32_t least_largest_, clamp_;
 };
 
 template <EngineProtocol protocol, EngineOutput output, bool small = false>

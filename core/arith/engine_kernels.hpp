@@ -12,15 +12,16 @@ namespace lamp::gemm_detail {
 /// How the exact sum of a pass leaves the unit: cut to binary32, cut to 13 fraction bits, or rounded RNE to binary16.
 enum class EngineOutput : std::uint8_t { binary32_rtz, fraction13_rtz, binary16_rne };
 
+/// The exponent of a zero operand: the sum with any other operand's is below every product's.
+inline constexpr std::int16_t no_exponent = -8192;
+
 /// What every step does. `products`: of one pass, an even number; an interleaved step is two passes.
 struct EngineConstants {
   std::size_t products = 0;
   int fraction_bits = 0;   // F
   int least_exponent = 0;  // that c's is at least: emin of the passes' output
+  int least_largest = no_exponent;  // that E is at least: the clamp
 };
-
-/// The exponent of a zero operand: the sum with any other operand's is below every product's.
-inline constexpr std::int16_t no_exponent = -8192;
 
 /// c(r, j) = the engine's sum from +0 over k < steps[r] products or pairs of passes, r < rows. steps is nondecreasing in r.
 /// Operands are finite and rounded; their exponents are at least emin of the operands' format, no_exponent for zeros. A row of a ends with

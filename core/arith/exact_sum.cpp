@@ -132,14 +132,15 @@ double ExactSum::rounded_by_engine(const FloatFormat& format, Rounding mode, Dra
   return exceeds_xmax(x, format, mode, draw) ? overflowed(x.negative, format) : round_unpacked(x, format, mode, draw);
 }
 
-ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const double> a, std::span<const double> b, double c) {
+ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const double> a, std::span<const double> b, double c,
+                     std::optional<int> least_exponent) {
   expects(a.size() == b.size(), "aligned_sum: a.size() == b.size()");
-  int largest = std::numeric_limits<int>::min();
+  int largest = least_exponent.value_or(std::numeric_limits<int>::min());
   ExactSum sum;
   if (is_special(c))
     sum.add(c);
   else
-    largest = exponent_in(mac.format, c);
+    largest = std::max(largest, exponent_in(mac.format, c));
   for (std::size_t k = 0; k < a.size(); ++k) {
     if (is_special(a[k]) || is_special(b[k]))
       sum.add_product(a[k], b[k]);

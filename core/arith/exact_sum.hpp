@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/arith/spec.hpp"
@@ -50,8 +51,9 @@ class ExactSum {
 
 /// One step of `multiterm` before its rounding: c and the products a[k] b[k], which are rounded to mac.operands already, aligned to the
 /// largest of their exponents, E, and truncated toward zero to multiples of 2^(E - F). The exponent of a product is the sum of its
-/// operands' (each at least emin of mac.operands where there is one), c's is at least emin of mac.format; zero terms are dropped.
-/// Pre: a.size() == b.size().
-ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const double> a, std::span<const double> b, double c);
+/// operands' (each at least emin of mac.operands where there is one), c's is at least emin of mac.format; zero terms are dropped. E is at
+/// least `least_exponent`, an engine's clamp. Pre: a.size() == b.size().
+ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const double> a, std::span<const double> b, double c,
+                     std::optional<int> least_exponent = {});
 
 }  // namespace lamp

@@ -198,7 +198,7 @@ double multiterm(const A& fl, std::size_t size, int fraction_bits, std::size_t n
 
 /// One pass of a matrix engine over the terms k < n for which takes(k) holds, and c: a step of multiterm.
 template <class Left, class Right, class Takes>
-double engine_pass(const MacSpec& pass, int fraction_bits, std::size_t first, std::size_t last, Left& a, Right& b, Takes&& takes,
+double engine_pass(const MacSpec& pass, const EngineStep& step, std::size_t first, std::size_t last, Left& a, Right& b, Takes&& takes,
                    double c) {
   std::vector<double> x, y;
   for (std::size_t k = first; k < last; ++k) {
@@ -206,7 +206,7 @@ double engine_pass(const MacSpec& pass, int fraction_bits, std::size_t first, st
     x.push_back(operand(pass, a(k)));
     y.push_back(operand(pass, b(k)));
   }
-  return aligned_sum(pass, fraction_bits, x, y, c).rounded_by_engine(pass.format, pass.rounding);
+  return aligned_sum(pass, step.fraction_bits, x, y, c, step.least_exponent).rounded_by_engine(pass.format, pass.rounding);
 }
 
 template <class A, class Left, class Right>
@@ -216,7 +216,7 @@ double engine(const A& fl, const EngineStep& step, std::size_t n, Left& a, Right
   c = fl.round(c);
   for (std::size_t first = 0; first < n; first += step.products) {
     const std::size_t last = std::min(n, first + step.products);
-    const auto run = [&](auto&& takes, double from) { return engine_pass(pass, step.fraction_bits, first, last, a, b, takes, from); };
+    const auto run = [&](auto&& takes, double from) { return engine_pass(pass, step, first, last, a, b, takes, from); };
     switch (step.protocol) {
       case EngineProtocol::fused:
         c = run(every, c);

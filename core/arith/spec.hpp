@@ -57,6 +57,7 @@ struct EngineStep {
   FloatFormat output = binary32;  // what a pass's sum is rounded to
   Rounding rounding = Rounding::rtz;
   EngineProtocol protocol = EngineProtocol::fused;
+  std::optional<int> least_exponent{};  // the clamp: a pass aligns to this exponent where all its terms have smaller ones
   friend bool operator==(const EngineStep&, const EngineStep&) = default;
 };
 

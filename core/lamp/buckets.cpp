@@ -23,16 +23,16 @@ HWY_INLINE V bucket(D integers, V x, const Buckets& buckets) {
 }
 
 template <class D>
-std::size_t codes_from(D integers, std::size_t j, const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t tau,
-                       std::int64_t lowest, std::int64_t top, const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes) {
+std::size_t codes_from(D integers, std::size_t j, const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n,
+                       std::int64_t budget, std::int64_t top, const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes) {
   const hn::RebindToUnsigned<D> words;
   const std::size_t lanes = hn::Lanes(integers);
-  const auto floor = hn::Set(integers, lowest), highest = hn::Set(integers, top), limit = hn::Set(integers, tau);
+  const auto highest = hn::Set(integers, top), limit = hn::Set(integers, budget);
   const auto last = hn::Set(integers, std::int64_t{by_diagonal.count - 1}),
              nowhere = hn::Set(integers, std::int64_t{by_diagonal.count} << 16);
   for (; j + lanes <= n; j += lanes) {
     const auto b = hn::BitCast(integers, hn::LoadU(words, keys + j));
-    const auto a = hn::Max(hn::LoadU(integers, diagonal + j), floor);
+    const auto a = hn::Max(hn::LoadU(integers, diagonal + j), hn::Zero(integers));
     const auto impossible = hn::Gt(hn::Add(a, b), limit);
     const auto i = hn::Sub(last, bucket(integers, hn::IfThenZeroElse(impossible, hn::Sub(highest, a)), by_diagonal));
     const auto k = bucket(integers, hn::IfThenZeroElse(impossible, b), by_key);
@@ -41,10 +41,10 @@ std::size_t codes_from(D integers, std::size_t j, const std::uint64_t* keys, con
   return j;
 }
 
-void codes_of(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t tau, std::int64_t lowest,
-              std::int64_t top, const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes) {
-  const std::size_t rest = codes_from(hn::ScalableTag<std::int64_t>(), 0, keys, diagonal, n, tau, lowest, top, by_diagonal, by_key, codes);
-  codes_from(hn::CappedTag<std::int64_t, 1>(), rest, keys, diagonal, n, tau, lowest, top, by_diagonal, by_key, codes);
+void codes_of(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t budget, std::int64_t top,
+              const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes) {
+  const std::size_t rest = codes_from(hn::ScalableTag<std::int64_t>(), 0, keys, diagonal, n, budget, top, by_diagonal, by_key, codes);
+  codes_from(hn::CappedTag<std::int64_t, 1>(), rest, keys, diagonal, n, budget, top, by_diagonal, by_key, codes);
 }
 
 }  // namespace lamp::HWY_NAMESPACE
@@ -55,9 +55,9 @@ namespace lamp {
 
 HWY_EXPORT(codes_of);
 
-void bucket_codes(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t tau, std::int64_t lowest,
-                  std::int64_t top, const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes) {
-  HWY_DYNAMIC_DISPATCH(codes_of)(keys, diagonal, n, tau, lowest, top, by_diagonal, by_key, codes);
+void bucket_codes(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t budget, std::int64_t top,
+                  const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes) {
+  HWY_DYNAMIC_DISPATCH(codes_of)(keys, diagonal, n, budget, top, by_diagonal, by_key, codes);
 }
 
 }  // namespace lamp

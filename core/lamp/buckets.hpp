@@ -30,10 +30,10 @@ struct Buckets {
   }
 };
 
-/// The components that some threshold may leave out are those with b + max(a, lowest) <= tau. codes[j] = 2^16 i + k with k the bucket of
-/// b, and i the bucket of max(a, lowest) counted upwards in a: by_diagonal is of top - max(a, lowest). Of the others i is
-/// by_diagonal.count. Pre: tau >= lowest, and where b + max(a, lowest) <= tau: a <= top.
-void bucket_codes(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t tau, std::int64_t lowest,
-                  std::int64_t top, const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes);
+/// The components that some threshold may leave out are those with b + max(a, 0) <= budget. codes[j] = 2^16 i + k with k the bucket of
+/// b, and i the bucket of max(a, 0) counted upwards in a: by_diagonal is of top - max(a, 0). Of the others i is by_diagonal.count.
+/// Pre: budget >= 0, b + max(a, 0) < 2^63, and where b + max(a, 0) <= budget: a <= top.
+void bucket_codes(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t budget, std::int64_t top,
+                  const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes);
 
 }  // namespace lamp

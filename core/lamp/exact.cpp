@@ -28,19 +28,18 @@ constexpr std::size_t nowhere = diagonal_buckets;             // components that
 
 class Search {
  public:
-  Search(int128 tau, std::int64_t lowest, std::uint64_t sum, std::int64_t largest, SelectionScratch& scratch)
-      : tau_(static_cast<std::int64_t>(std::min<int128>(tau, std::numeric_limits<std::int64_t>::max()))),
-        lowest_(lowest),
-        top_(std::max(lowest, std::min(largest, tau_))),
+  Search(int128 budget, std::uint64_t sum, std::int64_t largest, SelectionScratch& scratch)
+      : budget_(static_cast<std::int64_t>(std::min<int128>(budget, std::numeric_limits<std::int64_t>::max()))),
+        top_(std::max<std::int64_t>(0, std::min(largest, budget_))),
         scratch_(scratch),
-        by_diagonal_(diagonal_buckets, diagonal_fraction, static_cast<std::uint64_t>(top_ - lowest)),
-        by_key_(key_buckets, key_fraction, std::min(sum, static_cast<std::uint64_t>(tau_ - lowest))) {}
+        by_diagonal_(diagonal_buckets, diagonal_fraction, static_cast<std::uint64_t>(top_)),
+        by_key_(key_buckets, key_fraction, std::min(sum, static_cast<std::uint64_t>(budget_))) {}
 
   /// Every component's two buckets; the components in order of the first.
   void distribute() {
     const std::size_t n = scratch_.keys.size(), half = n / 2;
     scratch_.codes.resize(n), scratch_.order.resize(n);
-    bucket_codes(scratch_.keys.data(), scratch_.diagonal.data(), n, tau_, lowest_, top_, by_diagonal_, by_key_, scratch_.codes.data());
+    bucket_codes(scratch_.keys.data(), scratch_.diagonal.data(), n, budget_, top_, by_diagonal_, by_key_, scratch_.codes.data());
     const auto bucket_at = [codes = scratch_.codes.data()](std::size_t j) { return codes[j] >> 16; };
     // Both halves in turn, with counts of their own: neighbours are often in one bucket, and would wait for each other.
     std::array<std::array<std::uint32_t, nowhere + 1>, 2> next{};
@@ -85,17 +84,17 @@ class Search {
       bound.bucket = static_cast<std::int16_t>(i), bound.before = static_cast<std::int16_t>(cut_);
       bound.sum = sum_, bound.count = count_;
       if (cut_ < key_buckets) bound.sum += sums_[static_cast<std::size_t>(cut_)], bound.count += counts_[static_cast<std::size_t>(cut_)];
-      std::int64_t smallest = top_, largest = lowest_;
+      std::int64_t smallest = top_, largest = 0;
       for (const std::uint32_t j : here) {
-        const std::int64_t a = std::max(scratch_.diagonal[j], lowest_);
+        const std::int64_t a = std::max<std::int64_t>(scratch_.diagonal[j], 0);
         smallest = std::min(smallest, a), largest = std::max(largest, a);
         const auto k = static_cast<std::size_t>(key_bucket(j));
         const bool below = static_cast<int>(k) < cut_;
         sums_[k] += scratch_.keys[j], counts_[k] += 1;
         sum_ += below ? scratch_.keys[j] : 0, count_ += below ? 1 : 0;
       }
-      bound.most = lower_cut(static_cast<std::uint64_t>(tau_ - smallest), true);
-      best = std::max(best, lower_cut(static_cast<std::uint64_t>(tau_ - largest), false));
+      bound.most = lower_cut(static_cast<std::uint64_t>(budget_ - smallest), true);
+      best = std::max(best, lower_cut(static_cast<std::uint64_t>(budget_ - largest), false));
       bound.after = static_cast<std::int16_t>(cut_);
     }
     Window window{diagonal_buckets, -1, 0, key_buckets, 0, 0};
@@ -127,7 +126,7 @@ class Search {
     return count_ + std::min(there, static_cast<std::uint32_t>(std::min(fit, 1e9)));
   }
 
-  std::int64_t tau_, lowest_, top_;
+  std::int64_t budget_, top_;
   SelectionScratch& scratch_;
   Buckets by_diagonal_;  // of top - a, descending
   Buckets by_key_;
@@ -143,8 +142,8 @@ class Search {
 class Sweep {
  public:
   /// sum, count: of what is left out before the first threshold.
-  Sweep(int128 tau, std::int64_t lowest, std::uint64_t sum, std::size_t count, SelectionScratch& scratch)
-      : tau_(tau), sum_(static_cast<int128>(sum)), lowest_(lowest), count_(count), scratch_(scratch) {
+  Sweep(int128 budget, std::uint64_t sum, std::size_t count, SelectionScratch& scratch)
+      : budget_(budget), sum_(static_cast<int128>(sum)), count_(count), scratch_(scratch) {
     scratch_.thresholds.clear(), scratch_.admitted.clear();
   }
 
@@ -173,7 +172,7 @@ class Sweep {
         const std::uint32_t j = thresholds[i].index;
         if (precedes(j, cut)) sum_ += static_cast<int128>(scratch_.keys[j]), ++count_;
       }
-      while (sum_ > budget(t) && next > 0) {
+      while (sum_ > left_at(t) && next > 0) {
         cut = order[--next];
         if (scratch_.diagonal[cut.index] <= t) sum_ -= cut.value, --count_;
       }
@@ -181,8 +180,8 @@ class Sweep {
     }
     if (best == 0)
       best_cut = {0, n};
-    else if (budget(best_threshold) < best_cut.value)
-      best_cut = {static_cast<std::int64_t>(budget(best_threshold)) + 1, n};
+    else if (left_at(best_threshold) < best_cut.value)
+      best_cut = {static_cast<std::int64_t>(left_at(best_threshold)) + 1, n};
     const std::uint64_t* keys = scratch_.keys.data();
     const std::int64_t* diagonal = scratch_.diagonal.data();
     const auto end_key = static_cast<std::uint64_t>(best_cut.value);
@@ -194,35 +193,40 @@ class Sweep {
   }
 
  private:
-  [[nodiscard]] int128 budget(std::int64_t t) const { return tau_ - std::max(t, lowest_); }
+  [[nodiscard]] int128 left_at(std::int64_t t) const { return budget_ - std::max<std::int64_t>(t, 0); }
   [[nodiscard]] bool precedes(std::uint32_t j, const SelectionScratch::Ranked& cut) const {
     const auto key = static_cast<std::int64_t>(scratch_.keys[j]);
     return key < cut.value || (key == cut.value && j > cut.index);
   }
 
-  int128 tau_, sum_ = 0;
-  std::int64_t lowest_;
+  int128 budget_, sum_ = 0;
   std::size_t count_ = 0;
   SelectionScratch& scratch_;
 };
 
 }  // namespace
 
-std::size_t select_exact(int128 tau, std::int64_t lowest, uint128 sum, std::int64_t largest, std::span<std::uint8_t> selected,
+std::size_t select_exact(int128 budget, int128 tau, uint128 sum, std::int64_t largest, std::span<std::uint8_t> selected,
                          SelectionScratch& scratch) {
   const auto n = static_cast<std::uint32_t>(scratch.keys.size());
   constexpr uint128 coarse_below = uint128{1} << 62;
   constexpr std::uint32_t coarse_from = 48;  // components; fewer are sorted at once
-  if (tau < lowest || n < coarse_from || sum >= coarse_below) {
-    Sweep sweep(tau, lowest, 0, 0, scratch);
-    for (std::uint32_t j = 0; j < n; ++j)
-      if (static_cast<int128>(scratch.keys[j]) + std::max(scratch.diagonal[j], lowest) <= tau) sweep.threshold(j);
+  if (budget < 0 || n < coarse_from || sum >= coarse_below) {
+    Sweep sweep(budget, 0, 0, scratch);
+    for (std::uint32_t j = 0; j < n; ++j) {
+      const std::int64_t a = std::max<std::int64_t>(scratch.diagonal[j], 0);
+      if (a <= tau && static_cast<int128>(scratch.keys[j]) + a <= budget) sweep.threshold(j);
+    }
     return sweep.run(std::numeric_limits<std::uint64_t>::max(), selected);
   }
-  Search search(tau, lowest, static_cast<std::uint64_t>(sum), largest, scratch);
+  if (budget > tau && largest > tau) {  // a > tau is in every S: a key beyond the budget, below 2^62 + tau, says so
+    for (std::uint32_t j = 0; j < n; ++j)
+      if (scratch.diagonal[j] > tau) scratch.keys[j] = static_cast<std::uint64_t>(coarse_below);
+  }
+  Search search(budget, static_cast<std::uint64_t>(sum), largest, scratch);
   search.distribute();
   const Window window = search.window();
-  Sweep sweep(tau, lowest, window.sum, window.count, scratch);
+  Sweep sweep(budget, window.sum, window.count, scratch);
   for (int i = 0; i <= window.last_diagonal; ++i)
     for (const std::uint32_t j : search.members(i)) {
       const int k = search.key_bucket(j);

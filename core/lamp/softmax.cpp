@@ -1,5 +1,6 @@
-// LAMP for softmax, J = diag(z) - z z^T: keys b_j = z_j w_j, diagonal surplus a_j = (1 - 2 z_j) w_j; cost(S) = sum over j not in S of
-// b_j, plus the largest a_i over the rows i not in S (0 for the rows of S).
+// LAMP for softmax, J = diag(z) - z z^T: keys b_j = z_j w_j, diagonal surplus a_j = (1 - 2 z_j) w_j; cost(S) = B, the sum over j not in S
+// of b_j, plus the largest a_i over the rows i not in S (0 for the rows of S). With absolute weights B is 1 - (sum over S of z), at least 0:
+// the same number, but that computed z do not sum to 1.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +33,12 @@ RowIntegers to_integers(const SelectionSpec& spec, const SoftmaxRow& row, Select
 bool counts_masked(const SelectionSpec& spec, const SoftmaxRow& row) {
   return spec.mask == Mask::as_zero && spec.norm == Norm::componentwise && row.row_length > row.z.size();
 }
+
+/// B of absolute weights is made of what is in S, not of what is left out.
+bool counts_from_one(const SelectionSpec& spec) { return spec.weights == ErrorWeights::absolute && spec.norm == Norm::componentwise; }
+
+/// Of a tail whose keys sum to `sum`; missing: 1 - (sum of all keys) where B counts from one, else 0. Pre: 0 <= sum.
+int128 left_out(int128 sum, int128 missing) { return std::max<int128>(0, sum + missing); }
 
 std::size_t select_all(std::span<std::uint8_t> selected) {
   std::fill(selected.begin(), selected.end(), std::uint8_t{1});
@@ -67,17 +74,17 @@ std::size_t select_softmax(const SelectionSpec& spec, const SoftmaxRow& row, std
   const int128 tau = ceil_tau(*spec.tau);
   const bool masked = counts_masked(spec, row);
   const std::int64_t floor_diagonal = masked ? one : 0;
-  const int128 cost_of_none =
-      n == 1 && !masked ? 0 : static_cast<int128>(sums.sum) + std::max<int128>(sums.diagonal, masked ? one : lowest);
+  const int128 sum = static_cast<int128>(sums.sum), missing = counts_from_one(spec) ? one - sum : 0;
+  const int128 cost_of_none = n == 1 && !masked ? 0 : left_out(sum, missing) + std::max<int128>(sums.diagonal, masked ? one : lowest);
   if (cost_of_none <= tau) {
     std::fill(selected.begin(), selected.end(), std::uint8_t{0});
     return 0;
   }
-  if (spec.solver == Solver::exact && spec.norm == Norm::componentwise)
-    return select_exact(tau, floor_diagonal, sums.sum, sums.diagonal, selected, scratch);
+  if (spec.solver == Solver::exact && spec.norm == Norm::componentwise && !masked)  // masked: every a <= 1, the first threshold: greedy
+    return select_exact(tau - missing, tau, sums.sum, sums.diagonal, selected, scratch);
 
   const Tail empty{.diagonal = floor_diagonal};
-  const auto admits = [&](const Tail& tail) { return tail.sum + tail.diagonal <= tau; };
+  const auto admits = [&](const Tail& tail) { return left_out(tail.sum, missing) + tail.diagonal <= tau; };
   Cut cut;
   if (spec.norm == Norm::normwise1)
     cut = longest_tail<false>(scratch, empty, sums.diagonal, admits, [](std::size_t) { return std::int64_t{0}; });
@@ -96,15 +103,18 @@ double cost_softmax(const SelectionSpec& spec, const SoftmaxRow& row, std::span<
   if (to_integers(spec, row, scratch).refused) return std::numeric_limits<double>::infinity();
   const bool masked = counts_masked(spec, row);
   if (n == 1 && !masked) return 0.0;
-  int128 sum = 0;
+  int128 sum = 0, kept = 0;
   std::int64_t surplus = masked ? one : lowest;
+  bool all = true;
   for (std::size_t j = 0; j < n; ++j) {
     if (spec.norm == Norm::normwise1 || selected[j] != 0)
       surplus = std::max<std::int64_t>(surplus, 0);
     else
       surplus = std::max(surplus, scratch.diagonal[j]);
-    if (selected[j] == 0) sum += static_cast<int128>(scratch.keys[j]);
+    (selected[j] == 0 ? sum : kept) += static_cast<int128>(scratch.keys[j]);
+    all = all && selected[j] != 0;
   }
+  if (counts_from_one(spec)) sum = all && !masked ? 0 : std::max<int128>(0, one - kept);
   return static_cast<double>(sum + surplus) / fixed_point;
 }
 

@@ -342,7 +342,8 @@ double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const 
   return mpfr::round(to_format(r, *mac.via, Rounding::rne), mac.format, mac.rounding, draw);
 }
 
-double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c, Draw draw) {
+double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c, Draw draw,
+                      std::optional<int> least_exponent) {
   const ExponentRange range = ExponentRange::wide();
   const std::deque<Number> terms = products(mac, x, y);
   if (const std::optional<double> sum = special_sum(terms, c)) return mpfr::round(*sum, mac.format, mac.rounding, draw);
@@ -352,6 +353,7 @@ double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const dou
     if (mpfr_zero_p(terms[k].get()) != 0) continue;
     largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) + exponent(to_operands(mac, y[k]), mac.operands));
   }
+  if (least_exponent && largest < *least_exponent) largest = *least_exponent;
   Integer sum;
   const long scale = largest - fraction_bits;
   if (c != 0.0) add_truncated(sum, Number::exactly(c), -scale);
@@ -364,7 +366,7 @@ double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const do
   const MacSpec pass{.operands = mac.operands, .format = step.output, .rounding = step.rounding};
   using Values = std::vector<double>;
   const auto run = [&](const Values& left, const Values& right, double from) {
-    return multiterm_step(pass, step.fraction_bits, left, right, from);
+    return multiterm_step(pass, step.fraction_bits, left, right, from, {}, step.least_exponent);
   };
   double sum = mpfr::round(c, mac.format, Rounding::rne);
   while (!x.empty()) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -45,8 +46,9 @@ Program program(const Order& order, std::size_t n, double c);
 double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c, Draw draw = {});
 
 /// One step of multiterm:N,F in GMP's integers: c and all the products.
+/// `least_exponent`: an engine's clamp of the exponent that terms are aligned to.
 double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c,
-                      Draw draw = {});
+                      Draw draw = {}, std::optional<int> least_exponent = {});
 
 /// All the steps of a matrix engine, from c.
 double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x, std::span<const double> y, double c);

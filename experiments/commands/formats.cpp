@@ -151,7 +151,8 @@ std::string details(const Engine& engine) {
   for (const EngineMode& mode : engine.modes)
     text += "\n  " + format_name(mode.operands) + " to " + format_name(mode.format) + ": " + engine_step_text(mode.step) + " (" +
             admitted(mode) + ")";
-  return text + "\n  measured: " + std::string(engine.pinned) + "\n  not measured: " + std::string(engine.open);
+  return text + "\n  measured: " + std::string(engine.pinned) + "\n  not measured: " + std::string(engine.open) +
+         "\n  least exponents: " + std::string(engine.clamps);
 }
 
 Json as_json(const Engine& engine) {
@@ -161,6 +162,7 @@ Json as_json(const Engine& engine) {
                      {"format", format_name(mode.format)},
                      {"products", mode.step.products},
                      {"fraction_bits", mode.step.fraction_bits},
+                     {"least_exponent", mode.step.least_exponent ? Json(*mode.step.least_exponent) : Json()},
                      {"step", engine_step_text(mode.step)},
                      {"least_fraction_bits", mode.least_fraction_bits},
                      {"most_fraction_bits", mode.most_fraction_bits ? Json(*mode.most_fraction_bits) : Json()}});
@@ -168,7 +170,8 @@ Json as_json(const Engine& engine) {
           {"same_as", engine.same_as.empty() ? Json() : Json(engine.same_as)},
           {"modes", std::move(modes)},
           {"measured", engine.pinned},
-          {"not_measured", engine.open}};
+          {"not_measured", engine.open},
+          {"least_exponents_from", engine.clamps}};
 }
 
 /// Formats and engines in the order of their names; without names the catalog and every engine.

@@ -76,17 +76,21 @@ TEST_CASE("lamp formats: the catalog, one line a format, and wrong names", "[for
 TEST_CASE("lamp formats: a matrix engine says what it does and what its vectors pin down", "[formats]") {
   const std::string text = text_of({"h200"});
   CHECK(text.find("h200: a matrix engine, the same as h100\n") == 0);
-  CHECK(text.find("\n  binary16 to binary32: 16 products, F 25, binary32 RTZ (vectors: F = 25)\n") != std::string::npos);
+  CHECK(text.find("\n  binary16 to binary32: 16 products, F 25, binary32 RTZ, exponent at least -133 (vectors: F = 25)\n") !=
+        std::string::npos);
   CHECK(
       text.find(
           "\n  e5m2 to binary16: 32 products, F 25, binary16 RNE, two passes over interleaved pairs, c added last (vectors: F >= 18)\n") !=
       std::string::npos);
   CHECK(text.find("\n  measured: ") != std::string::npos);
   CHECK(text.find("\n  not measured: tf32 in steps of 8") != std::string::npos);
+  CHECK(text.find("\n  least exponents: as in MATLAB-tensor-core, state of 13 August 2026 (a published measurement") != std::string::npos);
   const auto json = nlohmann::json::parse(text_of({"v100", "e2m1fn"}, true));
   CHECK(json.at("formats").size() == 1);
   REQUIRE(json.at("engines").size() == 1);
   CHECK(json["engines"][0]["modes"][0]["fraction_bits"] == 23);
+  CHECK(json["engines"][0]["modes"][0]["least_exponent"].is_null());
+  CHECK(json["engines"][0]["modes"][1]["least_exponent"] == -19);
   CHECK(json["engines"][0]["modes"][1]["most_fraction_bits"].is_null());
   CHECK(nlohmann::json::parse(text_of({}, true)).at("engines").size() == 8);
   CHECK(formats_text({.names = {"h10"}}).error().message.find("engines: v100, a100") != std::string::npos);

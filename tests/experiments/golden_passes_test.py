@@ -106,7 +106,7 @@ class GoldenPasses(unittest.TestCase):
         return wrong
 
     def test_errors_in_the_u_of_each_layer(self):
-        for name, kind in itertools.product(("directed", "range"), ("forward", "local")):
+        for name, kind in itertools.product(("directed", "range", "unlimited"), ("forward", "local")):
             for site in generate.config_of(name)["record"]["errors"]:
                 with self.subTest(config=name, kind=kind, site=site):
                     self.assertEqual(self.wrong_statistics(name, kind, site), [])

@@ -13,7 +13,7 @@ import numpy as np
 from softmax_lamp_test import ROOT, notebook, number, table  # sets the paths
 from results import lamp
 
-TEXTS, MUS, TAUS = ["prose", "code"], [4, 8, 12], [3.0, 1.1]
+TEXTS, MUS, TAUS = ["prose", "code"], [4, 8, 12], [2.0, 1.1]
 
 
 def run(scratch, name, *settings):
@@ -76,7 +76,7 @@ class Errors(unittest.TestCase):
         cls.scratch = pathlib.Path(cls.scratch_folder.name)
         errors = '[record]\nerrors = ["resid_2", "scores", "softmax"]'
         cls.result = run(cls.scratch, "errors", f'"arithmetic.low.mu" = {MUS}', f'"lamp.scores.tau" = {TAUS}', errors)
-        cls.plain = run(cls.scratch, "plain", f'"arithmetic.low.mu" = {MUS}', '"lamp.scores.tau" = [3.0, 1.5, 1.1]')
+        cls.plain = run(cls.scratch, "plain", f'"arithmetic.low.mu" = {MUS}', '"lamp.scores.tau" = [2.0, 1.5, 1.1]')
         cls.weights = run(cls.scratch, "weights", '"arithmetic.low.mu" = [4, 8]', '"lamp.scores.tau" = [2.0, 1.1]',
                           '"lamp.scores.rule" = ["lamp", "random"]', '"lamp.scores.weights" = ["absolute", "relative"]')
         cls.solvers = run(cls.scratch, "solvers", '"arithmetic.low.mu" = [4, 8]', '"lamp.scores.tau" = [2.0, 1.1]',
@@ -164,7 +164,7 @@ class Errors(unittest.TestCase):
     def test_two_results_at_what_they_have_in_common(self):
         rows = table(self.out / "01-11-overlay.csv")
         self.assertEqual(len(rows), 2 * 2 * len(MUS) * len(TAUS))  # tau = 1.5 is in one only
-        for name, result, taus in (("errors", self.result, TAUS), ("plain (other)", self.plain, [3.0, 1.5, 1.1])):
+        for name, result, taus in (("errors", self.result, TAUS), ("plain (other)", self.plain, [2.0, 1.5, 1.1])):
             with h5py.File(result, "r") as f:
                 kl = f["metrics/kl"][()]
             own = [r for r in rows if r["result"] in (name, result.parent.name, f"{result.parent.name} (other)")]

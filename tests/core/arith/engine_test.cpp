@@ -271,4 +271,35 @@ TEST_CASE("engines: names, and what each has", "[arith][engine]") {
         "16 products, F 13, binary32 RTZ to 13 fraction bits");
 }
 
+TEST_CASE("engine: the alignment exponent is clamped among subnormals", "[arith][engine]") {
+  struct Case {
+    std::string engine, operands, format;
+    std::vector<double> a, b;
+    double clamped, without;
+  };
+  // -2^-160 is cut below 2^(-133 - 25); without the clamp the sum is just under 2^-149 and cut to 0. 2^-48 is cut below 2^(-21 - 25), and
+  // 2^-25 is a tie to even; without, it is more than half of 2^-24.
+  const std::vector<Case> cases{
+      {"h100", "bfloat16", "binary32", {0x1p-75, -0x1p-80}, {0x1p-74, 0x1p-80}, 0x1p-149, 0.0},
+      {"a100", "bfloat16", "binary32", {0x1p-75, -0x1p-80}, {0x1p-74, 0x1p-80}, 0x1p-149, 0.0},
+      {"h100", "binary16", "binary16", {0x1p-11, 0x1p-24}, {0x1p-14, 0x1p-24}, 0.0, 0x1p-24},
+      {"v100", "binary16", "binary16", {0x1p-11, 0x1p-24}, {0x1p-14, 0x1p-24}, 0.0, 0x1p-24}};
+  for (const Case& each : cases) {
+    INFO(each.engine << " " << each.operands << " to " << each.format);
+    Arithmetic a = arithmetic(each.engine, each.operands, each.format);
+    const auto both_give = [&](double expected) {
+      return same_bits(dot(a, each.a, each.b, 0.0), expected) && same_bits(mpfr::dot(a, each.a, each.b, 0.0), expected);
+    };
+    CHECK(both_give(each.clamped));
+    a.order.engine.least_exponent.reset();
+    CHECK(both_give(each.without));
+  }
+  // One binary place: 2^-24 2^-14 + 2^-48 2^e tells -21 from its neighbours, since the unit is 2^(E - 25).
+  Arithmetic a = arithmetic("h100", "binary16", "binary16");
+  const std::vector<double> x{0x1p-11, 0x1p-23}, y{0x1p-14, 0x1p-23};  // 2^-25 and 2^-46: kept at -21, cut at -20
+  CHECK(dot(a, x, y, 0.0) == 0x1p-24);
+  a.order.engine.least_exponent = -20;
+  CHECK(dot(a, x, y, 0.0) == 0.0);
+}
+
 }  // namespace lamp

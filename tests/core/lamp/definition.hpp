@@ -43,12 +43,20 @@ inline Integers integers(const SelectionSpec& spec, const std::vector<double>& z
   return out;
 }
 
-/// max over the rows i of the table of what S leaves: K_ij for j not in S, K_ii = b_i + a_i.
+/// B of method.md section 6: what is left out; of absolute weights (componentwise) what S lacks of 1.
+inline wide left_by(const Integers& row, const SelectionSpec& spec, const Marks& s) {
+  wide left = 0, kept = 0;
+  for (std::size_t j = 0; j < s.size(); ++j) (s[j] != 0 ? kept : left) += row.b[j];
+  if (spec.weights != ErrorWeights::absolute || spec.norm == Norm::normwise1) return left;
+  return std::max(wide{0}, floor40(1.0) - kept);
+}
+
+/// max over the rows i of the table of what S leaves: K_ij for j not in S, K_ii = b_i + a_i. A row of one, and S = all, cost 0.
 inline wide cost(const Integers& row, const SelectionSpec& spec, const Marks& s) {
-  wide left = 0, worst = 0;
-  for (std::size_t j = 0; j < s.size(); ++j) left += s[j] != 0 ? 0 : row.b[j];
+  const wide left = left_by(row, spec, s);
+  wide worst = 0;
   if (spec.norm == Norm::normwise1) return left;
-  if (s.size() == 1) return 0;
+  if (s.size() == 1 || std::all_of(s.begin(), s.end(), [](std::uint8_t mark) { return mark != 0; })) return 0;
   for (std::size_t i = 0; i < s.size(); ++i) {
     const wide at_i = left + (s[i] != 0 ? 0 : row.a[i]);
     worst = i == 0 ? at_i : std::max(worst, at_i);
@@ -79,25 +87,28 @@ inline Marks greedy(const SelectionSpec& spec, std::vector<double> z, const std:
   return s;
 }
 
-/// The threshold rule of method.md section 6, O(n^2): for each t among the a, ascending, leave out the most of those with a <= t.
+/// The threshold rule of method.md section 6, O(n^3): for each t among the a, ascending, leave out the most of those with a <= t. Under
+/// as-zero the masked entries have a = 1, and thresholds start there.
 inline Marks exact_by_thresholds(const SelectionSpec& spec, const std::vector<double>& z, const std::vector<double>& y,
-                                 const std::vector<double>& w) {
+                                 const std::vector<double>& w, bool masked = false) {
   const Integers row = integers(spec, z, y, w);
   const std::size_t n = z.size();
   Marks best(n, 1);
-  if (row.refused || cost(row, spec, Marks(n, 0)) <= ceil40(*spec.tau)) return Marks(n, row.refused ? 1 : 0);
+  if (row.refused || (!masked && cost(row, spec, Marks(n, 0)) <= ceil40(*spec.tau))) return Marks(n, row.refused ? 1 : 0);
   std::vector<std::size_t> ascending = descending(row);
   std::reverse(ascending.begin(), ascending.end());
   std::vector<wide> thresholds = row.a;
+  if (masked)
+    for (wide& t : thresholds) t = std::max(t, floor40(1.0));
   std::sort(thresholds.begin(), thresholds.end());
   for (const wide t : thresholds) {
     Marks s(n, 1);
-    wide left = 0;
     for (const std::size_t j : ascending) {
       if (row.a[j] > t) continue;
-      left += row.b[j];
-      if (left + std::max(t, wide{0}) > ceil40(*spec.tau)) break;
       s[j] = 0;
+      if (left_by(row, spec, s) + std::max(t, wide{0}) <= ceil40(*spec.tau)) continue;
+      s[j] = 1;
+      break;
     }
     if (std::accumulate(s.begin(), s.end(), 0) < std::accumulate(best.begin(), best.end(), 0)) best = s;
   }

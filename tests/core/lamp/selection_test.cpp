@@ -186,6 +186,34 @@ TEST_CASE("selection: lengths round whole vectors and hundreds, rows that are ha
   CHECK(partial > 100);
 }
 
+TEST_CASE("selection: absolute weights where the computed z sum to less or more than 1", "[lamp][law]") {
+  test::Random random(12);
+  std::size_t partial = 0, locked = 0;
+  for (int trial = 0; trial < 600; ++trial) {
+    const std::size_t n = trial % 3 == 0 ? 48 + random.below(100) : 2 + random.below(20);
+    Row row = random_row(random, n);
+    const double factor = trial % 5 == 0 ? 1.0 : 0.5 + 2.0 * random.uniform();
+    for (double& z : row.z) z *= factor;
+    SelectionSpec spec{.tau = trial % 2 == 0 ? 0.3 + 0.9 * random.uniform() : random_tau(random)};
+    const bool all = *spec.tau >= 2.0;  // cost(empty) is 1 + 1 - 2 z_min
+    for (const Solver solver : {Solver::greedy, Solver::exact})
+      for (const Mask mask : {Mask::exclude, Mask::as_zero}) {
+        spec.solver = solver, spec.mask = mask;
+        const bool masked = mask == Mask::as_zero;
+        const Marks marks = select(spec, row, masked ? n + 3 : n);
+        INFO("trial " << trial << " tau " << *spec.tau << " factor " << factor << (masked ? " as-zero" : ""));
+        REQUIRE(marks == (solver == Solver::greedy ? test::greedy(spec, row.z, row.y, row.w, masked ? n + 3 : n)
+                                                   : test::exact_by_thresholds(spec, row.z, row.y, row.w, masked)));
+        const int size = std::accumulate(marks.begin(), marks.end(), 0);
+        if (all) REQUIRE(size == 0);
+        partial += size > 0 && size < static_cast<int>(n) ? 1 : 0;
+      }
+    locked += n >= 48 && factor > 1.0 && *spec.tau < 1.0 ? 1 : 0;
+  }
+  CHECK(partial > 400);
+  CHECK(locked > 30);
+}
+
 TEST_CASE("selection: a budget one unit lower loses what just fitted", "[lamp][law]") {  // so one unit of a slip would show
   test::Random random(11);
   int lost = 0;

@@ -10,10 +10,11 @@ import h5py
 import numpy as np
 from network import Model, Pass
 from rounding import arithmetic_of
+from unlimited import Unlimited
 
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden.h5"
-CONFIGS = ("stochastic", "directed", "weights", "rules", "rates", "range", "small")
+CONFIGS = ("stochastic", "directed", "weights", "rules", "rates", "range", "unlimited", "small")
 
 # --- model and tokens ---------------------------------------------------------------------------------------------------------------
 
@@ -116,6 +117,8 @@ def plan_of(cell):
 
 
 def named(cell, name):
+    if name.startswith("mpfr:"):
+        return Unlimited(int(name.removeprefix("mpfr:")))
     return arithmetic_of(cell["arithmetic"][name])
 
 
@@ -146,7 +149,7 @@ def golden(name):
     config = config_of(name)
     model, record, (lengths, points) = model_of(config), config["record"], cells(config)
     reference = named(config, config["reference"]["arithmetic"])
-    found, differing = {}, 0
+    found = {}
 
     def keep(path, array):
         found.setdefault(path, []).append(array)
@@ -164,8 +167,6 @@ def golden(name):
             for site in record.get("errors", []):
                 keep(f"local/{site}", one.array(one.local, site))
             keep("recompute_rate", one.selected / (len(ids) * (len(ids) + 1) / 2))
-            differing += one.differing
-    assert differing == 0, f"{name}: {differing} rows depend on what B of absolute weights is: choose other tau or seed"
     lead = [len(config["tokens"]["path"])] if isinstance(config["tokens"]["path"], list) else []
     lead.append(config["tokens"]["sequences"])
     return {path: np.array(arrays).reshape(*lead, *([] if path.startswith("reference/") else lengths), *arrays[0].shape)

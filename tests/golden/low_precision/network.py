@@ -7,6 +7,7 @@ from operations import Output
 from orders import dot
 from rounding import FORMATS, NAN, Arithmetic, Place
 from selection import Row, select
+from unlimited import Unlimited, binary64
 
 SITES = ["embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj", "resid_2",
          "ln_f", "logits"]  # their positions are the site ids of the draws
@@ -113,20 +114,21 @@ class Pass:
     """One cell's pass over one sequence. `arithmetic(site, layer, head)` is its plan, `lamp` its [lamp.scores] or None.
 
     Afterwards `run` holds every site's rows by (layer, head) (`array` makes arrays of them), `local` those of the reference's operation on
-    this pass's inputs (with `reference`, an Arithmetic), `selected` the number of scores recomputed by layer and head, and `differing` the
-    number of rows in which the two definitions of B (selection.Row) select different sets.
+    this pass's inputs (with `reference`, an Arithmetic or Unlimited), and `selected` the number of scores recomputed by layer and head.
     """
 
     def __init__(self, model, tokens, arithmetic, seed, sequence, lamp=None, recompute=None, reference=None):
         self.model, self.tokens, self.arithmetic, self.seed, self.sequence = model, tokens, arithmetic, seed, sequence
         self.lamp, self.recompute, self.reference = lamp, recompute, reference
-        self.run, self.local, self.differing = {}, {}, 0
+        self.run, self.local = {}, {}
         self.selected = np.zeros((model.config["n_layer"], model.heads), int)
         self.forward()
 
     def at(self, site, layer=0, head=0, arithmetic=None):
         """The start of an output's roundings at a site."""
         spec = arithmetic or self.arithmetic(site, layer, head)
+        if isinstance(spec, Unlimited):
+            return lambda row, column: spec
         place = Place(self.seed, self.sequence, SITES.index(site), layer, head)
         return lambda row, column: Output(spec, place, row, column)
 
@@ -169,10 +171,7 @@ class Pass:
             magnitudes = [abs(x) for x in q[i]]
             w = [score(Output(BINARY64), magnitudes, [abs(x) for x in k[j]]) for j in range(i + 1)]
         place = Place(self.seed, self.sequence, SITES.index("scores"), layer, head)
-        row, other = (Row(y, z, w, self.lamp, len(q), remainder) for remainder in (True, False))
-        s = select(row, y, place, i)
-        self.differing += s != select(other, y, place, i)
-        return s
+        return select(Row(y, z, w, self.lamp, len(q)), y, place, i)
 
     def forward(self):
         model = self.model
@@ -194,7 +193,7 @@ class Pass:
         """A kept site as an array with the dimensions that the result file gives it."""
         layers = sorted({layer for layer, _ in kept[site]})
         heads = sorted({head for _, head in kept[site]})
-        x = np.array([[kept[site][layer, head] for head in heads] for layer in layers])
+        x = np.array([[[[binary64(v) for v in row] for row in kept[site][layer, head]] for head in heads] for layer in layers])
         if site not in BY_HEAD:
             x = x[:, 0]
         return x[0] if site in WITHOUT_LAYER else x

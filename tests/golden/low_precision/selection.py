@@ -14,9 +14,8 @@ def integer(x):
 class Row:
     """A row of low scores y, its softmax z, the error weights w, and what of [lamp.scores] asks for a set."""
 
-    def __init__(self, y, z, w, keys, length, remainder=True):
-        """`remainder`: B of `absolute` weights, componentwise, is max(0, 1 - sum of z in S) (the text); False: the sum of z outside S."""
-        self.n, self.keys, self.length, self.remainder = len(y), keys, length, remainder
+    def __init__(self, y, z, w, keys, length):
+        self.n, self.keys, self.length = len(y), keys, length
         self.weights, self.norm = keys.get("weights", "absolute"), keys.get("norm", "componentwise")
         self.masked = keys.get("mask", "exclude") == "as-zero" and length > self.n  # rows with z = 0 and w = 1 outside of every S
         w = {"absolute": [1.0] * self.n, "relative": [abs(x) for x in y], "dot": w}[self.weights]
@@ -31,7 +30,7 @@ class Row:
 
     def left(self, s):
         """B: what the components that stay low cost every row."""
-        if self.weights == "absolute" and self.norm == "componentwise" and self.remainder:
+        if self.weights == "absolute" and self.norm == "componentwise":
             return max(0, UNIT - sum(self.z[j] for j in s))
         return sum(self.b[j] for j in range(self.n) if j not in s)
 
