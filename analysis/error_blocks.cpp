@@ -19,7 +19,8 @@ using D = hn::CappedTag<double, ErrorSums::lanes>;
 using Vector = hn::Vec<D>;
 constexpr std::size_t lanes = ErrorSums::lanes, width = hn::MaxLanes(D()), parts = lanes / width;
 
-/// Bins wait in memory and are counted many at a time, which costs less than each out of its vector.
+/// Bins wait in memory and are counted many at a time, which costs less than each out of its
+/// vector.
 class Histogram {
  public:
   explicit HWY_INLINE Histogram(LaneBins& bins) : bins_(bins) {}
@@ -46,8 +47,9 @@ class Histogram {
 
 /// The sums in registers: a block of 8 is as many vectors as it takes.
 ///
-/// A relative error is 0 or at least 2^-54, for two numbers that differ do so by more than 2^-54 of either; so bins are found without
-/// a look at subnormals: the bin is the exponent, moved, of the relative error clamped to [2^-65 u, 2^63 u].
+/// A relative error is 0 or at least 2^-54, for two numbers that differ do so by more than 2^-54 of
+/// either; so bins are found without a look at subnormals: the bin is the exponent, moved, of the
+/// relative error clamped to [2^-65 u, 2^63 u].
 class Blocks {
  public:
   HWY_INLINE Blocks(const ErrorRows& rows, const ErrorSums& sums)
@@ -71,8 +73,10 @@ class Blocks {
     for (std::size_t v = 0; v < parts; ++v) {
       const Vector xs = hn::LoadU(d, x + v * width), rs = hn::LoadU(d, r + v * width);
       size[v] = hn::Abs(rs), difference[v] = hn::Abs(hn::Sub(xs, rs));
-      const auto finite = hn::Lt(difference[v], hn::Set(d, std::numeric_limits<double>::infinity()));
-      const auto fine = hn::And(hn::And(finite, hn::Gt(size[v], hn::Zero(d))), hn::Ge(hn::Abs(xs), smallest_));
+      const auto finite =
+          hn::Lt(difference[v], hn::Set(d, std::numeric_limits<double>::infinity()));
+      const auto fine =
+          hn::And(hn::And(finite, hn::Gt(size[v], hn::Zero(d))), hn::Ge(hn::Abs(xs), smallest_));
       regular = hn::AllTrue(d, fine) && regular;
     }
     if (!regular) return false;
@@ -84,7 +88,8 @@ class Blocks {
       max_abs_ = hn::Max(max_abs_, difference[v]);
       max_rel_ = hn::Max(max_rel_, relative);
       const Vector clamped = hn::Min(hn::Max(relative, low_), high_);
-      hn::Store(hn::Sub(hn::ShiftRight<52>(hn::BitCast(Integers(), clamped)), bin_0_), Integers(), bin + v * width);
+      hn::Store(hn::Sub(hn::ShiftRight<52>(hn::BitCast(Integers(), clamped)), bin_0_), Integers(),
+                bin + v * width);
     }
     histogram.take(n);
     return true;
@@ -108,7 +113,8 @@ class Blocks {
 };
 
 ErrorBlock regular_blocks(const ErrorRows& rows, ErrorBlock at, ErrorSums& sums, LaneBins& bins) {
-  // The reference is asked for early: rows of a triangle are too short for the processor to foresee the next one.
+  // The reference is asked for early: rows of a triangle are too short for the processor to foresee
+  // the next one.
   constexpr std::size_t most_ahead = 512;
   const std::size_t ahead = std::min(2 * rows.r.row_stride, most_ahead);
   Blocks blocks(rows, sums);
@@ -143,7 +149,8 @@ namespace lamp {
 
 HWY_EXPORT(regular_blocks);
 
-ErrorBlock add_regular_blocks(const ErrorRows& rows, ErrorBlock first, ErrorSums& sums, LaneBins& bins) {
+ErrorBlock add_regular_blocks(const ErrorRows& rows, ErrorBlock first, ErrorSums& sums,
+                              LaneBins& bins) {
   return HWY_DYNAMIC_DISPATCH(regular_blocks)(rows, first, sums, bins);
 }
 

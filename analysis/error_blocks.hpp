@@ -1,4 +1,5 @@
-// The common case of ErrorStatistics::add, vectorised: whole blocks of components that all have a relative error.
+// The common case of ErrorStatistics::add, vectorised: whole blocks of components that all have a
+// relative error.
 #pragma once
 
 #include <array>
@@ -9,8 +10,8 @@
 
 namespace lamp {
 
-/// Bin 0 counts relative errors of exactly 0; bin b >= 1 those with 2^(b - 1 + lowest) <= abs(relative error) / u < 2 times that,
-/// the first and last of them also what lies beyond.
+/// Bin 0 counts relative errors of exactly 0; bin b >= 1 those with 2^(b - 1 + lowest) <=
+/// abs(relative error) / u < 2 times that, the first and last of them also what lies beyond.
 struct ErrorBins {
   static constexpr int lowest = -64;
   static constexpr std::size_t count = 129;
@@ -28,8 +29,9 @@ struct ErrorSums {
 /// A histogram a lane, so that equal bins in a row do not wait for each other.
 using LaneBins = std::array<std::array<std::uint64_t, ErrorBins::count>, ErrorSums::lanes>;
 
-/// Values x against r, of one shape, rows contiguous; `causal`: of row i the first i + 1 columns only. Regular is a component where x - r
-/// is finite, r is not 0, and abs(x) >= smallest_normal > 0. units = 1 / u, a power of two from 1 to 2^53.
+/// Values x against r, of one shape, rows contiguous; `causal`: of row i the first i + 1 columns
+/// only. Regular is a component where x - r is finite, r is not 0, and abs(x) >= smallest_normal >
+/// 0. units = 1 / u, a power of two from 1 to 2^53.
 struct ErrorRows {
   MatrixView<const double> x, r;
   bool causal = false;
@@ -42,8 +44,9 @@ struct ErrorBlock {
   std::size_t row = 0, column = 0;
 };
 
-/// Takes the blocks from `first` on, row by row, as long as all components of a block are regular. Returns the first block that it
-/// did not take; its row is x.rows where there is none.
-ErrorBlock add_regular_blocks(const ErrorRows& rows, ErrorBlock first, ErrorSums& sums, LaneBins& bins);
+/// Takes the blocks from `first` on, row by row, as long as all components of a block are regular.
+/// Returns the first block that it did not take; its row is x.rows where there is none.
+ErrorBlock add_regular_blocks(const ErrorRows& rows, ErrorBlock first, ErrorSums& sums,
+                              LaneBins& bins);
 
 }  // namespace lamp

@@ -13,8 +13,10 @@ namespace {
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t bin_of(double error_in_u) {
-  const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(error_in_u) >> 52) - 1023;  // a subnormal falls below `lowest` too
-  const int bin = 1 + std::clamp(exponent - ErrorBins::lowest, 0, static_cast<int>(ErrorBins::count) - 2);
+  const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(error_in_u) >> 52) -
+                       1023;  // a subnormal falls below `lowest` too
+  const int bin =
+      1 + std::clamp(exponent - ErrorBins::lowest, 0, static_cast<int>(ErrorBins::count) - 2);
   return error_in_u == 0.0 ? 0 : static_cast<std::size_t>(bin);
 }
 
@@ -32,9 +34,12 @@ double root_mean_square(double sum_of_squares, std::uint64_t n) {
 
 }  // namespace
 
-double ErrorBins::edge(std::size_t bin) { return bin == 0 ? 0.0 : std::ldexp(1.0, lowest + static_cast<int>(bin) - 1); }
+double ErrorBins::edge(std::size_t bin) {
+  return bin == 0 ? 0.0 : std::ldexp(1.0, lowest + static_cast<int>(bin) - 1);
+}
 
-ErrorStatistics::ErrorStatistics(const FloatFormat& format) : smallest_normal_(xmin(format)), units_(1.0 / unit_roundoff(format)) {}
+ErrorStatistics::ErrorStatistics(const FloatFormat& format)
+    : smallest_normal_(xmin(format)), units_(1.0 / unit_roundoff(format)) {}
 
 void ErrorStatistics::add_one(double x, double r, std::size_t lane) {
   const double difference = std::abs(x - r), size = std::abs(r);
@@ -60,14 +65,17 @@ void ErrorStatistics::add_one(double x, double r, std::size_t lane) {
 }
 
 void ErrorStatistics::add(MatrixView<const double> x, MatrixView<const double> r, bool causal) {
-  expects(x.rows == r.rows && x.cols == r.cols && (!causal || x.rows <= x.cols), "ErrorStatistics: x and r of one shape");
-  const ErrorRows rows{.x = x, .r = r, .causal = causal, .smallest_normal = smallest_normal_, .units = units_};
+  expects(x.rows == r.rows && x.cols == r.cols && (!causal || x.rows <= x.cols),
+          "ErrorStatistics: x and r of one shape");
+  const ErrorRows rows{
+      .x = x, .r = r, .causal = causal, .smallest_normal = smallest_normal_, .units = units_};
   LaneBins regular{};
   for (ErrorBlock at; at.row < x.rows;) {
     at = add_regular_blocks(rows, at, sums_, regular);
     if (at.row == x.rows) break;
     const std::size_t end = std::min(at.column + ErrorSums::lanes, rows.length(at.row));
-    for (; at.column < end; ++at.column) add_one(x(at.row, at.column), r(at.row, at.column), at.column % ErrorSums::lanes);
+    for (; at.column < end; ++at.column)
+      add_one(x(at.row, at.column), r(at.row, at.column), at.column % ErrorSums::lanes);
   }
   for (const auto& lane : regular)
     for (std::size_t b = 0; b < lane.size(); ++b) bins_[b] += lane[b], count_ += lane[b];
@@ -75,15 +83,22 @@ void ErrorStatistics::add(MatrixView<const double> x, MatrixView<const double> r
 
 void ErrorStatistics::add(std::span<const double> x, std::span<const double> r) {
   expects(x.size() == r.size(), "ErrorStatistics: x.size() == r.size()");
-  add(MatrixView<const double>(x.data(), 1, x.size(), x.size()), MatrixView<const double>(r.data(), 1, r.size(), r.size()));
+  add(MatrixView<const double>(x.data(), 1, x.size(), x.size()),
+      MatrixView<const double>(r.data(), 1, r.size(), r.size()));
 }
 
-double ErrorStatistics::max_abs() const { return count_ + zero_ + underflow_ == 0 ? not_a_number : sums_.max_abs; }
-double ErrorStatistics::rms_abs() const { return root_mean_square(total(sums_.squares_abs), count_ + zero_ + underflow_); }
+double ErrorStatistics::max_abs() const {
+  return count_ + zero_ + underflow_ == 0 ? not_a_number : sums_.max_abs;
+}
+double ErrorStatistics::rms_abs() const {
+  return root_mean_square(total(sums_.squares_abs), count_ + zero_ + underflow_);
+}
 double ErrorStatistics::max_rel() const { return count_ == 0 ? not_a_number : sums_.max_rel; }
-double ErrorStatistics::rms_rel() const { return root_mean_square(total(sums_.squares_rel), count_); }
-// Units of u are a power of two away: relative errors in them, their squares (0 or at least 2^-108) and the sums of these are scaled
-// exactly, or infinite where they would have become so one by one.
+double ErrorStatistics::rms_rel() const {
+  return root_mean_square(total(sums_.squares_rel), count_);
+}
+// Units of u are a power of two away: relative errors in them, their squares (0 or at least 2^-108)
+// and the sums of these are scaled exactly, or infinite where they would have become so one by one.
 double ErrorStatistics::max_u() const { return max_rel() * units_; }
 double ErrorStatistics::rms_u() const {
   std::array<double, ErrorSums::lanes> squares = sums_.squares_rel;

@@ -1,5 +1,6 @@
-// Rounding errors component by component, and what is kept of them: counts, maxima, root mean squares, and a histogram by powers
-// of two in units of u (method.md section 5). All of it merges exactly or is computed in one fixed order.
+// Rounding errors component by component, and what is kept of them: counts, maxima, root mean
+// squares, and a histogram by powers of two in units of u (method.md section 5). All of it merges
+// exactly or is computed in one fixed order.
 #pragma once
 
 #include <array>
@@ -13,16 +14,18 @@
 
 namespace lamp {
 
-/// Errors x - r of computed values x against reference values r. A component is counted in exactly one of: nan (x or r is NaN), inf
-/// (x or r is infinite), zero (r is 0), underflow (x is 0 or subnormal in the site's format, r is not 0), count (all others).
-/// Absolute errors are taken over zero, underflow and count; relative ones, and those in units of u, over count.
+/// Errors x - r of computed values x against reference values r. A component is counted in exactly
+/// one of: nan (x or r is NaN), inf (x or r is infinite), zero (r is 0), underflow (x is 0 or
+/// subnormal in the site's format, r is not 0), count (all others). Absolute errors are taken over
+/// zero, underflow and count; relative ones, and those in units of u, over count.
 class ErrorStatistics {
  public:
   /// u and the subnormal range are those of `format`. Pre: fits_binary64(format).
   explicit ErrorStatistics(const FloatFormat& format);
 
-  /// Adds components row by row; squares are summed by column mod 8, and those sums pairwise: one order everywhere. x and r have one
-  /// shape and contiguous rows. `causal`: of row i the first i + 1 columns only.
+  /// Adds components row by row; squares are summed by column mod 8, and those sums pairwise: one
+  /// order everywhere. x and r have one shape and contiguous rows. `causal`: of row i the first i +
+  /// 1 columns only.
   void add(MatrixView<const double> x, MatrixView<const double> r, bool causal = false);
   /// One row.
   void add(std::span<const double> x, std::span<const double> r);

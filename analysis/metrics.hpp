@@ -1,5 +1,6 @@
-// How far a run's next-token distributions are from the reference's, one number per token position (method.md section 8). Binary64
-// throughout, sums in index order, elementary functions of core/fp/binary64.hpp: the same bits everywhere.
+// How far a run's next-token distributions are from the reference's, one number per token position
+// (method.md section 8). Binary64 throughout, sums in index order, elementary functions of
+// core/fp/binary64.hpp: the same bits everywhere.
 #pragma once
 
 #include <array>
@@ -15,7 +16,9 @@ namespace lamp {
 
 /// Reusable memory of the functions below; one per thread.
 struct MetricsScratch {
-  static constexpr std::size_t chunk = 512, rows = 4;  // the rows of a group are summed side by side, each in index order
+  static constexpr std::size_t
+      chunk = 512,
+      rows = 4;  // the rows of a group are summed side by side, each in index order
   std::array<std::array<double, chunk>, rows> first;
   std::array<double, chunk> second;
 };
@@ -28,7 +31,9 @@ class ReferenceDistribution {
 
   [[nodiscard]] std::size_t positions() const { return log_p_.rows(); }
   [[nodiscard]] std::size_t vocab_size() const { return log_p_.cols(); }
-  [[nodiscard]] std::span<const double> log_probabilities(std::size_t t) const { return log_p_.row(t); }
+  [[nodiscard]] std::span<const double> log_probabilities(std::size_t t) const {
+    return log_p_.row(t);
+  }
   /// exp of the log-probabilities; empty where they are too many to keep a second array of.
   [[nodiscard]] std::span<const double> probabilities(std::size_t t) const {
     return p_.rows() == 0 ? std::span<const double>{} : p_.row(t);
@@ -43,7 +48,8 @@ class ReferenceDistribution {
   [[nodiscard]] bool has_vanishing(std::size_t t) const { return vanishing_[t] != 0; }
 
   static constexpr std::size_t no_argmax = ~std::size_t{0};
-  static constexpr std::size_t stored_probabilities = std::size_t{1} << 23;  // T V up to which p is kept too: 64 MiB
+  static constexpr std::size_t stored_probabilities =
+      std::size_t{1} << 23;  // T V up to which p is kept too: 64 MiB
 
  private:
   Matrix<double> log_p_, p_;
@@ -53,26 +59,29 @@ class ReferenceDistribution {
   std::vector<std::uint8_t> vanishing_;
 };
 
-/// Of one pass, per token position. A row with a NaN logit has KL and cross-entropy NaN and counts as a flip; so has a row whose
-/// largest logit is infinite (inf - inf), but its flip is told by the argmax. A logit of -inf is a probability of 0: KL is infinite
-/// where the reference's probability is not 0 too, cross-entropy where it is the next token's.
+/// Of one pass, per token position. A row with a NaN logit has KL and cross-entropy NaN and counts
+/// as a flip; so has a row whose largest logit is infinite (inf - inf), but its flip is told by the
+/// argmax. A logit of -inf is a probability of 0: KL is infinite where the reference's probability
+/// is not 0 too, cross-entropy where it is the next token's.
 struct PositionMetrics {
-  std::vector<double> kl;             // KL(ref || run), natural logarithm, T values, >= 0
-  std::vector<std::uint8_t> flip;     // 1 where the argmax differs (lowest index wins ties), T values
+  std::vector<double> kl;          // KL(ref || run), natural logarithm, T values, >= 0
+  std::vector<std::uint8_t> flip;  // 1 where the argmax differs (lowest index wins ties), T values
   std::vector<double> cross_entropy;  // -log q of token t + 1, T - 1 values
 
   /// Room for T positions; the values are filled by the calls of compare().
   void resize(std::size_t positions);
 };
 
-/// Metrics of the positions first_row .. first_row + logits.rows - 1 of a run. logits: (rows, V), rows contiguous.
-/// KL = sum over v of p_v (expm1(d_v) - d_v), d_v = log q_v - log p_v, which keeps its digits when q is near p and is never negative
-/// (the textbook's sum of p_v d_v loses them all below 1e-15); p_v = 0 contributes q_v. Exactly 0 for equal logits.
-/// Pre: first_row + rows <= reference.positions(), logits.cols = reference.vocab_size(), metrics resized.
-void compare(const ReferenceDistribution& reference, std::size_t first_row, MatrixView<const double> logits, PositionMetrics& metrics,
-             MetricsScratch& scratch);
+/// Metrics of the positions first_row .. first_row + logits.rows - 1 of a run. logits: (rows, V),
+/// rows contiguous. KL = sum over v of p_v (expm1(d_v) - d_v), d_v = log q_v - log p_v, which keeps
+/// its digits when q is near p and is never negative (the textbook's sum of p_v d_v loses them all
+/// below 1e-15); p_v = 0 contributes q_v. Exactly 0 for equal logits. Pre: first_row + rows <=
+/// reference.positions(), logits.cols = reference.vocab_size(), metrics resized.
+void compare(const ReferenceDistribution& reference, std::size_t first_row,
+             MatrixView<const double> logits, PositionMetrics& metrics, MetricsScratch& scratch);
 
-/// Means over positions, each a plain sum in index order divided by the number of terms; NaN for no terms.
+/// Means over positions, each a plain sum in index order divided by the number of terms; NaN for no
+/// terms.
 struct MeanMetrics {
   double kl = 0.0, flip_rate = 0.0, cross_entropy = 0.0;
 };
@@ -80,7 +89,9 @@ MeanMetrics means(const PositionMetrics& metrics);
 /// As MeanMetrics::cross_entropy, of any values (the reference's).
 double mean(std::span<const double> values);
 
-/// The first position at which two continuations of `count` tokens differ, or one has no token; `count` where there is none.
-std::size_t divergence_position(std::span<const TokenId> one, std::span<const TokenId> other, std::size_t count);
+/// The first position at which two continuations of `count` tokens differ, or one has no token;
+/// `count` where there is none.
+std::size_t divergence_position(std::span<const TokenId> one, std::span<const TokenId> other,
+                                std::size_t count);
 
 }  // namespace lamp

@@ -24,10 +24,11 @@ struct FormatInteger {
 };
 // Wide enough for MPFR (`calc` only); the fast engines need numbers that are binary64 numbers.
 constexpr int widest = mpfr::largest_format_exponent;
-constexpr std::array<FormatInteger, 4> format_integers{{{"p", &FloatFormat::p, 1, mpfr::largest_precision, true},
-                                                        {"emin", &FloatFormat::emin, -widest, widest, true},
-                                                        {"emax", &FloatFormat::emax, -widest, widest, true},
-                                                        {"top_codes_lost", &FloatFormat::top_codes_lost, 0, (1 << 30) - 1, false}}};
+constexpr std::array<FormatInteger, 4> format_integers{
+    {{"p", &FloatFormat::p, 1, mpfr::largest_precision, true},
+     {"emin", &FloatFormat::emin, -widest, widest, true},
+     {"emax", &FloatFormat::emax, -widest, widest, true},
+     {"top_codes_lost", &FloatFormat::top_codes_lost, 0, (1 << 30) - 1, false}}};
 
 struct FormatFlag {
   std::string_view key;
@@ -50,7 +51,10 @@ std::vector<std::string> format_keys() {
 
 std::optional<Problem> read_format_entry(const Entry& entry, FloatFormat& format) {
   const auto wrong = [&](const std::string& legal) {
-    return Problem{.key = {}, .message = entry.key + " is " + describe(entry.value), .legal = legal, .where = entry.value.where};
+    return Problem{.key = {},
+                   .message = entry.key + " is " + describe(entry.value),
+                   .legal = legal,
+                   .where = entry.value.where};
   };
   for (const FormatInteger& f : format_integers)
     if (f.key == entry.key) {
@@ -81,7 +85,8 @@ std::optional<Problem> read_format_entry(const Entry& entry, FloatFormat& format
                  .where = entry.where};
 }
 
-constexpr std::string_view format_legal = "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127}";
+constexpr std::string_view format_legal =
+    "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127}";
 
 bool has_key(const Value::Table& table, std::string_view key) {
   for (const Entry& entry : table)
@@ -95,8 +100,11 @@ std::optional<Problem> read_format_table(const Value::Table& table, FloatFormat&
     if (std::optional<Problem> problem = read_format_entry(entry, read)) return problem;
   for (const FormatInteger& f : format_integers)
     if (f.required && !has_key(table, f.key))
-      return Problem{.key = {}, .message = "a format needs " + std::string(f.key), .legal = join(format_keys())};
-  if (const Result<void> legal = mpfr::check_format(read); !legal) return Problem{.key = {}, .message = legal.error().message};
+      return Problem{.key = {},
+                     .message = "a format needs " + std::string(f.key),
+                     .legal = join(format_keys())};
+  if (const Result<void> legal = mpfr::check_format(read); !legal)
+    return Problem{.key = {}, .message = legal.error().message};
   format = read;
   return std::nullopt;
 }
@@ -105,10 +113,14 @@ std::optional<Problem> read_format_table(const Value::Table& table, FloatFormat&
 Result<FloatFormat> read_format_text(const std::string& text) {
   const Result<Value::Table> parsed = parse_toml("format = " + text, "format");
   if (!parsed) return parsed.error();
-  const Value::Table* table = parsed->size() == 1 ? parsed->front().value.get<Value::Table>() : nullptr;
+  const Value::Table* table =
+      parsed->size() == 1 ? parsed->front().value.get<Value::Table>() : nullptr;
   FloatFormat format;
-  if (table == nullptr) return Error{ExitCode::bad_data, toml_string(text) + " is no format; legal: " + std::string(format_legal)};
-  if (const std::optional<Problem> problem = read_format_table(*table, format)) return Error{ExitCode::bad_data, to_string(*problem)};
+  if (table == nullptr)
+    return Error{ExitCode::bad_data,
+                 toml_string(text) + " is no format; legal: " + std::string(format_legal)};
+  if (const std::optional<Problem> problem = read_format_table(*table, format))
+    return Error{ExitCode::bad_data, to_string(*problem)};
   return format;
 }
 
@@ -162,29 +174,37 @@ Arithmetic ArithmeticConfig::arithmetic() const {
     return known;
   }
   expects(order.has_value(), "ArithmeticConfig::arithmetic: complete");
-  return {.mac = mac(), .order = *order, .block = block ? std::optional(block->mac()) : std::nullopt};
+  return {
+      .mac = mac(), .order = *order, .block = block ? std::optional(block->mac()) : std::nullopt};
 }
 
 std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path) {
   if (config.engine.empty()) return std::nullopt;
   const std::string engine = "engine = " + toml_string(config.engine);
-  const std::array<std::pair<const char*, bool>, 7> decided{{{"preset", !config.preset.empty()},
-                                                             {"product", config.product.given},
-                                                             {"via", config.via.given},
-                                                             {"rounding", config.rounding.has_value()},
-                                                             {"random_bits", config.random_bits.has_value()},
-                                                             {"order", config.order && config.order->kind != OrderKind::split},
-                                                             {"block", config.block.has_value()}}};
+  const std::array<std::pair<const char*, bool>, 7> decided{
+      {{"preset", !config.preset.empty()},
+       {"product", config.product.given},
+       {"via", config.via.given},
+       {"rounding", config.rounding.has_value()},
+       {"random_bits", config.random_bits.has_value()},
+       {"order", config.order && config.order->kind != OrderKind::split},
+       {"block", config.block.has_value()}}};
   for (const auto& [key, given] : decided)
     if (given)
-      return Problem{
-          .key = path + '.' + key, .message = "given beside " + engine + ", which decides it", .legal = "engine, operands, format, order = \"split:S\""};
+      return Problem{.key = path + '.' + key,
+                     .message = "given beside " + engine + ", which decides it",
+                     .legal = "engine, operands, format, order = \"split:S\""};
   const std::string legal = engine_modes(*find_engine(config.engine));
   if (!config.operands.format)
-    return Problem{.key = path + ".operands", .message = "\"as-is\" beside " + engine + ", whose operands have a format", .legal = legal};
-  if (const Result<Arithmetic> known = engine_arithmetic(config.engine, *config.operands.format, config.accumulator()); !known)
+    return Problem{.key = path + ".operands",
+                   .message = "\"as-is\" beside " + engine + ", whose operands have a format",
+                   .legal = legal};
+  if (const Result<Arithmetic> known =
+          engine_arithmetic(config.engine, *config.operands.format, config.accumulator());
+      !known)
     return Problem{.key = path + ".engine",
-                   .message = toml_string(config.engine) + " has no operands " + format_word(*config.operands.format) + " with format " +
+                   .message = toml_string(config.engine) + " has no operands " +
+                              format_word(*config.operands.format) + " with format " +
                               format_word(config.accumulator()),
                    .legal = legal};
   return std::nullopt;
@@ -192,19 +212,24 @@ std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::s
 
 std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
   if (const std::string* text = value.get<std::string>()) {
-    const Result<FloatFormat> named = text->starts_with('{') ? read_format_text(*text) : parse_format(*text);
+    const Result<FloatFormat> named =
+        text->starts_with('{') ? read_format_text(*text) : parse_format(*text);
     if (!named) return Problem{.key = {}, .message = named.error().message, .where = value.where};
     format = *named;
     return std::nullopt;
   }
-  if (const Value::Table* table = value.get<Value::Table>()) return read_format_table(*table, format);
-  return Problem{.key = {}, .message = describe(value) + " is no format", .legal = std::string(format_legal)};
+  if (const Value::Table* table = value.get<Value::Table>())
+    return read_format_table(*table, format);
+  return Problem{
+      .key = {}, .message = describe(value) + " is no format", .legal = std::string(format_legal)};
 }
 
 std::string format_identity(const FloatFormat& format) {
   std::string text = "{";
-  for (const FormatInteger& f : format_integers) text += std::string(f.key) + " = " + std::to_string(format.*f.member) + ", ";
-  for (const FormatFlag& f : format_flags) text += std::string(f.key) + (format.*f.member ? " = true, " : " = false, ");
+  for (const FormatInteger& f : format_integers)
+    text += std::string(f.key) + " = " + std::to_string(format.*f.member) + ", ";
+  for (const FormatFlag& f : format_flags)
+    text += std::string(f.key) + (format.*f.member ? " = true, " : " = false, ");
   for (const auto& [name, overflow] : overflows)
     if (overflow == format.overflow) text += "overflow = \"" + std::string(name) + "\"}";
   return text;
@@ -239,7 +264,8 @@ Value value_of_json(const nlohmann::json& json) {
     value.data = std::move(list);
   } else if (json.is_object()) {
     Value::Table table;
-    for (const auto& [key, item] : json.items()) table.push_back({.key = key, .value = value_of_json(item)});
+    for (const auto& [key, item] : json.items())
+      table.push_back({.key = key, .value = value_of_json(item)});
     value.data = std::move(table);
   }
   return value;
@@ -249,28 +275,32 @@ Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith) {
   const Value value = value_of_json(arith);
   const Value::Table* table = value.get<Value::Table>();
   if (table == nullptr)
-    return Error{ExitCode::bad_data, "arith is " + describe(value) + "; legal: an object such as {\"format\": \"ps7\"}"};
+    return Error{ExitCode::bad_data, "arith is " + describe(value) +
+                                         "; legal: an object such as {\"format\": \"ps7\"}"};
   Config config;
   ArithmeticConfig& read = config.arithmetic_or_new("arith");
   for (const Entry& entry : *table) {
     const std::string path = "arithmetic.arith." + entry.key;
     const FieldMatch match = find_field(path);
-    std::optional<Problem> problem = match.field == nullptr ? unknown_key(path, config) : read_field(config, match, entry.value);
+    std::optional<Problem> problem =
+        match.field == nullptr ? unknown_key(path, config) : read_field(config, match, entry.value);
     if (!problem) continue;
     constexpr std::string_view prefix = "arithmetic.";
     for (std::string* text : {&problem->key, &problem->suggestion})
       if (text->starts_with(prefix)) text->erase(0, prefix.size());
     return Error{ExitCode::bad_data, to_string(*problem)};
   }
-  for (const auto& [mac, name] :
-       {std::pair<const MacConfig*, std::string>(&read, "arith"), {read.block ? &*read.block : nullptr, "arith.block"}}) {
+  for (const auto& [mac, name] : {std::pair<const MacConfig*, std::string>(&read, "arith"),
+                                  {read.block ? &*read.block : nullptr, "arith.block"}}) {
     if (mac == nullptr) continue;
-    if (mac->mu && mac->format) return Error{ExitCode::bad_data, name + ": mu and format are both given; legal: one of them"};
+    if (mac->mu && mac->format)
+      return Error{ExitCode::bad_data, name + ": mu and format are both given; legal: one of them"};
     if (!mac->has_format() && read.engine.empty())
       return Error{ExitCode::bad_data, name + ": format is missing; legal: format, mu or engine"};
   }
   read.complete();
-  if (const std::optional<Problem> problem = check_engine(read, "arith")) return Error{ExitCode::bad_data, to_string(*problem)};
+  if (const std::optional<Problem> problem = check_engine(read, "arith"))
+    return Error{ExitCode::bad_data, to_string(*problem)};
   return read.arithmetic();
 }
 

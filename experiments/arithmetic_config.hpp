@@ -11,15 +11,16 @@
 
 namespace lamp::experiments {
 
-/// A format or the word that stands for none ("as-is", "exact", "none"), and whether the config gave it.
+/// A format or the word that stands for none ("as-is", "exact", "none"), and whether the config
+/// gave it.
 struct FormatOrNone {
   bool given = false;
   std::optional<FloatFormat> format{};
   friend bool operator==(const FormatOrNone&, const FormatOrNone&) = default;
 };
 
-/// Keys of one multiply-accumulate: of [arithmetic.NAME] and of its `block`. After complete() every key but `mu` and `format`, of which
-/// one is set, has its value.
+/// Keys of one multiply-accumulate: of [arithmetic.NAME] and of its `block`. After complete() every
+/// key but `mu` and `format`, of which one is set, has its value.
 struct MacConfig {
   std::string preset{};  // empty: none
   std::optional<int> mu{};
@@ -42,25 +43,27 @@ struct MacConfig {
 struct ArithmeticConfig : MacConfig {
   std::optional<Order> order{};
   std::optional<MacConfig> block{};  // absent: the arithmetic itself
-  std::string engine{};              // empty: none. With one, operands and format are all that is left to say
+  std::string engine{};  // empty: none. With one, operands and format are all that is left to say
   friend bool operator==(const ArithmeticConfig&, const ArithmeticConfig&) = default;
 
-  /// As MacConfig's, and the order sequential. With an engine: operands binary16 and format binary32, and nothing else.
+  /// As MacConfig's, and the order sequential. With an engine: operands binary16 and format
+  /// binary32, and nothing else.
   void complete();
-  /// What is written but has no effect put aside: random_bits outside of SR, a block where the order has none or that is the
-  /// arithmetic itself. Pre: as for arithmetic().
+  /// What is written but has no effect put aside: random_bits outside of SR, a block where the
+  /// order has none or that is the arithmetic itself. Pre: as for arithmetic().
   void forget_idle_keys();
   /// Pre: complete() was called, has_format() here and in block, check_engine finds nothing.
   [[nodiscard]] Arithmetic arithmetic() const;
 };
 
-/// What is wrong with an arithmetic on an engine: keys that the engine decides, formats it has not got. Its keys begin with `path`.
-/// Pre: complete() was called.
+/// What is wrong with an arithmetic on an engine: keys that the engine decides, formats it has not
+/// got. Its keys begin with `path`. Pre: complete() was called.
 std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path);
 
-/// A format given by name, or as a table {p, emin, emax, subnormals, infinities, nan, signed_zero, unsigned, zero, top_codes_lost,
-/// overflow}, or as a string that holds such a table: p, emin, emax are required, the rest has IEEE's values. Any p and exponents
-/// that core/mpfr takes. The problem's key is left to the caller.
+/// A format given by name, or as a table {p, emin, emax, subnormals, infinities, nan, signed_zero,
+/// unsigned, zero, top_codes_lost, overflow}, or as a string that holds such a table: p, emin, emax
+/// are required, the rest has IEEE's values. Any p and exponents that core/mpfr takes. The
+/// problem's key is left to the caller.
 std::optional<Problem> read_format(const Value& value, FloatFormat& format);
 
 /// A format as one word: its catalog name, or its table (which a string may hold).
@@ -73,7 +76,8 @@ std::string format_identity(const FloatFormat& format);
 /// JSON as a tree of values (places unknown).
 Value value_of_json(const nlohmann::json& json);
 
-/// The `arith` object of a line of `lamp calc`: the keys of [arithmetic.NAME], one of preset and format required.
+/// The `arith` object of a line of `lamp calc`: the keys of [arithmetic.NAME], one of preset and
+/// format required.
 Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith);
 /// A format of a line of `lamp calc`: a name or an object.
 Result<FloatFormat> parse_format_json(const nlohmann::json& format);

@@ -35,7 +35,8 @@ std::vector<std::pair<std::string, std::string>> library_versions() {
           {"openssl", OpenSSL_version(OPENSSL_VERSION)},
           {"tomlplusplus", dotted(TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH)},
           {"cli11", CLI11_VERSION},
-          {"nlohmann_json", dotted(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)}};
+          {"nlohmann_json", dotted(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+                                   NLOHMANN_JSON_VERSION_PATCH)}};
 }
 
 }  // namespace lamp::experiments

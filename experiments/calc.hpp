@@ -1,4 +1,5 @@
-// `lamp calc`: single operations of the toolkit as a filter, JSON Lines in, JSON Lines out (experiments/README.md).
+// `lamp calc`: single operations of the toolkit as a filter, JSON Lines in, JSON Lines out
+// (experiments/README.md).
 #pragma once
 
 #include <iosfwd>
@@ -15,8 +16,8 @@ struct CalcAnswer {
 /// Answers one line.
 CalcAnswer calc_line(std::string_view line);
 
-/// Answers every line that is not empty, in order, each as soon as it is read. Exit code: 0, 65 if a line was bad, 74 if the output
-/// could not be written.
+/// Answers every line that is not empty, in order, each as soon as it is read. Exit code: 0, 65 if
+/// a line was bad, 74 if the output could not be written.
 int calc_command(std::istream& in, std::ostream& out);
 
 }  // namespace lamp::experiments

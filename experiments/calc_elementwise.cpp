@@ -37,30 +37,37 @@ struct RoundingOf {
   DrawStream draws;
 
   RoundingOf(CalcRequest& request, bool any_format)
-      : format(request.format(any_format)), mode(request.rounding()), random_bits(request.random_bits()), draws(request.draws()) {}
+      : format(request.format(any_format)),
+        mode(request.rounding()),
+        random_bits(request.random_bits()),
+        draws(request.draws()) {}
   [[nodiscard]] Draw draw(std::size_t element) const {
     return draw_at(draws, static_cast<std::uint32_t>(element), 0, 0, DrawFor::sum, random_bits);
   }
 };
 
-/// operation(x.., format, mode, draw) on the elements of the operands named; T is double, or Real: any format, operands of any length.
+/// operation(x.., format, mode, draw) on the elements of the operands named; T is double, or Real:
+/// any format, operands of any length.
 template <class T, class Operation, std::size_t... index>
-Answer elementwise_of(CalcRequest& request, const std::array<const char*, sizeof...(index)>& names, const Operation& operation,
-                      std::index_sequence<index...>) {
+Answer elementwise_of(CalcRequest& request, const std::array<const char*, sizeof...(index)>& names,
+                      const Operation& operation, std::index_sequence<index...>) {
   std::array<std::vector<T>, sizeof...(index)> x;
   for (std::size_t i = 0; i < x.size(); ++i)
-    x[i] = i == 0 ? request.numbers<T>(names[0]) : request.numbers<T>(names[i], x[0].size(), names[0]);
+    x[i] =
+        i == 0 ? request.numbers<T>(names[0]) : request.numbers<T>(names[i], x[0].size(), names[0]);
   const RoundingOf to(request, std::is_same_v<T, mpfr::Real>);
   if (request.failed()) return {};
   std::vector<T> y;
   y.reserve(x[0].size());
-  for (std::size_t i = 0; i < x[0].size(); ++i) y.push_back(operation(x[index][i]..., to.format, to.mode, to.draw(i)));
+  for (std::size_t i = 0; i < x[0].size(); ++i)
+    y.push_back(operation(x[index][i]..., to.format, to.mode, to.draw(i)));
   return {{"y", answer(y)}};
 }
 
 /// The first implementation beside the second.
 template <std::size_t count, class First, class Second>
-Answer elementwise(CalcRequest& request, const std::array<const char*, count>& names, First first, Second second) {
+Answer elementwise(CalcRequest& request, const std::array<const char*, count>& names, First first,
+                   Second second) {
   constexpr std::make_index_sequence<count> indices;
   return request.engine().mpfr ? elementwise_of<mpfr::Real>(request, names, second, indices)
                                : elementwise_of<double>(request, names, first, indices);
@@ -68,18 +75,22 @@ Answer elementwise(CalcRequest& request, const std::array<const char*, count>& n
 
 using mpfr::Real;
 
-Answer unary(CalcRequest& request, const char* operand, double (*first)(double, const FloatFormat&, Rounding, Draw),
+Answer unary(CalcRequest& request, const char* operand,
+             double (*first)(double, const FloatFormat&, Rounding, Draw),
              Real (*second)(const Real&, const FloatFormat&, Rounding, Draw)) {
   return elementwise(request, std::array{operand}, first, second);
 }
 
-Answer binary(CalcRequest& request, double (*first)(double, double, const FloatFormat&, Rounding, Draw),
+Answer binary(CalcRequest& request,
+              double (*first)(double, double, const FloatFormat&, Rounding, Draw),
               Real (*second)(const Real&, const Real&, const FloatFormat&, Rounding, Draw)) {
   return elementwise(request, std::array{"a", "b"}, first, second);
 }
 
-Answer ternary(CalcRequest& request, double (*first)(double, double, double, const FloatFormat&, Rounding, Draw),
-               Real (*second)(const Real&, const Real&, const Real&, const FloatFormat&, Rounding, Draw)) {
+Answer ternary(CalcRequest& request,
+               double (*first)(double, double, double, const FloatFormat&, Rounding, Draw),
+               Real (*second)(const Real&, const Real&, const Real&, const FloatFormat&, Rounding,
+                              Draw)) {
   return elementwise(request, std::array{"a", "b", "c"}, first, second);
 }
 
@@ -89,7 +100,8 @@ Answer function_of(CalcRequest& request, const char* operand, Function f) {
     const auto of_real = [f](const Real& x, const FloatFormat& format, Rounding mode, Draw draw) {
       return mpfr::evaluate(f, x, format, mode, draw);
     };
-    return elementwise_of<Real>(request, std::array{operand}, of_real, std::make_index_sequence<1>());
+    return elementwise_of<Real>(request, std::array{operand}, of_real,
+                                std::make_index_sequence<1>());
   }
   std::vector<double> x = request.numbers(operand);
   const RoundingOf to(request, false);
@@ -99,14 +111,17 @@ Answer function_of(CalcRequest& request, const char* operand, Function f) {
     evaluate(f, x, x, to.format, to.mode);
   } else {
     for (std::size_t i = 0; i < x.size(); ++i)
-      x[i] = random ? evaluate(f, x[i], to.format, to.mode, to.draw(i)) : evaluate(f, x[i], to.format, to.mode);
+      x[i] = random ? evaluate(f, x[i], to.format, to.mode, to.draw(i))
+                    : evaluate(f, x[i], to.format, to.mode);
   }
   return {{"y", answer(x)}};
 }
 
 }  // namespace
 
-Answer hex_list(std::span<const double> values) { return answer(std::vector<double>(values.begin(), values.end())); }
+Answer hex_list(std::span<const double> values) {
+  return answer(std::vector<double>(values.begin(), values.end()));
+}
 
 Answer round(CalcRequest& request) { return unary(request, "x", lamp::round, mpfr::round); }
 Answer sqrt(CalcRequest& request) { return unary(request, "a", lamp::sqrt, mpfr::sqrt); }
@@ -141,7 +156,8 @@ Answer encode(CalcRequest& request) {
     const Result<std::uint64_t> code = lamp::encode(number, format);
     if (!code) return request.fail({"x: ", code.error().message}), Answer();
     std::array<char, 24> text{};
-    std::snprintf(text.data(), text.size(), "0x%0*llx", (code_bits(format) + 3) / 4, static_cast<unsigned long long>(*code));
+    std::snprintf(text.data(), text.size(), "0x%0*llx", (code_bits(format) + 3) / 4,
+                  static_cast<unsigned long long>(*code));
     codes.push_back(text.data());
   }
   return {{"code", codes}};

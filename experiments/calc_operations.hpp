@@ -1,4 +1,5 @@
-// The operations of `lamp calc`: each reads its keys from the request and returns the answer, or leaves what is wrong in the request.
+// The operations of `lamp calc`: each reads its keys from the request and returns the answer, or
+// leaves what is wrong in the request.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -29,7 +30,8 @@ Answer gelu(CalcRequest& request);
 Answer encode(CalcRequest& request);
 Answer decode(CalcRequest& request);
 
-// calc_sums.cpp: dot draws as output (0, 0), gemm as output (i, j); softmax and layernorm as one output whose steps are theirs in order.
+// calc_sums.cpp: dot draws as output (0, 0), gemm as output (i, j); softmax and layernorm as one
+// output whose steps are theirs in order.
 Answer dot(CalcRequest& request);
 Answer gemm(CalcRequest& request);
 Answer softmax(CalcRequest& request);

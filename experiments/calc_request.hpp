@@ -1,5 +1,5 @@
-// One line of `lamp calc` by its keys. The first thing that is wrong is remembered and the rest reads as defaults: an operation
-// reads all it needs, then asks once whether anything was wrong.
+// One line of `lamp calc` by its keys. The first thing that is wrong is remembered and the rest
+// reads as defaults: an operation reads all it needs, then asks once whether anything was wrong.
 #pragma once
 
 #include <array>
@@ -51,7 +51,8 @@ class CalcRequest {
   std::optional<std::size_t> count(const char* key);
   /// `"code": [..]`: codes as hexadecimal strings or integers.
   std::vector<std::uint64_t> codes(const char* key);
-  /// "format"; required. Its numbers are binary64 numbers, unless `any` p up to 10,000 and any exponents are there.
+  /// "format"; required. Its numbers are binary64 numbers, unless `any` p up to 10,000 and any
+  /// exponents are there.
   FloatFormat format(bool any = false);
   /// "rounding"; RNE where absent.
   Rounding rounding();
@@ -59,7 +60,8 @@ class CalcRequest {
   int random_bits();
   /// "seed" as a stream of draws, whose other coordinates are 0; 0 where absent.
   DrawStream draws();
-  /// "arith"; required. With "random_bits" and "seed", which may stand in it or beside it. `terms`: the length of its sums.
+  /// "arith"; required. With "random_bits" and "seed", which may stand in it or beside it. `terms`:
+  /// the length of its sums.
   Arithmetic arithmetic(std::size_t terms);
   template <class Enum>
   Enum choice(const char* key, Names<Enum> names, std::optional<Enum> standard);
@@ -92,7 +94,8 @@ template <class Enum>
 Enum CalcRequest::choice(const char* key, Names<Enum> names, std::optional<Enum> standard) {
   const auto found = object_.find(key);
   if (found == object_.end() && standard) return *standard;
-  const std::string* given = found == object_.end() ? nullptr : found->get_ptr<const std::string*>();
+  const std::string* given =
+      found == object_.end() ? nullptr : found->get_ptr<const std::string*>();
   std::string legal;
   for (const auto& [name, value] : names) {
     if (given != nullptr && *given == name) return value;

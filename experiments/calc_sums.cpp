@@ -18,9 +18,11 @@ MatrixView<const double> view(std::span<const double> values, std::size_t rows, 
   return {values.data(), rows, cols, cols};
 }
 
-/// Calls visitor(fl) with the scalar arithmetic of one output that the engine names, all of whose steps go through it.
+/// Calls visitor(fl) with the scalar arithmetic of one output that the engine names, all of whose
+/// steps go through it.
 template <class Visitor>
-void visit_engine(const CalcEngine& engine, const Arithmetic& arithmetic, bool operands_are_binary32, Visitor&& visitor) {
+void visit_engine(const CalcEngine& engine, const Arithmetic& arithmetic,
+                  bool operands_are_binary32, Visitor&& visitor) {
   if (engine.mpfr)
     visitor(mpfr::MpfrArithmetic(arithmetic.mac, arithmetic.draws));
   else if (is_stochastic(arithmetic))
@@ -31,10 +33,12 @@ void visit_engine(const CalcEngine& engine, const Arithmetic& arithmetic, bool o
     visit_arithmetic(arithmetic.mac, operands_are_binary32, visitor);
 }
 
-std::vector<double> softmax_by(const CalcEngine& engine, const Arithmetic& arithmetic, std::span<const double> y) {
+std::vector<double> softmax_by(const CalcEngine& engine, const Arithmetic& arithmetic,
+                               std::span<const double> y) {
   std::vector<double> z(y.size());
   if (engine.mpfr || engine.backend == Backend::scalar)
-    visit_engine(engine, arithmetic, false, [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
+    visit_engine(engine, arithmetic, false,
+                 [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
   else
     softmax_of_row(arithmetic, y, z);
   return z;
@@ -60,20 +64,23 @@ Answer dot(CalcRequest& request) {
   else if (engine.backend == Backend::automatic || c != 0.0 || std::signbit(c))
     y = lamp::dot(arithmetic, a, b, c);
   else  // the kernels start from +0
-    lamp::gemm(arithmetic, view(a, 1, a.size()), view(b, b.size(), 1), MatrixView<double>(&y, 1, 1, 1), Shape::full, engine.backend);
+    lamp::gemm(arithmetic, view(a, 1, a.size()), view(b, b.size(), 1),
+               MatrixView<double>(&y, 1, 1, 1), Shape::full, engine.backend);
   return {{"y", to_hex_float(y)}};
 }
 
 Answer gemm(CalcRequest& request) {
   const Matrix<double> a = request.matrix("a"), b = request.matrix("b");
   if (!request.failed() && a.cols() != b.rows() && a.rows() != 0)
-    request.fail({"b has ", std::to_string(b.rows()), " rows, a ", std::to_string(a.cols()), " columns; legal: a (m, k), b (k, n)"});
+    request.fail({"b has ", std::to_string(b.rows()), " rows, a ", std::to_string(a.cols()),
+                  " columns; legal: a (m, k), b (k, n)"});
   const Arithmetic arithmetic = request.arithmetic(b.rows());
   const CalcEngine engine = request.engine();
   if (request.failed()) return {};
   Matrix<double> y(a.rows(), b.cols());
   if (a.rows() != 0 && engine.mpfr) mpfr::gemm(arithmetic, a.view(), b.view(), y.view());
-  if (a.rows() != 0 && !engine.mpfr) lamp::gemm(arithmetic, a.view(), b.view(), y.view(), Shape::full, engine.backend);
+  if (a.rows() != 0 && !engine.mpfr)
+    lamp::gemm(arithmetic, a.view(), b.view(), y.view(), Shape::full, engine.backend);
   Answer rows = Answer::array();
   for (std::size_t i = 0; i < y.rows(); ++i) rows.push_back(hex_list(y.row(i)));
   return {{"y", rows}};
@@ -89,15 +96,19 @@ Answer softmax(CalcRequest& request) {
 
 Answer layernorm(CalcRequest& request) {
   std::vector<double> x = request.numbers("x");
-  const std::vector<double> gamma = request.numbers("gamma", x.size(), "x"), beta = request.numbers("beta", x.size(), "x");
+  const std::vector<double> gamma = request.numbers("gamma", x.size(), "x"),
+                            beta = request.numbers("beta", x.size(), "x");
   const std::optional<double> eps = request.number("eps");
   if (x.empty()) request.fail({"x is empty; legal: at least one number"});
   if (!eps) request.fail({"eps is missing; legal: a number"});
   const Arithmetic arithmetic = request.arithmetic(x.size());
   const CalcEngine engine = request.engine();
   if (request.failed()) return {};
-  const bool fits = all_binary32(x) && all_binary32(gamma) && all_binary32(beta) && all_binary32({&*eps, 1});
-  visit_engine(engine, arithmetic, fits, [&](const auto& fl) { layer_norm_row(fl, fl, arithmetic, x, gamma, beta, *eps, x); });
+  const bool fits =
+      all_binary32(x) && all_binary32(gamma) && all_binary32(beta) && all_binary32({&*eps, 1});
+  visit_engine(engine, arithmetic, fits, [&](const auto& fl) {
+    layer_norm_row(fl, fl, arithmetic, x, gamma, beta, *eps, x);
+  });
   return {{"y", hex_list(x)}};
 }
 
@@ -105,11 +116,15 @@ namespace {
 
 SelectionSpec selection_spec(CalcRequest& request) {
   static constexpr std::array<std::pair<std::string_view, ErrorWeights>, 3> weights{
-      {{"absolute", ErrorWeights::absolute}, {"relative", ErrorWeights::relative}, {"dot", ErrorWeights::dot}}};
+      {{"absolute", ErrorWeights::absolute},
+       {"relative", ErrorWeights::relative},
+       {"dot", ErrorWeights::dot}}};
   static constexpr std::array<std::pair<std::string_view, Norm>, 2> norms{
       {{"componentwise", Norm::componentwise}, {"normwise1", Norm::normwise1}}};
-  static constexpr std::array<std::pair<std::string_view, Solver>, 2> solvers{{{"greedy", Solver::greedy}, {"exact", Solver::exact}}};
-  static constexpr std::array<std::pair<std::string_view, Mask>, 2> masks{{{"exclude", Mask::exclude}, {"as-zero", Mask::as_zero}}};
+  static constexpr std::array<std::pair<std::string_view, Solver>, 2> solvers{
+      {{"greedy", Solver::greedy}, {"exact", Solver::exact}}};
+  static constexpr std::array<std::pair<std::string_view, Mask>, 2> masks{
+      {{"exclude", Mask::exclude}, {"as-zero", Mask::as_zero}}};
   SelectionSpec spec;
   spec.weights = request.choice<ErrorWeights>("weights", weights, ErrorWeights::absolute);
   spec.norm = request.choice<Norm>("norm", norms, Norm::componentwise);
@@ -125,7 +140,8 @@ SelectionSpec selection_spec(CalcRequest& request) {
 
 Answer select(CalcRequest& request) {
   enum class Selected { softmax };
-  static constexpr std::array<std::pair<std::string_view, Selected>, 1> functions{{{"softmax", Selected::softmax}}};
+  static constexpr std::array<std::pair<std::string_view, Selected>, 1> functions{
+      {{"softmax", Selected::softmax}}};
   request.choice<Selected>("function", functions, std::nullopt);
   const std::vector<double> y = row_of_scores(request);
   const SelectionSpec spec = selection_spec(request);
@@ -134,9 +150,12 @@ Answer select(CalcRequest& request) {
     w = request.numbers("w", y.size(), "y");
   else if (request.has("w"))
     request.fail({"w is given; legal: with weights \"dot\" only"});
-  if (std::any_of(w.begin(), w.end(), [](double x) { return x < 0.0; })) request.fail({"w: legal are numbers >= 0"});
+  if (std::any_of(w.begin(), w.end(), [](double x) { return x < 0.0; }))
+    request.fail({"w: legal are numbers >= 0"});
   const std::size_t row_length = request.count("row_length").value_or(y.size());
-  if (row_length < y.size()) request.fail({"row_length is ", std::to_string(row_length), "; legal: at least the length of y"});
+  if (row_length < y.size())
+    request.fail(
+        {"row_length is ", std::to_string(row_length), "; legal: at least the length of y"});
   const CalcEngine engine = request.engine();
   if (request.failed()) return {};
 

@@ -1,4 +1,5 @@
-// What a cell records: the quantities of a result file, and the tap sink that computes their values during a pass.
+// What a cell records: the quantities of a result file, and the tap sink that computes their values
+// during a pass.
 #pragma once
 
 #include <cstdint>
@@ -23,19 +24,22 @@ struct CellSpec {
 };
 
 /// The quantities of every cell, in the order in which CellRecorder::take gives them.
-std::vector<record::Quantity> cell_quantities(const CellSpec& spec, const ModelConfig& model, std::size_t sequence_length);
+std::vector<record::Quantity> cell_quantities(const CellSpec& spec, const ModelConfig& model,
+                                              std::size_t sequence_length);
 
 /// The quantities recorded once a sequence, of the reference pass.
-std::vector<record::Quantity> reference_quantities(const CellSpec& spec, const ModelConfig& model, std::size_t sequence_length);
+std::vector<record::Quantity> reference_quantities(const CellSpec& spec, const ModelConfig& model,
+                                                   std::size_t sequence_length);
 
 /// What the passes of one sequence are compared with.
 struct Reference {
   ReferenceDistribution distribution;
-  SiteValuesMap sites;                // those that the spec keeps
+  SiteValuesMap sites;                  // those that the spec keeps
   std::vector<TokenId> continuation{};  // empty without one in the spec
 };
 
-std::vector<record::Values> reference_values(const CellSpec& spec, const Reference& reference, std::span<const TokenId> tokens);
+std::vector<record::Values> reference_values(const CellSpec& spec, const Reference& reference,
+                                             std::span<const TokenId> tokens);
 
 /// Collects the logits of a reference pass, and the sites that the cells are compared at.
 class ReferenceRecorder final : public TapSink {
@@ -50,16 +54,18 @@ class ReferenceRecorder final : public TapSink {
   SiteValuesMap sites_;
 };
 
-/// Metrics of one pass against the reference, how much each head recomputed, and the errors of the sites in the spec. One per
-/// thread; begin() before each pass.
+/// Metrics of one pass against the reference, how much each head recomputed, and the errors of the
+/// sites in the spec. One per thread; begin() before each pass.
 class CellRecorder final : public TapSink {
  public:
-  CellRecorder(const CellSpec& spec, const ModelConfig& model) : spec_(spec), model_(model), errors_(spec.record, model) {}
+  CellRecorder(const CellSpec& spec, const ModelConfig& model)
+      : spec_(spec), model_(model), errors_(spec.record, model) {}
 
   void begin(const Reference& reference, const PrecisionPlan& plan, bool errors);
   void values(const TapPoint& point, MatrixView<const double> x) override;
   [[nodiscard]] bool wants_local(Site site) const override { return errors_.wants_local(site); }
-  void local(const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference) override;
+  void local(const TapPoint& point, MatrixView<const double> x,
+             MatrixView<const double> reference) override;
   void selected(const TapPoint& point, std::span<const std::uint8_t> marks) override;
   /// Where the spec has a continuation: what this cell generated.
   void continuation(std::vector<TokenId> tokens) { continuation_ = std::move(tokens); }

@@ -88,7 +88,8 @@ struct Config {
   std::vector<GridAxis> grid;  // in file order, then in the order of --set
   std::vector<Site> record_errors;
   Detail record_detail = Detail::summary;
-  std::vector<GridAxis> record_where;  // some axes, some of their values: cells elsewhere record no errors
+  std::vector<GridAxis>
+      record_where;  // some axes, some of their values: cells elsewhere record no errors
   std::vector<Site> record_activations;
   std::optional<ContinuationConfig> continuation;  // absent: none
   Places places;
@@ -97,7 +98,9 @@ struct Config {
   [[nodiscard]] const ArithmeticConfig* arithmetic(std::string_view name) const;
   ArithmeticConfig& arithmetic_or_new(std::string_view name);
   SelectionConfig& selection_or_new(Site site);
-  ContinuationConfig& continuation_or_new() { return continuation ? *continuation : continuation.emplace(); }
+  ContinuationConfig& continuation_or_new() {
+    return continuation ? *continuation : continuation.emplace();
+  }
 };
 
 /// N of the reference "mpfr:N", 2 to 10,000 without leading zeros; nothing for any other text.
@@ -108,14 +111,15 @@ inline constexpr std::size_t most_cells = 1'000'000;
 /// Largest config file, in bytes.
 inline constexpr std::size_t most_config_bytes = std::size_t{1} << 20;
 
-/// Reads, overrides and checks a config. `sets` are KEY=VALUE as given to --set, applied in order; a key set there also replaces
-/// its alternative in the file (mu and format, tau and rate). Relative paths are relative to the config's folder.
-/// Errors: FILE:LINE:COL (or --set KEY), message, legal values, nearest known name.
+/// Reads, overrides and checks a config. `sets` are KEY=VALUE as given to --set, applied in order;
+/// a key set there also replaces its alternative in the file (mu and format, tau and rate).
+/// Relative paths are relative to the config's folder. Errors: FILE:LINE:COL (or --set KEY),
+/// message, legal values, nearest known name.
 Result<Config> load_config(const std::filesystem::path& file, std::span<const std::string> sets);
 
 /// The same for a text that claims to be the file `name` in `folder`.
-Result<Config> parse_config(std::string_view text, const std::string& name, const std::filesystem::path& folder,
-                            std::span<const std::string> sets);
+Result<Config> parse_config(std::string_view text, const std::string& name,
+                            const std::filesystem::path& folder, std::span<const std::string> sets);
 
 /// Every key with its value, as TOML; reading it gives the same Config.
 std::string resolved_toml(const Config& config);
@@ -123,7 +127,8 @@ std::string resolved_toml(const Config& config);
 /// Every key with its value as text, for provenance: ("tokens.sequences", "8"), ...
 std::vector<std::pair<std::string, std::string>> resolved_fields(const Config& config);
 
-/// What only the model can tell: layers, heads, sequence length and continuation in range; sums that a tree order does not fit.
+/// What only the model can tell: layers, heads, sequence length and continuation in range; sums
+/// that a tree order does not fit.
 Result<void> check_against(const Config& config, const ModelConfig& model);
 
 /// Coordinates of the dimension "text": the names of the files without their extension.

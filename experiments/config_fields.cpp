@@ -31,7 +31,8 @@ Outcome read_paths(Config& config, Name, const Value& value, const Field&) {
 Outcome read_title(Config& config, Name, const Value& value, const Field&) {
   if (Outcome problem = read_text(value, config.title)) return problem;
   const std::string& title = config.title;
-  if (title.size() > 200 || title == "." || title == ".." || title.find('/') != std::string::npos || one_line(title) != title)
+  if (title.size() > 200 || title == "." || title == ".." || title.find('/') != std::string::npos ||
+      one_line(title) != title)
     return wrong(value);
   return std::nullopt;
 }
@@ -55,8 +56,8 @@ Outcome read_plan(Config& config, Name name, const Value& value, const Field&) {
   return std::nullopt;
 }
 
-/// Axes of record.where, which are dotted keys: lists at the ends of nested tables. That they are axes is checked once the grid is
-/// read (grid.cpp).
+/// Axes of record.where, which are dotted keys: lists at the ends of nested tables. That they are
+/// axes is checked once the grid is read (grid.cpp).
 Outcome read_where_axes(Config& config, const Value& value, const std::string& prefix) {
   const Value::Table* table = value.get<Value::Table>();
   if (table == nullptr) return wrong(value);
@@ -67,23 +68,28 @@ Outcome read_where_axes(Config& config, const Value& value, const std::string& p
       continue;
     }
     GridAxis axis{.key = key, .values = {}};
-    if (Outcome problem = read_coordinates(entry.value, find_field(key).field, axis.values)) return problem;
+    if (Outcome problem = read_coordinates(entry.value, find_field(key).field, axis.values))
+      return problem;
     config.record_where.push_back(std::move(axis));
   }
   return std::nullopt;
 }
 
-Outcome read_where(Config& config, Name, const Value& value, const Field&) { return read_where_axes(config, value, ""); }
+Outcome read_where(Config& config, Name, const Value& value, const Field&) {
+  return read_where_axes(config, value, "");
+}
 
 Text write_where(const Config& config, Name, Form) {
   std::vector<std::string> axes;
-  for (const GridAxis& axis : config.record_where) axes.push_back(toml_string(axis.key) + " = " + coordinate_list(axis.values));
+  for (const GridAxis& axis : config.record_where)
+    axes.push_back(toml_string(axis.key) + " = " + coordinate_list(axis.values));
   return '{' + join(axes) + '}';
 }
 
 Text write_paths(const Config& config, Name, Form) {
   std::vector<std::string> paths;
-  for (const std::filesystem::path& path : config.tokens.paths) paths.push_back(toml_string(path.string()));
+  for (const std::filesystem::path& path : config.tokens.paths)
+    paths.push_back(toml_string(path.string()));
   return config.tokens.text_axis ? '[' + join(paths) + ']' : paths.front();
 }
 
@@ -101,7 +107,9 @@ Text write_plan(const Config& config, Name name, Form) {
 
 // Access to the named parts.
 
-SelectionConfig& selection(Config& config, Name name) { return config.selection_or_new(*parse_site(name)); }
+SelectionConfig& selection(Config& config, Name name) {
+  return config.selection_or_new(*parse_site(name));
+}
 const SelectionConfig& selection(const Config& config, Name name) {
   for (const SelectionConfig& s : config.selections)
     if (info(s.site).name == name) return s;
@@ -126,184 +134,393 @@ constexpr std::array rules{Choice{"lamp", number(Rule::lamp)},
                            Choice{"random-full-row", number(Rule::random_full_row)},
                            Choice{"largest-logit", number(Rule::largest_logit)},
                            Choice{"truth", number(Rule::truth), false}};
-constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)}, Choice{"relative", number(ErrorWeights::relative)},
+constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)},
+                                   Choice{"relative", number(ErrorWeights::relative)},
                                    Choice{"dot", number(ErrorWeights::dot)}};
-constexpr std::array norms{Choice{"componentwise", number(Norm::componentwise)}, Choice{"normwise1", number(Norm::normwise1)}};
-constexpr std::array solvers{Choice{"greedy", number(Solver::greedy)}, Choice{"exact", number(Solver::exact)}};
-constexpr std::array masks{Choice{"exclude", number(Mask::exclude)}, Choice{"as-zero", number(Mask::as_zero)}};
-constexpr std::array details{Choice{"summary", number(Detail::summary)}, Choice{"full", number(Detail::full)}};
+constexpr std::array norms{Choice{"componentwise", number(Norm::componentwise)},
+                           Choice{"normwise1", number(Norm::normwise1)}};
+constexpr std::array solvers{Choice{"greedy", number(Solver::greedy)},
+                             Choice{"exact", number(Solver::exact)}};
+constexpr std::array masks{Choice{"exclude", number(Mask::exclude)},
+                           Choice{"as-zero", number(Mask::as_zero)}};
+constexpr std::array details{Choice{"summary", number(Detail::summary)},
+                             Choice{"full", number(Detail::full)}};
 
 constexpr double most_tokens = 1e15;
 
-// One row a key, in the order in which the resolved config writes them. Rows of one section stand together.
-// clang-format off
+// One row a key, in the order in which the resolved config writes them. Rows of one section stand
+// together.
 constexpr std::array before_arithmetic{
-    Field{.key = "schema_version", .kind = Kind::integer, .standard = "1", .meaning = "version of this config language", .min = 1, .max = 1,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.schema_version); },
-          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.schema_version); }},
-    Field{.key = "title", .kind = Kind::text, .standard = "required", .meaning = "what the experiment is; names the default output folder",
-          .range = "a string of 1 to 200 bytes without \"/\" and control characters", .read = read_title,
+    Field{.key = "schema_version",
+          .kind = Kind::integer,
+          .standard = "1",
+          .meaning = "version of this config language",
+          .min = 1,
+          .max = 1,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.schema_version); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.schema_version);
+          }},
+    Field{.key = "title",
+          .kind = Kind::text,
+          .standard = "required",
+          .meaning = "what the experiment is; names the default output folder",
+          .range = "a string of 1 to 200 bytes without \"/\" and control characters",
+          .read = read_title,
           .write = [](const Config& c, Name, Form) { return nonempty(c.title); }},
-    Field{.key = "seed", .kind = Kind::integer, .standard = "42", .meaning = "key of every random draw", .scope = Scope::cell, .min = 0,
-          .max = 4294967295.0, .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.seed); },
+    Field{.key = "seed",
+          .kind = Kind::integer,
+          .standard = "42",
+          .meaning = "key of every random draw",
+          .scope = Scope::cell,
+          .min = 0,
+          .max = 4294967295.0,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.seed); },
           .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.seed); }},
 
-    Field{.key = "model.path", .kind = Kind::text, .standard = "required", .meaning = "model folder, relative to the config file",
+    Field{.key = "model.path",
+          .kind = Kind::text,
+          .standard = "required",
+          .meaning = "model folder, relative to the config file",
           .range = "a path",
-          .read = [](Config& c, Name, const Value& v, const Field&) {
-            std::string path;
-            Outcome problem = read_text(v, path);
-            c.model_path = path;
-            return problem;
-          },
+          .read =
+              [](Config& c, Name, const Value& v, const Field&) {
+                std::string path;
+                Outcome problem = read_text(v, path);
+                c.model_path = path;
+                return problem;
+              },
           .write = [](const Config& c, Name, Form) { return nonempty(c.model_path.string()); }},
-    Field{.key = "model.activation", .kind = Kind::choice, .standard = "\"checkpoint\"",
-          .meaning = "GELU: the checkpoint's, erf form (gelu) or tanh form (gelu_new)", .choices = activations,
-          .read = [](Config& c, Name, const Value& v, const Field& f) {
-            int choice = -1;
-            Outcome problem = read_choice(v, f, choice);
-            c.activation = choice < 0 ? std::nullopt : std::optional(static_cast<Activation>(choice));
-            return problem;
-          },
-          .write = [](const Config& c, Name, Form) { return name_of(activations, c.activation ? number(*c.activation) : -1); }},
+    Field{.key = "model.activation",
+          .kind = Kind::choice,
+          .standard = "\"checkpoint\"",
+          .meaning = "GELU: the checkpoint's, erf form (gelu) or tanh form (gelu_new)",
+          .choices = activations,
+          .read =
+              [](Config& c, Name, const Value& v, const Field& f) {
+                int choice = -1;
+                Outcome problem = read_choice(v, f, choice);
+                c.activation =
+                    choice < 0 ? std::nullopt : std::optional(static_cast<Activation>(choice));
+                return problem;
+              },
+          .write =
+              [](const Config& c, Name, Form) {
+                return name_of(activations, c.activation ? number(*c.activation) : -1);
+              }},
 
-    Field{.key = "tokens.source", .kind = Kind::choice, .standard = "\"text\"",
-          .meaning = "text, or lines that are JSON lists of token ids", .scope = Scope::experiment, .choices = sources,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_choice(v, f, c.tokens.from_ids); },
-          .write = [](const Config& c, Name, Form) { return name_of(sources, c.tokens.from_ids ? 1 : 0); }},
-    Field{.key = "tokens.path", .kind = Kind::list, .standard = "required",
-          .meaning = "text file, relative to the config file; a list of them adds the dimension \"text\"",
-          .range = "a path, or a list of paths with different file names", .read = read_paths, .write = write_paths},
-    Field{.key = "tokens.sequence_length", .kind = Kind::integer, .standard = "required",
-          .meaning = "T, tokens in a sequence; at most the model's n_positions", .scope = Scope::experiment, .min = 1, .max = 1048576,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.tokens.sequence_length); },
-          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.tokens.sequence_length); }},
-    Field{.key = "tokens.sequences", .kind = Kind::integer, .standard = "8", .meaning = "sequences of each text", .min = 1, .max = 10000000,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.tokens.sequences); },
-          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.tokens.sequences); }},
-    Field{.key = "tokens.offset", .kind = Kind::integer, .standard = "0", .meaning = "tokens skipped at the start of each text",
-          .scope = Scope::experiment, .min = 0, .max = most_tokens,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.tokens.offset); },
-          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.tokens.offset); }},
-    Field{.key = "tokens.shuffle", .kind = Kind::boolean, .standard = "false", .meaning = "permute the tokens of each sequence, seeded",
+    Field{.key = "tokens.source",
+          .kind = Kind::choice,
+          .standard = "\"text\"",
+          .meaning = "text, or lines that are JSON lists of token ids",
           .scope = Scope::experiment,
-          .read = [](Config& c, Name, const Value& v, const Field&) { return read_boolean(v, c.tokens.shuffle); },
-          .write = [](const Config& c, Name, Form) -> Text { return boolean_text(c.tokens.shuffle); }},
+          .choices = sources,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_choice(v, f, c.tokens.from_ids); },
+          .write = [](const Config& c, Name,
+                      Form) { return name_of(sources, c.tokens.from_ids ? 1 : 0); }},
+    Field{.key = "tokens.path",
+          .kind = Kind::list,
+          .standard = "required",
+          .meaning =
+              "text file, relative to the config file; a list of them adds the dimension \"text\"",
+          .range = "a path, or a list of paths with different file names",
+          .read = read_paths,
+          .write = write_paths},
+    Field{.key = "tokens.sequence_length",
+          .kind = Kind::integer,
+          .standard = "required",
+          .meaning = "T, tokens in a sequence; at most the model's n_positions",
+          .scope = Scope::experiment,
+          .min = 1,
+          .max = 1048576,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.tokens.sequence_length); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.tokens.sequence_length);
+          }},
+    Field{.key = "tokens.sequences",
+          .kind = Kind::integer,
+          .standard = "8",
+          .meaning = "sequences of each text",
+          .min = 1,
+          .max = 10000000,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.tokens.sequences); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.tokens.sequences);
+          }},
+    Field{.key = "tokens.offset",
+          .kind = Kind::integer,
+          .standard = "0",
+          .meaning = "tokens skipped at the start of each text",
+          .scope = Scope::experiment,
+          .min = 0,
+          .max = most_tokens,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.tokens.offset); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.tokens.offset);
+          }},
+    Field{.key = "tokens.shuffle",
+          .kind = Kind::boolean,
+          .standard = "false",
+          .meaning = "permute the tokens of each sequence, seeded",
+          .scope = Scope::experiment,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_boolean(v, c.tokens.shuffle); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return boolean_text(c.tokens.shuffle);
+          }},
 
-    Field{.key = "reference.arithmetic", .kind = Kind::arithmetic, .standard = "\"binary64\"",
-          .meaning = "arithmetic that every run is compared with", .scope = Scope::cell,
-          .range = "\"binary64\", \"mpfr:N\" (N bits, 2 to 10000, no exponent limits), or the name of an arithmetic",
-          .read = [](Config& c, Name, const Value& v, const Field&) {
-            Outcome problem = read_text(v, c.reference);
-            if (!problem && c.reference.starts_with("mpfr") && !reference_bits(c.reference)) return wrong(v);
-            return problem;
-          },
+    Field{.key = "reference.arithmetic",
+          .kind = Kind::arithmetic,
+          .standard = "\"binary64\"",
+          .meaning = "arithmetic that every run is compared with",
+          .scope = Scope::cell,
+          .range = "\"binary64\", \"mpfr:N\" (N bits, 2 to 10000, no exponent limits), or the name "
+                   "of an arithmetic",
+          .read =
+              [](Config& c, Name, const Value& v, const Field&) {
+                Outcome problem = read_text(v, c.reference);
+                if (!problem && c.reference.starts_with("mpfr") && !reference_bits(c.reference))
+                  return wrong(v);
+                return problem;
+              },
           .write = [](const Config& c, Name, Form) { return nonempty(c.reference); }},
 
 };
 
 constexpr std::array after_arithmetic{
-    Field{.key = "plan.default", .kind = Kind::arithmetic, .standard = "required", .meaning = "arithmetic of every site without its own",
-          .scope = Scope::cell, .range = "the name of an arithmetic",
-          .read = [](Config& c, Name, const Value& v, const Field&) { return read_text(v, c.plan_default); },
+    Field{.key = "plan.default",
+          .kind = Kind::arithmetic,
+          .standard = "required",
+          .meaning = "arithmetic of every site without its own",
+          .scope = Scope::cell,
+          .range = "the name of an arithmetic",
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_text(v, c.plan_default); },
           .write = [](const Config& c, Name, Form) { return nonempty(c.plan_default); }},
-    Field{.key = "plan.*", .kind = Kind::arithmetic, .standard = "absent",
-          .meaning = "arithmetic of a SITE, of layer.N.SITE or of layer.N.head.M.SITE, counted from 0; the most specific wins",
-          .scope = Scope::cell, .range = "the name of an arithmetic", .read = read_plan, .write = write_plan},
+    Field{.key = "plan.*",
+          .kind = Kind::arithmetic,
+          .standard = "absent",
+          .meaning = "arithmetic of a SITE, of layer.N.SITE or of layer.N.head.M.SITE, counted "
+                     "from 0; the most specific wins",
+          .scope = Scope::cell,
+          .range = "the name of an arithmetic",
+          .read = read_plan,
+          .write = write_plan},
 
-    Field{.key = "lamp.*.rule", .kind = Kind::choice, .standard = "\"lamp\"", .meaning = "how the components to recompute are chosen",
-          .scope = Scope::cell, .choices = rules,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.rule); },
-          .write = [](const Config& c, Name n, Form) { return name_of(rules, number(selection(c, n).spec.rule)); }},
-    Field{.key = "lamp.*.weights", .kind = Kind::choice, .standard = "\"absolute\"",
-          .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
-          .scope = Scope::cell, .choices = error_weights,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.weights); },
-          .write = [](const Config& c, Name n, Form) { return name_of(error_weights, number(selection(c, n).spec.weights)); }},
-    Field{.key = "lamp.*.norm", .kind = Kind::choice, .standard = "\"componentwise\"", .meaning = "norm of the cost", .scope = Scope::cell,
+    Field{.key = "lamp.*.rule",
+          .kind = Kind::choice,
+          .standard = "\"lamp\"",
+          .meaning = "how the components to recompute are chosen",
+          .scope = Scope::cell,
+          .choices = rules,
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_choice(v, f, selection(c, n).spec.rule); },
+          .write = [](const Config& c, Name n,
+                      Form) { return name_of(rules, number(selection(c, n).spec.rule)); }},
+    Field{
+        .key = "lamp.*.weights",
+        .kind = Kind::choice,
+        .standard = "\"absolute\"",
+        .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
+        .scope = Scope::cell,
+        .choices = error_weights,
+        .read = [](Config& c, Name n, const Value& v,
+                   const Field& f) { return read_choice(v, f, selection(c, n).spec.weights); },
+        .write = [](const Config& c, Name n,
+                    Form) { return name_of(error_weights, number(selection(c, n).spec.weights)); }},
+    Field{.key = "lamp.*.norm",
+          .kind = Kind::choice,
+          .standard = "\"componentwise\"",
+          .meaning = "norm of the cost",
+          .scope = Scope::cell,
           .choices = norms,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.norm); },
-          .write = [](const Config& c, Name n, Form) { return name_of(norms, number(selection(c, n).spec.norm)); }},
-    Field{.key = "lamp.*.solver", .kind = Kind::choice, .standard = "\"greedy\"",
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_choice(v, f, selection(c, n).spec.norm); },
+          .write = [](const Config& c, Name n,
+                      Form) { return name_of(norms, number(selection(c, n).spec.norm)); }},
+    Field{.key = "lamp.*.solver",
+          .kind = Kind::choice,
+          .standard = "\"greedy\"",
           .meaning = "greedy: the paper's rule; exact: a smallest set",
-          .scope = Scope::cell, .choices = solvers,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.solver); },
-          .write = [](const Config& c, Name n, Form) { return name_of(solvers, number(selection(c, n).spec.solver)); }},
-    Field{.key = "lamp.*.mask", .kind = Kind::choice, .standard = "\"exclude\"",
-          .meaning = "exclude: rows are causal; as-zero: masked entries count as components with z = 0", .scope = Scope::cell,
+          .scope = Scope::cell,
+          .choices = solvers,
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_choice(v, f, selection(c, n).spec.solver); },
+          .write = [](const Config& c, Name n,
+                      Form) { return name_of(solvers, number(selection(c, n).spec.solver)); }},
+    Field{.key = "lamp.*.mask",
+          .kind = Kind::choice,
+          .standard = "\"exclude\"",
+          .meaning =
+              "exclude: rows are causal; as-zero: masked entries count as components with z = 0",
+          .scope = Scope::cell,
           .choices = masks,
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_choice(v, f, selection(c, n).spec.mask); },
-          .write = [](const Config& c, Name n, Form) { return name_of(masks, number(selection(c, n).spec.mask)); }},
-    Field{.key = "lamp.*.tau", .kind = Kind::number, .standard = "1.5", .meaning = "largest cost of what is left in low precision",
-          .scope = Scope::cell, .min = 0, .max = 4194304, .alternative = "lamp.*.rate",
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_number(v, f, selection(c, n).spec.tau); },
-          .write = [](const Config& c, Name n, Form) {
-            const std::optional<double>& tau = selection(c, n).spec.tau;
-            return tau ? Text(toml_number(*tau)) : Text();
-          },
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_choice(v, f, selection(c, n).spec.mask); },
+          .write = [](const Config& c, Name n,
+                      Form) { return name_of(masks, number(selection(c, n).spec.mask)); }},
+    Field{.key = "lamp.*.tau",
+          .kind = Kind::number,
+          .standard = "1.5",
+          .meaning = "largest cost of what is left in low precision",
+          .scope = Scope::cell,
+          .min = 0,
+          .max = 4194304,
+          .alternative = "lamp.*.rate",
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_number(v, f, selection(c, n).spec.tau); },
+          .write =
+              [](const Config& c, Name n, Form) {
+                const std::optional<double>& tau = selection(c, n).spec.tau;
+                return tau ? Text(toml_number(*tau)) : Text();
+              },
           .clear = [](Config& c, Name n) { selection(c, n).spec.tau.reset(); }},
-    Field{.key = "lamp.*.rate", .kind = Kind::number, .standard = "absent", .meaning = "share of the causal entries of a row to recompute",
-          .scope = Scope::cell, .min = 0, .max = 1, .alternative = "lamp.*.tau",
-          .read = [](Config& c, Name n, const Value& v, const Field& f) { return read_number(v, f, selection(c, n).spec.rate); },
-          .write = [](const Config& c, Name n, Form) {
-            const std::optional<double>& rate = selection(c, n).spec.rate;
-            return rate ? Text(toml_number(*rate)) : Text();
-          },
+    Field{.key = "lamp.*.rate",
+          .kind = Kind::number,
+          .standard = "absent",
+          .meaning = "share of the causal entries of a row to recompute",
+          .scope = Scope::cell,
+          .min = 0,
+          .max = 1,
+          .alternative = "lamp.*.tau",
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_number(v, f, selection(c, n).spec.rate); },
+          .write =
+              [](const Config& c, Name n, Form) {
+                const std::optional<double>& rate = selection(c, n).spec.rate;
+                return rate ? Text(toml_number(*rate)) : Text();
+              },
           .clear = [](Config& c, Name n) { selection(c, n).spec.rate.reset(); }},
-    Field{.key = "lamp.*.recompute", .kind = Kind::arithmetic, .standard = "required", .meaning = "arithmetic of the chosen components",
-          .scope = Scope::cell, .range = "the name of an arithmetic",
-          .read = [](Config& c, Name n, const Value& v, const Field&) { return read_text(v, selection(c, n).recompute); },
-          .write = [](const Config& c, Name n, Form) { return nonempty(selection(c, n).recompute); }},
+    Field{
+        .key = "lamp.*.recompute",
+        .kind = Kind::arithmetic,
+        .standard = "required",
+        .meaning = "arithmetic of the chosen components",
+        .scope = Scope::cell,
+        .range = "the name of an arithmetic",
+        .read = [](Config& c, Name n, const Value& v,
+                   const Field&) { return read_text(v, selection(c, n).recompute); },
+        .write = [](const Config& c, Name n, Form) { return nonempty(selection(c, n).recompute); }},
 
-    Field{.key = "grid.*", .kind = Kind::list, .standard = "absent",
-          .meaning = "axis: a key under arithmetic, plan or lamp, and its values; an axis replaces its alternative",
-          .range = "a list of one or more different numbers or strings, each legal for the key", .read = read_axis, .write = write_axis},
+    Field{.key = "grid.*",
+          .kind = Kind::list,
+          .standard = "absent",
+          .meaning = "axis: a key under arithmetic, plan or lamp, and its values; an axis replaces "
+                     "its alternative",
+          .range = "a list of one or more different numbers or strings, each legal for the key",
+          .read = read_axis,
+          .write = write_axis},
 
-    Field{.key = "record.errors", .kind = Kind::list, .standard = "[]", .meaning = "sites whose errors are recorded",
+    Field{.key = "record.errors",
+          .kind = Kind::list,
+          .standard = "[]",
+          .meaning = "sites whose errors are recorded",
           .scope = Scope::experiment,
           .range = "a list of different sites",
-          .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_errors); },
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_sites(v, c.record_errors); },
           .write = [](const Config& c, Name, Form) { return site_list(c.record_errors); }},
-    Field{.key = "record.detail", .kind = Kind::choice, .standard = "\"summary\"", .meaning = "statistics, or every component",
-          .scope = Scope::experiment, .choices = details,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_choice(v, f, c.record_detail); },
-          .write = [](const Config& c, Name, Form) { return name_of(details, number(c.record_detail)); }},
-    Field{.key = "record.where", .kind = Kind::other, .standard = "{}", .meaning = "record errors only in cells that match",
-          .scope = Scope::experiment, .range = "a table {\"AXIS\" = [values], ..} of axes of the grid and values of theirs", .read = read_where,
+    Field{.key = "record.detail",
+          .kind = Kind::choice,
+          .standard = "\"summary\"",
+          .meaning = "statistics, or every component",
+          .scope = Scope::experiment,
+          .choices = details,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_choice(v, f, c.record_detail); },
+          .write = [](const Config& c, Name,
+                      Form) { return name_of(details, number(c.record_detail)); }},
+    Field{.key = "record.where",
+          .kind = Kind::other,
+          .standard = "{}",
+          .meaning = "record errors only in cells that match",
+          .scope = Scope::experiment,
+          .range = "a table {\"AXIS\" = [values], ..} of axes of the grid and values of theirs",
+          .read = read_where,
           .write = write_where},
-    Field{.key = "record.activations", .kind = Kind::list, .standard = "[]", .meaning = "sites kept whole", .scope = Scope::experiment,
+    Field{.key = "record.activations",
+          .kind = Kind::list,
+          .standard = "[]",
+          .meaning = "sites kept whole",
+          .scope = Scope::experiment,
           .range = "a list of different sites",
-          .read = [](Config& c, Name, const Value& v, const Field&) { return read_sites(v, c.record_activations); },
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_sites(v, c.record_activations); },
           .write = [](const Config& c, Name, Form) { return site_list(c.record_activations); }},
 
-    Field{.key = "continuation.prefix", .kind = Kind::integer, .standard = "32",
-          .meaning = "greedy continuations: the first tokens of each sequence are the prompt; without [continuation] there are none",
-          .scope = Scope::experiment, .min = 1, .max = 1048576,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.continuation_or_new().prefix); },
-          .write = [](const Config& c, Name, Form) { return c.continuation ? Text(std::to_string(c.continuation->prefix)) : Text(); }},
-    Field{.key = "continuation.tokens", .kind = Kind::integer, .standard = "64",
-          .meaning = "tokens generated after it; prefix + tokens at most the model's n_positions", .scope = Scope::experiment, .min = 1,
+    Field{.key = "continuation.prefix",
+          .kind = Kind::integer,
+          .standard = "32",
+          .meaning = "greedy continuations: the first tokens of each sequence are the prompt; "
+                     "without [continuation] there are none",
+          .scope = Scope::experiment,
+          .min = 1,
           .max = 1048576,
-          .read = [](Config& c, Name, const Value& v, const Field& f) { return read_integer(v, f, c.continuation_or_new().tokens); },
-          .write = [](const Config& c, Name, Form) { return c.continuation ? Text(std::to_string(c.continuation->tokens)) : Text(); }},
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.continuation_or_new().prefix); },
+          .write =
+              [](const Config& c, Name, Form) {
+                return c.continuation ? Text(std::to_string(c.continuation->prefix)) : Text();
+              }},
+    Field{.key = "continuation.tokens",
+          .kind = Kind::integer,
+          .standard = "64",
+          .meaning = "tokens generated after it; prefix + tokens at most the model's n_positions",
+          .scope = Scope::experiment,
+          .min = 1,
+          .max = 1048576,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.continuation_or_new().tokens); },
+          .write =
+              [](const Config& c, Name, Form) {
+                return c.continuation ? Text(std::to_string(c.continuation->tokens)) : Text();
+              }},
 
-    Field{.key = "truth.end_to_end", .kind = Kind::other, .standard = "[]", .meaning = "one-low, one-high", .available = false},
-    Field{.key = "truth.local", .kind = Kind::other, .standard = "true", .meaning = "local ground truth of each row", .available = false},
-    Field{.key = "truth.subset_limit", .kind = Kind::other, .standard = "20", .meaning = "rows up to this length: all subsets",
+    Field{.key = "truth.end_to_end",
+          .kind = Kind::other,
+          .standard = "[]",
+          .meaning = "one-low, one-high",
           .available = false},
-    Field{.key = "truth.tolerance", .kind = Kind::other, .standard = "[0.01]", .meaning = "tolerances of the smallest set",
+    Field{.key = "truth.local",
+          .kind = Kind::other,
+          .standard = "true",
+          .meaning = "local ground truth of each row",
           .available = false},
-    Field{.key = "truth.layers", .kind = Kind::other, .standard = "\"all\"", .meaning = "what is evaluated", .available = false},
-    Field{.key = "truth.sample", .kind = Kind::other, .standard = "absent", .meaning = "share of what is evaluated", .available = false},
+    Field{.key = "truth.subset_limit",
+          .kind = Kind::other,
+          .standard = "20",
+          .meaning = "rows up to this length: all subsets",
+          .available = false},
+    Field{.key = "truth.tolerance",
+          .kind = Kind::other,
+          .standard = "[0.01]",
+          .meaning = "tolerances of the smallest set",
+          .available = false},
+    Field{.key = "truth.layers",
+          .kind = Kind::other,
+          .standard = "\"all\"",
+          .meaning = "what is evaluated",
+          .available = false},
+    Field{.key = "truth.sample",
+          .kind = Kind::other,
+          .standard = "absent",
+          .meaning = "share of what is evaluated",
+          .available = false},
 };
-// clang-format on
 
 }  // namespace
 
 std::span<const Field> fields() {
   static const std::vector<Field> list = [] {
     std::vector<Field> all(before_arithmetic.begin(), before_arithmetic.end());
-    for (const std::span<const Field> part : {arithmetic_fields(), std::span<const Field>(after_arithmetic)})
+    for (const std::span<const Field> part :
+         {arithmetic_fields(), std::span<const Field>(after_arithmetic)})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

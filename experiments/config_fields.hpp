@@ -1,5 +1,5 @@
-// THE list of config keys. It drives parsing, --set, `lamp config`, the resolved config, provenance and identities: a key is
-// added here and nowhere else.
+// THE list of config keys. It drives parsing, --set, `lamp config`, the resolved config, provenance
+// and identities: a key is added here and nowhere else.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,24 @@
 
 namespace lamp::experiments {
 
-enum class Kind : std::uint8_t { integer, number, text, boolean, choice, format, arithmetic, list, other };
+enum class Kind : std::uint8_t {
+  integer,
+  number,
+  text,
+  boolean,
+  choice,
+  format,
+  arithmetic,
+  list,
+  other
+};
 
-/// What a key is part of the identity of. A key that changes values is `cell` or, where it changes which tokens or quantities
-/// there are, `experiment`.
+/// What a key is part of the identity of. A key that changes values is `cell` or, where it changes
+/// which tokens or quantities there are, `experiment`.
 enum class Scope : std::uint8_t { none, experiment, cell };
 
-/// `toml`: as the config writes it. `identity`: what it means, the same for two spellings of one meaning.
+/// `toml`: as the config writes it. `identity`: what it means, the same for two spellings of one
+/// meaning.
 enum class Form : std::uint8_t { toml, identity };
 
 struct Choice {
@@ -41,9 +52,11 @@ struct Field {
   std::string_view range{};        // legal values where kind, min, max and choices do not say them
   bool available = true;           // else any value is refused as not available yet
   std::string_view alternative{};  // the key it excludes; an axis or a --set replaces it
-  std::optional<Problem> (*read)(Config&, std::string_view name, const Value&, const Field&) = nullptr;
-  std::optional<std::string> (*write)(const Config&, std::string_view name, Form) = nullptr;  // absent: not set
-  void (*clear)(Config&, std::string_view name) = nullptr;                                    // where there is an alternative
+  std::optional<Problem> (*read)(Config&, std::string_view name, const Value&,
+                                 const Field&) = nullptr;
+  std::optional<std::string> (*write)(const Config&, std::string_view name,
+                                      Form) = nullptr;      // absent: not set
+  void (*clear)(Config&, std::string_view name) = nullptr;  // where there is an alternative
 };
 
 std::span<const Field> fields();
@@ -62,16 +75,19 @@ std::string path_of(std::string_view key, std::string_view name);
 std::string legal_values(const Field& field);
 std::string_view kind_name(Kind kind);
 
-/// The name that '*' stands for is one an arithmetic can have, or a site where selection is there; the problem's key is left to the
-/// caller.
+/// The name that '*' stands for is one an arithmetic can have, or a site where selection is there;
+/// the problem's key is left to the caller.
 std::optional<Problem> check_field_name(const FieldMatch& match);
 /// Reads a value into the config; a problem names key and legal values.
 std::optional<Problem> read_field(Config& config, const FieldMatch& match, const Value& value);
 /// The problem of a key that is not in the list, with the nearest one that is.
 Problem unknown_key(std::string_view path, const Config& config);
 
-/// Calls visit(field, path, name) for every key that the config can hold a value of: names, sites, axes in their order.
-void for_each_field(const Config& config, const std::function<void(const Field&, const std::string& path, const std::string& name)>& visit);
+/// Calls visit(field, path, name) for every key that the config can hold a value of: names, sites,
+/// axes in their order.
+void for_each_field(const Config& config,
+                    const std::function<void(const Field&, const std::string& path,
+                                             const std::string& name)>& visit);
 
 /// "scores", "layer.3.scores", "layer.3.head.1.scores".
 std::string site_path_name(const SitePath& path);

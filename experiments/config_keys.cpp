@@ -27,7 +27,8 @@ std::vector<std::string> instances(const Field& field, const Config& config) {
 /// Names of a section's instances must be usable as one part of a dotted path.
 bool legal_name(std::string_view name) {
   const auto legal = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
   };
   return !name.empty() && std::all_of(name.begin(), name.end(), legal);
 }
@@ -48,15 +49,20 @@ FieldMatch find_field(std::string_view path) {
       continue;
     }
     const std::string_view before = field.key.substr(0, star), after = field.key.substr(star + 1);
-    if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) continue;
-    const std::string_view name = path.substr(before.size(), path.size() - before.size() - after.size());
-    if (after.empty() || name.find('.') == std::string_view::npos) return {&field, std::string(name)};
+    if (path.size() <= before.size() + after.size() || !path.starts_with(before) ||
+        !path.ends_with(after))
+      continue;
+    const std::string_view name =
+        path.substr(before.size(), path.size() - before.size() - after.size());
+    if (after.empty() || name.find('.') == std::string_view::npos)
+      return {&field, std::string(name)};
   }
   return {};
 }
 
 std::string_view kind_name(Kind kind) {
-  constexpr std::array<std::string_view, 9> names{"integer", "number", "string", "boolean", "string", "format", "string", "list", "table"};
+  constexpr std::array<std::string_view, 9> names{
+      "integer", "number", "string", "boolean", "string", "format", "string", "list", "table"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -67,28 +73,36 @@ std::string legal_values(const Field& field) {
   if (field.kind == Kind::integer)
     return "an integer, " + std::to_string(static_cast<std::int64_t>(field.min)) + " to " +
            std::to_string(static_cast<std::int64_t>(field.max));
-  if (field.kind == Kind::number) return "a number, " + toml_number(field.min) + " to " + toml_number(field.max);
+  if (field.kind == Kind::number)
+    return "a number, " + toml_number(field.min) + " to " + toml_number(field.max);
   return {};
 }
 
 std::optional<Problem> check_field_name(const FieldMatch& match) {
   if (match.field->key.starts_with("arithmetic.*")) {
     if (!legal_name(match.name))
-      return Problem{.key = {}, .message = toml_string(match.name) + " cannot name an arithmetic", .legal = "letters, digits, _ and -"};
+      return Problem{.key = {},
+                     .message = toml_string(match.name) + " cannot name an arithmetic",
+                     .legal = "letters, digits, _ and -"};
     if (match.name == "binary64" || match.name.starts_with("mpfr"))
       return Problem{.key = {},
-                     .message = toml_string(match.name) + " cannot name an arithmetic: the reference uses the name",
+                     .message = toml_string(match.name) +
+                                " cannot name an arithmetic: the reference uses the name",
                      .legal = "another name"};
   }
   if (match.field->key.starts_with("lamp.*")) {
     const std::vector<std::string> names = site_names();
     const std::optional<Site> site = parse_site(match.name);
     if (!site)
-      return Problem{
-          .key = {}, .message = "unknown site " + toml_string(match.name), .legal = "scores", .suggestion = nearest(match.name, names)};
+      return Problem{.key = {},
+                     .message = "unknown site " + toml_string(match.name),
+                     .legal = "scores",
+                     .suggestion = nearest(match.name, names)};
     if (*site != Site::scores)
-      return Problem{
-          .key = {}, .message = "selection at " + toml_string(match.name) + " is not available yet in this version", .legal = "scores"};
+      return Problem{.key = {},
+                     .message = "selection at " + toml_string(match.name) +
+                                " is not available yet in this version",
+                     .legal = "scores"};
   }
   return std::nullopt;
 }
@@ -96,7 +110,9 @@ std::optional<Problem> check_field_name(const FieldMatch& match) {
 std::optional<Problem> read_field(Config& config, const FieldMatch& match, const Value& value) {
   const Field& field = *match.field;
   std::optional<Problem> problem = check_field_name(match);
-  if (!problem && !field.available) problem = Problem{.key = {}, .message = "not available yet in this version", .legal = "leave it out"};
+  if (!problem && !field.available)
+    problem =
+        Problem{.key = {}, .message = "not available yet in this version", .legal = "leave it out"};
   if (!problem) problem = field.read(config, match.name, value, field);
   if (!problem || !problem->key.empty()) return problem;  // of a key within the value
   problem->key = path_of(field.key, match.name);
@@ -114,21 +130,28 @@ Problem unknown_key(std::string_view path, const Config& config) {
       candidates.emplace_back(field.key);
     } else if (field.key != "grid.*") {
       if (parts.size() >= 2) candidates.push_back(path_of(field.key, parts[1]));
-      for (const std::string& name : instances(field, config)) candidates.push_back(path_of(field.key, name));
+      for (const std::string& name : instances(field, config))
+        candidates.push_back(path_of(field.key, name));
     }
   }
-  return Problem{.key = std::string(path), .message = "unknown key", .suggestion = nearest(path, candidates)};
+  return Problem{
+      .key = std::string(path), .message = "unknown key", .suggestion = nearest(path, candidates)};
 }
 
-void for_each_field(const Config& config, const std::function<void(const Field&, const std::string&, const std::string&)>& visit) {
+void for_each_field(
+    const Config& config,
+    const std::function<void(const Field&, const std::string&, const std::string&)>& visit) {
   const auto section = [](const Field& field) {
-    return field.key.substr(0, field.key.find('*') == std::string_view::npos ? 0 : field.key.find('*'));
+    return field.key.substr(
+        0, field.key.find('*') == std::string_view::npos ? 0 : field.key.find('*'));
   };
   const std::span<const Field> list = fields();
   for (auto first = list.begin(); first != list.end();) {
-    const auto last = std::find_if(first, list.end(), [&](const Field& field) { return section(field) != section(*first); });
+    const auto last = std::find_if(
+        first, list.end(), [&](const Field& field) { return section(field) != section(*first); });
     for (const std::string& name : instances(*first, config))
-      for (auto field = first; field != last; ++field) visit(*field, path_of(field->key, name), name);
+      for (auto field = first; field != last; ++field)
+        visit(*field, path_of(field->key, name), name);
     first = last;
   }
 }
@@ -143,11 +166,14 @@ std::string site_path_name(const SitePath& path) {
 std::optional<Problem> parse_site_path(std::string_view name, SitePath& path) {
   const std::vector<std::string> parts = split_path(name);
   constexpr std::string_view grammar = "SITE, layer.N.SITE or layer.N.head.M.SITE, counted from 0";
-  const auto fail = [&](const std::string& message) { return Problem{.key = {}, .message = message, .legal = std::string(grammar)}; };
+  const auto fail = [&](const std::string& message) {
+    return Problem{.key = {}, .message = message, .legal = std::string(grammar)};
+  };
   const auto index = [](const std::string& digits) -> std::optional<std::size_t> {
     std::size_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc{} || end != digits.data() + digits.size() || value > 65535 || std::to_string(value) != digits)
+    if (error != std::errc{} || end != digits.data() + digits.size() || value > 65535 ||
+        std::to_string(value) != digits)
       return std::nullopt;
     return value;
   };
@@ -168,14 +194,17 @@ std::optional<Problem> parse_site_path(std::string_view name, SitePath& path) {
   const std::optional<Site> site = parse_site(parts[at]);
   if (!site || at + 1 != parts.size()) {
     const std::vector<std::string> names = site_names();
-    Problem problem{.key = {}, .message = "unknown site " + toml_string(parts[at]), .legal = join(names)};
+    Problem problem{
+        .key = {}, .message = "unknown site " + toml_string(parts[at]), .legal = join(names)};
     if (site) problem = fail(toml_string(name) + " goes on after its site");
     problem.suggestion = site ? std::string() : nearest(parts[at], names);
     return problem;
   }
   read.site = *site;
-  if (read.layer && !info(*site).per_layer) return fail("site " + parts[at] + " is not part of a layer");
-  if (read.head && !info(*site).per_head) return fail("site " + parts[at] + " is not part of a head");
+  if (read.layer && !info(*site).per_layer)
+    return fail("site " + parts[at] + " is not part of a layer");
+  if (read.head && !info(*site).per_head)
+    return fail("site " + parts[at] + " is not part of a head");
   path = read;
   return std::nullopt;
 }

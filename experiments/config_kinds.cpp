@@ -22,7 +22,10 @@ std::vector<std::string> split(std::string_view text, std::string_view separator
 
 }  // namespace
 
-Outcome wrong(const Value& value) { return Problem{.key = {}, .message = describe(value) + " is not legal here", .where = value.where}; }
+Outcome wrong(const Value& value) {
+  return Problem{
+      .key = {}, .message = describe(value) + " is not legal here", .where = value.where};
+}
 
 Outcome read_number(const Value& value, const Field& field, std::optional<double>& target) {
   double x = 0;
@@ -69,7 +72,8 @@ std::vector<std::string> available_names(std::span<const Choice> choices) {
 }
 
 Outcome not_available(const Value& value, const std::string& what) {
-  return Problem{.key = {}, .message = what + " is not available yet in this version", .where = value.where};
+  return Problem{
+      .key = {}, .message = what + " is not available yet in this version", .where = value.where};
 }
 
 Outcome read_choice_value(const Value& value, const Field& field, int& target) {
@@ -86,7 +90,8 @@ Outcome read_choice_value(const Value& value, const Field& field, int& target) {
   return problem;
 }
 
-/// "numpy-sum:8192" for "numpy_sum:8192", "numpy-sum:B" for "numpysum"; nothing where the name is right or like none.
+/// "numpy-sum:8192" for "numpy_sum:8192", "numpy-sum:B" for "numpysum"; nothing where the name is
+/// right or like none.
 std::string nearest_order(const std::string& text) {
   const std::vector<std::string> forms = split(order_forms(), ", ");
   std::vector<std::string> names;
@@ -94,7 +99,8 @@ std::string nearest_order(const std::string& text) {
   const std::size_t colon = std::min(text.find(':'), text.size());
   const std::string head = text.substr(0, colon);
   if (std::find(names.begin(), names.end(), head) != names.end()) return {};
-  const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), nearest(head, names)) - names.begin());
+  const auto at = static_cast<std::size_t>(
+      std::find(names.begin(), names.end(), nearest(head, names)) - names.begin());
   if (at == names.size()) return {};
   const bool takes_parameters = forms[at] != names[at];
   return takes_parameters && colon < text.size() ? names[at] + text.substr(colon) : forms[at];
@@ -159,9 +165,14 @@ Outcome read_sites(const Value& value, std::vector<Site>& target) {
     if (name == nullptr) return wrong(item);
     const std::optional<Site> site = parse_site(*name);
     if (!site)
-      return Problem{.key = {}, .message = "unknown site " + toml_string(*name), .suggestion = nearest(*name, names), .where = item.where};
+      return Problem{.key = {},
+                     .message = "unknown site " + toml_string(*name),
+                     .suggestion = nearest(*name, names),
+                     .where = item.where};
     if (std::find(target.begin(), target.end(), *site) != target.end())
-      return Problem{.key = {}, .message = "site " + toml_string(*name) + " is given twice", .where = item.where};
+      return Problem{.key = {},
+                     .message = "site " + toml_string(*name) + " is given twice",
+                     .where = item.where};
     target.push_back(*site);
   }
   return std::nullopt;
@@ -177,7 +188,9 @@ Text name_of(std::span<const Choice> choices, int value) {
 
 Text nonempty(const std::string& x) { return x.empty() ? Text() : Text(toml_string(x)); }
 
-std::string format_in(Form form, const FloatFormat& format) { return form == Form::toml ? format_text(format) : format_identity(format); }
+std::string format_in(Form form, const FloatFormat& format) {
+  return form == Form::toml ? format_text(format) : format_identity(format);
+}
 
 Text format_or_none(Form form, const FormatOrNone& x, std::string_view none) {
   if (!x.given) return std::nullopt;

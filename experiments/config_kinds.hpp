@@ -1,5 +1,5 @@
-// Reading and writing values of each kind that keys have: what the rows of the list in config_fields.cpp are made of. Readers leave a
-// problem's key and legal values to read_field.
+// Reading and writing values of each kind that keys have: what the rows of the list in
+// config_fields.cpp are made of. Readers leave a problem's key and legal values to read_field.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ template <class T>
 Outcome read_integer(const Value& value, const Field& field, T& target) {
   const std::int64_t* x = value.get<std::int64_t>();
   if (x == nullptr) return wrong(value);
-  if (static_cast<double>(*x) < field.min || static_cast<double>(*x) > field.max) return out_of_range(value, std::to_string(*x));
+  if (static_cast<double>(*x) < field.min || static_cast<double>(*x) > field.max)
+    return out_of_range(value, std::to_string(*x));
   target = static_cast<T>(*x);
   return std::nullopt;
 }
@@ -53,8 +54,9 @@ Outcome read_choice(const Value& value, const Field& field, T& target) {
 Outcome read_order(const Value& value, std::optional<Order>& target);
 /// A format, or the word that stands for none.
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target);
-/// Values of one axis of the grid: a list of one or more different numbers or strings, formats also as tables; integers become numbers
-/// where the axis's key takes numbers. A key that is none takes any.
+/// Values of one axis of the grid: a list of one or more different numbers or strings, formats also
+/// as tables; integers become numbers where the axis's key takes numbers. A key that is none takes
+/// any.
 Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coordinate>& target);
 /// A list of different sites.
 Outcome read_sites(const Value& value, std::vector<Site>& target);

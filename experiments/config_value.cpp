@@ -23,8 +23,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   for (std::size_t i = 1; i <= a.size(); ++i) {
     current[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      current[j] = std::min({previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) current[j] = std::min(current[j], before[j - 2] + 1);
+      current[j] = std::min(
+          {previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        current[j] = std::min(current[j], before[j - 2] + 1);
     }
     before.swap(previous);
     previous.swap(current);
@@ -32,8 +34,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return previous[b.size()];
 }
 
-constexpr std::size_t shown = 60;          // bytes of a value that an error quotes
-constexpr std::size_t longest_word = 200;  // beyond it nothing is near, and the distance is not worth its quadratic time
+constexpr std::size_t shown = 60;  // bytes of a value that an error quotes
+constexpr std::size_t longest_word =
+    200;  // beyond it nothing is near, and the distance is not worth its quadratic time
 
 }  // namespace
 
@@ -54,7 +57,9 @@ std::string describe(const Value& value) {
     std::string operator()(const std::string& x) const {
       return "the string " + toml_string(x.size() <= shown ? x : x.substr(0, shown) + "...");
     }
-    std::string operator()(const Value::List& x) const { return x.empty() ? "an empty list" : "a list"; }
+    std::string operator()(const Value::List& x) const {
+      return x.empty() ? "an empty list" : "a list";
+    }
     std::string operator()(const Value::Table&) const { return "a table"; }
   } constexpr words;
   return std::visit(words, value.data);
@@ -78,7 +83,8 @@ std::string toml_string(std::string_view text) {
 }
 
 std::string shell_word(const std::string& word) {
-  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`*?[]{}()<>|&;#~!") == std::string::npos) return word;
+  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`*?[]{}()<>|&;#~!") == std::string::npos)
+    return word;
   std::string quoted = "'";
   for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return quoted + "'";
@@ -104,7 +110,8 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   std::size_t best = std::max<std::size_t>(2, word.size() / 3) + 1;
   std::string found;
   for (const std::string& candidate : candidates)
-    if (const std::size_t distance = edit_distance(word, candidate); distance < best && distance < candidate.size())
+    if (const std::size_t distance = edit_distance(word, candidate);
+        distance < best && distance < candidate.size())
       best = distance, found = candidate;
   return found;
 }

@@ -1,4 +1,5 @@
-// A config before it has types: a tree of values that remember where they were written, and the problems found in it.
+// A config before it has types: a tree of values that remember where they were written, and the
+// problems found in it.
 #pragma once
 
 #include <compare>
@@ -15,7 +16,8 @@
 
 namespace lamp::experiments {
 
-/// Place of a value: source 0 is the config file, source k the k-th --set. Line and column count from 1, bytes before tabs alike.
+/// Place of a value: source 0 is the config file, source k the k-th --set. Line and column count
+/// from 1, bytes before tabs alike.
 struct Where {
   std::size_t source = 0;
   std::size_t line = 0;
@@ -59,7 +61,8 @@ std::string to_string(const Problem& problem);
 /// `the string "4"`, `the number 4.0`, `a list`: what was found where something else is legal.
 std::string describe(const Value& value);
 
-/// A number as TOML writes it: shortest digits that read back the same, with a point or an exponent.
+/// A number as TOML writes it: shortest digits that read back the same, with a point or an
+/// exponent.
 std::string toml_number(double x);
 /// A TOML basic string.
 std::string toml_string(std::string_view text);
@@ -70,7 +73,8 @@ std::string one_line(std::string_view text);
 /// A word as one types it in a shell: in quotes where it needs them.
 std::string shell_word(const std::string& word);
 
-/// The candidate nearest to `word` by edit distance (insert, delete, replace, swap neighbours); empty where none is near.
+/// The candidate nearest to `word` by edit distance (insert, delete, replace, swap neighbours);
+/// empty where none is near.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 /// "a, b, c"

@@ -1,5 +1,5 @@
-// What a pass keeps of chosen sites: error statistics against the reference, whole error arrays, whole activations. Joins taps,
-// analysis and the quantities of a result file.
+// What a pass keeps of chosen sites: error statistics against the reference, whole error arrays,
+// whole activations. Joins taps, analysis and the quantities of a result file.
 #pragma once
 
 #include <cstddef>
@@ -39,10 +39,15 @@ class SiteValues {
 
 using SiteValuesMap = std::map<Site, SiteValues>;
 
-/// The quantities of one cell under `spec`, in the order of ErrorRecorder::take; and of the reference.
-std::vector<record::Quantity> recorded_quantities(const RecordSpec& spec, const ModelConfig& model, std::size_t sequence_length);
-std::vector<record::Quantity> recorded_reference_quantities(const RecordSpec& spec, const ModelConfig& model, std::size_t sequence_length);
-std::vector<record::Values> recorded_reference_values(const RecordSpec& spec, const SiteValuesMap& reference);
+/// The quantities of one cell under `spec`, in the order of ErrorRecorder::take; and of the
+/// reference.
+std::vector<record::Quantity> recorded_quantities(const RecordSpec& spec, const ModelConfig& model,
+                                                  std::size_t sequence_length);
+std::vector<record::Quantity> recorded_reference_quantities(const RecordSpec& spec,
+                                                            const ModelConfig& model,
+                                                            std::size_t sequence_length);
+std::vector<record::Values> recorded_reference_values(const RecordSpec& spec,
+                                                      const SiteValuesMap& reference);
 /// Coordinates of the dimension `bin`.
 record::Axis bin_axis();
 
@@ -51,7 +56,8 @@ class ErrorRecorder {
   ErrorRecorder(const RecordSpec& spec, const ModelConfig& model) : spec_(spec), model_(model) {}
 
   /// Before a pass of `plan`. Without `errors` the cell records none (record.where).
-  void begin(const SiteValuesMap& reference, const PrecisionPlan& plan, std::size_t sequence_length, bool errors);
+  void begin(const SiteValuesMap& reference, const PrecisionPlan& plan, std::size_t sequence_length,
+             bool errors);
   [[nodiscard]] bool wants_local(Site site) const { return errors_ && recorded_.contains(site); }
   void values(const TapPoint& point, MatrixView<const double> x);
   void local(const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference);
@@ -66,7 +72,8 @@ class ErrorRecorder {
   struct Recorded {
     Errors forward, local;
   };
-  void add(Errors& errors, const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference);
+  void add(Errors& errors, const TapPoint& point, MatrixView<const double> x,
+           MatrixView<const double> reference);
 
   const RecordSpec& spec_;
   const ModelConfig& model_;

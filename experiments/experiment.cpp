@@ -11,9 +11,12 @@ namespace {
 
 std::vector<record::Axis> sequence_axes(const Config& config) {
   std::vector<record::Axis> axes;
-  if (config.tokens.text_axis) axes.push_back({.name = "text", .values = text_names(config), .long_name = "text the tokens are from"});
+  if (config.tokens.text_axis)
+    axes.push_back(
+        {.name = "text", .values = text_names(config), .long_name = "text the tokens are from"});
   std::vector<std::int64_t> numbers;
-  for (std::size_t s = 0; s < config.tokens.sequences; ++s) numbers.push_back(static_cast<std::int64_t>(s));
+  for (std::size_t s = 0; s < config.tokens.sequences; ++s)
+    numbers.push_back(static_cast<std::int64_t>(s));
   axes.push_back({.name = "sequence", .values = numbers, .long_name = "sequence within its text"});
   return axes;
 }
@@ -21,9 +24,12 @@ std::vector<record::Axis> sequence_axes(const Config& config) {
 }  // namespace
 
 CellSpec Experiment::cell_spec() const {
-  CellSpec spec{.record = {.errors = config.record_errors, .full = config.record_detail == Detail::full, .activations = config.record_activations}};
+  CellSpec spec{.record = {.errors = config.record_errors,
+                           .full = config.record_detail == Detail::full,
+                           .activations = config.record_activations}};
   spec.continuation = config.continuation;
-  for (const SelectionConfig& selection : config.selections) spec.selects_scores = spec.selects_scores || selection.site == Site::scores;
+  for (const SelectionConfig& selection : config.selections)
+    spec.selects_scores = spec.selects_scores || selection.site == Site::scores;
   return spec;
 }
 
@@ -48,9 +54,13 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   Result<TokenSet> tokens = read_tokens(token_request(*config), model->config, config->model_path);
   if (!tokens) return tokens.error();
   const Activation activation = config->activation.value_or(model->config.activation);
-  Result<Grid> grid = expand(*config, {.model = model->content, .activation = activation, .tokenizer = tokens->tokenizer, .texts = tokens->text_contents});
+  Result<Grid> grid = expand(*config, {.model = model->content,
+                                       .activation = activation,
+                                       .tokenizer = tokens->tokenizer,
+                                       .texts = tokens->text_contents});
   if (!grid) return grid.error();
-  return Experiment{*std::move(config), *std::move(model), activation, *std::move(tokens), *std::move(grid)};
+  return Experiment{*std::move(config), *std::move(model), activation, *std::move(tokens),
+                    *std::move(grid)};
 }
 
 std::string sequence_name(const Config& config, std::size_t text, std::size_t index) {
@@ -66,7 +76,8 @@ std::string utc_now() {
   return text.data();
 }
 
-Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder, const std::filesystem::path& out,
+Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
+                                          const std::filesystem::path& out,
                                           const Occasion& occasion) {
   record::MergePlan plan;
   plan.sequence_axes = sequence_axes(experiment.config);

@@ -1,4 +1,5 @@
-// An experiment ready to run: config, model, tokens and grid, checked against each other; and its result from its shards.
+// An experiment ready to run: config, model, tokens and grid, checked against each other; and its
+// result from its shards.
 #pragma once
 
 #include <filesystem>
@@ -48,7 +49,8 @@ struct Occasion {
 std::string utc_now();
 
 /// result.h5 (at `out`) from the folder's shards; unfinished cells are pending there.
-Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder, const std::filesystem::path& out,
+Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
+                                          const std::filesystem::path& out,
                                           const Occasion& occasion);
 
 }  // namespace lamp::experiments

@@ -42,17 +42,20 @@ std::optional<long> read_exponent(std::string_view text) {
 Result<double> parse_hex_float(std::string_view text) {
   const auto refuse = [text](std::string_view why) {
     std::string message = in_quotes(text);
-    message.append(why).append("; legal: C hex floats such as \"0x1.8p+1\", \"nan\", \"inf\", \"-inf\"");
+    message.append(why).append(
+        "; legal: C hex floats such as \"0x1.8p+1\", \"nan\", \"inf\", \"-inf\"");
     return Error{ExitCode::bad_data, std::move(message)};
   };
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   std::string_view rest = lower;
   const bool negative = rest.starts_with('-');
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
   const auto with_sign = [negative](double x) { return negative ? -x : x; };
   if (rest == "nan") return std::numeric_limits<double>::quiet_NaN();
-  if (rest == "inf" || rest == "infinity") return with_sign(std::numeric_limits<double>::infinity());
+  if (rest == "inf" || rest == "infinity")
+    return with_sign(std::numeric_limits<double>::infinity());
   if (!rest.starts_with("0x")) return refuse(" is no number");
   rest.remove_prefix(2);
 
@@ -81,7 +84,8 @@ Result<double> parse_hex_float(std::string_view text) {
   if (!any) return refuse(" is no number");
   if (significand == 0) return with_sign(0.0);
 
-  // Exactly a binary64 number: 53 bits after trailing zeros are taken off, and the ends of the exponent's range.
+  // Exactly a binary64 number: 53 bits after trailing zeros are taken off, and the ends of the
+  // exponent's range.
   while ((significand & 1U) == 0) significand >>= 1, ++exponent;
   const long scale = exponent + *power;
   int bits = 0;

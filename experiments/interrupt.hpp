@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM while a run is on: the first asks it to stop at the next cell boundary, a second ends the process at once.
+// SIGINT and SIGTERM while a run is on: the first asks it to stop at the next cell boundary, a
+// second ends the process at once.
 #pragma once
 
 namespace lamp::experiments {

@@ -35,7 +35,9 @@ class End {
   int descriptor_;
 };
 
-Error system_error(const std::string& what) { return {ExitCode::io, what + ": " + std::strerror(errno)}; }
+Error system_error(const std::string& what) {
+  return {ExitCode::io, what + ": " + std::strerror(errno)};
+}
 
 /// A command that is gone before it has read everything must not end this program.
 class NoPipeSignal {
@@ -133,8 +135,12 @@ Result<std::vector<std::string>> run_filter(const std::string& command, std::str
   while (waitpid(*process, &status, 0) < 0)
     if (errno != EINTR) return system_error("waiting for the command");
   if (!output) return output.error();
-  if (WIFSIGNALED(status)) return Error{ExitCode::bad_data, "the command was ended by signal " + std::to_string(WTERMSIG(status))};
-  if (WEXITSTATUS(status) != 0) return Error{ExitCode::bad_data, "the command ended with exit code " + std::to_string(WEXITSTATUS(status))};
+  if (WIFSIGNALED(status))
+    return Error{ExitCode::bad_data,
+                 "the command was ended by signal " + std::to_string(WTERMSIG(status))};
+  if (WEXITSTATUS(status) != 0)
+    return Error{ExitCode::bad_data,
+                 "the command ended with exit code " + std::to_string(WEXITSTATUS(status))};
   return lines_of(*output);
 }
 

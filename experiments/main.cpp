@@ -57,7 +57,8 @@ int call_tokenize(const Arguments& arguments) {
   app.add_flag("--decode", options.decode, "ids to text");
   app.add_flag("--special", options.special, "<|endoftext|> is the end-of-text token, not text");
   if (const std::optional<int> code = parse(app, "tokenize", arguments)) return *code;
-  if (options.decode && options.special) return usage_error("tokenize", "--special has no meaning with --decode; legal: one of them");
+  if (options.decode && options.special)
+    return usage_error("tokenize", "--special has no meaning with --decode; legal: one of them");
   options.model = model;
   return tokenize_command(options, std::cin, std::cout);
 }
@@ -74,12 +75,14 @@ int call_inspect(const Arguments& arguments) {
 }
 
 int call_run(const Arguments& arguments) {
-  CLI::App app("Runs the grid of a config and records every cell; continues what the folder already holds.");
+  CLI::App app(
+      "Runs the grid of a config and records every cell; continues what the folder already holds.");
   std::string config, out, threads, shard;
   RunOptions options;
   app.add_option("CONFIG.toml", config, "the experiment")->required();
   app.add_option("--out", out, "folder of the run (default: runs/<title>)");
-  app.add_option("--set", options.sets, "KEY=VALUE: overrides a key of the config; repeatable")->allow_extra_args(false);
+  app.add_option("--set", options.sets, "KEY=VALUE: overrides a key of the config; repeatable")
+      ->allow_extra_args(false);
   app.add_option("--threads", threads, "number of threads (default: all cores)");
   app.add_option("--shard", shard, "K/N: only the K-th of N parts of the sequences, K from 1");
   app.add_flag("--json", options.json, "one JSON object on standard output when done");
@@ -98,11 +101,15 @@ int call_run(const Arguments& arguments) {
   if (app.count("--shard") > 0) {
     const std::size_t slash = shard.find('/');
     const std::optional<std::size_t> parts =
-        slash == std::string::npos ? std::nullopt : parse_count(std::string_view(shard).substr(slash + 1), 1, most_parts);
-    const std::optional<std::size_t> part = parts ? parse_count(std::string_view(shard).substr(0, slash), 1, *parts) : std::nullopt;
+        slash == std::string::npos
+            ? std::nullopt
+            : parse_count(std::string_view(shard).substr(slash + 1), 1, most_parts);
+    const std::optional<std::size_t> part =
+        parts ? parse_count(std::string_view(shard).substr(0, slash), 1, *parts) : std::nullopt;
     if (!part)
-      return usage_error("run",
-                         "--shard " + toml_string(shard) + " is not legal; legal: K/N with 1 <= K <= N <= " + std::to_string(most_parts));
+      return usage_error(
+          "run", "--shard " + toml_string(shard) +
+                     " is not legal; legal: K/N with 1 <= K <= N <= " + std::to_string(most_parts));
     options.part = *part;
     options.parts = *parts;
   }
@@ -126,11 +133,14 @@ int call_merge(const Arguments& arguments) {
 }
 
 int call_plan(const Arguments& arguments) {
-  CLI::App app("Cells, memory, disk and time that a run of a config would take. An estimate: nothing is run or written.");
+  CLI::App app(
+      "Cells, memory, disk and time that a run of a config would take. An estimate: nothing is run "
+      "or written.");
   std::string config, threads;
   PlanOptions options;
   app.add_option("CONFIG.toml", config, "the experiment")->required();
-  app.add_option("--set", options.sets, "KEY=VALUE: overrides a key of the config; repeatable")->allow_extra_args(false);
+  app.add_option("--set", options.sets, "KEY=VALUE: overrides a key of the config; repeatable")
+      ->allow_extra_args(false);
   app.add_option("--threads", threads, "number of threads of the run (default: all cores)");
   app.add_flag("--json", options.json, "one JSON object");
   if (const std::optional<int> code = parse(app, "plan", arguments)) return *code;
@@ -142,7 +152,9 @@ int call_plan(const Arguments& arguments) {
 }
 
 int call_status(const Arguments& arguments) {
-  CLI::App app("How far a run is. 0 when it is complete, 75 while cells are missing, 65 when a shard is damaged.");
+  CLI::App app(
+      "How far a run is. 0 when it is complete, 75 while cells are missing, 65 when a shard is "
+      "damaged.");
   std::string folder;
   StatusOptions options;
   app.add_option("DIR", folder, "folder of the run")->required();
@@ -153,11 +165,13 @@ int call_status(const Arguments& arguments) {
 }
 
 int call_verify(const Arguments& arguments) {
-  CLI::App app("Computes finished cells again and compares every recorded bit; 1 when one differs.");
+  CLI::App app(
+      "Computes finished cells again and compares every recorded bit; 1 when one differs.");
   std::string folder, fraction, threads;
   VerifyOptions options;
   app.add_option("DIR", folder, "folder of the run")->required();
-  app.add_option("--fraction", fraction, "part of the finished cells, in (0, 1]; at least one a sequence (default: 0.01)");
+  app.add_option("--fraction", fraction,
+                 "part of the finished cells, in (0, 1]; at least one a sequence (default: 0.01)");
   app.add_option("--threads", threads, "number of threads (default: all cores)");
   app.add_flag("--json", options.json, "one JSON object");
   if (const std::optional<int> code = parse(app, "verify", arguments)) return *code;
@@ -165,7 +179,9 @@ int call_verify(const Arguments& arguments) {
   if (!count) return report("verify", count.error());
   if (app.count("--fraction") > 0) {
     const std::optional<double> part = parse_fraction(fraction);
-    if (!part) return usage_error("verify", "--fraction " + toml_string(fraction) + " is not legal; legal: more than 0, at most 1");
+    if (!part)
+      return usage_error("verify", "--fraction " + toml_string(fraction) +
+                                       " is not legal; legal: more than 0, at most 1");
     options.fraction = *part;
   }
   options.folder = folder;
@@ -174,7 +190,8 @@ int call_verify(const Arguments& arguments) {
 }
 
 int call_formats(const Arguments& arguments) {
-  CLI::App app("The catalog of formats, or everything about the formats and matrix engines that are named.");
+  CLI::App app(
+      "The catalog of formats, or everything about the formats and matrix engines that are named.");
   FormatsOptions options;
   app.add_option("NAME", options.names, "a name of the catalog, ps<mu>, e<w>m<t> or ue<w>m<t>");
   app.add_flag("--json", options.json, "one JSON object");
@@ -187,54 +204,76 @@ int call_completion(const Arguments& arguments) {
   std::string shell;
   app.add_option("SHELL", shell, "bash")->required();
   if (const std::optional<int> code = parse(app, "completion", arguments)) return *code;
-  if (shell != "bash") return usage_error("completion", "unknown shell " + toml_string(shell) + "; legal: bash");
+  if (shell != "bash")
+    return usage_error("completion", "unknown shell " + toml_string(shell) + "; legal: bash");
   return completion_command(known_commands());
 }
 
 int call_calc(const Arguments& arguments) {
-  CLI::App app("Evaluates operations: JSON Lines from standard input, JSON Lines to standard output.");
+  CLI::App app(
+      "Evaluates operations: JSON Lines from standard input, JSON Lines to standard output.");
   if (const std::optional<int> code = parse(app, "calc", arguments)) return *code;
   return calc_command(std::cin, std::cout);
 }
 
 int call_reveal(const Arguments& arguments) {
-  CLI::App app("The summation tree of a dot product that a command answers, and an arithmetic that has its bits.");
+  CLI::App app(
+      "The summation tree of a dot product that a command answers, and an arithmetic that has its "
+      "bits.");
   std::string n, format;
   RevealOptions options;
   app.add_option("--n", n, "number of terms")->required();
-  app.add_option("--format", format, "of the operands, and of the accumulator where it is not wider")->required();
-  app.add_option("--command", options.command, "reads lines {\"a\": [..], \"b\": [..]}, answers a number a line")->required();
+  app.add_option("--format", format,
+                 "of the operands, and of the accumulator where it is not wider")
+      ->required();
+  app.add_option("--command", options.command,
+                 "reads lines {\"a\": [..], \"b\": [..]}, answers a number a line")
+      ->required();
   app.add_flag("--json", options.json, "one JSON object");
   if (const std::optional<int> code = parse(app, "reveal", arguments)) return *code;
   const std::optional<std::size_t> terms = parse_count(n, 1, most_revealed_terms);
-  if (!terms) return usage_error("reveal", "--n " + toml_string(n) + " is not legal; legal: 1 to " + std::to_string(most_revealed_terms));
+  if (!terms)
+    return usage_error("reveal", "--n " + toml_string(n) + " is not legal; legal: 1 to " +
+                                     std::to_string(most_revealed_terms));
   Value value;
   value.data = format;
   if (const std::optional<Problem> problem = read_format(value, options.format))
     return usage_error("reveal", "--format: " + problem->message);
-  if (const Result<void> fits = check_format(options.format); !fits) return usage_error("reveal", "--format: " + fits.error().message);
-  if (options.command.empty()) return usage_error("reveal", "--command is empty; legal: a command of the shell");
+  if (const Result<void> fits = check_format(options.format); !fits)
+    return usage_error("reveal", "--format: " + fits.error().message);
+  if (options.command.empty())
+    return usage_error("reveal", "--command is empty; legal: a command of the shell");
   options.n = *terms;
   return reveal_command(options);
 }
 
 constexpr std::array<Command, 16> commands{{
-    {{"run", "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
+    {{"run",
+      "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
       "runs an experiment or continues it"},
      call_run},
-    {{"plan", "CONFIG.toml [--set KEY=VALUE]... [--threads N] [--json]", "cells, memory, disk and time estimate; runs nothing"}, call_plan},
-    {{"config", "[--json]", "every key of a config with default, legal values and meaning"}, call_config},
+    {{"plan", "CONFIG.toml [--set KEY=VALUE]... [--threads N] [--json]",
+      "cells, memory, disk and time estimate; runs nothing"},
+     call_plan},
+    {{"config", "[--json]", "every key of a config with default, legal values and meaning"},
+     call_config},
     {{"status", "DIR [--json]", "how far a run is"}, call_status},
     {{"merge", "DIR [--out FILE.h5] [--json]", "result file of a run"}, call_merge},
-    {{"verify", "DIR [--fraction F] [--threads N] [--json]", "computes cells again and compares bits"}, call_verify},
-    {{"inspect", "FILE_OR_MODEL_DIR [--json]", "what a result file, a shard or a model folder contains"}, call_inspect},
+    {{"verify", "DIR [--fraction F] [--threads N] [--json]",
+      "computes cells again and compares bits"},
+     call_verify},
+    {{"inspect", "FILE_OR_MODEL_DIR [--json]",
+      "what a result file, a shard or a model folder contains"},
+     call_inspect},
     {{"formats", "[NAME]... [--json]", "the formats and their numbers"}, call_formats},
     {{"version", "[--json]", "version, commit, compiler, libraries"}, call_version},
     {{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out"}, call_calc},
     {{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back"}, call_tokenize},
     {{"fetch", "gpt2[-medium|-large|-xl] [--dir D]", "downloads a published checkpoint"}, nullptr},
     {{"bench", "[gemm|model DIR] [--json]", "every kernel against OpenBLAS"}, nullptr},
-    {{"reveal", "--n N --format NAME --command CMD [--json]", "the summation tree of a black-box dot product"}, call_reveal},
+    {{"reveal", "--n N --format NAME --command CMD [--json]",
+      "the summation tree of a black-box dot product"},
+     call_reveal},
     {{"slurm", "CONFIG.toml --out DIR --shards N", "a job-array script"}, nullptr},
     {{"completion", "bash", "completion of the shell"}, call_completion},
 }};
@@ -247,11 +286,13 @@ std::vector<CommandInfo> known_commands() {
 }
 
 void print_help() {
-  std::cout << "lamp: bit-exact emulation of floating-point arithmetic in a GPT-2, with look-ahead mixed precision\n\n"
+  std::cout << "lamp: bit-exact emulation of floating-point arithmetic in a GPT-2, with look-ahead "
+               "mixed precision\n\n"
                "usage: lamp [-h] [--version] COMMAND ...      lamp COMMAND -h: its options\n\n";
   for (const Command& command : commands)
-    std::cout << "  " << command.info.name << (command.info.usage.empty() ? "" : " ") << command.info.usage << "\n      "
-              << command.info.meaning << (command.call == nullptr ? " (not available yet in this version)" : "") << '\n';
+    std::cout << "  " << command.info.name << (command.info.usage.empty() ? "" : " ")
+              << command.info.usage << "\n      " << command.info.meaning
+              << (command.call == nullptr ? " (not available yet in this version)" : "") << '\n';
 }
 
 int dispatch(const Arguments& arguments) {
@@ -261,22 +302,26 @@ int dispatch(const Arguments& arguments) {
     std::cerr << "lamp: " << one_line(message) << '\n';
     return static_cast<int>(ExitCode::usage);
   };
-  if (arguments.empty()) return fail("a command is missing; legal: " + join(names) + "; see lamp -h");
+  if (arguments.empty())
+    return fail("a command is missing; legal: " + join(names) + "; see lamp -h");
   const std::string& first = arguments.front();
   if (first == "-h" || first == "--help") return print_help(), 0;
   if (first == "--version") {
     std::cout << "lamp " << build_info().version << '\n';
     return 0;
   }
-  const auto command = std::find_if(commands.begin(), commands.end(), [&](const Command& c) { return c.info.name == first; });
+  const auto command = std::find_if(commands.begin(), commands.end(),
+                                    [&](const Command& c) { return c.info.name == first; });
   if (command == commands.end()) {
     const bool option = first.starts_with('-');
     const Arguments legal = option ? Arguments{"-h", "--help", "--version"} : names;
     const std::string near = nearest(first, legal);
-    return fail((option ? "unknown option " : "unknown command ") + toml_string(first) + "; legal: " + join(legal) +
+    return fail((option ? "unknown option " : "unknown command ") + toml_string(first) +
+                "; legal: " + join(legal) +
                 (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   }
-  if (command->call == nullptr) return usage_error(command->info.name, "not available yet in this version");
+  if (command->call == nullptr)
+    return usage_error(command->info.name, "not available yet in this version");
   return command->call(Arguments(arguments.begin() + 1, arguments.end()));
 }
 
@@ -299,7 +344,8 @@ int main(int argc, char** argv) {
     std::cerr << "lamp: out of memory; use fewer threads, a smaller model or shorter sequences\n";
     return static_cast<int>(ExitCode::out_of_memory);
   } catch (const std::exception& error) {
-    std::cerr << "lamp: internal error, please report: " << lamp::experiments::one_line(error.what()) << '\n';
+    std::cerr << "lamp: internal error, please report: "
+              << lamp::experiments::one_line(error.what()) << '\n';
     return static_cast<int>(ExitCode::internal);
   }
 }

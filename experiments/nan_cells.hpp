@@ -1,4 +1,5 @@
-// NaN that was computed, told apart from NaN that stands for "not computed": cells that are done and whose KL is NaN.
+// NaN that was computed, told apart from NaN that stands for "not computed": cells that are done
+// and whose KL is NaN.
 #pragma once
 
 #include <concepts>
@@ -31,7 +32,8 @@ struct NanCells {
 /// "KL is NaN in 5 of 24 cells: A; B; C; and 2 more".
 std::string in_words(const NanCells& cells, std::size_t of);
 
-/// "text prose, sequence 0, arithmetic.low.mu = 4, lamp.scores.rule = lamp": index holds one coordinate an axis.
+/// "text prose, sequence 0, arithmetic.low.mu = 4, lamp.scores.rule = lamp": index holds one
+/// coordinate an axis.
 std::string point_name(std::span<const record::Axis> axes, std::span<const std::size_t> index);
 
 /// The records of a shard's cells that are done and whose KL is NaN, in the shard's order.

@@ -13,14 +13,19 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-/// exp of the mean of cross_entropy(sequence, point) over `sequences`. cross_entropy: (sequences of the text, points).
-double perplexity(const double* cross_entropy, std::size_t points, std::size_t point, const std::vector<std::size_t>& sequences) {
+/// exp of the mean of cross_entropy(sequence, point) over `sequences`. cross_entropy: (sequences of
+/// the text, points).
+double perplexity(const double* cross_entropy, std::size_t points, std::size_t point,
+                  const std::vector<std::size_t>& sequences) {
   double sum = 0.0;
   for (const std::size_t s : sequences) sum += cross_entropy[s * points + point];
-  return sequences.empty() ? nan : binary64_functions::exp(sum / static_cast<double>(sequences.size()));
+  return sequences.empty() ? nan
+                           : binary64_functions::exp(sum / static_cast<double>(sequences.size()));
 }
 
-bool is_done(std::uint8_t status) { return status == static_cast<std::uint8_t>(record::CellStatus::done); }
+bool is_done(std::uint8_t status) {
+  return status == static_cast<std::uint8_t>(record::CellStatus::done);
+}
 
 /// What a result says of cross-entropies.
 struct CrossEntropies {
@@ -36,9 +41,11 @@ Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result)
   if (!reference) return reference.error();
   Result<record::Numbers> runs = record::read_numbers(result, "/metrics/cross_entropy");
   if (!runs) return runs.error();
-  const Result<record::Numbers> by_position = record::read_numbers(result, "/reference/cross_entropy_position");
+  const Result<record::Numbers> by_position =
+      record::read_numbers(result, "/reference/cross_entropy_position");
   if (!by_position) return by_position.error();
-  Result<std::vector<std::uint8_t>> reference_status = record::read_statuses(result, "/reference/status");
+  Result<std::vector<std::uint8_t>> reference_status =
+      record::read_statuses(result, "/reference/status");
   if (!reference_status) return reference_status.error();
   Result<std::vector<std::uint8_t>> run_status = record::read_statuses(result, "/metrics/status");
   if (!run_status) return run_status.error();
@@ -51,9 +58,11 @@ Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result)
   const std::size_t all = reference->values.size();
   read.sequences = read.texts.empty() ? 0 : all / read.texts.size();
   read.points = all == 0 ? 0 : runs->values.size() / all;
-  if (all != read.texts.size() * read.sequences || runs->values.size() != all * read.points || reference_status->size() != all ||
-      run_status->size() != runs->values.size())
-    return Error{ExitCode::bad_data, result.string() + ": /metrics/cross_entropy does not fit /reference/cross_entropy"};
+  if (all != read.texts.size() * read.sequences || runs->values.size() != all * read.points ||
+      reference_status->size() != all || run_status->size() != runs->values.size())
+    return Error{
+        ExitCode::bad_data,
+        result.string() + ": /metrics/cross_entropy does not fit /reference/cross_entropy"};
   read.reference = std::move(reference->values), read.runs = std::move(runs->values);
   read.reference_status = *std::move(reference_status), read.run_status = *std::move(run_status);
   read.predicts = by_position->shape.empty() || by_position->shape.back() > 1;
@@ -72,7 +81,9 @@ Perplexity perplexity_of(const CrossEntropies& all, std::size_t t) {
                .lowest = std::numeric_limits<double>::infinity(),
                .highest = -std::numeric_limits<double>::infinity()};
   for (std::size_t point = 0; point < all.points && !present.empty(); ++point) {
-    const auto done = [&](std::size_t s) { return is_done(all.run_status[(first + s) * all.points + point]); };
+    const auto done = [&](std::size_t s) {
+      return is_done(all.run_status[(first + s) * all.points + point]);
+    };
     if (!std::all_of(present.begin(), present.end(), done)) continue;
     ++p.points;
     const double run = perplexity(all.runs.data() + first * all.points, all.points, point, present);

@@ -1,4 +1,5 @@
-// Perplexity of the reference and of the runs, from a file of results: exp of the mean cross-entropy of the next token.
+// Perplexity of the reference and of the runs, from a file of results: exp of the mean
+// cross-entropy of the next token.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +11,14 @@
 
 namespace lamp::experiments {
 
-/// Of one text, over its sequences whose reference is done: exp of the mean over sequences of their cross-entropies, each a mean over its
-/// T - 1 positions; where T = 1 there is none, and `sequences` is 0. A mean over a NaN (a logit was NaN) is NaN.
+/// Of one text, over its sequences whose reference is done: exp of the mean over sequences of their
+/// cross-entropies, each a mean over its T - 1 positions; where T = 1 there is none, and
+/// `sequences` is 0. A mean over a NaN (a logit was NaN) is NaN.
 struct Perplexity {
-  std::string text;                    // empty where the result has no dimension `text`
-  std::size_t sequences = 0;           // counted
-  double reference = 0.0;              // NaN where no sequence is counted, or where one of their cross-entropies is
+  std::string text;           // empty where the result has no dimension `text`
+  std::size_t sequences = 0;  // counted
+  double reference =
+      0.0;  // NaN where no sequence is counted, or where one of their cross-entropies is
   std::size_t points = 0;              // of the grid, done in all of these sequences
   std::size_t nan = 0;                 // of those: the run's perplexity is NaN
   double lowest = 0.0, highest = 0.0;  // over the others; NaN where there are none

@@ -52,7 +52,9 @@ record::Provenance provenance(const Experiment& experiment, const Occasion& occa
       {"tokens_sha256", tokens_digest(experiment.tokens)},
   };
   for (std::size_t i = 0; i < experiment.config.tokens.paths.size(); ++i)
-    entries.emplace_back("text_" + std::to_string(i), experiment.config.tokens.paths[i].string() + " " + to_hex(experiment.tokens.text_contents[i]));
+    entries.emplace_back("text_" + std::to_string(i),
+                         experiment.config.tokens.paths[i].string() + " " +
+                             to_hex(experiment.tokens.text_contents[i]));
   for (const auto& [name, value] : record::Provenance{
            {"lamp_version", std::string(build.version)},
            {"git_commit", std::string(build.commit)},
@@ -68,7 +70,8 @@ record::Provenance provenance(const Experiment& experiment, const Occasion& occa
            {"finished", utc_now()},
        })
     entries.emplace_back(name, value);
-  for (const auto& [name, version] : library_versions()) entries.emplace_back("library_" + name, version);
+  for (const auto& [name, version] : library_versions())
+    entries.emplace_back("library_" + name, version);
   return entries;
 }
 

@@ -15,12 +15,16 @@
 namespace lamp::experiments {
 namespace {
 
-constexpr Rounding directed_and_away[] = {Rounding::rtz, Rounding::rna, Rounding::rtp, Rounding::rtn, Rounding::rto};
+constexpr Rounding directed_and_away[] = {Rounding::rtz, Rounding::rna, Rounding::rtp,
+                                          Rounding::rtn, Rounding::rto};
 
-bool wider(const FloatFormat& format, const FloatFormat& than) { return format != than && contains(format, than); }
+bool wider(const FloatFormat& format, const FloatFormat& than) {
+  return format != than && contains(format, than);
+}
 
-/// Sums of operands of `format` in something wider, the likeliest first: what processors and matrix engines (binary32, its first 14 bits,
-/// both truncated) add narrow operands in; products exact, or rounded to the sum's format or to the operands'.
+/// Sums of operands of `format` in something wider, the likeliest first: what processors and matrix
+/// engines (binary32, its first 14 bits, both truncated) add narrow operands in; products exact, or
+/// rounded to the sum's format or to the operands'.
 std::vector<MacSpec> wide_sums(const FloatFormat& format) {
   struct Accumulator {
     FloatFormat format;
@@ -28,8 +32,9 @@ std::vector<MacSpec> wide_sums(const FloatFormat& format) {
   };
   std::vector<MacSpec> specs;
   for (const Accumulator& sum :
-       {Accumulator{binary32, Rounding::rne}, Accumulator{binary64, Rounding::rne}, Accumulator{binary16, Rounding::rne},
-        Accumulator{bfloat16, Rounding::rne}, Accumulator{binary32, Rounding::rtz}, Accumulator{ps(13), Rounding::rtz}}) {
+       {Accumulator{binary32, Rounding::rne}, Accumulator{binary64, Rounding::rne},
+        Accumulator{binary16, Rounding::rne}, Accumulator{bfloat16, Rounding::rne},
+        Accumulator{binary32, Rounding::rtz}, Accumulator{ps(13), Rounding::rtz}}) {
     if (!wider(sum.format, format)) continue;
     specs.push_back({.format = sum.format, .rounding = sum.rounding});
     for (const FloatFormat& product : {sum.format, format})
@@ -38,7 +43,8 @@ std::vector<MacSpec> wide_sums(const FloatFormat& format) {
   return specs;
 }
 
-/// The same over operands that are rounded to something narrower first, after them over operands as they are.
+/// The same over operands that are rounded to something narrower first, after them over operands as
+/// they are.
 std::vector<MacSpec> with_operands(const std::vector<MacSpec>& specs, const FloatFormat& format) {
   std::vector<MacSpec> all = specs;
   for (const FloatFormat& operands : {tf32, bfloat16, binary16})
@@ -58,7 +64,8 @@ std::vector<MacSpec> multiply_accumulates(const FloatFormat& format) {
   for (const FloatFormat& via : {binary32, binary64})
     if (wider(via, format)) {
       specs.push_back({.via = via, .format = format});
-      for (const FloatFormat& product : {via, format}) specs.push_back({.product = product, .via = via, .format = format});
+      for (const FloatFormat& product : {via, format})
+        specs.push_back({.product = product, .via = via, .format = format});
     }
   for (const Rounding mode : directed_and_away) {
     specs.push_back({.format = format, .rounding = mode});
@@ -67,7 +74,8 @@ std::vector<MacSpec> multiply_accumulates(const FloatFormat& format) {
   return with_operands(specs, format);
 }
 
-/// Which of two terms that are added to each other is a multiply-accumulate on the other one's product.
+/// Which of two terms that are added to each other is a multiply-accumulate on the other one's
+/// product.
 enum class Pairs { later_fused, earlier_fused, alone };
 
 /// The tree in which terms that are added to partial sums are fused.
@@ -101,8 +109,9 @@ void add_steps(std::vector<Candidate>& list, std::size_t size, const FloatFormat
   for (const FloatFormat& accumulator : accumulators)
     for (const Rounding mode : {Rounding::rtz, Rounding::rne})
       for (int bits = 0; bits <= most_fraction_bits; ++bits)
-        list.push_back({{.mac = {.operands = format, .format = accumulator, .rounding = mode},
-                         .order = {.kind = OrderKind::multiterm, .size = size, .fraction_bits = bits}}});
+        list.push_back(
+            {{.mac = {.operands = format, .format = accumulator, .rounding = mode},
+              .order = {.kind = OrderKind::multiterm, .size = size, .fraction_bits = bits}}});
 }
 
 /// Matrix engines and steps of their kind, for a tree that adds more than two terms at once.
@@ -132,7 +141,8 @@ std::vector<Order> binary_orders(const AdditionTree& tree) {
 }
 
 void add_order(std::vector<Candidate>& list, const Order& order, const FloatFormat& format) {
-  for (const MacSpec& mac : multiply_accumulates(format)) list.push_back({{.mac = mac, .order = order}});
+  for (const MacSpec& mac : multiply_accumulates(format))
+    list.push_back({{.mac = mac, .order = order}});
 }
 
 /// All terms as one block of a wider sum, rounded once.
@@ -140,7 +150,9 @@ void add_whole_blocks(std::vector<Candidate>& list, std::size_t n, const FloatFo
   const Order whole{.kind = OrderKind::blocked, .size = n};
   const std::vector<MacSpec> wide = with_operands(wide_sums(format), format);
   const auto add = [&](Rounding mode) {
-    for (const MacSpec& block : wide) list.push_back({{.mac = {.format = format, .rounding = mode}, .order = whole, .block = block}});
+    for (const MacSpec& block : wide)
+      list.push_back(
+          {{.mac = {.format = format, .rounding = mode}, .order = whole, .block = block}});
   };
   add(Rounding::rne);
   for (const Rounding mode : directed_and_away) add(mode);
@@ -152,7 +164,8 @@ void add_blocks(std::vector<Candidate>& list, const Order& order, const FloatFor
     list.push_back({{.mac = {.format = format}, .order = order, .block = block}});
   for (const MacSpec& outer : wide_sums(format))
     for (const MacSpec& block : multiply_accumulates(format))
-      if (!outer.product && block != outer) list.push_back({{.mac = outer, .order = order, .block = block}});
+      if (!outer.product && block != outer)
+        list.push_back({{.mac = outer, .order = order, .block = block}});
 }
 
 /// Candidates for a tree of two children a node.
@@ -166,19 +179,23 @@ std::vector<Candidate> binary_candidates(const AdditionTree& tree, const FloatFo
     if (order.kind == OrderKind::blocked) add_blocks(list, order, format);
     if (order.kind == OrderKind::sequential) add_whole_blocks(list, tree.terms(), format);
   }
-  // Of the orders without a tree Kahan's answers probes, as `sequential` does: -M takes the corrections with it.
+  // Of the orders without a tree Kahan's answers probes, as `sequential` does: -M takes the
+  // corrections with it.
   if (is_sequential) add_order(list, {.kind = OrderKind::kahan}, format);
   if (tree.terms() < least_terms_of_trees)
-    for (const OrderKind kind : {OrderKind::neumaier, OrderKind::exact}) add_order(list, {.kind = kind}, format);
+    for (const OrderKind kind : {OrderKind::neumaier, OrderKind::exact})
+      add_order(list, {.kind = kind}, format);
   return list;
 }
 
-/// Candidates for sums that swallow nothing: exact or compensated ones, and those that are wider than M over the units.
+/// Candidates for sums that swallow nothing: exact or compensated ones, and those that are wider
+/// than M over the units.
 std::vector<Candidate> treeless_candidates(std::size_t n, const FloatFormat& format) {
   std::vector<Candidate> list;
   add_order(list, {.kind = OrderKind::exact}, format);
   add_whole_blocks(list, n, format);
-  for (const OrderKind kind : {OrderKind::neumaier, OrderKind::kahan}) add_order(list, {.kind = kind}, format);
+  for (const OrderKind kind : {OrderKind::neumaier, OrderKind::kahan})
+    add_order(list, {.kind = kind}, format);
   return list;
 }
 
@@ -187,14 +204,16 @@ std::vector<Candidate> rounded_once(const std::vector<Candidate>& list, const Fl
   std::vector<Candidate> rounded;
   for (const Rounding mode : {Rounding::rne, Rounding::rtz})
     for (const Candidate& candidate : list)
-      if (wider(candidate.arithmetic.mac.format, format)) rounded.push_back({candidate.arithmetic, FinalRounding{format, mode}});
+      if (wider(candidate.arithmetic.mac.format, format))
+        rounded.push_back({candidate.arithmetic, FinalRounding{format, mode}});
   return rounded;
 }
 
 /// Answers as a candidate gives them while they are those of the command, in order; else an error.
 class Impostor {
  public:
-  Impostor(const Candidate& candidate, std::span<const double> answers) : candidate_(candidate), answers_(answers) {}
+  Impostor(const Candidate& candidate, std::span<const double> answers)
+      : candidate_(candidate), answers_(answers) {}
 
   Result<std::vector<double>> operator()(std::span<const DotProduct> products) {
     std::vector<double> given;
@@ -216,10 +235,12 @@ class Impostor {
 }  // namespace
 
 bool same_bits(double x, double y) {
-  return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y) || (std::isnan(x) && std::isnan(y));
+  return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y) ||
+         (std::isnan(x) && std::isnan(y));
 }
 
-std::vector<Candidate> candidates(const AdditionTree* tree, std::size_t n, const FloatFormat& format) {
+std::vector<Candidate> candidates(const AdditionTree* tree, std::size_t n,
+                                  const FloatFormat& format) {
   std::vector<Candidate> list = tree == nullptr      ? treeless_candidates(n, format)
                                 : tree->has_groups() ? engine_candidates(*tree, format)
                                                      : binary_candidates(*tree, format);
@@ -242,7 +263,8 @@ bool answers_probes(const Candidate& candidate, const Answers& answers) {
   return impostor.all_given();
 }
 
-std::optional<Agreement> best_candidate(const std::vector<Candidate>& candidates, const Answers& answers) {
+std::optional<Agreement> best_candidate(const std::vector<Candidate>& candidates,
+                                        const Answers& answers) {
   const std::size_t count = answers.random.size();
   const auto agrees = [&](const Candidate& candidate, std::size_t q) {
     return same_bits(answer(candidate, answers.random[q]), answers.to_random[q]);
@@ -260,7 +282,8 @@ std::optional<Agreement> best_candidate(const std::vector<Candidate>& candidates
       agreed += agrees(candidate, q) ? 1 : 0;
       if (best && agreed + (count - q - 1) <= best->products) break;  // no better any more
     }
-    if ((!best || agreed > best->products) && answers_probes(candidate, answers)) best = Agreement{candidate, agreed};
+    if ((!best || agreed > best->products) && answers_probes(candidate, answers))
+      best = Agreement{candidate, agreed};
   }
   return best;
 }
@@ -272,9 +295,13 @@ std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arith
     whole.order.size = 0;
     for (const Engine& engine : engines())
       for (const EngineMode& mode : engine.modes)
-        if (keys.empty() && engine_arithmetic(engine.name, mode.operands, mode.format).value() == whole)
-          keys = {{"engine", std::string(engine.name)}, {"operands", format_word(mode.operands)}, {"format", format_word(mode.format)}};
-    if (arithmetic.order.splits_engine()) keys.emplace_back("order", "split:" + std::to_string(arithmetic.order.size));
+        if (keys.empty() &&
+            engine_arithmetic(engine.name, mode.operands, mode.format).value() == whole)
+          keys = {{"engine", std::string(engine.name)},
+                  {"operands", format_word(mode.operands)},
+                  {"format", format_word(mode.format)}};
+    if (arithmetic.order.splits_engine())
+      keys.emplace_back("order", "split:" + std::to_string(arithmetic.order.size));
     return keys;
   }
   const auto mac_keys = [&](const MacSpec& mac, const std::string& prefix) {
@@ -282,7 +309,8 @@ std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arith
     if (mac.operands) keys.emplace_back(prefix + "operands", format_word(*mac.operands));
     if (mac.product) keys.emplace_back(prefix + "product", format_word(*mac.product));
     if (mac.via) keys.emplace_back(prefix + "via", format_word(*mac.via));
-    if (mac.rounding != Rounding::rne) keys.emplace_back(prefix + "rounding", std::string(rounding_name(mac.rounding)));
+    if (mac.rounding != Rounding::rne)
+      keys.emplace_back(prefix + "rounding", std::string(rounding_name(mac.rounding)));
   };
   mac_keys(arithmetic.mac, "");
   keys.emplace_back("order", order_text(arithmetic.order));

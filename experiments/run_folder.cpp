@@ -26,7 +26,7 @@ constexpr std::string_view study_header = "# lamp experiment ";  // then 64 hexa
 Error failure(const std::filesystem::path& path, const char* doing, int error) {
   const ExitCode code = error == EACCES || error == EPERM || error == EROFS ? ExitCode::permission
                         : error == ENOSPC || error == EIO                   ? ExitCode::io
-                                                                            : ExitCode::cannot_create;
+                                                          : ExitCode::cannot_create;
   return {code, path.string() + ": " + doing + ": " + std::strerror(error)};
 }
 
@@ -38,7 +38,8 @@ std::string holder_line() {
   std::tm utc{};
   gmtime_r(&now, &utc);
   std::strftime(start.data(), start.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return "host " + std::string(host.data()) + ", process " + std::to_string(getpid()) + ", since " + start.data();
+  return "host " + std::string(host.data()) + ", process " + std::to_string(getpid()) + ", since " +
+         start.data();
 }
 
 /// Takes a lock that is free, or soon will be: `holders` takes it for a moment.
@@ -52,7 +53,8 @@ bool try_lock(int descriptor, int operation) {
 
 std::string holder_in(int descriptor) {
   std::array<char, 512> holder{};
-  return pread(descriptor, holder.data(), holder.size() - 1, 0) > 0 ? holder.data() : "holder unknown";
+  return pread(descriptor, holder.data(), holder.size() - 1, 0) > 0 ? holder.data()
+                                                                    : "holder unknown";
 }
 
 /// Opens and locks `file`; the descriptor holds the lock until it is closed.
@@ -62,11 +64,13 @@ Result<int> lock_file(const std::filesystem::path& file, int operation) {
   if (!try_lock(descriptor, operation)) {
     const std::string holder = holder_in(descriptor);
     ::close(descriptor);
-    return Error{ExitCode::partial, file.parent_path().string() + ": another run is at work in this folder (" + holder +
+    return Error{ExitCode::partial, file.parent_path().string() +
+                                        ": another run is at work in this folder (" + holder +
                                         "); wait for it, or choose another --out"};
   }
   const std::string holder = holder_line();
-  if (operation == LOCK_EX && (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, holder.data(), holder.size(), 0) < 0)) {
+  if (operation == LOCK_EX &&
+      (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, holder.data(), holder.size(), 0) < 0)) {
     const int error = errno;
     ::close(descriptor);
     return failure(file, "the lock cannot be written", error);
@@ -79,9 +83,12 @@ Result<void> check_foreign(const std::filesystem::path& folder) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with('.') && name != "shards")  // dot files: locks, and what a killed write left
-      return Error{ExitCode::cannot_create,
-                   folder.string() + ": holds '" + name + "' and no study.toml, so it is not the folder of a run; choose another --out"};
+    if (!name.starts_with('.') &&
+        name != "shards")  // dot files: locks, and what a killed write left
+      return Error{
+          ExitCode::cannot_create,
+          folder.string() + ": holds '" + name +
+              "' and no study.toml, so it is not the folder of a run; choose another --out"};
   }
   return {};
 }
@@ -96,7 +103,8 @@ std::vector<std::string> holders(const std::filesystem::path& folder) {
     if (name != ".lock" && !name.starts_with(".lock.")) continue;
     const int descriptor = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) continue;
-    if (flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) found.push_back(holder_in(descriptor));
+    if (flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      found.push_back(holder_in(descriptor));
     ::close(descriptor);
   }
   std::sort(found.begin(), found.end());
@@ -106,17 +114,23 @@ std::vector<std::string> holders(const std::filesystem::path& folder) {
 Result<std::string> experiment_of(const std::filesystem::path& folder) {
   std::ifstream in(folder / "study.toml");
   std::string line;
-  if (!in || !std::getline(in, line)) return Error{ExitCode::missing_input, folder.string() + ": no study.toml: not the folder of a run"};
+  if (!in || !std::getline(in, line))
+    return Error{ExitCode::missing_input,
+                 folder.string() + ": no study.toml: not the folder of a run"};
   if (!line.starts_with(study_header) || line.size() != study_header.size() + 64)
-    return Error{ExitCode::bad_data, (folder / "study.toml").string() + ":1: does not name an experiment; it was not written by lamp run"};
+    return Error{ExitCode::bad_data,
+                 (folder / "study.toml").string() +
+                     ":1: does not name an experiment; it was not written by lamp run"};
   return line.substr(study_header.size());
 }
 
-Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const ShardPart& part, const Digest& experiment) {
+Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const ShardPart& part,
+                                  const Digest& experiment) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(folder, error);
   if (std::filesystem::exists(status) && !std::filesystem::is_directory(status))
-    return Error{ExitCode::cannot_create, folder.string() + ": exists and is not a folder; choose another --out"};
+    return Error{ExitCode::cannot_create,
+                 folder.string() + ": exists and is not a folder; choose another --out"};
   std::filesystem::create_directories(folder / "shards", error);
   if (error) return failure(folder, "the folder cannot be created", error.value());
 
@@ -125,11 +139,13 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   if (!lock) return lock.error();
   opened.lock_ = *lock;
   if (part.of > 1) {
-    Result<int> part_lock = lock_file(folder / (".lock." + std::to_string(part.part) + "-" + std::to_string(part.of)), LOCK_EX);
+    Result<int> part_lock = lock_file(
+        folder / (".lock." + std::to_string(part.part) + "-" + std::to_string(part.of)), LOCK_EX);
     if (!part_lock) return part_lock.error();
     opened.part_lock_ = *part_lock;
   }
-  for (const std::filesystem::path& place : {folder, folder / "shards"}) record::remove_leftovers(place);
+  for (const std::filesystem::path& place : {folder, folder / "shards"})
+    record::remove_leftovers(place);
   if (!std::filesystem::exists(folder / "study.toml")) {
     if (Result<void> own = check_foreign(folder); !own) return own.error();
     return opened;
@@ -137,10 +153,11 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   const Result<std::string> present = experiment_of(folder);
   if (!present) return Error{ExitCode::cannot_create, present.error().message};
   if (*present != to_hex(experiment))
-    return Error{ExitCode::cannot_create,
-                 folder.string() + ": holds another experiment (" + present->substr(0, 12) + ", this one is " +
-                     to_hex(experiment).substr(0, 12) +
-                     "): model, texts, reference or plan differ; compare with its study.toml, or choose another --out"};
+    return Error{ExitCode::cannot_create, folder.string() + ": holds another experiment (" +
+                                              present->substr(0, 12) + ", this one is " +
+                                              to_hex(experiment).substr(0, 12) +
+                                              "): model, texts, reference or plan differ; compare "
+                                              "with its study.toml, or choose another --out"};
   return opened;
 }
 
@@ -163,7 +180,8 @@ Result<void> RunFolder::write_study(const std::string& resolved_config) const {
 std::filesystem::path RunFolder::shard(std::size_t sequence, const Digest& sequence_id) const {
   std::string number = std::to_string(sequence);
   number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
-  return path_ / "shards" / ("sequence-" + number + "-" + to_hex(sequence_id).substr(0, 16) + ".h5");
+  return path_ / "shards" /
+         ("sequence-" + number + "-" + to_hex(sequence_id).substr(0, 16) + ".h5");
 }
 
 }  // namespace lamp::experiments

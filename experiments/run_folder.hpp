@@ -1,4 +1,5 @@
-// The folder of a run: DIR/{study.toml, shards/, .lock, result.h5}. Who may write to it, and whose it is.
+// The folder of a run: DIR/{study.toml, shards/, .lock, result.h5}. Who may write to it, and whose
+// it is.
 #pragma once
 
 #include <cstddef>
@@ -19,13 +20,17 @@ struct ShardPart {
 
 class RunFolder {
  public:
-  /// Creates or opens the folder and takes its lock (`flock`: it goes with the process, so a stale lock file is no obstacle).
-  /// Whole runs exclude each other and every part; parts exclude only the same part. A folder that holds another experiment, or
-  /// something else, is refused (cannot_create); one in use is `partial` (locked) and names host, process and start.
-  static Result<RunFolder> open(const std::filesystem::path& folder, const ShardPart& part, const Digest& experiment);
+  /// Creates or opens the folder and takes its lock (`flock`: it goes with the process, so a stale
+  /// lock file is no obstacle). Whole runs exclude each other and every part; parts exclude only
+  /// the same part. A folder that holds another experiment, or something else, is refused
+  /// (cannot_create); one in use is `partial` (locked) and names host, process and start.
+  static Result<RunFolder> open(const std::filesystem::path& folder, const ShardPart& part,
+                                const Digest& experiment);
 
   /// A folder that only its shards are read of; takes no lock, since a shard is replaced whole.
-  static RunFolder for_reading(const std::filesystem::path& folder, const Digest& experiment) { return {folder, experiment}; }
+  static RunFolder for_reading(const std::filesystem::path& folder, const Digest& experiment) {
+    return {folder, experiment};
+  }
 
   RunFolder(RunFolder&& other) noexcept;
   RunFolder& operator=(RunFolder&&) = delete;
@@ -36,18 +41,20 @@ class RunFolder {
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] std::filesystem::path result() const { return path_ / "result.h5"; }
-  /// A sequence's shard file, named by the sequence's identity: it does not depend on the order of texts.
+  /// A sequence's shard file, named by the sequence's identity: it does not depend on the order of
+  /// texts.
   [[nodiscard]] std::filesystem::path shard(std::size_t sequence, const Digest& sequence_id) const;
 
  private:
-  RunFolder(std::filesystem::path path, const Digest& experiment) : path_(std::move(path)), experiment_(experiment) {}
+  RunFolder(std::filesystem::path path, const Digest& experiment)
+      : path_(std::move(path)), experiment_(experiment) {}
   std::filesystem::path path_;
   Digest experiment_;
   int lock_ = -1, part_lock_ = -1;
 };
 
-/// Who holds the folder's locks: one line each, "host .., process .., since ..". Opens nothing for writing; looking takes each lock for a
-/// moment, shared, which a run that starts waits for.
+/// Who holds the folder's locks: one line each, "host .., process .., since ..". Opens nothing for
+/// writing; looking takes each lock for a moment, shared, which a run that starts waits for.
 std::vector<std::string> holders(const std::filesystem::path& folder);
 
 /// The experiment a folder's study.toml names, as 64 hexadecimal digits.

@@ -53,12 +53,14 @@ class Runner {
       Result<FinishedCells> present = read_finished(sequence);
       if (!present) return present.error();
       summary.resumed += static_cast<std::size_t>(
-          std::count_if(cells_.begin(), cells_.end(), [&](const Cell* cell) { return present->contains(cell->id); }));
+          std::count_if(cells_.begin(), cells_.end(),
+                        [&](const Cell* cell) { return present->contains(cell->id); }));
       finished.push_back(*std::move(present));
     }
     Progress progress(summary.cells, summary.resumed, request_.quiet);
     for (std::size_t s = 0; s < request_.sequences.size() && interrupted_by() == 0; ++s) {
-      const Result<std::size_t> computed = run_sequence(request_.sequences[s], std::move(finished[s]), progress);
+      const Result<std::size_t> computed =
+          run_sequence(request_.sequences[s], std::move(finished[s]), progress);
       if (!computed) return computed.error();
       summary.computed += *computed;
     }
@@ -68,7 +70,9 @@ class Runner {
   }
 
  private:
-  [[nodiscard]] std::filesystem::path shard_of(const TokenSequence& sequence) const { return folder_.shard(sequence.index, sequence.id); }
+  [[nodiscard]] std::filesystem::path shard_of(const TokenSequence& sequence) const {
+    return folder_.shard(sequence.index, sequence.id);
+  }
 
   /// Cells of an earlier run. A shard that is damaged is an error: nothing is thrown away silently.
   [[nodiscard]] Result<FinishedCells> read_finished(const TokenSequence& sequence) const {
@@ -78,14 +82,17 @@ class Runner {
     Result<record::Shard> shard = record::read_shard(file);
     if (!shard) return shard.error();
     if (shard->experiment != request_.experiment || shard->sequence_id != sequence.id)
-      return Error{ExitCode::cannot_create, file.string() + ": belongs to another experiment; choose another --out"};
+      return Error{ExitCode::cannot_create,
+                   file.string() + ": belongs to another experiment; choose another --out"};
     for (record::CellRecord& cell : shard->cells)
-      if (cell.status == record::CellStatus::done) finished.insert_or_assign(cell.id, std::move(cell));
+      if (cell.status == record::CellStatus::done)
+        finished.insert_or_assign(cell.id, std::move(cell));
     return finished;
   }
 
   /// Computes the missing cells of a sequence; returns how many.
-  Result<std::size_t> run_sequence(const TokenSequence& sequence, FinishedCells finished, Progress& progress) {
+  Result<std::size_t> run_sequence(const TokenSequence& sequence, FinishedCells finished,
+                                   Progress& progress) {
     std::vector<const Cell*> missing;
     for (const Cell* cell : cells_)
       if (!finished.contains(cell->id)) missing.push_back(cell);
@@ -95,13 +102,17 @@ class Runner {
     options.sequence = static_cast<std::uint32_t>(sequence.index);
     options.local_reference = &request_.reference;
     options.threads = workers_.size();  // of the reference: cells run while others do
-    ReferenceRecorder reference_recorder(request_.record, request_.model.config, sequence.ids.size());
-    forward(request_.model, sequence.ids, request_.reference, options, reference_recorder, workers_[0].workspace);
+    ReferenceRecorder reference_recorder(request_.record, request_.model.config,
+                                         sequence.ids.size());
+    forward(request_.model, sequence.ids, request_.reference, options, reference_recorder,
+            workers_[0].workspace);
     Reference reference = reference_recorder.take(sequence.ids);
     const auto continued = [&](const PrecisionPlan& plan, Workspace& workspace) {
-      return continuation(*request_.record.continuation, request_.model, sequence.ids, plan, options, workspace);
+      return continuation(*request_.record.continuation, request_.model, sequence.ids, plan,
+                          options, workspace);
     };
-    if (request_.record.continuation) reference.continuation = continued(request_.reference, workers_[0].workspace);
+    if (request_.record.continuation)
+      reference.continuation = continued(request_.reference, workers_[0].workspace);
 
     std::atomic<std::size_t> next{0}, computed{0};
     std::mutex mutex;  // finished, published, failure
@@ -111,18 +122,24 @@ class Runner {
     const auto compute_cells = [&](Worker& worker) {
       for (std::size_t i = next++; i < missing.size() && interrupted_by() == 0; i = next++) {
         worker.recorder.begin(reference, missing[i]->plan, missing[i]->records_errors);
-        forward(request_.model, sequence.ids, missing[i]->plan, options, worker.recorder, worker.workspace);
-        if (request_.record.continuation) worker.recorder.continuation(continued(missing[i]->plan, worker.workspace));
-        record::CellRecord record{.id = missing[i]->id, .status = record::CellStatus::done, .values = worker.recorder.take()};
+        forward(request_.model, sequence.ids, missing[i]->plan, options, worker.recorder,
+                worker.workspace);
+        if (request_.record.continuation)
+          worker.recorder.continuation(continued(missing[i]->plan, worker.workspace));
+        record::CellRecord record{.id = missing[i]->id,
+                                  .status = record::CellStatus::done,
+                                  .values = worker.recorder.take()};
         const std::lock_guard lock(mutex);
         if (failure) return;
         finished.insert_or_assign(record.id, std::move(record));
         ++computed;
         if (Clock::now() - published >= publish_interval) {
-          if (Result<void> done = publish(sequence, finished, reference); !done) failure = done.error();
+          if (Result<void> done = publish(sequence, finished, reference); !done)
+            failure = done.error();
           published = Clock::now();
         }
-        progress.step("text " + std::to_string(sequence.text) + ", sequence " + std::to_string(sequence.index));
+        progress.step("text " + std::to_string(sequence.text) + ", sequence " +
+                      std::to_string(sequence.index));
       }
     };
     const auto work = [&](Worker& worker) {
@@ -136,7 +153,8 @@ class Runner {
     };
     {
       std::vector<std::jthread> threads;
-      for (std::size_t i = 1; i < std::min(workers_.size(), missing.size()); ++i) threads.emplace_back(work, std::ref(workers_[i]));
+      for (std::size_t i = 1; i < std::min(workers_.size(), missing.size()); ++i)
+        threads.emplace_back(work, std::ref(workers_[i]));
       work(workers_[0]);
     }
     if (thrown) std::rethrow_exception(thrown);
@@ -146,16 +164,19 @@ class Runner {
     return computed.load();
   }
 
-  /// The shard holds the grid's cells in grid order, then cells of earlier grids in the order of their ids.
+  /// The shard holds the grid's cells in grid order, then cells of earlier grids in the order of
+  /// their ids.
   [[nodiscard]] Result<void> publish(const TokenSequence& sequence, const FinishedCells& finished,
                                      const Reference& reference) const {
     const std::size_t length = sequence.ids.size();
-    record::Shard shard{.experiment = request_.experiment,
-                        .sequence_id = sequence.id,
-                        .quantities = cell_quantities(request_.record, request_.model.config, length),
-                        .cells = {},
-                        .reference_quantities = reference_quantities(request_.record, request_.model.config, length),
-                        .reference = reference_values(request_.record, reference, sequence.ids)};
+    record::Shard shard{
+        .experiment = request_.experiment,
+        .sequence_id = sequence.id,
+        .quantities = cell_quantities(request_.record, request_.model.config, length),
+        .cells = {},
+        .reference_quantities =
+            reference_quantities(request_.record, request_.model.config, length),
+        .reference = reference_values(request_.record, reference, sequence.ids)};
     std::set<Digest> written;
     for (const Cell* cell : cells_)
       if (const auto found = finished.find(cell->id); found != finished.end()) {
@@ -175,6 +196,8 @@ class Runner {
 
 }  // namespace
 
-Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder) { return Runner(request, folder).run(); }
+Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder) {
+  return Runner(request, folder).run();
+}
 
 }  // namespace lamp::experiments

@@ -24,7 +24,8 @@ std::optional<Digest> digest_of(std::string_view hex) {
 
 std::string inputs_comment(const Inputs& inputs) {
   std::string line = std::string(head) + " model " + to_hex(inputs.model) + " activation " +
-                     std::string(activation_name(inputs.activation)) + " tokenizer " + to_hex(inputs.tokenizer);
+                     std::string(activation_name(inputs.activation)) + " tokenizer " +
+                     to_hex(inputs.tokenizer);
   for (const Digest& text : inputs.texts) line += " text " + to_hex(text);
   return line + "\n";
 }
@@ -32,7 +33,8 @@ std::string inputs_comment(const Inputs& inputs) {
 std::optional<Inputs> read_inputs(const std::filesystem::path& study) {
   std::ifstream in(study);
   std::string line;
-  if (!std::getline(in, line) || !std::getline(in, line) || !line.starts_with(head)) return std::nullopt;
+  if (!std::getline(in, line) || !std::getline(in, line) || !line.starts_with(head))
+    return std::nullopt;
   Inputs inputs;
   std::istringstream words(line.substr(head.size()));
   for (std::string key, value; words >> key >> value;) {

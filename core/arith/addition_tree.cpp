@@ -12,7 +12,8 @@ namespace {
 
 using Index = AdditionTree::Index;
 
-/// Sums of numbers of nodes plus one, +0 being no node: the orders of order.hpp on it build their trees.
+/// Sums of numbers of nodes plus one, +0 being no node: the orders of order.hpp on it build their
+/// trees.
 class Recorder {
  public:
   explicit Recorder(AdditionTree& tree) : tree_(tree) {}
@@ -22,7 +23,9 @@ class Recorder {
     if (x == 0.0 || y == 0.0) return x + y;
     return number(tree_.add({node(x), node(y)}));
   }
-  [[nodiscard]] double mac(double k, double, double c) const { return add(c, number(tree_.leaf(static_cast<std::size_t>(k), c != 0.0))); }
+  [[nodiscard]] double mac(double k, double, double c) const {
+    return add(c, number(tree_.leaf(static_cast<std::size_t>(k), c != 0.0)));
+  }
   // What no order with a tree does.
   static double round(double x) { return x; }
   static double sub(double, double) { contract_violated("tree_of: an order of additions"); }
@@ -38,7 +41,8 @@ class Recorder {
 };
 
 /// The terms start .. n - 1 in the steps of a matrix engine, as order_detail::engine takes them.
-std::optional<Index> add_steps(AdditionTree& tree, const EngineStep& step, std::size_t start, std::size_t n) {
+std::optional<Index> add_steps(AdditionTree& tree, const EngineStep& step, std::size_t start,
+                               std::size_t n) {
   using Sum = std::optional<Index>;
   const auto together = [&](std::vector<Index> children) -> Sum {
     if (children.empty()) return std::nullopt;
@@ -93,7 +97,8 @@ Index AdditionTree::leaf(std::size_t term, bool fused) {
 }
 
 Index AdditionTree::add(std::vector<Index> children) {
-  expects(children.size() >= 2 && std::all_of(children.begin(), children.end(), [&](Index c) { return c < nodes_.size(); }),
+  expects(children.size() >= 2 && std::all_of(children.begin(), children.end(),
+                                              [&](Index c) { return c < nodes_.size(); }),
           "AdditionTree::add: two children or more, which are there");
   has_groups_ = has_groups_ || children.size() > 2;
   ++additions_;
@@ -119,8 +124,8 @@ std::vector<Index> AdditionTree::tokens() const {
   }
   std::vector<Index> tokens;
   if (nodes_.empty()) return tokens;
-  // What is still to be written, the next one last: nodes, or tokens that close. A node's parentheses are left out where it is the first
-  // child of another addition.
+  // What is still to be written, the next one last: nodes, or tokens that close. A node's
+  // parentheses are left out where it is the first child of another addition.
   struct Pending {
     Index value;
     bool is_token, bare;
@@ -148,14 +153,16 @@ std::vector<Index> AdditionTree::tokens() const {
       const bool x_is_leaf = nodes_[x].children.empty(), y_is_leaf = nodes_[y].children.empty();
       return x_is_leaf != y_is_leaf ? y_is_leaf : least[x] < least[y];
     });
-    for (std::size_t c = children.size(); c-- > 0;) pending.push_back({children[c], false, c == 0 && !group});
+    for (std::size_t c = children.size(); c-- > 0;)
+      pending.push_back({children[c], false, c == 0 && !group});
   }
   return tokens;
 }
 
 std::string AdditionTree::fused_text() const {
   expects(!has_groups_, "AdditionTree::fused_text: no groups");
-  std::vector<std::string> texts(nodes_.size());  // of a node's children in order, without parentheses
+  std::vector<std::string> texts(
+      nodes_.size());  // of a node's children in order, without parentheses
   const auto is_leaf = [&](Index node) { return nodes_[node].children.empty(); };
   for (Index i = 0; i < nodes_.size(); ++i) {
     if (is_leaf(i)) {
@@ -163,11 +170,13 @@ std::string AdditionTree::fused_text() const {
       continue;
     }
     Index first = nodes_[i].children[0], second = nodes_[i].children[1];
-    const bool swap = nodes_[first].fused || (!nodes_[second].fused && is_leaf(first) && !is_leaf(second));
+    const bool swap =
+        nodes_[first].fused || (!nodes_[second].fused && is_leaf(first) && !is_leaf(second));
     if (swap) std::swap(first, second);
     expects(!nodes_[first].fused, "AdditionTree::fused_text: one of two siblings is not fused");
     const bool bare = nodes_[second].fused;
-    texts[i] = std::move(texts[first]) + (bare ? " " : " (") + std::move(texts[second]) + (bare ? "" : ")");
+    texts[i] = std::move(texts[first]) + (bare ? " " : " (") + std::move(texts[second]) +
+               (bare ? "" : ")");
   }
   return "fused-tree:(" + texts.back() + ")";
 }
@@ -192,19 +201,22 @@ std::vector<std::vector<Index>> terms_of_nodes(const AdditionTree& tree) {
   std::vector<std::vector<Index>> terms(tree.nodes().size());
   for (std::size_t i = 0; i < terms.size(); ++i) {
     if (tree.nodes()[i].children.empty()) terms[i] = {tree.nodes()[i].term};
-    for (const Index child : tree.nodes()[i].children) terms[i].insert(terms[i].end(), terms[child].begin(), terms[child].end());
+    for (const Index child : tree.nodes()[i].children)
+      terms[i].insert(terms[i].end(), terms[child].begin(), terms[child].end());
     std::sort(terms[i].begin(), terms[i].end());
   }
   return terms;
 }
 
-/// lane-tree orders that the tree may be of: for every number of lanes whose terms are nodes, the tree over these.
+/// lane-tree orders that the tree may be of: for every number of lanes whose terms are nodes, the
+/// tree over these.
 std::vector<Order> lane_trees(const AdditionTree& tree) {
   constexpr std::size_t most_lanes = 128;
   const std::size_t n = tree.terms();
   const std::vector<std::vector<Index>> terms = terms_of_nodes(tree);
   std::vector<Order> orders;
-  for (std::size_t lanes = 2; lanes < n && lanes <= most_lanes; ++lanes) {  // more: an explicit tree
+  for (std::size_t lanes = 2; lanes < n && lanes <= most_lanes;
+       ++lanes) {  // more: an explicit tree
     const auto is_lane = [&](const std::vector<Index>& t) {
       if (t.size() != (n - t.front() - 1) / lanes + 1 || t.front() >= lanes) return false;
       for (std::size_t k = 1; k < t.size(); ++k)
@@ -230,9 +242,11 @@ std::vector<Order> lane_trees(const AdditionTree& tree) {
 std::vector<Order> panels(const AdditionTree& tree) {
   constexpr std::size_t multiples[] = {1, 2, 4, 8, 16, 32};
   const std::size_t n = tree.terms();
-  std::set<std::pair<std::size_t, std::size_t>> parts;  // first term and length of nodes of neighbouring terms
+  std::set<std::pair<std::size_t, std::size_t>>
+      parts;  // first term and length of nodes of neighbouring terms
   for (const std::vector<Index>& terms : terms_of_nodes(tree))
-    if (terms.back() - terms.front() + 1 == terms.size()) parts.emplace(terms.front(), terms.size());
+    if (terms.back() - terms.front() + 1 == terms.size())
+      parts.emplace(terms.front(), terms.size());
   std::vector<Order> orders;
   for (std::size_t q = 1; q < n; ++q)
     for (const std::size_t u : multiples) {
@@ -250,12 +264,15 @@ std::vector<Order> panels(const AdditionTree& tree) {
 }  // namespace
 
 std::optional<AdditionTree> tree_of(const Order& order, std::size_t n) {
-  if (n == 0 || order.kind == OrderKind::kahan || order.kind == OrderKind::neumaier || order.kind == OrderKind::exact) return std::nullopt;
+  if (n == 0 || order.kind == OrderKind::kahan || order.kind == OrderKind::neumaier ||
+      order.kind == OrderKind::exact)
+    return std::nullopt;
   if (order.kind == OrderKind::multiterm) return tree_of_engine({.products = order.size}, 0, n);
   if (order.kind == OrderKind::engine) return tree_of_engine(order.engine, order.size, n);
   AdditionTree tree;
   ordered_dot(
-      Recorder(tree), order, n, [](std::size_t k) { return static_cast<double>(k); }, [](std::size_t) { return 1.0; });
+      Recorder(tree), order, n, [](std::size_t k) { return static_cast<double>(k); },
+      [](std::size_t) { return 1.0; });
   return tree;
 }
 
@@ -267,12 +284,14 @@ std::vector<Order> orders_of(const AdditionTree& tree) {
   const auto consider = [&](const Order& order) {
     const AdditionTree candidate = *tree_of(order, n);
     if (candidate.tokens() != tokens) return;
-    const std::string arithmetic = candidate.has_groups() ? order_text(order) : candidate.fused_text();
+    const std::string arithmetic =
+        candidate.has_groups() ? order_text(order) : candidate.fused_text();
     if (std::find(arithmetics.begin(), arithmetics.end(), arithmetic) != arithmetics.end()) return;
     arithmetics.push_back(arithmetic), found.push_back(order);
   };
   if (tree.has_groups()) {
-    for (std::size_t size = 2; size <= n; ++size) consider({.kind = OrderKind::multiterm, .size = size});
+    for (std::size_t size = 2; size <= n; ++size)
+      consider({.kind = OrderKind::multiterm, .size = size});
     return found;
   }
   consider({.kind = OrderKind::sequential});
@@ -280,13 +299,16 @@ std::vector<Order> orders_of(const AdditionTree& tree) {
   consider({.kind = OrderKind::reverse});
   for (const OrderKind kind : {OrderKind::blocked, OrderKind::pairwise, OrderKind::split}) {
     // B = n or S = 1 is sequential.
-    for (std::size_t size = kind == OrderKind::split ? 2 : 1; size < std::max<std::size_t>(n, 2); ++size) {
-      if (is_sequential && size > 1) break;  // blocks that round one product alone: an explicit tree
+    for (std::size_t size = kind == OrderKind::split ? 2 : 1; size < std::max<std::size_t>(n, 2);
+         ++size) {
+      if (is_sequential && size > 1)
+        break;  // blocks that round one product alone: an explicit tree
       consider({.kind = kind, .size = size});
     }
   }
   consider({.kind = OrderKind::numpy_sum, .size = 8192});
-  for (std::size_t lanes = 2; lanes < 2 * n; lanes *= 2) consider({.kind = OrderKind::lanes, .size = lanes});
+  for (std::size_t lanes = 2; lanes < 2 * n; lanes *= 2)
+    consider({.kind = OrderKind::lanes, .size = lanes});
   for (const Order& order : lane_trees(tree)) consider(order);
   for (const Order& order : panels(tree)) consider(order);
   return found;

@@ -1,4 +1,5 @@
-// Which partial sums of a sum are added to which, whatever the arithmetic: the shape that an order has, and that `reveal` finds.
+// Which partial sums of a sum are added to which, whatever the arithmetic: the shape that an order
+// has, and that `reveal` finds.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +12,21 @@
 
 namespace lamp {
 
-/// A tree whose leaves are the terms 0..n-1, each once. A node of two children is an addition; a node of more is a group, added in one
-/// step (a matrix engine's). Children have no order: + commutes.
+/// A tree whose leaves are the terms 0..n-1, each once. A node of two children is an addition; a
+/// node of more is a group, added in one step (a matrix engine's). Children have no order: +
+/// commutes.
 class AdditionTree {
  public:
   using Index = std::uint32_t;
   struct Node {
-    Index term = 0;                 // of a leaf
-    bool fused = false;             // of a leaf: a multiply-accumulate on the sum it is added to; else a product that is rounded alone
-    std::vector<Index> children{};  // empty: a leaf. Else at least two, numbers of nodes that were there before
+    Index term = 0;      // of a leaf
+    bool fused = false;  // of a leaf: a multiply-accumulate on the sum it is added to; else a
+                         // product that is rounded alone
+    std::vector<Index>
+        children{};  // empty: a leaf. Else at least two, numbers of nodes that were there before
   };
-  static constexpr Index open = ~Index{0}, close = open - 1, open_group = open - 2, close_group = open - 3;
+  static constexpr Index open = ~Index{0}, close = open - 1, open_group = open - 2,
+                         close_group = open - 3;
 
   /// Both return the new node's number; the last one is the root.
   Index leaf(std::size_t term, bool fused = false);
@@ -33,15 +38,19 @@ class AdditionTree {
   /// Additions on the longest way from a term to the sum.
   [[nodiscard]] std::size_t depth() const;
 
-  /// The one way of writing it: partial sums before terms, then by their least term; (0 1 2) for ((0 1) 2), groups in braces {0 1 2 3}.
+  /// The one way of writing it: partial sums before terms, then by their least term; (0 1 2) for
+  /// ((0 1) 2), groups in braces {0 1 2 3}.
   [[nodiscard]] std::vector<Index> tokens() const;
   [[nodiscard]] std::string text() const;
 
-  /// The order fused-tree:.. with this tree and these fused leaves. Pre: no groups; a fused leaf's sibling is not fused.
+  /// The order fused-tree:.. with this tree and these fused leaves. Pre: no groups; a fused leaf's
+  /// sibling is not fused.
   [[nodiscard]] std::string fused_text() const;
 
   /// The same additions, whatever is fused.
-  friend bool operator==(const AdditionTree& x, const AdditionTree& y) { return x.tokens() == y.tokens(); }
+  friend bool operator==(const AdditionTree& x, const AdditionTree& y) {
+    return x.tokens() == y.tokens();
+  }
 
  private:
   std::vector<Node> nodes_;
@@ -49,12 +58,14 @@ class AdditionTree {
   bool has_groups_ = false;
 };
 
-/// The tree of an order's sum of n terms; additions to +0 are none. Nothing for kahan, neumaier and exact, which have no tree, and for
-/// n = 0. Pre: a tree order is asked for as many terms as it has.
+/// The tree of an order's sum of n terms; additions to +0 are none. Nothing for kahan, neumaier and
+/// exact, which have no tree, and for n = 0. Pre: a tree order is asked for as many terms as it
+/// has.
 std::optional<AdditionTree> tree_of(const Order& order, std::size_t n);
 
-/// The orders with a name and this tree, the simplest first: sequential, reverse, pairwise:B, blocked:B, lanes:L, split:S; of groups
-/// multiterm:N,F for every F, with F = 0 here. Explicit trees are not among them.
+/// The orders with a name and this tree, the simplest first: sequential, reverse, pairwise:B,
+/// blocked:B, lanes:L, split:S; of groups multiterm:N,F for every F, with F = 0 here. Explicit
+/// trees are not among them.
 std::vector<Order> orders_of(const AdditionTree& tree);
 
 }  // namespace lamp

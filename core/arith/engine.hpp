@@ -1,6 +1,7 @@
-// Matrix engines of known GPUs: which inputs and outputs each has, what one step does, and what measured vectors say of it.
-// Source: outputs measured on V100, A100, A2, Ada, L40S, H100, H200 and B200 (data/matrix-engines), all of which the table reproduces;
-// the model is that of Fasi, Higham, Mikaitis and Pranesh, "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science (2021).
+// Matrix engines of known GPUs: which inputs and outputs each has, what one step does, and what
+// measured vectors say of it. Source: outputs measured on V100, A100, A2, Ada, L40S, H100, H200 and
+// B200 (data/matrix-engines), all of which the table reproduces; the model is that of Fasi, Higham,
+// Mikaitis and Pranesh, "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science (2021).
 #pragma once
 
 #include <optional>
@@ -14,8 +15,8 @@
 
 namespace lamp {
 
-/// One pair of input and output formats, what a step does, and between which F (inclusive; no upper bound: any larger one too) the
-/// vectors of every GPU of the preset agree with it.
+/// One pair of input and output formats, what a step does, and between which F (inclusive; no upper
+/// bound: any larger one too) the vectors of every GPU of the preset agree with it.
 struct EngineMode {
   FloatFormat operands;
   FloatFormat format;
@@ -39,13 +40,15 @@ std::span<const Engine> engines();
 /// The engine of a name, or null.
 const Engine* find_engine(std::string_view name);
 
-/// Operands of a config that names none: binary16, which every engine has. Its format that names none is binary32.
+/// Operands of a config that names none: binary16, which every engine has. Its format that names
+/// none is binary32.
 inline constexpr FloatFormat default_engine_operands = binary16;
 inline constexpr FloatFormat default_engine_format = binary32;
 
-/// The arithmetic of a GEMM on the engine: operands are rounded to `operands` RNE, lone operations RNE to `format`. An error names what the
-/// engine has.
-Result<Arithmetic> engine_arithmetic(std::string_view engine, const FloatFormat& operands, const FloatFormat& format);
+/// The arithmetic of a GEMM on the engine: operands are rounded to `operands` RNE, lone operations
+/// RNE to `format`. An error names what the engine has.
+Result<Arithmetic> engine_arithmetic(std::string_view engine, const FloatFormat& operands,
+                                     const FloatFormat& format);
 
 /// "v100, a100, ..".
 std::string engine_names();

@@ -19,7 +19,8 @@ struct EnginePlan {
   bool interleaved = false;
   int emin = 0;  // of the operands
 
-  /// Where term k lies: its place, or in an interleaved step the pairs of even number before the others.
+  /// Where term k lies: its place, or in an interleaved step the pairs of even number before the
+  /// others.
   [[nodiscard]] std::size_t place(std::size_t k) const {
     if (!interleaved) return k;
     const std::size_t within = k % step;
@@ -36,23 +37,33 @@ std::optional<EngineOutput> output_of(const EngineStep& step) {
   return std::nullopt;
 }
 
-/// Nothing where no kernel has the engine's bits: operands of at most 11 bits (so that products have 22), at most 32 terms of at most
-/// 2^(F + 2) with F <= 25 (two accumulators of 32 bits hold them), and c with no more bits than F + 1, so that a pass of zeros alone
-/// leaves it.
-std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step, const EngineKernelSet& set) {
+/// Nothing where no kernel has the engine's bits: operands of at most 11 bits (so that products
+/// have 22), at most 32 terms of at most 2^(F + 2) with F <= 25 (two accumulators of 32 bits hold
+/// them), and c with no more bits than F + 1, so that a pass of zeros alone leaves it.
+std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step,
+                               const EngineKernelSet& set) {
   const std::optional<EngineOutput> output = output_of(step);
   const bool interleaved = step.protocol == EngineProtocol::interleaved;
   const std::size_t products = interleaved ? step.products / 2 : step.products;
   const bool whole = interleaved ? step.products % 4 == 0 : step.products % 2 == 0;
   const bool binary16_sums = step.output == binary16;
-  if (!output || set.kernel == nullptr || !mac.operands || mac.operands->p > 11 || !whole || products == 0) return std::nullopt;
-  if (mac.rounding != Rounding::rne || mac.via || mac.format != (binary16_sums ? binary16 : binary32)) return std::nullopt;
-  // Products of p bits are at most (2 - 2^(1-p))^2 2^E, c is below 2^(E + 1); half of the products and c are in one accumulator.
-  const double largest = 2.0 - std::ldexp(1.0, 1 - mac.operands->p), half = static_cast<double>(products) / 2.0 * largest * largest;
-  if (step.fraction_bits + 1 < step.output.p || std::ldexp(half + 2.0, step.fraction_bits) > 0x1p31) return std::nullopt;
+  if (!output || set.kernel == nullptr || !mac.operands || mac.operands->p > 11 || !whole ||
+      products == 0)
+    return std::nullopt;
+  if (mac.rounding != Rounding::rne || mac.via ||
+      mac.format != (binary16_sums ? binary16 : binary32))
+    return std::nullopt;
+  // Products of p bits are at most (2 - 2^(1-p))^2 2^E, c is below 2^(E + 1); half of the products
+  // and c are in one accumulator.
+  const double largest = 2.0 - std::ldexp(1.0, 1 - mac.operands->p),
+               half = static_cast<double>(products) / 2.0 * largest * largest;
+  if (step.fraction_bits + 1 < step.output.p || std::ldexp(half + 2.0, step.fraction_bits) > 0x1p31)
+    return std::nullopt;
   const bool small = std::ldexp(2.0 * half + 2.0, step.fraction_bits) <= 0x1p31;
   EnginePlan plan{.kernel = set.kernel(step.protocol, *output, small),
-                  .constants = {.products = products, .fraction_bits = step.fraction_bits, .least_exponent = step.output.emin,
+                  .constants = {.products = products,
+                                .fraction_bits = step.fraction_bits,
+                                .least_exponent = step.output.emin,
                                 .least_largest = step.least_exponent.value_or(no_exponent)},
                   .step = step.products,
                   .interleaved = interleaved,
@@ -64,8 +75,11 @@ std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step, const
 /// Operands are finite, and products below 2^127. What else the kernel needs it sees itself.
 bool fits_engine_lanes(MagnitudeRange a, MagnitudeRange b) {
   constexpr std::uint32_t infinity = 0x7F800000U;
-  const auto exponent = [](std::uint32_t magnitude) { return static_cast<int>(magnitude >> 23) - 127; };
-  return a.largest < infinity && b.largest < infinity && exponent(a.largest) + exponent(b.largest) <= 125;
+  const auto exponent = [](std::uint32_t magnitude) {
+    return static_cast<int>(magnitude >> 23) - 127;
+  };
+  return a.largest < infinity && b.largest < infinity &&
+         exponent(a.largest) + exponent(b.largest) <= 125;
 }
 
 /// Memory that calls of one thread use again.
@@ -85,9 +99,9 @@ T* at_least(AlignedVector<T>& memory, std::size_t n) {
 
 class EngineGemm {
  public:
-  EngineGemm(const EnginePlan& plan, const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
-             MatrixView<double> out, Shape shape, std::size_t first_term, const KernelSet& narrowing, const EngineKernelSet& set,
-             Workspace& work)
+  EngineGemm(const EnginePlan& plan, const Arithmetic& arithmetic, MatrixView<const double> a,
+             const PackedMatrix& b, MatrixView<double> out, Shape shape, std::size_t first_term,
+             const KernelSet& narrowing, const EngineKernelSet& set, Workspace& work)
       : plan_(plan),
         arithmetic_(arithmetic),
         a_(a),
@@ -119,12 +133,15 @@ class EngineGemm {
     work_.ranges.assign((a_.rows + tile_rows - 1) / tile_rows, {});
     for (std::size_t i = 0; i < a_.rows; ++i) {
       const std::size_t length = shape_.terms(i, a_.cols), end = plan_.steps(length) * plan_.step;
-      reader_.read(a_.data + i * a_.row_stride, a_.col_stride, length, row, work_.ranges[i / tile_rows]);
+      reader_.read(a_.data + i * a_.row_stride, a_.col_stride, length, row,
+                   work_.ranges[i / tile_rows]);
       set_.exponents(row, length, plan_.emin, exponents);
       float* values = work_.a.data() + i * stride_;
       std::int32_t* to = work_.a_exponents.data() + i * stride_;
-      for (std::size_t k = length; k < end; ++k) values[plan_.place(k)] = 0.0F, to[plan_.place(k)] = both(no_exponent);
-      for (std::size_t k = 0; k < length; ++k) values[plan_.place(k)] = row[k], to[plan_.place(k)] = both(exponents[k]);
+      for (std::size_t k = length; k < end; ++k)
+        values[plan_.place(k)] = 0.0F, to[plan_.place(k)] = both(no_exponent);
+      for (std::size_t k = 0; k < length; ++k)
+        values[plan_.place(k)] = row[k], to[plan_.place(k)] = both(exponents[k]);
     }
   }
 
@@ -133,25 +150,30 @@ class EngineGemm {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(half) << 16 | half);
   }
 
-  /// A few steps at a time, which stay in the first cache level from the weights to their exponents.
+  /// A few steps at a time, which stay in the first cache level from the weights to their
+  /// exponents.
   MagnitudeRange read_panel(std::size_t q) {
     const std::size_t few = std::max<std::size_t>(32 / plan_.step, 1) * plan_.step;
     float* panel = at_least(work_.b, depth_ * panel_cols);
     std::int16_t* exponents = at_least(work_.b_exponents, depth_ * panel_cols);
     MagnitudeRange range;
     for (std::size_t k = 0; k < depth_; k += few) {
-      const std::size_t terms = std::min(few, depth_ - k), given = std::min(terms, a_.cols - k), at = k * panel_cols;
+      const std::size_t terms = std::min(few, depth_ - k), given = std::min(terms, a_.cols - k),
+                        at = k * panel_cols;
       float* rounded = plan_.interleaved ? at_least(work_.rounded, few * panel_cols) : panel + at;
       read_terms(q, k, given, rounded, range);
       std::fill(rounded + given * panel_cols, rounded + terms * panel_cols, 0.0F);
       if (plan_.interleaved)
-        for (std::size_t l = 0; l < terms; ++l) std::copy_n(rounded + l * panel_cols, panel_cols, panel + plan_.place(k + l) * panel_cols);
+        for (std::size_t l = 0; l < terms; ++l)
+          std::copy_n(rounded + l * panel_cols, panel_cols,
+                      panel + plan_.place(k + l) * panel_cols);
       set_.exponents(panel + at, terms * panel_cols, plan_.emin, exponents + at);
     }
     return range;
   }
 
-  void read_terms(std::size_t q, std::size_t k, std::size_t terms, float* to, MagnitudeRange& range) {
+  void read_terms(std::size_t q, std::size_t k, std::size_t terms, float* to,
+                  MagnitudeRange& range) {
     const std::size_t first = (first_term_ + k) * panel_cols, size = terms * panel_cols;
     if (!b_.is_binary32()) {
       reader_.read(b_.panel64(q) + first, 1, size, to, range);
@@ -175,19 +197,22 @@ class EngineGemm {
       tile.steps[r] = plan_.steps(shape_.terms(i0 + r, a_.cols));
     }
     constexpr std::uint32_t all = ~std::uint32_t{0};
-    const std::uint32_t failed = fits_engine_lanes(work_.ranges[i0 / tile_rows], panel_range) ? plan_.kernel(tile) : all;
+    const std::uint32_t failed =
+        fits_engine_lanes(work_.ranges[i0 / tile_rows], panel_range) ? plan_.kernel(tile) : all;
     for (std::size_t r = 0; r < tile.rows; ++r) {
       const std::size_t width = shape_.columns(i0 + r, out_.cols);
       const bool fast = (failed >> r & 1U) == 0;
       for (std::size_t j = j0; j < std::min(width, j0 + panel_cols); ++j)
-        out_(i0 + r, j) = fast ? static_cast<double>(c[r * panel_cols + j - j0]) : by_definition(i0 + r, j);
+        out_(i0 + r, j) =
+            fast ? static_cast<double>(c[r * panel_cols + j - j0]) : by_definition(i0 + r, j);
     }
   }
 
   double by_definition(std::size_t i, std::size_t j) {
     const std::size_t length = shape_.terms(i, a_.cols);
     left_.resize(length), right_.resize(length);
-    for (std::size_t k = 0; k < length; ++k) left_[k] = a_(i, k), right_[k] = b_.at(first_term_ + k, j);
+    for (std::size_t k = 0; k < length; ++k)
+      left_[k] = a_(i, k), right_[k] = b_.at(first_term_ + k, j);
     return dot(arithmetic_, left_, right_);
   }
 
@@ -207,19 +232,23 @@ class EngineGemm {
 
 }  // namespace
 
-bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
-                 Backend backend, std::size_t first_term) {
-  if (arithmetic.order.kind != OrderKind::engine || arithmetic.order.splits_engine() || a.rows == 0 || a.cols == 0) return false;
+bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                 MatrixView<double> out, Shape shape, Backend backend, std::size_t first_term) {
+  if (arithmetic.order.kind != OrderKind::engine || arithmetic.order.splits_engine() ||
+      a.rows == 0 || a.cols == 0)
+    return false;
   const EngineKernelSet set = engine_kernel_set(backend);
   const std::optional<EnginePlan> found = plan(arithmetic.mac, arithmetic.order.engine, set);
   if (!found) return false;
   thread_local Workspace work;
-  EngineGemm(*found, arithmetic, a, b, out, shape, first_term, kernel_set(backend), set, work).evaluate();
+  EngineGemm(*found, arithmetic, a, b, out, shape, first_term, kernel_set(backend), set, work)
+      .evaluate();
   return true;
 }
 
 bool has_engine_kernel(const Arithmetic& arithmetic, Backend backend) {
-  return arithmetic.order.kind == OrderKind::engine && plan(arithmetic.mac, arithmetic.order.engine, engine_kernel_set(backend));
+  return arithmetic.order.kind == OrderKind::engine &&
+         plan(arithmetic.mac, arithmetic.order.engine, engine_kernel_set(backend));
 }
 
 }  // namespace lamp::gemm_detail

@@ -1,16 +1,21 @@
-// The vector kernels of matrix engines: columns lie across the lanes, a pass is two loops over its products.
+// The vector kernels of matrix engines: columns lie across the lanes, a pass is two loops over its
+// products.
 //
-// The first finds the largest exponent E, in lanes of 16 bits: a_exponent + b_exponent needs no product. The second multiplies, scales by
-// 2^(F - E), truncates to an integer and adds. |product| < 2^(E + 2), so a term is below 2^(F + 2), and two accumulators share the terms:
-// engine_gemm.cpp sees that each stays below 2^31. Their sum in binary64 is exact, and what is left of it after the cut is a binary32
-// number.
+// The first finds the largest exponent E, in lanes of 16 bits: a_exponent + b_exponent needs no
+// product. The second multiplies, scales by 2^(F - E), truncates to an integer and adds. |product|
+// < 2^(E + 2), so a term is below 2^(F + 2), and two accumulators share the terms: engine_gemm.cpp
+// sees that each stays below 2^31. Their sum in binary64 is exact, and what is left of it after the
+// cut is a binary32 number.
 //
-// Why binary32 lanes are enough, for E >= least_largest = F - 125: a product has 22 bits at most, so it is exact unless it is subnormal;
-// then it is at most 2^-126 after rounding, less than the unit 2^(E - F) >= 2^-125, and cut to 0 as it should be. Scaling by a power of two
-// is exact, or gives less than 1, which is cut to 0 too. With E <= 127 both powers of two are normal numbers. The pass's sum is an integer
-// times 2^(E - F) >= 2^-125: normal or zero, exact in binary32 after the cut, or infinite where it reaches 2^128, as it should be. A pass
-// of zeros only has E = least_largest and the sum 0. Other passes, and sums that became infinite, are reported. An engine's clamp raises E,
-// which makes all of this easier; whether a pass is reported is decided before.
+// Why binary32 lanes are enough, for E >= least_largest = F - 125: a product has 22 bits at most,
+// so it is exact unless it is subnormal; then it is at most 2^-126 after rounding, less than the
+// unit 2^(E - F) >= 2^-125, and cut to 0 as it should be. Scaling by a power of two is exact, or
+// gives less than 1, which is cut to 0 too. With E <= 127 both powers of two are normal numbers.
+// The pass's sum is an integer times 2^(E - F) >= 2^-125: normal or zero, exact in binary32 after
+// the cut, or infinite where it reaches 2^128, as it should be. A pass of zeros only has E =
+// least_largest and the sum 0. Other passes, and sums that became infinite, are reported. An
+// engine's clamp raises E, which makes all of this easier; whether a pass is reported is decided
+// before.
 #include "core/arith/engine_kernels.hpp"
 
 #include <algorithm>
@@ -44,17 +49,23 @@ using VI = hn::Vec<DI>;
 /// Toward zero; Highway's own conversion also mends what does not fit, and here all fits.
 #if HWY_TARGET == HWY_AVX3
 HWY_INLINE VI truncated(V x) { return VI{_mm512_cvttps_epi32(x.raw)}; }
-HWY_INLINE V rounded_to_binary16(V x) { return V{_mm512_cvtph_ps(_mm512_cvtps_ph(x.raw, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))}; }
+HWY_INLINE V rounded_to_binary16(V x) {
+  return V{_mm512_cvtph_ps(_mm512_cvtps_ph(x.raw, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))};
+}
 #else
 HWY_INLINE VI truncated(V x) { return VI{_mm256_cvttps_epi32(x.raw)}; }
-HWY_INLINE V rounded_to_binary16(V x) { return V{_mm256_cvtph_ps(_mm256_cvtps_ph(x.raw, _MM_FROUND_TO_NEAREST_INT))}; }
+HWY_INLINE V rounded_to_binary16(V x) {
+  return V{_mm256_cvtph_ps(_mm256_cvtps_ph(x.raw, _MM_FROUND_TO_NEAREST_INT))};
+}
 #endif
 
 /// 2^e, -126 <= e <= 127.
-HWY_INLINE V power_of_two(VI e) { return hn::BitCast(D(), hn::ShiftLeft<23>(hn::Add(e, hn::Set(DI(), 127)))); }
+HWY_INLINE V power_of_two(VI e) {
+  return hn::BitCast(D(), hn::ShiftLeft<23>(hn::Add(e, hn::Set(DI(), 127))));
+}
 
-/// The exact sum of two integers, cut to the bits that the output has. To binary16: to odd at 24 bits, so that the next rounding is the
-/// only one.
+/// The exact sum of two integers, cut to the bits that the output has. To binary16: to odd at 24
+/// bits, so that the next rounding is the only one.
 template <EngineOutput output, class Integers>
 HWY_INLINE hn::Vec<Half> cut_sum(Integers x, Integers y) {
   const Wide wide;
@@ -63,21 +74,25 @@ HWY_INLINE hn::Vec<Half> cut_sum(Integers x, Integers y) {
   const auto low = hn::Set(bits, (std::uint64_t{1} << dropped) - 1);
   const auto sum = hn::BitCast(bits, hn::Add(hn::PromoteTo(wide, x), hn::PromoteTo(wide, y)));
   auto kept = hn::AndNot(low, sum);
-  if constexpr (output == EngineOutput::binary16_rne)  // a low bit that is set carries into the last bit kept
+  if constexpr (output ==
+                EngineOutput::binary16_rne)  // a low bit that is set carries into the last bit kept
     kept = hn::Or(kept, hn::AndNot(low, hn::Add(hn::And(sum, low), low)));
   return hn::DemoteTo(Half(), hn::BitCast(wide, kept));
 }
 
 #if HWY_TARGET == HWY_AVX3
 /// An integer cut to binary32.
-HWY_INLINE V cut_integer(VI x) { return V{_mm512_cvt_roundepi32_ps(x.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)}; }
+HWY_INLINE V cut_integer(VI x) {
+  return V{_mm512_cvt_roundepi32_ps(x.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
+}
 #endif
 
 /// `small`: the sum of the two is below 2^31.
 template <EngineOutput output, bool small>
 HWY_INLINE V pass_result(VI x, VI y, V unscale) {
 #if HWY_TARGET == HWY_AVX3
-  if constexpr (small && output == EngineOutput::binary32_rtz) return hn::Mul(cut_integer(hn::Add(x, y)), unscale);
+  if constexpr (small && output == EngineOutput::binary32_rtz)
+    return hn::Mul(cut_integer(hn::Add(x, y)), unscale);
 #endif
   const hn::Half<DI> half;
   const V cut = hn::Combine(D(), cut_sum<output>(hn::UpperHalf(half, x), hn::UpperHalf(half, y)),
@@ -100,14 +115,15 @@ HWY_INLINE VI exponent_of(V c, VI least) {
   return hn::IfThenElse(hn::Eq(magnitude, hn::Zero(di)), hn::Set(di, 2 * no_exponent), exponent);
 }
 
-/// What a row has seen: the largest sum, and the least E, as unsigned numbers above no_exponent / 2, so that passes of zeros are
-/// large.
+/// What a row has seen: the largest sum, and the least E, as unsigned numbers above no_exponent /
+/// 2, so that passes of zeros are large.
 class Extremes {
  public:
   HWY_INLINE Extremes() : sum_(hn::Zero(D())), exponent_(hn::Set(DU(), ~std::uint32_t{0})) {}
   HWY_INLINE void see_sum(V c) { sum_ = hn::Max(sum_, hn::Abs(c)); }
   HWY_INLINE void see_exponent(VI largest) {
-    exponent_ = hn::Min(exponent_, hn::BitCast(DU(), hn::Sub(largest, hn::Set(DI(), no_exponent + 512))));
+    exponent_ =
+        hn::Min(exponent_, hn::BitCast(DU(), hn::Sub(largest, hn::Set(DI(), no_exponent + 512))));
   }
   [[nodiscard]] HWY_INLINE bool fit(std::int32_t least_largest) const {
     const auto least = hn::Set(DU(), static_cast<std::uint32_t>(least_largest - no_exponent - 512));
@@ -133,8 +149,11 @@ class Pass {
   [[nodiscard]] std::int32_t least_largest() const { return least_largest_; }
 
   /// a, b and their exponents at the pass's first product, b at its first column.
-  HWY_INLINE Columns operator()(const float* HWY_RESTRICT a, const std::int32_t* HWY_RESTRICT a_exponents, const float* HWY_RESTRICT b,
-                                const std::int16_t* HWY_RESTRICT b_exponents, Columns c, Extremes& seen) const {
+  HWY_INLINE Columns operator()(const float* HWY_RESTRICT a,
+                                const std::int32_t* HWY_RESTRICT a_exponents,
+                                const float* HWY_RESTRICT b,
+                                const std::int16_t* HWY_RESTRICT b_exponents, Columns c,
+                                Extremes& seen) const {
     const D d;
     const DI di;
     const D16 d16;
@@ -145,25 +164,32 @@ class Pass {
       largest = hn::Max(largest, hn::Add(ea, hn::LoadU(d16, b_exponents + i * panel_cols)));
     }
     const hn::Half<D16> half16;
-    VI first = hn::Max(hn::PromoteTo(di, hn::LowerHalf(half16, largest)), exponent_of(c.first, least_));
-    VI second = hn::Max(hn::PromoteTo(di, hn::UpperHalf(half16, largest)), exponent_of(c.second, least_));
+    VI first =
+        hn::Max(hn::PromoteTo(di, hn::LowerHalf(half16, largest)), exponent_of(c.first, least_));
+    VI second =
+        hn::Max(hn::PromoteTo(di, hn::UpperHalf(half16, largest)), exponent_of(c.second, least_));
     seen.see_exponent(first), seen.see_exponent(second);
     first = hn::Max(first, hn::Set(di, clamp_)), second = hn::Max(second, hn::Set(di, clamp_));
-    const V scale_first = power_of_two(hn::Sub(fraction_bits_, first)), scale_second = power_of_two(hn::Sub(fraction_bits_, second));
+    const V scale_first = power_of_two(hn::Sub(fraction_bits_, first)),
+            scale_second = power_of_two(hn::Sub(fraction_bits_, second));
     VI x_first = truncated(hn::Mul(c.first, scale_first)), y_first = hn::Zero(di);
     VI x_second = truncated(hn::Mul(c.second, scale_second)), y_second = hn::Zero(di);
     for (std::size_t i = 0; i < products_; i += 2) {
       const auto add = [&](std::size_t k, VI& sum_first, VI& sum_second) HWY_ATTR {
         const V ak = hn::Set(d, a[k]);
         const float* HWY_RESTRICT bk = b + k * panel_cols;
-        sum_first = hn::Add(sum_first, truncated(hn::Mul(hn::Mul(ak, hn::LoadU(d, bk)), scale_first)));
-        sum_second = hn::Add(sum_second, truncated(hn::Mul(hn::Mul(ak, hn::LoadU(d, bk + lanes)), scale_second)));
+        sum_first =
+            hn::Add(sum_first, truncated(hn::Mul(hn::Mul(ak, hn::LoadU(d, bk)), scale_first)));
+        sum_second = hn::Add(
+            sum_second, truncated(hn::Mul(hn::Mul(ak, hn::LoadU(d, bk + lanes)), scale_second)));
       };
       add(i, x_first, x_second);
       add(i + 1, y_first, y_second);
     }
-    return {pass_result<output, small>(x_first, y_first, power_of_two(hn::Sub(first, fraction_bits_))),
-            pass_result<output, small>(x_second, y_second, power_of_two(hn::Sub(second, fraction_bits_)))};
+    return {
+        pass_result<output, small>(x_first, y_first, power_of_two(hn::Sub(first, fraction_bits_))),
+        pass_result<output, small>(x_second, y_second,
+                                   power_of_two(hn::Sub(second, fraction_bits_)))};
   }
 
  private:
@@ -198,10 +224,12 @@ std::uint32_t kernel(const EngineTile& tile) {
           Columns sum = pass(a, a_exponents, b, b_exponents, zero, seen[r]);
           if constexpr (protocol == EngineProtocol::interleaved) {
             seen[r].see_sum(sum.first), seen[r].see_sum(sum.second);
-            sum = pass(a + products, a_exponents + products, b + products * panel_cols, b_exponents + products * panel_cols, sum, seen[r]);
+            sum = pass(a + products, a_exponents + products, b + products * panel_cols,
+                       b_exponents + products * panel_cols, sum, seen[r]);
           }
           c = {hn::Add(sum.first, c.first), hn::Add(sum.second, c.second)};
-          if constexpr (output == EngineOutput::binary16_rne)  // 24 bits are 2 p + 2: the double rounding is innocuous
+          if constexpr (output == EngineOutput::binary16_rne)  // 24 bits are 2 p + 2: the double
+                                                               // rounding is innocuous
             c = {rounded_to_binary16(c.first), rounded_to_binary16(c.second)};
         }
         seen[r].see_sum(c.first), seen[r].see_sum(c.second);
@@ -218,11 +246,14 @@ std::uint32_t kernel(const EngineTile& tile) {
 
 EngineKernel find_kernel(EngineProtocol protocol, EngineOutput output, bool small) {
   using enum EngineOutput;
-  if (protocol == EngineProtocol::separate) return output == binary32_rtz ? &kernel<EngineProtocol::separate, binary32_rtz> : nullptr;
-  if (protocol == EngineProtocol::interleaved) return output == binary16_rne ? &kernel<EngineProtocol::interleaved, binary16_rne> : nullptr;
+  if (protocol == EngineProtocol::separate)
+    return output == binary32_rtz ? &kernel<EngineProtocol::separate, binary32_rtz> : nullptr;
+  if (protocol == EngineProtocol::interleaved)
+    return output == binary16_rne ? &kernel<EngineProtocol::interleaved, binary16_rne> : nullptr;
   switch (output) {
     case binary32_rtz:
-      return small ? &kernel<EngineProtocol::fused, binary32_rtz, true> : &kernel<EngineProtocol::fused, binary32_rtz>;
+      return small ? &kernel<EngineProtocol::fused, binary32_rtz, true>
+                   : &kernel<EngineProtocol::fused, binary32_rtz>;
     case fraction13_rtz:
       return &kernel<EngineProtocol::fused, fraction13_rtz>;
     case binary16_rne:

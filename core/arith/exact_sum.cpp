@@ -17,7 +17,8 @@ bool is_special(double x) { return !std::isfinite(x) || x == 0.0; }
 
 Unpacked product(double a, double b) {
   const Unpacked x = unpack(a), y = unpack(b);
-  return {.significand = uint128{static_cast<std::uint64_t>(x.significand)} * static_cast<std::uint64_t>(y.significand),
+  return {.significand = uint128{static_cast<std::uint64_t>(x.significand)} *
+                         static_cast<std::uint64_t>(y.significand),
           .exponent = x.exponent + y.exponent,
           .negative = x.negative != y.negative};
 }
@@ -63,7 +64,9 @@ void ExactSum::add_special(double x) {
 void ExactSum::add(double x) { is_special(x) ? add_special(x) : add(unpack(x)); }
 
 void ExactSum::add_product(double a, double b) {
-  is_special(a) || is_special(b) ? add_special(a * b) : add(product(a, b));  // neither over- nor underflows where one is special
+  is_special(a) || is_special(b)
+      ? add_special(a * b)
+      : add(product(a, b));  // neither over- nor underflows where one is special
 }
 
 void ExactSum::add(const Unpacked& x) {
@@ -71,12 +74,14 @@ void ExactSum::add(const Unpacked& x) {
   const auto place = static_cast<std::size_t>(x.exponent - lowest + padding * 32);
   const std::size_t digit = place / 32;
   const int shift = static_cast<int>(place % 32);
-  // 128 + 31 bits: the lower 96 bits of the significand, shifted, fill the first 128 at most; the upper 32 the rest.
+  // 128 + 31 bits: the lower 96 bits of the significand, shifted, fill the first 128 at most; the
+  // upper 32 the rest.
   const uint128 low = (x.significand & ((uint128{1} << 96) - 1)) << shift;
   const uint128 high = ((x.significand >> 96) << shift) + (low >> 96);
-  const std::array<std::uint64_t, 5> parts{static_cast<std::uint64_t>(low) & low_half, static_cast<std::uint64_t>(low) >> 32,
-                                           static_cast<std::uint64_t>(low >> 64) & low_half, static_cast<std::uint64_t>(high) & low_half,
-                                           static_cast<std::uint64_t>(high >> 32) & low_half};
+  const std::array<std::uint64_t, 5> parts{
+      static_cast<std::uint64_t>(low) & low_half, static_cast<std::uint64_t>(low) >> 32,
+      static_cast<std::uint64_t>(low >> 64) & low_half, static_cast<std::uint64_t>(high) & low_half,
+      static_cast<std::uint64_t>(high >> 32) & low_half};
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const auto part = static_cast<std::int64_t>(parts[i]);
     digits_[digit + i] += x.negative ? -part : part;
@@ -92,10 +97,12 @@ double ExactSum::special() const {
 }
 
 Unpacked ExactSum::value() const {
-  std::array<std::int64_t, digit_count + 2> digits{};  // two more for what is carried out of the last
+  std::array<std::int64_t, digit_count + 2>
+      digits{};  // two more for what is carried out of the last
   const std::size_t end = end_ + 2;
   Unpacked x;
-  for (int attempt = 0; attempt < 2; ++attempt) {  // a negative sum leaves a negative carry: then its negative
+  for (int attempt = 0; attempt < 2;
+       ++attempt) {  // a negative sum leaves a negative carry: then its negative
     std::int64_t carry = 0;
     for (std::size_t i = first_; i < end; ++i) {
       const std::int64_t sum = carry + (i >= end_ ? 0 : x.negative ? -digits_[i] : digits_[i]);
@@ -109,16 +116,19 @@ Unpacked ExactSum::value() const {
   while (top > first_ && digits[top - 1] == 0) --top;
   if (top <= first_) return {};
   const std::size_t bottom = top - padding;  // four digits: at least 97 bits
-  for (std::size_t i = top; i-- > bottom;) x.significand = x.significand << 32 | static_cast<std::uint64_t>(digits[i]);
+  for (std::size_t i = top; i-- > bottom;)
+    x.significand = x.significand << 32 | static_cast<std::uint64_t>(digits[i]);
   x.exponent = lowest + (static_cast<int>(bottom) - padding) * 32;
   x.sticky = std::any_of(digits.begin() + static_cast<std::ptrdiff_t>(std::min(first_, bottom)),
-                         digits.begin() + static_cast<std::ptrdiff_t>(bottom), [](std::int64_t digit) { return digit != 0; });
+                         digits.begin() + static_cast<std::ptrdiff_t>(bottom),
+                         [](std::int64_t digit) { return digit != 0; });
   return x;
 }
 
 double ExactSum::rounded(const FloatFormat& format, Rounding mode, Draw draw) const {
   if (!finite()) return round(special(), format, mode, draw);
-  if (!nonzero_ && positive_zero_ != negative_zero_) return round(negative_zero_ ? -0.0 : 0.0, format, mode, draw);
+  if (!nonzero_ && positive_zero_ != negative_zero_)
+    return round(negative_zero_ ? -0.0 : 0.0, format, mode, draw);
   const Unpacked x = value();
   if (x.significand == 0) return round(mode == Rounding::rtn ? -0.0 : 0.0, format, mode, draw);
   return round_unpacked(x, format, mode, draw);
@@ -129,11 +139,12 @@ double ExactSum::rounded_by_engine(const FloatFormat& format, Rounding mode, Dra
   const Unpacked x = value();
   if (x.significand == 0) return round(0.0, format, mode, draw);
   if (x.negative && format.is_unsigned) return nan_value;
-  return exceeds_xmax(x, format, mode, draw) ? overflowed(x.negative, format) : round_unpacked(x, format, mode, draw);
+  return exceeds_xmax(x, format, mode, draw) ? overflowed(x.negative, format)
+                                             : round_unpacked(x, format, mode, draw);
 }
 
-ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const double> a, std::span<const double> b, double c,
-                     std::optional<int> least_exponent) {
+ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const double> a,
+                     std::span<const double> b, double c, std::optional<int> least_exponent) {
   expects(a.size() == b.size(), "aligned_sum: a.size() == b.size()");
   int largest = least_exponent.value_or(std::numeric_limits<int>::min());
   ExactSum sum;
@@ -145,7 +156,8 @@ ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const doub
     if (is_special(a[k]) || is_special(b[k]))
       sum.add_product(a[k], b[k]);
     else
-      largest = std::max(largest, exponent_in(mac.operands, a[k]) + exponent_in(mac.operands, b[k]));
+      largest =
+          std::max(largest, exponent_in(mac.operands, a[k]) + exponent_in(mac.operands, b[k]));
   }
   const auto add_truncated = [&](Unpacked x) {
     truncate(x, largest - fraction_bits);

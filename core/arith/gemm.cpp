@@ -1,5 +1,5 @@
-// Which kernel computes a product, and the loops over tiles around it. Everything that no kernel is proven for goes through
-// the naive loop, which defines the bits.
+// Which kernel computes a product, and the loops over tiles around it. Everything that no kernel is
+// proven for goes through the naive loop, which defines the bits.
 #include "core/arith/gemm.hpp"
 
 #include <algorithm>
@@ -22,16 +22,23 @@ namespace {
 using namespace gemm_detail;  // NOLINT: this file is its other half
 
 Backend fastest() {
-  static const Backend best = available(Backend::avx512) ? Backend::avx512 : available(Backend::avx2) ? Backend::avx2 : Backend::scalar;
+  static const Backend best = available(Backend::avx512) ? Backend::avx512
+                              : available(Backend::avx2) ? Backend::avx2
+                                                         : Backend::scalar;
   return best;
 }
 
 /// The definition among the fast code: every output by itself, through the scalar engine.
-void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape) {
+void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+           MatrixView<double> out, Shape shape) {
   Arithmetic rounded = arithmetic;
-  MacSpec& step = rounded.order.kind == OrderKind::blocked && rounded.block ? *rounded.block : rounded.mac;
-  const auto operand = [format = step.operands](double x) { return format ? round(x, *format) : x; };
-  const bool needs_emin = rounded.order.kind == OrderKind::multiterm || rounded.order.kind == OrderKind::engine;
+  MacSpec& step =
+      rounded.order.kind == OrderKind::blocked && rounded.block ? *rounded.block : rounded.mac;
+  const auto operand = [format = step.operands](double x) {
+    return format ? round(x, *format) : x;
+  };
+  const bool needs_emin =
+      rounded.order.kind == OrderKind::multiterm || rounded.order.kind == OrderKind::engine;
   if (!needs_emin) step.operands.reset();  // once, here
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
   Matrix<double> columns(n, k);
@@ -64,7 +71,8 @@ struct Workspace {
 
 /// A's rows for the kernels, row i at data + i * stride; false where one does not fit.
 template <class T>
-bool read_rows(OperandReader& reader, MatrixView<const double> a, Shape shape, std::size_t stride, Workspace<T>& work) {
+bool read_rows(OperandReader& reader, MatrixView<const double> a, Shape shape, std::size_t stride,
+               Workspace<T>& work) {
   work.a.resize(std::max(work.a.size(), a.rows * stride));
   work.ranges.assign((a.rows + tile_rows - 1) / tile_rows, {});
   for (std::size_t i = 0; i < a.rows; ++i) {
@@ -86,11 +94,14 @@ struct Panel32 {
   MagnitudeRange range;
 };
 
-/// Of panel q the `count` rows `terms`; all of them, one after the other, where b is not of binary32 numbers.
-Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Terms terms, std::size_t count, Workspace<float>& work) {
+/// Of panel q the `count` rows `terms`; all of them, one after the other, where b is not of
+/// binary32 numbers.
+Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Terms terms,
+                   std::size_t count, Workspace<float>& work) {
   const std::size_t size = count * panel_cols;
   if (b.is_binary32() && !reader.rounds())
-    return {b.panel32(q) + terms.first * panel_cols, terms.step * static_cast<std::ptrdiff_t>(panel_cols), b.panel_range(q)};
+    return {b.panel32(q) + terms.first * panel_cols,
+            terms.step * static_cast<std::ptrdiff_t>(panel_cols), b.panel_range(q)};
   work.panel.resize(std::max(work.panel.size(), size));
   Panel32 panel;
   bool fits = true;
@@ -98,7 +109,8 @@ Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, 
     const float* from = b.panel32(q) + terms.first * panel_cols;
     if (terms.step != 1) {
       for (std::size_t k = 0; k < count; ++k)
-        std::copy_n(b.panel32(q) + terms.at(k) * panel_cols, panel_cols, work.panel.data() + k * panel_cols);
+        std::copy_n(b.panel32(q) + terms.at(k) * panel_cols, panel_cols,
+                    work.panel.data() + k * panel_cols);
       from = work.panel.data();
     }
     fits = reader.read_rounded(from, size, work.panel.data(), panel.range);
@@ -109,7 +121,8 @@ Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, 
   return panel;
 }
 
-const double* read_panel(const KernelSet& set, OperandReader& reader, const PackedMatrix& b, std::size_t q, Workspace<double>& work) {
+const double* read_panel(const KernelSet& set, OperandReader& reader, const PackedMatrix& b,
+                         std::size_t q, Workspace<double>& work) {
   const std::size_t size = b.rows() * panel_cols;
   if (!b.is_binary32() && !reader.rounds()) return b.panel64(q);
   work.panel.resize(std::max(work.panel.size(), size));
@@ -124,7 +137,8 @@ const double* read_panel(const KernelSet& set, OperandReader& reader, const Pack
 }
 
 /// Elements of a tile to a row of the result, `stride` apart.
-void store(const KernelSet& set, const float* c, std::size_t count, double* to, std::size_t stride) {
+void store(const KernelSet& set, const float* c, std::size_t count, double* to,
+           std::size_t stride) {
   if (stride == 1) return set.widen(c, count, to);
   for (std::size_t j = 0; j < count; ++j) to[j * stride] = static_cast<double>(c[j]);
 }
@@ -137,10 +151,12 @@ void store(const KernelSet&, const double* c, std::size_t count, double* to, std
   for (std::size_t j = 0; j < count; ++j) to[j * stride] = c[j];
 }
 
-/// Rows [first, last) of one panel's columns, tile by tile. kernel_of(tile index): the kernel that is proven for that tile.
+/// Rows [first, last) of one panel's columns, tile by tile. kernel_of(tile index): the kernel that
+/// is proven for that tile.
 template <class T, class KernelOf>
-void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size_t stride, std::size_t k, std::size_t first,
-                      std::size_t last, std::size_t q, MatrixView<double> out, Shape shape, KernelOf&& kernel_of) {
+void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size_t stride,
+                      std::size_t k, std::size_t first, std::size_t last, std::size_t q,
+                      MatrixView<double> out, Shape shape, KernelOf&& kernel_of) {
   alignas(64) std::array<T, tile_rows * panel_cols> c;
   tile.c = c.data();
   const std::size_t j0 = q * panel_cols;
@@ -168,16 +184,18 @@ std::size_t rows_at_a_time(std::size_t stride) {
   return std::max<std::size_t>(bytes / (stride * sizeof(T)) / tile_rows, 4) * tile_rows;
 }
 
-/// A whole number of cache lines and one more, so that rows do not compete for one place in the cache.
+/// A whole number of cache lines and one more, so that rows do not compete for one place in the
+/// cache.
 template <class T>
 std::size_t padded(std::size_t k) {
   constexpr std::size_t line = 64 / sizeof(T);
   return (k + line - 1) / line * line + line;
 }
 
-/// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the a.cols rows `terms`, which are all of them
-/// where b is not of binary32 numbers.
-bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a,
+/// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the
+/// a.cols rows `terms`, which are all of them where b is not of binary32 numbers.
+bool gemm32(const Plan<float>& plan, const KernelSet& set,
+            const std::optional<FloatFormat>& operands, MatrixView<const double> a,
             const PackedMatrix& b, MatrixView<double> out, Shape shape, Terms terms = {}) {
   thread_local Workspace<float> work;
   if (!b.is_binary32() && !operands) return false;
@@ -194,28 +212,34 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const std::optional<F
       const Panel32 panel = read_panel(reader, b, q, terms, a.cols, work);
       if (panel.b == nullptr) return false;
       tile.b = panel.b, tile.b_stride = panel.stride;
-      panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
-        return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range) ? plan.normal_kernel : plan.kernel;
-      });
+      panel_times_rows(
+          set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
+            return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range)
+                       ? plan.normal_kernel
+                       : plan.kernel;
+          });
     }
   }
   return true;
 }
 
 /// Every operand, after rounding, is a binary32 number.
-bool binary32_operands(const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a, const PackedMatrix& b,
-                       Shape shape) {
+bool binary32_operands(const KernelSet& set, const std::optional<FloatFormat>& operands,
+                       MatrixView<const double> a, const PackedMatrix& b, Shape shape) {
   if (operands) return contains(binary32, *operands);
   thread_local Workspace<float> work;
   OperandReader reader(set, operands, work.values);
   work.a.resize(std::max(work.a.size(), a.cols));
   MagnitudeRange range;
   for (std::size_t i = 0; i < a.rows && b.is_binary32(); ++i)
-    if (!reader.read(a.data + i * a.row_stride, a.col_stride, shape.terms(i, a.cols), work.a.data(), range)) return false;
+    if (!reader.read(a.data + i * a.row_stride, a.col_stride, shape.terms(i, a.cols), work.a.data(),
+                     range))
+      return false;
   return b.is_binary32();
 }
 
-void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<FloatFormat>& operands, MatrixView<const double> a,
+void gemm64(const Plan<double>& plan, const KernelSet& set,
+            const std::optional<FloatFormat>& operands, MatrixView<const double> a,
             const PackedMatrix& b, MatrixView<double> out, Shape shape) {
   thread_local Workspace<double> work;
   OperandReader reader(set, operands, work.values);
@@ -229,14 +253,16 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const std::optional<
     for (std::size_t q = 0; q < b.panels(); ++q) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
       tile.b = read_panel(set, reader, b, q, work);
-      panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t) { return plan.kernel; });
+      panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
+                       [&](std::size_t) { return plan.kernel; });
     }
   }
 }
 
 }  // namespace
 
-bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b, Terms terms, MatrixView<double> out,
+bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a,
+                                const PackedMatrix& b, Terms terms, MatrixView<double> out,
                                 Backend backend) {
   const KernelSet set = kernel_set(backend);
   const auto plan = plan32(mac, set);
@@ -269,7 +295,9 @@ void PackedMatrix::assign(MatrixView<const double> b) {
     if (b.row_stride == 1) {  // a transpose: columns are contiguous
       column.resize(std::max(column.size(), rows_ * panel_cols));
       for (std::size_t j = 0; j < count; ++j) {
-        binary32_ = set.narrow(b.data + (j0 + j) * b.col_stride, rows_, column.data() + j * rows_, ranges_[q]) && binary32_;
+        binary32_ = set.narrow(b.data + (j0 + j) * b.col_stride, rows_, column.data() + j * rows_,
+                               ranges_[q]) &&
+                    binary32_;
       }
       for (std::size_t k = 0; k < rows_; ++k)
         for (std::size_t j = 0; j < count; ++j) panel[k * panel_cols + j] = column[j * rows_ + k];
@@ -290,19 +318,25 @@ void PackedMatrix::assign(MatrixView<const double> b) {
   for (std::size_t q = 0; q < panels(); ++q)
     for (std::size_t k = 0; k < rows_; ++k)
       for (std::size_t j = 0; j < panel_cols; ++j)
-        panels64_[(q * rows_ + k) * panel_cols + j] = q * panel_cols + j < cols_ ? b(k, q * panel_cols + j) : 0.0;
+        panels64_[(q * rows_ + k) * panel_cols + j] =
+            q * panel_cols + j < cols_ ? b(k, q * panel_cols + j) : 0.0;
 }
 
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
-          Backend backend) {
-  expects(a.cols == b.rows() && out.rows == a.rows && out.cols == b.cols(), "gemm: (m, n) = (m, k) (k, n)");
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+          MatrixView<double> out, Shape shape, Backend backend) {
+  expects(a.cols == b.rows() && out.rows == a.rows && out.cols == b.cols(),
+          "gemm: (m, n) = (m, k) (k, n)");
   expects(available(backend), "gemm: the machine has the instruction set");
   if (backend == Backend::automatic) backend = fastest();
   if (backend != Backend::scalar && arithmetic.order.kind == OrderKind::sequential) {
     const KernelSet set = kernel_set(backend);
-    if (const auto plan = plan32(arithmetic.mac, set); plan && gemm32(*plan, set, arithmetic.mac.operands, a, b, out, shape)) return;
-    const bool narrow = arithmetic.mac.format != binary64 && binary32_operands(set, arithmetic.mac.operands, a, b, shape);
-    if (const auto plan = plan64(arithmetic.mac, narrow, set)) return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
+    if (const auto plan = plan32(arithmetic.mac, set);
+        plan && gemm32(*plan, set, arithmetic.mac.operands, a, b, out, shape))
+      return;
+    const bool narrow = arithmetic.mac.format != binary64 &&
+                        binary32_operands(set, arithmetic.mac.operands, a, b, shape);
+    if (const auto plan = plan64(arithmetic.mac, narrow, set))
+      return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
   }
   if (backend != Backend::scalar && engine_gemm(arithmetic, a, b, out, shape, backend)) return;
   if (backend != Backend::scalar && gemm_by_tree(arithmetic, a, b, out, shape, backend)) return;
@@ -310,8 +344,8 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const Packed
   naive(arithmetic, a, b, out, shape);
 }
 
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out, Shape shape,
-          Backend backend) {
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b,
+          MatrixView<double> out, Shape shape, Backend backend) {
   thread_local PackedMatrix packed;
   packed.assign(b);
   gemm(arithmetic, a, packed, out, shape, backend);

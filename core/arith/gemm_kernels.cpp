@@ -1,5 +1,5 @@
-// The vector kernels of gemm. Columns lie across the lanes and k runs strictly in order inside each lane, so the vector width
-// never shows in a bit. Measured reasons for the shapes are in README.md.
+// The vector kernels of gemm. Columns lie across the lanes and k runs strictly in order inside each
+// lane, so the vector width never shows in a bit. Measured reasons for the shapes are in README.md.
 #include "core/arith/gemm_kernels.hpp"
 
 #include <algorithm>
@@ -41,7 +41,8 @@ bool narrow_element(double x, float& y, MagnitudeRange& range) {
 template <class D>
 class Magnitudes {
  public:
-  HWY_INLINE Magnitudes() : largest_(hn::Zero(DU())), smallest_less_one_(hn::Set(DU(), ~std::uint32_t{0})) {}
+  HWY_INLINE Magnitudes()
+      : largest_(hn::Zero(DU())), smallest_less_one_(hn::Set(DU(), ~std::uint32_t{0})) {}
   HWY_INLINE void see(hn::Vec<D> x) {
     const auto bits = hn::BitCast(DU(), hn::Abs(x));
     largest_ = hn::Max(largest_, bits);
@@ -49,7 +50,8 @@ class Magnitudes {
   }
   HWY_INLINE void extend(MagnitudeRange& range) const {
     range.largest = std::max(range.largest, hn::GetLane(hn::MaxOfLanes(DU(), largest_)));
-    range.smallest_less_one = std::min(range.smallest_less_one, hn::GetLane(hn::MinOfLanes(DU(), smallest_less_one_)));
+    range.smallest_less_one =
+        std::min(range.smallest_less_one, hn::GetLane(hn::MinOfLanes(DU(), smallest_less_one_)));
   }
 
  private:
@@ -87,10 +89,12 @@ void widen(const float* x, std::size_t n, double* y) {
   for (; i < n; ++i) y[i] = static_cast<double>(x[i]);
 }
 
-/// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating` return +0 for every zero.
+/// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating`
+/// return +0 for every zero.
 ///
-/// With t = x + 1.5 2^k P, P the power of two in x but at least 2^emin, the last bit of t counts what the last bit of the result
-/// is to count, so the addition is the rounding; 1.5 leaves room for either sign of x.
+/// With t = x + 1.5 2^k P, P the power of two in x but at least 2^emin, the last bit of t counts
+/// what the last bit of the result is to count, so the addition is the rounding; 1.5 leaves room
+/// for either sign of x.
 template <class D, Round round, bool sign_of_zero = true>
 class Rounder {
  public:
@@ -108,11 +112,13 @@ class Rounder {
     if constexpr (round == Round::integer) return integer(x);
     if constexpr (round == Round::full) {
       const V y = through(x, power(x));
-      const auto fits = hn::Le(hn::Abs(y), hn::Set(d, target_.largest));  // not where y is NaN: x was, or was infinite
+      const auto fits = hn::Le(
+          hn::Abs(y), hn::Set(d, target_.largest));  // not where y is NaN: x was, or was infinite
       return with_sign(hn::IfThenElse(fits, y, hn::Mul(x, hn::Set(d, target_.overflow))), x);
     }
     if constexpr (round == Round::saturating) {
-      const V clamped = hn::Min(hn::Set(d, target_.largest), hn::Abs(x));  // the second, where one is NaN
+      const V clamped =
+          hn::Min(hn::Set(d, target_.largest), hn::Abs(x));  // the second, where one is NaN
       return hn::CopySignToAbs(through(clamped, power(clamped)), x);
     }
   }
@@ -120,7 +126,9 @@ class Rounder {
  private:
   static constexpr T infinity = std::numeric_limits<T>::infinity();  // as bits: the exponent
 
-  HWY_INLINE V power(V x) const { return hn::Max(hn::And(x, hn::Set(D(), infinity)), hn::Set(D(), target_.smallest_normal)); }
+  HWY_INLINE V power(V x) const {
+    return hn::Max(hn::And(x, hn::Set(D(), infinity)), hn::Set(D(), target_.smallest_normal));
+  }
   HWY_INLINE V through(V x, V power) const {
     const V scale = hn::Set(D(), target_.scale);
     return hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, x));
@@ -129,7 +137,8 @@ class Rounder {
     if constexpr (sign_of_zero) return hn::OrAnd(y, x, hn::Set(D(), T{-0.0F}));
     return y;
   }
-  /// u + (half - 1 + the last bit kept), then cut: ties to even, the carry runs into the exponent and at last to infinity.
+  /// u + (half - 1 + the last bit kept), then cut: ties to even, the carry runs into the exponent
+  /// and at last to infinity.
   HWY_INLINE V integer(V x) const {
     const D d;
     const DU du;
@@ -139,7 +148,8 @@ class Rounder {
     const auto odd = hn::TestBit(u, hn::Set(du, 2 * target_.half));
     const auto add = hn::IfThenElse(odd, hn::Set(du, target_.half), hn::Set(du, target_.half - 1));
 #else
-    const auto odd = hn::And(hn::ShiftRightSame(u, std::countr_zero(target_.half) + 1), hn::Set(du, 1));
+    const auto odd =
+        hn::And(hn::ShiftRightSame(u, std::countr_zero(target_.half) + 1), hn::Set(du, 1));
     const auto add = hn::Add(odd, hn::Set(du, target_.half - 1));
 #endif
     return hn::BitCast(d, hn::And(hn::Add(u, add), cut));
@@ -149,43 +159,54 @@ class Rounder {
 };
 
 #if HWY_TARGET == HWY_AVX3
-// Rounding to odd from the two directed roundings: they are equal, or neighbours of which one has an odd last bit. Where both
-// are even they are the same number, or +0 and -0 of an exact zero sum: the upward one has RNE's sign.
+// Rounding to odd from the two directed roundings: they are equal, or neighbours of which one has
+// an odd last bit. Where both are even they are the same number, or +0 and -0 of an exact zero sum:
+// the upward one has RNE's sign.
 constexpr int downward = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
 constexpr int upward = _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC;
 
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V odd_one(D d, V down, V up) {
   const hn::RebindToUnsigned<D> du;
-  return hn::IfThenElse(hn::RebindMask(d, hn::TestBit(hn::BitCast(du, down), hn::Set(du, 1))), down, up);
+  return hn::IfThenElse(hn::RebindMask(d, hn::TestBit(hn::BitCast(du, down), hn::Set(du, 1))), down,
+                        up);
 }
-HWY_INLINE hwy::HWY_NAMESPACE::Vec512<float> fma_to_odd(hn::Vec512<float> a, hn::Vec512<float> b, hn::Vec512<float> c) {
-  return odd_one(hn::ScalableTag<float>(), hn::Vec512<float>{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, downward)},
+HWY_INLINE hwy::HWY_NAMESPACE::Vec512<float> fma_to_odd(hn::Vec512<float> a, hn::Vec512<float> b,
+                                                        hn::Vec512<float> c) {
+  return odd_one(hn::ScalableTag<float>(),
+                 hn::Vec512<float>{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, downward)},
                  hn::Vec512<float>{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, upward)});
 }
-HWY_INLINE hn::Vec512<double> fma_to_odd(hn::Vec512<double> a, hn::Vec512<double> b, hn::Vec512<double> c) {
-  return odd_one(hn::ScalableTag<double>(), hn::Vec512<double>{_mm512_fmadd_round_pd(a.raw, b.raw, c.raw, downward)},
+HWY_INLINE hn::Vec512<double> fma_to_odd(hn::Vec512<double> a, hn::Vec512<double> b,
+                                         hn::Vec512<double> c) {
+  return odd_one(hn::ScalableTag<double>(),
+                 hn::Vec512<double>{_mm512_fmadd_round_pd(a.raw, b.raw, c.raw, downward)},
                  hn::Vec512<double>{_mm512_fmadd_round_pd(a.raw, b.raw, c.raw, upward)});
 }
 HWY_INLINE hn::Vec512<float> mul_to_odd(hn::Vec512<float> a, hn::Vec512<float> b) {
-  return odd_one(hn::ScalableTag<float>(), hn::Vec512<float>{_mm512_mul_round_ps(a.raw, b.raw, downward)},
+  return odd_one(hn::ScalableTag<float>(),
+                 hn::Vec512<float>{_mm512_mul_round_ps(a.raw, b.raw, downward)},
                  hn::Vec512<float>{_mm512_mul_round_ps(a.raw, b.raw, upward)});
 }
 HWY_INLINE hn::Vec512<double> mul_to_odd(hn::Vec512<double> a, hn::Vec512<double> b) {
-  return odd_one(hn::ScalableTag<double>(), hn::Vec512<double>{_mm512_mul_round_pd(a.raw, b.raw, downward)},
+  return odd_one(hn::ScalableTag<double>(),
+                 hn::Vec512<double>{_mm512_mul_round_pd(a.raw, b.raw, downward)},
                  hn::Vec512<double>{_mm512_mul_round_pd(a.raw, b.raw, upward)});
 }
 HWY_INLINE hn::Vec512<float> add_to_odd(hn::Vec512<float> a, hn::Vec512<float> b) {
-  return odd_one(hn::ScalableTag<float>(), hn::Vec512<float>{_mm512_add_round_ps(a.raw, b.raw, downward)},
+  return odd_one(hn::ScalableTag<float>(),
+                 hn::Vec512<float>{_mm512_add_round_ps(a.raw, b.raw, downward)},
                  hn::Vec512<float>{_mm512_add_round_ps(a.raw, b.raw, upward)});
 }
 HWY_INLINE hn::Vec512<double> add_to_odd(hn::Vec512<double> a, hn::Vec512<double> b) {
-  return odd_one(hn::ScalableTag<double>(), hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, downward)},
+  return odd_one(hn::ScalableTag<double>(),
+                 hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, downward)},
                  hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, upward)});
 }
 #else
-/// The rounded sum and its exact error (Knuth's TwoSum); the error says on which side of the rounded sum the exact one lies.
-/// Cut toward zero on that side, and the last bit is set. In sums of infinities or NaN the error is NaN and nothing happens.
+/// The rounded sum and its exact error (Knuth's TwoSum); the error says on which side of the
+/// rounded sum the exact one lies. Cut toward zero on that side, and the last bit is set. In sums
+/// of infinities or NaN the error is NaN and nothing happens.
 template <class V>
 HWY_INLINE V add_to_odd(V a, V b) {
   const hn::DFromV<V> d;
@@ -193,8 +214,10 @@ HWY_INLINE V add_to_odd(V a, V b) {
   const V s = hn::Add(a, b);
   const V b_share = hn::Sub(s, a);
   const V error = hn::Add(hn::Sub(a, hn::Sub(s, b_share)), hn::Sub(b, b_share));
-  const auto inexact = hn::And(hn::BitCast(du, hn::VecFromMask(d, hn::Ne(error, hn::Zero(d)))), hn::Set(du, 1));
-  const auto inward = hn::ShiftRight<8 * sizeof(hn::TFromV<V>) - 1>(hn::BitCast(du, hn::Xor(s, error)));
+  const auto inexact =
+      hn::And(hn::BitCast(du, hn::VecFromMask(d, hn::Ne(error, hn::Zero(d)))), hn::Set(du, 1));
+  const auto inward =
+      hn::ShiftRight<8 * sizeof(hn::TFromV<V>) - 1>(hn::BitCast(du, hn::Xor(s, error)));
   return hn::BitCast(d, hn::Or(hn::Sub(hn::BitCast(du, s), hn::And(inward, inexact)), inexact));
 }
 #endif
@@ -215,7 +238,8 @@ class Step {
     if constexpr (product == Product::fused && sum == Sum::nearest) return hn::MulAdd(a, b, c);
 #if HWY_TARGET == HWY_AVX3
     if constexpr (product == Product::fused && sum == Sum::odd) return fma_to_odd(a, b, c);
-    if constexpr (product == Product::fused && sum == Sum::odd_via) return via_(fma_to_odd(a, b, c));
+    if constexpr (product == Product::fused && sum == Sum::odd_via)
+      return via_(fma_to_odd(a, b, c));
 #endif
     if constexpr (product != Product::fused) {
       const V ab = multiply(a, b);
@@ -232,15 +256,19 @@ class Step {
     return hn::Mul(a, b);
   }
 
-  /// A sum of two numbers of one format never underflows to a zero, so none is -0 after +0, and the sign of a zero product is
-  /// lost in the sum anyway: `nearest` after a rounded product is used for product == format only.
-  static constexpr bool sign_of_zero = !(sum == Sum::nearest && (product == Product::rounded || product == Product::rounded_exact));
+  /// A sum of two numbers of one format never underflows to a zero, so none is -0 after +0, and the
+  /// sign of a zero product is lost in the sum anyway: `nearest` after a rounded product is used
+  /// for product == format only.
+  static constexpr bool sign_of_zero =
+      !(sum == Sum::nearest && (product == Product::rounded || product == Product::rounded_exact));
   Rounder<D, round, sign_of_zero> product_, format_;
   Rounder<D, round> via_;
 };
 
-/// Rows r0 .. r0 + rows - 1 of a tile, `vectors` vectors of columns from column j0, accumulators in registers.
-template <class D, Product product, Sum sum, Round round, std::size_t rows, std::size_t vectors, class T = hn::TFromD<D>>
+/// Rows r0 .. r0 + rows - 1 of a tile, `vectors` vectors of columns from column j0, accumulators in
+/// registers.
+template <class D, Product product, Sum sum, Round round, std::size_t rows, std::size_t vectors,
+          class T = hn::TFromD<D>>
 HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
   const D d;
   const std::size_t lanes = hn::Lanes(d);
@@ -249,13 +277,15 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
   std::size_t steps[rows];
   hn::Vec<D> c[rows][vectors];
   for (std::size_t r = 0; r < rows; ++r) {
-    const std::size_t row = std::min(r0 + r, tile.rows - 1);  // a short block computes its last row again
+    const std::size_t row =
+        std::min(r0 + r, tile.rows - 1);  // a short block computes its last row again
     a[r] = tile.a[row];
     steps[r] = tile.steps[row];
     for (std::size_t v = 0; v < vectors; ++v) c[r][v] = hn::Zero(d);
   }
   const T* HWY_RESTRICT b = tile.b + j0;
-  const auto b_row = [b, stride = tile.b_stride](std::size_t k) HWY_ATTR { return b + static_cast<std::ptrdiff_t>(k) * stride; };
+  const auto b_row = [b, stride = tile.b_stride](std::size_t k)
+                         HWY_ATTR { return b + static_cast<std::ptrdiff_t>(k) * stride; };
   std::size_t k = 0;
   for (; k < steps[0]; ++k) {
     hn::Vec<D> bk[vectors];
@@ -274,7 +304,8 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
       if (k >= steps[r]) continue;
       const auto ak = hn::Set(d, a[r][k]);
 #pragma GCC unroll 8
-      for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, hn::LoadU(d, b_row(k) + v * lanes), c[r][v]);
+      for (std::size_t v = 0; v < vectors; ++v)
+        c[r][v] = step(ak, hn::LoadU(d, b_row(k) + v * lanes), c[r][v]);
     }
   }
 #pragma GCC unroll 8
@@ -304,8 +335,9 @@ void kernel(const Tile<T>& tile) {
   }
 }
 
-/// The kernels there are. AVX2 has no directed rounding in the instruction, so no fused sum to odd unless the product is exact,
-/// and no product to odd; and sums to odd only in binary64 lanes, where they are the last resort before the naive loop.
+/// The kernels there are. AVX2 has no directed rounding in the instruction, so no fused sum to odd
+/// unless the product is exact, and no product to odd; and sums to odd only in binary64 lanes,
+/// where they are the last resort before the naive loop.
 template <class T>
 Kernel<T> find(StepShape wanted) {
   Kernel<T> found = nullptr;
@@ -314,8 +346,10 @@ Kernel<T> find(StepShape wanted) {
     if (wanted == StepShape{product, sum, round}) found = &kernel<T, product, sum, round>;
   };
   const auto offer_sums = [&]<Product product, Round round>() {
-    if constexpr (product != Product::fused_exact) offer.template operator()<product, Sum::nearest, round>();
-    if constexpr (round != Round::none && (directed || (sizeof(T) == 8 && product != Product::fused))) {
+    if constexpr (product != Product::fused_exact)
+      offer.template operator()<product, Sum::nearest, round>();
+    if constexpr (round != Round::none &&
+                  (directed || (sizeof(T) == 8 && product != Product::fused))) {
       offer.template operator()<product, Sum::odd, round>();
       if constexpr (sizeof(T) == 8) offer.template operator()<product, Sum::odd_via, round>();
     }
@@ -341,14 +375,17 @@ Kernel<T> find(StepShape wanted) {
   return found;
 }
 
-/// Weights are read once, and the processor's own prefetching ends with a page. A hint: the address may be any.
+/// Weights are read once, and the processor's own prefetching ends with a page. A hint: the address
+/// may be any.
 HWY_INLINE void prefetch_page_after(const float* x) {
   constexpr std::uintptr_t page = 4096;
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x) + page));  // NOLINT: past the array, perhaps
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x) +
+                                                   page));  // NOLINT: past the array, perhaps
 }
 
 template <Round round>
-void round_values_by(const Target<float>& target, const float* x, std::size_t n, float* y, MagnitudeRange& range) {
+void round_values_by(const Target<float>& target, const float* x, std::size_t n, float* y,
+                     MagnitudeRange& range) {
   const hn::ScalableTag<float> d;
   const Rounder<decltype(d), round> fl(target);
   const std::size_t lanes = hn::Lanes(d);
@@ -372,7 +409,8 @@ void round_values_by(const Target<float>& target, const float* x, std::size_t n,
   seen.extend(range);
 }
 
-void round_values(const Target<float>& target, Round round, const float* x, std::size_t n, float* y, MagnitudeRange& range) {
+void round_values(const Target<float>& target, Round round, const float* x, std::size_t n, float* y,
+                  MagnitudeRange& range) {
   if (round == Round::integer) round_values_by<Round::integer>(target, x, n, y, range);
   if (round == Round::full) round_values_by<Round::full>(target, x, n, y, range);
   if (round == Round::saturating) round_values_by<Round::saturating>(target, x, n, y, range);
@@ -404,7 +442,9 @@ HWY_AFTER_NAMESPACE();
 namespace lamp {
 
 bool available(Backend backend) {
-  static const std::int64_t supported = HWY_TARGETS & hwy::SupportedTargets();  // asks the processor, which takes microseconds in a VM
+  static const std::int64_t supported =
+      HWY_TARGETS &
+      hwy::SupportedTargets();  // asks the processor, which takes microseconds in a VM
   switch (backend) {
     case Backend::automatic:
     case Backend::scalar:

@@ -1,5 +1,6 @@
-// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions (a StepShape) and the numbers they
-// need, and a kernel for a tile of outputs. gemm_kernels.cpp compiles them once for each instruction set.
+// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions (a
+// StepShape) and the numbers they need, and a kernel for a tile of outputs. gemm_kernels.cpp
+// compiles them once for each instruction set.
 #pragma once
 
 #include <array>
@@ -14,21 +15,24 @@ namespace lamp::gemm_detail {
 inline constexpr std::size_t tile_rows = 8;
 inline constexpr std::size_t panel_cols = PackedMatrix::panel_cols;
 
-/// How a * b enters the sum. `fused`: exactly. `fused_exact`: the same where a * b is a number of the lanes. `lanes`: rounded RNE to the
-/// format of the lanes (binary32 or binary64) first. `rounded`: rounded, once, to the product's own format first. `rounded_exact`: the same
-/// where a * b is a number of the lanes.
+/// How a * b enters the sum. `fused`: exactly. `fused_exact`: the same where a * b is a number of
+/// the lanes. `lanes`: rounded RNE to the format of the lanes (binary32 or binary64) first.
+/// `rounded`: rounded, once, to the product's own format first. `rounded_exact`: the same where a *
+/// b is a number of the lanes.
 enum class Product : std::uint8_t { fused, fused_exact, lanes, rounded, rounded_exact };
 
-/// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes. `odd`: to odd there, so that
-/// the next rounding is the only one; it needs p <= lanes' p - 2. `odd_via`: to odd, then RNE to the format `via`.
+/// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes.
+/// `odd`: to odd there, so that the next rounding is the only one; it needs p <= lanes' p - 2.
+/// `odd_via`: to odd, then RNE to the format `via`.
 enum class Sum : std::uint8_t { nearest, odd, odd_via };
 
 /// How a number of the lanes is rounded RNE to p bits; k is the lanes' p minus the format's.
 /// `none`: it is there already.
-/// `normal`: two multiply-adds; right for zeros and normal numbers whose sign is not that of -0, below 2^(emax - k + 1).
-/// `integer`: on the bits; right for every number of a format with the lanes' emin, emax and infinities; k >= 1, p >= 2.
-/// `full`: two multiply-adds, gradual underflow at any emin, overflow above any xmax to infinity or NaN; k >= 2 and emax + k
-/// below the lanes' emax. `saturating`: the same, overflow gives xmax.
+/// `normal`: two multiply-adds; right for zeros and normal numbers whose sign is not that of -0,
+/// below 2^(emax - k + 1). `integer`: on the bits; right for every number of a format with the
+/// lanes' emin, emax and infinities; k >= 1, p >= 2. `full`: two multiply-adds, gradual underflow
+/// at any emin, overflow above any xmax to infinity or NaN; k >= 2 and emax + k below the lanes'
+/// emax. `saturating`: the same, overflow gives xmax.
 enum class Round : std::uint8_t { none, normal, integer, full, saturating };
 
 struct StepShape {
@@ -53,8 +57,9 @@ struct StepConstants {
   Target<T> product, via, format;
 };
 
-/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b: one panel, panel_cols columns a row;
-/// its rows may be those of a larger one with others between them, or in descending order.
+/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b:
+/// one panel, panel_cols columns a row; its rows may be those of a larger one with others between
+/// them, or in descending order.
 template <class T>
 struct Tile {
   std::array<const T*, tile_rows> a{};
@@ -69,15 +74,19 @@ struct Tile {
 template <class T>
 using Kernel = void (*)(const Tile<T>&);
 
-/// y = x in binary32, every NaN the same one; extends `range`. False where an element is not a binary32 number.
+/// y = x in binary32, every NaN the same one; extends `range`. False where an element is not a
+/// binary32 number.
 using Narrow = bool (*)(const double* x, std::size_t n, float* y, MagnitudeRange& range);
-/// y = x rounded to a format, all elements binary32 numbers; extends `range` by the results. x and y may be the same memory.
-using RoundValues = void (*)(const Target<float>&, Round, const float* x, std::size_t n, float* y, MagnitudeRange& range);
+/// y = x rounded to a format, all elements binary32 numbers; extends `range` by the results. x and
+/// y may be the same memory.
+using RoundValues = void (*)(const Target<float>&, Round, const float* x, std::size_t n, float* y,
+                             MagnitudeRange& range);
 
 /// y = x in binary64, exactly.
 using Widen = void (*)(const float* x, std::size_t n, double* y);
 
-/// The functions of one instruction set; a kernel is null where the instruction set has none of that shape.
+/// The functions of one instruction set; a kernel is null where the instruction set has none of
+/// that shape.
 struct KernelSet {
   Narrow narrow = nullptr;
   Widen widen = nullptr;
@@ -86,7 +95,8 @@ struct KernelSet {
   Kernel<double> (*kernel64)(StepShape) = nullptr;
 };
 
-/// Kernels of avx2 or avx512; those of `scalar` only narrow and widen. Pre: available(backend), backend is not automatic.
+/// Kernels of avx2 or avx512; those of `scalar` only narrow and widen. Pre: available(backend),
+/// backend is not automatic.
 KernelSet kernel_set(Backend backend);
 
 }  // namespace lamp::gemm_detail

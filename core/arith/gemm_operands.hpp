@@ -12,17 +12,20 @@
 
 namespace lamp::gemm_detail {
 
-/// Operands as a kernel reads them, rounded to `operands` where there is one. Every function has its memory from outside.
+/// Operands as a kernel reads them, rounded to `operands` where there is one. Every function has
+/// its memory from outside.
 class OperandReader {
  public:
-  OperandReader(const KernelSet& set, const std::optional<FloatFormat>& format, AlignedVector<double>& values)
+  OperandReader(const KernelSet& set, const std::optional<FloatFormat>& format,
+                AlignedVector<double>& values)
       : set_(set), format_(format), values_(values) {
     if (format) round_ = round32(*format);
     if (round_) target_ = target32(*format);
   }
   [[nodiscard]] bool rounds() const { return format_.has_value(); }
 
-  /// y = n elements of x, `stride` apart; false where one (after rounding) is not a binary32 number.
+  /// y = n elements of x, `stride` apart; false where one (after rounding) is not a binary32
+  /// number.
   bool read(const double* x, std::size_t stride, std::size_t n, float* y, MagnitudeRange& range) {
     if (stride != 1) x = gather(x, stride, n);
     MagnitudeRange before;
@@ -55,7 +58,8 @@ class OperandReader {
     return values_.data();
   }
   const double* rounded(const double* x, std::size_t n) {
-    values_.resize(std::max(values_.size(), n));  // x may be values_ itself: then it is long enough already
+    values_.resize(
+        std::max(values_.size(), n));  // x may be values_ itself: then it is long enough already
     for (std::size_t l = 0; l < n; ++l) values_[l] = lamp::round(x[l], *format_);
     return values_.data();
   }

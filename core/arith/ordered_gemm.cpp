@@ -14,7 +14,8 @@ namespace {
 
 using View = MatrixView<const double>;
 
-// A tile of outputs and its partial sums stay in the second cache level; a part of B is packed once for tile_height rows.
+// A tile of outputs and its partial sums stay in the second cache level; a part of B is packed once
+// for tile_height rows.
 constexpr std::size_t tile_height = 128;
 constexpr std::size_t tile_width = 512;
 constexpr std::size_t most_lanes = 64;  // partial sums that are held at once
@@ -24,16 +25,21 @@ struct PackedRows {
   const PackedMatrix* b;
   std::size_t rows;
   Terms terms{};
-  [[nodiscard]] PackedRows row_block(std::size_t k, std::size_t count) const { return {b, count, {terms.at(k), terms.step}}; }
+  [[nodiscard]] PackedRows row_block(std::size_t k, std::size_t count) const {
+    return {b, count, {terms.at(k), terms.step}};
+  }
 };
 
 /// Rows first, first + step, .. of b.
 View every(View b, std::size_t first, std::size_t step) {
-  return {b.data + first * b.row_stride, (b.rows - first + step - 1) / step, b.cols, b.row_stride * step, b.col_stride};
+  return {b.data + first * b.row_stride, (b.rows - first + step - 1) / step, b.cols,
+          b.row_stride * step, b.col_stride};
 }
 
 PackedRows every(PackedRows b, std::size_t first, std::size_t step) {
-  return {b.b, (b.rows - first + step - 1) / step, {b.terms.at(first), b.terms.step * static_cast<std::ptrdiff_t>(step)}};
+  return {b.b,
+          (b.rows - first + step - 1) / step,
+          {b.terms.at(first), b.terms.step * static_cast<std::ptrdiff_t>(step)}};
 }
 
 PackedRows reversed(PackedRows b) { return {b.b, b.rows, {b.terms.at(b.rows - 1), -b.terms.step}}; }
@@ -56,12 +62,15 @@ class TileSum {
 
   /// The order of the sums that the order is made of.
   static Order part(const Order& order) {
-    return order.kind == OrderKind::engine ? Order{.kind = OrderKind::engine, .engine = order.engine} : Order{};
+    return order.kind == OrderKind::engine
+               ? Order{.kind = OrderKind::engine, .engine = order.engine}
+               : Order{};
   }
 
   /// The specification of the multiply-accumulates.
   static const MacSpec& steps(const Arithmetic& arithmetic) {
-    return arithmetic.order.kind == OrderKind::blocked && arithmetic.block ? *arithmetic.block : arithmetic.mac;
+    return arithmetic.order.kind == OrderKind::blocked && arithmetic.block ? *arithmetic.block
+                                                                           : arithmetic.mac;
   }
 
   /// Rows: a View, whose parts are packed, or PackedRows, where nothing is (Pre: serves_packed).
@@ -104,8 +113,9 @@ class TileSum {
   }
 
   void sequential(View a, PackedRows b, MatrixView<double> out) {
-    const bool served = step_.order.kind == OrderKind::engine ? engine_gemm(step_, a, *b.b, out, Shape::full, backend_, b.terms.first)
-                                                              : gemm_of_terms(step_.mac, a, *b.b, b.terms, out, backend_);
+    const bool served = step_.order.kind == OrderKind::engine
+                            ? engine_gemm(step_, a, *b.b, out, Shape::full, backend_, b.terms.first)
+                            : gemm_of_terms(step_.mac, a, *b.b, b.terms, out, backend_);
     expects(served, "gemm_by_parts: a kernel for these operands");
   }
 
@@ -124,7 +134,8 @@ class TileSum {
 
   /// sum = fl(sum + part)
   void add(MatrixView<double> sum, View part) {
-    const bool binary32_numbers = contains(binary32, mac_.format) && contains(binary32, step_.mac.format);
+    const bool binary32_numbers =
+        contains(binary32, mac_.format) && contains(binary32, step_.mac.format);
     visit_arithmetic(mac_, binary32_numbers, [&](const auto& fl) {
       for (std::size_t i = 0; i < sum.rows; ++i) {
         const std::span<double> s = sum.row(i);
@@ -159,10 +170,12 @@ class TileSum {
   void lanes(View a, Rows b, MatrixView<double> out) {
     std::vector<Matrix<double>> s(order_.size, Matrix<double>(out.rows, out.cols));
     for (std::size_t l = 0; l < std::min(order_.size, b.rows); ++l)
-      sequential(every(a.transposed(), l, order_.size).transposed(), every(b, l, order_.size), s[l].view());
+      sequential(every(a.transposed(), l, order_.size).transposed(), every(b, l, order_.size),
+                 s[l].view());
     for (std::size_t width = order_.size / 2; width > 0; width /= 2)
       for (std::size_t l = 0; l < width; ++l) add(s[l].view(), s[l + width].view());
-    for (std::size_t i = 0; i < out.rows; ++i) std::copy_n(s[0].row(i).begin(), out.cols, out.row(i).begin());
+    for (std::size_t i = 0; i < out.rows; ++i)
+      std::copy_n(s[0].row(i).begin(), out.cols, out.row(i).begin());
   }
 
   const Order& order_;
@@ -172,7 +185,9 @@ class TileSum {
   PackedMatrix packed_;
 };
 
-bool has_kernel(const MacSpec& mac, const KernelSet& set) { return plan32(mac, set) || plan64(mac, true, set); }
+bool has_kernel(const MacSpec& mac, const KernelSet& set) {
+  return plan32(mac, set) || plan64(mac, true, set);
+}
 
 bool serves(const Arithmetic& arithmetic, Backend backend) {
   switch (arithmetic.order.kind) {
@@ -192,8 +207,10 @@ bool serves(const Arithmetic& arithmetic, Backend backend) {
   return !is_stochastic(arithmetic) && has_kernel(TileSum::steps(arithmetic), kernel_set(backend));
 }
 
-/// A packed B is worth more than a tile that stays in the cache: few rows, of binary32 numbers after rounding.
-bool serves_packed(const Arithmetic& arithmetic, View a, const PackedMatrix& b, Shape shape, Backend backend) {
+/// A packed B is worth more than a tile that stays in the cache: few rows, of binary32 numbers
+/// after rounding.
+bool serves_packed(const Arithmetic& arithmetic, View a, const PackedMatrix& b, Shape shape,
+                   Backend backend) {
   const MacSpec& steps = TileSum::steps(arithmetic);
   if (a.rows > tile_rows || shape.kind != Shape::full || !b.is_binary32()) return false;
   if (arithmetic.order.kind == OrderKind::engine) return has_engine_kernel(arithmetic, backend);
@@ -211,14 +228,18 @@ void copy_row(std::span<const double> from, MatrixView<double> out, std::size_t 
 
 }  // namespace
 
-bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
-                   Backend backend) {
+bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                   MatrixView<double> out, Shape shape, Backend backend) {
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
   if (k == 0 || !serves(arithmetic, backend)) return false;
-  const bool triangular = shape.kind == Shape::lower_operand, blocked = arithmetic.order.kind == OrderKind::blocked;
-  std::size_t height = triangular && !blocked ? 1 : tile_height;  // rows of other lengths have other sums
+  const bool triangular = shape.kind == Shape::lower_operand,
+             blocked = arithmetic.order.kind == OrderKind::blocked;
+  std::size_t height =
+      triangular && !blocked ? 1 : tile_height;  // rows of other lengths have other sums
   if (triangular && blocked)
-    height = arithmetic.order.size >= m ? m : (height + arithmetic.order.size - 1) / arithmetic.order.size * arithmetic.order.size;
+    height = arithmetic.order.size >= m ? m
+                                        : (height + arithmetic.order.size - 1) /
+                                              arithmetic.order.size * arithmetic.order.size;
   TileSum sum(arithmetic, backend);
   if (serves_packed(arithmetic, a, b, shape, backend)) {
     Matrix<double> sums(m, n);
@@ -245,7 +266,8 @@ bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, con
         sum.evaluate(a.row_block(i0, rows).columns(0, terms), right.row_block(0, terms), sums);
       }
       for (std::size_t i = 0; i < rows; ++i)
-        copy_row(sums.row(i).first(std::min(cols, std::max(shape.columns(i0 + i, n), j0) - j0)), out, i0 + i, j0);
+        copy_row(sums.row(i).first(std::min(cols, std::max(shape.columns(i0 + i, n), j0) - j0)),
+                 out, i0 + i, j0);
     }
   }
   return true;

@@ -25,12 +25,16 @@ struct Probe {
 };
 
 std::string describe(const Probe& probe, double count) {
-  std::string text = "+M at " + std::to_string(probe.i) + ", -M at " + std::to_string(probe.j) + ": ";
+  std::string text =
+      "+M at " + std::to_string(probe.i) + ", -M at " + std::to_string(probe.j) + ": ";
   if (std::isnan(count)) return text + "the answer is no number of units";
-  return text + std::to_string(static_cast<long long>(count)) + " of " + std::to_string(probe.units.size()) + " units survive";
+  return text + std::to_string(static_cast<long long>(count)) + " of " +
+         std::to_string(probe.units.size()) + " units survive";
 }
 
-Error contradiction(const std::string& what) { return {ExitCode::check_failed, "the answers are those of no summation tree: " + what}; }
+Error contradiction(const std::string& what) {
+  return {ExitCode::check_failed, "the answers are those of no summation tree: " + what};
+}
 
 /// Asks for probes and reads answers as numbers of units.
 class Prober {
@@ -45,14 +49,16 @@ class Prober {
     std::vector<double> counts;
     const std::size_t at_once = std::max<std::size_t>(most_numbers / (2 * n_), 1);
     for (std::size_t first = 0; first < probes.size(); first += at_once) {
-      const std::span<const Probe> some = probes.subspan(first, std::min(at_once, probes.size() - first));
+      const std::span<const Probe> some =
+          probes.subspan(first, std::min(at_once, probes.size() - first));
       std::vector<DotProduct> products;
       for (const Probe& probe : some) products.push_back(product(probe));
       const Result<std::vector<double>> answers = ask_(products);
       if (!answers) return answers.error();
       expects(answers->size() == some.size(), "reveal: an answer for each dot product");
       asked_ += some.size();
-      for (std::size_t q = 0; q < some.size(); ++q) counts.push_back(count((*answers)[q], some[q].units.size()));
+      for (std::size_t q = 0; q < some.size(); ++q)
+        counts.push_back(count((*answers)[q], some[q].units.size()));
     }
     return counts;
   }
@@ -69,7 +75,9 @@ class Prober {
   [[nodiscard]] double count(double answer, std::size_t units) const {
     const double count = answer / scale_.unit();
     if (scale_.marks) return count == 1.0 ? 1.0 : 0.0;
-    return count >= 0.0 && count <= static_cast<double>(units) && count == std::floor(count) ? count : std::nan("");
+    return count >= 0.0 && count <= static_cast<double>(units) && count == std::floor(count)
+               ? count
+               : std::nan("");
   }
 
   std::size_t n_;
@@ -86,10 +94,12 @@ Result<void> check_units(std::size_t n, const Prober& prober) {
   const Result<std::vector<double>> counts = prober.counts({&probe, 1});
   if (!counts) return counts.error();
   if (counts->front() == static_cast<double>(units.size())) return {};
-  return contradiction("the sum of " + std::to_string(units.size()) + " units and zeros is none of as many units");
+  return contradiction("the sum of " + std::to_string(units.size()) +
+                       " units and zeros is none of as many units");
 }
 
-/// The terms under one node or several children of one node, and what is known about them once they are asked.
+/// The terms under one node or several children of one node, and what is known about them once they
+/// are asked.
 struct Subtree {
   Terms terms;
   std::optional<Index> witness{};  // a term of the part that these terms are added to
@@ -118,7 +128,8 @@ class Search {
   }
 
  private:
-  /// A pair of terms and the probes that count the units around it, as many as the scale has room for in each.
+  /// A pair of terms and the probes that count the units around it, as many as the scale has room
+  /// for in each.
   struct Pair {
     std::size_t subtree;
     Probe first;  // the first of the probes; what errors show
@@ -131,7 +142,8 @@ class Search {
     std::vector<Probe> probes;
     for (std::size_t s = first; s < last; ++s) {
       Subtree& subtree = subtrees_[s];
-      subtree.pivot = subtree.terms[draw(subtree.terms.size())];  // a random one: no tree is the worst case
+      subtree.pivot =
+          subtree.terms[draw(subtree.terms.size())];  // a random one: no tree is the worst case
       Terms around = subtree.terms;
       if (subtree.witness) around.push_back(*subtree.witness);
       for (const Index j : subtree.terms) {
@@ -150,10 +162,12 @@ class Search {
     for (const Pair& pair : pairs) {
       double survivors = 0.0;
       for (std::size_t q = 0; q < pair.probes; ++q, ++probe) {
-        if (std::isnan((*counts)[probe])) return contradiction(describe(probes[probe], (*counts)[probe]));
+        if (std::isnan((*counts)[probe]))
+          return contradiction(describe(probes[probe], (*counts)[probe]));
         survivors += (*counts)[probe];
       }
-      by_size[pair.subtree - first][pair.units + 2 - static_cast<std::size_t>(survivors)].push_back(pair.first.j);
+      by_size[pair.subtree - first][pair.units + 2 - static_cast<std::size_t>(survivors)].push_back(
+          pair.first.j);
     }
     for (std::size_t s = first; s < last; ++s)
       if (const Result<void> joined = join(s, by_size[s - first]); !joined) return joined.error();
@@ -167,13 +181,16 @@ class Search {
     do {
       const std::size_t count = std::min(room, whole.units.size() - first);
       const auto begin = whole.units.begin() + static_cast<std::ptrdiff_t>(first);
-      probes.push_back({.i = whole.i, .j = whole.j, .units = Terms(begin, begin + static_cast<std::ptrdiff_t>(count))});
+      probes.push_back({.i = whole.i,
+                        .j = whole.j,
+                        .units = Terms(begin, begin + static_cast<std::ptrdiff_t>(count))});
       first += count;
       ++pair.probes;
     } while (first < whole.units.size());
   }
 
-  /// by_size: the terms whose smallest common partial sum with the pivot has that many terms, of the subtree's and the witness.
+  /// by_size: the terms whose smallest common partial sum with the pivot has that many terms, of
+  /// the subtree's and the witness.
   Result<void> join(std::size_t s, const std::map<std::size_t, Terms>& by_size) {
     std::size_t size = 1;
     for (const auto& [common, terms] : by_size) {
@@ -181,12 +198,15 @@ class Search {
       const bool all = size == subtrees_[s].terms.size();
       const bool with_witness = all && subtrees_[s].witness && common == size + 1;
       if (s == 0 && common == 2 && terms.size() > 1)
-        return contradiction("every unit survives +M and -M: a sum that is exact or compensated, or wider than M / u");
+        return contradiction(
+            "every unit survives +M and -M: a sum that is exact or compensated, or wider than M / "
+            "u");
       if (common != size && !with_witness) {
         const Index pivot = subtrees_[s].pivot;
-        return contradiction("the partial sum that joins " + std::to_string(pivot) + " and " + std::to_string(terms.front()) + " has " +
-                             std::to_string(common) + " terms, by the units that are lost, but " + std::to_string(size) + " terms meet " +
-                             std::to_string(pivot) + " there or before");
+        return contradiction("the partial sum that joins " + std::to_string(pivot) + " and " +
+                             std::to_string(terms.front()) + " has " + std::to_string(common) +
+                             " terms, by the units that are lost, but " + std::to_string(size) +
+                             " terms meet " + std::to_string(pivot) + " there or before");
       }
       if (with_witness) subtrees_[s].open = true;
       subtrees_[s].joins.push_back(subtrees_.size());
@@ -199,7 +219,8 @@ class Search {
   /// Children come after their parents among the subtrees.
   AdditionTree assembled() const {
     AdditionTree tree;
-    std::vector<Terms> tops(subtrees_.size());  // of each subtree its one top, or, where it is open, the children of the common node
+    std::vector<Terms> tops(subtrees_.size());  // of each subtree its one top, or, where it is
+                                                // open, the children of the common node
     for (std::size_t s = subtrees_.size(); s-- > 0;) {
       Index top = tree.leaf(subtrees_[s].pivot);
       for (std::size_t t = 0; t < subtrees_[s].joins.size(); ++t) {
@@ -230,7 +251,8 @@ class Search {
 Result<std::size_t> check(const AdditionTree& tree, const Prober& prober) {
   const std::vector<AdditionTree::Node>& nodes = tree.nodes();
   const std::size_t n = tree.terms();
-  std::vector<std::size_t> size(nodes.size(), 1), begin(nodes.size());  // a node's terms are neighbours, in a suitable order
+  std::vector<std::size_t> size(nodes.size(), 1),
+      begin(nodes.size());  // a node's terms are neighbours, in a suitable order
   std::vector<Index> parent(nodes.size()), leaf(n);
   for (Index i = 0; i < nodes.size(); ++i) {
     if (nodes[i].children.empty()) leaf[nodes[i].term] = i;
@@ -241,10 +263,14 @@ Result<std::size_t> check(const AdditionTree& tree, const Prober& prober) {
     std::size_t next = begin[i];
     for (const Index child : nodes[i].children) begin[child] = next, next += size[child];
   }
-  const auto has = [&](Index node, Index term) { return begin[leaf[term]] - begin[node] < size[node]; };  // wraps below the beginning
+  const auto has = [&](Index node, Index term) {
+    return begin[leaf[term]] - begin[node] < size[node];
+  };  // wraps below the beginning
 
   std::uint32_t counter = 0;
-  const auto draw = [&](std::size_t below) { return static_cast<Index>(philox4x32({counter++, 1, 0, 0}, {0, 0})[0] % below); };
+  const auto draw = [&](std::size_t below) {
+    return static_cast<Index>(philox4x32({counter++, 1, 0, 0}, {0, 0})[0] % below);
+  };
   std::vector<Probe> probes;
   std::vector<double> expected;
   if (n < 3) return std::size_t{0};
@@ -267,7 +293,8 @@ Result<std::size_t> check(const AdditionTree& tree, const Prober& prober) {
   if (!counts) return counts.error();
   for (std::size_t q = 0; q < probes.size(); ++q)
     if ((*counts)[q] != expected[q])
-      return contradiction(describe(probes[q], (*counts)[q]) + ", of the tree that other probes show " +
+      return contradiction(describe(probes[q], (*counts)[q]) +
+                           ", of the tree that other probes show " +
                            std::to_string(static_cast<long long>(expected[q])));
   return probes.size();
 }
@@ -278,19 +305,24 @@ std::vector<ProbeScale> probe_scales(const FloatFormat& format, std::size_t n) {
   constexpr int widest_accumulator = 24, widest_step = 26, ample = 80;
   std::vector<ProbeScale> scales;
   if (format.is_unsigned) return scales;
-  const int one = std::clamp(0, format.emin, format.emax);  // exponent of the factor that changes nothing much
+  const int one =
+      std::clamp(0, format.emin, format.emax);  // exponent of the factor that changes nothing much
   const int smallest = format.subnormals ? format.emin - format.p + 1 : format.emin;
   const auto consider = [&](int large_a, int large_b, int unit_a, int unit_b, int p) {
     const int ratio = large_a + large_b - unit_a - unit_b;
     if (ratio < p + 1) return;
     const int room = std::min({format.p, ratio - p - 1, 30});
-    scales.push_back({pow2(large_a), pow2(large_b), pow2(unit_a), pow2(unit_b), std::size_t{1} << room, false});
+    scales.push_back(
+        {pow2(large_a), pow2(large_b), pow2(unit_a), pow2(unit_b), std::size_t{1} << room, false});
   };
   if (format.emax - format.emin < ample)  // the accumulator may be wider
-    for (const int unit : {format.emin, smallest}) consider(format.emax, format.emax, unit, unit, widest_accumulator);
-  if (format.emax - format.emin < ample) {  // a matrix engine keeps more bits than its binary16 results, which bound M and the unit
+    for (const int unit : {format.emin, smallest})
+      consider(format.emax, format.emax, unit, unit, widest_accumulator);
+  if (format.emax - format.emin < ample) {  // a matrix engine keeps more bits than its binary16
+                                            // results, which bound M and the unit
     const int large = std::clamp(binary16.emax - format.emax, smallest, format.emax);
-    consider(format.emax, large, smallest, std::clamp(binary16.emin - binary16.p + 1 - smallest, smallest, one), widest_step);
+    consider(format.emax, large, smallest,
+             std::clamp(binary16.emin - binary16.p + 1 - smallest, smallest, one), widest_step);
   }
   for (const int unit : {one, format.emin, smallest})
     if (unit != one || format.emax - one >= ample) consider(format.emax, one, unit, one, format.p);
@@ -307,16 +339,21 @@ Result<RevealedTree> reveal(std::size_t n, const FloatFormat& format, const DotP
   expects(n >= 1 && n <= most_revealed_terms, "reveal: 1 <= n <= most_revealed_terms");
   const std::vector<ProbeScale> scales = probe_scales(format, n);
   if (scales.empty())
-    return Error{ExitCode::bad_data, "the format has no +M and -M that swallow a unit; legal: signed formats of more than " +
-                                         std::to_string(format.p + 1) + " binades"};
+    return Error{
+        ExitCode::bad_data,
+        "the format has no +M and -M that swallow a unit; legal: signed formats of more than " +
+            std::to_string(format.p + 1) + " binades"};
   std::size_t asked = 0;
   std::optional<Error> failure;
   for (const ProbeScale& scale : scales) {
     const Prober prober(n, scale, ask, asked);
     const Result<void> units = check_units(n, prober);
-    Result<AdditionTree> tree = units ? Search(n, prober).tree() : Result<AdditionTree>(units.error());
+    Result<AdditionTree> tree =
+        units ? Search(n, prober).tree() : Result<AdditionTree>(units.error());
     Result<std::size_t> checks = tree ? check(*tree, prober) : Result<std::size_t>(tree.error());
-    if (checks) return RevealedTree{.tree = std::move(tree).value(), .scale = scale, .probes = asked, .checks = *checks};
+    if (checks)
+      return RevealedTree{
+          .tree = std::move(tree).value(), .scale = scale, .probes = asked, .checks = *checks};
     if (checks.error().code != ExitCode::check_failed) return checks.error();
     if (!failure || !scale.marks) failure = checks.error();
   }

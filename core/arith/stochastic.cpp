@@ -5,10 +5,14 @@
 
 namespace lamp {
 
-Draw draw_at(const DrawStream& stream, std::uint32_t row, std::uint32_t column, std::uint32_t step, DrawFor what, int bits) {
-  expects(stream.layer < 1U << 16 && stream.head < 1U << 9 && stream.site < 1U << 5, "draw_at: layer < 2^16, head < 2^9, site < 2^5");
-  const std::uint32_t place = (stream.layer << 9 | stream.head) << 7 | stream.site << 2 | static_cast<std::uint32_t>(what);
-  return {.word = philox4x32({step, column, row, place}, {stream.seed, stream.sequence})[0], .bits = bits};
+Draw draw_at(const DrawStream& stream, std::uint32_t row, std::uint32_t column, std::uint32_t step,
+             DrawFor what, int bits) {
+  expects(stream.layer < 1U << 16 && stream.head < 1U << 9 && stream.site < 1U << 5,
+          "draw_at: layer < 2^16, head < 2^9, site < 2^5");
+  const std::uint32_t place =
+      (stream.layer << 9 | stream.head) << 7 | stream.site << 2 | static_cast<std::uint32_t>(what);
+  return {.word = philox4x32({step, column, row, place}, {stream.seed, stream.sequence})[0],
+          .bits = bits};
 }
 
 std::uint32_t steps_of_sum(const Arithmetic& arithmetic, std::size_t n) {

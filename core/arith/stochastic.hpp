@@ -1,5 +1,6 @@
-// Stochastic rounding as a site uses it: every rounding of an output has a random word of its own, named by its coordinates, so that
-// a result depends neither on threads nor on the order in which outputs are computed.
+// Stochastic rounding as a site uses it: every rounding of an output has a random word of its own,
+// named by its coordinates, so that a result depends neither on threads nor on the order in which
+// outputs are computed.
 #pragma once
 
 #include <cstddef>
@@ -15,19 +16,25 @@ namespace lamp {
 enum class DrawFor : std::uint32_t { sum = 0, product = 1, block = 2 };
 
 /// The draw of one rounding: word 0 of Philox4x32-10 with key (seed, sequence) and counter
-/// (step, column, row, (layer 2^9 + head) 2^7 + 4 site + what). Pre: layer < 2^16, head < 2^9, site < 2^5.
-Draw draw_at(const DrawStream& stream, std::uint32_t row, std::uint32_t column, std::uint32_t step, DrawFor what, int bits);
+/// (step, column, row, (layer 2^9 + head) 2^7 + 4 site + what). Pre: layer < 2^16, head < 2^9, site
+/// < 2^5.
+Draw draw_at(const DrawStream& stream, std::uint32_t row, std::uint32_t column, std::uint32_t step,
+             DrawFor what, int bits);
 
-constexpr bool is_stochastic(const MacSpec& mac) { return mac.rounding == Rounding::sr || mac.rounding == Rounding::sre; }
+constexpr bool is_stochastic(const MacSpec& mac) {
+  return mac.rounding == Rounding::sr || mac.rounding == Rounding::sre;
+}
 inline bool is_stochastic(const Arithmetic& arithmetic) {
   return is_stochastic(arithmetic.mac) || (arithmetic.block && is_stochastic(*arithmetic.block));
 }
 
-/// The arithmetic of one output, any MacSpec: GeneralArithmetic with a draw for every rounding. It counts its steps: each call of add,
-/// sub, mul, div, mac, round or of a function is one, so whoever evaluates an output in the defined order gets the defined draws.
+/// The arithmetic of one output, any MacSpec: GeneralArithmetic with a draw for every rounding. It
+/// counts its steps: each call of add, sub, mul, div, mac, round or of a function is one, so
+/// whoever evaluates an output in the defined order gets the defined draws.
 class StochasticArithmetic {
  public:
-  StochasticArithmetic(const MacSpec& spec, const DrawStream& stream, std::size_t row, std::size_t column, std::uint32_t first_step = 0)
+  StochasticArithmetic(const MacSpec& spec, const DrawStream& stream, std::size_t row,
+                       std::size_t column, std::uint32_t first_step = 0)
       : spec_(spec),
         stream_(stream),
         row_(static_cast<std::uint32_t>(row)),
@@ -43,7 +50,8 @@ class StochasticArithmetic {
         step_(other.step_ == &other.own_ ? &own_ : other.step_) {}
   StochasticArithmetic& operator=(const StochasticArithmetic&) = delete;
 
-  /// The arithmetic of a block of this output (order blocked): steps go on counting here, sums draw as `block`.
+  /// The arithmetic of a block of this output (order blocked): steps go on counting here, sums draw
+  /// as `block`.
   [[nodiscard]] StochasticArithmetic block(const MacSpec& inner) const {
     StochasticArithmetic engine(inner, stream_, row_, column_);
     engine.what_ = DrawFor::block, engine.step_ = step_;
@@ -97,7 +105,9 @@ class StochasticArithmetic {
   }
 
  private:
-  [[nodiscard]] Draw draw(DrawFor what) const { return draw_at(stream_, row_, column_, *step_, what, spec_.random_bits); }
+  [[nodiscard]] Draw draw(DrawFor what) const {
+    return draw_at(stream_, row_, column_, *step_, what, spec_.random_bits);
+  }
 
   /// One step: fl of a lone operation, which value(format, mode[, draw]) rounds once.
   template <class Value>
@@ -116,21 +126,25 @@ class StochasticArithmetic {
   std::uint32_t* step_ = &own_;  // a block's: its output's
 };
 
-/// Calls visitor(output), where output(row, column) is the engine of that output: visit_arithmetic's for all of them, or in a stochastic
-/// mode one of its own, whose draws start at `first_step`. An output's roundings must all go through one engine, in the defined order.
+/// Calls visitor(output), where output(row, column) is the engine of that output:
+/// visit_arithmetic's for all of them, or in a stochastic mode one of its own, whose draws start at
+/// `first_step`. An output's roundings must all go through one engine, in the defined order.
 template <class Visitor>
-decltype(auto) visit_outputs(const Arithmetic& arithmetic, bool operands_are_binary32, Visitor&& visitor, std::uint32_t first_step = 0) {
+decltype(auto) visit_outputs(const Arithmetic& arithmetic, bool operands_are_binary32,
+                             Visitor&& visitor, std::uint32_t first_step = 0) {
   if (is_stochastic(arithmetic))
     return visitor([&arithmetic, first_step](std::size_t row, std::size_t column) {
-      return StochasticArithmetic(arithmetic.mac, arithmetic.draws, arithmetic.draws.first_row + row, column, first_step);
+      return StochasticArithmetic(arithmetic.mac, arithmetic.draws,
+                                  arithmetic.draws.first_row + row, column, first_step);
     });
-  return visit_arithmetic(arithmetic.mac, operands_are_binary32, [&](const auto& fl) -> decltype(auto) {
-    return visitor([&fl](std::size_t, std::size_t) -> decltype(fl) { return fl; });
-  });
+  return visit_arithmetic(
+      arithmetic.mac, operands_are_binary32, [&](const auto& fl) -> decltype(auto) {
+        return visitor([&fl](std::size_t, std::size_t) -> decltype(fl) { return fl; });
+      });
 }
 
-/// Steps of one output of a sum of n terms in the arithmetic's order: where a site that goes on with the output (a bias, the scaling of
-/// scores) has its first step.
+/// Steps of one output of a sum of n terms in the arithmetic's order: where a site that goes on
+/// with the output (a bias, the scaling of scores) has its first step.
 std::uint32_t steps_of_sum(const Arithmetic& arithmetic, std::size_t n);
 
 }  // namespace lamp

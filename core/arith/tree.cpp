@@ -6,9 +6,12 @@
 namespace lamp {
 namespace {
 
-constexpr std::string_view legal = "legal: nested parentheses with each of 0..n-1 once, such as ((0 1) (2 3))";
+constexpr std::string_view legal =
+    "legal: nested parentheses with each of 0..n-1 once, such as ((0 1) (2 3))";
 
-Error bad_tree(std::string what) { return Error{ExitCode::bad_data, "tree: " + std::move(what) + "; " + std::string(legal)}; }
+Error bad_tree(std::string what) {
+  return Error{ExitCode::bad_data, "tree: " + std::move(what) + "; " + std::string(legal)};
+}
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -16,23 +19,26 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 /// Each of 0..n-1 is there once, n being their number.
 Result<std::size_t> count_terms(const std::vector<std::uint32_t>& tokens) {
   std::vector<std::uint32_t> leaves;
-  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(leaves), [](std::uint32_t t) { return t < SummationTree::close; });
+  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(leaves),
+               [](std::uint32_t t) { return t < SummationTree::close; });
   std::sort(leaves.begin(), leaves.end());
   for (std::size_t k = 0; k < leaves.size(); ++k) {
     if (leaves[k] == k) continue;
     if (leaves[k] > k)
-      return bad_tree("term " + std::to_string(k) + " is missing and " + std::to_string(leaves[k]) + " is there, in a tree of " +
-                      std::to_string(leaves.size()) + " terms");
+      return bad_tree("term " + std::to_string(k) + " is missing and " + std::to_string(leaves[k]) +
+                      " is there, in a tree of " + std::to_string(leaves.size()) + " terms");
     return bad_tree("term " + std::to_string(leaves[k]) + " is there twice");
   }
   return leaves.size();
 }
 
-/// Writes tokens as they come, leaving out parentheses that say nothing: those of a node that is the first child (what it adds is what
-/// its parent would add first) and those around a single child.
+/// Writes tokens as they come, leaving out parentheses that say nothing: those of a node that is
+/// the first child (what it adds is what its parent would add first) and those around a single
+/// child.
 class Writer {
  public:
-  Writer(std::vector<std::uint32_t>& tokens, bool keep_lone_leaves) : tokens_(tokens), keep_lone_leaves_(keep_lone_leaves) {}
+  Writer(std::vector<std::uint32_t>& tokens, bool keep_lone_leaves)
+      : tokens_(tokens), keep_lone_leaves_(keep_lone_leaves) {}
 
   [[nodiscard]] std::size_t depth() const { return written_.size(); }
 
@@ -53,7 +59,8 @@ class Writer {
     written_.pop_back();
     if (!written) return;  // its children count as its parent's
     const bool root = children_.size() == 1;
-    const bool lone_leaf = tokens_.back() < SummationTree::close && tokens_.size() == begin_.back() + 2;
+    const bool lone_leaf =
+        tokens_.back() < SummationTree::close && tokens_.size() == begin_.back() + 2;
     if (children_.back() == 1 && !(keep_lone_leaves_ && lone_leaf && !root))
       tokens_.erase(tokens_.begin() + static_cast<std::ptrdiff_t>(begin_.back()));
     else
@@ -85,8 +92,10 @@ Result<SummationTree> SummationTree::parse(std::string_view text, bool keep_lone
       ++i;
       continue;
     }
-    if (c != '(' && c != ')' && !is_digit(c)) return bad_tree("neither a digit nor a parenthesis" + at());
-    if (c != ')' && before != ' ' && writer.depth() == 0) return bad_tree("more than one tree" + at());
+    if (c != '(' && c != ')' && !is_digit(c))
+      return bad_tree("neither a digit nor a parenthesis" + at());
+    if (c != ')' && before != ' ' && writer.depth() == 0)
+      return bad_tree("more than one tree" + at());
     if (c == '(') {
       if (++nodes > max_nodes) return bad_tree("more than " + std::to_string(max_nodes) + " nodes");
       writer.open();
@@ -99,7 +108,8 @@ Result<SummationTree> SummationTree::parse(std::string_view text, bool keep_lone
     } else {
       std::uint32_t k = 0;
       const auto [end, error] = std::from_chars(text.data() + i, text.data() + text.size(), k);
-      if (error != std::errc{} || k >= max_terms) return bad_tree("term" + at() + " is not below " + std::to_string(max_terms));
+      if (error != std::errc{} || k >= max_terms)
+        return bad_tree("term" + at() + " is not below " + std::to_string(max_terms));
       if (++terms > max_terms) return bad_tree("more than " + std::to_string(max_terms) + " terms");
       writer.leaf(k);
       i = static_cast<std::size_t>(end - text.data());

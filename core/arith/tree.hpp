@@ -1,4 +1,5 @@
-// Explicit summation trees, tree:((0 1) (2 3)): which partial sums are added to which, for a sum of n terms.
+// Explicit summation trees, tree:((0 1) (2 3)): which partial sums are added to which, for a sum of
+// n terms.
 #pragma once
 
 #include <cstddef>
@@ -11,19 +12,22 @@
 
 namespace lamp {
 
-/// A tree whose leaves are the terms 0..n-1, each once, and whose nodes add their children left to right: (a b c) is (a + b) + c.
-/// Kept as written, one token for a leaf and for each parenthesis, in the shortest way of writing it: (0 1 2) for ((0 1) 2), 0 for
-/// (0). So trees that add the same numbers in the same way are equal.
+/// A tree whose leaves are the terms 0..n-1, each once, and whose nodes add their children left to
+/// right: (a b c) is (a + b) + c. Kept as written, one token for a leaf and for each parenthesis,
+/// in the shortest way of writing it: (0 1 2) for ((0 1) 2), 0 for (0). So trees that add the same
+/// numbers in the same way are equal.
 class SummationTree {
  public:
   static constexpr std::size_t max_terms = std::size_t{1} << 20;
-  static constexpr std::size_t max_nodes = std::size_t{1} << 20;  // pairs of parentheses, so the deepest nesting too
+  static constexpr std::size_t max_nodes =
+      std::size_t{1} << 20;  // pairs of parentheses, so the deepest nesting too
 
   static constexpr std::uint32_t open = ~std::uint32_t{0};
   static constexpr std::uint32_t close = open - 1;
 
-  /// A leaf or a node: "3", "((0 1) (2 3))"; blanks separate. The error says what is wrong at which character, and what is legal.
-  /// `keep_lone_leaves`: (0) is not 0 where it is not the first child; of fused trees.
+  /// A leaf or a node: "3", "((0 1) (2 3))"; blanks separate. The error says what is wrong at which
+  /// character, and what is legal. `keep_lone_leaves`: (0) is not 0 where it is not the first
+  /// child; of fused trees.
   static Result<SummationTree> parse(std::string_view text, bool keep_lone_leaves = false);
   [[nodiscard]] std::string text() const;
 
@@ -32,12 +36,12 @@ class SummationTree {
   /// Leaves (their k), `open` and `close`, in the order of the text.
   [[nodiscard]] const std::vector<std::uint32_t>& tokens() const { return tokens_; }
 
-  /// The tree's value over any terms: term(k) is called with ascending position in the text, add(x, y) as soon as both are there.
-  /// Takes memory, not stack, for deep trees.
+  /// The tree's value over any terms: term(k) is called with ascending position in the text, add(x,
+  /// y) as soon as both are there. Takes memory, not stack, for deep trees.
   template <class Term, class Add>
   [[nodiscard]] double evaluate(Term&& term, Add&& add) const;
-  /// The value of the fused tree: every node sums from +0, a leaf k by mac(k, sum so far), a node by add(sum so far, its sum); a node that
-  /// is the first child starts its parent's sum.
+  /// The value of the fused tree: every node sums from +0, a leaf k by mac(k, sum so far), a node
+  /// by add(sum so far, its sum); a node that is the first child starts its parent's sum.
   template <class Mac, class Add>
   [[nodiscard]] double evaluate_fused(Mac&& mac, Add&& add) const;
 

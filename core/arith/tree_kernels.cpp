@@ -23,8 +23,9 @@ namespace lamp::gemm_detail {
 constexpr std::size_t most_rows = 4;  // of a tile; one where each row has a program of its own
 constexpr std::size_t columns = PackedMatrix::panel_cols;
 
-/// One operation on partial sums, which have numbers: `start`: sum = +0 + product of term `from`; `mac`: sum = sum + product;
-/// `add_product`: sum = sum + (+0 + product), the product rounded alone; `add`: sum = sum + sum `from`; `add_zero`: sum = sum + +0.
+/// One operation on partial sums, which have numbers: `start`: sum = +0 + product of term `from`;
+/// `mac`: sum = sum + product; `add_product`: sum = sum + (+0 + product), the product rounded
+/// alone; `add`: sum = sum + sum `from`; `add_zero`: sum = sum + +0.
 struct TreeStep {
   enum class Kind : std::uint8_t { start, mac, add_product, add, add_zero } kind;
   std::uint32_t sum, from;
@@ -36,7 +37,8 @@ struct TreeProgram {
   std::size_t sums = 0;  // that are there at one time
 };
 
-/// One or most_rows rows of `columns` sums each. a: the rows, b: (k, columns), sums: (program.sums, rows, columns).
+/// One or most_rows rows of `columns` sums each. a: the rows, b: (k, columns), sums: (program.sums,
+/// rows, columns).
 template <class T>
 struct TreeTile {
   const TreeProgram* program = nullptr;
@@ -84,18 +86,22 @@ void run_rows(const TreeTile<T>& tile) {
         each(sum, [&](T* s, std::size_t r, std::size_t j) {
           const auto x = hn::Set(d, tile.a[r][step.from]), y = hn::Load(d, b + j);
           // A product rounded to the format: no sum is -0, so +0 added to it shows nowhere.
-          hn::Store(hn::Add(hn::Load(d, s), fused ? hn::MulAdd(x, y, hn::Zero(d)) : hn::Mul(x, y)), d, s);
+          hn::Store(hn::Add(hn::Load(d, s), fused ? hn::MulAdd(x, y, hn::Zero(d)) : hn::Mul(x, y)),
+                    d, s);
         });
         break;
       }
       case TreeStep::Kind::add: {
         const T* other = tile.sums + step.from * size;
-        each(sum,
-             [&](T* s, std::size_t r, std::size_t j) { hn::Store(hn::Add(hn::Load(d, s), hn::Load(d, other + r * columns + j)), d, s); });
+        each(sum, [&](T* s, std::size_t r, std::size_t j) {
+          hn::Store(hn::Add(hn::Load(d, s), hn::Load(d, other + r * columns + j)), d, s);
+        });
         break;
       }
       case TreeStep::Kind::add_zero:
-        each(sum, [&](T* s, std::size_t, std::size_t) { hn::Store(hn::Add(hn::Load(d, s), hn::Zero(d)), d, s); });
+        each(sum, [&](T* s, std::size_t, std::size_t) {
+          hn::Store(hn::Add(hn::Load(d, s), hn::Zero(d)), d, s);
+        });
         break;
     }
   }
@@ -126,7 +132,8 @@ HWY_AFTER_NAMESPACE();
 namespace lamp::gemm_detail {
 namespace {
 
-/// Partial sums by their numbers plus one, +0 being none: an order of order.hpp writes its program on it.
+/// Partial sums by their numbers plus one, +0 being none: an order of order.hpp writes its program
+/// on it.
 class ProgramWriter {
  public:
   explicit ProgramWriter(TreeProgram& program) : program_(program) {}
@@ -135,7 +142,8 @@ class ProgramWriter {
   [[nodiscard]] double mac(double k, double, double c) const {
     const bool starts = c == 0.0;
     const std::uint32_t sum = starts ? fresh() : number(c);
-    program_.steps.push_back({starts ? TreeStep::Kind::start : TreeStep::Kind::mac, sum, static_cast<std::uint32_t>(k)});
+    program_.steps.push_back(
+        {starts ? TreeStep::Kind::start : TreeStep::Kind::mac, sum, static_cast<std::uint32_t>(k)});
     return value(sum);
   }
   [[nodiscard]] double add(double x, double y) const {
@@ -145,7 +153,8 @@ class ProgramWriter {
       return x + y;
     }
     TreeStep& before = program_.steps.back();
-    if (before.kind == TreeStep::Kind::start && before.sum == number(y))  // one product, which nothing else needs
+    if (before.kind == TreeStep::Kind::start &&
+        before.sum == number(y))  // one product, which nothing else needs
       before = {TreeStep::Kind::add_product, number(x), before.from};
     else
       program_.steps.push_back({TreeStep::Kind::add, number(x), number(y)});
@@ -177,7 +186,8 @@ class ProgramWriter {
 std::uint32_t write_program(const Order& order, std::size_t n, TreeProgram& program) {
   program = {};
   const double sum = ordered_dot(
-      ProgramWriter(program), order, n, [](std::size_t k) { return static_cast<double>(k); }, [](std::size_t) { return 1.0; });
+      ProgramWriter(program), order, n, [](std::size_t k) { return static_cast<double>(k); },
+      [](std::size_t) { return 1.0; });
   return static_cast<std::uint32_t>(sum - 1.0);
 }
 
@@ -204,16 +214,18 @@ template <class T>
 AlignedVector<T> copied_rows(MatrixView<const double> a, Shape shape) {
   AlignedVector<T> rows(a.rows * a.cols);
   for (std::size_t i = 0; i < a.rows; ++i)
-    for (std::size_t k = 0; k < shape.terms(i, a.cols); ++k) rows[i * a.cols + k] = static_cast<T>(a(i, k));
+    for (std::size_t k = 0; k < shape.terms(i, a.cols); ++k)
+      rows[i * a.cols + k] = static_cast<T>(a(i, k));
   return rows;
 }
 
 template <class T, class Panel, class Run>
-void gemm_in(const Order& order, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape, Panel&& panel,
-             Run&& run) {
+void gemm_in(const Order& order, MatrixView<const double> a, const PackedMatrix& b,
+             MatrixView<double> out, Shape shape, Panel&& panel, Run&& run) {
   const AlignedVector<T> rows = copied_rows<T>(a, shape);
   const bool triangular = shape.kind == Shape::lower_operand;
-  const std::size_t height = triangular || a.rows == 1 ? 1 : most_rows;  // rows of other lengths have other programs
+  const std::size_t height =
+      triangular || a.rows == 1 ? 1 : most_rows;  // rows of other lengths have other programs
   TreeProgram program;
   std::uint32_t last = triangular ? 0 : write_program(order, a.cols, program);
   AlignedVector<T> sums;
@@ -223,7 +235,8 @@ void gemm_in(const Order& order, MatrixView<const double> a, const PackedMatrix&
       last = write_program(order, shape.terms(i0, a.cols), program);
     sums.resize(std::max(sums.size(), program.sums * height * columns));
     TreeTile<T> tile{.program = &program, .rows = height, .sums = sums.data()};
-    for (std::size_t r = 0; r < height; ++r) tile.a[r] = rows.data() + (i0 + std::min(r, count - 1)) * a.cols;
+    for (std::size_t r = 0; r < height; ++r)
+      tile.a[r] = rows.data() + (i0 + std::min(r, count - 1)) * a.cols;
     for (std::size_t q = 0; q < b.panels(); ++q) {
       const std::size_t j0 = q * columns;
       if (shape.columns(i0 + count - 1, out.cols) <= j0) break;
@@ -231,7 +244,8 @@ void gemm_in(const Order& order, MatrixView<const double> a, const PackedMatrix&
       run(tile);
       for (std::size_t r = 0; r < count; ++r) {
         const std::size_t end = std::min(j0 + columns, shape.columns(i0 + r, out.cols));
-        for (std::size_t j = j0; j < end; ++j) out(i0 + r, j) = static_cast<double>(sums[(last * height + r) * columns + j - j0]);
+        for (std::size_t j = j0; j < end; ++j)
+          out(i0 + r, j) = static_cast<double>(sums[(last * height + r) * columns + j - j0]);
       }
     }
   }
@@ -239,12 +253,12 @@ void gemm_in(const Order& order, MatrixView<const double> a, const PackedMatrix&
 
 }  // namespace
 
-bool gemm_by_tree(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
-                  Backend backend) {
+bool gemm_by_tree(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                  MatrixView<double> out, Shape shape, Backend backend) {
   const MacSpec& mac = arithmetic.mac;
   const FloatFormat& format = mac.format;
-  const bool plain =
-      !mac.operands && mac.rounding == Rounding::rne && (!mac.via || *mac.via == format) && (!mac.product || *mac.product == format);
+  const bool plain = !mac.operands && mac.rounding == Rounding::rne &&
+                     (!mac.via || *mac.via == format) && (!mac.product || *mac.product == format);
   if (!plain || !is_tree(arithmetic) || a.cols == 0 || a.rows == 0) return false;
   const bool fused = !mac.product;
 #if HWY_TARGETS & HWY_AVX3

@@ -13,7 +13,8 @@ namespace lamp {
 
 /// Pre- and postconditions, checked in every build. `what` states the condition that should hold.
 constexpr void expects(bool holds, const char* what) {
-  if (!holds) [[unlikely]] contract_violated(what);
+  if (!holds) [[unlikely]]
+    contract_violated(what);
 }
 
 }  // namespace lamp

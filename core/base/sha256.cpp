@@ -12,18 +12,21 @@ struct Sha256::Context {
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  expects(context_->md != nullptr && EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr) == 1, "libcrypto has SHA-256");
+  expects(context_->md != nullptr && EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr) == 1,
+          "libcrypto has SHA-256");
 }
 
 Sha256::~Sha256() = default;
 
 void Sha256::update(std::span<const std::byte> bytes) {
-  expects(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size()) == 1, "SHA-256 update succeeds");
+  expects(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size()) == 1,
+          "SHA-256 update succeeds");
 }
 
 Digest Sha256::finish() {
   Digest digest{};
-  expects(EVP_DigestFinal_ex(context_->md, digest.data(), nullptr) == 1, "SHA-256 is finished once");
+  expects(EVP_DigestFinal_ex(context_->md, digest.data(), nullptr) == 1,
+          "SHA-256 is finished once");
   return digest;
 }
 

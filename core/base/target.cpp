@@ -16,7 +16,8 @@ struct Target {
 };
 
 constexpr std::int64_t up_to_avx2 = HWY_STATIC_TARGET | HWY_SSSE3 | HWY_SSE4 | HWY_AVX2;
-constexpr std::array targets{Target{"scalar", 0, HWY_STATIC_TARGET}, Target{"avx2", HWY_AVX2, up_to_avx2},
+constexpr std::array targets{Target{"scalar", 0, HWY_STATIC_TARGET},
+                             Target{"avx2", HWY_AVX2, up_to_avx2},
                              Target{"avx512", HWY_AVX3, up_to_avx2 | HWY_AVX3 | HWY_AVX3_DL}};
 
 }  // namespace
@@ -29,7 +30,8 @@ Result<void> force_target(std::string_view name) {
       hwy::DisableTargets(~target.allowed);
       return {};
     }
-  return Error{ExitCode::usage, "unknown instruction set \"" + std::string(name) + "\"; legal: scalar, avx2, avx512"};
+  return Error{ExitCode::usage, "unknown instruction set \"" + std::string(name) +
+                                    "\"; legal: scalar, avx2, avx512"};
 }
 
 }  // namespace lamp

@@ -1,4 +1,5 @@
-// Instruction sets: which one vector code runs in. For tests and measurements; the bits are the same in each.
+// Instruction sets: which one vector code runs in. For tests and measurements; the bits are the
+// same in each.
 #pragma once
 
 #include <string_view>
@@ -7,8 +8,8 @@
 
 namespace lamp {
 
-/// Restricts all vector code of this process to "scalar", "avx2" or "avx512". Call it before any arithmetic; an instruction set that
-/// this machine has not got is a usage error.
+/// Restricts all vector code of this process to "scalar", "avx2" or "avx512". Call it before any
+/// arithmetic; an instruction set that this machine has not got is a usage error.
 Result<void> force_target(std::string_view name);
 
 }  // namespace lamp

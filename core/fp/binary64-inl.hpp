@@ -1,6 +1,7 @@
-// The binary64 functions, written once for one number and for a vector of them (vector-inl.hpp): R is double or Vector. Branch-free:
-// every path is computed and one selected, so the sequence of operations does not depend on the data. Polynomials are in
-// coefficients.hpp; how the error bounds follow is in core/fp/README.md. Included once for each Highway target.
+// The binary64 functions, written once for one number and for a vector of them (vector-inl.hpp): R
+// is double or Vector. Branch-free: every path is computed and one selected, so the sequence of
+// operations does not depend on the data. Polynomials are in coefficients.hpp; how the error bounds
+// follow is in core/fp/README.md. Included once for each Highway target.
 #include <limits>
 
 #include "core/fp/coefficients.hpp"
@@ -19,7 +20,8 @@ namespace lamp::HWY_NAMESPACE {
 inline constexpr double infinity = std::numeric_limits<double>::infinity();
 inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 inline constexpr Bits64 sign_bit = Bits64{1} << 63;
-inline constexpr double to_integer = 0x1.8p52;  // t = x + to_integer holds the nearest integer to x in its last bits, abs(x) < 2^51
+inline constexpr double to_integer =
+    0x1.8p52;  // t = x + to_integer holds the nearest integer to x in its last bits, abs(x) < 2^51
 
 template <class R>
 HWY_INLINE R magnitude(R x) {
@@ -68,8 +70,8 @@ HWY_INLINE R horner(const double (&c)[n], R x) {
 
 // exp
 
-/// exp(x) = 2^k (1 + r + half_square + rest): abs(r) <= ln(2)/2, half_square is r^2/2 rounded, rest < 2^-7 all that is missing, with an
-/// error below 2^-57. k is also in the last bits of k_bits.
+/// exp(x) = 2^k (1 + r + half_square + rest): abs(r) <= ln(2)/2, half_square is r^2/2 rounded, rest
+/// < 2^-7 all that is missing, with an error below 2^-57. k is also in the last bits of k_bits.
 template <class R>
 struct ReducedExp {
   R k, k_bits, r, half_square, rest;
@@ -81,11 +83,12 @@ HWY_INLINE ReducedExp<R> reduced_exp(R k, R k_bits, Pair<R> r) {
   const Pair<R> square = two_product(r.hi, r.hi);
   const R half(0.5);
   const R lost = mul_add(half, square.lo, mul_add(r.lo, r.hi, r.lo));  // of r and of r^2/2
-  return {k, k_bits, r.hi, half * square.hi, mul_add(r.hi * square.hi, horner(coefficients::exp_cubic, r.hi), lost)};
+  return {k, k_bits, r.hi, half * square.hi,
+          mul_add(r.hi * square.hi, horner(coefficients::exp_cubic, r.hi), lost)};
 }
 
-/// exp of x = x_hi + x_lo, -1000 < x_hi < 711, abs(x_lo) <= ulp(x_hi). x_hi - k ln2_hi is exact: a multiple of the last place of ln2_hi
-/// (or of x_hi, if that is smaller) not above 0.35.
+/// exp of x = x_hi + x_lo, -1000 < x_hi < 711, abs(x_lo) <= ulp(x_hi). x_hi - k ln2_hi is exact: a
+/// multiple of the last place of ln2_hi (or of x_hi, if that is smaller) not above 0.35.
 template <class R>
 HWY_INLINE ReducedExp<R> reduce_exp(R x_hi, R x_lo) {
   const R k_bits = mul_add(x_hi, R(coefficients::log2_e), R(to_integer));
@@ -136,7 +139,8 @@ HWY_INLINE R exp2(R x) {
   const R k = k_bits - R(to_integer);
   const R t = limited - k;
   const Pair<R> r = two_product(t, R(coefficients::ln2_hi));
-  const ReducedExp<R> e = reduced_exp(k, k_bits, fast_two_sum(r.hi, mul_add(t, R(coefficients::ln2_lo), r.lo)));
+  const ReducedExp<R> e =
+      reduced_exp(k, k_bits, fast_two_sum(r.hi, mul_add(t, R(coefficients::ln2_lo), r.lo)));
   return scale(significand(e).hi, e.k_bits);
 }
 
@@ -150,27 +154,31 @@ HWY_INLINE R expm1(R x) {
   const R large = scale(y.hi, e.k_bits);     // e^-40 < 2^-57
   const R tiny = mul_add(R(0.5) * x, x, x);  // x^2/6 < 2^-56
   const R usual = select(x > R(40.0), large, small);
-  return select(magnitude(x) < R(0x1p-54), x, select(magnitude(x) < R(0x1p-27), tiny, usual));  // the first keeps -0
+  return select(magnitude(x) < R(0x1p-54), x,
+                select(magnitude(x) < R(0x1p-27), tiny, usual));  // the first keeps -0
 }
 
 template <class R>
 HWY_INLINE R expm1_minus_x(R x) {
   const ReducedExp<R> e = reduce_exp(clamp(x, -60.0, 710.0), R(0.0));
   const R power = power_of_two(e.k_bits);
-  // 2^k (1 + r + r^2/2 + ..) - 1 - x, in which for k = 0 all up to r^2/2 cancels; 2^k - 1 is exact where it matters
+  // 2^k (1 + r + r^2/2 + ..) - 1 - x, in which for k = 0 all up to r^2/2 cancels; 2^k - 1 is exact
+  // where it matters
   const Pair<R> constant = two_sum(power - R(1.0), -x);
   const Pair<R> linear = two_sum(constant.hi, power * e.r);
   const Pair<R> quadratic = two_sum(linear.hi, power * e.half_square);
   const R small = quadratic.hi + mul_add(power, e.rest, (constant.lo + linear.lo) + quadratic.lo);
   const R large = scale(significand(e).hi, e.k_bits) - (R(1.0) + x);
-  return select(x < R(-60.0), R(-1.0) - x, select(x > R(36.0), select(x < R(710.0), large, R(infinity)), small));
+  return select(x < R(-60.0), R(-1.0) - x,
+                select(x > R(36.0), select(x < R(710.0), large, R(infinity)), small));
 }
 
 // log, rsqrt and reciprocal
 
 template <class R>
 HWY_INLINE R log(R x) {
-  // x = 2^k m with m in [sqrt 1/2, sqrt 2): the exponent is read after moving the cut from 1 to sqrt(1/2)
+  // x = 2^k m with m in [sqrt 1/2, sqrt 2): the exponent is read after moving the cut from 1 to
+  // sqrt(1/2)
   const auto subnormal = x < R(0x1p-1022);
   const R scaled = select(subnormal, x * R(0x1p54), x);
   const Bits64 cut = std::bit_cast<Bits64>(0x1.6a09e667f3bcdp-1);
@@ -178,7 +186,8 @@ HWY_INLINE R log(R x) {
   const auto moved = bits(scaled) - cut + one;  // its exponent field is k + 1023
   const auto exponent = shift_right<52>(moved);
   const R m = from_bits(bits(scaled) - shift_left<52>(exponent) + one);
-  const R k = from_bits(exponent + std::bit_cast<Bits64>(to_integer)) - R(to_integer + 1023.0) - select(subnormal, R(54.0), R(0.0));
+  const R k = from_bits(exponent + std::bit_cast<Bits64>(to_integer)) - R(to_integer + 1023.0) -
+              select(subnormal, R(54.0), R(0.0));
   // log(1 + f) = f - f^2/2 + s (f^2/2 + z R(z)), s = f/(2 + f), z = s^2
   const R f = m - R(1.0);
   const R s = f / (R(2.0) + f);
@@ -194,7 +203,8 @@ HWY_INLINE R log(R x) {
 
 template <class R>
 HWY_INLINE R rsqrt(R x) {
-  // one Newton step on y = 1/sqrt(x), whose error is about 1 ulp, with the residual 1 - x y^2 exact to 2^-104
+  // one Newton step on y = 1/sqrt(x), whose error is about 1 ulp, with the residual 1 - x y^2 exact
+  // to 2^-104
   const R y = R(1.0) / square_root(x);
   const Pair<R> xy = two_product(x, y);
   const R residual = mul_add(-xy.lo, y, mul_add(-xy.hi, y, R(1.0)));
@@ -219,7 +229,8 @@ template <class R>
 HWY_INLINE R quotient(const Pair<R>& numerator, const Pair<R>& denominator) {
   const R inverse = R(1.0) / denominator.hi;
   const R q = numerator.hi * inverse;
-  const R residual = mul_add(-q, denominator.hi, numerator.hi) + mul_add(-q, denominator.lo, numerator.lo);
+  const R residual =
+      mul_add(-q, denominator.hi, numerator.hi) + mul_add(-q, denominator.lo, numerator.lo);
   return mul_add(residual, inverse, q);
 }
 
@@ -237,8 +248,9 @@ HWY_INLINE R tanh(R x) {
   return select(magnitude(x) > R(0x1p-28), result, x);  // x - x^3/3; NaN stays
 }
 
-/// a (erf(a)/a), a = abs(x) below 6: the second factor from a table, whose row is the multiple of 1/8 nearest to a. Near 0, where the
-/// parts of the product would underflow, x + (2/sqrt(pi) - 1) x.
+/// a (erf(a)/a), a = abs(x) below 6: the second factor from a table, whose row is the multiple of
+/// 1/8 nearest to a. Near 0, where the parts of the product would underflow, x + (2/sqrt(pi) - 1)
+/// x.
 template <class R>
 HWY_INLINE R erf(R x) {
   const R a = bounded_magnitude(x, 6.0);  // erf(6) = 1 - 2^-55.4
@@ -250,17 +262,21 @@ HWY_INLINE R erf(R x) {
   const double* table = &coefficients::erf_rows[0][0];
   const R t = a - (c_bits - R(to_eighths));
   R series = lookup(table, start + (coefficients::erf_columns - 1));
-  for (Bits64 column = coefficients::erf_columns - 2; column > 1; --column) series = mul_add(series, t, lookup(table, start + column));
-  const Pair<R> ratio = fast_two_sum(lookup(table, start), mul_add(series, t, lookup(table, start + 1)));
+  for (Bits64 column = coefficients::erf_columns - 2; column > 1; --column)
+    series = mul_add(series, t, lookup(table, start + column));
+  const Pair<R> ratio =
+      fast_two_sum(lookup(table, start), mul_add(series, t, lookup(table, start + 1)));
   const Pair<R> product = two_product(a, ratio.hi);
   const R result = with_sign_of(product.hi + mul_add(a, ratio.lo, product.lo), x);
-  return select(magnitude(x) > R(0x1p-28), result, mul_add(x, R(coefficients::erf_slope_less_1), x));  // NaN stays
+  return select(magnitude(x) > R(0x1p-28), result,
+                mul_add(x, R(coefficients::erf_slope_less_1), x));  // NaN stays
 }
 
 // GELU
 
-/// x/(1 + exp(-w)), w = 2 sqrt(2/pi) (x + 0.044715 x^3). For x < 0 as x z/(1 + z), z = exp(-abs(w)): the relative error is the absolute one
-/// of w, abs(w) up to 745, so w, z and the quotient are pairs.
+/// x/(1 + exp(-w)), w = 2 sqrt(2/pi) (x + 0.044715 x^3). For x < 0 as x z/(1 + z), z =
+/// exp(-abs(w)): the relative error is the absolute one of w, abs(w) up to 745, so w, z and the
+/// quotient are pairs.
 template <class R>
 HWY_INLINE R gelu_tanh(R x) {
   const R a = bounded_magnitude(x, 23.0);  // w(23) = 905: beyond, GELU is x or underflows
@@ -268,8 +284,10 @@ HWY_INLINE R gelu_tanh(R x) {
   const R cubic = R(coefficients::gelu_cubic_hi);
   const Pair<R> product = two_product(cubic, square.hi);
   const Pair<R> factor = two_sum(product.hi, R(coefficients::gelu_linear_hi));
-  const R factor_lo = factor.lo + (mul_add(cubic, square.lo, mul_add(R(coefficients::gelu_cubic_lo), square.hi, product.lo)) +
-                                   R(coefficients::gelu_linear_lo));
+  const R factor_lo =
+      factor.lo +
+      (mul_add(cubic, square.lo, mul_add(R(coefficients::gelu_cubic_lo), square.hi, product.lo)) +
+       R(coefficients::gelu_linear_lo));
   const R w = a * factor.hi;
   const R w_lo = mul_add(a, factor_lo, mul_add(a, factor.hi, -w));
 
@@ -287,7 +305,8 @@ HWY_INLINE R gelu_tanh(R x) {
   return select(magnitude(x) < R(0x1p-60), R(0.5) * x, select(x < R(23.0), scaled, x));
 }
 
-/// x Phi(x) with Phi(-a) = exp(-a^2/2) tail(a), a >= 0, tail from a table; for x > 0 as x - x Phi(-x).
+/// x Phi(x) with Phi(-a) = exp(-a^2/2) tail(a), a >= 0, tail from a table; for x > 0 as x - x
+/// Phi(-x).
 template <class R>
 HWY_INLINE R gelu_erf(R x) {
   const R a = bounded_magnitude(x, 39.0);  // 39 Phi(-39) < 2^-1100
@@ -301,8 +320,10 @@ HWY_INLINE R gelu_erf(R x) {
   const double* table = &coefficients::tail_rows[0][0];
   const R t = a - lookup(table, start);
   R series = lookup(table, start + (coefficients::tail_columns - 1));
-  for (Bits64 column = coefficients::tail_columns - 2; column > 2; --column) series = mul_add(series, t, lookup(table, start + column));
-  const Pair<R> tail = fast_two_sum(lookup(table, start + 1), mul_add(series, t, lookup(table, start + 2)));
+  for (Bits64 column = coefficients::tail_columns - 2; column > 2; --column)
+    series = mul_add(series, t, lookup(table, start + column));
+  const Pair<R> tail =
+      fast_two_sum(lookup(table, start + 1), mul_add(series, t, lookup(table, start + 2)));
 
   // a gauss tail as a pair
   const Pair<R> product = two_product(gauss.hi, tail.hi);

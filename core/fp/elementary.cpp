@@ -24,8 +24,9 @@ struct Attempt {
   decltype(R(0.0) < R(0.0)) sure;
 };
 
-/// The first step y rounded to nearest even, and whether every number within the bound of y rounds so. value is y rounded to a multiple
-/// of the spacing of its binade by adding and subtracting 1.5 2^52 spacings; y - value is exact.
+/// The first step y rounded to nearest even, and whether every number within the bound of y rounds
+/// so. value is y rounded to a multiple of the spacing of its binade by adding and subtracting 1.5
+/// 2^52 spacings; y - value is exact.
 template <class R>
 HWY_INLINE Attempt<R> round_nearest(R y, const Nearest& format) {
   const R binade = from_bits(bits(y) & (Bits64{0x7FF} << 52));
@@ -33,7 +34,8 @@ HWY_INLINE Attempt<R> round_nearest(R y, const Nearest& format) {
   const R shift = power * R(format.shift);
   const R value = (y + shift) - shift;
   const R to_midpoint = magnitude(magnitude(y - value) - power * R(format.half_spacing));
-  const auto sure = both(to_midpoint > magnitude(y) * R(ziv::bound), magnitude(y) < R(format.limit));
+  const auto sure =
+      both(to_midpoint > magnitude(y) * R(ziv::bound), magnitude(y) < R(format.limit));
   return {with_sign_of(value, y), sure};
 }
 
@@ -68,7 +70,8 @@ HWY_INLINE double evaluate_one(double x, const Nearest& nearest, const FloatForm
 
 /// Not inlined: beside eight others its constants would leave the registers.
 template <Function f>
-HWY_NOINLINE void evaluate_each(std::span<const double> x, std::span<double> y, const Nearest& nearest, const FloatFormat& format) {
+HWY_NOINLINE void evaluate_each(std::span<const double> x, std::span<double> y,
+                                const Nearest& nearest, const FloatFormat& format) {
   std::size_t i = 0;
 #if LAMP_HAS_VECTOR
   const D64 d;
@@ -78,14 +81,16 @@ HWY_NOINLINE void evaluate_each(std::span<const double> x, std::span<double> y, 
     if (hn::AllTrue(d, attempt.sure.m)) [[likely]] {
       hn::StoreU(attempt.value.v, d, y.data() + i);
     } else {
-      for (std::size_t lane = i; lane < i + hn::Lanes(d); ++lane) y[lane] = evaluate_one<f>(x[lane], nearest, format);
+      for (std::size_t lane = i; lane < i + hn::Lanes(d); ++lane)
+        y[lane] = evaluate_one<f>(x[lane], nearest, format);
     }
   }
 #endif
   for (; i < x.size(); ++i) y[i] = evaluate_one<f>(x[i], nearest, format);
 }
 
-void evaluate_nearest(Function f, std::span<const double> x, std::span<double> y, const Nearest& nearest, const FloatFormat& format) {
+void evaluate_nearest(Function f, std::span<const double> x, std::span<double> y,
+                      const Nearest& nearest, const FloatFormat& format) {
   switch (f) {
     case Function::exp:
       return evaluate_each<Function::exp>(x, y, nearest, format);
@@ -142,11 +147,13 @@ void first_steps(Function f, std::span<const double> x, std::span<double> y) {
 
 constexpr int largest_correct_p = 24;
 
-/// The first step y = f(x) in a format of p > 24. Where it left the range of binary64, a product that does so too has f(x)'s rounding.
+/// The first step y = f(x) in a format of p > 24. Where it left the range of binary64, a product
+/// that does so too has f(x)'s rounding.
 double finish_wide(Function f, double x, double y, const FloatFormat& format, Rounding mode) {
   const bool regular = std::isfinite(x) && x != 0.0;
   if (regular && std::isinf(y)) return mul(std::copysign(0x1p1023, y), 0x1p1023, format, mode);
-  if (regular && y == 0.0 && f != Function::log) return mul(std::copysign(0x1p-1074, y), 0x1p-1074, format, mode);
+  if (regular && y == 0.0 && f != Function::log)
+    return mul(std::copysign(0x1p-1074, y), 0x1p-1074, format, mode);
   return format == binary64 ? y : round(y, format, mode);
 }
 
@@ -154,10 +161,12 @@ double finish_wide(Function f, double x, double y, const FloatFormat& format, Ro
 
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode) {
   const double y = ziv::first_step(f, x);
-  return format.p <= largest_correct_p ? ziv::finish(f, x, y, format, mode) : finish_wide(f, x, y, format, mode);
+  return format.p <= largest_correct_p ? ziv::finish(f, x, y, format, mode)
+                                       : finish_wide(f, x, y, format, mode);
 }
 
-void evaluate(Function f, std::span<const double> x, std::span<double> y, const FloatFormat& format, Rounding mode) {
+void evaluate(Function f, std::span<const double> x, std::span<double> y, const FloatFormat& format,
+              Rounding mode) {
   expects(x.size() == y.size(), "evaluate: x.size() == y.size()");
   if (format == binary64 && mode == Rounding::rne) return first_steps(f, x, y);
   if (format.p > largest_correct_p) {
@@ -165,7 +174,8 @@ void evaluate(Function f, std::span<const double> x, std::span<double> y, const 
     for (std::size_t i = 0; i < x.size(); i += first.size()) {
       const std::size_t n = std::min(first.size(), x.size() - i);
       first_steps(f, x.subspan(i, n), std::span(first).first(n));
-      for (std::size_t k = 0; k < n; ++k) y[i + k] = finish_wide(f, x[i + k], first[k], format, mode);
+      for (std::size_t k = 0; k < n; ++k)
+        y[i + k] = finish_wide(f, x[i + k], first[k], format, mode);
     }
     return;
   }

@@ -1,6 +1,7 @@
-// Elementary functions, correctly rounded to formats with p <= 24 by Ziv's strategy: a binary64 first step with a proven
-// bound, MPFR at growing precision where the rounding is in doubt. For p > 24: within 1 ulp, by one fixed sequence of IEEE
-// operations (binary64.hpp), then rounded to the format.
+// Elementary functions, correctly rounded to formats with p <= 24 by Ziv's strategy: a binary64
+// first step with a proven bound, MPFR at growing precision where the rounding is in doubt. For p >
+// 24: within 1 ulp, by one fixed sequence of IEEE operations (binary64.hpp), then rounded to the
+// format.
 #pragma once
 
 #include <array>
@@ -13,7 +14,17 @@
 
 namespace lamp {
 
-enum class Function : std::uint8_t { exp, exp2, log, tanh, erf, rsqrt, reciprocal, gelu_tanh, gelu_erf };
+enum class Function : std::uint8_t {
+  exp,
+  exp2,
+  log,
+  tanh,
+  erf,
+  rsqrt,
+  reciprocal,
+  gelu_tanh,
+  gelu_erf
+};
 
 /// All of them, in the order of the enumeration.
 inline constexpr std::array<std::pair<std::string_view, Function>, 9> functions{{
@@ -28,12 +39,14 @@ inline constexpr std::array<std::pair<std::string_view, Function>, 9> functions{
     {"gelu_erf", Function::gelu_erf},
 }};
 
-/// f(x) in `format`. gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), gelu_erf(x) = x/2 (1 + erf(x/sqrt 2)), with the
-/// real constants; GELU(-inf) = -0, GELU(+-0) = +-0; exp(-inf) = exp2(-inf) = +0; log(+-0) = -inf, log(x < 0) = NaN, log(1) = +0;
-/// tanh(+-0) = erf(+-0) = +-0, at +-inf +-1; rsqrt(+-0) = reciprocal(+-0) = +-inf, rsqrt(x < 0) = NaN, reciprocal(+-inf) = +-0.
+/// f(x) in `format`. gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), gelu_erf(x) =
+/// x/2 (1 + erf(x/sqrt 2)), with the real constants; GELU(-inf) = -0, GELU(+-0) = +-0; exp(-inf) =
+/// exp2(-inf) = +0; log(+-0) = -inf, log(x < 0) = NaN, log(1) = +0; tanh(+-0) = erf(+-0) = +-0, at
+/// +-inf +-1; rsqrt(+-0) = reciprocal(+-0) = +-inf, rsqrt(x < 0) = NaN, reciprocal(+-inf) = +-0.
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 
 /// Elementwise; x and y have one length and may be the same memory. Same bits as the scalar form.
-void evaluate(Function f, std::span<const double> x, std::span<double> y, const FloatFormat& format, Rounding mode = Rounding::rne);
+void evaluate(Function f, std::span<const double> x, std::span<double> y, const FloatFormat& format,
+              Rounding mode = Rounding::rne);
 
 }  // namespace lamp

@@ -25,7 +25,9 @@ struct Layout {
   std::uint64_t largest;       // xmax
   std::uint64_t end;           // 2^(code bits without the sign)
 
-  [[nodiscard]] std::uint64_t sign() const { return end; }  // the sign's bit lies above; not for 64 bits without a sign
+  [[nodiscard]] std::uint64_t sign() const {
+    return end;
+  }  // the sign's bit lies above; not for 64 bits without a sign
 };
 
 Layout layout_of(const FloatFormat& f) {
@@ -36,9 +38,12 @@ Layout layout_of(const FloatFormat& f) {
   layout.nan_is_negative_zero = f.nan && f.zero && layout.has_sign && !f.signed_zero;
   layout.first_normal = f.zero ? one << layout.trailing : 0;
   const auto binades = static_cast<std::uint64_t>(f.emax - f.emin + 1);
-  layout.largest = layout.first_normal + (binades << layout.trailing) - 1 - static_cast<std::uint64_t>(f.top_codes_lost);
-  const std::uint64_t above = (f.infinities ? 1U : 0U) + (f.nan && !layout.nan_is_negative_zero ? 1U : 0U);  // at least
-  while (one << (layout.exponent_bits + layout.trailing) <= layout.largest + above) ++layout.exponent_bits;
+  layout.largest = layout.first_normal + (binades << layout.trailing) - 1 -
+                   static_cast<std::uint64_t>(f.top_codes_lost);
+  const std::uint64_t above =
+      (f.infinities ? 1U : 0U) + (f.nan && !layout.nan_is_negative_zero ? 1U : 0U);  // at least
+  while (one << (layout.exponent_bits + layout.trailing) <= layout.largest + above)
+    ++layout.exponent_bits;
   layout.end = one << (layout.exponent_bits + layout.trailing);
   return layout;
 }
@@ -124,7 +129,9 @@ CodeCounts code_counts(const FloatFormat& f) {
 Result<double> decode(std::uint64_t code, const FloatFormat& format) {
   const Layout layout = layout_of(format);
   const int bits = code_bits(format);
-  if (bits < 64 && code >> bits != 0) return bad("code " + hex(code) + " has more than the format's " + std::to_string(bits) + " bits");
+  if (bits < 64 && code >> bits != 0)
+    return bad("code " + hex(code) + " has more than the format's " + std::to_string(bits) +
+               " bits");
   const auto [magnitude, negative] = split(code, layout);
   const auto with_sign = [negative = negative](double x) { return negative ? -x : x; };
   switch (kind_of(magnitude, negative, format, layout)) {
@@ -144,7 +151,8 @@ Result<double> decode(std::uint64_t code, const FloatFormat& format) {
   const auto field = static_cast<int>(magnitude >> layout.trailing);
   const int exponent = format.zero ? std::max(field, 1) - 1 + format.emin : field + format.emin;
   const bool normal = magnitude >= layout.first_normal;
-  return with_sign(std::ldexp(static_cast<double>(normal ? hidden + fraction : fraction), exponent - layout.trailing));
+  return with_sign(std::ldexp(static_cast<double>(normal ? hidden + fraction : fraction),
+                              exponent - layout.trailing));
 }
 
 Result<std::uint64_t> encode(double x, const FloatFormat& format) {
@@ -158,14 +166,18 @@ Result<std::uint64_t> encode(double x, const FloatFormat& format) {
     if (!format.zero) return bad("zero has no code in a format without zero");
     return format.signed_zero ? sign : 0;
   }
-  if (!representable(x, format)) return bad(hex(x) + " is not a number of the format; round it first");
+  if (!representable(x, format))
+    return bad(hex(x) + " is not a number of the format; round it first");
   if (std::isinf(x)) return sign | (layout.largest + 1);
   const Unpacked exact = unpack(x);
   const int leading = exact.exponent + bit_length(exact.significand) - 1;
   if (leading < format.emin) {  // a multiple of xmins, in units of it
-    return sign | static_cast<std::uint64_t>(std::ldexp(std::abs(x), layout.trailing - format.emin));
+    return sign |
+           static_cast<std::uint64_t>(std::ldexp(std::abs(x), layout.trailing - format.emin));
   }
-  const std::uint64_t fraction = static_cast<std::uint64_t>(std::ldexp(std::abs(x), layout.trailing - leading)) - (one << layout.trailing);
+  const std::uint64_t fraction =
+      static_cast<std::uint64_t>(std::ldexp(std::abs(x), layout.trailing - leading)) -
+      (one << layout.trailing);
   const auto binade = static_cast<std::uint64_t>(leading - format.emin);
   return sign | (layout.first_normal + (binade << layout.trailing) + fraction);
 }

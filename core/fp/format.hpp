@@ -1,4 +1,5 @@
-// A floating-point format is data. Derived numbers (u, xmin, xmins, xmax) are functions of it, never stored.
+// A floating-point format is data. Derived numbers (u, xmin, xmins, xmax) are functions of it,
+// never stored.
 #pragma once
 
 #include <bit>
@@ -15,7 +16,8 @@ namespace lamp {
 /// What a rounded magnitude above xmax becomes (where the rounding mode does not prescribe xmax).
 enum class Overflow : std::uint8_t { infinity, largest, nan };
 
-/// Significand precision p (bits, the hidden bit included), exponents of the smallest and largest normal binade.
+/// Significand precision p (bits, the hidden bit included), exponents of the smallest and largest
+/// normal binade.
 struct FloatFormat {
   int p = 24;
   int emin = -126;
@@ -32,11 +34,13 @@ struct FloatFormat {
   friend bool operator==(const FloatFormat&, const FloatFormat&) = default;
 };
 
-/// 2^e as binary64; infinite above 1023, 0 below -1074. Made of its bits: formats are asked for their numbers row by row.
+/// 2^e as binary64; infinite above 1023, 0 below -1074. Made of its bits: formats are asked for
+/// their numbers row by row.
 constexpr double pow2(int e) {
   if (e > 1023) return std::numeric_limits<double>::infinity();
   if (e < -1074) return 0.0;
-  return std::bit_cast<double>(e >= -1022 ? static_cast<std::uint64_t>(e + 1023) << 52 : std::uint64_t{1} << (e + 1074));
+  return std::bit_cast<double>(e >= -1022 ? static_cast<std::uint64_t>(e + 1023) << 52
+                                          : std::uint64_t{1} << (e + 1074));
 }
 
 /// Unit roundoff u = 2^-p.
@@ -46,16 +50,21 @@ constexpr double xmin(const FloatFormat& f) { return pow2(f.emin); }
 /// Smallest positive number with subnormals, their spacing.
 constexpr double xmins(const FloatFormat& f) { return pow2(f.emin - f.p + 1); }
 /// Largest finite number.
-constexpr double xmax(const FloatFormat& f) { return pow2(f.emax) * (2.0 - pow2(1 - f.p) * (1 + f.top_codes_lost)); }
-/// Every number of the format is a binary64 number: the condition of the fast path; other formats need the MPFR backend.
+constexpr double xmax(const FloatFormat& f) {
+  return pow2(f.emax) * (2.0 - pow2(1 - f.p) * (1 + f.top_codes_lost));
+}
+/// Every number of the format is a binary64 number: the condition of the fast path; other formats
+/// need the MPFR backend.
 constexpr bool fits_binary64(const FloatFormat& f) {
   return f.p >= 1 && f.p <= 53 && f.emax <= 1023 && f.emin - f.p + 1 >= -1074 && f.emin <= f.emax;
 }
 /// Every number of `inner` is a number of `outer` (zeros, infinities and NaN aside).
 constexpr bool contains(const FloatFormat& outer, const FloatFormat& inner) {
   return inner.p <= outer.p && inner.emax <= outer.emax &&
-         (inner.subnormals ? inner.emin - inner.p + 1 >= outer.emin - outer.p + 1 : inner.emin >= outer.emin - (outer.p - inner.p)) &&
-         (outer.subnormals || inner.emin >= outer.emin) && (inner.emax < outer.emax || xmax(inner) <= xmax(outer)) &&
+         (inner.subnormals ? inner.emin - inner.p + 1 >= outer.emin - outer.p + 1
+                           : inner.emin >= outer.emin - (outer.p - inner.p)) &&
+         (outer.subnormals || inner.emin >= outer.emin) &&
+         (inner.emax < outer.emax || xmax(inner) <= xmax(outer)) &&
          (!outer.is_unsigned || inner.is_unsigned);
 }
 
@@ -72,14 +81,17 @@ static_assert(ps(23) == binary32 && ps(10) == tf32 && ps(7) == bfloat16);
 static_assert(xmax(binary16) == 65504.0);
 static_assert(xmins(binary16) == 0x1p-24);
 
-/// Format of a name: the catalog, `ps<mu>`, `e<w>m<t>`, `ue<w>m<t>`. The error lists what is known, or the legal range.
+/// Format of a name: the catalog, `ps<mu>`, `e<w>m<t>`, `ue<w>m<t>`. The error lists what is known,
+/// or the legal range.
 Result<FloatFormat> parse_format(std::string_view name);
 /// The names of the catalog, in its order; the families ps<mu>, e<w>m<t>, ue<w>m<t> come on top.
 std::vector<std::string_view> catalog_names();
-/// The one name of a format: the catalog's, else `ps<mu>`, else `e<w>m<t>` or `ue<w>m<t>`, else its object form with the fields that are
-/// not the default. parse_format(format_name(f)) is f for every format with a name.
+/// The one name of a format: the catalog's, else `ps<mu>`, else `e<w>m<t>` or `ue<w>m<t>`, else its
+/// object form with the fields that are not the default. parse_format(format_name(f)) is f for
+/// every format with a name.
 std::string format_name(const FloatFormat& format);
-/// The fields make a format whose numbers all are binary64 numbers; the error names the field and its legal range.
+/// The fields make a format whose numbers all are binary64 numbers; the error names the field and
+/// its legal range.
 Result<void> check_format(const FloatFormat& format);
 
 }  // namespace lamp

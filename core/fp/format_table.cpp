@@ -6,7 +6,8 @@
 namespace lamp {
 
 std::string_view code_kind_name(CodeKind kind) {
-  static constexpr std::array<std::string_view, 6> names{"zero", "subnormal", "normal", "infinity", "nan", "unused"};
+  static constexpr std::array<std::string_view, 6> names{"zero",     "subnormal", "normal",
+                                                         "infinity", "nan",       "unused"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -24,8 +25,9 @@ FormatTable format_table(const FloatFormat& format) {
   if (table.bits > listed_bits) return table;
   for (std::uint64_t code = 0; code >> table.bits == 0; ++code) {
     const Result<double> value = decode(code, format);
-    table.values.push_back(
-        {.code = code, .kind = code_kind(code, format), .value = value ? *value : std::numeric_limits<double>::quiet_NaN()});
+    table.values.push_back({.code = code,
+                            .kind = code_kind(code, format),
+                            .value = value ? *value : std::numeric_limits<double>::quiet_NaN()});
   }
   return table;
 }

@@ -1,5 +1,5 @@
-// The rounding modes and THE rounding routine: every fast scalar operation forms its exact result (or enough of it, with
-// a sticky bit) and rounds it here, once.
+// The rounding modes and THE rounding routine: every fast scalar operation forms its exact result
+// (or enough of it, with a sticky bit) and rounds it here, once.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@ namespace lamp {
 
 enum class Rounding : std::uint8_t { rne, rna, rtz, rtp, rtn, rto, sr, sre };
 
-/// What a stochastic rounding draws: SR compares R, the top `bits` bits of `word`, with the discarded fraction; SRE takes its top bit.
+/// What a stochastic rounding draws: SR compares R, the top `bits` bits of `word`, with the
+/// discarded fraction; SRE takes its top bit.
 struct Draw {
   std::uint32_t word = 0;
   int bits = 32;  // r, 1..32
@@ -21,11 +22,12 @@ struct Draw {
 std::string_view rounding_name(Rounding mode);  // "RNE", ...
 std::optional<Rounding> parse_rounding(std::string_view name);
 
-/// x rounded to `format` by `mode`: overflow, subnormals, signed zero, NaN as the format says (README.md).
-/// Pre: fits_binary64(format); mode is deterministic.
+/// x rounded to `format` by `mode`: overflow, subnormals, signed zero, NaN as the format says
+/// (README.md). Pre: fits_binary64(format); mode is deterministic.
 double round(double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 
-/// One correctly rounded operation on the exact operands. NaN in, NaN out; invalid operations give NaN. Pre: as for round.
+/// One correctly rounded operation on the exact operands. NaN in, NaN out; invalid operations give
+/// NaN. Pre: as for round.
 double add(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
 double sub(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
 double mul(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
@@ -33,9 +35,10 @@ double div(double a, double b, const FloatFormat& format, Rounding mode = Roundi
 double fma(double a, double b, double c, const FloatFormat& format, Rounding mode = Rounding::rne);
 double sqrt(double a, const FloatFormat& format, Rounding mode = Rounding::rne);
 
-/// The same in any mode. SR: away from zero iff R + floor(2^r f) >= 2^r, f the exact discarded fraction of the spacing: of all 2^r
-/// draws floor(2^r f) round away. SRE: away iff f is not 0 and the top bit is set. Deterministic modes do not look at the draw.
-/// Pre: fits_binary64(format), 1 <= draw.bits <= 32.
+/// The same in any mode. SR: away from zero iff R + floor(2^r f) >= 2^r, f the exact discarded
+/// fraction of the spacing: of all 2^r draws floor(2^r f) round away. SRE: away iff f is not 0 and
+/// the top bit is set. Deterministic modes do not look at the draw. Pre: fits_binary64(format), 1
+/// <= draw.bits <= 32.
 double round(double x, const FloatFormat& format, Rounding mode, Draw draw);
 double add(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);
 double sub(double a, double b, const FloatFormat& format, Rounding mode, Draw draw);

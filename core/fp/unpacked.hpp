@@ -10,8 +10,9 @@ namespace lamp {
 
 __extension__ typedef unsigned __int128 uint128;
 
-/// (significand + sticky * d) 2^exponent with some 0 < d < 1, negated if `negative`. A significand that comes with a sticky bit has
-/// at least 86 bits, so that the sticky bit lies below the 32 random bits under every format's last place.
+/// (significand + sticky * d) 2^exponent with some 0 < d < 1, negated if `negative`. A significand
+/// that comes with a sticky bit has at least 86 bits, so that the sticky bit lies below the 32
+/// random bits under every format's last place.
 struct Unpacked {
   uint128 significand = 0;
   int exponent = 0;

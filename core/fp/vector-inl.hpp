@@ -1,7 +1,8 @@
-// Two sets of operations with one spelling, so that a function template is written once: on `double`, and on `Vector`, a
-// Highway vector of binary64. Both are IEEE operations lane by lane, so both give the same bits. Included once for each
-// Highway target (the guard toggles); Vector exists where the target has a fused multiply-add (Highway's MulAdd rounds twice
-// elsewhere) and vectors of fixed size.
+// Two sets of operations with one spelling, so that a function template is written once: on
+// `double`, and on `Vector`, a Highway vector of binary64. Both are IEEE operations lane by lane,
+// so both give the same bits. Included once for each Highway target (the guard toggles); Vector
+// exists where the target has a fused multiply-add (Highway's MulAdd rounds twice elsewhere) and
+// vectors of fixed size.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -79,7 +80,9 @@ struct Vector {
 HWY_INLINE Vector mul_add(Vector a, Vector b, Vector c) { return hn::MulAdd(a.v, b.v, c.v); }
 HWY_INLINE Vector square_root(Vector a) { return hn::Sqrt(a.v); }
 HWY_INLINE VectorMask both(VectorMask a, VectorMask b) { return {hn::And(a.m, b.m)}; }
-HWY_INLINE Vector select(VectorMask mask, Vector yes, Vector no) { return hn::IfThenElse(mask.m, yes.v, no.v); }
+HWY_INLINE Vector select(VectorMask mask, Vector yes, Vector no) {
+  return hn::IfThenElse(mask.m, yes.v, no.v);
+}
 HWY_INLINE VectorBits bits(Vector a) { return hn::BitCast(U64(), a.v); }
 HWY_INLINE Vector from_bits(VectorBits a) { return hn::BitCast(D64(), a.v); }
 template <int n>

@@ -1,4 +1,5 @@
-// Logarithmic buckets of a row's integers, vectorised: integers only, so every instruction set gives the same bits. Internal to core/lamp.
+// Logarithmic buckets of a row's integers, vectorised: integers only, so every instruction set
+// gives the same bits. Internal to core/lamp.
 #pragma once
 
 #include <algorithm>
@@ -9,31 +10,39 @@
 
 namespace lamp {
 
-/// Buckets of the integers 0..limit, 2^fraction to a power of two, `count` of them: the last is limit's own, bucket 0 takes all that is
-/// smaller than the others. The position of x is its exponent with `fraction` more bits; integers are cut to 52 bits, which are exact in
-/// binary64.
+/// Buckets of the integers 0..limit, 2^fraction to a power of two, `count` of them: the last is
+/// limit's own, bucket 0 takes all that is smaller than the others. The position of x is its
+/// exponent with `fraction` more bits; integers are cut to 52 bits, which are exact in binary64.
 struct Buckets {
   int count = 0, dropped = 0, shift = 0,
-      offset = 0;  // of the bits of a number, `dropped` do not count; bucket of x: position of x, plus offset, at least 0
+      offset = 0;  // of the bits of a number, `dropped` do not count; bucket of x: position of x,
+                   // plus offset, at least 0
 
   Buckets(int number, int fraction, std::uint64_t limit)
-      : count(number), dropped(52 - fraction), shift(std::max(0, static_cast<int>(std::bit_width(limit)) - 52)) {
-    offset = count - 1 - static_cast<int>(std::bit_cast<std::uint64_t>(static_cast<double>(limit >> shift)) >> dropped);
+      : count(number),
+        dropped(52 - fraction),
+        shift(std::max(0, static_cast<int>(std::bit_width(limit)) - 52)) {
+    offset = count - 1 -
+             static_cast<int>(std::bit_cast<std::uint64_t>(static_cast<double>(limit >> shift)) >>
+                              dropped);
   }
   /// The smallest integer that is in no lower bucket; the largest of all above the last bucket.
   [[nodiscard]] std::uint64_t first(int bucket) const {
     if (bucket >= count) return std::numeric_limits<std::uint64_t>::max();
     if (bucket == 0 || bucket <= offset) return 0;
-    const double edge = std::bit_cast<double>(static_cast<std::uint64_t>(bucket - offset) << dropped);
+    const double edge =
+        std::bit_cast<double>(static_cast<std::uint64_t>(bucket - offset) << dropped);
     const auto below = static_cast<std::uint64_t>(edge);
     return (below + (static_cast<double>(below) < edge ? 1 : 0)) << shift;
   }
 };
 
-/// The components that some threshold may leave out are those with b + max(a, 0) <= budget. codes[j] = 2^16 i + k with k the bucket of
-/// b, and i the bucket of max(a, 0) counted upwards in a: by_diagonal is of top - max(a, 0). Of the others i is by_diagonal.count.
-/// Pre: budget >= 0, b + max(a, 0) < 2^63, and where b + max(a, 0) <= budget: a <= top.
-void bucket_codes(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n, std::int64_t budget, std::int64_t top,
-                  const Buckets& by_diagonal, const Buckets& by_key, std::uint64_t* codes);
+/// The components that some threshold may leave out are those with b + max(a, 0) <= budget.
+/// codes[j] = 2^16 i + k with k the bucket of b, and i the bucket of max(a, 0) counted upwards in
+/// a: by_diagonal is of top - max(a, 0). Of the others i is by_diagonal.count. Pre: budget >= 0, b
+/// + max(a, 0) < 2^63, and where b + max(a, 0) <= budget: a <= top.
+void bucket_codes(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n,
+                  std::int64_t budget, std::int64_t top, const Buckets& by_diagonal,
+                  const Buckets& by_key, std::uint64_t* codes);
 
 }  // namespace lamp

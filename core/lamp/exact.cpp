@@ -1,7 +1,9 @@
-// Two searches, the first coarse. As t rises, more components may be left out and the budget falls, so the key up to which they are
-// left out (the cut) only falls: one sweep over the a ascending and the keys descending does for all t. Sorting is what costs, so the
-// components go into logarithmic buckets of a and of b first, O(n), and a sweep over those bounds what each bucket's thresholds
-// leave out. Only the buckets that may hold the best threshold, and only keys that its cut may run through, are sorted.
+// Two searches, the first coarse. As t rises, more components may be left out and the budget falls,
+// so the key up to which they are left out (the cut) only falls: one sweep over the a ascending and
+// the keys descending does for all t. Sorting is what costs, so the components go into logarithmic
+// buckets of a and of b first, O(n), and a sweep over those bounds what each bucket's thresholds
+// leave out. Only the buckets that may hold the best threshold, and only keys that its cut may run
+// through, are sorted.
 #include "core/lamp/exact.hpp"
 
 #include <algorithm>
@@ -18,18 +20,20 @@ namespace {
 struct Window {
   int first_diagonal, last_diagonal;  // buckets of the thresholds that may be best
   int first_key, last_key;            // buckets that their cuts may run through
-  std::uint64_t sum;                  // of the components in lower buckets of a, and in none of b above last_key; and their number
+  std::uint64_t sum;  // of the components in lower buckets of a, and in none of b above last_key;
+                      // and their number
   std::uint32_t count;
 };
 
 constexpr int diagonal_buckets = 160, diagonal_fraction = 2;  // 40 powers of two
 constexpr int key_buckets = 192, key_fraction = 3;            // 24
-constexpr std::size_t nowhere = diagonal_buckets;             // components that no threshold leaves out
+constexpr std::size_t nowhere = diagonal_buckets;  // components that no threshold leaves out
 
 class Search {
  public:
   Search(int128 budget, std::uint64_t sum, std::int64_t largest, SelectionScratch& scratch)
-      : budget_(static_cast<std::int64_t>(std::min<int128>(budget, std::numeric_limits<std::int64_t>::max()))),
+      : budget_(static_cast<std::int64_t>(
+            std::min<int128>(budget, std::numeric_limits<std::int64_t>::max()))),
         top_(std::max<std::int64_t>(0, std::min(largest, budget_))),
         scratch_(scratch),
         by_diagonal_(diagonal_buckets, diagonal_fraction, static_cast<std::uint64_t>(top_)),
@@ -39,9 +43,13 @@ class Search {
   void distribute() {
     const std::size_t n = scratch_.keys.size(), half = n / 2;
     scratch_.codes.resize(n), scratch_.order.resize(n);
-    bucket_codes(scratch_.keys.data(), scratch_.diagonal.data(), n, budget_, top_, by_diagonal_, by_key_, scratch_.codes.data());
-    const auto bucket_at = [codes = scratch_.codes.data()](std::size_t j) { return codes[j] >> 16; };
-    // Both halves in turn, with counts of their own: neighbours are often in one bucket, and would wait for each other.
+    bucket_codes(scratch_.keys.data(), scratch_.diagonal.data(), n, budget_, top_, by_diagonal_,
+                 by_key_, scratch_.codes.data());
+    const auto bucket_at = [codes = scratch_.codes.data()](std::size_t j) {
+      return codes[j] >> 16;
+    };
+    // Both halves in turn, with counts of their own: neighbours are often in one bucket, and would
+    // wait for each other.
     std::array<std::array<std::uint32_t, nowhere + 1>, 2> next{};
     for (std::size_t j = 0; j < half; ++j) ++next[0][bucket_at(j)], ++next[1][bucket_at(half + j)];
     if (n % 2 != 0) ++next[1][bucket_at(n - 1)];
@@ -60,7 +68,9 @@ class Search {
   }
 
   /// The bucket of a component's key. Pre: not nowhere.
-  [[nodiscard]] int key_bucket(std::uint32_t j) const { return static_cast<int>(scratch_.codes[j] & 0xffff); }
+  [[nodiscard]] int key_bucket(std::uint32_t j) const {
+    return static_cast<int>(scratch_.codes[j] & 0xffff);
+  }
   [[nodiscard]] std::span<const std::uint32_t> members(int bucket) const {
     const auto i = static_cast<std::size_t>(bucket);
     return {scratch_.order.data() + start_[i], start_[i + 1] - start_[i]};
@@ -68,9 +78,10 @@ class Search {
 
   [[nodiscard]] Window window() {
     struct Bounds {
-      std::uint32_t most;                  // components that a threshold of the bucket leaves out, at most
-      std::int16_t bucket, before, after;  // the bucket that the cut runs through before its first threshold, and after its last
-      std::uint32_t count;                 // in and below that bucket before its first threshold, and their sum
+      std::uint32_t most;  // components that a threshold of the bucket leaves out, at most
+      std::int16_t bucket, before, after;  // the bucket that the cut runs through before its first
+                                           // threshold, and after its last
+      std::uint32_t count;  // in and below that bucket before its first threshold, and their sum
       std::uint64_t sum;
     };
     std::array<Bounds, diagonal_buckets> bounds;
@@ -83,7 +94,9 @@ class Search {
       Bounds& bound = bounds[used++];
       bound.bucket = static_cast<std::int16_t>(i), bound.before = static_cast<std::int16_t>(cut_);
       bound.sum = sum_, bound.count = count_;
-      if (cut_ < key_buckets) bound.sum += sums_[static_cast<std::size_t>(cut_)], bound.count += counts_[static_cast<std::size_t>(cut_)];
+      if (cut_ < key_buckets)
+        bound.sum += sums_[static_cast<std::size_t>(cut_)],
+            bound.count += counts_[static_cast<std::size_t>(cut_)];
       std::int64_t smallest = top_, largest = 0;
       for (const std::uint32_t j : here) {
         const std::int64_t a = std::max<std::int64_t>(scratch_.diagonal[j], 0);
@@ -100,7 +113,8 @@ class Search {
     Window window{diagonal_buckets, -1, 0, key_buckets, 0, 0};
     for (std::size_t i = 0; i < used; ++i) {
       if (bounds[i].most < best) continue;
-      if (window.last_diagonal < 0) window = {bounds[i].bucket, -1, 0, bounds[i].before, bounds[i].sum, bounds[i].count};
+      if (window.last_diagonal < 0)
+        window = {bounds[i].bucket, -1, 0, bounds[i].before, bounds[i].sum, bounds[i].count};
       window.last_diagonal = bounds[i].bucket, window.first_key = bounds[i].after;
     }
     return window;
@@ -110,19 +124,24 @@ class Search {
   [[nodiscard]] std::uint64_t first_key(int bucket) const { return by_key_.first(bucket); }
 
  private:
-  /// Lowers the cut until the whole buckets below it fit into the budget. Returns a bound on the number of components that fit: at
-  /// most so many, or at least. Keys of a bucket differ by less than an eighth, but in bucket 0.
+  /// Lowers the cut until the whole buckets below it fit into the budget. Returns a bound on the
+  /// number of components that fit: at most so many, or at least. Keys of a bucket differ by less
+  /// than an eighth, but in bucket 0.
   std::uint32_t lower_cut(std::uint64_t budget, bool at_most) {
     while (sum_ > budget) {
       --cut_;
-      sum_ -= sums_[static_cast<std::size_t>(cut_)], count_ -= counts_[static_cast<std::size_t>(cut_)];
+      sum_ -= sums_[static_cast<std::size_t>(cut_)],
+          count_ -= counts_[static_cast<std::size_t>(cut_)];
     }
     if (cut_ == key_buckets) return count_;
     const std::uint32_t there = counts_[static_cast<std::size_t>(cut_)];
     if (there == 0 || cut_ == 0) return count_ + (at_most ? there : 0);
-    const auto remainder = static_cast<double>(static_cast<std::int64_t>(budget - sum_)) * static_cast<double>(there);
+    const auto remainder =
+        static_cast<double>(static_cast<std::int64_t>(budget - sum_)) * static_cast<double>(there);
     const double fit =
-        remainder / static_cast<double>(static_cast<std::int64_t>(sums_[static_cast<std::size_t>(cut_)])) * (at_most ? 1.126 : 0.888);
+        remainder /
+        static_cast<double>(static_cast<std::int64_t>(sums_[static_cast<std::size_t>(cut_)])) *
+        (at_most ? 1.126 : 0.888);
     return count_ + std::min(there, static_cast<std::uint32_t>(std::min(fit, 1e9)));
   }
 
@@ -138,7 +157,8 @@ class Search {
   std::uint32_t count_ = 0;
 };
 
-/// The definition's sweep over some of the components; every threshold leaves the others out, or none does.
+/// The definition's sweep over some of the components; every threshold leaves the others out, or
+/// none does.
 class Sweep {
  public:
   /// sum, count: of what is left out before the first threshold.
@@ -152,17 +172,24 @@ class Sweep {
     scratch_.thresholds.push_back({scratch_.diagonal[j], j});
     passed(j);
   }
-  void passed(std::uint32_t j) { scratch_.admitted.push_back({static_cast<std::int64_t>(scratch_.keys[j]), j}); }
+  void passed(std::uint32_t j) {
+    scratch_.admitted.push_back({static_cast<std::int64_t>(scratch_.keys[j]), j});
+  }
 
-  /// Marks the set of the first threshold that leaves out most; returns its size. end_of_keys: keys from here on were not given.
+  /// Marks the set of the first threshold that leaves out most; returns its size. end_of_keys: keys
+  /// from here on were not given.
   std::size_t run(std::uint64_t end_of_keys, std::span<std::uint8_t> selected) {
     using Ranked = SelectionScratch::Ranked;
     std::vector<Ranked>&thresholds = scratch_.thresholds, &order = scratch_.admitted;
-    std::sort(thresholds.begin(), thresholds.end(), [](const Ranked& i, const Ranked& j) { return i.value < j.value; });
-    std::sort(order.begin(), order.end(),
-              [](const Ranked& i, const Ranked& j) { return i.value != j.value ? i.value < j.value : i.index > j.index; });
+    std::sort(thresholds.begin(), thresholds.end(),
+              [](const Ranked& i, const Ranked& j) { return i.value < j.value; });
+    std::sort(order.begin(), order.end(), [](const Ranked& i, const Ranked& j) {
+      return i.value != j.value ? i.value < j.value : i.index > j.index;
+    });
     const auto n = static_cast<std::uint32_t>(selected.size());
-    const Ranked end{static_cast<std::int64_t>(std::min<std::uint64_t>(end_of_keys, std::numeric_limits<std::int64_t>::max())), n};
+    const Ranked end{static_cast<std::int64_t>(std::min<std::uint64_t>(
+                         end_of_keys, std::numeric_limits<std::int64_t>::max())),
+                     n};
     Ranked cut = end, best_cut = end;
     std::int64_t best_threshold = 0;
     std::size_t best = 0, next = order.size();
@@ -186,14 +213,17 @@ class Sweep {
     const std::int64_t* diagonal = scratch_.diagonal.data();
     const auto end_key = static_cast<std::uint64_t>(best_cut.value);
     for (std::uint32_t j = 0; j < n; ++j)
-      selected[j] = static_cast<std::uint8_t>((diagonal[j] > best_threshold ? 1U : 0U) | (keys[j] >= end_key ? 1U : 0U));
+      selected[j] = static_cast<std::uint8_t>((diagonal[j] > best_threshold ? 1U : 0U) |
+                                              (keys[j] >= end_key ? 1U : 0U));
     for (std::uint32_t j = best_cut.index + 1; j < n; ++j)
       if (keys[j] == end_key && diagonal[j] <= best_threshold) selected[j] = 0;
     return n - best;
   }
 
  private:
-  [[nodiscard]] int128 left_at(std::int64_t t) const { return budget_ - std::max<std::int64_t>(t, 0); }
+  [[nodiscard]] int128 left_at(std::int64_t t) const {
+    return budget_ - std::max<std::int64_t>(t, 0);
+  }
   [[nodiscard]] bool precedes(std::uint32_t j, const SelectionScratch::Ranked& cut) const {
     const auto key = static_cast<std::int64_t>(scratch_.keys[j]);
     return key < cut.value || (key == cut.value && j > cut.index);
@@ -206,8 +236,8 @@ class Sweep {
 
 }  // namespace
 
-std::size_t select_exact(int128 budget, int128 tau, uint128 sum, std::int64_t largest, std::span<std::uint8_t> selected,
-                         SelectionScratch& scratch) {
+std::size_t select_exact(int128 budget, int128 tau, uint128 sum, std::int64_t largest,
+                         std::span<std::uint8_t> selected, SelectionScratch& scratch) {
   const auto n = static_cast<std::uint32_t>(scratch.keys.size());
   constexpr uint128 coarse_below = uint128{1} << 62;
   constexpr std::uint32_t coarse_from = 48;  // components; fewer are sorted at once
@@ -219,7 +249,8 @@ std::size_t select_exact(int128 budget, int128 tau, uint128 sum, std::int64_t la
     }
     return sweep.run(std::numeric_limits<std::uint64_t>::max(), selected);
   }
-  if (budget > tau && largest > tau) {  // a > tau is in every S: a key beyond the budget, below 2^62 + tau, says so
+  if (budget > tau &&
+      largest > tau) {  // a > tau is in every S: a key beyond the budget, below 2^62 + tau, says so
     for (std::uint32_t j = 0; j < n; ++j)
       if (scratch.diagonal[j] > tau) scratch.keys[j] = static_cast<std::uint64_t>(coarse_below);
   }

@@ -12,15 +12,16 @@ namespace lamp::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// The components [first, first + lanes of d), added to `row`; as many steps as fit before n. Returns where it stopped.
+/// The components [first, first + lanes of d), added to `row`; as many steps as fit before n.
+/// Returns where it stopped.
 template <ErrorWeights weights, Norm norm, class D>
-std::size_t convert(D d, const double* z, const double* given, std::size_t first, std::size_t n, std::uint64_t* keys,
-                    std::int64_t* diagonal, RowIntegers& row) {
+std::size_t convert(D d, const double* z, const double* given, std::size_t first, std::size_t n,
+                    std::uint64_t* keys, std::int64_t* diagonal, RowIntegers& row) {
   const hn::RebindToSigned<D> integers;
   const hn::RebindToUnsigned<D> words;
   const std::size_t lanes = hn::Lanes(d);
-  const auto zero = hn::Zero(d), one = hn::Set(d, 1.0), two = hn::Set(d, 2.0), limit = hn::Set(d, refused_from),
-             unit = hn::Set(d, fixed_point);
+  const auto zero = hn::Zero(d), one = hn::Set(d, 1.0), two = hn::Set(d, 2.0),
+             limit = hn::Set(d, refused_from), unit = hn::Set(d, fixed_point);
   const auto low_half = hn::Set(words, std::uint64_t{0xffffffff});
   auto low = hn::Zero(words), high = hn::Zero(words);
   auto largest = hn::Set(integers, row.diagonal);
@@ -31,16 +32,22 @@ std::size_t convert(D d, const double* z, const double* given, std::size_t first
     auto w = one;
     if constexpr (weights == ErrorWeights::relative) w = hn::Abs(hn::LoadU(d, given + j));
     if constexpr (weights == ErrorWeights::dot) w = hn::LoadU(d, given + j);
-    const auto b = norm == Norm::componentwise ? hn::Mul(zs, w) : hn::Mul(hn::Mul(hn::Mul(two, zs), hn::Sub(one, zs)), w);
-    auto good = hn::And(hn::And(hn::Ge(zs, zero), hn::Lt(zs, limit)), hn::And(hn::Ge(b, zero), hn::Lt(b, limit)));
+    const auto b = norm == Norm::componentwise
+                       ? hn::Mul(zs, w)
+                       : hn::Mul(hn::Mul(hn::Mul(two, zs), hn::Sub(one, zs)), w);
+    auto good = hn::And(hn::And(hn::Ge(zs, zero), hn::Lt(zs, limit)),
+                        hn::And(hn::Ge(b, zero), hn::Lt(b, limit)));
     if constexpr (norm == Norm::componentwise) {
       const auto a = hn::Mul(hn::Sub(one, hn::Mul(two, zs)), w);
       good = hn::And(good, hn::Lt(hn::Abs(a), limit));
-      const auto fixed = hn::ConvertTo(integers, hn::Floor(hn::Mul(hn::IfThenElseZero(good, a), unit)));
+      const auto fixed =
+          hn::ConvertTo(integers, hn::Floor(hn::Mul(hn::IfThenElseZero(good, a), unit)));
       hn::StoreU(fixed, integers, diagonal + j);
       largest = hn::Max(largest, fixed);
     }
-    const auto key = hn::BitCast(words, hn::ConvertTo(integers, hn::Mul(hn::IfThenElseZero(good, b), unit)));  // b >= 0: towards 0 is down
+    const auto key =
+        hn::BitCast(words, hn::ConvertTo(integers, hn::Mul(hn::IfThenElseZero(good, b),
+                                                           unit)));  // b >= 0: towards 0 is down
     hn::StoreU(key, words, keys + j);
     low = hn::Add(low, hn::And(key, low_half));
     high = hn::Add(high, hn::ShiftRight<32>(key));
@@ -49,7 +56,8 @@ std::size_t convert(D d, const double* z, const double* given, std::size_t first
   row.refused = row.refused || !hn::AllTrue(d, good_everywhere);
   HWY_ALIGN std::uint64_t lows[HWY_MAX_BYTES / 8], highs[HWY_MAX_BYTES / 8];
   HWY_ALIGN std::int64_t diagonals[HWY_MAX_BYTES / 8];
-  hn::StoreU(low, words, lows), hn::StoreU(high, words, highs), hn::StoreU(largest, integers, diagonals);
+  hn::StoreU(low, words, lows), hn::StoreU(high, words, highs),
+      hn::StoreU(largest, integers, diagonals);
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     row.sum += (static_cast<uint128>(highs[lane]) << 32) + lows[lane];
     row.diagonal = std::max(row.diagonal, diagonals[lane]);
@@ -58,22 +66,28 @@ std::size_t convert(D d, const double* z, const double* given, std::size_t first
 }
 
 template <ErrorWeights weights, Norm norm>
-RowIntegers convert_row(const double* z, const double* given, std::size_t n, std::uint64_t* keys, std::int64_t* diagonal) {
+RowIntegers convert_row(const double* z, const double* given, std::size_t n, std::uint64_t* keys,
+                        std::int64_t* diagonal) {
   RowIntegers row;
-  const std::size_t rest = convert<weights, norm>(hn::ScalableTag<double>(), z, given, 0, n, keys, diagonal, row);
+  const std::size_t rest =
+      convert<weights, norm>(hn::ScalableTag<double>(), z, given, 0, n, keys, diagonal, row);
   convert<weights, norm>(hn::CappedTag<double, 1>(), z, given, rest, n, keys, diagonal, row);
   if (norm == Norm::normwise1) row.diagonal = 0;
   return row;
 }
 
-RowIntegers convert_any(ErrorWeights weights, Norm norm, const double* z, const double* given, std::size_t n, std::uint64_t* keys,
-                        std::int64_t* diagonal) {
-  using Convert = RowIntegers (*)(const double*, const double*, std::size_t, std::uint64_t*, std::int64_t*);
-  constexpr Convert table[3][2] = {
-      {convert_row<ErrorWeights::absolute, Norm::componentwise>, convert_row<ErrorWeights::absolute, Norm::normwise1>},
-      {convert_row<ErrorWeights::relative, Norm::componentwise>, convert_row<ErrorWeights::relative, Norm::normwise1>},
-      {convert_row<ErrorWeights::dot, Norm::componentwise>, convert_row<ErrorWeights::dot, Norm::normwise1>}};
-  return table[static_cast<std::size_t>(weights)][static_cast<std::size_t>(norm)](z, given, n, keys, diagonal);
+RowIntegers convert_any(ErrorWeights weights, Norm norm, const double* z, const double* given,
+                        std::size_t n, std::uint64_t* keys, std::int64_t* diagonal) {
+  using Convert =
+      RowIntegers (*)(const double*, const double*, std::size_t, std::uint64_t*, std::int64_t*);
+  constexpr Convert table[3][2] = {{convert_row<ErrorWeights::absolute, Norm::componentwise>,
+                                    convert_row<ErrorWeights::absolute, Norm::normwise1>},
+                                   {convert_row<ErrorWeights::relative, Norm::componentwise>,
+                                    convert_row<ErrorWeights::relative, Norm::normwise1>},
+                                   {convert_row<ErrorWeights::dot, Norm::componentwise>,
+                                    convert_row<ErrorWeights::dot, Norm::normwise1>}};
+  return table[static_cast<std::size_t>(weights)][static_cast<std::size_t>(norm)](z, given, n, keys,
+                                                                                  diagonal);
 }
 
 }  // namespace lamp::HWY_NAMESPACE
@@ -84,8 +98,8 @@ namespace lamp {
 
 HWY_EXPORT(convert_any);
 
-RowIntegers row_integers(ErrorWeights weights, Norm norm, const double* z, const double* given, std::size_t n, std::uint64_t* keys,
-                         std::int64_t* diagonal) {
+RowIntegers row_integers(ErrorWeights weights, Norm norm, const double* z, const double* given,
+                         std::size_t n, std::uint64_t* keys, std::int64_t* diagonal) {
   return HWY_DYNAMIC_DISPATCH(convert_any)(weights, norm, z, given, n, keys, diagonal);
 }
 

@@ -12,20 +12,24 @@ namespace lamp::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET <= HWY_AVX3  // the better a target, the smaller its number; below, compressing costs more than the scalar loop
+#if HWY_TARGET <= HWY_AVX3  // the better a target, the smaller its number; below, compressing costs
+                            // more than the scalar loop
 
-/// The lanes of v in the mask, in order, at the front. As pairs of 32-bit lanes, which Highway 1.0.3 does by one instruction: for 64-bit
-/// lanes it looks its shuffles up in a table that g++ copies to the stack every time.
+/// The lanes of v in the mask, in order, at the front. As pairs of 32-bit lanes, which
+/// Highway 1.0.3 does by one instruction: for 64-bit lanes it looks its shuffles up in a table that
+/// g++ copies to the stack every time.
 template <class D, class V, class M>
 HWY_INLINE V compress(D d, V v, M mask) {
   const hn::Repartition<std::uint32_t, D> halves;
-  return hn::BitCast(d, hn::Compress(hn::BitCast(halves, v), hn::MaskFromVec(hn::BitCast(halves, hn::VecFromMask(d, mask)))));
+  return hn::BitCast(d,
+                     hn::Compress(hn::BitCast(halves, v),
+                                  hn::MaskFromVec(hn::BitCast(halves, hn::VecFromMask(d, mask)))));
 }
 
 /// As many whole vectors as there are; returns where it stopped.
 template <bool pairs>
-std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_t* diagonal, std::uint64_t pivot, Pairs low, Pairs high,
-                          KeySplit& s) {
+std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
+                          std::uint64_t pivot, Pairs low, Pairs high, KeySplit& s) {
   const hn::ScalableTag<std::uint64_t> d;
   const hn::RebindToSigned<decltype(d)> integers;
   const std::size_t lanes = hn::Lanes(d);
@@ -39,12 +43,18 @@ std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_
     const auto below = hn::Lt(v, at), above = hn::Gt(v, at);
     if constexpr (pairs) {
       const auto a = hn::LoadU(integers, diagonal + i);
-      hn::StoreU(compress(integers, a, hn::RebindMask(integers, below)), integers, low.diagonal + s.below);
-      hn::StoreU(compress(integers, a, hn::RebindMask(integers, above)), integers, high.diagonal + s.above);
-      largest_below = hn::Max(largest_below, hn::IfThenElse(hn::RebindMask(integers, below), a, lowest));
-      largest_equal = hn::Max(largest_equal, hn::IfThenElse(hn::RebindMask(integers, hn::Eq(v, at)), a, lowest));
+      hn::StoreU(compress(integers, a, hn::RebindMask(integers, below)), integers,
+                 low.diagonal + s.below);
+      hn::StoreU(compress(integers, a, hn::RebindMask(integers, above)), integers,
+                 high.diagonal + s.above);
+      largest_below =
+          hn::Max(largest_below, hn::IfThenElse(hn::RebindMask(integers, below), a, lowest));
+      largest_equal = hn::Max(largest_equal,
+                              hn::IfThenElse(hn::RebindMask(integers, hn::Eq(v, at)), a, lowest));
     }
-    hn::StoreU(compress(d, v, below), d, low.keys + s.below);  // s.below <= i: where low is keys, what it overwrites is read already
+    hn::StoreU(
+        compress(d, v, below), d,
+        low.keys + s.below);  // s.below <= i: where low is keys, what it overwrites is read already
     hn::StoreU(compress(d, v, above), d, high.keys + s.above);
     const auto counted = hn::IfThenElseZero(below, v);
     sums_low = hn::Add(sums_low, hn::And(counted, low_half));
@@ -52,9 +62,11 @@ std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_
     s.below += hn::CountTrue(d, below);
     s.above += hn::CountTrue(d, above);
   }
-  std::uint64_t lows[split_slack], highs[split_slack];  // not SumOfLanes, which g++ adds up in signed integers
+  std::uint64_t lows[split_slack],
+      highs[split_slack];  // not SumOfLanes, which g++ adds up in signed integers
   hn::StoreU(sums_low, d, lows), hn::StoreU(sums_high, d, highs);
-  for (std::size_t lane = 0; lane < lanes; ++lane) s.sum_below += (static_cast<uint128>(highs[lane]) << 32) + lows[lane];
+  for (std::size_t lane = 0; lane < lanes; ++lane)
+    s.sum_below += (static_cast<uint128>(highs[lane]) << 32) + lows[lane];
   if constexpr (pairs) {
     s.diagonal_below = hn::GetLane(hn::MaxOfLanes(integers, largest_below));
     s.diagonal_equal = hn::GetLane(hn::MaxOfLanes(integers, largest_equal));
@@ -65,16 +77,19 @@ std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_
 #else
 
 template <bool pairs>
-std::size_t split_vectors(std::span<const std::uint64_t>, const std::int64_t*, std::uint64_t, Pairs, Pairs, KeySplit&) {
+std::size_t split_vectors(std::span<const std::uint64_t>, const std::int64_t*, std::uint64_t, Pairs,
+                          Pairs, KeySplit&) {
   return 0;
 }
 
 #endif
 
 template <bool pairs>
-KeySplit split_any(std::span<const std::uint64_t> keys, const std::int64_t* diagonal, std::uint64_t pivot, Pairs low, Pairs high) {
+KeySplit split_any(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
+                   std::uint64_t pivot, Pairs low, Pairs high) {
   KeySplit s;
-  for (std::size_t i = split_vectors<pairs>(keys, diagonal, pivot, low, high, s); i < keys.size(); ++i) {  // no branch depends on the data
+  for (std::size_t i = split_vectors<pairs>(keys, diagonal, pivot, low, high, s); i < keys.size();
+       ++i) {  // no branch depends on the data
     const std::uint64_t key = keys[i];
     const bool below = key<pivot, above = key> pivot;
     if constexpr (pairs) {
@@ -93,11 +108,13 @@ KeySplit split_any(std::span<const std::uint64_t> keys, const std::int64_t* diag
   return s;
 }
 
-KeySplit split_without(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low, std::uint64_t* high) {
+KeySplit split_without(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low,
+                       std::uint64_t* high) {
   return split_any<false>(keys, nullptr, pivot, {low, nullptr}, {high, nullptr});
 }
 
-KeySplit split_with(std::span<const std::uint64_t> keys, const std::int64_t* diagonal, std::uint64_t pivot, Pairs low, Pairs high) {
+KeySplit split_with(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
+                    std::uint64_t pivot, Pairs low, Pairs high) {
   return split_any<true>(keys, diagonal, pivot, low, high);
 }
 
@@ -110,11 +127,13 @@ namespace lamp {
 HWY_EXPORT(split_without);
 HWY_EXPORT(split_with);
 
-KeySplit split_keys(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low, std::uint64_t* high) {
+KeySplit split_keys(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low,
+                    std::uint64_t* high) {
   return HWY_DYNAMIC_DISPATCH(split_without)(keys, pivot, low, high);
 }
 
-KeySplit split_pairs(std::span<const std::uint64_t> keys, const std::int64_t* diagonal, std::uint64_t pivot, Pairs low, Pairs high) {
+KeySplit split_pairs(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
+                     std::uint64_t pivot, Pairs low, Pairs high) {
   return HWY_DYNAMIC_DISPATCH(split_with)(keys, diagonal, pivot, low, high);
 }
 

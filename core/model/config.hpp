@@ -33,9 +33,10 @@ std::optional<Activation> parse_activation(std::string_view name);
 /// What the config means, on one line: equal texts, equal models. For content digests.
 std::string canonical_text(const ModelConfig& config);
 
-/// Reads and validates config.json (model_type gpt2; known activation; shapes positive and consistent; scaling options that
-/// GPT-2 never used, such as scale_attn_by_inverse_layer_idx, are refused by name). Keys that do not change the function
-/// (dropout, initialisation, generation, ..) are ignored; a key given twice is an error.
+/// Reads and validates config.json (model_type gpt2; known activation; shapes positive and
+/// consistent; scaling options that GPT-2 never used, such as scale_attn_by_inverse_layer_idx, are
+/// refused by name). Keys that do not change the function (dropout, initialisation, generation, ..)
+/// are ignored; a key given twice is an error.
 Result<ModelConfig> read_model_config(const std::filesystem::path& file);
 
 }  // namespace lamp

@@ -10,34 +10,48 @@
 namespace lamp {
 namespace {
 
-constexpr std::size_t tapped_rows = 8;  // of a block of logits: they stay in the cache while everybody looks at them
+constexpr std::size_t tapped_rows =
+    8;  // of a block of logits: they stay in the cache while everybody looks at them
 
-/// One forward pass, over the rows first_ .. first_ + tokens - 1 of a sequence: what its steps share.
+/// One forward pass, over the rows first_ .. first_ + tokens - 1 of a sequence: what its steps
+/// share.
 class Pass {
  public:
   /// earlier: the rows before; null where there are none and none of these will be asked for.
-  Pass(const Model& model, EarlierRows* earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options,
-       TapSink& sink, Workspace& work)
-      : model_(model), config_(model.config), earlier_(earlier), first_(earlier == nullptr ? 0 : earlier->rows), tokens_(tokens),
-        length_(earlier == nullptr ? tokens.size() : earlier->length), plan_(plan), options_(options), sink_(sink), work_(work) {}
+  Pass(const Model& model, EarlierRows* earlier, std::span<const TokenId> tokens,
+       const PrecisionPlan& plan, const PassOptions& options, TapSink& sink, Workspace& work)
+      : model_(model),
+        config_(model.config),
+        earlier_(earlier),
+        first_(earlier == nullptr ? 0 : earlier->rows),
+        tokens_(tokens),
+        length_(earlier == nullptr ? tokens.size() : earlier->length),
+        plan_(plan),
+        options_(options),
+        sink_(sink),
+        work_(work) {}
 
   void run() {
     const std::size_t rows = tokens_.size(), width = config_.n_embd;
-    expects(rows >= 1 && first_ + rows <= length_ && length_ <= config_.n_positions, "forward: 1 <= tokens <= n_positions");
+    expects(rows >= 1 && first_ + rows <= length_ && length_ <= config_.n_positions,
+            "forward: 1 <= tokens <= n_positions");
     work_.x.reshape(rows, width);
     work_.normed.reshape(rows, width);
     work_.attention.reshape(rows, width);
     work_.projected.reshape(rows, width);
     work_.qkv.reshape(rows, 3 * width);
     work_.hidden.reshape(rows, config_.n_inner);
-    for (Matrix<double>* causal : {&work_.scores, &work_.recomputed, &work_.probabilities}) causal->reshape(rows, first_ + rows);
+    for (Matrix<double>* causal : {&work_.scores, &work_.recomputed, &work_.probabilities})
+      causal->reshape(rows, first_ + rows);
 
-    site(at(Site::embed), work_.x.view(),
-         [&](const Arithmetic& a, MatrixView<double> out) { embed(a, model_.weights, tokens_, out, first_); });
+    site(at(Site::embed), work_.x.view(), [&](const Arithmetic& a, MatrixView<double> out) {
+      embed(a, model_.weights, tokens_, out, first_);
+    });
     for (std::size_t l = 0; l < config_.n_layer; ++l) block(Layer{l}, model_.weights.blocks[l]);
     normalise(at(Site::ln_f), model_.weights.ln_f);
     const std::size_t skipped = std::min(rows, std::max(options_.first_logits, first_) - first_);
-    for (std::size_t i = skipped; i < rows; i += logit_rows) logit_block(i, std::min(logit_rows, rows - i));
+    for (std::size_t i = skipped; i < rows; i += logit_rows)
+      logit_block(i, std::min(logit_rows, rows - i));
     if (earlier_ != nullptr) earlier_->rows += rows;
   }
 
@@ -46,8 +60,9 @@ class Pass {
     return {.site = site, .layer = layer, .head = head, .first_row = first_};
   }
 
-  /// One site: evaluates `operation(arithmetic, out)` in the plan's arithmetic, taps it, and where the sink wants the local error
-  /// evaluates it in the reference arithmetic too: first, because `out` may be an input.
+  /// One site: evaluates `operation(arithmetic, out)` in the plan's arithmetic, taps it, and where
+  /// the sink wants the local error evaluates it in the reference arithmetic too: first, because
+  /// `out` may be an input.
   template <class Operation>
   void site(const TapPoint& point, MatrixView<double> out, const Operation& operation) {
     const bool local = evaluate_local(point, out, operation);
@@ -73,9 +88,11 @@ class Pass {
   template <class Operation>
   bool evaluate_local(const TapPoint& point, MatrixView<double> out, const Operation& operation) {
     if (!sink_.wants_local(point.site)) return false;
-    expects(options_.local_reference != nullptr, "forward: a local reference for a sink that wants it");
+    expects(options_.local_reference != nullptr,
+            "forward: a local reference for a sink that wants it");
     work_.local.reshape(out.rows, out.cols);
-    operation(drawing(options_.local_reference->at(point.site, point.layer, point.head), point), work_.local.view());
+    operation(drawing(options_.local_reference->at(point.site, point.layer, point.head), point),
+              work_.local.view());
     return true;
   }
 
@@ -90,8 +107,10 @@ class Pass {
     });
   }
 
-  void transform(const TapPoint& point, const Linear& weights, const Matrix<double>& in, Matrix<double>& out) {
-    site(point, out.view(), [&](const Arithmetic& a, MatrixView<double> y) { linear(a, weights, in.view(), y); });
+  void transform(const TapPoint& point, const Linear& weights, const Matrix<double>& in,
+                 Matrix<double>& out) {
+    site(point, out.view(),
+         [&](const Arithmetic& a, MatrixView<double> y) { linear(a, weights, in.view(), y); });
   }
 
   void add_residual(const TapPoint& point) {
@@ -110,20 +129,23 @@ class Pass {
 
     normalise(at(Site::ln_2, layer), w.ln_2);
     transform(at(Site::mlp_fc, layer), w.mlp_fc, work_.normed, work_.hidden);
-    site(at(Site::gelu, layer), work_.hidden.view(), [&](const Arithmetic& a, MatrixView<double> out) {
-      gelu(a, options_.activation, std::as_const(work_.hidden).view(), out);
-    });
+    site(at(Site::gelu, layer), work_.hidden.view(),
+         [&](const Arithmetic& a, MatrixView<double> out) {
+           gelu(a, options_.activation, std::as_const(work_.hidden).view(), out);
+         });
     transform(at(Site::mlp_proj, layer), w.mlp_proj, work_.hidden, work_.projected);
     add_residual(at(Site::resid_2, layer));
   }
 
-  /// Keys and values of all rows so far, (first_ + rows, 2 n_embd); those of these rows join the earlier ones.
+  /// Keys and values of all rows so far, (first_ + rows, 2 n_embd); those of these rows join the
+  /// earlier ones.
   MatrixView<const double> keys_values(Layer layer) {
     const std::size_t rows = tokens_.size(), width = config_.n_embd;
     const MatrixView<const double> here = std::as_const(work_.qkv).view().columns(width, 2 * width);
     if (earlier_ == nullptr) return here;
     Matrix<double>& all = earlier_->keys_values[layer.value];
-    for (std::size_t i = 0; i < rows; ++i) std::copy(here.row(i).begin(), here.row(i).end(), all.row(first_ + i).begin());
+    for (std::size_t i = 0; i < rows; ++i)
+      std::copy(here.row(i).begin(), here.row(i).end(), all.row(first_ + i).begin());
     return std::as_const(all).view().row_block(0, first_ + rows);
   }
 
@@ -132,24 +154,36 @@ class Pass {
     const MatrixView<const double> q = std::as_const(work_.qkv).view().columns(offset, d);
     const MatrixView<const double> k = kv.columns(offset, d), v = kv.columns(width + offset, d);
 
-    // Selection needs softmax of the low scores first; the tapped scores and probabilities are those of the mixed rows.
-    const TapPoint at_scores = at(Site::scores, layer, head), at_softmax = at(Site::softmax, layer, head);
+    // Selection needs softmax of the low scores first; the tapped scores and probabilities are
+    // those of the mixed rows.
+    const TapPoint at_scores = at(Site::scores, layer, head),
+                   at_softmax = at(Site::softmax, layer, head);
     work_.keys.assign(k.transposed());
-    const auto score = [&](const Arithmetic& a, MatrixView<double> out) { lamp::scores(a, q, work_.keys, out); };
-    const auto normalise_scores = [&](const Arithmetic& a, MatrixView<double> out) { softmax(a, std::as_const(work_.scores).view(), out); };
+    const auto score = [&](const Arithmetic& a, MatrixView<double> out) {
+      lamp::scores(a, q, work_.keys, out);
+    };
+    const auto normalise_scores = [&](const Arithmetic& a, MatrixView<double> out) {
+      softmax(a, std::as_const(work_.scores).view(), out);
+    };
     score(arithmetic_at(at_scores), work_.scores.view());
     normalise_scores(arithmetic_at(at_softmax), work_.probabilities.view());
-    if (const SelectionPlan* selection = plan_.selection(Site::scores)) recompute_scores(*selection, layer, head, q, k);
+    if (const SelectionPlan* selection = plan_.selection(Site::scores))
+      recompute_scores(*selection, layer, head, q, k);
     tap(at_scores, work_.scores.view(), evaluate_local(at_scores, work_.scores.view(), score));
-    tap(at_softmax, work_.probabilities.view(), evaluate_local(at_softmax, work_.probabilities.view(), normalise_scores));
+    tap(at_softmax, work_.probabilities.view(),
+        evaluate_local(at_softmax, work_.probabilities.view(), normalise_scores));
 
     site(at(Site::values, layer, head), work_.attention.view().columns(offset, d),
-         [&](const Arithmetic& a, MatrixView<double> out) { lamp::values(a, std::as_const(work_.probabilities).view(), v, out); });
+         [&](const Arithmetic& a, MatrixView<double> out) {
+           lamp::values(a, std::as_const(work_.probabilities).view(), v, out);
+         });
   }
 
-  /// Chooses S in every row of the low scores, replaces the chosen ones by those of `recompute` and applies softmax to the mixed
-  /// rows. The recomputed scores are evaluated all at once, which costs less than picking them and gives the same bits.
-  void recompute_scores(const SelectionPlan& selection, Layer layer, Head head, MatrixView<const double> q, MatrixView<const double> k) {
+  /// Chooses S in every row of the low scores, replaces the chosen ones by those of `recompute` and
+  /// applies softmax to the mixed rows. The recomputed scores are evaluated all at once, which
+  /// costs less than picking them and gives the same bits.
+  void recompute_scores(const SelectionPlan& selection, Layer layer, Head head,
+                        MatrixView<const double> q, MatrixView<const double> k) {
     const std::size_t rows = tokens_.size();
     const TapPoint at_scores = at(Site::scores, layer, head);
     const Arithmetic softmax_arithmetic = arithmetic_at(at(Site::softmax, layer, head));
@@ -162,7 +196,8 @@ class Pass {
     work_.marks.resize(first_ + rows);
     for (std::size_t i = 0; i < rows; ++i) {
       const std::size_t n = first_ + i + 1;  // causal entries
-      const std::span<double> y = work_.scores.row(i).first(n), z = work_.probabilities.row(i).first(n);
+      const std::span<double> y = work_.scores.row(i).first(n),
+                              z = work_.probabilities.row(i).first(n);
       const std::span<std::uint8_t> marks = std::span(work_.marks).first(n);
       const DrawCoordinates where{.seed = options_.seed,
                                   .sequence = options_.sequence,
@@ -170,10 +205,12 @@ class Pass {
                                   .head = static_cast<std::uint32_t>(head.value),
                                   .row = static_cast<std::uint32_t>(first_ + i),
                                   .site = static_cast<std::uint32_t>(Site::scores)};
-      const std::span<const double> w = dot_weights ? std::as_const(work_.bounds).row(i).first(n) : std::span<const double>{};
+      const std::span<const double> w =
+          dot_weights ? std::as_const(work_.bounds).row(i).first(n) : std::span<const double>{};
       const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = length_};
       const std::size_t count = select_row(selection.spec, row, where, marks, work_.selection);
-      sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = first_ + i}, marks);
+      sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = first_ + i},
+                     marks);
       if (count == 0) continue;
       const std::span<const double> high = work_.recomputed.row(i);
       for (std::size_t j = 0; j < n; ++j)
@@ -186,7 +223,9 @@ class Pass {
     work_.logits.reshape(rows, config_.vocab_size);
     const MatrixView<const double> x = std::as_const(work_.normed).view().row_block(first, rows);
     const TapPoint block{.site = Site::logits, .first_row = first_ + first};
-    const auto logits = [&](const Arithmetic& a, MatrixView<double> out) { lamp::logits(a, model_.weights, x, out); };
+    const auto logits = [&](const Arithmetic& a, MatrixView<double> out) {
+      lamp::logits(a, model_.weights, x, out);
+    };
     const bool local = evaluate_local(block, work_.logits.view(), logits);
     logits(arithmetic_at(block), work_.logits.view());
     for (std::size_t row = 0; row < rows; row += tapped_rows) {
@@ -217,8 +256,8 @@ void TapSink::local(const TapPoint&, MatrixView<const double>, MatrixView<const 
   contract_violated("TapSink: a sink that wants local() takes it");
 }
 
-void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
-             Workspace& workspace) {
+void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
+             const PassOptions& options, TapSink& sink, Workspace& workspace) {
   if (is_unlimited(plan.at(Site::embed))) {
     EarlierRows none(model.config, tokens.size());
     return mpfr::forward_unlimited(model, none, tokens, plan, options, sink);
@@ -229,9 +268,11 @@ void forward(const Model& model, std::span<const TokenId> tokens, const Precisio
 EarlierRows::EarlierRows(const ModelConfig& model, std::size_t length_)
     : length(length_), keys_values(model.n_layer, Matrix<double>(length_, 2 * model.n_embd)) {}
 
-void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan,
-                  const PassOptions& options, TapSink& sink, Workspace& workspace) {
-  if (is_unlimited(plan.at(Site::embed))) return mpfr::forward_unlimited(model, earlier, tokens, plan, options, sink);
+void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens,
+                  const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
+                  Workspace& workspace) {
+  if (is_unlimited(plan.at(Site::embed)))
+    return mpfr::forward_unlimited(model, earlier, tokens, plan, options, sink);
   Pass(model, &earlier, tokens, plan, options, sink, workspace).run();
 }
 

@@ -1,5 +1,6 @@
-// The forward pass of a GPT-2, layer by layer under a precision plan. Activations are binary64 at every site boundary. A pass goes on
-// from rows computed before where it is given them: it is causal, so later rows change nothing in earlier ones.
+// The forward pass of a GPT-2, layer by layer under a precision plan. Activations are binary64 at
+// every site boundary. A pass goes on from rows computed before where it is given them: it is
+// causal, so later rows change nothing in earlier ones.
 #pragma once
 
 #include <cstddef>
@@ -27,65 +28,75 @@ struct TapPoint {
   Site site = Site::embed;
   Layer layer{};
   Head head{};
-  std::size_t first_row = 0;  // of the sequence: what row 0 of the values is. Logits come in blocks of rows
+  std::size_t first_row =
+      0;  // of the sequence: what row 0 of the values is. Logits come in blocks of rows
 };
 
 /// Reads what passes. Values are valid during the call only.
 class TapSink {
  public:
   virtual ~TapSink() = default;
-  /// Rows are token positions. scores and softmax: (rows, first_row + rows), entries (i, j > first_row + i) are unspecified; values:
-  /// (rows, d_head).
+  /// Rows are token positions. scores and softmax: (rows, first_row + rows), entries (i, j >
+  /// first_row + i) are unspecified; values: (rows, d_head).
   virtual void values(const TapPoint& point, MatrixView<const double> x) = 0;
   /// Whether local() is wanted at a site; it costs a second evaluation there.
   [[nodiscard]] virtual bool wants_local(Site) const { return false; }
-  /// After values(): the same operation on the same computed inputs in the reference arithmetic (PassOptions::local_reference).
-  virtual void local(const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference);
-  /// Selected components of row `first_row` of a site with a selection rule: one byte per causal entry, 0 or 1.
+  /// After values(): the same operation on the same computed inputs in the reference arithmetic
+  /// (PassOptions::local_reference).
+  virtual void local(const TapPoint& point, MatrixView<const double> x,
+                     MatrixView<const double> reference);
+  /// Selected components of row `first_row` of a site with a selection rule: one byte per causal
+  /// entry, 0 or 1.
   virtual void selected(const TapPoint& point, std::span<const std::uint8_t> marks) = 0;
 };
 
-/// What a forward pass needs besides the model: the coordinates that its random draws (rules, later rounding) depend on.
+/// What a forward pass needs besides the model: the coordinates that its random draws (rules, later
+/// rounding) depend on.
 struct PassOptions {
   Activation activation = Activation::gelu_new;
   std::uint32_t seed = 0;
   std::uint32_t sequence = 0;
-  const PrecisionPlan* local_reference = nullptr;  // arithmetic of local(); needed where a sink wants it
-  std::size_t first_logits = 0;                    // the logits of rows before this one are not evaluated
-  std::size_t threads = 1;                         // of a pass in unlimited(p); others take one
+  const PrecisionPlan* local_reference =
+      nullptr;                   // arithmetic of local(); needed where a sink wants it
+  std::size_t first_logits = 0;  // the logits of rows before this one are not evaluated
+  std::size_t threads = 1;       // of a pass in unlimited(p); others take one
 };
 
 /// Buffers of a pass, reused from one to the next: one per thread.
 class Workspace {
  public:
-  Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, bounds, probabilities, logits, local;
+  Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, bounds,
+      probabilities, logits, local;
   PackedMatrix keys;  // of one head, transposed
   std::vector<std::uint8_t> marks;
   SelectionScratch selection;
 };
 
-/// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the caller validates). A plan that is
-/// unlimited(p) everywhere selects nothing and keeps its values in p bits from site to site (core/mpfr/forward.hpp); taps see them
-/// rounded to binary64.
-void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
-             Workspace& workspace);
+/// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the
+/// caller validates). A plan that is unlimited(p) everywhere selects nothing and keeps its values
+/// in p bits from site to site (core/mpfr/forward.hpp); taps see them rounded to binary64.
+void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
+             const PassOptions& options, TapSink& sink, Workspace& workspace);
 
 /// What the later rows of a sequence need of the earlier ones.
 struct EarlierRows {
   /// Of a sequence of `length` tokens, 1 <= length <= n_positions, of which no row is there yet.
   EarlierRows(const ModelConfig& model, std::size_t length);
 
-  std::size_t length;                        // of the whole sequence: rules that count masked entries depend on it
-  std::size_t rows = 0;                      // computed so far. To go on from fewer with other tokens, lower it
-  std::vector<Matrix<double>> keys_values;  // by layer: (length, 2 n_embd), of which the first `rows`
+  std::size_t length;    // of the whole sequence: rules that count masked entries depend on it
+  std::size_t rows = 0;  // computed so far. To go on from fewer with other tokens, lower it
+  std::vector<Matrix<double>>
+      keys_values;  // by layer: (length, 2 n_embd), of which the first `rows`
   std::shared_ptr<mpfr::KeysValues> unlimited{};  // the same of a pass in unlimited(p)
 };
 
-/// The rows earlier.rows .. earlier.rows + tokens.size() - 1 of a pass over earlier.length tokens; adds them to `earlier`. They have the
-/// bits that forward() over the whole sequence gives them, in any arithmetic, order, selection and stochastic mode: forward() is the
-/// case that starts from row 0 and is given all tokens.
-/// Pre: model, plan and options as for the rows before; 1 <= tokens.size() <= earlier.length - earlier.rows.
-void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan,
-                  const PassOptions& options, TapSink& sink, Workspace& workspace);
+/// The rows earlier.rows .. earlier.rows + tokens.size() - 1 of a pass over earlier.length tokens;
+/// adds them to `earlier`. They have the bits that forward() over the whole sequence gives them, in
+/// any arithmetic, order, selection and stochastic mode: forward() is the case that starts from row
+/// 0 and is given all tokens. Pre: model, plan and options as for the rows before; 1 <=
+/// tokens.size() <= earlier.length - earlier.rows.
+void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens,
+                  const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
+                  Workspace& workspace);
 
 }  // namespace lamp

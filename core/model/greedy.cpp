@@ -28,7 +28,8 @@ std::optional<TokenId> most_probable(std::span<const double> logits) {
   return static_cast<TokenId>(best);
 }
 
-std::vector<TokenId> greedy_continuation(const Model& model, std::span<const TokenId> prefix, std::size_t count, const PrecisionPlan& plan,
+std::vector<TokenId> greedy_continuation(const Model& model, std::span<const TokenId> prefix,
+                                         std::size_t count, const PrecisionPlan& plan,
                                          const PassOptions& options, Workspace& workspace) {
   std::vector<TokenId> tokens;
   if (count == 0) return tokens;

@@ -30,13 +30,16 @@ std::int64_t modified_ns(const struct stat& status) {
 Result<InputFile> InputFile::open(const std::filesystem::path& file) {
   InputFile input;
   input.path_ = file;
-  input.descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // non-blocking: a FIFO must not hang us
+  input.descriptor_ = ::open(
+      file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // non-blocking: a FIFO must not hang us
   if (input.descriptor_ < 0) return system_error(file, "open", errno);
   struct stat status {};
   if (::fstat(input.descriptor_, &status) != 0) return system_error(file, "inspect", errno);
   if (!S_ISREG(status.st_mode)) {
     return Error{ExitCode::bad_data,
-                 file.string() + ": is " + (S_ISDIR(status.st_mode) ? "a directory" : "a pipe or device") + ", not a regular file"};
+                 file.string() + ": is " +
+                     (S_ISDIR(status.st_mode) ? "a directory" : "a pipe or device") +
+                     ", not a regular file"};
   }
   input.size_ = static_cast<std::uint64_t>(status.st_size);
   input.modified_ns_ = modified_ns(status);
@@ -67,8 +70,10 @@ Result<void> InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) 
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return system_error(path_, "read", errno);
     if (count == 0) {
-      return Error{ExitCode::io, path_.string() + ": ends at byte " + std::to_string(offset) + ", but had " + std::to_string(size_) +
-                                     " bytes when it was opened: it was truncated while being read; run again when nothing writes to it"};
+      return Error{ExitCode::io, path_.string() + ": ends at byte " + std::to_string(offset) +
+                                     ", but had " + std::to_string(size_) +
+                                     " bytes when it was opened: it was truncated while being "
+                                     "read; run again when nothing writes to it"};
     }
     out = out.subspan(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
@@ -79,22 +84,31 @@ Result<void> InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) 
 Result<void> InputFile::unchanged() const {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) return system_error(path_, "inspect", errno);
-  if (static_cast<std::uint64_t>(status.st_size) == size_ && modified_ns(status) == modified_ns_) return {};
-  return Error{ExitCode::io, path_.string() + ": was changed while being read (" + std::to_string(size_) + " bytes before, " +
-                                 std::to_string(status.st_size) + " now); run again when nothing writes to it"};
+  if (static_cast<std::uint64_t>(status.st_size) == size_ && modified_ns(status) == modified_ns_)
+    return {};
+  return Error{ExitCode::io, path_.string() + ": was changed while being read (" +
+                                 std::to_string(size_) + " bytes before, " +
+                                 std::to_string(status.st_size) +
+                                 " now); run again when nothing writes to it"};
 }
 
 Result<std::string> read_text_file(const std::filesystem::path& file, std::uint64_t max_bytes) {
   const Result<InputFile> input = InputFile::open(file);
   if (!input) return input.error();
-  const auto bad = [&](const std::string& what) { return Error{ExitCode::bad_data, file.string() + ": " + what}; };
+  const auto bad = [&](const std::string& what) {
+    return Error{ExitCode::bad_data, file.string() + ": " + what};
+  };
   if (input->size() > max_bytes) {
-    return bad("has " + std::to_string(input->size()) + " bytes; at most " + std::to_string(max_bytes) + " are read");
+    return bad("has " + std::to_string(input->size()) + " bytes; at most " +
+               std::to_string(max_bytes) + " are read");
   }
   std::string text(static_cast<std::size_t>(input->size()), '\0');
-  if (const Result<void> done = input->read_at(0, std::as_writable_bytes(std::span(text))); !done) return done.error();
-  if (text.starts_with("\xEF\xBB\xBF")) return bad("begins with a byte order mark at byte 0; save it as UTF-8 without one");
-  if (const auto at = first_invalid_utf8(text)) return bad("is not UTF-8 at byte offset " + std::to_string(*at));
+  if (const Result<void> done = input->read_at(0, std::as_writable_bytes(std::span(text))); !done)
+    return done.error();
+  if (text.starts_with("\xEF\xBB\xBF"))
+    return bad("begins with a byte order mark at byte 0; save it as UTF-8 without one");
+  if (const auto at = first_invalid_utf8(text))
+    return bad("is not UTF-8 at byte offset " + std::to_string(*at));
   return text;
 }
 

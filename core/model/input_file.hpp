@@ -1,5 +1,5 @@
-// A regular file opened for reading. Every read goes through the system call, so that a file which somebody shortens
-// meanwhile is an error with a name and an offset, never a signal.
+// A regular file opened for reading. Every read goes through the system call, so that a file which
+// somebody shortens meanwhile is an error with a name and an offset, never a signal.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@ namespace lamp {
 
 class InputFile {
  public:
-  /// Missing: ExitCode::missing_input; not readable: permission; a directory, FIFO or device: bad_data (never blocks on one).
+  /// Missing: ExitCode::missing_input; not readable: permission; a directory, FIFO or device:
+  /// bad_data (never blocks on one).
   static Result<InputFile> open(const std::filesystem::path& file);
   InputFile(InputFile&& other) noexcept;
   InputFile& operator=(InputFile&& other) noexcept;
@@ -25,9 +26,11 @@ class InputFile {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }  // when it was opened
   [[nodiscard]] int descriptor() const { return descriptor_; }
-  /// Fills `out` from byte `offset` on. Fewer bytes than that are ExitCode::io: the file got shorter while it was read.
+  /// Fills `out` from byte `offset` on. Fewer bytes than that are ExitCode::io: the file got
+  /// shorter while it was read.
   [[nodiscard]] Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const;
-  /// An error when the file's size or modification time is no longer what it was when it was opened.
+  /// An error when the file's size or modification time is no longer what it was when it was
+  /// opened.
   [[nodiscard]] Result<void> unchanged() const;
 
  private:
@@ -38,8 +41,8 @@ class InputFile {
   std::int64_t modified_ns_ = 0;
 };
 
-/// The whole of a UTF-8 text file of at most `max_bytes` bytes, checked before anything is allocated. A byte order mark,
-/// or a byte that is not UTF-8, is bad_data.
+/// The whole of a UTF-8 text file of at most `max_bytes` bytes, checked before anything is
+/// allocated. A byte order mark, or a byte that is not UTF-8, is bad_data.
 Result<std::string> read_text_file(const std::filesystem::path& file, std::uint64_t max_bytes);
 
 }  // namespace lamp

@@ -33,16 +33,21 @@ class PrecisionPlan {
   explicit PrecisionPlan(const Arithmetic& everywhere) : default_(everywhere) {}
 
   /// The most specific of the paths that were set wins: head over layer over site over the default.
-  void set(const SitePath& path, const Arithmetic& arithmetic) { overrides_.insert_or_assign(path, arithmetic); }
+  void set(const SitePath& path, const Arithmetic& arithmetic) {
+    overrides_.insert_or_assign(path, arithmetic);
+  }
   void set(Site site, const Arithmetic& arithmetic) { set(SitePath{.site = site}, arithmetic); }
 
   [[nodiscard]] const Arithmetic& at(Site site, Layer layer = Layer{}, Head head = Head{}) const {
-    for (const SitePath& path : {SitePath{site, layer, head}, SitePath{site, layer, {}}, SitePath{site, {}, {}}})
+    for (const SitePath& path :
+         {SitePath{site, layer, head}, SitePath{site, layer, {}}, SitePath{site, {}, {}}})
       if (const auto found = overrides_.find(path); found != overrides_.end()) return found->second;
     return default_;
   }
 
-  void select(Site site, const SelectionPlan& selection) { selections_.insert_or_assign(site, selection); }
+  void select(Site site, const SelectionPlan& selection) {
+    selections_.insert_or_assign(site, selection);
+  }
   [[nodiscard]] const SelectionPlan* selection(Site site) const {
     const auto found = selections_.find(site);
     return found == selections_.end() ? nullptr : &found->second;

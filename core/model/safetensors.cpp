@@ -17,7 +17,8 @@
 namespace lamp {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "safetensors data is little endian and is used as it lies");
+static_assert(std::endian::native == std::endian::little,
+              "safetensors data is little endian and is used as it lies");
 
 constexpr std::size_t length_bytes = 8;
 constexpr std::uint64_t longest_header = 100'000'000;
@@ -29,15 +30,23 @@ float from_binary16(std::uint16_t code) {
   const int exponent = (code >> 10) & 31;
   const int significand = code & 0x3FF;
   const float sign = (code & 0x8000) != 0 ? -1.0F : 1.0F;
-  if (exponent == 31) return significand == 0 ? sign * std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+  if (exponent == 31)
+    return significand == 0 ? sign * std::numeric_limits<float>::infinity()
+                            : std::numeric_limits<float>::quiet_NaN();
   if (exponent == 0) return sign * static_cast<float>(significand) * 0x1p-24F;
-  return sign * std::bit_cast<float>(static_cast<std::uint32_t>((exponent + 127 - 15) << 23 | significand << 13));
+  return sign * std::bit_cast<float>(
+                    static_cast<std::uint32_t>((exponent + 127 - 15) << 23 | significand << 13));
 }
 
-float from_bfloat16(std::uint16_t code) { return std::bit_cast<float>(static_cast<std::uint32_t>(code) << 16); }
+float from_bfloat16(std::uint16_t code) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(code) << 16);
+}
 
 TensorType tensor_type(std::string_view dtype) {
-  return dtype == "F32" ? TensorType::f32 : dtype == "F16" ? TensorType::f16 : dtype == "BF16" ? TensorType::bf16 : TensorType::other;
+  return dtype == "F32"    ? TensorType::f32
+         : dtype == "F16"  ? TensorType::f16
+         : dtype == "BF16" ? TensorType::bf16
+                           : TensorType::other;
 }
 
 std::size_t element_bytes(TensorType type) {
@@ -47,7 +56,8 @@ std::size_t element_bytes(TensorType type) {
 
 /// `bytes` holds out.size() elements, at any alignment.
 void convert(TensorType type, std::span<const std::byte> bytes, std::span<float> out) {
-  expects(bytes.size() == out.size() * element_bytes(type), "conversion to binary32: as many elements as there are bytes for");
+  expects(bytes.size() == out.size() * element_bytes(type),
+          "conversion to binary32: as many elements as there are bytes for");
   if (type == TensorType::f32) {
     if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
     return;
@@ -61,19 +71,26 @@ void convert(TensorType type, std::span<const std::byte> bytes, std::span<float>
 
 /// Length of the JSON header: the file's first 8 bytes, checked against its size.
 Result<std::uint64_t> header_length(const InputFile& input) {
-  const auto bad = [&](const std::string& what) { return Error{ExitCode::bad_data, input.path().string() + ": " + what}; };
+  const auto bad = [&](const std::string& what) {
+    return Error{ExitCode::bad_data, input.path().string() + ": " + what};
+  };
   std::array<std::byte, lfs_pointer.size()> start{};
-  const std::size_t count = std::min<std::size_t>(start.size(), static_cast<std::size_t>(input.size()));
-  if (const Result<void> done = input.read_at(0, std::span(start).first(count)); !done) return done.error();
+  const std::size_t count =
+      std::min<std::size_t>(start.size(), static_cast<std::size_t>(input.size()));
+  if (const Result<void> done = input.read_at(0, std::span(start).first(count)); !done)
+    return done.error();
   if (std::memcmp(start.data(), lfs_pointer.data(), lfs_pointer.size()) == 0)
-    return bad("is a Git LFS pointer, not the tensors; run `git lfs pull` in its folder to fetch them");
-  if (count < length_bytes) return bad("has " + std::to_string(count) + " bytes; legal: 8 bytes of header length, the header, the tensors");
+    return bad(
+        "is a Git LFS pointer, not the tensors; run `git lfs pull` in its folder to fetch them");
+  if (count < length_bytes)
+    return bad("has " + std::to_string(count) +
+               " bytes; legal: 8 bytes of header length, the header, the tensors");
   std::uint64_t length = 0;
   std::memcpy(&length, start.data(), length_bytes);
   const std::uint64_t most = std::min(longest_header, input.size() - length_bytes);
   if (length < 2 || length > most) {
-    return bad("byte offset 0: header length is " + std::to_string(length) + "; legal: 2 to " + std::to_string(most) +
-               (most == longest_header ? "" : ", what the file has left"));
+    return bad("byte offset 0: header length is " + std::to_string(length) + "; legal: 2 to " +
+               std::to_string(most) + (most == longest_header ? "" : ", what the file has left"));
   }
   return length;
 }
@@ -87,7 +104,8 @@ struct Safetensors::Mapping {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping() {
-    if (!bytes.empty()) ::munmap(const_cast<std::byte*>(bytes.data()), bytes.size());  // munmap takes void*
+    if (!bytes.empty())
+      ::munmap(const_cast<std::byte*>(bytes.data()), bytes.size());  // munmap takes void*
   }
 };
 
@@ -103,9 +121,13 @@ Result<Safetensors> Safetensors::open(const std::filesystem::path& path) {
   const Result<std::uint64_t> length = header_length(*input);
   if (!length) return length.error();
   std::string header(static_cast<std::size_t>(*length), '\0');
-  if (const Result<void> done = input->read_at(length_bytes, std::as_writable_bytes(std::span(header))); !done) return done.error();
+  if (const Result<void> done =
+          input->read_at(length_bytes, std::as_writable_bytes(std::span(header)));
+      !done)
+    return done.error();
   const std::uint64_t data_begins = length_bytes + *length;
-  Result<TensorEntries> entries = parse_safetensors_header(header, input->size() - data_begins, path.string());
+  Result<TensorEntries> entries =
+      parse_safetensors_header(header, input->size() - data_begins, path.string());
   if (!entries) return entries.error();
 
   Safetensors result;
@@ -114,13 +136,15 @@ Result<Safetensors> Safetensors::open(const std::filesystem::path& path) {
   const auto size = static_cast<std::size_t>(mapping.file.size());
   void* const address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, mapping.file.descriptor(), 0);
   if (address == MAP_FAILED) {  // NOLINT: the macro's cast
-    return Error{errno == ENOMEM ? ExitCode::out_of_memory : ExitCode::io, path.string() + ": cannot map: " + std::strerror(errno)};
+    return Error{errno == ENOMEM ? ExitCode::out_of_memory : ExitCode::io,
+                 path.string() + ": cannot map: " + std::strerror(errno)};
   }
   mapping.bytes = {static_cast<const std::byte*>(address), size};
   for (auto& [name, entry] : *entries) {
-    const auto bytes =
-        mapping.bytes.subspan(static_cast<std::size_t>(data_begins + entry.begin), static_cast<std::size_t>(entry.end - entry.begin));
-    result.tensors_.emplace(name, Tensor{tensor_type(entry.dtype), std::move(entry.dtype), std::move(entry.shape), bytes});
+    const auto bytes = mapping.bytes.subspan(static_cast<std::size_t>(data_begins + entry.begin),
+                                             static_cast<std::size_t>(entry.end - entry.begin));
+    result.tensors_.emplace(name, Tensor{tensor_type(entry.dtype), std::move(entry.dtype),
+                                         std::move(entry.shape), bytes});
   }
   return result;
 }
@@ -131,7 +155,8 @@ Result<void> Safetensors::read(const Tensor& tensor, std::span<float> out) const
   expects(out.size() == tensor.size(), "Safetensors::read: out.size() == tensor.size()");
   const std::size_t width = element_bytes(tensor.type);
   auto offset = static_cast<std::uint64_t>(tensor.bytes.data() - mapping_->bytes.data());
-  if (tensor.type == TensorType::f32) return mapping_->file.read_at(offset, std::as_writable_bytes(out));
+  if (tensor.type == TensorType::f32)
+    return mapping_->file.read_at(offset, std::as_writable_bytes(out));
   std::vector<std::byte> chunk(std::min(chunk_bytes, tensor.bytes.size()));
   while (!out.empty()) {
     const std::size_t count = std::min(out.size(), chunk_bytes / width);

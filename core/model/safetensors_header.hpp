@@ -1,4 +1,5 @@
-// The JSON header of a safetensors file: parsed and validated without the data, whose size is all it needs to know.
+// The JSON header of a safetensors file: parsed and validated without the data, whose size is all
+// it needs to know.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,9 @@ struct TensorEntry {
 };
 using TensorEntries = std::map<std::string, TensorEntry, std::less<>>;
 
-/// Entries of `header`, the JSON text that starts at byte 8 of `file`, checked against each other and against the
-/// `data_bytes` bytes that follow it. `file` is for messages.
-Result<TensorEntries> parse_safetensors_header(std::string_view header, std::uint64_t data_bytes, const std::string& file);
+/// Entries of `header`, the JSON text that starts at byte 8 of `file`, checked against each other
+/// and against the `data_bytes` bytes that follow it. `file` is for messages.
+Result<TensorEntries> parse_safetensors_header(std::string_view header, std::uint64_t data_bytes,
+                                               const std::string& file);
 
 }  // namespace lamp

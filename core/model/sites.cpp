@@ -31,29 +31,35 @@ std::size_t earlier_positions(MatrixView<T> x) {
 
 bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
 
-/// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an engine of its own for them.
+/// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an engine
+/// of its own for them.
 bool asks_for_binary32(const Arithmetic& arithmetic) { return arithmetic.mac.format == binary32; }
 
 }  // namespace
 
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out,
-           std::size_t first) {
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
+           MatrixView<double> out, std::size_t first) {
   if (is_unlimited(arithmetic)) return mpfr::embed(arithmetic, weights, tokens, out, first);
-  expects(out.rows == tokens.size() && out.cols == weights.wte.cols() && first + tokens.size() <= weights.wpe.rows(), "embed: shapes agree");
+  expects(out.rows == tokens.size() && out.cols == weights.wte.cols() &&
+              first + tokens.size() <= weights.wpe.rows(),
+          "embed: shapes agree");
   visit_outputs(arithmetic, true, [&](const auto& output) {
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       expects(tokens[t] < weights.wte.rows(), "embed: token id < vocab_size");
-      const std::span<const float> token = weights.wte.row(tokens[t]), position = weights.wpe.row(first + t);
+      const std::span<const float> token = weights.wte.row(tokens[t]),
+                                   position = weights.wpe.row(first + t);
       const std::span<double> x = out.row(t);
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
+      for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
     }
   });
 }
 
-void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x,
-                MatrixView<double> out) {
+void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
+                MatrixView<const double> x, MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::layer_norm(arithmetic, weights, eps, x, out);
-  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) &&
+                    lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
   const GeneralArithmetic fl_any(arithmetic.mac);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
@@ -61,12 +67,14 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
       if constexpr (std::is_same_v<std::decay_t<decltype(fl)>, StochasticArithmetic>)
         layer_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
       else
-        layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
+        layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps,
+                       out.row(t));
     }
   });
 }
 
-void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out) {
+void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
+            MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
   expects(layer.bias.size() == out.cols, "linear: one bias an output");
   gemm(arithmetic, x, layer.weight, out);
@@ -80,13 +88,15 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
   visit_outputs(arithmetic, fits, add_bias, first_step_after_sum(arithmetic, x.cols));
 }
 
-void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
+            MatrixView<double> out) {
   thread_local PackedMatrix packed;
   packed.assign(k.transposed());
   scores(arithmetic, q, packed, out);
 }
 
-void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k, MatrixView<double> out) {
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k,
+            MatrixView<double> out) {
   if (is_unlimited(arithmetic)) {
     Matrix<double> keys(k.cols(), k.rows());
     for (std::size_t j = 0; j < k.cols(); ++j)
@@ -116,23 +126,28 @@ void score_bounds(MatrixView<const double> q, MatrixView<const double> k, Matrix
   scores(fused(binary64), magnitudes(q).view(), magnitudes(k).view(), out);
 }
 
-void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z, std::size_t row) {
+void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
+                    std::size_t row) {
   const bool fits = asks_for_binary32(arithmetic) && lamp::all_binary32(y);
-  visit_outputs(arithmetic, fits, [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
+  visit_outputs(arithmetic, fits,
+                [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
   if (is_unlimited(arithmetic)) return mpfr::softmax(arithmetic, y, z);
   const std::size_t first = earlier_positions(y);
-  for (std::size_t i = 0; i < y.rows; ++i) softmax_of_row(arithmetic, y.row(i).first(first + i + 1), z.row(i).first(first + i + 1), i);
+  for (std::size_t i = 0; i < y.rows; ++i)
+    softmax_of_row(arithmetic, y.row(i).first(first + i + 1), z.row(i).first(first + i + 1), i);
 }
 
-void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out) {
+void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
+            MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::values(arithmetic, z, v, out);
   gemm(arithmetic, z, v, out, Shape(Shape::lower_operand, earlier_positions(z)));
 }
 
-void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out) {
+void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+              MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::residual(arithmetic, x, y, out);
   const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
@@ -144,7 +159,8 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
   });
 }
 
-void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x, MatrixView<double> out) {
+void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+          MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::gelu(arithmetic, activation, x, out);
   const Function f = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
   if (is_stochastic(arithmetic)) {
@@ -154,12 +170,14 @@ void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const 
     });
     return;
   }
-  visit_arithmetic(arithmetic.mac, true, [&](const auto& fl) {  // a function of one operand: the engines agree on any
-    for (std::size_t t = 0; t < x.rows; ++t) fl.function(f, x.row(t), out.row(t));
-  });
+  visit_arithmetic(arithmetic.mac, true,
+                   [&](const auto& fl) {  // a function of one operand: the engines agree on any
+                     for (std::size_t t = 0; t < x.rows; ++t) fl.function(f, x.row(t), out.row(t));
+                   });
 }
 
-void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x, MatrixView<double> out) {
+void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
+            MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::logits(arithmetic, weights, x, out);
   gemm(arithmetic, x, weights.head, out);
 }

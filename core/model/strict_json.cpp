@@ -31,12 +31,14 @@ class Builder : public nlohmann::json_sax<json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& value) override {
-    if (open_.back()->contains(value)) return fail(in_quotes(value) + " is given twice as a key; legal: once");
+    if (open_.back()->contains(value))
+      return fail(in_quotes(value) + " is given twice as a key; legal: once");
     key_ = std::move(value);
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string&, const json::exception& error) override {
+  bool parse_error(std::size_t position, const std::string&,
+                   const json::exception& error) override {
     position_ = position;
     return fail(json_complaint(error));
   }
@@ -53,14 +55,16 @@ class Builder : public nlohmann::json_sax<json> {
   }
   bool put(json&& value) { return place(std::move(value)), true; }
   bool open(json&& value) {
-    if (open_.size() == deepest) return fail("nesting deeper than " + std::to_string(deepest) + " levels");
+    if (open_.size() == deepest)
+      return fail("nesting deeper than " + std::to_string(deepest) + " levels");
     open_.push_back(place(std::move(value)));
     return true;
   }
   bool close() { return open_.pop_back(), true; }
   bool fail(std::string what) { return complaint = std::move(what), false; }
 
-  std::vector<json*> open_;  // arrays and objects not yet closed; only the innermost grows, so the pointers stay valid
+  std::vector<json*> open_;  // arrays and objects not yet closed; only the innermost grows, so the
+                             // pointers stay valid
   std::string key_;
 };
 
@@ -71,8 +75,10 @@ Result<json> parse_strict_json(std::string_view text, std::string_view name) {
   if (json::sax_parse(text, &builder)) return std::move(builder.document);
   std::string where(name);
   if (builder.position_) {
-    const std::string_view before = text.substr(0, *builder.position_ == 0 ? 0 : *builder.position_ - 1);
-    const std::size_t line = 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
+    const std::string_view before =
+        text.substr(0, *builder.position_ == 0 ? 0 : *builder.position_ - 1);
+    const std::size_t line =
+        1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
     const std::size_t column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
     where.append(":").append(std::to_string(line)).append(":").append(std::to_string(column));
   }
@@ -82,7 +88,8 @@ Result<json> parse_strict_json(std::string_view text, std::string_view name) {
 std::string json_complaint(const std::exception& error) {
   std::string what = error.what();
   if (const std::size_t column = what.find(", column "); column != std::string::npos) {
-    if (const std::size_t colon = what.find(": ", column); colon != std::string::npos) what.erase(0, colon + 2);
+    if (const std::size_t colon = what.find(": ", column); colon != std::string::npos)
+      what.erase(0, colon + 2);
   } else if (const std::size_t bracket = what.find("] "); bracket != std::string::npos) {
     what.erase(0, bracket + 2);
   }

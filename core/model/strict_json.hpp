@@ -11,7 +11,8 @@
 
 namespace lamp {
 
-/// The document in `text`. Syntax errors, a key given twice and nesting deeper than 32 are bad_data: "name:line:column: ..".
+/// The document in `text`. Syntax errors, a key given twice and nesting deeper than 32 are
+/// bad_data: "name:line:column: ..".
 Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view name);
 
 /// What nlohmann-json says about a syntax error, without its own prefix, in at most 200 bytes.

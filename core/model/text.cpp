@@ -7,7 +7,9 @@ namespace {
 
 /// Length of the well-formed UTF-8 sequence at the front of `text`, 0 when there is none.
 std::size_t sequence_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0}; };
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0};
+  };
   const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
   const std::uint8_t lead = byte(0), second = byte(1);
   if (lead < 0x80) return 1;
@@ -17,7 +19,8 @@ std::size_t sequence_length(std::string_view text) {
     const bool overlong = lead == 0xE0 && second < 0xA0, surrogate = lead == 0xED && second >= 0xA0;
     return continues(1) && !overlong && !surrogate && continues(2) ? 3 : 0;
   }
-  const bool overlong = lead == 0xF0 && second<0x90, beyond = lead> 0xF4 || (lead == 0xF4 && second >= 0x90);
+  const bool overlong =
+      lead == 0xF0 && second<0x90, beyond = lead> 0xF4 || (lead == 0xF4 && second >= 0x90);
   return continues(1) && !overlong && !beyond && continues(2) && continues(3) ? 4 : 0;
 }
 

@@ -1,4 +1,5 @@
-// Text that comes from outside: where it stops being UTF-8, and how a piece of it is shown in a one-line message.
+// Text that comes from outside: where it stops being UTF-8, and how a piece of it is shown in a
+// one-line message.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +9,12 @@
 
 namespace lamp {
 
-/// Byte offset of the first byte that is not part of well-formed UTF-8 (Unicode 15, table 3-7: no overlong forms, no
-/// surrogates, nothing above U+10FFFF), or nothing.
+/// Byte offset of the first byte that is not part of well-formed UTF-8 (Unicode 15, table 3-7: no
+/// overlong forms, no surrogates, nothing above U+10FFFF), or nothing.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
 
-/// `text` in double quotes on one line: control characters and invalid bytes as \xNN, the middle of a long one left out.
+/// `text` in double quotes on one line: control characters and invalid bytes as \xNN, the middle of
+/// a long one left out.
 std::string in_quotes(std::string_view text);
 
 }  // namespace lamp

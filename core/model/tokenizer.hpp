@@ -17,15 +17,20 @@ namespace lamp {
 
 class Tokenizer {
  public:
-  /// Reads vocab.json and merges.txt of an HF folder and validates them against each other: all 256 byte symbols, ids
-  /// 0..n-1 without gap or duplicate, both halves and the result of every merge in the vocabulary.
+  /// Reads vocab.json and merges.txt of an HF folder and validates them against each other: all 256
+  /// byte symbols, ids 0..n-1 without gap or duplicate, both halves and the result of every merge
+  /// in the vocabulary.
   static Result<Tokenizer> read(const std::filesystem::path& folder);
 
-  /// Ids of a UTF-8 text. With `special`, each `<|endoftext|>` becomes the end-of-text id; without, it is plain text.
-  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text, bool special = false) const;
-  /// Ids of a text of documents: a line `<|endoftext|>`, with the newlines around it, becomes one end-of-text id.
+  /// Ids of a UTF-8 text. With `special`, each `<|endoftext|>` becomes the end-of-text id; without,
+  /// it is plain text.
+  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text,
+                                                    bool special = false) const;
+  /// Ids of a text of documents: a line `<|endoftext|>`, with the newlines around it, becomes one
+  /// end-of-text id.
   [[nodiscard]] Result<std::vector<TokenId>> encode_documents(std::string_view text) const;
-  /// Bytes of the ids (a valid UTF-8 text where they came from one). An id out of range is an error naming its place.
+  /// Bytes of the ids (a valid UTF-8 text where they came from one). An id out of range is an error
+  /// naming its place.
   [[nodiscard]] Result<std::string> decode(std::span<const TokenId> ids) const;
 
   [[nodiscard]] std::size_t vocab_size() const;

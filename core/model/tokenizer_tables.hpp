@@ -25,7 +25,9 @@ struct Merge {
   TokenId id = 0;
 };
 
-constexpr std::uint64_t pair_key(TokenId left, TokenId right) { return std::uint64_t{left} << 32 | right; }
+constexpr std::uint64_t pair_key(TokenId left, TokenId right) {
+  return std::uint64_t{left} << 32 | right;
+}
 
 struct BpeTables {
   std::vector<std::string> bytes;  // of each id
@@ -35,9 +37,10 @@ struct BpeTables {
   Digest content{};
 };
 
-/// Reads vocab.json and merges.txt. bad_data, naming the token or the line: a symbol outside GPT-2's byte alphabet, ids that
-/// are not 0 .. n-1 each once, one of the 256 bytes missing, a merge whose halves or result are not in the vocabulary, a merge
-/// given twice, a token that no merge makes (`<|endoftext|>` excepted), CRLF line ends. A first line `#version: ..` of
+/// Reads vocab.json and merges.txt. bad_data, naming the token or the line: a symbol outside
+/// GPT-2's byte alphabet, ids that are not 0 .. n-1 each once, one of the 256 bytes missing, a
+/// merge whose halves or result are not in the vocabulary, a merge given twice, a token that no
+/// merge makes (`<|endoftext|>` excepted), CRLF line ends. A first line `#version: ..` of
 /// merges.txt is skipped; without it the first line is a merge like any other.
 Result<BpeTables> read_bpe_tables(const std::filesystem::path& folder);
 

@@ -25,47 +25,58 @@ constexpr Extent width = [](const ModelConfig& c) { return c.n_embd; };
 constexpr Extent triple_width = [](const ModelConfig& c) { return 3 * c.n_embd; };
 constexpr Extent inner_width = [](const ModelConfig& c) { return c.n_inner; };
 
-/// The tensors of one block, "h.N.<name>.weight" and ".bias". Linear weights are (in, out), what the checkpoints call Conv1D.
+/// The tensors of one block, "h.N.<name>.weight" and ".bias". Linear weights are (in, out), what
+/// the checkpoints call Conv1D.
 struct LinearName {
   std::string_view name;
   Linear BlockWeights::*member;
   Extent in, out;
 };
-constexpr std::array<LinearName, 4> linears{{{"attn.c_attn", &BlockWeights::qkv, width, triple_width},
-                                             {"attn.c_proj", &BlockWeights::attn_proj, width, width},
-                                             {"mlp.c_fc", &BlockWeights::mlp_fc, width, inner_width},
-                                             {"mlp.c_proj", &BlockWeights::mlp_proj, inner_width, width}}};
+constexpr std::array<LinearName, 4> linears{
+    {{"attn.c_attn", &BlockWeights::qkv, width, triple_width},
+     {"attn.c_proj", &BlockWeights::attn_proj, width, width},
+     {"mlp.c_fc", &BlockWeights::mlp_fc, width, inner_width},
+     {"mlp.c_proj", &BlockWeights::mlp_proj, inner_width, width}}};
 struct NormName {
   std::string_view name;
   LayerNormWeights BlockWeights::*member;
 };
-constexpr std::array<NormName, 2> norms{{{"ln_1", &BlockWeights::ln_1}, {"ln_2", &BlockWeights::ln_2}}};
+constexpr std::array<NormName, 2> norms{
+    {{"ln_1", &BlockWeights::ln_1}, {"ln_2", &BlockWeights::ln_2}}};
 constexpr std::array<std::string_view, 2> ignored_masks{"attn.bias", "attn.masked_bias"};
 constexpr std::string_view head_name = "lm_head.weight";
 
-std::string block_name(std::size_t layer, std::string_view name) { return "h." + std::to_string(layer) + "." + std::string(name); }
+std::string block_name(std::size_t layer, std::string_view name) {
+  return "h." + std::to_string(layer) + "." + std::string(name);
+}
 
 std::string shown(const Dimensions& shape) {
   std::string text = "(";
-  for (const std::size_t extent : shape) (text += text.size() > 1 ? ", " : "") += std::to_string(extent);
+  for (const std::size_t extent : shape)
+    (text += text.size() > 1 ? ", " : "") += std::to_string(extent);
   return text += ")";
 }
 
-/// True for "h.N.attn.bias" and "h.N.attn.masked_bias", N < n_layer: the causal mask, which published files carry.
+/// True for "h.N.attn.bias" and "h.N.attn.masked_bias", N < n_layer: the causal mask, which
+/// published files carry.
 bool is_mask(std::string_view name, std::size_t n_layer) {
   if (!name.starts_with("h.")) return false;
   std::size_t layer = 0;
   const auto [rest, error] = std::from_chars(name.data() + 2, name.data() + name.size(), layer);
   if (error != std::errc{} || layer >= n_layer) return false;
-  return std::any_of(ignored_masks.begin(), ignored_masks.end(), [&](auto mask) { return name == block_name(layer, mask); });
+  return std::any_of(ignored_masks.begin(), ignored_masks.end(),
+                     [&](auto mask) { return name == block_name(layer, mask); });
 }
 
-/// The tensors of one file under their names without "transformer.", checked against the config, then read one by one.
+/// The tensors of one file under their names without "transformer.", checked against the config,
+/// then read one by one.
 class Checkpoint {
  public:
-  Checkpoint(const ModelConfig& config, const Safetensors& file, std::string path) : config_(config), file_(file), path_(std::move(path)) {}
+  Checkpoint(const ModelConfig& config, const Safetensors& file, std::string path)
+      : config_(config), file_(file), path_(std::move(path)) {}
 
-  /// Every tensor of the model is there, has its shape and a dtype within binary32; there is no other. Reads no element.
+  /// Every tensor of the model is there, has its shape and a dtype within binary32; there is no
+  /// other. Reads no element.
   Result<void> check();
   [[nodiscard]] bool has_head() const { return tensors_.contains(head_name); }
 
@@ -81,7 +92,9 @@ class Checkpoint {
     bool used = false;
   };
 
-  [[nodiscard]] Error bad(const std::string& what) const { return {ExitCode::bad_data, path_ + ": " + what}; }
+  [[nodiscard]] Error bad(const std::string& what) const {
+    return {ExitCode::bad_data, path_ + ": " + what};
+  }
   Result<void> index();
   Result<void> expect(const std::string& name, const Dimensions& shape);
   Result<void> expect_pair(const std::string& name, const Dimensions& weight, std::size_t bias);
@@ -107,27 +120,32 @@ Result<void> Checkpoint::index() {
     const std::string plain = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
     const auto [place, fresh] = tensors_.emplace(plain, Item{name, &tensor});
     if (!fresh)
-      return bad("tensors " + in_quotes(place->second.name) + " and " + in_quotes(name) + " are the same one; legal: either name");
+      return bad("tensors " + in_quotes(place->second.name) + " and " + in_quotes(name) +
+                 " are the same one; legal: either name");
   }
   return {};
 }
 
 Result<void> Checkpoint::expect(const std::string& name, const Dimensions& shape) {
   const auto found = tensors_.find(name);
-  if (found == tensors_.end()) return bad("tensor " + in_quotes(name) + " is missing; it should have shape " + shown(shape));
+  if (found == tensors_.end())
+    return bad("tensor " + in_quotes(name) + " is missing; it should have shape " + shown(shape));
   Item& item = found->second;
   item.used = true;
   if (item.tensor->shape != shape) {
-    const bool transposed = shape.size() == 2 && item.tensor->shape == Dimensions{shape[1], shape[0]};
-    return bad("tensor " + in_quotes(item.name) + " has shape " + shown(item.tensor->shape) + "; legal: " + shown(shape) +
-               (transposed ? ": it looks transposed" : ""));
+    const bool transposed =
+        shape.size() == 2 && item.tensor->shape == Dimensions{shape[1], shape[0]};
+    return bad("tensor " + in_quotes(item.name) + " has shape " + shown(item.tensor->shape) +
+               "; legal: " + shown(shape) + (transposed ? ": it looks transposed" : ""));
   }
   if (item.tensor->type == TensorType::other)
-    return bad("tensor " + in_quotes(item.name) + " has dtype " + item.tensor->type_name + "; legal: F32, F16, BF16");
+    return bad("tensor " + in_quotes(item.name) + " has dtype " + item.tensor->type_name +
+               "; legal: F32, F16, BF16");
   return {};
 }
 
-Result<void> Checkpoint::expect_pair(const std::string& name, const Dimensions& weight, std::size_t bias) {
+Result<void> Checkpoint::expect_pair(const std::string& name, const Dimensions& weight,
+                                     std::size_t bias) {
   if (Result<void> done = expect(name + ".weight", weight); !done) return done;
   return expect(name + ".bias", {bias});
 }
@@ -141,18 +159,21 @@ Result<void> Checkpoint::expect_all() {
       if (Result<void> done = expect_pair(block_name(layer, norm.name), {d}, d); !done) return done;
     for (const LinearName& linear : linears) {
       const std::size_t in = linear.in(config_), out = linear.out(config_);
-      if (Result<void> done = expect_pair(block_name(layer, linear.name), {in, out}, out); !done) return done;
+      if (Result<void> done = expect_pair(block_name(layer, linear.name), {in, out}, out); !done)
+        return done;
     }
   }
   if (Result<void> done = expect_pair("ln_f", {d}, d); !done) return done;
-  return has_head() || !config_.tied ? expect(std::string(head_name), {config_.vocab_size, d}) : Result<void>{};
+  return has_head() || !config_.tied ? expect(std::string(head_name), {config_.vocab_size, d})
+                                     : Result<void>{};
 }
 
 Result<void> Checkpoint::refuse_others() const {
   for (const auto& [name, item] : tensors_) {
     if (item.used || is_mask(name, config_.n_layer)) continue;
-    return bad("tensor " + in_quotes(item.name) + " of shape " + shown(item.tensor->shape) + " is no part of a GPT-2 with n_layer " +
-               std::to_string(config_.n_layer) + "; legal besides its weights: h.N.attn.bias, h.N.attn.masked_bias, " +
+    return bad("tensor " + in_quotes(item.name) + " of shape " + shown(item.tensor->shape) +
+               " is no part of a GPT-2 with n_layer " + std::to_string(config_.n_layer) +
+               "; legal besides its weights: h.N.attn.bias, h.N.attn.masked_bias, " +
                std::string(head_name));
   }
   return {};
@@ -163,13 +184,16 @@ Result<void> Checkpoint::read_into(const std::string& name, std::span<float> out
   expects(found != tensors_.end(), "Checkpoint: a checked tensor is read");
   const Item& item = found->second;
   if (Result<void> done = file_.read(*item.tensor, out); !done) return done;
-  const auto wrong = std::find_if(out.begin(), out.end(), [](float x) { return !std::isfinite(x); });
+  const auto wrong =
+      std::find_if(out.begin(), out.end(), [](float x) { return !std::isfinite(x); });
   if (wrong == out.end()) return {};
   auto flat = static_cast<std::size_t>(wrong - out.begin());
   Dimensions place(item.tensor->shape.size());
-  for (std::size_t k = place.size(); k-- > 0; flat /= item.tensor->shape[k]) place[k] = flat % item.tensor->shape[k];
+  for (std::size_t k = place.size(); k-- > 0; flat /= item.tensor->shape[k])
+    place[k] = flat % item.tensor->shape[k];
   const char* const value = std::isnan(*wrong) ? "NaN" : *wrong > 0 ? "Inf" : "-Inf";
-  return bad("tensor " + in_quotes(item.name) + " is " + value + " at " + shown(place) + "; legal: finite weights");
+  return bad("tensor " + in_quotes(item.name) + " is " + value + " at " + shown(place) +
+             "; legal: finite weights");
 }
 
 Result<std::vector<float>> Checkpoint::read(const std::string& name) const {
@@ -180,7 +204,8 @@ Result<std::vector<float>> Checkpoint::read(const std::string& name) const {
   return values;
 }
 
-Result<Matrix<float>> Checkpoint::matrix(const std::string& name, std::size_t rows, std::size_t cols) const {
+Result<Matrix<float>> Checkpoint::matrix(const std::string& name, std::size_t rows,
+                                         std::size_t cols) const {
   Matrix<float> values(rows, cols);
   if (const Result<void> done = read_into(name, values.flat()); !done) return done.error();
   return values;
@@ -200,7 +225,8 @@ Result<Linear> Checkpoint::linear(const std::string& name, std::size_t in, std::
   return Linear{PackedMatrix(weight->view()), {bias->begin(), bias->end()}};
 }
 
-Result<BlockWeights> read_block(const ModelConfig& config, const Checkpoint& checkpoint, std::size_t layer) {
+Result<BlockWeights> read_block(const ModelConfig& config, const Checkpoint& checkpoint,
+                                std::size_t layer) {
   BlockWeights block;
   for (const NormName& norm : norms) {
     Result<LayerNormWeights> read = checkpoint.layer_norm(block_name(layer, norm.name));
@@ -208,7 +234,8 @@ Result<BlockWeights> read_block(const ModelConfig& config, const Checkpoint& che
     block.*norm.member = *std::move(read);
   }
   for (const LinearName& linear : linears) {
-    Result<Linear> read = checkpoint.linear(block_name(layer, linear.name), linear.in(config), linear.out(config));
+    Result<Linear> read =
+        checkpoint.linear(block_name(layer, linear.name), linear.in(config), linear.out(config));
     if (!read) return read.error();
     block.*linear.member = *std::move(read);
   }
@@ -216,10 +243,12 @@ Result<BlockWeights> read_block(const ModelConfig& config, const Checkpoint& che
 }
 
 /// Sets config.tied to what the file holds: `lm_head.weight` with the bits of wte is a tied one.
-Result<PackedMatrix> read_head(ModelConfig& config, const Checkpoint& checkpoint, const Matrix<float>& wte) {
+Result<PackedMatrix> read_head(ModelConfig& config, const Checkpoint& checkpoint,
+                               const Matrix<float>& wte) {
   config.tied = true;
   if (!checkpoint.has_head()) return PackedMatrix(wte.view().transposed());
-  const Result<Matrix<float>> head = checkpoint.matrix(std::string(head_name), config.vocab_size, config.n_embd);
+  const Result<Matrix<float>> head =
+      checkpoint.matrix(std::string(head_name), config.vocab_size, config.n_embd);
   if (!head) return head.error();
   config.tied = std::memcmp(head->flat().data(), wte.flat().data(), wte.flat().size_bytes()) == 0;
   return PackedMatrix(head->view().transposed());
@@ -252,18 +281,24 @@ constexpr std::string_view conversion =
     R"x(python3 -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in )x"
     R"x(torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, 'model.safetensors')")x";
 
-/// Why a folder without model.safetensors is none, where it holds a form of the model that we do not read.
+/// Why a folder without model.safetensors is none, where it holds a form of the model that we do
+/// not read.
 std::optional<Error> refused_form(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (std::filesystem::exists(folder / "model.safetensors", ignored)) return std::nullopt;
   if (std::filesystem::exists(folder / pickle, ignored)) {
-    return Error{ExitCode::bad_data,
-                 folder.string() + ": holds " + std::string(pickle) +
-                     ", a pickle, whose reading runs code; legal: model.safetensors; in that folder run: " + std::string(conversion)};
+    return Error{
+        ExitCode::bad_data,
+        folder.string() + ": holds " + std::string(pickle) +
+            ", a pickle, whose reading runs code; legal: model.safetensors; in that folder run: " +
+            std::string(conversion)};
   }
-  if (const auto index = folder / "model.safetensors.index.json"; std::filesystem::exists(index, ignored)) {
-    return Error{ExitCode::bad_data, index.string() + ": the checkpoint is in several files; legal: one model.safetensors, which " +
-                                         "save_pretrained(folder, max_shard_size='100GB') of transformers writes"};
+  if (const auto index = folder / "model.safetensors.index.json";
+      std::filesystem::exists(index, ignored)) {
+    return Error{ExitCode::bad_data,
+                 index.string() +
+                     ": the checkpoint is in several files; legal: one model.safetensors, which " +
+                     "save_pretrained(folder, max_shard_size='100GB') of transformers writes"};
   }
   return std::nullopt;
 }
@@ -273,7 +308,9 @@ std::optional<Error> refused_form(const std::filesystem::path& folder) {
 Result<Model> read_model(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (std::filesystem::exists(folder, ignored) && !std::filesystem::is_directory(folder, ignored)) {
-    return Error{ExitCode::bad_data, folder.string() + ": is not a folder; legal: a folder with config.json and model.safetensors"};
+    return Error{ExitCode::bad_data,
+                 folder.string() +
+                     ": is not a folder; legal: a folder with config.json and model.safetensors"};
   }
   if (const auto error = refused_form(folder)) return *error;
   Result<ModelConfig> config = read_model_config(folder / "config.json");

@@ -38,12 +38,14 @@ struct Weights {
 struct Model {
   ModelConfig config;
   Weights weights;
-  Digest content{};  // SHA-256 over config.json's meaning and model.safetensors' bytes; never over paths
+  Digest content{};  // SHA-256 over config.json's meaning and model.safetensors' bytes; never over
+                     // paths
 };
 
-/// Reads an HF folder. Names with or without `transformer.`; `h.N.attn.bias` and `h.N.attn.masked_bias` are ignored; an
-/// `lm_head.weight` equal to wte counts as tied, another one unties; any other extra, missing or mis-shaped tensor is an error
-/// that names it and the shape it should have. NaN or Inf weights are an error naming tensor and index.
+/// Reads an HF folder. Names with or without `transformer.`; `h.N.attn.bias` and
+/// `h.N.attn.masked_bias` are ignored; an `lm_head.weight` equal to wte counts as tied, another one
+/// unties; any other extra, missing or mis-shaped tensor is an error that names it and the shape it
+/// should have. NaN or Inf weights are an error naming tensor and index.
 Result<Model> read_model(const std::filesystem::path& folder);
 
 }  // namespace lamp

@@ -14,8 +14,10 @@ namespace lamp::mpfr {
 /// Word 0 of Philox4x32-10, the counter of method.md written out.
 Draw MpfrArithmetic::draw(Purpose purpose) const {
   if (spec_.rounding != Rounding::sr && spec_.rounding != Rounding::sre) return {};
-  const std::uint32_t place = (stream_.layer * 512 + stream_.head) * 128 + stream_.site * 4 + static_cast<std::uint32_t>(purpose);
-  return {.word = philox4x32({*step_, column_, stream_.first_row + row_, place}, {stream_.seed, stream_.sequence})[0],
+  const std::uint32_t place = (stream_.layer * 512 + stream_.head) * 128 + stream_.site * 4 +
+                              static_cast<std::uint32_t>(purpose);
+  return {.word = philox4x32({*step_, column_, stream_.first_row + row_, place},
+                             {stream_.seed, stream_.sequence})[0],
           .bits = spec_.random_bits};
 }
 
@@ -25,7 +27,8 @@ Draw MpfrArithmetic::step() const {
   return drawn;
 }
 
-/// fl of a lone operation: its exact value through `via`, RNE, then to `format`. operation(format, mode, draw) rounds it once.
+/// fl of a lone operation: its exact value through `via`, RNE, then to `format`. operation(format,
+/// mode, draw) rounds it once.
 template <class Operation>
 double MpfrArithmetic::fl(Operation&& operation) const {
   const Draw drawn = step();
@@ -35,23 +38,33 @@ double MpfrArithmetic::fl(Operation&& operation) const {
 }
 
 double MpfrArithmetic::round(double x) const {
-  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::round(x, f, mode, draw); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) {
+    return mpfr::round(x, f, mode, draw);
+  });
 }
 
 double MpfrArithmetic::add(double x, double y) const {
-  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::add(x, y, f, mode, draw); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) {
+    return mpfr::add(x, y, f, mode, draw);
+  });
 }
 
 double MpfrArithmetic::sub(double x, double y) const {
-  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::sub(x, y, f, mode, draw); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) {
+    return mpfr::sub(x, y, f, mode, draw);
+  });
 }
 
 double MpfrArithmetic::mul(double x, double y) const {
-  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::mul(x, y, f, mode, draw); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) {
+    return mpfr::mul(x, y, f, mode, draw);
+  });
 }
 
 double MpfrArithmetic::div(double x, double y) const {
-  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::div(x, y, f, mode, draw); });
+  return fl([=](const FloatFormat& f, Rounding mode, Draw draw) {
+    return mpfr::div(x, y, f, mode, draw);
+  });
 }
 
 double MpfrArithmetic::mac(double a, double b, double c) const {
@@ -59,12 +72,17 @@ double MpfrArithmetic::mac(double a, double b, double c) const {
     a = mpfr::round(a, *spec_.operands, Rounding::rne);
     b = mpfr::round(b, *spec_.operands, Rounding::rne);
   }
-  if (!spec_.product) return fl([=](const FloatFormat& f, Rounding mode, Draw draw) { return mpfr::fma(a, b, c, f, mode, draw); });
+  if (!spec_.product)
+    return fl([=](const FloatFormat& f, Rounding mode, Draw draw) {
+      return mpfr::fma(a, b, c, f, mode, draw);
+    });
   return add(mpfr::mul(a, b, *spec_.product, spec_.rounding, draw(Purpose::product)), c);
 }
 
 double MpfrArithmetic::function(Function f, double x) const {
-  return fl([=](const FloatFormat& format, Rounding mode, Draw draw) { return mpfr::evaluate(f, x, format, mode, draw); });
+  return fl([=](const FloatFormat& format, Rounding mode, Draw draw) {
+    return mpfr::evaluate(f, x, format, mode, draw);
+  });
 }
 
 void MpfrArithmetic::function(Function f, std::span<const double> x, std::span<double> y) const {
@@ -72,8 +90,8 @@ void MpfrArithmetic::function(Function f, std::span<const double> x, std::span<d
   for (std::size_t i = 0; i < x.size(); ++i) y[i] = function(f, x[i]);
 }
 
-double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block, std::span<const double> x, std::span<const double> y,
-                           double c) const {
+double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block,
+                           std::span<const double> x, std::span<const double> y, double c) const {
   expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
   if (order.kind == OrderKind::exact) return exact_dot(spec_, x, y, c, step());
   if (order.kind == OrderKind::engine) {
@@ -82,14 +100,16 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
     const std::size_t size = (x.size() + order.size - 1) / order.size;
     for (std::size_t first = 0; first < x.size(); first += size) {
       const std::size_t count = std::min(size, x.size() - first);
-      sum = add(sum, engine_dot(spec_, order.engine, x.subspan(first, count), y.subspan(first, count), 0.0));
+      sum = add(sum, engine_dot(spec_, order.engine, x.subspan(first, count),
+                                y.subspan(first, count), 0.0));
     }
     return c == 0.0 && !std::signbit(c) ? sum : add(sum, c);
   }
   if (order.kind == OrderKind::multiterm) {
     for (std::size_t first = 0; first < x.size(); first += order.size) {
       const std::size_t count = std::min(order.size, x.size() - first);
-      c = multiterm_step(spec_, order.fraction_bits, x.subspan(first, count), y.subspan(first, count), c, step());
+      c = multiterm_step(spec_, order.fraction_bits, x.subspan(first, count),
+                         y.subspan(first, count), c, step());
     }
     return c;
   }
@@ -132,22 +152,29 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
   return results[sum.result()];
 }
 
-double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c) {
-  return MpfrArithmetic(arithmetic.mac, arithmetic.draws).dot(arithmetic.order, arithmetic.block, x, y, c);
+double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y,
+           double c) {
+  return MpfrArithmetic(arithmetic.mac, arithmetic.draws)
+      .dot(arithmetic.order, arithmetic.block, x, y, c);
 }
 
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out, Shape shape) {
-  expects(a.cols == b.rows && out.rows == a.rows && out.cols == b.cols, "mpfr::gemm: a is (m, k), b is (k, n), out is (m, n)");
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b,
+          MatrixView<double> out, Shape shape) {
+  expects(a.cols == b.rows && out.rows == a.rows && out.cols == b.cols,
+          "mpfr::gemm: a is (m, k), b is (k, n), out is (m, n)");
   std::vector<double> row(a.cols), column(a.cols);
   for (std::size_t i = 0; i < out.rows; ++i) {
     const std::size_t causal = shape.first_row + i + 1;
-    const std::size_t terms = shape.kind == Shape::lower_operand ? std::min(causal, a.cols) : a.cols;
-    const std::size_t outputs = shape.kind == Shape::lower_output ? std::min(causal, out.cols) : out.cols;
+    const std::size_t terms =
+        shape.kind == Shape::lower_operand ? std::min(causal, a.cols) : a.cols;
+    const std::size_t outputs =
+        shape.kind == Shape::lower_output ? std::min(causal, out.cols) : out.cols;
     for (std::size_t k = 0; k < terms; ++k) row[k] = a(i, k);
     for (std::size_t j = 0; j < outputs; ++j) {
       for (std::size_t k = 0; k < terms; ++k) column[k] = b(k, j);
       const MpfrArithmetic fl(arithmetic.mac, arithmetic.draws, i, j);
-      out(i, j) = fl.dot(arithmetic.order, arithmetic.block, std::span(row).first(terms), std::span(column).first(terms), 0.0);
+      out(i, j) = fl.dot(arithmetic.order, arithmetic.block, std::span(row).first(terms),
+                         std::span(column).first(terms), 0.0);
     }
   }
 }

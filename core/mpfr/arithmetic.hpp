@@ -1,4 +1,5 @@
-// The scalar arithmetic, dot and gemm of core/arith a second time, on MPFR: naive loops in the words of method.md.
+// The scalar arithmetic, dot and gemm of core/arith a second time, on MPFR: naive loops in the
+// words of method.md.
 #pragma once
 
 #include <cstddef>
@@ -14,14 +15,18 @@
 
 namespace lamp::mpfr {
 
-/// Any MacSpec with formats that fit binary64. A model of ScalarArithmetic (core/arith/scalar.hpp); elementary functions are
-/// correctly rounded for every p. Methods as there. Each call is a step of the output and, in a stochastic mode, draws as one; copies
-/// go on with the same steps.
+/// Any MacSpec with formats that fit binary64. A model of ScalarArithmetic (core/arith/scalar.hpp);
+/// elementary functions are correctly rounded for every p. Methods as there. Each call is a step of
+/// the output and, in a stochastic mode, draws as one; copies go on with the same steps.
 class MpfrArithmetic {
  public:
   /// Output (row, column) of a stream of draws; only stochastic modes look at it.
-  explicit MpfrArithmetic(const MacSpec& spec, const DrawStream& stream = {}, std::size_t row = 0, std::size_t column = 0)
-      : spec_(spec), stream_(stream), row_(static_cast<std::uint32_t>(row)), column_(static_cast<std::uint32_t>(column)) {}
+  explicit MpfrArithmetic(const MacSpec& spec, const DrawStream& stream = {}, std::size_t row = 0,
+                          std::size_t column = 0)
+      : spec_(spec),
+        stream_(stream),
+        row_(static_cast<std::uint32_t>(row)),
+        column_(static_cast<std::uint32_t>(column)) {}
   [[nodiscard]] const MacSpec& spec() const { return spec_; }
 
   [[nodiscard]] double round(double x) const;
@@ -33,10 +38,11 @@ class MpfrArithmetic {
   [[nodiscard]] double function(Function f, double x) const;
   /// x and y have one length and may be the same memory.
   void function(Function f, std::span<const double> x, std::span<double> y) const;
-  /// sum over k of x[k] y[k] in `order`, with c as the order has it; `block`: the arithmetic inside the blocks of blocked:B, where it
-  /// is not this one. What the orders of core/arith/order.hpp call for this engine. Pre: x.size() == y.size(), a tree's number of terms.
-  [[nodiscard]] double dot(const Order& order, const std::optional<MacSpec>& block, std::span<const double> x, std::span<const double> y,
-                           double c) const;
+  /// sum over k of x[k] y[k] in `order`, with c as the order has it; `block`: the arithmetic inside
+  /// the blocks of blocked:B, where it is not this one. What the orders of core/arith/order.hpp
+  /// call for this engine. Pre: x.size() == y.size(), a tree's number of terms.
+  [[nodiscard]] double dot(const Order& order, const std::optional<MacSpec>& block,
+                           std::span<const double> x, std::span<const double> y, double c) const;
 
  private:
   enum class Purpose : std::uint32_t { sum = 0, product = 1, block = 2 };
@@ -51,15 +57,17 @@ class MpfrArithmetic {
   DrawStream stream_;
   std::uint32_t row_, column_;
   Purpose purpose_ = Purpose::sum;
-  std::shared_ptr<std::uint32_t> step_ = std::make_shared<std::uint32_t>(0);  // of the output: its blocks count on
+  std::shared_ptr<std::uint32_t> step_ =
+      std::make_shared<std::uint32_t>(0);  // of the output: its blocks count on
 };
 
 /// sum over k of x[k] y[k] in the arithmetic's order, from c. Pre: x.size() == y.size().
-double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y, double c = 0.0);
+double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y,
+           double c = 0.0);
 
-/// out(i, j) = sum over k of a(i, k) b(k, j), each in `arithmetic` from +0; what `shape` leaves out is neither read nor written.
-/// a: (m, k), b: (k, n), out: (m, n).
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b, MatrixView<double> out,
-          Shape shape = Shape::full);
+/// out(i, j) = sum over k of a(i, k) b(k, j), each in `arithmetic` from +0; what `shape` leaves out
+/// is neither read nor written. a: (m, k), b: (k, n), out: (m, n).
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b,
+          MatrixView<double> out, Shape shape = Shape::full);
 
 }  // namespace lamp::mpfr

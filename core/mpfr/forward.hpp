@@ -1,5 +1,6 @@
-// The forward pass a second time, on MPFR and without selection: every site by core/mpfr/steps.hpp, values from one to the next in the
-// pass's own numbers. In p <= 53 bits a twin of core/model/forward.hpp, for tests; in `unlimited(p)` the reference mpfr:p.
+// The forward pass a second time, on MPFR and without selection: every site by core/mpfr/steps.hpp,
+// values from one to the next in the pass's own numbers. In p <= 53 bits a twin of
+// core/model/forward.hpp, for tests; in `unlimited(p)` the reference mpfr:p.
 #pragma once
 
 #include <span>
@@ -11,17 +12,20 @@
 
 namespace lamp::mpfr {
 
-/// Keys and values of the rows before, by layer: (length, 2 n_embd), of which the first EarlierRows::rows are known.
+/// Keys and values of the rows before, by layer: (length, 2 n_embd), of which the first
+/// EarlierRows::rows are known.
 struct KeysValues {
   std::vector<Matrix<Number>> layers;
 };
 
-/// As lamp::forward, bit for bit where p <= 24 at every site with a function. Pre: the plan selects nothing, no arithmetic is unlimited.
-void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options, TapSink& sink);
+/// As lamp::forward, bit for bit where p <= 24 at every site with a function. Pre: the plan selects
+/// nothing, no arithmetic is unlimited.
+void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
+             const PassOptions& options, TapSink& sink);
 
-/// As lamp::forward_from; taps see the values rounded to binary64, RNE. The keys and values join earlier.unlimited.
-/// Pre: the plan is unlimited everywhere and selects nothing.
-void forward_unlimited(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens, const PrecisionPlan& plan,
-                       const PassOptions& options, TapSink& sink);
+/// As lamp::forward_from; taps see the values rounded to binary64, RNE. The keys and values join
+/// earlier.unlimited. Pre: the plan is unlimited everywhere and selects nothing.
+void forward_unlimited(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens,
+                       const PrecisionPlan& plan, const PassOptions& options, TapSink& sink);
 
 }  // namespace lamp::mpfr

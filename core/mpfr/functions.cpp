@@ -8,8 +8,9 @@
 namespace lamp::mpfr {
 namespace {
 
-/// Extra bits of every intermediate of GELU. Where it is evaluated |x| < 2^16, so |t| < 2^44: the condition numbers of exp(-2t) and
-/// erfc(-x / sqrt 2) stay under 2^46, and a result computed with w + guard bits has a relative error far below 2^-w.
+/// Extra bits of every intermediate of GELU. Where it is evaluated |x| < 2^16, so |t| < 2^44: the
+/// condition numbers of exp(-2t) and erfc(-x / sqrt 2) stay under 2^46, and a result computed with
+/// w + guard bits has a relative error far below 2^-w.
 constexpr mpfr_prec_t guard = 64;
 
 /// t = sqrt(2/pi) (x + 0.044715 x^3): all terms of one sign, no cancellation.
@@ -46,9 +47,11 @@ void gelu_erf(Number& y, const Number& x) {
   mpfr_div_2ui(y.get(), y.get(), 1, MPFR_RNDN);
 }
 
-/// out = f(x) by Ziv: the interval y (1 +- 2^-w) rounds to one number, or w grows (with the draw given, every rounding is monotone). GELU
-/// has no exact cases but zero and the infinities. Pre: out has precision format.p.
-void ziv(Number& out, void (*function)(Number&, const Number&), const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
+/// out = f(x) by Ziv: the interval y (1 +- 2^-w) rounds to one number, or w grows (with the draw
+/// given, every rounding is monotone). GELU has no exact cases but zero and the infinities. Pre:
+/// out has precision format.p.
+void ziv(Number& out, void (*function)(Number&, const Number&), const Number& x,
+         const FloatFormat& format, Rounding mode, Draw draw) {
   const mpfr_prec_t bits = mpfr_get_prec(x.get()) + format.p;
   for (mpfr_prec_t w = 96 + bits / 128 * 128; w < (1 << 16) + 64 * bits; w *= 2) {
     Number y(w + guard), width(w + guard), low(w + guard), high(w + guard), last(format.p);
@@ -100,7 +103,8 @@ struct ConstantCache {
 
 }  // namespace
 
-void evaluate(Number& out, Function f, const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
+void evaluate(Number& out, Function f, const Number& x, const FloatFormat& format, Rounding mode,
+              Draw draw) {
   static thread_local const ConstantCache cache;
   const bool gelu = f == Function::gelu_tanh || f == Function::gelu_erf;
   mpfr_prec_t precision = std::max<mpfr_prec_t>(working_precision, format.p + odd_bits);
@@ -127,7 +131,8 @@ void evaluate(Number& out, Function f, const Number& x, const FloatFormat& forma
       break;
     case Function::rsqrt:
       round_to_odd(r, mpfr_rec_sqrt(r.get(), x.get(), MPFR_RNDZ));
-      if (mpfr_zero_p(x.get()) != 0) mpfr_set_inf(r.get(), mpfr_signbit(x.get()) != 0 ? -1 : 1);  // MPFR has +inf for -0
+      if (mpfr_zero_p(x.get()) != 0)
+        mpfr_set_inf(r.get(), mpfr_signbit(x.get()) != 0 ? -1 : 1);  // MPFR has +inf for -0
       break;
     case Function::gelu_tanh:
     case Function::gelu_erf:

@@ -7,7 +7,8 @@
 
 namespace lamp::mpfr {
 
-/// One MPFR number of a fixed precision (bits). A number that was moved from may be assigned to or destroyed, nothing else.
+/// One MPFR number of a fixed precision (bits). A number that was moved from may be assigned to or
+/// destroyed, nothing else.
 class Number {
  public:
   Number() : Number(MPFR_PREC_MIN) {}  // NaN, to be moved to
@@ -33,7 +34,8 @@ class Number {
   mpfr_t value_;
 };
 
-/// Sets the exponent range of this thread (significands in [1/2, 1)); the destructor restores what was there.
+/// Sets the exponent range of this thread (significands in [1/2, 1)); the destructor restores what
+/// was there.
 class ExponentRange {
  public:
   ExponentRange(mpfr_exp_t emin, mpfr_exp_t emax) : emin_(mpfr_get_emin()), emax_(mpfr_get_emax()) {

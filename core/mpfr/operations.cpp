@@ -7,7 +7,8 @@ namespace {
 
 /// MPFR's operation on the exact operands, then one rounding to the format.
 template <class Operation, class... Operands>
-double rounded(Operation* operation, const FloatFormat& format, Rounding mode, Draw draw, Operands... operands) {
+double rounded(Operation* operation, const FloatFormat& format, Rounding mode, Draw draw,
+               Operands... operands) {
   const ExponentRange range = ExponentRange::wide();  // before the operands: they need it too
   return [&](const auto&... x) {
     Number r(working_precision);
@@ -16,7 +17,9 @@ double rounded(Operation* operation, const FloatFormat& format, Rounding mode, D
   }(Number::exactly(operands)...);
 }
 
-void check(Rounding mode) { expects(mode < Rounding::sr, "mpfr: a stochastic mode comes with a draw"); }
+void check(Rounding mode) {
+  expects(mode < Rounding::sr, "mpfr: a stochastic mode comes with a draw");
+}
 
 }  // namespace
 
@@ -27,21 +30,45 @@ double round(double x, const FloatFormat& format, Rounding mode, Draw draw) {
   return to_format(r, format, mode, draw);
 }
 
-double add(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_add, f, mode, draw, a, b); }
-double sub(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_sub, f, mode, draw, a, b); }
-double mul(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_mul, f, mode, draw, a, b); }
-double div(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_div, f, mode, draw, a, b); }
+double add(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_add, f, mode, draw, a, b);
+}
+double sub(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_sub, f, mode, draw, a, b);
+}
+double mul(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_mul, f, mode, draw, a, b);
+}
+double div(double a, double b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_div, f, mode, draw, a, b);
+}
 double fma(double a, double b, double c, const FloatFormat& f, Rounding mode, Draw draw) {
   return rounded(mpfr_fma, f, mode, draw, a, b, c);
 }
-double sqrt(double a, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_sqrt, f, mode, draw, a); }
+double sqrt(double a, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_sqrt, f, mode, draw, a);
+}
 
-double round(double x, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::round(x, f, mode, Draw{}); }
-double add(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::add(a, b, f, mode, Draw{}); }
-double sub(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::sub(a, b, f, mode, Draw{}); }
-double mul(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::mul(a, b, f, mode, Draw{}); }
-double div(double a, double b, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::div(a, b, f, mode, Draw{}); }
-double fma(double a, double b, double c, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::fma(a, b, c, f, mode, Draw{}); }
-double sqrt(double a, const FloatFormat& f, Rounding mode) { return check(mode), mpfr::sqrt(a, f, mode, Draw{}); }
+double round(double x, const FloatFormat& f, Rounding mode) {
+  return check(mode), mpfr::round(x, f, mode, Draw{});
+}
+double add(double a, double b, const FloatFormat& f, Rounding mode) {
+  return check(mode), mpfr::add(a, b, f, mode, Draw{});
+}
+double sub(double a, double b, const FloatFormat& f, Rounding mode) {
+  return check(mode), mpfr::sub(a, b, f, mode, Draw{});
+}
+double mul(double a, double b, const FloatFormat& f, Rounding mode) {
+  return check(mode), mpfr::mul(a, b, f, mode, Draw{});
+}
+double div(double a, double b, const FloatFormat& f, Rounding mode) {
+  return check(mode), mpfr::div(a, b, f, mode, Draw{});
+}
+double fma(double a, double b, double c, const FloatFormat& f, Rounding mode) {
+  return check(mode), mpfr::fma(a, b, c, f, mode, Draw{});
+}
+double sqrt(double a, const FloatFormat& f, Rounding mode) {
+  return check(mode), mpfr::sqrt(a, f, mode, Draw{});
+}
 
 }  // namespace lamp::mpfr

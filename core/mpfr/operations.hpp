@@ -6,8 +6,9 @@
 
 namespace lamp::mpfr {
 
-/// As lamp::round, lamp::add, ...: same meaning, same bits, another implementation. Thread-safe; the exponent range of the
-/// calling thread is as it was afterwards. Pre: fits_binary64(format), mode is deterministic.
+/// As lamp::round, lamp::add, ...: same meaning, same bits, another implementation. Thread-safe;
+/// the exponent range of the calling thread is as it was afterwards. Pre: fits_binary64(format),
+/// mode is deterministic.
 double round(double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 double add(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);
 double sub(double a, double b, const FloatFormat& format, Rounding mode = Rounding::rne);

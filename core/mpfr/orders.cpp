@@ -70,7 +70,9 @@ Result folded_lanes(Program& p, const std::vector<Terms>& groups) {
   return sums.front();
 }
 
-Result product(Program& p, std::size_t k) { return p.put(Operation::mac, p.put(Operation::zero), static_cast<Result>(k)); }
+Result product(Program& p, std::size_t k) {
+  return p.put(Operation::mac, p.put(Operation::zero), static_cast<Result>(k));
+}
 
 Result compensated(Program& p, std::size_t n) {
   Result s = p.put(Operation::zero), e = p.put(Operation::zero);
@@ -126,11 +128,13 @@ Result products_in_order(Program& p, std::optional<Result> sum, const Terms& ter
   return *sum;
 }
 
-/// What numpy's pairwise_sum adds: fewer than 8 in order; up to 128 in r[0] .. r[7] and a rest; else two such sums.
+/// What numpy's pairwise_sum adds: fewer than 8 in order; up to 128 in r[0] .. r[7] and a rest;
+/// else two such sums.
 Result numpy_pairwise(Program& p, const Terms& terms) {
   const std::size_t n = terms.size();
   const auto part = [&](std::size_t first, std::size_t last) {
-    return Terms(terms.begin() + static_cast<std::ptrdiff_t>(first), terms.begin() + static_cast<std::ptrdiff_t>(last));
+    return Terms(terms.begin() + static_cast<std::ptrdiff_t>(first),
+                 terms.begin() + static_cast<std::ptrdiff_t>(last));
   };
   if (n < 8) return products_in_order(p, std::nullopt, terms);
   if (n > 128) {
@@ -155,7 +159,8 @@ Result numpy_pairwise(Program& p, const Terms& terms) {
 /// numpy.sum: a buffer of `size` terms after the other, added to +0.
 Result numpy_sum(Program& p, std::size_t n, std::size_t size) {
   Result sum = p.put(Operation::zero);
-  for (const Terms& buffer : grouped(n, n / size + (n % size != 0 ? 1 : 0), [=](std::size_t k) { return k / size; })) {
+  for (const Terms& buffer :
+       grouped(n, n / size + (n % size != 0 ? 1 : 0), [=](std::size_t k) { return k / size; })) {
     const Result part = numpy_pairwise(p, buffer);
     sum = p.put(Operation::add, sum, part);
   }
@@ -182,7 +187,8 @@ Result fused(Program& p, const SummationTree& tree) {
 /// A tree over what leaf(token) gives for each of its leaves, asked for as they come.
 template <class Leaf>
 Result of_tree(Program& p, const SummationTree& tree, const Leaf& leaf) {
-  std::vector<std::optional<Result>> open(1);  // the children so far, added, of every node that is open
+  std::vector<std::optional<Result>> open(
+      1);  // the children so far, added, of every node that is open
   for (const std::uint32_t token : tree.tokens()) {
     if (token == SummationTree::open) {
       open.emplace_back();
@@ -209,13 +215,17 @@ struct Integer {
   mpz_t value;
 };
 
-double to_operands(const MacSpec& mac, double x) { return mac.operands ? mpfr::round(x, *mac.operands, Rounding::rne) : x; }
+double to_operands(const MacSpec& mac, double x) {
+  return mac.operands ? mpfr::round(x, *mac.operands, Rounding::rne) : x;
+}
 
 /// Exact products of the operands.
-std::deque<Number> products(const MacSpec& mac, std::span<const double> x, std::span<const double> y) {
+std::deque<Number> products(const MacSpec& mac, std::span<const double> x,
+                            std::span<const double> y) {
   std::deque<Number> list;
   for (std::size_t k = 0; k < x.size(); ++k) {
-    const Number a = Number::exactly(to_operands(mac, x[k])), b = Number::exactly(to_operands(mac, y[k]));
+    const Number a = Number::exactly(to_operands(mac, x[k])),
+                 b = Number::exactly(to_operands(mac, y[k]));
     mpfr_mul(list.emplace_back(106).get(), a.get(), b.get(), MPFR_RNDN);
   }
   return list;
@@ -239,7 +249,8 @@ void add_truncated(Integer& sum, const Number& x, long scale) {
   mpz_add(sum.value, sum.value, term.value);
 }
 
-/// What rounding toward zero or to odd would keep at xmax is an overflow where the rounded magnitude, its exponent unbounded, is above.
+/// What rounding toward zero or to odd would keep at xmax is an overflow where the rounded
+/// magnitude, its exponent unbounded, is above.
 bool engine_overflows(const Number& x, const FloatFormat& format, Rounding mode) {
   Number bound(working_precision), distance(working_precision);
   mpfr_set_d(bound.get(), xmax(format), MPFR_RNDN);
@@ -250,12 +261,14 @@ bool engine_overflows(const Number& x, const FloatFormat& format, Rounding mode)
   return mode == Rounding::rto && xmax_is_even && mpfr_cmpabs(x.get(), bound.get()) > 0;
 }
 
-double round_as_engine(const Integer& sum, long scale, const FloatFormat& format, Rounding mode, Draw draw) {
+double round_as_engine(const Integer& sum, long scale, const FloatFormat& format, Rounding mode,
+                       Draw draw) {
   if (mpz_sgn(sum.value) == 0) return mpfr::round(0.0, format, mode, draw);
   Number x(static_cast<mpfr_prec_t>(mpz_sizeinbase(sum.value, 2)) + working_precision);
   mpfr_set_z_2exp(x.get(), sum.value, scale, MPFR_RNDN);
   const bool negative = mpz_sgn(sum.value) < 0;
-  if (!(negative && format.is_unsigned) && engine_overflows(x, format, mode)) {  // RNE's overflow is the format's own
+  if (!(negative && format.is_unsigned) &&
+      engine_overflows(x, format, mode)) {  // RNE's overflow is the format's own
     mpfr_set_si_2exp(x.get(), negative ? -1 : 1, 3000, MPFR_RNDN);
     return to_format(x, format, Rounding::rne);
   }
@@ -287,10 +300,12 @@ Program program(const Order& order, std::size_t n, double c) {
     sum = p.put(Operation::zero);
   } else if (order.kind == OrderKind::blocked) {
     const std::size_t blocks = n / size + (n % size != 0 ? 1 : 0);
-    sum = groups_in_order(p, grouped(n, blocks, [=](std::size_t k) { return k / size; }), Operation::block_mac);
+    sum = groups_in_order(p, grouped(n, blocks, [=](std::size_t k) { return k / size; }),
+                          Operation::block_mac);
   } else if (order.kind == OrderKind::split) {
     const std::size_t length = n / size + (n % size != 0 ? 1 : 0);  // of a part
-    sum = groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }), Operation::mac);
+    sum = groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }),
+                          Operation::mac);
   } else if (order.kind == OrderKind::pairwise) {
     sum = halves(p, first_terms(n), size);
   } else if (order.kind == OrderKind::lanes) {
@@ -320,7 +335,8 @@ Program program(const Order& order, std::size_t n, double c) {
   } else if (order.kind == OrderKind::neumaier) {
     sum = compensated_both_ways(p, n);
   } else {
-    expects(order.kind == OrderKind::tree && order.tree->terms() == n, "mpfr::program: an order of additions; a tree of n terms");
+    expects(order.kind == OrderKind::tree && order.tree->terms() == n,
+            "mpfr::program: an order of additions; a tree of n terms");
     sum = of_tree(p, *order.tree, [&](std::uint32_t k) { return product(p, k); });
   }
   if (c != 0.0 || std::signbit(c)) sum = p.put(Operation::add, sum, p.put(Operation::c));
@@ -328,7 +344,8 @@ Program program(const Order& order, std::size_t n, double c) {
   return p;
 }
 
-double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c, Draw draw) {
+double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c,
+                 Draw draw) {
   const ExponentRange range = ExponentRange::wide();
   std::deque<Number> terms = products(mac, x, y);
   mpfr_set_d(terms.emplace_back(53).get(), c, MPFR_RNDN);
@@ -336,22 +353,26 @@ double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const 
   for (Number& term : terms) pointers.push_back(term.get());
   Number r(working_precision);
   round_to_odd(r, mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDZ));
-  if (!mac.via && mac.rounding == Rounding::rtn && mpfr_zero_p(r.get()) != 0)  // the sign of an exact zero
+  if (!mac.via && mac.rounding == Rounding::rtn &&
+      mpfr_zero_p(r.get()) != 0)  // the sign of an exact zero
     mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDD);
   if (!mac.via) return to_format(r, mac.format, mac.rounding, draw);
   return mpfr::round(to_format(r, *mac.via, Rounding::rne), mac.format, mac.rounding, draw);
 }
 
-double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c, Draw draw,
+double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x,
+                      std::span<const double> y, double c, Draw draw,
                       std::optional<int> least_exponent) {
   const ExponentRange range = ExponentRange::wide();
   const std::deque<Number> terms = products(mac, x, y);
-  if (const std::optional<double> sum = special_sum(terms, c)) return mpfr::round(*sum, mac.format, mac.rounding, draw);
+  if (const std::optional<double> sum = special_sum(terms, c))
+    return mpfr::round(*sum, mac.format, mac.rounding, draw);
   long largest = std::numeric_limits<int>::min();
   if (c != 0.0) largest = exponent(c, mac.format);
   for (std::size_t k = 0; k < terms.size(); ++k) {
     if (mpfr_zero_p(terms[k].get()) != 0) continue;
-    largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) + exponent(to_operands(mac, y[k]), mac.operands));
+    largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) +
+                                    exponent(to_operands(mac, y[k]), mac.operands));
   }
   if (least_exponent && largest < *least_exponent) largest = *least_exponent;
   Integer sum;
@@ -362,7 +383,8 @@ double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const dou
   return round_as_engine(sum, scale, mac.format, mac.rounding, draw);
 }
 
-double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x, std::span<const double> y, double c) {
+double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x,
+                  std::span<const double> y, double c) {
   const MacSpec pass{.operands = mac.operands, .format = step.output, .rounding = step.rounding};
   using Values = std::vector<double>;
   const auto run = [&](const Values& left, const Values& right, double from) {
@@ -380,7 +402,8 @@ double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const do
       sum = mpfr::add(run(left, right, 0.0), sum, mac.format, Rounding::rne);
     } else {
       Values lefts[2], rights[2];  // of the pairs with even and with odd number
-      for (std::size_t k = 0; k < count; ++k) lefts[k >> 1 & 1].push_back(left[k]), rights[k >> 1 & 1].push_back(right[k]);
+      for (std::size_t k = 0; k < count; ++k)
+        lefts[k >> 1 & 1].push_back(left[k]), rights[k >> 1 & 1].push_back(right[k]);
       const double half = run(lefts[0], rights[0], 0.0);
       sum = mpfr::add(run(lefts[1], rights[1], half), sum, mac.format, Rounding::rne);
     }

@@ -1,5 +1,5 @@
-// The orders of accumulation a second time: each becomes an explicit list of additions and multiply-accumulates, or a computation on
-// integers, and nothing of core/arith/order.hpp is used.
+// The orders of accumulation a second time: each becomes an explicit list of additions and
+// multiply-accumulates, or a computation on integers, and nothing of core/arith/order.hpp is used.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@
 
 namespace lamp::mpfr {
 
-/// A sum written out: every step is one rounded operation on results of earlier steps, in the order in which they happen.
+/// A sum written out: every step is one rounded operation on results of earlier steps, in the order
+/// in which they happen.
 class Program {
  public:
   using Result = std::uint32_t;  // the number of the step
@@ -23,8 +24,8 @@ class Program {
     Result left = 0, right = 0;  // mac: left + the product of term `right`
   };
 
-  /// Neumaier's sum is a program too: `larger` is the operand of larger magnitude (left if equal, right if one is NaN), `smaller` the
-  /// other one.
+  /// Neumaier's sum is a program too: `larger` is the operand of larger magnitude (left if equal,
+  /// right if one is NaN), `smaller` the other one.
   Result put(Operation operation, Result left = 0, Result right = 0) {
     steps_.push_back({operation, left, right});
     return result_ = static_cast<Result>(steps_.size() - 1);
@@ -39,18 +40,22 @@ class Program {
   Result result_ = 0;
 };
 
-/// The order's sum of n terms as a program. Pre: order is none of exact, multiterm, engine; a tree has n terms.
+/// The order's sum of n terms as a program. Pre: order is none of exact, multiterm, engine; a tree
+/// has n terms.
 Program program(const Order& order, std::size_t n, double c);
 
 /// Exact sum of c and the products, then fl. Operands are rounded to mac.operands.
-double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c, Draw draw = {});
+double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c,
+                 Draw draw = {});
 
 /// One step of multiterm:N,F in GMP's integers: c and all the products.
 /// `least_exponent`: an engine's clamp of the exponent that terms are aligned to.
-double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x, std::span<const double> y, double c,
-                      Draw draw = {}, std::optional<int> least_exponent = {});
+double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x,
+                      std::span<const double> y, double c, Draw draw = {},
+                      std::optional<int> least_exponent = {});
 
 /// All the steps of a matrix engine, from c.
-double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x, std::span<const double> y, double c);
+double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x,
+                  std::span<const double> y, double c);
 
 }  // namespace lamp::mpfr

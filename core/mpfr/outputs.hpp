@@ -1,5 +1,5 @@
-// The arithmetic of one output of a site, as core/mpfr/steps.hpp calls it: any Arithmetic on binary64 numbers, or N bits without
-// exponent limits on MPFR numbers.
+// The arithmetic of one output of a site, as core/mpfr/steps.hpp calls it: any Arithmetic on
+// binary64 numbers, or N bits without exponent limits on MPFR numbers.
 #pragma once
 
 #include <cmath>
@@ -14,9 +14,11 @@
 
 namespace lamp::mpfr {
 
-/// An output is evaluated by the calls of one such object, in the defined order: each rounds once, and in a stochastic mode draws once.
+/// An output is evaluated by the calls of one such object, in the defined order: each rounds once,
+/// and in a stochastic mode draws once.
 template <class Output>
-concept OutputArithmetic = requires(const Output& fl, const typename Output::Value& x, std::span<const typename Output::Value> terms) {
+concept OutputArithmetic = requires(const Output& fl, const typename Output::Value& x,
+                                    std::span<const typename Output::Value> terms) {
   { fl.exactly(1.0) } -> std::same_as<typename Output::Value>;
   { fl.add(x, x) } -> std::same_as<typename Output::Value>;
   { fl.sub(x, x) } -> std::same_as<typename Output::Value>;
@@ -42,23 +44,35 @@ class RoundedOutput : public MpfrArithmetic {
   const Arithmetic* arithmetic_;
 };
 
-/// p bits, RNE, no exponent limits (MPFR's own), one fused step per k ascending, correctly rounded functions. Operands may have any
-/// precision. GELU below 2^-1,000,000,000 in magnitude is a zero. Pre: the exponent range of the thread is widest_of_all.
+/// p bits, RNE, no exponent limits (MPFR's own), one fused step per k ascending, correctly rounded
+/// functions. Operands may have any precision. GELU below 2^-1,000,000,000 in magnitude is a zero.
+/// Pre: the exponent range of the thread is widest_of_all.
 class UnlimitedOutput {
  public:
   using Value = Number;
   explicit UnlimitedOutput(const FloatFormat& format) : format_(format) {}
-  /// In p bits where mpfr_fma is then faster: 40 ns instead of 60 up to 128 bits, 47 instead of 67 at 256, slower from 512 on.
+  /// In p bits where mpfr_fma is then faster: 40 ns instead of 60 up to 128 bits, 47 instead of 67
+  /// at 256, slower from 512 on.
   [[nodiscard]] Number exactly(double x) const {
     Number exact(format_.p >= 53 && format_.p <= 256 ? format_.p : 53);
     mpfr_set_d(exact.get(), x, MPFR_RNDN);
     return exact;
   }
-  [[nodiscard]] Number add(const Number& x, const Number& y) const { return rounded(mpfr_add, x, y); }
-  [[nodiscard]] Number sub(const Number& x, const Number& y) const { return rounded(mpfr_sub, x, y); }
-  [[nodiscard]] Number mul(const Number& x, const Number& y) const { return rounded(mpfr_mul, x, y); }
-  [[nodiscard]] Number div(const Number& x, const Number& y) const { return rounded(mpfr_div, x, y); }
-  [[nodiscard]] Number mac(const Number& a, const Number& b, const Number& c) const { return rounded(mpfr_fma, a, b, c); }
+  [[nodiscard]] Number add(const Number& x, const Number& y) const {
+    return rounded(mpfr_add, x, y);
+  }
+  [[nodiscard]] Number sub(const Number& x, const Number& y) const {
+    return rounded(mpfr_sub, x, y);
+  }
+  [[nodiscard]] Number mul(const Number& x, const Number& y) const {
+    return rounded(mpfr_mul, x, y);
+  }
+  [[nodiscard]] Number div(const Number& x, const Number& y) const {
+    return rounded(mpfr_div, x, y);
+  }
+  [[nodiscard]] Number mac(const Number& a, const Number& b, const Number& c) const {
+    return rounded(mpfr_fma, a, b, c);
+  }
   [[nodiscard]] Number function(Function f, const Number& x) const {
     if (f == Function::exp) return rounded(mpfr_exp, x);
     if (f == Function::rsqrt) return rounded(mpfr_rec_sqrt, x);
@@ -70,7 +84,8 @@ class UnlimitedOutput {
     expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
     Number sum(format_.p);
     mpfr_set_zero(sum.get(), 1);
-    for (std::size_t k = 0; k < x.size(); ++k) mpfr_fma(sum.get(), x[k].get(), y[k].get(), sum.get(), MPFR_RNDN);
+    for (std::size_t k = 0; k < x.size(); ++k)
+      mpfr_fma(sum.get(), x[k].get(), y[k].get(), sum.get(), MPFR_RNDN);
     return sum;
   }
 
@@ -88,13 +103,17 @@ class UnlimitedOutput {
 struct RoundedOutputs {
   using Value = double;
   const Arithmetic& arithmetic;
-  RoundedOutput operator()(std::size_t row, std::size_t column) const { return {arithmetic, row, column}; }
+  RoundedOutput operator()(std::size_t row, std::size_t column) const {
+    return {arithmetic, row, column};
+  }
 };
 
 struct UnlimitedOutputs {
   using Value = Number;
   const Arithmetic& arithmetic;
-  UnlimitedOutput operator()(std::size_t, std::size_t) const { return UnlimitedOutput(arithmetic.mac.format); }
+  UnlimitedOutput operator()(std::size_t, std::size_t) const {
+    return UnlimitedOutput(arithmetic.mac.format);
+  }
 };
 
 static_assert(OutputArithmetic<RoundedOutput> && OutputArithmetic<UnlimitedOutput>);

@@ -11,7 +11,8 @@
 namespace lamp::mpfr {
 namespace {
 
-/// The exponent after the p, decimal with an optional sign; far beyond any legal one it stays far beyond.
+/// The exponent after the p, decimal with an optional sign; far beyond any legal one it stays far
+/// beyond.
 std::optional<long> read_exponent(std::string_view text) {
   const bool negative = text.starts_with('-');
   if (negative || text.starts_with('+')) text.remove_prefix(1);
@@ -28,7 +29,8 @@ std::optional<long> read_exponent(std::string_view text) {
 /// Hexadecimal digits with at most one point among them.
 bool are_digits(std::string_view text) {
   const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  return std::count(text.begin(), text.end(), '.') <= 1 && std::any_of(text.begin(), text.end(), is_digit) &&
+  return std::count(text.begin(), text.end(), '.') <= 1 &&
+         std::any_of(text.begin(), text.end(), is_digit) &&
          std::all_of(text.begin(), text.end(), [&](char c) { return c == '.' || is_digit(c); });
 }
 
@@ -36,12 +38,14 @@ bool are_digits(std::string_view text) {
 std::string quoted(std::string_view text) {
   constexpr std::size_t most = 60;
   std::string out = "\"";
-  for (const char c : text.substr(0, most)) out += std::isprint(static_cast<unsigned char>(c)) != 0 ? c : '?';
+  for (const char c : text.substr(0, most))
+    out += std::isprint(static_cast<unsigned char>(c)) != 0 ? c : '?';
   return out + (text.size() > most ? "...\"" : "\"");
 }
 
 template <class Operation, class... Operands>
-Real rounded(Operation* operation, const FloatFormat& format, Rounding mode, Draw draw, const Operands&... x) {
+Real rounded(Operation* operation, const FloatFormat& format, Rounding mode, Draw draw,
+             const Operands&... x) {
   const ExponentRange range = ExponentRange::wide();
   Number r(std::max<mpfr_prec_t>(working_precision, format.p + odd_bits)), out(format.p);
   apply_to_odd(r, operation, mode, x...);
@@ -84,17 +88,20 @@ double Real::to_double() const {
 Result<Real> Real::parse(std::string_view text) {
   const auto refuse = [text](std::string_view why) {
     return Error{ExitCode::bad_data,
-                 quoted(text).append(why).append("; legal: C hex floats such as \"0x1.8p+1\", \"nan\", \"inf\", \"-inf\"")};
+                 quoted(text).append(why).append(
+                     "; legal: C hex floats such as \"0x1.8p+1\", \"nan\", \"inf\", \"-inf\"")};
   };
   const ExponentRange range = ExponentRange::wide();
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   std::string_view rest = lower;
   const bool negative = rest.starts_with('-');
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
   Number special(1);
   if (rest == "nan") return Real(special);  // as initialised
-  if (rest == "inf" || rest == "infinity") return mpfr_set_inf(special.get(), negative ? -1 : 1), Real(special);
+  if (rest == "inf" || rest == "infinity")
+    return mpfr_set_inf(special.get(), negative ? -1 : 1), Real(special);
 
   if (!rest.starts_with("0x")) return refuse(" is no number");
   rest.remove_prefix(2);
@@ -129,24 +136,31 @@ std::string Real::hex() const {
   mpz_clear(integer);
   digits.resize(digits.find('\0'));
   const long exponent = mpfr_get_exp(get()) - 1;
-  return sign + "0x1" + (digits.size() > 1 ? "." : "") + digits.substr(1) + "p" + (exponent < 0 ? "" : "+") + std::to_string(exponent);
+  return sign + "0x1" + (digits.size() > 1 ? "." : "") + digits.substr(1) + "p" +
+         (exponent < 0 ? "" : "+") + std::to_string(exponent);
 }
 
 Result<void> check_format(const FloatFormat& f) {
   const auto outside = [](std::string_view field, long low, long high, long got) {
-    return Error{ExitCode::bad_data, std::string(field) + " must be an integer in " + std::to_string(low) + ".." + std::to_string(high) +
+    return Error{ExitCode::bad_data, std::string(field) + " must be an integer in " +
+                                         std::to_string(low) + ".." + std::to_string(high) +
                                          ", got " + std::to_string(got)};
   };
   const auto bad = [](const char* what) { return Error{ExitCode::bad_data, what}; };
   if (f.p < 1 || f.p > largest_precision) return outside("p", 1, largest_precision, f.p);
   if (f.emax < -largest_format_exponent || f.emax > largest_format_exponent)
     return outside("emax", -largest_format_exponent, largest_format_exponent, f.emax);
-  if (f.emin < -largest_format_exponent || f.emin > f.emax) return outside("emin", -largest_format_exponent, f.emax, f.emin);
+  if (f.emin < -largest_format_exponent || f.emin > f.emax)
+    return outside("emin", -largest_format_exponent, f.emax, f.emin);
   const long most_lost = (1L << (std::min(f.p, 31) - 1)) - 1;
-  if (f.top_codes_lost < 0 || f.top_codes_lost > most_lost) return outside("top_codes_lost", 0, most_lost, f.top_codes_lost);
-  if (f.overflow == Overflow::infinity && !f.infinities) return bad("overflow must be \"max\" or \"nan\" in a format without infinities");
-  if (f.overflow == Overflow::nan && !f.nan) return bad("overflow must be \"inf\" or \"max\" in a format without NaN");
-  if (!f.zero && (f.subnormals || f.signed_zero)) return bad("zero=false needs subnormals=false and signed_zero=false");
+  if (f.top_codes_lost < 0 || f.top_codes_lost > most_lost)
+    return outside("top_codes_lost", 0, most_lost, f.top_codes_lost);
+  if (f.overflow == Overflow::infinity && !f.infinities)
+    return bad("overflow must be \"max\" or \"nan\" in a format without infinities");
+  if (f.overflow == Overflow::nan && !f.nan)
+    return bad("overflow must be \"inf\" or \"max\" in a format without NaN");
+  if (!f.zero && (f.subnormals || f.signed_zero))
+    return bad("zero=false needs subnormals=false and signed_zero=false");
   return {};
 }
 
@@ -158,13 +172,24 @@ Real round(const Real& x, const FloatFormat& format, Rounding mode, Draw draw) {
   return Real(out);
 }
 
-Real add(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_add, f, mode, draw, a, b); }
-Real sub(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_sub, f, mode, draw, a, b); }
-Real mul(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_mul, f, mode, draw, a, b); }
-Real div(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_div, f, mode, draw, a, b); }
-Real fma(const Real& a, const Real& b, const Real& c, const FloatFormat& f, Rounding mode, Draw draw) {
+Real add(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_add, f, mode, draw, a, b);
+}
+Real sub(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_sub, f, mode, draw, a, b);
+}
+Real mul(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_mul, f, mode, draw, a, b);
+}
+Real div(const Real& a, const Real& b, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_div, f, mode, draw, a, b);
+}
+Real fma(const Real& a, const Real& b, const Real& c, const FloatFormat& f, Rounding mode,
+         Draw draw) {
   return rounded(mpfr_fma, f, mode, draw, a, b, c);
 }
-Real sqrt(const Real& a, const FloatFormat& f, Rounding mode, Draw draw) { return rounded(mpfr_sqrt, f, mode, draw, a); }
+Real sqrt(const Real& a, const FloatFormat& f, Rounding mode, Draw draw) {
+  return rounded(mpfr_sqrt, f, mode, draw, a);
+}
 
 }  // namespace lamp::mpfr

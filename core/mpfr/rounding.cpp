@@ -19,7 +19,8 @@ void set_zero(Number& out, bool negative, const FloatFormat& format) {
 /// out = +-xmax = (2^p - 1 - lost) 2^(emax - p + 1).
 void set_largest(Number& out, bool negative, const FloatFormat& format) {
   mpfr_set_ui_2exp(out.get(), 1, format.p, MPFR_RNDN);
-  mpfr_sub_ui(out.get(), out.get(), 1 + static_cast<unsigned long>(format.top_codes_lost), MPFR_RNDN);
+  mpfr_sub_ui(out.get(), out.get(), 1 + static_cast<unsigned long>(format.top_codes_lost),
+              MPFR_RNDN);
   mpfr_mul_2si(out.get(), out.get(), long{format.emax} - format.p + 1, MPFR_RNDN);
   if (negative) mpfr_neg(out.get(), out.get(), MPFR_RNDN);
 }
@@ -36,7 +37,10 @@ void set_overflow_value(Number& out, bool negative, const FloatFormat& format) {
 }
 
 /// The modes that MPFR has: RNE, RTZ, RTP, RTN.
-bool is_native(Rounding mode) { return mode == Rounding::rne || mode == Rounding::rtz || mode == Rounding::rtp || mode == Rounding::rtn; }
+bool is_native(Rounding mode) {
+  return mode == Rounding::rne || mode == Rounding::rtz || mode == Rounding::rtp ||
+         mode == Rounding::rtn;
+}
 
 mpfr_rnd_t native(Rounding mode) {
   if (mode == Rounding::rtz) return MPFR_RNDZ;
@@ -48,7 +52,8 @@ mpfr_rnd_t native(Rounding mode) {
 void round_natively(Number& out, const Number& x, const FloatFormat& format, Rounding mode) {
   const mpfr_rnd_t rnd = native(mode);
   int ternary = mpfr_set(out.get(), x.get(), rnd);
-  const ExponentRange subnormal_range(mpfr_exp_t{format.emin} - format.p + 2, ExponentRange::widest);
+  const ExponentRange subnormal_range(mpfr_exp_t{format.emin} - format.p + 2,
+                                      ExponentRange::widest);
   ternary = mpfr_check_range(out.get(), ternary, rnd);
   mpfr_subnormalize(out.get(), ternary, rnd);
 }
@@ -65,11 +70,13 @@ bool reaches_one(const Number& fraction, Draw draw) {
   Number bits(mpfr_get_prec(fraction.get()));
   mpfr_mul_2ui(bits.get(), fraction.get(), static_cast<unsigned long>(draw.bits), MPFR_RNDN);
   const std::uint64_t most = std::uint64_t{1} << draw.bits;
-  return mpfr_get_ui(bits.get(), MPFR_RNDZ) + draw.word / (std::uint64_t{1} << (32 - draw.bits)) >= most;
+  return mpfr_get_ui(bits.get(), MPFR_RNDZ) + draw.word / (std::uint64_t{1} << (32 - draw.bits)) >=
+         most;
 }
 
 /// Whether integer + fraction, its floor and the rest, goes away from zero to integer + 1.
-bool goes_away(const Number& integer, const Number& fraction, bool negative, Rounding mode, Draw draw) {
+bool goes_away(const Number& integer, const Number& fraction, bool negative, Rounding mode,
+               Draw draw) {
   const int against_half = mpfr_cmp_d(fraction.get(), 0.5);
   switch (mode) {
     case Rounding::rne:
@@ -99,8 +106,10 @@ void round_by_hand(Number& out, const Number& x, long spacing, Rounding mode, Dr
   mpfr_abs(scaled.get(), x.get(), MPFR_RNDN);
   mpfr_mul_2si(scaled.get(), scaled.get(), -spacing, MPFR_RNDN);
   mpfr_floor(integer.get(), scaled.get());
-  mpfr_sub(fraction.get(), scaled.get(), integer.get(), MPFR_RNDN);  // exact: a suffix of scaled's bits
-  if (goes_away(integer, fraction, is_negative(x), mode, draw)) mpfr_add_ui(integer.get(), integer.get(), 1, MPFR_RNDN);
+  mpfr_sub(fraction.get(), scaled.get(), integer.get(),
+           MPFR_RNDN);  // exact: a suffix of scaled's bits
+  if (goes_away(integer, fraction, is_negative(x), mode, draw))
+    mpfr_add_ui(integer.get(), integer.get(), 1, MPFR_RNDN);
   mpfr_mul_2si(integer.get(), integer.get(), spacing, MPFR_RNDN);
   mpfr_setsign(out.get(), integer.get(), mpfr_signbit(x.get()), MPFR_RNDN);
 }
@@ -117,7 +126,8 @@ void round_to_odd(Number& x, int ternary) {
 }
 
 void to_format(Number& out, const Number& x, const FloatFormat& format, Rounding mode, Draw draw) {
-  expects(format.p >= 1 && format.emin <= format.emax && draw.bits >= 1 && draw.bits <= 32, "mpfr::to_format: a format and a draw");
+  expects(format.p >= 1 && format.emin <= format.emax && draw.bits >= 1 && draw.bits <= 32,
+          "mpfr::to_format: a format and a draw");
   const bool negative = is_negative(x);
   mpfr_set_prec(out.get(), format.p);
   if (mpfr_nan_p(x.get()) != 0) return mpfr_set_nan(out.get());
@@ -130,7 +140,8 @@ void to_format(Number& out, const Number& x, const FloatFormat& format, Rounding
 
   const long exponent = mpfr_get_exp(x.get()) - 1, lowest = long{format.emin} - format.p + 1;
   if (!format.subnormals && exponent < format.emin) {
-    round_by_hand(out, x, format.emin, mode, draw);  // 0 or xmin: an even and an odd multiple of xmin
+    round_by_hand(out, x, format.emin, mode,
+                  draw);  // 0 or xmin: an even and an odd multiple of xmin
   } else if (is_native(mode)) {
     round_natively(out, x, format, mode);
   } else {
@@ -144,8 +155,9 @@ void to_format(Number& out, const Number& x, const FloatFormat& format, Rounding
   Number largest(format.p);
   set_largest(largest, negative, format);
   if (mpfr_cmpabs(out.get(), largest.get()) <= 0) return;
-  const bool stays_finite =
-      mode == Rounding::rtz || mode == Rounding::rto || (mode == Rounding::rtp && negative) || (mode == Rounding::rtn && !negative);
+  const bool stays_finite = mode == Rounding::rtz || mode == Rounding::rto ||
+                            (mode == Rounding::rtp && negative) ||
+                            (mode == Rounding::rtn && !negative);
   if (!stays_finite) return set_overflow_value(out, negative, format);
   mpfr_set(out.get(), largest.get(), MPFR_RNDN);
 }

@@ -22,10 +22,11 @@ Matrix<Value> lifted(MatrixView<const double> x) {
   return y;
 }
 
-/// compute(outputs, y) with y of out's shape in the arithmetic's own values; then out = y where it exists: of a causal site j <= i and
-/// what comes before row 0.
+/// compute(outputs, y) with y of out's shape in the arithmetic's own values; then out = y where it
+/// exists: of a causal site j <= i and what comes before row 0.
 template <class Compute>
-void evaluate_site(const Arithmetic& arithmetic, MatrixView<double> out, bool causal, const Compute& compute) {
+void evaluate_site(const Arithmetic& arithmetic, MatrixView<double> out, bool causal,
+                   const Compute& compute) {
   const ExponentRange range = ExponentRange::widest_of_all();
   const auto with = [&](const auto& outputs) {
     using Value = typename std::decay_t<decltype(outputs)>::Value;
@@ -52,24 +53,26 @@ constexpr std::size_t one_thread = 1;
 
 }  // namespace
 
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out,
-           std::size_t first) {
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
+           MatrixView<double> out, std::size_t first) {
   evaluate_site(arithmetic, out, false, [&](const auto& outputs, auto y) {
     steps::elementwise(outputs, one_thread, y, [&](const auto& fl, std::size_t t, std::size_t i) {
-      return fl.add(fl.exactly(static_cast<double>(weights.wte(tokens[t], i))), fl.exactly(static_cast<double>(weights.wpe(first + t, i))));
+      return fl.add(fl.exactly(static_cast<double>(weights.wte(tokens[t], i))),
+                    fl.exactly(static_cast<double>(weights.wpe(first + t, i))));
     });
   });
 }
 
-void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x,
-                MatrixView<double> out) {
+void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
+                MatrixView<const double> x, MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
     const Matrix<Value> in = lifted<Value>(x);
     steps::layer_norm(outputs, one_thread, of(in), weights.gamma, weights.beta, eps, y);
   });
 }
 
-void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out) {
+void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
+            MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
     const Matrix<Value> in = lifted<Value>(x);
     const auto weight = [&](std::size_t k, std::size_t j) { return layer.weight.at(k, j); };
@@ -77,7 +80,8 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
   });
 }
 
-void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
+            MatrixView<double> out) {
   evaluate_site(arithmetic, out, true, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
     const Matrix<Value> queries = lifted<Value>(q), keys = lifted<Value>(k);
     steps::scores(outputs, one_thread, of(queries), of(keys), y);
@@ -91,33 +95,40 @@ void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixVie
   });
 }
 
-void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out) {
+void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
+            MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
     const Matrix<Value> probabilities = lifted<Value>(z), v_values = lifted<Value>(v);
     steps::values(outputs, one_thread, of(probabilities), of(v_values), y);
   });
 }
 
-void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out) {
+void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+              MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&](const auto& outputs, auto sum) {
-    steps::elementwise(outputs, one_thread, sum,
-                       [&](const auto& fl, std::size_t i, std::size_t j) { return fl.add(fl.exactly(x(i, j)), fl.exactly(y(i, j))); });
+    steps::elementwise(outputs, one_thread, sum, [&](const auto& fl, std::size_t i, std::size_t j) {
+      return fl.add(fl.exactly(x(i, j)), fl.exactly(y(i, j)));
+    });
   });
 }
 
-void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x, MatrixView<double> out) {
+void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+          MatrixView<double> out) {
   const Function f = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
   evaluate_site(arithmetic, out, false, [&](const auto& outputs, auto y) {
-    steps::elementwise(outputs, one_thread, y,
-                       [&](const auto& fl, std::size_t i, std::size_t j) { return fl.function(f, fl.exactly(x(i, j))); });
+    steps::elementwise(outputs, one_thread, y, [&](const auto& fl, std::size_t i, std::size_t j) {
+      return fl.function(f, fl.exactly(x(i, j)));
+    });
   });
 }
 
-void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x, MatrixView<double> out) {
+void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
+            MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
     const Matrix<Value> in = lifted<Value>(x);
     steps::linear(
-        outputs, one_thread, of(in), [&](std::size_t k, std::size_t v) { return weights.head.at(k, v); }, {}, y);
+        outputs, one_thread, of(in),
+        [&](std::size_t k, std::size_t v) { return weights.head.at(k, v); }, {}, y);
   });
 }
 

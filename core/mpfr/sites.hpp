@@ -1,6 +1,7 @@
-// The sites of core/model/sites.hpp a second time, on MPFR: same names, shapes and meaning, another implementation. Any Arithmetic, with
-// the same bits for p <= 24 (above that the functions are correctly rounded here, and within 1 ulp there); and `unlimited(p)`, which
-// takes binary64 inputs exactly and rounds its outputs to binary64 RNE once, at the end: the local reference mpfr:p.
+// The sites of core/model/sites.hpp a second time, on MPFR: same names, shapes and meaning, another
+// implementation. Any Arithmetic, with the same bits for p <= 24 (above that the functions are
+// correctly rounded here, and within 1 ulp there); and `unlimited(p)`, which takes binary64 inputs
+// exactly and rounds its outputs to binary64 RNE once, at the end: the local reference mpfr:p.
 #pragma once
 
 #include <cstddef>
@@ -14,16 +15,22 @@
 
 namespace lamp::mpfr {
 
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens, MatrixView<double> out,
-           std::size_t first = 0);
-void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps, MatrixView<const double> x,
-                MatrixView<double> out);
-void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x, MatrixView<double> out);
-void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
+           MatrixView<double> out, std::size_t first = 0);
+void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
+                MatrixView<const double> x, MatrixView<double> out);
+void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
+            MatrixView<double> out);
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
+            MatrixView<double> out);
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z);
-void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out);
-void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y, MatrixView<double> out);
-void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x, MatrixView<double> out);
-void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x, MatrixView<double> out);
+void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
+            MatrixView<double> out);
+void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+              MatrixView<double> out);
+void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+          MatrixView<double> out);
+void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
+            MatrixView<double> out);
 
 }  // namespace lamp::mpfr

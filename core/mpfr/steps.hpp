@@ -1,6 +1,7 @@
-// The sites a second time: each output in the steps of method.md section 4, over any arithmetic of one output (core/mpfr/outputs.hpp).
-// Rows are token positions; x, y, out of a site have the shapes that core/model/sites.hpp states. Outputs(row, column) is the arithmetic
-// of that output; softmax and layer norm are one output a row, column 0.
+// The sites a second time: each output in the steps of method.md section 4, over any arithmetic of
+// one output (core/mpfr/outputs.hpp). Rows are token positions; x, y, out of a site have the shapes
+// that core/model/sites.hpp states. Outputs(row, column) is the arithmetic of that output; softmax
+// and layer norm are one output a row, column 0.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,8 @@
 
 namespace lamp::mpfr::steps {
 
-/// work(i) for i = 0 .. count - 1 on `threads` threads, in any order. The exponent range of each is MPFR's widest.
+/// work(i) for i = 0 .. count - 1 on `threads` threads, in any order. The exponent range of each is
+/// MPFR's widest.
 template <class Work>
 void for_each_index(std::size_t count, std::size_t threads, const Work& work) {
   std::atomic<std::size_t> next{0};
@@ -51,7 +53,8 @@ struct Causal {
 
 /// z = softmax(y): t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j, z_j = fl(e_j / s).
 template <OutputArithmetic F>
-void softmax_row(const F& fl, std::span<const typename F::Value> y, std::span<typename F::Value> z) {
+void softmax_row(const F& fl, std::span<const typename F::Value> y,
+                 std::span<typename F::Value> z) {
   using Value = typename F::Value;
   std::size_t largest = 0;
   for (std::size_t j = 0; j < y.size(); ++j)
@@ -69,10 +72,12 @@ void softmax_row(const F& fl, std::span<const typename F::Value> y, std::span<ty
   for (std::size_t j = 0; j < y.size(); ++j) z[j] = fl.div(e[j], s);
 }
 
-/// m = fl(sum x / n), c_i = fl(x_i - m), v = fl(sum c_i c_i / n), r = fl(rsqrt(fl(v + eps))), out_i = fl(fl(c_i r) gamma_i + beta_i).
+/// m = fl(sum x / n), c_i = fl(x_i - m), v = fl(sum c_i c_i / n), r = fl(rsqrt(fl(v + eps))), out_i
+/// = fl(fl(c_i r) gamma_i + beta_i).
 template <OutputArithmetic F>
-void layer_norm_row(const F& fl, std::span<const typename F::Value> x, std::span<const double> gamma, std::span<const double> beta,
-                    double eps, std::span<typename F::Value> out) {
+void layer_norm_row(const F& fl, std::span<const typename F::Value> x,
+                    std::span<const double> gamma, std::span<const double> beta, double eps,
+                    std::span<typename F::Value> out) {
   using Value = typename F::Value;
   const Value n = fl.exactly(static_cast<double>(x.size()));
   std::vector<Value> c, ones;
@@ -81,13 +86,16 @@ void layer_norm_row(const F& fl, std::span<const typename F::Value> x, std::span
   for (const Value& value : x) c.push_back(fl.sub(value, m));
   const Value v = fl.div(fl.dot(c, c), n);
   const Value r = fl.function(Function::rsqrt, fl.add(v, fl.exactly(eps)));
-  for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mac(fl.mul(c[i], r), fl.exactly(gamma[i]), fl.exactly(beta[i]));
+  for (std::size_t i = 0; i < x.size(); ++i)
+    out[i] = fl.mac(fl.mul(c[i], r), fl.exactly(gamma[i]), fl.exactly(beta[i]));
 }
 
-/// out(i, j) = finish(fl, i, j, sum over k of x(i, k) b(k, j)), for the outputs and terms that exist; column(j) has b(0, j), b(1, j), ..
+/// out(i, j) = finish(fl, i, j, sum over k of x(i, k) b(k, j)), for the outputs and terms that
+/// exist; column(j) has b(0, j), b(1, j), ..
 template <class Outputs, class Value, class Column, class Terms, class Exists, class Finish>
-void product(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x, const Column& column, const Terms& terms,
-             const Exists& exists, MatrixView<Value> out, const Finish& finish) {
+void product(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x,
+             const Column& column, const Terms& terms, const Exists& exists, MatrixView<Value> out,
+             const Finish& finish) {
   for_each_index(out.cols, threads, [&](std::size_t j) {
     const std::vector<Value> b = column(j);
     for (std::size_t i = 0; i < out.rows; ++i) {
@@ -103,8 +111,8 @@ inline constexpr auto every_output = [](std::size_t, std::size_t) { return true;
 
 /// out(i, :) = x(i, :) W + bias; weight(k, j) is an element of W. An empty bias is none.
 template <class Outputs, class Value, class Weight>
-void linear(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x, const Weight& weight, std::span<const double> bias,
-            MatrixView<Value> out) {
+void linear(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x,
+            const Weight& weight, std::span<const double> bias, MatrixView<Value> out) {
   const auto column = [&](std::size_t j) {
     std::vector<Value> b;
     for (std::size_t k = 0; k < x.cols; ++k) b.push_back(outputs(0, j).exactly(weight(k, j)));
@@ -114,12 +122,14 @@ void linear(const Outputs& outputs, std::size_t threads, MatrixView<const Value>
     return bias.empty() ? std::move(sum) : fl.add(sum, fl.exactly(bias[j]));
   };
   product(
-      outputs, threads, x, column, [&](std::size_t) { return x.cols; }, every_output, out, add_bias);
+      outputs, threads, x, column, [&](std::size_t) { return x.cols; }, every_output, out,
+      add_bias);
 }
 
 /// out(i, j) = fl(q_i . k_j / sqrt d) where j is causal; sqrt d is rounded RNE to binary64.
 template <class Outputs, class Value>
-void scores(const Outputs& outputs, std::size_t threads, MatrixView<const Value> q, MatrixView<const Value> k, MatrixView<Value> out) {
+void scores(const Outputs& outputs, std::size_t threads, MatrixView<const Value> q,
+            MatrixView<const Value> k, MatrixView<Value> out) {
   const Causal causal{k.rows - q.rows};
   Number root(53);
   mpfr_sqrt_ui(root.get(), q.cols, MPFR_RNDN);
@@ -129,15 +139,18 @@ void scores(const Outputs& outputs, std::size_t threads, MatrixView<const Value>
     for (const Value& value : k.row(j)) b.push_back(copy_of(value));
     return b;
   };
-  const auto divide = [&](const auto& fl, std::size_t, const Value& sum) { return fl.div(sum, fl.exactly(scale)); };
+  const auto divide = [&](const auto& fl, std::size_t, const Value& sum) {
+    return fl.div(sum, fl.exactly(scale));
+  };
   product(
-      outputs, threads, q, column, [&](std::size_t) { return q.cols; }, [&](std::size_t i, std::size_t j) { return j < causal.entries(i); },
-      out, divide);
+      outputs, threads, q, column, [&](std::size_t) { return q.cols; },
+      [&](std::size_t i, std::size_t j) { return j < causal.entries(i); }, out, divide);
 }
 
 /// out(i, :) = sum over the causal k of z(i, k) v(k, :).
 template <class Outputs, class Value>
-void values(const Outputs& outputs, std::size_t threads, MatrixView<const Value> z, MatrixView<const Value> v, MatrixView<Value> out) {
+void values(const Outputs& outputs, std::size_t threads, MatrixView<const Value> z,
+            MatrixView<const Value> v, MatrixView<Value> out) {
   const Causal causal{z.cols - z.rows};
   const auto column = [&](std::size_t j) {
     std::vector<Value> b;
@@ -146,26 +159,34 @@ void values(const Outputs& outputs, std::size_t threads, MatrixView<const Value>
   };
   const auto as_it_is = [](const auto&, std::size_t, Value sum) { return sum; };
   product(
-      outputs, threads, z, column, [&](std::size_t i) { return causal.entries(i); }, every_output, out, as_it_is);
+      outputs, threads, z, column, [&](std::size_t i) { return causal.entries(i); }, every_output,
+      out, as_it_is);
 }
 
 /// Row i of z is softmax of the causal entries of row i of y.
 template <class Outputs, class Value>
-void softmax(const Outputs& outputs, std::size_t threads, MatrixView<const Value> y, MatrixView<Value> z) {
+void softmax(const Outputs& outputs, std::size_t threads, MatrixView<const Value> y,
+             MatrixView<Value> z) {
   const Causal causal{y.cols - y.rows};
-  for_each_index(y.rows, threads,
-                 [&](std::size_t i) { softmax_row(outputs(i, 0), y.row(i).first(causal.entries(i)), z.row(i).first(causal.entries(i))); });
+  for_each_index(y.rows, threads, [&](std::size_t i) {
+    softmax_row(outputs(i, 0), y.row(i).first(causal.entries(i)),
+                z.row(i).first(causal.entries(i)));
+  });
 }
 
 template <class Outputs, class Value>
-void layer_norm(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x, std::span<const double> gamma,
-                std::span<const double> beta, double eps, MatrixView<Value> out) {
-  for_each_index(x.rows, threads, [&](std::size_t i) { layer_norm_row(outputs(i, 0), x.row(i), gamma, beta, eps, out.row(i)); });
+void layer_norm(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x,
+                std::span<const double> gamma, std::span<const double> beta, double eps,
+                MatrixView<Value> out) {
+  for_each_index(x.rows, threads, [&](std::size_t i) {
+    layer_norm_row(outputs(i, 0), x.row(i), gamma, beta, eps, out.row(i));
+  });
 }
 
 /// out(i, j) = entry(fl, i, j).
 template <class Outputs, class Value, class Entry>
-void elementwise(const Outputs& outputs, std::size_t threads, MatrixView<Value> out, const Entry& entry) {
+void elementwise(const Outputs& outputs, std::size_t threads, MatrixView<Value> out,
+                 const Entry& entry) {
   for_each_index(out.rows, threads, [&](std::size_t i) {
     for (std::size_t j = 0; j < out.cols; ++j) out(i, j) = entry(outputs(i, j), i, j);
   });

@@ -11,18 +11,24 @@
 namespace lamp::record {
 namespace {
 
-constexpr hsize_t cell_chunk_limit = hsize_t{1} << 20;    // bytes: more than this of one cell is split
+constexpr hsize_t cell_chunk_limit = hsize_t{1}
+                                     << 20;  // bytes: more than this of one cell is split
 constexpr hsize_t shared_chunk_limit = hsize_t{1} << 16;  // bytes: cells share a chunk up to this
-constexpr unsigned deflate_level = 1;                     // significands hardly compress: higher levels cost time for nothing
+constexpr unsigned deflate_level =
+    1;  // significands hardly compress: higher levels cost time for nothing
 
-hsize_t product(std::span<const hsize_t> dims) { return std::accumulate(dims.begin(), dims.end(), hsize_t{1}, std::multiplies<>{}); }
+hsize_t product(std::span<const hsize_t> dims) {
+  return std::accumulate(dims.begin(), dims.end(), hsize_t{1}, std::multiplies<>{});
+}
 
-/// Chunk extents: a cell's values, split along its first axes above the limit; then as many whole last axes of cells, and a part of
-/// the one before, as fit.
-std::vector<hsize_t> chunk_extents(const std::vector<hsize_t>& extent, std::size_t lead, hsize_t element) {
+/// Chunk extents: a cell's values, split along its first axes above the limit; then as many whole
+/// last axes of cells, and a part of the one before, as fit.
+std::vector<hsize_t> chunk_extents(const std::vector<hsize_t>& extent, std::size_t lead,
+                                   hsize_t element) {
   std::vector<hsize_t> chunk(extent);
   const std::span<hsize_t> inner = std::span(chunk).subspan(lead);
-  for (std::size_t axis = 0; axis < inner.size() && product(inner) * element > cell_chunk_limit; ++axis) {
+  for (std::size_t axis = 0; axis < inner.size() && product(inner) * element > cell_chunk_limit;
+       ++axis) {
     const hsize_t one = product(inner.subspan(axis + 1)) * element;
     inner[axis] = std::max<hsize_t>(1, cell_chunk_limit / one);
   }
@@ -34,7 +40,8 @@ std::vector<hsize_t> chunk_extents(const std::vector<hsize_t>& extent, std::size
   return chunk;
 }
 
-hdf5::Handle creation_properties(const Quantity& quantity, const std::vector<hsize_t>& extent, const std::vector<hsize_t>& chunk) {
+hdf5::Handle creation_properties(const Quantity& quantity, const std::vector<hsize_t>& extent,
+                                 const std::vector<hsize_t>& chunk) {
   using hdf5::check;
   hdf5::Handle properties = hdf5::dataset_properties();
   if (std::holds_alternative<std::vector<double>>(quantity.prototype)) {
@@ -54,34 +61,40 @@ hdf5::Handle creation_properties(const Quantity& quantity, const std::vector<hsi
 CellDataset::CellDataset(const Quantity& quantity, std::span<const std::size_t> lead)
     : prototype_(quantity.prototype), lead_(lead.size()), extent_(lead.begin(), lead.end()) {
   extent_.insert(extent_.end(), quantity.shape.begin(), quantity.shape.end());
-  if (extent_.size() > H5S_MAX_RANK) throw hdf5::Failure(quantity.path + " has more than 32 dimensions", 0);
+  if (extent_.size() > H5S_MAX_RANK)
+    throw hdf5::Failure(quantity.path + " has more than 32 dimensions", 0);
   cell_bytes_ = elements(quantity) * element_size(prototype_);
-  chunk_ = product(extent_) == 0 ? extent_ : chunk_extents(extent_, lead_, element_size(prototype_));
+  chunk_ =
+      product(extent_) == 0 ? extent_ : chunk_extents(extent_, lead_, element_size(prototype_));
 }
 
-CellDataset CellDataset::create(hid_t file, const Quantity& quantity, std::span<const std::size_t> lead) {
+CellDataset CellDataset::create(hid_t file, const Quantity& quantity,
+                                std::span<const std::size_t> lead) {
   CellDataset result(quantity, lead);
   const hdf5::Handle properties = creation_properties(quantity, result.extent_, result.chunk_);
-  result.dataset_ =
-      hdf5::create_dataset(file, quantity.path, hdf5::file_type(quantity.prototype), hdf5::dataspace(result.extent_), properties);
+  result.dataset_ = hdf5::create_dataset(file, quantity.path, hdf5::file_type(quantity.prototype),
+                                         hdf5::dataspace(result.extent_), properties);
   hdf5::describe(result.dataset_, quantity.units, quantity.long_name);
   if (!quantity.flag_meanings.empty()) {
     std::vector<std::uint8_t> flags(quantity.flag_meanings.size());
     std::iota(flags.begin(), flags.end(), std::uint8_t{0});
     hdf5::write_bytes(result.dataset_, "flag_values", flags);
     std::string meanings;
-    for (const std::string& word : quantity.flag_meanings) meanings += (meanings.empty() ? "" : " ") + word;
+    for (const std::string& word : quantity.flag_meanings)
+      meanings += (meanings.empty() ? "" : " ") + word;
     hdf5::write_text(result.dataset_, "flag_meanings", meanings);
   }
   return result;
 }
 
-CellDataset CellDataset::open(hid_t file, const Quantity& quantity, std::span<const std::size_t> lead) {
+CellDataset CellDataset::open(hid_t file, const Quantity& quantity,
+                              std::span<const std::size_t> lead) {
   CellDataset result(quantity, lead);
   result.dataset_ = hdf5::open_dataset(file, quantity.path);
   const hdf5::Handle space(H5Dget_space(result.dataset_), H5Sclose, "a dataspace");
   const hdf5::Handle type(H5Dget_type(result.dataset_), H5Tclose, "a type");
-  if (hdf5::extent(space) != result.extent_ || hdf5::prototype_of(type).index() != quantity.prototype.index())
+  if (hdf5::extent(space) != result.extent_ ||
+      hdf5::prototype_of(type).index() != quantity.prototype.index())
     throw hdf5::Failure(quantity.path + " has another shape or type", 0);
   return result;
 }
@@ -93,7 +106,8 @@ std::size_t CellDataset::run_end(std::size_t first, std::size_t limit) const {
   while (axis > 0 && chunk_[axis] == extent_[axis]) --axis;
   const std::size_t after = product(std::span(extent_).subspan(axis + 1, lead_ - axis - 1));
   const std::size_t row = first / after, index = row % extent_[axis];
-  const std::size_t chunk_end = std::min<std::size_t>((index / chunk_[axis] + 1) * chunk_[axis], extent_[axis]);
+  const std::size_t chunk_end =
+      std::min<std::size_t>((index / chunk_[axis] + 1) * chunk_[axis], extent_[axis]);
   return std::min((row - index + chunk_end) * after, limit);
 }
 
@@ -104,12 +118,15 @@ CellDataset::Selection CellDataset::select(std::size_t first, std::size_t end) c
     start[axis] = position % extent_[axis];
     position /= extent_[axis];
     count[axis] = std::min<hsize_t>(cells, extent_[axis]);
-    expects(cells % count[axis] == 0 && start[axis] + count[axis] <= extent_[axis], "CellDataset: a run of cells is a box");
+    expects(cells % count[axis] == 0 && start[axis] + count[axis] <= extent_[axis],
+            "CellDataset: a run of cells is a box");
     cells /= count[axis];
   }
   Selection selection{hdf5::dataspace(extent_), hdf5::dataspace(count)};
   if (!extent_.empty())
-    hdf5::check(H5Sselect_hyperslab(selection.file, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), "cannot select cells");
+    hdf5::check(H5Sselect_hyperslab(selection.file, H5S_SELECT_SET, start.data(), nullptr,
+                                    count.data(), nullptr),
+                "cannot select cells");
   return selection;
 }
 
@@ -117,7 +134,8 @@ void CellDataset::write(std::size_t first, std::size_t end, std::span<const std:
   expects(values.size() == (end - first) * cell_bytes_, "CellDataset: as many values as cells");
   if (values.empty()) return;
   const Selection selection = select(first, end);
-  hdf5::check(H5Dwrite(dataset_, hdf5::memory_type(prototype_), selection.memory, selection.file, H5P_DEFAULT, values.data()),
+  hdf5::check(H5Dwrite(dataset_, hdf5::memory_type(prototype_), selection.memory, selection.file,
+                       H5P_DEFAULT, values.data()),
               "cannot write");
 }
 
@@ -125,7 +143,8 @@ void CellDataset::read(std::size_t first, std::size_t end, std::span<std::byte> 
   expects(values.size() == (end - first) * cell_bytes_, "CellDataset: as many values as cells");
   if (values.empty()) return;
   const Selection selection = select(first, end);
-  hdf5::check(H5Dread(dataset_, hdf5::memory_type(prototype_), selection.memory, selection.file, H5P_DEFAULT, values.data()),
+  hdf5::check(H5Dread(dataset_, hdf5::memory_type(prototype_), selection.memory, selection.file,
+                      H5P_DEFAULT, values.data()),
               "cannot read");
 }
 

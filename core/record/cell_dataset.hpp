@@ -1,5 +1,6 @@
-// A dataset of cells: leading axes that count cells, then the values of one cell. Written and read by runs of consecutive cells,
-// so that a result larger than memory streams through a buffer of one run.
+// A dataset of cells: leading axes that count cells, then the values of one cell. Written and read
+// by runs of consecutive cells, so that a result larger than memory streams through a buffer of one
+// run.
 #pragma once
 
 #include <cstddef>
@@ -14,17 +15,20 @@ namespace lamp::record {
 
 class CellDataset {
  public:
-  /// Creates the dataset of `quantity` under its path with extent (lead, shape): filled with NaN (0 for integers) where never
-  /// written, chunked by cell (a cell's values are split above 1 MiB, and small cells share a chunk up to 64 KiB), compressed and
-  /// checksummed, described (units, long_name, flags). Without leading axes the dataset is one cell.
-  static CellDataset create(hid_t file, const Quantity& quantity, std::span<const std::size_t> lead);
+  /// Creates the dataset of `quantity` under its path with extent (lead, shape): filled with NaN (0
+  /// for integers) where never written, chunked by cell (a cell's values are split above 1 MiB, and
+  /// small cells share a chunk up to 64 KiB), compressed and checksummed, described (units,
+  /// long_name, flags). Without leading axes the dataset is one cell.
+  static CellDataset create(hid_t file, const Quantity& quantity,
+                            std::span<const std::size_t> lead);
   /// Opens what create made; Failure if extent or type differ.
   static CellDataset open(hid_t file, const Quantity& quantity, std::span<const std::size_t> lead);
 
   [[nodiscard]] hid_t id() const { return dataset_; }
   [[nodiscard]] std::size_t cell_bytes() const { return cell_bytes_; }
-  /// End of the run that starts at cell `first` (row-major over the leading axes): that of its chunk, at most `limit`.
-  /// Pre: limit is the number of cells, or a multiple of the product of some last axes of which first is a multiple too.
+  /// End of the run that starts at cell `first` (row-major over the leading axes): that of its
+  /// chunk, at most `limit`. Pre: limit is the number of cells, or a multiple of the product of
+  /// some last axes of which first is a multiple too.
   [[nodiscard]] std::size_t run_end(std::size_t first, std::size_t limit) const;
   /// Cells [first, end), a run; `values` holds (end - first) * cell_bytes().
   void write(std::size_t first, std::size_t end, std::span<const std::byte> values);
@@ -33,7 +37,8 @@ class CellDataset {
 
  private:
   CellDataset(const Quantity& quantity, std::span<const std::size_t> lead);
-  /// The box of a run in the file, and a memory space of the same shape: HDF5 copies equal shapes by blocks, others by elements.
+  /// The box of a run in the file, and a memory space of the same shape: HDF5 copies equal shapes
+  /// by blocks, others by elements.
   struct Selection {
     hdf5::Handle file, memory;
   };

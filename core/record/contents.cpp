@@ -27,7 +27,8 @@ class Hasher {
     number(v.index());
     number(bytes(v).size());
     const auto* numbers = std::get_if<std::vector<double>>(&v);
-    if (numbers == nullptr || std::none_of(numbers->begin(), numbers->end(), [](double x) { return std::isnan(x); })) {
+    if (numbers == nullptr ||
+        std::none_of(numbers->begin(), numbers->end(), [](double x) { return std::isnan(x); })) {
       hash_.update(bytes(v));
       return;
     }
@@ -39,7 +40,8 @@ class Hasher {
   void quantity(const Quantity& q) {
     text(q.path), texts(q.dims), number(q.shape.size());
     for (const std::size_t n : q.shape) number(n);
-    text(q.units), text(q.long_name), texts(q.flag_meanings), number(q.prototype.index()), texts(q.constant_over);
+    text(q.units), text(q.long_name), texts(q.flag_meanings), number(q.prototype.index()),
+        texts(q.constant_over);
   }
   Digest finish() { return hash_.finish(); }
 
@@ -48,12 +50,14 @@ class Hasher {
 };
 
 bool good_word(const std::string& word) {
-  return !word.empty() && word.find_first_of(std::string_view(" \t\n\v\f\r/\0", 8)) == std::string::npos;
+  return !word.empty() &&
+         word.find_first_of(std::string_view(" \t\n\v\f\r/\0", 8)) == std::string::npos;
 }
 
 bool good_path(const std::string& path) {
-  return path.size() > 1 && path.front() == '/' && path.back() != '/' && path.find("//") == std::string::npos &&
-         path.find('\0') == std::string::npos && path.find('/', 1) != std::string::npos && !path.starts_with("/cells/") &&
+  return path.size() > 1 && path.front() == '/' && path.back() != '/' &&
+         path.find("//") == std::string::npos && path.find('\0') == std::string::npos &&
+         path.find('/', 1) != std::string::npos && !path.starts_with("/cells/") &&
          !path.starts_with("/index/");
 }
 
@@ -61,7 +65,8 @@ std::string defect(const Quantity& q, const Values& v, bool may_be_absent) {
   if (v.index() != q.prototype.index()) return q.path + ": values of another element type";
   const std::size_t count = bytes(v).size() / element_size(v);
   if (count != elements(q) && !(may_be_absent && count == 0))
-    return q.path + ": " + std::to_string(count) + " values where the shape has " + std::to_string(elements(q));
+    return q.path + ": " + std::to_string(count) + " values where the shape has " +
+           std::to_string(elements(q));
   return "";
 }
 
@@ -90,21 +95,29 @@ std::span<std::byte> bytes(Values& values) {
 }
 
 Values zeros_like(const Values& prototype, std::size_t count) {
-  return std::visit([count](const auto& v) -> Values { return std::remove_cvref_t<decltype(v)>(count); }, prototype);
+  return std::visit(
+      [count](const auto& v) -> Values { return std::remove_cvref_t<decltype(v)>(count); },
+      prototype);
 }
 
 std::string defect(const Quantity& q) {
-  if (!good_path(q.path)) return "path \"" + q.path + "\" is not /group/name outside /cells and /index";
+  if (!good_path(q.path))
+    return "path \"" + q.path + "\" is not /group/name outside /cells and /index";
   if (q.dims.size() != q.shape.size()) return q.path + ": dims and shape differ in length";
-  if (!std::all_of(q.dims.begin(), q.dims.end(), good_word)) return q.path + ": a dimension's name is not one word";
-  if (std::set<std::string>(q.dims.begin(), q.dims.end()).size() != q.dims.size()) return q.path + ": two dimensions of one name";
+  if (!std::all_of(q.dims.begin(), q.dims.end(), good_word))
+    return q.path + ": a dimension's name is not one word";
+  if (std::set<std::string>(q.dims.begin(), q.dims.end()).size() != q.dims.size())
+    return q.path + ": two dimensions of one name";
   std::uint64_t product = 1;
   for (const std::size_t n : q.shape)
-    if (__builtin_mul_overflow(product, std::uint64_t{n}, &product) || product > (std::uint64_t{1} << 40))
+    if (__builtin_mul_overflow(product, std::uint64_t{n}, &product) ||
+        product > (std::uint64_t{1} << 40))
       return q.path + ": more than 2^40 elements in a cell";
   if (q.units.empty() || q.long_name.empty()) return q.path + ": units or long_name is empty";
-  if (!q.flag_meanings.empty() && !std::holds_alternative<std::vector<std::uint8_t>>(q.prototype)) return q.path + ": flags are not uint8";
-  if (!std::all_of(q.flag_meanings.begin(), q.flag_meanings.end(), good_word)) return q.path + ": a flag's meaning is not one word";
+  if (!q.flag_meanings.empty() && !std::holds_alternative<std::vector<std::uint8_t>>(q.prototype))
+    return q.path + ": flags are not uint8";
+  if (!std::all_of(q.flag_meanings.begin(), q.flag_meanings.end(), good_word))
+    return q.path + ": a flag's meaning is not one word";
   if (!bytes(q.prototype).empty()) return q.path + ": the prototype is not empty";
   return "";
 }
@@ -116,19 +129,25 @@ std::string defect(const Shard& shard) {
       if (std::string wrong = defect(q); !wrong.empty()) return wrong;
       if (!paths.insert(q.path).second) return q.path + " is there twice";
     }
-  if (shard.reference.size() != shard.reference_quantities.size()) return "reference values and quantities differ in number";
+  if (shard.reference.size() != shard.reference_quantities.size())
+    return "reference values and quantities differ in number";
   for (std::size_t i = 0; i < shard.reference.size(); ++i) {
-    if (!shard.reference_quantities[i].constant_over.empty()) return shard.reference_quantities[i].path + ": a reference has no grid axes";
-    if (std::string wrong = defect(shard.reference_quantities[i], shard.reference[i], false); !wrong.empty()) return wrong;
+    if (!shard.reference_quantities[i].constant_over.empty())
+      return shard.reference_quantities[i].path + ": a reference has no grid axes";
+    if (std::string wrong = defect(shard.reference_quantities[i], shard.reference[i], false);
+        !wrong.empty())
+      return wrong;
   }
   std::set<Digest> ids;
   for (const CellRecord& cell : shard.cells) {
     if (!ids.insert(cell.id).second) return "cell " + to_hex(cell.id) + " is there twice";
     if (cell.status != CellStatus::done && cell.status != CellStatus::failed)
       return "cell " + to_hex(cell.id) + " is neither done nor failed";
-    if (cell.values.size() != shard.quantities.size()) return "cell " + to_hex(cell.id) + ": values and quantities differ in number";
+    if (cell.values.size() != shard.quantities.size())
+      return "cell " + to_hex(cell.id) + ": values and quantities differ in number";
     for (std::size_t i = 0; i < cell.values.size(); ++i)
-      if (std::string wrong = defect(shard.quantities[i], cell.values[i], true); !wrong.empty()) return wrong;
+      if (std::string wrong = defect(shard.quantities[i], cell.values[i], true); !wrong.empty())
+        return wrong;
   }
   return "";
 }

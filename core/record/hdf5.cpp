@@ -10,7 +10,8 @@
 namespace lamp::record::hdf5 {
 namespace {
 
-/// Set for good by the first close that failed: then the library is left as it is at the end of the process.
+/// Set for good by the first close that failed: then the library is left as it is at the end of the
+/// process.
 std::atomic<bool> a_close_failed{false};
 
 struct Innermost {
@@ -18,15 +19,19 @@ struct Innermost {
   int error_number = 0;
 };
 
-/// Walks from the failure outwards: keeps the innermost description, and the errno that the file driver writes into its own.
+/// Walks from the failure outwards: keeps the innermost description, and the errno that the file
+/// driver writes into its own.
 herr_t visit(unsigned n, const H5E_error2_t* entry, void* data) {
   auto& innermost = *static_cast<Innermost*>(data);
   const std::string_view text = entry->desc == nullptr ? "" : entry->desc;
   if (n == 0) innermost.text = text;
-  if (n == 0 && text.find("memory allocation failed") != std::string_view::npos) innermost.error_number = ENOMEM;
+  if (n == 0 && text.find("memory allocation failed") != std::string_view::npos)
+    innermost.error_number = ENOMEM;
   constexpr std::string_view key = "errno = ";
-  if (const std::size_t at = text.find(key); at != std::string_view::npos && innermost.error_number == 0)
-    std::from_chars(text.data() + at + key.size(), text.data() + text.size(), innermost.error_number);
+  if (const std::size_t at = text.find(key);
+      at != std::string_view::npos && innermost.error_number == 0)
+    std::from_chars(text.data() + at + key.size(), text.data() + text.size(),
+                    innermost.error_number);
   return 0;
 }
 
@@ -43,7 +48,8 @@ Handle group_properties() {
   return properties;
 }
 
-/// A cache of two or three chunks: a merge holds hundreds of datasets open, and HDF5 would grant each 1 MiB.
+/// A cache of two or three chunks: a merge holds hundreds of datasets open, and HDF5 would grant
+/// each 1 MiB.
 Handle dataset_access() {
   Handle properties(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose, "dataset access properties");
   check(H5Pset_chunk_cache(properties, 67, std::size_t{1} << 18, 1.0), "chunk cache");
@@ -51,7 +57,8 @@ Handle dataset_access() {
 }
 
 Handle create_attribute(hid_t object, const std::string& name, hid_t type, hid_t space) {
-  return {H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "cannot create an attribute"};
+  return {H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+          "cannot create an attribute"};
 }
 
 Handle open_attribute(hid_t object, const std::string& name) {
@@ -73,10 +80,13 @@ std::vector<std::string> take(std::vector<char*>& raw, hid_t type, hid_t space) 
   return values;
 }
 
-std::size_t points(hid_t space) { return static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace")); }
+std::size_t points(hid_t space) {
+  return static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace"));
+}
 
 void check_text(hid_t type) {
-  if (check(H5Tget_class(type), "a type") != H5T_STRING || check(H5Tis_variable_str(type), "a type") == 0)
+  if (check(H5Tget_class(type), "a type") != H5T_STRING ||
+      check(H5Tis_variable_str(type), "a type") == 0)
     throw Failure("a text is not a variable-length string", 0);
 }
 
@@ -92,10 +102,12 @@ std::vector<std::string> read_attribute(hid_t object, const std::string& name) {
   return take(raw, type, space);
 }
 
-Handle write_text_dataset(hid_t file, const std::string& path, hid_t space, const std::vector<const char*>& raw) {
+Handle write_text_dataset(hid_t file, const std::string& path, hid_t space,
+                          const std::vector<const char*>& raw) {
   const Handle type = text_type();
   Handle dataset = create_dataset(file, path, type, space, dataset_properties());
-  if (!raw.empty()) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw.data()), "cannot write text");
+  if (!raw.empty())
+    check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw.data()), "cannot write text");
   return dataset;
 }
 
@@ -105,7 +117,9 @@ void fail(const std::string& what) {
   Innermost innermost;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, visit, &innermost);
   H5Eclear2(H5E_DEFAULT);
-  const std::string reason = innermost.error_number != 0 ? std::generic_category().message(innermost.error_number) : innermost.text;
+  const std::string reason = innermost.error_number != 0
+                                 ? std::generic_category().message(innermost.error_number)
+                                 : innermost.text;
   throw Failure(reason.empty() ? what : what + ": " + reason, innermost.error_number);
 }
 
@@ -132,7 +146,8 @@ std::unique_lock<std::recursive_mutex> use_library() {
 }
 
 Handle create_file(const std::filesystem::path& path) {
-  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access()), H5Fclose, "cannot create"};
+  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access()), H5Fclose,
+          "cannot create"};
 }
 
 Handle open_file(const std::filesystem::path& path) {
@@ -144,12 +159,14 @@ Handle create_in_memory(hsize_t user_block) {
   check(H5Pset_fapl_core(access, std::size_t{1} << 20, false), "memory driver");
   const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "file properties");
   check(H5Pset_userblock(creation, user_block), "user block");
-  return {H5Fcreate("in-memory.h5", H5F_ACC_TRUNC, creation, access), H5Fclose, "cannot create in memory"};
+  return {H5Fcreate("in-memory.h5", H5F_ACC_TRUNC, creation, access), H5Fclose,
+          "cannot create in memory"};
 }
 
 std::vector<std::byte> image(hid_t file) {
   check(H5Fflush(file, H5F_SCOPE_GLOBAL), "cannot flush");
-  std::vector<std::byte> bytes(static_cast<std::size_t>(check(H5Fget_file_image(file, nullptr, 0), "cannot get the image")));
+  std::vector<std::byte> bytes(
+      static_cast<std::size_t>(check(H5Fget_file_image(file, nullptr, 0), "cannot get the image")));
   check(H5Fget_file_image(file, bytes.data(), bytes.size()), "cannot get the image");
   return bytes;
 }
@@ -159,21 +176,25 @@ Handle open_group(hid_t file, const std::string& path) {
 }
 
 void create_parents(hid_t file, const std::string& path) {
-  for (std::size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+  for (std::size_t slash = path.find('/', 1); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
     const std::string group = path.substr(0, slash);
     if (check(H5Lexists(file, group.c_str(), H5P_DEFAULT), "cannot look up a group") > 0) continue;
-    Handle created(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, group_properties(), H5P_DEFAULT), H5Gclose, "cannot create a group");
+    Handle created(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, group_properties(), H5P_DEFAULT),
+                   H5Gclose, "cannot create a group");
     created.close();
   }
 }
 
 Handle dataspace(std::span<const hsize_t> dims) {
   if (dims.empty()) return {H5Screate(H5S_SCALAR), H5Sclose, "a dataspace"};
-  return {H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose, "a dataspace"};
+  return {H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose,
+          "a dataspace"};
 }
 
 std::vector<hsize_t> extent(hid_t space) {
-  std::vector<hsize_t> dims(static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space), "a dataspace")));
+  std::vector<hsize_t> dims(
+      static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space), "a dataspace")));
   check(H5Sget_simple_extent_dims(space, dims.data(), nullptr), "a dataspace");
   return dims;
 }
@@ -184,9 +205,11 @@ Handle dataset_properties() {
   return properties;
 }
 
-Handle create_dataset(hid_t file, const std::string& path, hid_t type, hid_t space, hid_t properties) {
+Handle create_dataset(hid_t file, const std::string& path, hid_t type, hid_t space,
+                      hid_t properties) {
   create_parents(file, path);
-  return {H5Dcreate2(file, path.c_str(), type, space, H5P_DEFAULT, properties, dataset_access()), H5Dclose, "cannot create a dataset"};
+  return {H5Dcreate2(file, path.c_str(), type, space, H5P_DEFAULT, properties, dataset_access()),
+          H5Dclose, "cannot create a dataset"};
 }
 
 Handle open_dataset(hid_t file, const std::string& path) {
@@ -194,7 +217,8 @@ Handle open_dataset(hid_t file, const std::string& path) {
 }
 
 hid_t file_type(const Values& prototype) {
-  const std::array types{H5T_IEEE_F64LE, H5T_STD_U64LE, H5T_STD_U32LE, H5T_STD_U8LE};  // in the order of Values
+  const std::array types{H5T_IEEE_F64LE, H5T_STD_U64LE, H5T_STD_U32LE,
+                         H5T_STD_U8LE};  // in the order of Values
   return types[prototype.index()];
 }
 
@@ -204,8 +228,9 @@ hid_t memory_type(const Values& prototype) {
 }
 
 Values prototype_of(hid_t type) {
-  for (const Values& candidate : {Values(std::vector<double>{}), Values(std::vector<std::uint64_t>{}), Values(std::vector<std::uint32_t>{}),
-                                  Values(std::vector<std::uint8_t>{})})
+  for (const Values& candidate :
+       {Values(std::vector<double>{}), Values(std::vector<std::uint64_t>{}),
+        Values(std::vector<std::uint32_t>{}), Values(std::vector<std::uint8_t>{})})
     if (check(H5Tequal(type, file_type(candidate)), "a type") > 0) return candidate;
   throw Failure("a dataset of another element type", 0);
 }
@@ -220,7 +245,8 @@ Handle text_type() {
 void write_text(hid_t object, const std::string& attribute, const std::string& value) {
   const Handle type = text_type();
   const char* raw = value.c_str();
-  check(H5Awrite(create_attribute(object, attribute, type, dataspace({})), type, &raw), "cannot write an attribute");
+  check(H5Awrite(create_attribute(object, attribute, type, dataspace({})), type, &raw),
+        "cannot write an attribute");
 }
 
 std::string read_text(hid_t object, const std::string& attribute) {
@@ -229,11 +255,14 @@ std::string read_text(hid_t object, const std::string& attribute) {
   return values.front();
 }
 
-void write_texts(hid_t object, const std::string& attribute, const std::vector<std::string>& values) {
+void write_texts(hid_t object, const std::string& attribute,
+                 const std::vector<std::string>& values) {
   if (values.empty()) return;
   const Handle type = text_type();
   const std::array dims{hsize_t{values.size()}};
-  check(H5Awrite(create_attribute(object, attribute, type, dataspace(dims)), type, pointers(values).data()), "cannot write an attribute");
+  check(H5Awrite(create_attribute(object, attribute, type, dataspace(dims)), type,
+                 pointers(values).data()),
+        "cannot write an attribute");
 }
 
 std::vector<std::string> read_texts(hid_t object, const std::string& attribute) {
@@ -248,7 +277,9 @@ void write_bytes(hid_t object, const std::string& attribute, std::span<const std
 }
 
 void write_number(hid_t object, const std::string& attribute, std::int64_t value) {
-  check(H5Awrite(create_attribute(object, attribute, H5T_STD_I64LE, dataspace({})), H5T_NATIVE_INT64, &value), "cannot write an attribute");
+  check(H5Awrite(create_attribute(object, attribute, H5T_STD_I64LE, dataspace({})),
+                 H5T_NATIVE_INT64, &value),
+        "cannot write an attribute");
 }
 
 std::int64_t read_number(hid_t object, const std::string& attribute) {
@@ -260,7 +291,8 @@ std::int64_t read_number(hid_t object, const std::string& attribute) {
   return value;
 }
 
-Handle write_text_dataset(hid_t file, const std::string& path, const std::vector<std::string>& values) {
+Handle write_text_dataset(hid_t file, const std::string& path,
+                          const std::vector<std::string>& values) {
   const std::array dims{hsize_t{values.size()}};
   return write_text_dataset(file, path, dataspace(dims), pointers(values));
 }

@@ -1,8 +1,11 @@
-// RAII over the HDF5 1.10 C API. Internal to this folder: the only header that includes HDF5, and no public one includes it.
+// RAII over the HDF5 1.10 C API. Internal to this folder: the only header that includes HDF5, and
+// no public one includes it.
 //
-// Failures are thrown as hdf5::Failure and become a Result at the folder's public functions. A close that failed is never tried
-// again: HDF5 1.10 then holds objects it can neither write nor forget, and the library is not shut down at exit either, which would
-// try, and may crash. So a process may end normally after an error; files written later are whole, but what failed stays in memory.
+// Failures are thrown as hdf5::Failure and become a Result at the folder's public functions. A
+// close that failed is never tried again: HDF5 1.10 then holds objects it can neither write nor
+// forget, and the library is not shut down at exit either, which would try, and may crash. So a
+// process may end normally after an error; files written later are whole, but what failed stays in
+// memory.
 #pragma once
 
 #include <hdf5.h>
@@ -24,7 +27,8 @@ namespace lamp::record::hdf5 {
 /// What went wrong, in HDF5's innermost words, or the system's when a system call failed.
 class Failure : public std::runtime_error {
  public:
-  Failure(const std::string& what, int error_number) : std::runtime_error(what), error_number_(error_number) {}
+  Failure(const std::string& what, int error_number)
+      : std::runtime_error(what), error_number_(error_number) {}
   /// The failed system call's errno, 0 if none.
   [[nodiscard]] int error_number() const { return error_number_; }
 
@@ -42,7 +46,8 @@ T check(T status, const char* what) {
   return status;
 }
 
-/// Debian's serial HDF5 is not thread-safe: every public function of this folder holds this while it uses the library.
+/// Debian's serial HDF5 is not thread-safe: every public function of this folder holds this while
+/// it uses the library.
 std::unique_lock<std::recursive_mutex> use_library();
 
 /// An HDF5 identifier and the function that closes it.
@@ -52,7 +57,9 @@ class Handle {
   Handle() = default;
   Handle(hid_t id, Close closer, const char* what) : id_(check(id, what)), close_(closer) {}
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
-  Handle& operator=(Handle&& other) noexcept { return std::swap(id_, other.id_), std::swap(close_, other.close_), *this; }
+  Handle& operator=(Handle&& other) noexcept {
+    return std::swap(id_, other.id_), std::swap(close_, other.close_), *this;
+  }
   ~Handle() { release(); }
   operator hid_t() const { return id_; }  // NOLINT: made to be passed to HDF5
   /// Closes and checks: for files and datasets, whose last bytes are written here.
@@ -64,7 +71,8 @@ class Handle {
   Close close_ = nullptr;
 };
 
-/// Files. No locks (they fail on some network file systems; TemporaryFile and the run's lock serve), strong close.
+/// Files. No locks (they fail on some network file systems; TemporaryFile and the run's lock
+/// serve), strong close.
 Handle create_file(const std::filesystem::path& path);
 Handle open_file(const std::filesystem::path& path);
 /// In memory only, with `user_block` bytes to be prepended by the caller.
@@ -80,10 +88,12 @@ Handle dataspace(std::span<const hsize_t> dims);
 std::vector<hsize_t> extent(hid_t space);
 /// Creation properties without times.
 Handle dataset_properties();
-Handle create_dataset(hid_t file, const std::string& path, hid_t type, hid_t space, hid_t properties);
+Handle create_dataset(hid_t file, const std::string& path, hid_t type, hid_t space,
+                      hid_t properties);
 Handle open_dataset(hid_t file, const std::string& path);
 
-/// Little-endian file type and native memory type of an element: constants of the library, not to be closed.
+/// Little-endian file type and native memory type of an element: constants of the library, not to
+/// be closed.
 hid_t file_type(const Values& prototype);
 hid_t memory_type(const Values& prototype);
 /// The prototype whose file type is `type`; Failure for any other.
@@ -94,14 +104,16 @@ Handle text_type();
 void write_text(hid_t object, const std::string& attribute, const std::string& value);
 std::string read_text(hid_t object, const std::string& attribute);
 /// A one-dimensional attribute; not written when the list is empty, and read as empty when absent.
-void write_texts(hid_t object, const std::string& attribute, const std::vector<std::string>& values);
+void write_texts(hid_t object, const std::string& attribute,
+                 const std::vector<std::string>& values);
 std::vector<std::string> read_texts(hid_t object, const std::string& attribute);
 void write_bytes(hid_t object, const std::string& attribute, std::span<const std::uint8_t> values);
 void write_number(hid_t object, const std::string& attribute, std::int64_t value);
 std::int64_t read_number(hid_t object, const std::string& attribute);
 
 /// Datasets of text: a list, or one scalar.
-Handle write_text_dataset(hid_t file, const std::string& path, const std::vector<std::string>& values);
+Handle write_text_dataset(hid_t file, const std::string& path,
+                          const std::vector<std::string>& values);
 Handle write_text_scalar(hid_t file, const std::string& path, const std::string& value);
 std::vector<std::string> read_text_dataset(hid_t file, const std::string& path);
 

@@ -33,13 +33,18 @@ std::size_t product(std::span<const std::size_t> dims) {
 /// One dataset of the result: its cells of a sequence, and the hash of every run written to it.
 class Column {
  public:
-  /// `grid`: the grid axes; those in quantity.constant_over are left out. A reference has none at all.
-  Column(hid_t file, const Quantity& quantity, const std::vector<Axis>& sequence_axes, const std::vector<Axis>& grid)
-      : quantity_(quantity), grid_sizes_(sizes(grid)), fill_(fill_bytes(quantity)), hash_(std::make_unique<Sha256>()) {
+  /// `grid`: the grid axes; those in quantity.constant_over are left out. A reference has none at
+  /// all.
+  Column(hid_t file, const Quantity& quantity, const std::vector<Axis>& sequence_axes,
+         const std::vector<Axis>& grid)
+      : quantity_(quantity),
+        grid_sizes_(sizes(grid)),
+        fill_(fill_bytes(quantity)),
+        hash_(std::make_unique<Sha256>()) {
     for (const Axis& axis : sequence_axes) axes_.push_back(&axis);
     for (std::size_t i = 0; i < grid.size(); ++i) {
-      const bool kept =
-          std::find(quantity.constant_over.begin(), quantity.constant_over.end(), grid[i].name) == quantity.constant_over.end();
+      const bool kept = std::find(quantity.constant_over.begin(), quantity.constant_over.end(),
+                                  grid[i].name) == quantity.constant_over.end();
       kept_.push_back(kept);
       if (kept) axes_.push_back(&grid[i]), cells_ *= grid_sizes_[i];
     }
@@ -52,7 +57,8 @@ class Column {
   [[nodiscard]] const std::vector<const Axis*>& axes() const { return axes_; }
   [[nodiscard]] hid_t id() const { return dataset_->id(); }
 
-  /// The value of grid point `point` of the sequence at hand; the first one given stays, and an empty one is none.
+  /// The value of grid point `point` of the sequence at hand; the first one given stays, and an
+  /// empty one is none.
   void set(std::size_t point, std::span<const std::byte> value) {
     std::size_t index = 0, stride = 1;
     for (std::size_t axis = grid_sizes_.size(); axis-- > 0; point /= grid_sizes_[axis]) {
@@ -61,17 +67,20 @@ class Column {
     if (values_[index].empty()) values_[index] = value;
   }
 
-  /// Writes the cells of a sequence that were set, and forgets them. Runs without any stay the fill value.
+  /// Writes the cells of a sequence that were set, and forgets them. Runs without any stay the fill
+  /// value.
   void write(std::size_t sequence) {
     const std::size_t begin = sequence * cells_;
     std::vector<std::byte> buffer;
     for (std::size_t first = begin, end = 0; first < begin + cells_; first = end) {
       end = dataset_->run_end(first, begin + cells_);
       const auto run = std::span(values_).subspan(first - begin, end - first);
-      if (std::all_of(run.begin(), run.end(), [](const auto& value) { return value.empty(); })) continue;
+      if (std::all_of(run.begin(), run.end(), [](const auto& value) { return value.empty(); }))
+        continue;
       buffer.clear();
       for (const std::span<const std::byte> value : run) {
-        const std::span<const std::byte> cell = value.empty() ? std::span<const std::byte>(fill_) : value;
+        const std::span<const std::byte> cell =
+            value.empty() ? std::span<const std::byte>(fill_) : value;
         buffer.insert(buffer.end(), cell.begin(), cell.end());
       }
       dataset_->write(first, end, buffer);
@@ -93,7 +102,8 @@ class Column {
       found.read(first, end, buffer);
       hash.update(buffer);
     }
-    return hash.finish() == hash_->finish() && hdf5::read_text(found.id(), "units") == quantity_.units &&
+    return hash.finish() == hash_->finish() &&
+           hdf5::read_text(found.id(), "units") == quantity_.units &&
            hdf5::read_text(found.id(), "long_name") == quantity_.long_name;
   }
 
@@ -112,12 +122,18 @@ class Column {
 };
 
 Quantity status_quantity(const std::string& path, const std::string& long_name) {
-  Quantity q{.path = path, .dims = {}, .shape = {}, .units = "1", .long_name = long_name, .flag_meanings = {"pending", "done", "failed"}};
+  Quantity q{.path = path,
+             .dims = {},
+             .shape = {},
+             .units = "1",
+             .long_name = long_name,
+             .flag_meanings = {"pending", "done", "failed"}};
   q.prototype = std::vector<std::uint8_t>{};
   return q;
 }
 
-/// The result while it is written: its columns, in a fixed order, and where a cell's id lies in the grid.
+/// The result while it is written: its columns, in a fixed order, and where a cell's id lies in the
+/// grid.
 class Writer {
  public:
   Writer(const MergePlan& plan, const std::filesystem::path& path)
@@ -138,10 +154,13 @@ class Writer {
       ++(cell->status == CellStatus::done ? summary_.done : summary_.failed);
       columns_[status_].set(point, std::as_bytes(std::span(&statuses_[point], 1)));
       if (cell->status != CellStatus::done) continue;
-      for (std::size_t q = 0; q < cell->values.size(); ++q) columns_[first_quantity_ + q].set(point, bytes(cell->values[q]));
+      for (std::size_t q = 0; q < cell->values.size(); ++q)
+        columns_[first_quantity_ + q].set(point, bytes(cell->values[q]));
     }
-    if (!shard.reference.empty()) columns_[reference_status_].set(0, std::as_bytes(std::span(&reference_done_, 1)));
-    for (std::size_t q = 0; q < shard.reference.size(); ++q) columns_[first_reference_ + q].set(0, bytes(shard.reference[q]));
+    if (!shard.reference.empty())
+      columns_[reference_status_].set(0, std::as_bytes(std::span(&reference_done_, 1)));
+    for (std::size_t q = 0; q < shard.reference.size(); ++q)
+      columns_[first_reference_ + q].set(0, bytes(shard.reference[q]));
     for (Column& column : columns_) column.write(sequence);
   }
 
@@ -156,18 +175,22 @@ class Writer {
     }
     hdf5::check(H5Fflush(file_, H5F_SCOPE_GLOBAL), "cannot write");
     file_.close();
-    summary_.pending = plan_.shards.size() * plan_.cell_ids.size() - summary_.done - summary_.failed;
+    summary_.pending =
+        plan_.shards.size() * plan_.cell_ids.size() - summary_.done - summary_.failed;
     return summary_;
   }
 
-  /// The path of a dataset of the closed and reopened file that is not what was written; "" if there is none.
+  /// The path of a dataset of the closed and reopened file that is not what was written; "" if
+  /// there is none.
   std::string first_difference() {
     const hdf5::Handle file = hdf5::open_file(path_);
     for (Column& column : columns_)
       if (!column.same_in(file)) return column.quantity().path;
-    if (std::string different = scales_.first_difference(file); !different.empty()) return different;
+    if (std::string different = scales_.first_difference(file); !different.empty())
+      return different;
     for (const auto& [name, value] : plan_.provenance)
-      if (hdf5::read_text_dataset(file, "/provenance/" + name) != std::vector<std::string>{value}) return "/provenance/" + name;
+      if (hdf5::read_text_dataset(file, "/provenance/" + name) != std::vector<std::string>{value})
+        return "/provenance/" + name;
     return "";
   }
 
@@ -182,12 +205,15 @@ class Writer {
     quantities_known_ = true;
     first_quantity_ = columns_.size();
     for (const Quantity& q : shard.quantities) add(q, plan_.grid_axes);
-    if (!shard.reference.empty()) reference_status_ = add(status_quantity("/reference/status", "state of the reference run"), {});
+    if (!shard.reference.empty())
+      reference_status_ =
+          add(status_quantity("/reference/status", "state of the reference run"), {});
     first_reference_ = columns_.size();
     for (const Quantity& q : shard.reference_quantities) add(q, {});
   }
 
-  [[nodiscard]] std::vector<std::pair<std::size_t, const CellRecord*>> in_grid_order(const Shard& shard) const {
+  [[nodiscard]] std::vector<std::pair<std::size_t, const CellRecord*>> in_grid_order(
+      const Shard& shard) const {
     std::vector<std::pair<std::size_t, const CellRecord*>> cells;
     for (const CellRecord& cell : shard.cells) {
       const auto [begin, end] = points_of_.equal_range(cell.id);
@@ -211,34 +237,47 @@ class Writer {
 };
 
 /// What makes the shard of `sequence` no part of this result, or "".
-std::string mismatch(const MergePlan& plan, std::size_t sequence, const Shard& shard, const std::optional<Shard>& first) {
-  if (shard.experiment != plan.experiment) return "a shard of another experiment (" + to_hex(shard.experiment).substr(0, 12) + "..)";
+std::string mismatch(const MergePlan& plan, std::size_t sequence, const Shard& shard,
+                     const std::optional<Shard>& first) {
+  if (shard.experiment != plan.experiment)
+    return "a shard of another experiment (" + to_hex(shard.experiment).substr(0, 12) + "..)";
   if (!plan.sequence_ids.empty() && shard.sequence_id != plan.sequence_ids[sequence])
     return "a shard of another sequence (" + to_hex(shard.sequence_id).substr(0, 12) + "..)";
   for (const auto* list : {&shard.quantities, &shard.reference_quantities}) {
     for (const Quantity& q : *list) {
-      if (q.path == "/metrics/status" || q.path == "/reference/status") return q.path + " is written by merge";
+      if (q.path == "/metrics/status" || q.path == "/reference/status")
+        return q.path + " is written by merge";
       for (std::size_t i = 0; i < q.dims.size(); ++i)
-        if (const auto axis = plan.inner_axes.find(q.dims[i]); axis != plan.inner_axes.end() && size(axis->second) != q.shape[i])
-          return q.path + ": dimension " + q.dims[i] + " has " + std::to_string(q.shape[i]) + " points where its axis has " +
-                 std::to_string(size(axis->second));
+        if (const auto axis = plan.inner_axes.find(q.dims[i]);
+            axis != plan.inner_axes.end() && size(axis->second) != q.shape[i])
+          return q.path + ": dimension " + q.dims[i] + " has " + std::to_string(q.shape[i]) +
+                 " points where its axis has " + std::to_string(size(axis->second));
     }
   }
   if (!first) return Scales::conflict(plan.sequence_axes, plan.grid_axes, shard);
-  const auto differing = [](const std::vector<Quantity>& a, const std::vector<Quantity>& b) -> std::string {
-    if (a.size() != b.size()) return std::to_string(a.size()) + " quantities where another shard has " + std::to_string(b.size());
+  const auto differing = [](const std::vector<Quantity>& a,
+                            const std::vector<Quantity>& b) -> std::string {
+    if (a.size() != b.size())
+      return std::to_string(a.size()) + " quantities where another shard has " +
+             std::to_string(b.size());
     const auto [at, other] = std::mismatch(a.begin(), a.end(), b.begin());
-    return at == a.end() ? "" : at->path + " differs from " + other->path + " of another shard in name, dimensions, sizes or meaning";
+    return at == a.end() ? ""
+                         : at->path + " differs from " + other->path +
+                               " of another shard in name, dimensions, sizes or meaning";
   };
   const std::string different = differing(shard.quantities, first->quantities);
-  return different.empty() ? differing(shard.reference_quantities, first->reference_quantities) : different;
+  return different.empty() ? differing(shard.reference_quantities, first->reference_quantities)
+                           : different;
 }
 
 void check_plan(const MergePlan& plan) {
   expects(!plan.sequence_axes.empty(), "merge: at least one sequence axis");
-  expects(plan.cell_ids.size() == product(sizes(plan.grid_axes)), "merge: as many cell ids as grid points");
-  expects(plan.shards.size() == product(sizes(plan.sequence_axes)), "merge: as many shards as sequences");
-  expects(plan.sequence_ids.empty() || plan.sequence_ids.size() == plan.shards.size(), "merge: as many sequence ids as shards, or none");
+  expects(plan.cell_ids.size() == product(sizes(plan.grid_axes)),
+          "merge: as many cell ids as grid points");
+  expects(plan.shards.size() == product(sizes(plan.sequence_axes)),
+          "merge: as many shards as sequences");
+  expects(plan.sequence_ids.empty() || plan.sequence_ids.size() == plan.shards.size(),
+          "merge: as many sequence ids as shards, or none");
 }
 
 }  // namespace
@@ -262,11 +301,13 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
     }
     const MergeSummary summary = writer.finish();
     if (const std::string different = writer.first_difference(); !different.empty())
-      return Error{ExitCode::io, out.string() + ": cannot write: " + different + " reads back differently; is the disk full?"};
+      return Error{ExitCode::io, out.string() + ": cannot write: " + different +
+                                     " reads back differently; is the disk full?"};
     if (Result<void> committed = temporary->commit(); !committed) return committed.error();
     return summary;
   } catch (const hdf5::Failure& failure) {
-    if (failure.error_number() != 0) return system_error(out, "cannot write", failure.error_number());
+    if (failure.error_number() != 0)
+      return system_error(out, "cannot write", failure.error_number());
     return Error{ExitCode::io, out.string() + ": cannot write: " + failure.what()};
   }
 }

@@ -1,4 +1,5 @@
-// result.h5 from shards: every dataset (G, dims), G = the grid of sequences and cells, NaN or status 0 where nothing was computed.
+// result.h5 from shards: every dataset (G, dims), G = the grid of sequences and cells, NaN or
+// status 0 where nothing was computed.
 #pragma once
 
 #include <cstddef>
@@ -17,12 +18,15 @@ namespace lamp::record {
 using Provenance = std::vector<std::pair<std::string, std::string>>;
 
 struct MergePlan {
-  std::vector<Axis> sequence_axes;            // [text,] sequence; at least one
-  std::vector<Axis> grid_axes;                // in file order; none for a single cell
-  std::vector<Digest> cell_ids;               // row-major over grid_axes; points that mean the same have one id, and one cell's values
-  std::vector<std::filesystem::path> shards;  // row-major over sequence_axes; a missing file is a pending sequence
-  std::map<std::string, Axis> inner_axes;     // scales of dims that are not counted from 0 (e.g. "bin", "tolerance"); others are 0..n-1
-  Digest experiment{};                        // every shard must be of it
+  std::vector<Axis> sequence_axes;  // [text,] sequence; at least one
+  std::vector<Axis> grid_axes;      // in file order; none for a single cell
+  std::vector<Digest> cell_ids;  // row-major over grid_axes; points that mean the same have one id,
+                                 // and one cell's values
+  std::vector<std::filesystem::path>
+      shards;  // row-major over sequence_axes; a missing file is a pending sequence
+  std::map<std::string, Axis> inner_axes;  // scales of dims that are not counted from 0 (e.g.
+                                           // "bin", "tolerance"); others are 0..n-1
+  Digest experiment{};                     // every shard must be of it
   Provenance provenance;
   std::vector<Digest> sequence_ids{};  // parallel to shards; empty: not checked
 };
@@ -31,18 +35,21 @@ struct MergeSummary {
   std::size_t done = 0, failed = 0, pending = 0;  // cells, over all sequences
 };
 
-/// Writes `out` (temporary, closed, reopened and compared with what was to be written, fsync, rename). Shards are read one at a
-/// time and written by runs of cells: memory is one shard and some buffers, whatever the size of the result.
+/// Writes `out` (temporary, closed, reopened and compared with what was to be written, fsync,
+/// rename). Shards are read one at a time and written by runs of cells: memory is one shard and
+/// some buffers, whatever the size of the result.
 ///
-/// Layout: every quantity (sequence axes, grid axes, dims), a reference quantity (sequence axes, dims); /metrics/status and
-/// /reference/status (uint8 flags) say what was computed, the rest is NaN, or 0 for integers. A cell that failed counts as not
-/// computed. Cells of a shard that are not in the grid are ignored. Each group holds its own copy of the dimension scales it uses,
-/// named as the dimension and attached. Every dataset has units and long_name. Equal plans and shards give equal bytes apart from
-/// /provenance, which is written last.
+/// Layout: every quantity (sequence axes, grid axes, dims), a reference quantity (sequence axes,
+/// dims); /metrics/status and /reference/status (uint8 flags) say what was computed, the rest is
+/// NaN, or 0 for integers. A cell that failed counts as not computed. Cells of a shard that are not
+/// in the grid are ignored. Each group holds its own copy of the dimension scales it uses, named as
+/// the dimension and attached. Every dataset has units and long_name. Equal plans and shards give
+/// equal bytes apart from /provenance, which is written last.
 ///
-/// Errors: bad_data naming the shard (corrupted, of another experiment or sequence, other quantities or sizes than the first);
-/// cannot_create, permission, io for `out`, which is then as it was before.
-/// Pre: as many cell_ids as grid points, as many shards as sequences; unique one-word axis names.
+/// Errors: bad_data naming the shard (corrupted, of another experiment or sequence, other
+/// quantities or sizes than the first); cannot_create, permission, io for `out`, which is then as
+/// it was before. Pre: as many cell_ids as grid points, as many shards as sequences; unique
+/// one-word axis names.
 Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& out);
 
 }  // namespace lamp::record

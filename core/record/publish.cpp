@@ -54,8 +54,10 @@ Error system_error(const std::filesystem::path& file, const std::string& what, i
 }
 
 Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target) {
-  if (const std::string wrong = wrong_kind(target); !wrong.empty()) return Error{ExitCode::cannot_create, target.string() + ": " + wrong};
-  if (!target.has_filename()) return Error{ExitCode::cannot_create, target.string() + ": is a folder; name a file"};
+  if (const std::string wrong = wrong_kind(target); !wrong.empty())
+    return Error{ExitCode::cannot_create, target.string() + ": " + wrong};
+  if (!target.has_filename())
+    return Error{ExitCode::cannot_create, target.string() + ": is a folder; name a file"};
   static std::atomic<unsigned> counter{0};
   for (int tries = 0; tries < 1000; ++tries) {
     std::string name(".");
@@ -63,18 +65,24 @@ Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target)
     name.append(".").append(std::to_string(counter++)).append(temporary_suffix);
     std::filesystem::path path = folder_of(target) / name;
     const int descriptor = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
-    if (descriptor < 0 && errno == EEXIST) continue;  // of another host, or left by a killed process of the same number
-    if (descriptor < 0) return system_error(target, "cannot create it (temporary file in its folder)", errno);
+    if (descriptor < 0 && errno == EEXIST)
+      continue;  // of another host, or left by a killed process of the same number
+    if (descriptor < 0)
+      return system_error(target, "cannot create it (temporary file in its folder)", errno);
     TemporaryFile file(target, std::move(path), descriptor);
-    // Someone holding the lock is remove_leftovers, about to unlink. No lock on this file system: it then leaves the file alone.
+    // Someone holding the lock is remove_leftovers, about to unlink. No lock on this file system:
+    // it then leaves the file alone.
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) continue;
     return file;
   }
-  return Error{ExitCode::cannot_create, target.string() + ": no free temporary name in its folder; remove .*.tmp there"};
+  return Error{ExitCode::cannot_create,
+               target.string() + ": no free temporary name in its folder; remove .*.tmp there"};
 }
 
 TemporaryFile::TemporaryFile(TemporaryFile&& other) noexcept
-    : target_(std::move(other.target_)), path_(std::exchange(other.path_, {})), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : target_(std::move(other.target_)),
+      path_(std::exchange(other.path_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 TemporaryFile::~TemporaryFile() {
   if (!path_.empty()) ::unlink(path_.c_str());
@@ -94,12 +102,17 @@ Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
 
 Result<void> TemporaryFile::commit() {
   if (::fsync(descriptor_) != 0) return system_error(target_, "cannot write (fsync)", errno);
-  if (const std::string wrong = wrong_kind(target_); !wrong.empty()) return Error{ExitCode::cannot_create, target_.string() + ": " + wrong};
-  if (::rename(path_.c_str(), target_.c_str()) != 0) return system_error(target_, "cannot rename to it", errno);
+  if (const std::string wrong = wrong_kind(target_); !wrong.empty())
+    return Error{ExitCode::cannot_create, target_.string() + ": " + wrong};
+  if (::rename(path_.c_str(), target_.c_str()) != 0)
+    return system_error(target_, "cannot rename to it", errno);
   path_.clear();
   const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return {};  // a folder one may write but not list: the rename stands, its durability is the file system's
-  const bool synced = ::fsync(folder) == 0 || errno == EINVAL;  // EINVAL: this file system does not sync folders
+  if (folder < 0)
+    return {};  // a folder one may write but not list: the rename stands, its durability is the
+                // file system's
+  const bool synced =
+      ::fsync(folder) == 0 || errno == EINVAL;  // EINVAL: this file system does not sync folders
   const int error_number = errno;
   ::close(folder);
   if (!synced) return system_error(target_, "cannot write (fsync of its folder)", error_number);
@@ -117,7 +130,8 @@ std::size_t remove_leftovers(const std::filesystem::path& folder) {
   std::size_t removed = 0;
   std::error_code ignored;
   std::vector<std::filesystem::path> candidates;
-  for (std::filesystem::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
+  for (std::filesystem::directory_iterator it(folder, ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
     const std::string name = it->path().filename().string();
     if (name.starts_with('.') && name.ends_with(temporary_suffix)) candidates.push_back(it->path());
   }

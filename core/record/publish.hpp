@@ -1,4 +1,5 @@
-// Files that exist only whole: a temporary name in the same folder, fsync, rename, fsync of the folder.
+// Files that exist only whole: a temporary name in the same folder, fsync, rename, fsync of the
+// folder.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +11,14 @@
 
 namespace lamp::record {
 
-/// The error for a failed system call on `file`: cannot_create (73) for a missing parent, a parent or target of another kind,
-/// permission (77), out_of_memory (71), io (74) for the rest (full disk, quota, file size limit, device error).
+/// The error for a failed system call on `file`: cannot_create (73) for a missing parent, a parent
+/// or target of another kind, permission (77), out_of_memory (71), io (74) for the rest (full disk,
+/// quota, file size limit, device error).
 Error system_error(const std::filesystem::path& file, const std::string& what, int error_number);
 
-/// A new file `.NAME.PID.N.tmp` beside its target, unlinked again unless it is committed. It is held under flock for as long as
-/// it lives, so that remove_leftovers can tell it from one whose writer was killed.
+/// A new file `.NAME.PID.N.tmp` beside its target, unlinked again unless it is committed. It is
+/// held under flock for as long as it lives, so that remove_leftovers can tell it from one whose
+/// writer was killed.
 class TemporaryFile {
  public:
   /// The target may be absent or a regular file; a link, folder or device is refused.
@@ -27,8 +30,8 @@ class TemporaryFile {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }
   Result<void> write(std::span<const std::byte> bytes);
-  /// fsync, rename over the target, fsync of the folder. On error the target is as it was (after a failed fsync of the folder: as
-  /// it was or the new file, whole either way).
+  /// fsync, rename over the target, fsync of the folder. On error the target is as it was (after a
+  /// failed fsync of the folder: as it was or the new file, whole either way).
   Result<void> commit();
 
  private:
@@ -39,11 +42,12 @@ class TemporaryFile {
   int descriptor_ = -1;
 };
 
-/// Writes bytes so that the file exists only whole: temporary name in the same folder, fsync, rename, fsync of the folder.
+/// Writes bytes so that the file exists only whole: temporary name in the same folder, fsync,
+/// rename, fsync of the folder.
 Result<void> publish(const std::filesystem::path& file, std::span<const std::byte> bytes);
 
-/// Unlinks the temporary files in `folder` whose writers are gone (killed); files of living writers stay. Returns how many. For
-/// the start of a run; a folder that cannot be listed has none.
+/// Unlinks the temporary files in `folder` whose writers are gone (killed); files of living writers
+/// stay. Returns how many. For the start of a run; a folder that cannot be listed has none.
 std::size_t remove_leftovers(const std::filesystem::path& folder);
 
 }  // namespace lamp::record

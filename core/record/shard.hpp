@@ -1,7 +1,8 @@
 // A sequence's shard: the only state a run has. Written whole or not at all; verified when read.
 //
-// A shard is an HDF5 file behind a user block of 512 bytes, text that says what it is and gives the SHA-256 of the rest: the
-// digest is checked before HDF5 sees a byte, because HDF5 1.10 is not safe on corrupted files. h5py opens it like any other.
+// A shard is an HDF5 file behind a user block of 512 bytes, text that says what it is and gives the
+// SHA-256 of the rest: the digest is checked before HDF5 sees a byte, because HDF5 1.10 is not safe
+// on corrupted files. h5py opens it like any other.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +16,18 @@
 
 namespace lamp::record {
 
-/// The file's bytes: the same for equal contents; no times, no paths; filters shuffle, deflate, fletcher32 where a dataset is more
-/// than a few bytes. NaNs are stored as the one positive quiet NaN: their sign and payload differ between processors.
-/// Pre: defect(shard) == "". Memory: twice the compressed size.
+/// The file's bytes: the same for equal contents; no times, no paths; filters shuffle, deflate,
+/// fletcher32 where a dataset is more than a few bytes. NaNs are stored as the one positive quiet
+/// NaN: their sign and payload differ between processors. Pre: defect(shard) == "". Memory: twice
+/// the compressed size.
 Result<std::vector<std::byte>> shard_bytes(const Shard& shard);
 
 /// shard_bytes, then publish. After an error the file is as it was before.
 Result<void> publish_shard(const std::filesystem::path& file, const Shard& shard);
 
-/// The digest of the bytes, every checksum and the content hash verified. Errors: missing_input (66); permission; io; bad_data (65)
-/// for a truncated, flipped or foreign file or one of another schema version, naming it.
+/// The digest of the bytes, every checksum and the content hash verified. Errors: missing_input
+/// (66); permission; io; bad_data (65) for a truncated, flipped or foreign file or one of another
+/// schema version, naming it.
 Result<Shard> read_shard(const std::filesystem::path& file);
 
 }  // namespace lamp::record

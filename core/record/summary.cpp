@@ -34,7 +34,9 @@ std::string type_name(hid_t type) {
 }
 
 std::string text_or_empty(hid_t object, const std::string& attribute) {
-  return check(H5Aexists(object, attribute.c_str()), "cannot look up an attribute") > 0 ? hdf5::read_text(object, attribute) : "";
+  return check(H5Aexists(object, attribute.c_str()), "cannot look up an attribute") > 0
+             ? hdf5::read_text(object, attribute)
+             : "";
 }
 
 std::string dimension_label(hid_t dataset, unsigned dimension) {
@@ -62,16 +64,19 @@ DatasetSummary read_dataset(hid_t file, const std::string& path, FileKind kind) 
     summary.dims = {path.substr(path.rfind('/') + 1)};
   } else if (kind == FileKind::shard) {
     summary.dims = hdf5::read_texts(dataset, "dims");
-    if (!path.starts_with("/index/") && summary.dims.size() + 1 == summary.shape.size()) summary.dims.insert(summary.dims.begin(), "cell");
+    if (!path.starts_with("/index/") && summary.dims.size() + 1 == summary.shape.size())
+      summary.dims.insert(summary.dims.begin(), "cell");
   } else {
-    for (unsigned i = 0; i < summary.shape.size(); ++i) summary.dims.push_back(dimension_label(dataset, i));
+    for (unsigned i = 0; i < summary.shape.size(); ++i)
+      summary.dims.push_back(dimension_label(dataset, i));
   }
   summary.dims.resize(summary.shape.size());
   return summary;
 }
 
 herr_t collect(hid_t, const char* name, const H5O_info_t* info, void* paths) {
-  if (info->type == H5O_TYPE_DATASET) static_cast<std::vector<std::string>*>(paths)->push_back(std::string("/").append(name));
+  if (info->type == H5O_TYPE_DATASET)
+    static_cast<std::vector<std::string>*>(paths)->push_back(std::string("/").append(name));
   return 0;
 }
 
@@ -80,8 +85,11 @@ std::vector<std::uint8_t> statuses_of(hid_t file, const std::string& path) {
   const hdf5::Handle type(H5Dget_type(dataset), H5Tclose, "a type");
   if (type_name(type) != "uint8") throw hdf5::Failure(path + " is not uint8", 0);
   const hdf5::Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
-  std::vector<std::uint8_t> statuses(static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace")));
-  if (!statuses.empty()) check(H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, statuses.data()), "cannot read");
+  std::vector<std::uint8_t> statuses(
+      static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace")));
+  if (!statuses.empty())
+    check(H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, statuses.data()),
+          "cannot read");
   return statuses;
 }
 
@@ -99,7 +107,8 @@ std::vector<Number> coordinates(hid_t file, const DatasetSummary& summary, hid_t
   if (summary.shape.size() != 1) throw hdf5::Failure(summary.path + " is no list", 0);
   std::vector<Number> values(summary.shape[0]);
   const hdf5::Handle dataset = hdf5::open_dataset(file, summary.path);
-  if (!values.empty()) check(H5Dread(dataset, native, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "cannot read");
+  if (!values.empty())
+    check(H5Dread(dataset, native, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "cannot read");
   return values;
 }
 
@@ -111,7 +120,8 @@ FileSummary read_summary(const std::filesystem::path& path, FileKind kind) {
                       .datasets = {}};
   if (kind == FileKind::shard) summary.sequence_id = hdf5::read_text(file, "sequence_id");
   std::vector<std::string> paths;
-  check(H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, collect, &paths, H5O_INFO_BASIC), "cannot list the datasets");
+  check(H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, collect, &paths, H5O_INFO_BASIC),
+        "cannot list the datasets");
   constexpr std::string_view provenance = "/provenance/";
   for (const std::string& dataset : paths) {
     if (!dataset.starts_with(provenance)) {
@@ -119,7 +129,8 @@ FileSummary read_summary(const std::filesystem::path& path, FileKind kind) {
       continue;
     }
     const std::vector<std::string> value = hdf5::read_text_dataset(file, dataset);
-    summary.provenance.emplace_back(dataset.substr(provenance.size()), value.empty() ? "" : value.front());
+    summary.provenance.emplace_back(dataset.substr(provenance.size()),
+                                    value.empty() ? "" : value.front());
   }
   count_statuses(file, kind == FileKind::shard ? "/cells/status" : "/metrics/status", summary);
   return summary;
@@ -133,7 +144,8 @@ auto reading(const std::filesystem::path& file, const Read& read) -> Result<decl
     return read();
   } catch (const hdf5::Failure& error) {
     if (error.error_number() != 0) return system_error(file, "cannot read", error.error_number());
-    return Error{ExitCode::bad_data, file.string() + ": an HDF5 file, but not a whole result of lamp: " + error.what()};
+    return Error{ExitCode::bad_data,
+                 file.string() + ": an HDF5 file, but not a whole result of lamp: " + error.what()};
   }
 }
 
@@ -146,10 +158,13 @@ std::string FileSummary::entry(const std::string& name) const {
 }
 
 Result<FileSummary> summarise(const std::filesystem::path& file) {
-  const auto bad = [&](const std::string& what) { return Error{ExitCode::bad_data, file.string() + ": " + what}; };
+  const auto bad = [&](const std::string& what) {
+    return Error{ExitCode::bad_data, file.string() + ": " + what};
+  };
   std::error_code failure;
   const std::filesystem::file_status status = std::filesystem::status(file, failure);
-  if (status.type() == std::filesystem::file_type::not_found) return Error{ExitCode::missing_input, file.string() + ": no such file"};
+  if (status.type() == std::filesystem::file_type::not_found)
+    return Error{ExitCode::missing_input, file.string() + ": no such file"};
   if (failure) return system_error(file, "cannot open", failure.value());
   if (!std::filesystem::is_regular_file(status)) return bad("not a regular file");
   std::ifstream in(file, std::ios::binary);
@@ -159,7 +174,9 @@ Result<FileSummary> summarise(const std::filesystem::path& file) {
   head.resize(static_cast<std::size_t>(in.gcount()));
   const FileKind kind = head == shard_signature ? FileKind::shard : FileKind::result;
   if (kind == FileKind::result && !std::string_view(head).starts_with(hdf5_signature))
-    return bad("neither a result of lamp (HDF5) nor a shard; legal: result.h5, a file of shards/, or a model folder");
+    return bad(
+        "neither a result of lamp (HDF5) nor a shard; legal: result.h5, a file of shards/, or a "
+        "model folder");
   if (kind == FileKind::shard)
     if (const Result<Shard> whole = read_shard(file); !whole) return whole.error();
   return reading(file, [&] { return read_summary(file, kind); });
@@ -171,19 +188,23 @@ Result<Numbers> read_numbers(const std::filesystem::path& file, const std::strin
     const DatasetSummary summary = read_dataset(opened, path, FileKind::result);
     if (summary.type != "float64") throw hdf5::Failure(path + " is not float64", 0);
     Numbers numbers{.dims = summary.dims, .shape = summary.shape, .values = {}};
-    numbers.values.resize(std::accumulate(numbers.shape.begin(), numbers.shape.end(), std::size_t{1}, std::multiplies{}));
+    numbers.values.resize(std::accumulate(numbers.shape.begin(), numbers.shape.end(),
+                                          std::size_t{1}, std::multiplies{}));
     if (numbers.values.empty()) return numbers;
     const hdf5::Handle dataset = hdf5::open_dataset(opened, path);
-    check(H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.values.data()), "cannot read");
+    check(H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.values.data()),
+          "cannot read");
     return numbers;
   });
 }
 
-Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file, const std::string& path) {
+Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file,
+                                                const std::string& path) {
   return reading(file, [&] { return statuses_of(hdf5::open_file(file), path); });
 }
 
-Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group, const std::string& name) {
+Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group,
+                       const std::string& name) {
   return reading(file, [&] {
     const hdf5::Handle opened = hdf5::open_file(file);
     const DatasetSummary summary = read_dataset(opened, group + "/" + name, FileKind::result);
@@ -198,7 +219,8 @@ Result<Axis> read_axis(const std::filesystem::path& file, const std::string& gro
   });
 }
 
-Result<std::vector<std::string>> read_labels(const std::filesystem::path& file, const std::string& path) {
+Result<std::vector<std::string>> read_labels(const std::filesystem::path& file,
+                                             const std::string& path) {
   return reading(file, [&] { return hdf5::read_text_dataset(hdf5::open_file(file), path); });
 }
 

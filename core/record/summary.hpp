@@ -1,4 +1,5 @@
-// What a file of results holds, for people who open one: everything without the values, and the values of a chosen dataset.
+// What a file of results holds, for people who open one: everything without the values, and the
+// values of a chosen dataset.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +38,9 @@ struct FileSummary {
   [[nodiscard]] std::string entry(const std::string& name) const;
 };
 
-/// Reads everything but the numbers. A shard's digest is verified first; a result has none, and HDF5 1.10 is all that looks at it.
-/// Errors: missing_input, permission, io; bad_data for what is no file of results of lamp, naming the file.
+/// Reads everything but the numbers. A shard's digest is verified first; a result has none, and
+/// HDF5 1.10 is all that looks at it. Errors: missing_input, permission, io; bad_data for what is
+/// no file of results of lamp, naming the file.
 Result<FileSummary> summarise(const std::filesystem::path& file);
 
 /// The values of a float64 dataset, row-major over `shape`.
@@ -48,16 +50,21 @@ struct Numbers {
   std::vector<double> values;
 };
 
-/// Reads the dataset `path` of a result. Errors: as summarise; bad_data where there is no such dataset or it is not float64.
+/// Reads the dataset `path` of a result. Errors: as summarise; bad_data where there is no such
+/// dataset or it is not float64.
 Result<Numbers> read_numbers(const std::filesystem::path& file, const std::string& path);
 
 /// Reads a dataset of CellStatus of any extent. Errors: as read_numbers.
-Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file, const std::string& path);
+Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file,
+                                                const std::string& path);
 
 /// Reads a dimension's coordinates where they are text. Errors: as read_numbers.
-Result<std::vector<std::string>> read_labels(const std::filesystem::path& file, const std::string& path);
+Result<std::vector<std::string>> read_labels(const std::filesystem::path& file,
+                                             const std::string& path);
 
-/// Reads the dimension `name` of the group: its coordinates, of whatever type. Errors: as read_numbers.
-Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group, const std::string& name);
+/// Reads the dimension `name` of the group: its coordinates, of whatever type. Errors: as
+/// read_numbers.
+Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group,
+                       const std::string& name);
 
 }  // namespace lamp::record

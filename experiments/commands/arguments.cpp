@@ -11,7 +11,9 @@
 
 namespace lamp::experiments {
 
-int usage_error(std::string_view command, const std::string& message) { return report(command, {ExitCode::usage, message}); }
+int usage_error(std::string_view command, const std::string& message) {
+  return report(command, {ExitCode::usage, message});
+}
 
 std::optional<int> parse(CLI::App& app, std::string_view command, const Arguments& arguments) {
   app.name("lamp " + std::string(command));
@@ -26,22 +28,26 @@ std::optional<int> parse(CLI::App& app, std::string_view command, const Argument
     const Arguments extra = app.remaining();
     const std::string word = extra.empty() ? std::string() : extra.front();
     if (!word.starts_with('-'))
-      return usage_error(command, "unexpected argument " + toml_string(word) + "; see lamp " + std::string(command) + " -h");
+      return usage_error(command, "unexpected argument " + toml_string(word) + "; see lamp " +
+                                      std::string(command) + " -h");
     Arguments names;
     for (const CLI::Option* option : app.get_options())
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     const std::string near = nearest(word.substr(0, word.find('=')), names);
-    return usage_error(command,
-                       "unknown option " + word + "; legal: " + join(names) + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+    return usage_error(command, "unknown option " + word + "; legal: " + join(names) +
+                                    (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   } catch (const CLI::ParseError& error) {
-    return usage_error(command, std::string(error.what()) + "; see lamp " + std::string(command) + " -h");
+    return usage_error(command,
+                       std::string(error.what()) + "; see lamp " + std::string(command) + " -h");
   }
 }
 
 Result<std::size_t> thread_count(const CLI::App& app, const std::string& text) {
-  if (app.count("--threads") == 0) return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_threads);
+  if (app.count("--threads") == 0)
+    return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_threads);
   if (const std::optional<std::size_t> count = parse_count(text, 1, most_threads)) return *count;
-  return Error{ExitCode::usage, "--threads " + toml_string(text) + " is not legal; legal: 1 to " + std::to_string(most_threads)};
+  return Error{ExitCode::usage, "--threads " + toml_string(text) + " is not legal; legal: 1 to " +
+                                    std::to_string(most_threads)};
 }
 
 std::optional<double> parse_fraction(std::string_view text) {

@@ -1,4 +1,5 @@
-// Options of a command as the command line gives them: what parsing the options of all commands has in common.
+// Options of a command as the command line gives them: what parsing the options of all commands has
+// in common.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,8 @@ using Arguments = std::vector<std::string>;
 /// One line on standard error; the exit code of a usage error.
 int usage_error(std::string_view command, const std::string& message);
 
-/// Parses the options of one command; an exit code where that ends the program (help, or a usage error).
+/// Parses the options of one command; an exit code where that ends the program (help, or a usage
+/// error).
 std::optional<int> parse(CLI::App& app, std::string_view command, const Arguments& arguments);
 
 inline constexpr std::size_t most_threads = 1024;

@@ -46,8 +46,13 @@ constexpr std::array operations{
     Operation{"dot", calc::dot, {"a", "b", "c", "arith", "random_bits", "seed"}},
     Operation{"gemm", calc::gemm, {"a", "b", "arith", "random_bits", "seed"}},
     Operation{"softmax", calc::softmax, {"y", "arith", "random_bits", "seed"}},
-    Operation{"layernorm", calc::layernorm, {"x", "gamma", "beta", "eps", "arith", "random_bits", "seed"}},
-    Operation{"select", calc::select, {"function", "y", "w", "weights", "norm", "solver", "mask", "row_length", "tau", "rate"}},
+    Operation{"layernorm",
+              calc::layernorm,
+              {"x", "gamma", "beta", "eps", "arith", "random_bits", "seed"}},
+    Operation{
+        "select",
+        calc::select,
+        {"function", "y", "w", "weights", "norm", "solver", "mask", "row_length", "tau", "rate"}},
 };
 
 /// Refuses keys that the operation does not read.
@@ -58,13 +63,16 @@ void check_keys(CalcRequest& request, const json& object, const Operation& opera
   for (const auto& [key, value] : object.items()) {
     if (std::find(legal.begin(), legal.end(), key) != legal.end()) continue;
     if (const std::string near = nearest(key, legal); near.empty())
-      request.fail({"unknown key ", in_quotes(key), " of ", operation.name, "; legal: ", join(legal)});
+      request.fail(
+          {"unknown key ", in_quotes(key), " of ", operation.name, "; legal: ", join(legal)});
     else
-      request.fail({"unknown key ", in_quotes(key), " of ", operation.name, "; did you mean ", near, "? legal: ", join(legal)});
+      request.fail({"unknown key ", in_quotes(key), " of ", operation.name, "; did you mean ", near,
+                    "? legal: ", join(legal)});
   }
 }
 
-/// "-0" as "-0.0" outside of strings: nlohmann-json would read it as the integer 0 and lose the sign.
+/// "-0" as "-0.0" outside of strings: nlohmann-json would read it as the integer 0 and lose the
+/// sign.
 std::string keep_negative_zeros(std::string_view line) {
   std::string out;
   bool in_string = false;
@@ -74,7 +82,8 @@ std::string keep_negative_zeros(std::string_view line) {
       out += line[++i];
     } else if (line[i] == '"') {
       in_string = !in_string;
-    } else if (!in_string && line[i] == '0' && i > 0 && line[i - 1] == '-' && (i < 2 || (line[i - 2] != 'e' && line[i - 2] != 'E'))) {
+    } else if (!in_string && line[i] == '0' && i > 0 && line[i - 1] == '-' &&
+               (i < 2 || (line[i - 2] != 'e' && line[i - 2] != 'E'))) {
       const char next = i + 1 < line.size() ? line[i + 1] : ' ';
       if (next != '.' && next != 'e' && next != 'E' && !(next >= '0' && next <= '9')) out += ".0";
     }
@@ -86,10 +95,14 @@ Result<json> compute(std::string_view line) {
   const Result<json> object = parse_strict_json(keep_negative_zeros(line), "line");
   if (!object) return object.error();
   const auto bad = [](std::string what) { return Error{ExitCode::bad_data, std::move(what)}; };
-  if (!object->is_object()) return bad("a line is one JSON object, such as {\"op\": \"round\", \"x\": [1.5], \"format\": \"ps7\"}");
+  if (!object->is_object())
+    return bad(
+        "a line is one JSON object, such as {\"op\": \"round\", \"x\": [1.5], \"format\": "
+        "\"ps7\"}");
   CalcRequest request(*object);
   for (const Operation& operation : operations) {
-    if (const auto op = object->find("op"); op != object->end() && *op == std::string(operation.name)) {
+    if (const auto op = object->find("op");
+        op != object->end() && *op == std::string(operation.name)) {
       check_keys(request, *object, operation);
       json result = request.failed() ? json() : operation.compute(request);
       if (request.failed()) return bad(request.problem());
@@ -98,12 +111,16 @@ Result<json> compute(std::string_view line) {
   }
   std::vector<std::string> legal;
   for (const Operation& operation : operations) legal.emplace_back(operation.name);
-  const std::string* op = object->contains("op") ? object->at("op").get_ptr<const std::string*>() : nullptr;
-  request.fail({"op is ", op == nullptr ? std::string("missing or no string") : in_quotes(*op), "; legal: ", join(legal)});
+  const std::string* op =
+      object->contains("op") ? object->at("op").get_ptr<const std::string*>() : nullptr;
+  request.fail({"op is ", op == nullptr ? std::string("missing or no string") : in_quotes(*op),
+                "; legal: ", join(legal)});
   return bad(request.problem());
 }
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 }  // namespace
 

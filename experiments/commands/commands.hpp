@@ -1,5 +1,6 @@
-// Every command of `lamp` as a function of its options. Data goes to standard output, the rest to standard error; the answer is
-// the exit code. Options are checked by main.cpp before a command sees them.
+// Every command of `lamp` as a function of its options. Data goes to standard output, the rest to
+// standard error; the answer is the exit code. Options are checked by main.cpp before a command
+// sees them.
 #pragma once
 
 #include <cstddef>
@@ -70,8 +71,9 @@ struct RevealOptions {
   bool json = false;
 };
 
-/// A command as `lamp -h` shows it. Its usage drives the completion of a shell too: an operand or the value of an option is completed
-/// by the word that stands for it (CONFIG.toml, DIR, MODEL_DIR, FILE.h5, FILE_OR_MODEL_DIR, KEY=VALUE, NAME; a|b is itself).
+/// A command as `lamp -h` shows it. Its usage drives the completion of a shell too: an operand or
+/// the value of an option is completed by the word that stands for it (CONFIG.toml, DIR, MODEL_DIR,
+/// FILE.h5, FILE_OR_MODEL_DIR, KEY=VALUE, NAME; a|b is itself).
 struct CommandInfo {
   std::string_view name;
   std::string_view usage;
@@ -93,7 +95,8 @@ int config_command(bool json);
 int version_command(bool json);
 int tokenize_command(const TokenizeOptions& options, std::istream& in, std::ostream& out);
 int inspect_command(const InspectOptions& options);
-/// The summation tree of a command that answers dot products, and an arithmetic that has its bits; 1 where none that is tried has them.
+/// The summation tree of a command that answers dot products, and an arithmetic that has its bits;
+/// 1 where none that is tried has them.
 int reveal_command(const RevealOptions& options);
 /// A script for bash that completes these commands.
 int completion_command(std::span<const CommandInfo> commands);

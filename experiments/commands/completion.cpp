@@ -1,4 +1,5 @@
-// lamp completion bash: the script is made of the commands' usages, the config keys and the formats' names.
+// lamp completion bash: the script is made of the commands' usages, the config keys and the
+// formats' names.
 #include <algorithm>
 #include <array>
 #include <iostream>
@@ -34,7 +35,8 @@ constexpr std::array completers{
 std::string completer_of(const std::string& word) {
   for (const Completer& completer : completers)
     if (completer.word == word) return std::string(completer.call);
-  if (std::none_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; })) return ":";  // a number
+  if (std::none_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
+    return ":";  // a number
   std::string words = word;
   std::replace(words.begin(), words.end(), '|', ' ');
   return "_lamp_words \"" + words + "\"";
@@ -66,7 +68,8 @@ Usage read_usage(std::string_view text) {
       continue;
     }
     usage.options.push_back(word);
-    if (std::string value; !flag && words >> value) usage.values.emplace_back(word, value.substr(0, value.find(']')));
+    if (std::string value; !flag && words >> value)
+      usage.values.emplace_back(word, value.substr(0, value.find(']')));
   }
   return usage;
 }
@@ -82,7 +85,8 @@ std::vector<std::string> settable_keys() {
     if (field.key == "plan.*") names = site_names();
     for (const std::string& name : names) {
       keys.push_back(path_of(field.key, name));
-      if (field.key.starts_with("arithmetic.") || field.key.starts_with("lamp.") || field.key.starts_with("plan."))
+      if (field.key.starts_with("arithmetic.") || field.key.starts_with("lamp.") ||
+          field.key.starts_with("plan."))
         axes.push_back("grid." + keys.back());
     }
   }
@@ -131,18 +135,23 @@ int completion_command(std::span<const CommandInfo> commands) {
     const std::string name(command.name);
     names += name + " ";
     cases += "    " + name + ")\n      case $prev in\n";
-    for (const auto& [option, value] : usage.values) cases += "        " + option + ") " + completer_of(value) + "; return ;;\n";
-    cases += "      esac\n      if [[ $cur == -* ]]; then _lamp_words \"" + spaced(usage.options) + "\"; else " +
-             (usage.operand.empty() ? ":" : completer_of(usage.operand)) + "; fi ;;\n";
+    for (const auto& [option, value] : usage.values)
+      cases += "        " + option + ") " + completer_of(value) + "; return ;;\n";
+    cases += "      esac\n      if [[ $cur == -* ]]; then _lamp_words \"" + spaced(usage.options) +
+             "\"; else " + (usage.operand.empty() ? ":" : completer_of(usage.operand)) +
+             "; fi ;;\n";
   }
-  std::cout << "# Completion of lamp for bash; in ~/.bashrc: source <(lamp completion bash)\n_lamp_formats='" << spaced(names_of_formats())
-            << "'\n_lamp_set_keys='" << spaced(settable_keys()) << "'\n"
+  std::cout << "# Completion of lamp for bash; in ~/.bashrc: source <(lamp completion "
+               "bash)\n_lamp_formats='"
+            << spaced(names_of_formats()) << "'\n_lamp_set_keys='" << spaced(settable_keys())
+            << "'\n"
             << helpers << "_lamp() {\n"
             << "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} key\n"
             << "  COMPREPLY=()\n"
             << "  [[ $cur == = ]] && cur=\n"
             << "  [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
-            << "  if ((COMP_CWORD == 1)); then _lamp_words \"" << names << "-h --help --version\"; return; fi\n"
+            << "  if ((COMP_CWORD == 1)); then _lamp_words \"" << names
+            << "-h --help --version\"; return; fi\n"
             << "  case ${COMP_WORDS[1]} in\n"
             << cases << "  esac\n}\ncomplete -F _lamp lamp\n";
   return 0;

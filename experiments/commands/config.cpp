@@ -30,7 +30,8 @@ int config_command(bool json) {
                       {"available", field.available}});
       continue;
     }
-    std::cout << shown_key(field.key) << "\n    " << field.meaning << "\n    " << kind_name(field.kind) << "; default: " << field.standard;
+    std::cout << shown_key(field.key) << "\n    " << field.meaning << "\n    "
+              << kind_name(field.kind) << "; default: " << field.standard;
     if (!legal.empty()) std::cout << "; legal: " << legal;
     std::cout << (field.available ? "\n" : "; not available yet\n");
   }

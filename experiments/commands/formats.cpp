@@ -26,7 +26,8 @@ std::string decimal(double x) {
 
 std::string hex_code(std::uint64_t code, int bits) {
   std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "0x%0*llx", (bits + 3) / 4, static_cast<unsigned long long>(code));
+  std::snprintf(text.data(), text.size(), "0x%0*llx", (bits + 3) / 4,
+                static_cast<unsigned long long>(code));
   return text.data();
 }
 
@@ -64,9 +65,10 @@ Json as_json(const FormatTable& t) {
   if (t.values.empty()) return out;
   Json values = Json::array();
   for (const CodedValue& v : t.values)
-    values.push_back({{"code", hex_code(v.code, t.bits)},
-                      {"kind", code_kind_name(v.kind)},
-                      {"value", v.kind == CodeKind::unused ? Json() : Json(to_hex_float(v.value))}});
+    values.push_back(
+        {{"code", hex_code(v.code, t.bits)},
+         {"kind", code_kind_name(v.kind)},
+         {"value", v.kind == CodeKind::unused ? Json() : Json(to_hex_float(v.value))}});
   out["values"] = std::move(values);
   return out;
 }
@@ -94,13 +96,14 @@ std::string details(const FormatTable& t) {
     return "  " + std::string(name) + std::string(8 - std::string_view(name).size(), ' ') + hex +
            std::string(hex.size() < 26 ? 26 - hex.size() : 1, ' ') + decimal(x) + "\n";
   };
-  std::string text = t.name + ": p " + std::to_string(f.p) + ", emin " + std::to_string(f.emin) + ", emax " + std::to_string(f.emax) +
-                     particulars(f) + "\n" + number("u", t.u);
+  std::string text = t.name + ": p " + std::to_string(f.p) + ", emin " + std::to_string(f.emin) +
+                     ", emax " + std::to_string(f.emax) + particulars(f) + "\n" + number("u", t.u);
   if (t.xmins) text += number("xmins", *t.xmins);
   text += number("xmin", t.xmin) + number("xmax", t.xmax);
-  text += "  codes   " + std::to_string(t.bits) + " bits: " + std::to_string(n.finite()) + " finite (" + std::to_string(n.zeros) +
-          " zero, " + std::to_string(n.subnormals) + " subnormal, " + std::to_string(n.normals) + " normal), " +
-          std::to_string(n.infinities) + " infinite, " + std::to_string(n.nans) + " NaN, " + std::to_string(n.unused) + " unused";
+  text += "  codes   " + std::to_string(t.bits) + " bits: " + std::to_string(n.finite()) +
+          " finite (" + std::to_string(n.zeros) + " zero, " + std::to_string(n.subnormals) +
+          " subnormal, " + std::to_string(n.normals) + " normal), " + std::to_string(n.infinities) +
+          " infinite, " + std::to_string(n.nans) + " NaN, " + std::to_string(n.unused) + " unused";
   for (const CodedValue& v : t.values) {
     text += "\n    " + hex_code(v.code, t.bits) + "  ";
     if (v.kind == CodeKind::unused) {
@@ -109,17 +112,20 @@ std::string details(const FormatTable& t) {
     }
     const std::string hex = to_hex_float(v.value);
     text += hex;
-    if (std::isfinite(v.value)) text += std::string(hex.size() < 16 ? 16 - hex.size() : 1, ' ') + decimal(v.value);
+    if (std::isfinite(v.value))
+      text += std::string(hex.size() < 16 ? 16 - hex.size() : 1, ' ') + decimal(v.value);
   }
   return text;
 }
 
 /// One line a format, columns aligned.
 std::string overview(const std::vector<FormatTable>& tables) {
-  std::vector<std::vector<std::string>> rows{{"name", "bits", "p", "emin", "emax", "u", "xmins", "xmin", "xmax"}};
+  std::vector<std::vector<std::string>> rows{
+      {"name", "bits", "p", "emin", "emax", "u", "xmins", "xmin", "xmax"}};
   for (const FormatTable& t : tables)
-    rows.push_back({t.name, std::to_string(t.bits), std::to_string(t.format.p), std::to_string(t.format.emin),
-                    std::to_string(t.format.emax), to_hex_float(t.u), t.xmins ? to_hex_float(*t.xmins) : "-", to_hex_float(t.xmin),
+    rows.push_back({t.name, std::to_string(t.bits), std::to_string(t.format.p),
+                    std::to_string(t.format.emin), std::to_string(t.format.emax), to_hex_float(t.u),
+                    t.xmins ? to_hex_float(*t.xmins) : "-", to_hex_float(t.xmin),
                     to_hex_float(t.xmax)});
   std::string text;
   for (const std::vector<std::string>& row : rows) {
@@ -132,8 +138,10 @@ std::string overview(const std::vector<FormatTable>& tables) {
     text += '\n';
   }
   return text +
-         "and ps<mu> (mu 1..23): binary32 with p = mu + 1; e<w>m<t> and ue<w>m<t> (w 2..11, t 1..52): IEEE-like, p = t + 1,\n"
-         "emax = 2^(w-1) - 1, emin = 1 - emax; or an object {p = .., emin = .., emax = ..} in a config and in lamp calc\n"
+         "and ps<mu> (mu 1..23): binary32 with p = mu + 1; e<w>m<t> and ue<w>m<t> (w 2..11, t "
+         "1..52): IEEE-like, p = t + 1,\n"
+         "emax = 2^(w-1) - 1, emin = 1 - emax; or an object {p = .., emin = .., emax = ..} in a "
+         "config and in lamp calc\n"
          "matrix engines, which may be named here too: " +
          engine_names();
 }
@@ -141,7 +149,8 @@ std::string overview(const std::vector<FormatTable>& tables) {
 /// The F with which the mode reproduces its vectors.
 std::string admitted(const EngineMode& mode) {
   const std::string least = std::to_string(mode.least_fraction_bits);
-  return mode.most_fraction_bits == mode.least_fraction_bits ? "vectors: F = " + least : "vectors: F >= " + least;
+  return mode.most_fraction_bits == mode.least_fraction_bits ? "vectors: F = " + least
+                                                             : "vectors: F >= " + least;
 }
 
 /// What an engine has, and how well it is known.
@@ -149,23 +158,26 @@ std::string details(const Engine& engine) {
   std::string text = std::string(engine.name) + ": a matrix engine";
   if (!engine.same_as.empty()) text += ", the same as " + std::string(engine.same_as);
   for (const EngineMode& mode : engine.modes)
-    text += "\n  " + format_name(mode.operands) + " to " + format_name(mode.format) + ": " + engine_step_text(mode.step) + " (" +
-            admitted(mode) + ")";
-  return text + "\n  measured: " + std::string(engine.pinned) + "\n  not measured: " + std::string(engine.open) +
+    text += "\n  " + format_name(mode.operands) + " to " + format_name(mode.format) + ": " +
+            engine_step_text(mode.step) + " (" + admitted(mode) + ")";
+  return text + "\n  measured: " + std::string(engine.pinned) +
+         "\n  not measured: " + std::string(engine.open) +
          "\n  least exponents: " + std::string(engine.clamps);
 }
 
 Json as_json(const Engine& engine) {
   Json modes = Json::array();
   for (const EngineMode& mode : engine.modes)
-    modes.push_back({{"operands", format_name(mode.operands)},
-                     {"format", format_name(mode.format)},
-                     {"products", mode.step.products},
-                     {"fraction_bits", mode.step.fraction_bits},
-                     {"least_exponent", mode.step.least_exponent ? Json(*mode.step.least_exponent) : Json()},
-                     {"step", engine_step_text(mode.step)},
-                     {"least_fraction_bits", mode.least_fraction_bits},
-                     {"most_fraction_bits", mode.most_fraction_bits ? Json(*mode.most_fraction_bits) : Json()}});
+    modes.push_back(
+        {{"operands", format_name(mode.operands)},
+         {"format", format_name(mode.format)},
+         {"products", mode.step.products},
+         {"fraction_bits", mode.step.fraction_bits},
+         {"least_exponent", mode.step.least_exponent ? Json(*mode.step.least_exponent) : Json()},
+         {"step", engine_step_text(mode.step)},
+         {"least_fraction_bits", mode.least_fraction_bits},
+         {"most_fraction_bits",
+          mode.most_fraction_bits ? Json(*mode.most_fraction_bits) : Json()}});
   return {{"name", engine.name},
           {"same_as", engine.same_as.empty() ? Json() : Json(engine.same_as)},
           {"modes", std::move(modes)},
@@ -175,7 +187,8 @@ Json as_json(const Engine& engine) {
 }
 
 /// Formats and engines in the order of their names; without names the catalog and every engine.
-Json as_json(std::vector<FormatTable>& tables, const std::vector<const Engine*>& named, bool catalog) {
+Json as_json(std::vector<FormatTable>& tables, const std::vector<const Engine*>& named,
+             bool catalog) {
   Json formats = Json::array(), list = Json::array();
   for (FormatTable& table : tables) {
     if (catalog) table.values.clear();
@@ -201,7 +214,8 @@ Result<std::string> formats_text(const FormatsOptions& options) {
       continue;
     }
     const Result<FloatFormat> format = parse_format(name);
-    if (!format) return Error{format.error().code, format.error().message + "; engines: " + engine_names()};
+    if (!format)
+      return Error{format.error().code, format.error().message + "; engines: " + engine_names()};
     text += details(tables.emplace_back(format_table(*format)));
   }
   const bool catalog = options.names.empty();

@@ -1,4 +1,5 @@
-// `lamp formats`: the catalog as a table, or everything about the formats and matrix engines that are named.
+// `lamp formats`: the catalog as a table, or everything about the formats and matrix engines that
+// are named.
 #pragma once
 
 #include <string>
@@ -13,7 +14,8 @@ struct FormatsOptions {
   bool json = false;
 };
 
-/// What the command prints, without its last line end. An error: a name that is not one, with the names that are.
+/// What the command prints, without its last line end. An error: a name that is not one, with the
+/// names that are.
 Result<std::string> formats_text(const FormatsOptions& options);
 
 /// Exit code 0, or 65 with one line on standard error.

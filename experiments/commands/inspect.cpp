@@ -23,9 +23,11 @@ using Json = nlohmann::ordered_json;
 
 /// Numbers in the weights; tied ones once.
 std::size_t parameters(const ModelConfig& c) {
-  const std::size_t block =
-      4 * c.n_embd + (c.n_embd + 1) * 3 * c.n_embd + (c.n_embd + 1) * c.n_embd + (c.n_embd + 1) * c.n_inner + (c.n_inner + 1) * c.n_embd;
-  return (c.vocab_size * (c.tied ? 1 : 2) + c.n_positions) * c.n_embd + c.n_layer * block + 2 * c.n_embd;
+  const std::size_t block = 4 * c.n_embd + (c.n_embd + 1) * 3 * c.n_embd +
+                            (c.n_embd + 1) * c.n_embd + (c.n_embd + 1) * c.n_inner +
+                            (c.n_inner + 1) * c.n_embd;
+  return (c.vocab_size * (c.tied ? 1 : 2) + c.n_positions) * c.n_embd + c.n_layer * block +
+         2 * c.n_embd;
 }
 
 Result<Json> inspect_model(const std::filesystem::path& folder) {
@@ -50,7 +52,8 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder / "vocab.json")) {
     const Result<Tokenizer> tokenizer = Tokenizer::read(folder);
     if (!tokenizer) return tokenizer.error();
-    out["tokenizer"] = {{"vocab_size", tokenizer->vocab_size()}, {"content", to_hex(tokenizer->content())}};
+    out["tokenizer"] = {{"vocab_size", tokenizer->vocab_size()},
+                        {"content", to_hex(tokenizer->content())}};
   }
   return out;
 }
@@ -69,11 +72,13 @@ Result<Findings> findings_of(const std::filesystem::path& path, const record::Fi
   if (file.kind == record::FileKind::shard) {
     const Result<record::Shard> shard = record::read_shard(path);
     if (!shard) return shard.error();
-    for (const record::CellRecord* cell : nan_records(*shard)) found.nan.add([&] { return "cell " + to_hex(cell->id).substr(0, 12); });
+    for (const record::CellRecord* cell : nan_records(*shard))
+      found.nan.add([&] { return "cell " + to_hex(cell->id).substr(0, 12); });
     return found;
   }
   const auto is_kl = [](const record::DatasetSummary& d) { return d.path == "/metrics/kl"; };
-  if (std::none_of(file.datasets.begin(), file.datasets.end(), is_kl)) return found;  // merged without any shard
+  if (std::none_of(file.datasets.begin(), file.datasets.end(), is_kl))
+    return found;  // merged without any shard
   Result<NanCells> nan = nan_cells(path);
   if (!nan) return nan.error();
   Result<std::vector<Perplexity>> perplexity = perplexities(path);
@@ -93,7 +98,9 @@ Json as_json(const record::FileSummary& file, const Findings& found) {
                         {"scale", d.scale}});
   for (const auto& [name, value] : file.provenance) provenance[name] = value;
   const bool shard = file.kind == record::FileKind::shard;
-  Json out{{"kind", shard ? "shard" : "result"}, {"schema_version", file.schema_version}, {"experiment", file.experiment}};
+  Json out{{"kind", shard ? "shard" : "result"},
+           {"schema_version", file.schema_version},
+           {"experiment", file.experiment}};
   if (shard)
     out["sequence"] = file.sequence_id;
   else
@@ -121,12 +128,15 @@ std::string group_of(const std::string& path) { return path.substr(0, path.rfind
 /// "name  type  dim=size ..", then units and meaning.
 std::string described(const record::DatasetSummary& d) {
   constexpr std::size_t name_width = 26, type_width = 9;
-  std::string line = "  " + padded(d.path.substr(d.path.rfind('/') + 1), name_width - 2) + "  " + padded(d.type, type_width);
+  std::string line = "  " + padded(d.path.substr(d.path.rfind('/') + 1), name_width - 2) + "  " +
+                     padded(d.type, type_width);
   std::string dims;
   for (std::size_t i = 0; i < d.shape.size(); ++i)
-    dims += (i == 0 ? "" : " ") + (d.dims[i].empty() ? std::string("-") : d.dims[i]) + "=" + std::to_string(d.shape[i]);
+    dims += (i == 0 ? "" : " ") + (d.dims[i].empty() ? std::string("-") : d.dims[i]) + "=" +
+            std::to_string(d.shape[i]);
   line += d.shape.empty() ? "scalar" : wrapped(dims, name_width + 2 + type_width, line.size());
-  std::string meaning = d.units == "1" || d.units.empty() ? d.long_name : d.long_name + " [" + d.units + "]";
+  std::string meaning =
+      d.units == "1" || d.units.empty() ? d.long_name : d.long_name + " [" + d.units + "]";
   return line + "\n      " + wrapped(meaning, 6, 6) + "\n";
 }
 
@@ -142,16 +152,19 @@ std::string runs_of(const Perplexity& p) {
   if (p.points == 0) return "no run finished";
   const std::string of = std::to_string(p.points) + " grid points";
   if (p.nan == p.points) return "runs NaN at all of " + of;
-  return "runs " + shown(p.lowest) + " to " + shown(p.highest) + (p.nan > 0 ? ", NaN at " + std::to_string(p.nan) + " of " + of : "");
+  return "runs " + shown(p.lowest) + " to " + shown(p.highest) +
+         (p.nan > 0 ? ", NaN at " + std::to_string(p.nan) + " of " + of : "");
 }
 
 /// "perplexity  prose: reference 31.2, runs 31.2 to 33.0 (8 sequences)", a line a text.
 std::string described(const std::vector<Perplexity>& perplexity) {
   std::string lines;
   for (const Perplexity& p : perplexity) {
-    const std::string found = p.sequences == 0 ? "none" : "reference " + shown(p.reference) + ", " + runs_of(p);
-    lines += padded(lines.empty() ? "perplexity" : "", 12) + (p.text.empty() ? "" : p.text + ": ") + found + " (" +
-             std::to_string(p.sequences) + (p.sequences == 1 ? " sequence)\n" : " sequences)\n");
+    const std::string found =
+        p.sequences == 0 ? "none" : "reference " + shown(p.reference) + ", " + runs_of(p);
+    lines += padded(lines.empty() ? "perplexity" : "", 12) + (p.text.empty() ? "" : p.text + ": ") +
+             found + " (" + std::to_string(p.sequences) +
+             (p.sequences == 1 ? " sequence)\n" : " sequences)\n");
   }
   return lines;
 }
@@ -162,9 +175,10 @@ std::string plain(const record::FileSummary& file, const Findings& found) {
   if (!shard) text += "title       " + file.entry("title") + "\n";
   text += "experiment  " + file.experiment + "\n";
   if (shard) text += "sequence    " + file.sequence_id + "\n";
-  text += "cells       " + std::to_string(file.done) + " done, " + std::to_string(file.pending) + " pending, " +
-          std::to_string(file.failed) + " failed\n";
-  if (found.nan.count > 0) text += "NaN         " + wrapped(in_words(found.nan, file.done), 12, 12) + "\n";
+  text += "cells       " + std::to_string(file.done) + " done, " + std::to_string(file.pending) +
+          " pending, " + std::to_string(file.failed) + " failed\n";
+  if (found.nan.count > 0)
+    text += "NaN         " + wrapped(in_words(found.nan, file.done), 12, 12) + "\n";
   text += described(found.perplexity);
   std::string group, scales;
   const auto end_group = [&] {
@@ -195,7 +209,8 @@ std::string plain(const record::FileSummary& file, const Findings& found) {
 
 int print(const Json& model) {
   for (const auto& [key, value] : model.items())
-    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump())
+              << '\n';
   return 0;
 }
 
@@ -209,7 +224,8 @@ int inspect_command(const InspectOptions& options) {
     return report("inspect", {ExitCode::missing_input, name + ": no such file or folder"});
   if (failure)
     return report("inspect",
-                  {failure == std::errc::permission_denied ? ExitCode::permission : ExitCode::io, name + ": " + failure.message()});
+                  {failure == std::errc::permission_denied ? ExitCode::permission : ExitCode::io,
+                   name + ": " + failure.message()});
   if (!std::filesystem::is_directory(status)) {
     const Result<record::FileSummary> file = record::summarise(options.path);
     if (!file) return report("inspect", file.error());
@@ -219,8 +235,11 @@ int inspect_command(const InspectOptions& options) {
     return 0;
   }
   if (!std::filesystem::exists(options.path / "config.json"))
-    return report("inspect", {ExitCode::bad_data, name + ": a folder without config.json; legal: a model folder, result.h5, a shard; " +
-                                                      "lamp status tells of the folder of a run"});
+    return report(
+        "inspect",
+        {ExitCode::bad_data,
+         name + ": a folder without config.json; legal: a model folder, result.h5, a shard; " +
+             "lamp status tells of the folder of a run"});
   const Result<Json> model = inspect_model(options.path);
   if (!model) return report("inspect", model.error());
   if (!options.json) return print(*model);

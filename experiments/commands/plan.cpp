@@ -1,4 +1,5 @@
-// lamp plan: what a run of a config will take. Reads what the run reads, runs nothing of it, writes nothing.
+// lamp plan: what a run of a config will take. Reads what the run reads, runs nothing of it, writes
+// nothing.
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -16,15 +17,17 @@
 namespace lamp::experiments {
 namespace {
 
-constexpr double not_touched_yet = 6.0 * 1024 * 1024;  // bytes of HDF5 and of code that a run will use; measured
-constexpr double long_wait = 86400.0;                  // seconds
-constexpr std::size_t most_timed_cells = 100;          // evenly spaced in the grid
+constexpr double not_touched_yet =
+    6.0 * 1024 * 1024;                 // bytes of HDF5 and of code that a run will use; measured
+constexpr double long_wait = 86400.0;  // seconds
+constexpr std::size_t most_timed_cells = 100;  // evenly spaced in the grid
 
 struct RunPlan {
   std::size_t points = 0, cells = 0, sequences = 0;  // of the grid; that differ; of all texts
   double macs = 0.0;                                 // of a pass
   MemoryCost memory;
-  double program = 0.0, peak = 0.0;   // bytes: program with its model read, less the weights; all together
+  double program = 0.0,
+         peak = 0.0;  // bytes: program with its model read, less the weights; all together
   double shards = 0.0, result = 0.0;  // bytes on disk
   double reference_seconds = 0.0, cell_seconds = 0.0, output_seconds = 0.0;
   bool reference_in_parallel = false;
@@ -35,7 +38,8 @@ struct RunPlan {
 double own_memory(const std::string& key) {
   std::ifstream in("/proc/self/status");
   for (std::string line; std::getline(in, line);)
-    if (line.starts_with(key + ":")) return 1024.0 * std::strtod(line.c_str() + key.size() + 1, nullptr);
+    if (line.starts_with(key + ":"))
+      return 1024.0 * std::strtod(line.c_str() + key.size() + 1, nullptr);
   return 0.0;
 }
 
@@ -44,35 +48,45 @@ double number(std::size_t n) { return static_cast<double>(n); }
 double seconds(const RunPlan& plan, std::size_t threads) {
   const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
   const double at_once = number(std::min({threads, plan.cells, cores}));
-  const double reference = plan.reference_seconds / (plan.reference_in_parallel ? number(std::min(threads, cores)) : 1.0);
-  return number(plan.sequences) * (reference + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds) +
+  const double reference = plan.reference_seconds /
+                           (plan.reference_in_parallel ? number(std::min(threads, cores)) : 1.0);
+  return number(plan.sequences) *
+             (reference + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds) +
          plan.output_seconds;
 }
 
 RunPlan estimate(const Experiment& experiment, std::size_t threads) {
-  const double read = own_memory("VmRSS") + not_touched_yet, most = own_memory("VmHWM");  // as a run's will be, with its model read
+  const double read = own_memory("VmRSS") + not_touched_yet,
+               most = own_memory("VmHWM");  // as a run's will be, with its model read
   const std::vector<Cell> cells = distinct_cells(experiment.grid);
-  RunPlan plan{
-      .points = experiment.grid.cells.size(), .cells = cells.size(), .sequences = experiment.tokens.sequences.size(), .memory = {}};
+  RunPlan plan{.points = experiment.grid.cells.size(),
+               .cells = cells.size(),
+               .sequences = experiment.tokens.sequences.size(),
+               .memory = {}};
   plan.threads = threads;
-  plan.macs = macs_of_pass(experiment.model.config, experiment.config.tokens.sequence_length, cells.front().plan);
+  plan.macs = macs_of_pass(experiment.model.config, experiment.config.tokens.sequence_length,
+                           cells.front().plan);
 
   plan.memory = memory_cost(experiment, cells);
   plan.program = std::max(0.0, read - plan.memory.weights);
   const double workers = number(std::min(threads, cells.size()));
-  plan.peak = std::max(most, read + plan.memory.reference + workers * plan.memory.workspace + plan.memory.recorded);
+  plan.peak = std::max(
+      most, read + plan.memory.reference + workers * plan.memory.workspace + plan.memory.recorded);
 
   const ShardCost shard = shard_cost(experiment, cells);
   plan.shards = number(plan.sequences) * shard.bytes;
-  plan.result = plan.shards - (number(plan.sequences) - 2.0) * shard.structure;  // one file, but with scales and provenance
-  plan.output_seconds = 3.0 * number(plan.sequences) * shard.seconds;            // made once, merged and compared
+  plan.result = plan.shards - (number(plan.sequences) - 2.0) *
+                                  shard.structure;  // one file, but with scales and provenance
+  plan.output_seconds =
+      3.0 * number(plan.sequences) * shard.seconds;  // made once, merged and compared
 
   TimeCost time(experiment);
   plan.reference_seconds = time.reference();
   plan.reference_in_parallel = is_unlimited(experiment.grid.reference.at(Site::embed));
   const std::size_t step = (cells.size() + most_timed_cells - 1) / most_timed_cells;
   std::size_t timed = 0;
-  for (std::size_t i = 0; i < cells.size(); i += step, ++timed) plan.cell_seconds += time.cell(cells[i]);
+  for (std::size_t i = 0; i < cells.size(); i += step, ++timed)
+    plan.cell_seconds += time.cell(cells[i]);
   plan.cell_seconds /= number(timed);
   return plan;
 }
@@ -86,9 +100,10 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
           {"texts", experiment.config.tokens.paths.size()},
           {"sequences", plan.sequences},
           {"sequence_length", experiment.config.tokens.sequence_length},
-          {"continuation", experiment.config.continuation ? Json{{"prefix", experiment.config.continuation->prefix},
-                                                                {"tokens", experiment.config.continuation->tokens}}
-                                                          : Json()},
+          {"continuation", experiment.config.continuation
+                               ? Json{{"prefix", experiment.config.continuation->prefix},
+                                      {"tokens", experiment.config.continuation->tokens}}
+                               : Json()},
           {"grid_points", plan.points},
           {"cells", plan.cells},
           {"passes", plan.sequences * (plan.cells + 1)},
@@ -111,29 +126,42 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
 }
 
 std::string plain(const Experiment& experiment, const RunPlan& plan) {
-  const auto count = [](std::size_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); };
-  std::string text =
-      experiment.config.title + "\nexperiment  " + to_hex(experiment.grid.experiment) + "\ngrid        " + count(plan.points, "point");
+  const auto count = [](std::size_t n, const std::string& what) {
+    return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+  };
+  std::string text = experiment.config.title + "\nexperiment  " +
+                     to_hex(experiment.grid.experiment) + "\ngrid        " +
+                     count(plan.points, "point");
   if (plan.cells != plan.points) text += ", " + std::to_string(plan.cells) + " of them different";
-  for (const GridAxis& axis : experiment.config.grid) text += "\n              " + axis.key + ": " + std::to_string(axis.values.size());
+  for (const GridAxis& axis : experiment.config.grid)
+    text += "\n              " + axis.key + ": " + std::to_string(axis.values.size());
   const std::optional<ContinuationConfig>& asked = experiment.config.continuation;
-  const std::string continued =
-      asked ? "continued   " + count(asked->tokens, "token") + " after the first " + std::to_string(asked->prefix) + ", in each pass\n" : "";
-  text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " + count(plan.sequences, "sequence") + " of " +
-          std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued + "passes      " +
-          std::to_string(plan.sequences * (plan.cells + 1)) + " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
+  const std::string continued = asked ? "continued   " + count(asked->tokens, "token") +
+                                            " after the first " + std::to_string(asked->prefix) +
+                                            ", in each pass\n"
+                                      : "";
+  text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " +
+          count(plan.sequences, "sequence") + " of " +
+          std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued +
+          "passes      " + std::to_string(plan.sequences * (plan.cells + 1)) +
+          " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n";
   const MemoryCost& m = plan.memory;
-  text += "memory      about " + bytes_text(plan.peak) + " with " + count(plan.threads, "thread") + ": program " +
-          bytes_text(plan.program) + ", weights " + bytes_text(m.weights) + ",\n            reference " + bytes_text(m.reference) +
-          ", workspace " + bytes_text(m.workspace) + " a thread, recorded " + bytes_text(m.recorded) + "\n";
-  text += "disk        about " + bytes_text(plan.shards) + " of shards and " + bytes_text(plan.result) + " of result.h5\n";
-  text += "time        about " + duration_text(seconds(plan, plan.threads)) + " with " + count(plan.threads, "thread") + ", " +
-          duration_text(seconds(plan, 1)) + " with one; estimated from kernels run for milliseconds\n";
+  text += "memory      about " + bytes_text(plan.peak) + " with " + count(plan.threads, "thread") +
+          ": program " + bytes_text(plan.program) + ", weights " + bytes_text(m.weights) +
+          ",\n            reference " + bytes_text(m.reference) + ", workspace " +
+          bytes_text(m.workspace) + " a thread, recorded " + bytes_text(m.recorded) + "\n";
+  text += "disk        about " + bytes_text(plan.shards) + " of shards and " +
+          bytes_text(plan.result) + " of result.h5\n";
+  text += "time        about " + duration_text(seconds(plan, plan.threads)) + " with " +
+          count(plan.threads, "thread") + ", " + duration_text(seconds(plan, 1)) +
+          " with one; estimated from kernels run for milliseconds\n";
   if (plan.reference_in_parallel) {
     const double all = number(plan.sequences) * plan.reference_seconds;
-    text += "reference   " + experiment.config.reference + " takes about " + duration_text(all) + " of that with one thread" +
-            (all > long_wait ? ": too long to wait for? fewer bits, sequences or tokens take less\n" : "\n");
+    text += "reference   " + experiment.config.reference + " takes about " + duration_text(all) +
+            " of that with one thread" +
+            (all > long_wait ? ": too long to wait for? fewer bits, sequences or tokens take less\n"
+                             : "\n");
   }
   return text;
 }

@@ -1,4 +1,5 @@
-// What a run will cost: operations and memory counted from the shapes, time from short runs of each site's own function.
+// What a run will cost: operations and memory counted from the shapes, time from short runs of each
+// site's own function.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,8 @@
 
 namespace lamp::experiments {
 
-/// Multiply-accumulates of one pass over T tokens, recomputed scores among them where the plan selects.
+/// Multiply-accumulates of one pass over T tokens, recomputed scores among them where the plan
+/// selects.
 double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan);
 
 /// Bytes, by what they are for.
@@ -27,25 +29,28 @@ struct MemoryCost {
 };
 MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& cells);
 
-/// A shard with these cells: its bytes on disk, those of them that are no values, and seconds to make it; from a small one of random
-/// numbers.
+/// A shard with these cells: its bytes on disk, those of them that are no values, and seconds to
+/// make it; from a small one of random numbers.
 struct ShardCost {
   double bytes = 0.0, structure = 0.0, seconds = 0.0;
 };
 ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cells);
 
-/// Seconds of passes on one thread. Every site is timed once an arithmetic, on the first rows of random inputs that take a
-/// millisecond or two, and scaled to the sequence's length: a guess of tens of per cent, not a measurement.
+/// Seconds of passes on one thread. Every site is timed once an arithmetic, on the first rows of
+/// random inputs that take a millisecond or two, and scaled to the sequence's length: a guess of
+/// tens of per cent, not a measurement.
 class TimeCost {
  public:
   explicit TimeCost(const Experiment& experiment);
-  /// The pass of one cell with its metrics, the second evaluation of the sites whose errors it records, and its continuation.
+  /// The pass of one cell with its metrics, the second evaluation of the sites whose errors it
+  /// records, and its continuation.
   double cell(const Cell& cell);
   /// The reference pass with its distribution, and its continuation.
   double reference();
 
  private:
-  /// All rows of a pass, or one row of it by itself, which shares the reading of weights with no other.
+  /// All rows of a pass, or one row of it by itself, which shares the reading of weights with no
+  /// other.
   enum class Rows { all, one };
   double pass(const PrecisionPlan& plan, Rows rows = Rows::all);
   double continuation(const PrecisionPlan& plan);
@@ -53,7 +58,8 @@ class TimeCost {
   [[nodiscard]] double share_of_row() const;
   double site(Site site, const Arithmetic& arithmetic, Rows rows = Rows::all);
   double measure(Site site, const Arithmetic& arithmetic, Rows rows);
-  const UnlimitedCost& unlimited(const Arithmetic& arithmetic);  // the one of an experiment: its reference
+  const UnlimitedCost& unlimited(
+      const Arithmetic& arithmetic);  // the one of an experiment: its reference
   double selection(const SelectionSpec& spec, const Arithmetic& softmax);
   void prepare_metrics();
 

@@ -7,10 +7,12 @@
 
 namespace lamp::experiments {
 
-RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cells, std::vector<TokenSequence> sequences,
-                      std::size_t threads) {
+RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cells,
+                      std::vector<TokenSequence> sequences, std::size_t threads) {
   return {.model = experiment.model,
-          .options = {.activation = experiment.activation, .seed = experiment.config.seed, .sequence = 0},
+          .options = {.activation = experiment.activation,
+                      .seed = experiment.config.seed,
+                      .sequence = 0},
           .reference = experiment.grid.reference,
           .cells = cells,
           .sequences = std::move(sequences),

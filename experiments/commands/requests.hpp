@@ -10,8 +10,8 @@
 namespace lamp::experiments {
 
 /// A quiet run of some cells of some sequences. `experiment` and `cells` must outlive it.
-RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cells, std::vector<TokenSequence> sequences,
-                      std::size_t threads);
+RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cells,
+                      std::vector<TokenSequence> sequences, std::size_t threads);
 
 /// What a shard of the experiment holds, without cells and reference values.
 record::Shard empty_shard(const Experiment& experiment);

@@ -25,15 +25,19 @@ constexpr std::size_t random_dot_products = 1000;
 
 Error bad_answer(std::size_t line, std::string_view text) {
   constexpr std::size_t shown = 60;
-  return {ExitCode::bad_data, "--command: answer " + std::to_string(line) + " is " + toml_string(text.substr(0, shown)) +
-                                  "; legal: a number, 1.5 or 0x1.8p+0 or \"0x1.8p+0\" or {\"y\": 1.5}"};
+  return {ExitCode::bad_data,
+          "--command: answer " + std::to_string(line) + " is " +
+              toml_string(text.substr(0, shown)) +
+              "; legal: a number, 1.5 or 0x1.8p+0 or \"0x1.8p+0\" or {\"y\": 1.5}"};
 }
 
-/// A number as the command may write it: decimal or hexadecimal, in quotes or not, alone or the y of an object.
+/// A number as the command may write it: decimal or hexadecimal, in quotes or not, alone or the y
+/// of an object.
 std::optional<double> read_answer(std::string_view text) {
   const auto trim = [&](std::string_view blanks) {
     const std::size_t first = text.find_first_not_of(blanks), last = text.find_last_not_of(blanks);
-    text = first == std::string_view::npos ? std::string_view{} : text.substr(first, last - first + 1);
+    text =
+        first == std::string_view::npos ? std::string_view{} : text.substr(first, last - first + 1);
   };
   trim(" \t\r");
   if (text.starts_with('{')) {
@@ -51,7 +55,9 @@ std::optional<double> read_answer(std::string_view text) {
   return value;
 }
 
-std::string line_of(const DotProduct& product) { return nlohmann::json{{"a", product.a}, {"b", product.b}}.dump(); }
+std::string line_of(const DotProduct& product) {
+  return nlohmann::json{{"a", product.a}, {"b", product.b}}.dump();
+}
 
 /// Asks the command, started anew for each batch: it may keep its answers until its input ends.
 class Asker {
@@ -72,7 +78,8 @@ class Asker {
       answers.push_back(*answer);
     }
     if (answers.size() != products.size())
-      return Error{ExitCode::bad_data, "--command: " + std::to_string(answers.size()) + " answers to " + std::to_string(products.size()) +
+      return Error{ExitCode::bad_data, "--command: " + std::to_string(answers.size()) +
+                                           " answers to " + std::to_string(products.size()) +
                                            " lines; legal: one number a line, in their order"};
     return answers;
   }
@@ -83,7 +90,8 @@ class Asker {
   std::size_t batches_ = 0;
 };
 
-/// Lines that are sent once more at the end, in another batch and in reverse: does the command answer them the same?
+/// Lines that are sent once more at the end, in another batch and in reverse: does the command
+/// answer them the same?
 class Repeated {
  public:
   void remember(const DotProduct& product, double answer, std::size_t batch, std::size_t line) {
@@ -101,10 +109,12 @@ class Repeated {
       if (same_bits(asked.answer, second)) continue;
       constexpr std::size_t shown = 60;
       const std::string text = line_of(asked.product);
-      return Error{ExitCode::check_failed, "--command: line " + std::to_string(asked.line) + " of batch " + std::to_string(asked.batch) +
-                                               ", " + text.substr(0, shown) + (text.size() > shown ? ".." : "") + ", was answered " +
-                                               to_hex_float(asked.answer) + " and, sent again, " + to_hex_float(second) +
-                                               ": its sums vary from call to call, so no arithmetic has its bits"};
+      return Error{ExitCode::check_failed,
+                   "--command: line " + std::to_string(asked.line) + " of batch " +
+                       std::to_string(asked.batch) + ", " + text.substr(0, shown) +
+                       (text.size() > shown ? ".." : "") + ", was answered " +
+                       to_hex_float(asked.answer) + " and, sent again, " + to_hex_float(second) +
+                       ": its sums vary from call to call, so no arithmetic has its bits"};
     }
     return {};
   }
@@ -142,24 +152,30 @@ Json arith(const Arithmetic& arithmetic) {
 
 std::string toml(const Arithmetic& arithmetic) {
   std::string text = "[arithmetic.revealed]\n";
-  for (const auto& [key, value] : keys_of(arithmetic)) text.append(key).append(" = ").append(toml_string(value)).append("\n");
+  for (const auto& [key, value] : keys_of(arithmetic))
+    text.append(key).append(" = ").append(toml_string(value)).append("\n");
   return text;
 }
 
-std::size_t products(const Answer& answer) { return answer.agreement ? answer.agreement->products : 0; }
+std::size_t products(const Answer& answer) {
+  return answer.agreement ? answer.agreement->products : 0;
+}
 /// Every answer is reproduced, if by no arithmetic that a config could name.
 bool is_whole(const Answer& answer) { return products(answer) == random_dot_products; }
 /// The arithmetic to name; one that is rounded once more at the end is none.
 const Arithmetic* named(const Answer& answer) {
-  return answer.agreement && !answer.agreement->candidate.last ? &answer.agreement->candidate.arithmetic : nullptr;
+  return answer.agreement && !answer.agreement->candidate.last
+             ? &answer.agreement->candidate.arithmetic
+             : nullptr;
 }
 
 /// Why no arithmetic is named.
 std::string nameless(const Answer& answer) {
   if (!answer.agreement) return "no arithmetic that was tried has every answer to the probes";
   const FinalRounding& last = *answer.agreement->candidate.last;
-  return "the sum of " + arith(answer.agreement->candidate.arithmetic).dump() + ", rounded once more at the end to " +
-         format_word(last.format) + " by " + std::string(rounding_name(last.mode)) +
+  return "the sum of " + arith(answer.agreement->candidate.arithmetic).dump() +
+         ", rounded once more at the end to " + format_word(last.format) + " by " +
+         std::string(rounding_name(last.mode)) +
          ", has all bits, and no arithmetic of a config says that (of sequential, blocked:n does)";
 }
 
@@ -195,33 +211,37 @@ std::string as_text(const Answer& answer) {
     const RevealedTree& r = *answer.revealed;
     text += "tree: " + r.tree.text() + "\n" + drawing(r.tree);
     text += "order: " + (answer.names.empty() ? "without a name" : join(answer.names)) + "\n";
-    text += "probes: " + std::to_string(r.probes) + ", the last " + std::to_string(r.checks) + " to test the tree, in " +
-            std::to_string(answer.batches) + " batches; M = " + to_hex_float(r.scale.large()) + ", units " + to_hex_float(r.scale.unit()) +
-            "\n";
+    text += "probes: " + std::to_string(r.probes) + ", the last " + std::to_string(r.checks) +
+            " to test the tree, in " + std::to_string(answer.batches) +
+            " batches; M = " + to_hex_float(r.scale.large()) + ", units " +
+            to_hex_float(r.scale.unit()) + "\n";
   } else {
     text += "tree: none; " + answer.why_not + "\n";
   }
   if (!is_whole(answer) && answer.narrower) text += "type: " + answer.narrower->what + "\n";
   const Arithmetic* const arithmetic = named(answer);
   if (arithmetic == nullptr) return text + "arith: none; " + nameless(answer) + "\n";
-  text +=
-      "bits: " + std::to_string(products(answer)) + " of " + std::to_string(random_dot_products) + " random dot products are those of\n";
-  if (!is_whole(answer)) text += "(no arithmetic that was tried has them all; this one has the most)\n";
+  text += "bits: " + std::to_string(products(answer)) + " of " +
+          std::to_string(random_dot_products) + " random dot products are those of\n";
+  if (!is_whole(answer))
+    text += "(no arithmetic that was tried has them all; this one has the most)\n";
   return text + "arith: " + arith(*arithmetic).dump() + "\n" + toml(*arithmetic);
 }
 
-/// Asks for everything: probes, products, and lines once more. The error is the command's failure, or that its answers vary.
+/// Asks for everything: probes, products, and lines once more. The error is the command's failure,
+/// or that its answers vary.
 Result<Answer> question(const RevealOptions& options, Answers& answers) {
   Asker asker(options.command);
   Repeated repeated;
   Answer answer;
-  Result<RevealedTree> revealed = reveal(options.n, options.format, [&](std::span<const DotProduct> probes) {
-    Result<std::vector<double>> given = asker(probes);
-    if (!given) return given;
-    repeated.remember(probes.front(), given->front(), asker.batches(), 1);
-    answers.to_probes.insert(answers.to_probes.end(), given->begin(), given->end());
-    return given;
-  });
+  Result<RevealedTree> revealed =
+      reveal(options.n, options.format, [&](std::span<const DotProduct> probes) {
+        Result<std::vector<double>> given = asker(probes);
+        if (!given) return given;
+        repeated.remember(probes.front(), given->front(), asker.batches(), 1);
+        answers.to_probes.insert(answers.to_probes.end(), given->begin(), given->end());
+        return given;
+      });
   if (!revealed && revealed.error().code != ExitCode::check_failed) return revealed.error();
   if (revealed)
     answer.revealed = std::move(revealed).value();
@@ -229,14 +249,17 @@ Result<Answer> question(const RevealOptions& options, Answers& answers) {
     answer.why_not = revealed.error().message;
 
   std::vector<DotProduct> all = random_products(options.n, options.format, random_dot_products);
-  const std::vector<DotProduct> type = type_products(options.n, options.format), ladder = ladder_products(options.n, options.format);
+  const std::vector<DotProduct> type = type_products(options.n, options.format),
+                                ladder = ladder_products(options.n, options.format);
   all.insert(all.end(), type.begin(), type.end());
   all.insert(all.end(), ladder.begin(), ladder.end());
   const Result<std::vector<double>> given = asker(all);
   if (!given) return given.error();
-  for (std::size_t q = 0; q < random_dot_products; ++q) repeated.remember(all[q], (*given)[q], asker.batches(), q + 1);
+  for (std::size_t q = 0; q < random_dot_products; ++q)
+    repeated.remember(all[q], (*given)[q], asker.batches(), q + 1);
   if (const Result<void> same = repeated.check(asker); !same) return same.error();
-  answer.narrower = narrower_type(options.n, options.format, std::span(*given).subspan(random_dot_products, type.size()));
+  answer.narrower = narrower_type(options.n, options.format,
+                                  std::span(*given).subspan(random_dot_products, type.size()));
 
   const auto product = all.begin() + random_dot_products;
   const auto number = given->begin() + random_dot_products;
@@ -256,13 +279,18 @@ int reveal_command(const RevealOptions& options) {
   const AdditionTree* tree = answer.revealed ? &answer.revealed->tree : nullptr;
   if (tree != nullptr)
     for (const Order& order : orders_of(*tree))
-      answer.names.push_back(order.kind == OrderKind::multiterm ? "multiterm:" + std::to_string(order.size) + ",F" : order_text(order));
+      answer.names.push_back(order.kind == OrderKind::multiterm
+                                 ? "multiterm:" + std::to_string(order.size) + ",F"
+                                 : order_text(order));
   answer.agreement = best_candidate(candidates(tree, options.n, options.format), answers);
-  if (!is_whole(answer) && answer.narrower && !(answer.revealed && answer.narrower->probes_hold))  // the tree, if any, may be a false one
+  if (!is_whole(answer) && answer.narrower &&
+      !(answer.revealed && answer.narrower->probes_hold))  // the tree, if any, may be a false one
     return report("reveal", {ExitCode::check_failed, "--command: " + answer.narrower->what});
-  if (!answer.revealed && !is_whole(answer)) return report("reveal", {ExitCode::check_failed, answer.why_not});
+  if (!answer.revealed && !is_whole(answer))
+    return report("reveal", {ExitCode::check_failed, answer.why_not});
   std::cout << (options.json ? as_json(answer, options) + "\n" : as_text(answer));
-  return static_cast<int>(is_whole(answer) && named(answer) != nullptr ? ExitCode::done : ExitCode::check_failed);
+  return static_cast<int>(is_whole(answer) && named(answer) != nullptr ? ExitCode::done
+                                                                       : ExitCode::check_failed);
 }
 
 }  // namespace lamp::experiments

@@ -24,7 +24,8 @@ namespace {
 std::filesystem::path default_folder(const std::string& title) {
   std::string name;
   for (const char c : title) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '_';
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                       c == '.' || c == '_';
     if (plain && !(name.empty() && c == '.'))
       name += c;
     else if (!name.empty() && name.back() != '-')
@@ -41,7 +42,8 @@ std::string joined(const std::vector<std::string>& words) {
   return line;
 }
 
-std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& all, const ShardPart& part) {
+std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& all,
+                                             const ShardPart& part) {
   std::vector<TokenSequence> mine;
   for (std::size_t i = 0; i < all.size(); ++i)
     if (i % part.of == part.part - 1) mine.push_back(all[i]);
@@ -49,19 +51,22 @@ std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& a
 }
 
 /// Of the shards of a part: there is no result yet.
-Result<NanCells> nan_cells_of_part(const Experiment& experiment, const RunFolder& folder, const ShardPart& part) {
+Result<NanCells> nan_cells_of_part(const Experiment& experiment, const RunFolder& folder,
+                                   const ShardPart& part) {
   std::map<Digest, const Cell*> by_id;
   for (const Cell& cell : experiment.grid.cells) by_id.emplace(cell.id, &cell);
   NanCells found;
   for (const TokenSequence& sequence : sequences_of_part(experiment.tokens.sequences, part)) {
-    const Result<record::Shard> shard = record::read_shard(folder.shard(sequence.index, sequence.id));
+    const Result<record::Shard> shard =
+        record::read_shard(folder.shard(sequence.index, sequence.id));
     if (!shard) return shard.error();
     for (const record::CellRecord* record : nan_records(*shard)) {
       const auto cell = by_id.find(record->id);
       if (cell == by_id.end()) continue;  // of another grid
       found.add([&] {
         const std::string point = point_name(experiment.grid.axes, cell->second->index);
-        return sequence_name(experiment.config, sequence.text, sequence.index) + (point.empty() ? "" : ", " + point);
+        return sequence_name(experiment.config, sequence.text, sequence.index) +
+               (point.empty() ? "" : ", " + point);
       });
     }
   }
@@ -73,7 +78,9 @@ void report_nan(const char* command, const NanCells& nan, std::size_t cells) {
   if (nan.count > 0) std::cerr << "lamp " << command << ": " << in_words(nan, cells) << "\n";
 }
 
-nlohmann::ordered_json as_json(const NanCells& nan) { return {{"cells", nan.count}, {"first", nan.first}}; }
+nlohmann::ordered_json as_json(const NanCells& nan) {
+  return {{"cells", nan.count}, {"first", nan.first}};
+}
 
 }  // namespace
 
@@ -91,12 +98,16 @@ int run_command(const RunOptions& options) {
                       .activation = experiment->activation,
                       .tokenizer = experiment->tokens.tokenizer,
                       .texts = experiment->tokens.text_contents};
-  if (Result<void> written = folder->write_study(inputs_comment(inputs) + resolved_toml(experiment->config)); !written)
+  if (Result<void> written =
+          folder->write_study(inputs_comment(inputs) + resolved_toml(experiment->config));
+      !written)
     return report("run", written.error());
 
   const InterruptGuard guard;
   const RunRequest request{.model = experiment->model,
-                           .options = {.activation = experiment->activation, .seed = experiment->config.seed, .sequence = 0},
+                           .options = {.activation = experiment->activation,
+                                       .seed = experiment->config.seed,
+                                       .sequence = 0},
                            .reference = grid.reference,
                            .cells = grid.cells,
                            .sequences = sequences_of_part(experiment->tokens.sequences, part),
@@ -107,17 +118,21 @@ int run_command(const RunOptions& options) {
   const Result<RunSummary> summary = run_sequences(request, *folder);
   if (!summary) return report("run", summary.error());
   if (summary->signal != 0) {
-    std::cerr << "lamp run: stopped by signal " << summary->signal << " with " << summary->resumed + summary->computed << " of "
-              << summary->cells << " cells done; run the same command again to continue\n";
+    std::cerr << "lamp run: stopped by signal " << summary->signal << " with "
+              << summary->resumed + summary->computed << " of " << summary->cells
+              << " cells done; run the same command again to continue\n";
     return 128 + summary->signal;
   }
 
-  const Occasion occasion{.command_line = joined(options.command_line), .started = started, .threads = options.threads};
+  const Occasion occasion{
+      .command_line = joined(options.command_line), .started = started, .threads = options.threads};
   const Result<record::MergeSummary> merged =
-      part.of == 1 ? merge_result(*experiment, *folder, folder->result(), occasion) : record::MergeSummary{.pending = 1};
+      part.of == 1 ? merge_result(*experiment, *folder, folder->result(), occasion)
+                   : record::MergeSummary{.pending = 1};
   if (!merged) return report("run", merged.error());
   const bool complete = merged->pending == 0 && merged->failed == 0;
-  const Result<NanCells> nan = part.of == 1 ? nan_cells(folder->result()) : nan_cells_of_part(*experiment, *folder, part);
+  const Result<NanCells> nan =
+      part.of == 1 ? nan_cells(folder->result()) : nan_cells_of_part(*experiment, *folder, part);
   if (!nan) return report("run", nan.error());
   if (options.json)
     std::cout << nlohmann::ordered_json{{"result", complete ? folder->result().string() : ""},
@@ -131,13 +146,14 @@ int run_command(const RunOptions& options) {
   report_nan("run", *nan, part.of == 1 ? merged->done : summary->cells);
   if (part.of > 1) {
     if (!options.quiet)
-      std::cerr << "lamp run: part " << part.part << "/" << part.of << " is done; when all are, run `lamp merge " << out.string()
-                << "`\n";
+      std::cerr << "lamp run: part " << part.part << "/" << part.of
+                << " is done; when all are, run `lamp merge " << out.string() << "`\n";
     return static_cast<int>(ExitCode::partial);
   }
   if (!options.quiet)
-    std::cerr << "lamp run: " << folder->result().string() << " (" << summary->computed << " cells computed, " << summary->resumed
-              << " found, " << duration_text(summary->seconds) << ")\n";
+    std::cerr << "lamp run: " << folder->result().string() << " (" << summary->computed
+              << " cells computed, " << summary->resumed << " found, "
+              << duration_text(summary->seconds) << ")\n";
   return static_cast<int>(ExitCode::done);
 }
 
@@ -148,14 +164,22 @@ int merge_command(const MergeOptions& options) {
   const Result<Experiment> experiment = prepare(options.folder / "study.toml", {});
   if (!experiment) return report("merge", experiment.error());
   if (*present != to_hex(experiment->grid.experiment))
-    return report("merge", {ExitCode::bad_data, options.folder.string() + ": the model, the texts or this program have changed since the run (" +
-                                                  present->substr(0, 12) + ", now " + to_hex(experiment->grid.experiment).substr(0, 12) + ")"});
+    return report("merge",
+                  {ExitCode::bad_data,
+                   options.folder.string() +
+                       ": the model, the texts or this program have changed since the run (" +
+                       present->substr(0, 12) + ", now " +
+                       to_hex(experiment->grid.experiment).substr(0, 12) + ")"});
 
   const RunFolder folder = RunFolder::for_reading(options.folder, experiment->grid.experiment);
   const std::filesystem::path out = options.out.value_or(folder.result());
-  const Result<record::MergeSummary> merged = merge_result(*experiment, folder, out, {.command_line = "lamp merge " + options.folder.string(), .started = started});
+  const Result<record::MergeSummary> merged =
+      merge_result(*experiment, folder, out,
+                   {.command_line = "lamp merge " + options.folder.string(), .started = started});
   if (!merged) return report("merge", merged.error());
-  const Result<NanCells> nan = merged->done > 0 ? nan_cells(out) : NanCells{};  // without a shard, nobody said what cells hold
+  const Result<NanCells> nan = merged->done > 0
+                                   ? nan_cells(out)
+                                   : NanCells{};  // without a shard, nobody said what cells hold
   if (!nan) return report("merge", nan.error());
   if (options.json)
     std::cout << nlohmann::ordered_json{{"result", out.string()},
@@ -166,10 +190,12 @@ int merge_command(const MergeOptions& options) {
                      .dump()
               << "\n";
   std::cerr << "lamp merge: " << out.string() << " (" << merged->done << " cells done";
-  if (merged->pending + merged->failed > 0) std::cerr << ", " << merged->pending << " pending, " << merged->failed << " failed";
+  if (merged->pending + merged->failed > 0)
+    std::cerr << ", " << merged->pending << " pending, " << merged->failed << " failed";
   std::cerr << ")\n";
   report_nan("merge", *nan, merged->done);
-  return static_cast<int>(merged->pending + merged->failed == 0 ? ExitCode::done : ExitCode::partial);
+  return static_cast<int>(merged->pending + merged->failed == 0 ? ExitCode::done
+                                                                : ExitCode::partial);
 }
 
 }  // namespace lamp::experiments

@@ -73,10 +73,13 @@ std::map<Digest, std::string> names_of(const Grid& grid) {
 }
 
 /// The cells, without the model where study.toml names its content.
-std::optional<std::map<Digest, std::string>> cell_names(const std::filesystem::path& study, const Config& config,
+std::optional<std::map<Digest, std::string>> cell_names(const std::filesystem::path& study,
+                                                        const Config& config,
                                                         const std::string& experiment) {
   if (const std::optional<Inputs> inputs = read_inputs(study))
-    if (const Result<Grid> grid = expand(config, *inputs); grid && to_hex(grid->experiment) == experiment) return names_of(*grid);
+    if (const Result<Grid> grid = expand(config, *inputs);
+        grid && to_hex(grid->experiment) == experiment)
+      return names_of(*grid);
   const Result<Experiment> prepared = prepare(study, {});
   if (!prepared || to_hex(prepared->grid.experiment) != experiment) return std::nullopt;
   return names_of(prepared->grid);
@@ -90,12 +93,16 @@ Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
   return std::move(tokens->sequences);
 }
 
-Asked asked_of(const std::filesystem::path& study, const Config& config, const std::string& experiment) {
+Asked asked_of(const std::filesystem::path& study, const Config& config,
+               const std::string& experiment) {
   Asked asked{.sequences = config.tokens.paths.size() * config.tokens.sequences};
   for (const GridAxis& axis : config.grid) asked.points *= axis.values.size();
   asked.names = cell_names(study, config, experiment);
   asked.cells = asked.names ? asked.names->size() : asked.points;
-  if (!asked.names) asked.note = "the model or the texts are gone or have changed: cells of other grids in the same folder are counted too";
+  if (!asked.names)
+    asked.note =
+        "the model or the texts are gone or have changed: cells of other grids in the same folder "
+        "are counted too";
   if (Result<std::vector<TokenSequence>> tokens = sequences_of(config))
     asked.tokens = *std::move(tokens);
   else if (asked.note.empty())
@@ -104,13 +111,17 @@ Asked asked_of(const std::filesystem::path& study, const Config& config, const s
 }
 
 /// "text prose, sequence 0, arithmetic.low.mu = 4", as far as that is known.
-std::string name_of(const ShardStatus& shard, const record::CellRecord& cell, const Config& config, const Asked& asked) {
-  const std::string name = shard.text ? sequence_name(config, *shard.text, *shard.sequence) : shard.file.filename().string();
-  const std::string point = asked.names ? asked.names->at(cell.id) : "cell " + to_hex(cell.id).substr(0, 12);
+std::string name_of(const ShardStatus& shard, const record::CellRecord& cell, const Config& config,
+                    const Asked& asked) {
+  const std::string name = shard.text ? sequence_name(config, *shard.text, *shard.sequence)
+                                      : shard.file.filename().string();
+  const std::string point =
+      asked.names ? asked.names->at(cell.id) : "cell " + to_hex(cell.id).substr(0, 12);
   return point.empty() ? name : name + ", " + point;
 }
 
-ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config, const std::string& experiment) {
+ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config,
+                    const std::string& experiment) {
   shard.published = modified(shard.file);
   const Result<record::Shard> found = record::read_shard(shard.file);
   if (!found) {
@@ -121,7 +132,9 @@ ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config,
     shard.damage = shard.file.string() + ": a shard of another experiment";
     return shard;
   }
-  const auto is_asked = [&](const record::CellRecord& cell) { return !asked.names || asked.names->contains(cell.id); };
+  const auto is_asked = [&](const record::CellRecord& cell) {
+    return !asked.names || asked.names->contains(cell.id);
+  };
   for (const record::CellRecord& cell : found->cells)
     if (is_asked(cell)) ++(cell.status == record::CellStatus::done ? shard.done : shard.failed);
   for (const record::CellRecord* cell : nan_records(*found))
@@ -141,12 +154,14 @@ std::vector<ShardStatus> shards_of(const std::filesystem::path& folder, const As
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "shards", error))
     if (entry.path().extension() == ".h5") shards.push_back({.file = entry.path()});
-  std::sort(shards.begin(), shards.end(), [](const ShardStatus& a, const ShardStatus& b) { return a.file < b.file; });
+  std::sort(shards.begin(), shards.end(),
+            [](const ShardStatus& a, const ShardStatus& b) { return a.file < b.file; });
   return shards;
 }
 
 /// Whether result.h5 holds what the shards hold.
-bool is_up_to_date(const std::filesystem::path& result, const Status& status, const Asked& asked, const std::string& experiment) {
+bool is_up_to_date(const std::filesystem::path& result, const Status& status, const Asked& asked,
+                   const std::string& experiment) {
   if (modified(result) < status.published) return false;
   const Result<record::FileSummary> summary = record::summarise(result);
   if (!summary || summary->experiment != experiment) return false;
@@ -155,7 +170,8 @@ bool is_up_to_date(const std::filesystem::path& result, const Status& status, co
          (summary->pending + summary->failed == 0) == complete;
 }
 
-Status status_of(const std::filesystem::path& folder, const Config& config, const Asked& asked, const std::string& experiment) {
+Status status_of(const std::filesystem::path& folder, const Config& config, const Asked& asked,
+                 const std::string& experiment) {
   Status status;
   for (ShardStatus& shard : shards_of(folder, asked)) {
     status.shards.push_back(look_at(std::move(shard), asked, config, experiment));
@@ -172,8 +188,9 @@ Status status_of(const std::filesystem::path& folder, const Config& config, cons
   return status;
 }
 
-Json as_json(const std::filesystem::path& folder, const Config& config, const std::string& experiment, const Asked& asked,
-             const Status& status, const std::vector<std::string>& running) {
+Json as_json(const std::filesystem::path& folder, const Config& config,
+             const std::string& experiment, const Asked& asked, const Status& status,
+             const std::vector<std::string>& running) {
   const std::vector<std::string> texts = text_names(config);
   Json shards = Json::array();
   for (const ShardStatus& s : status.shards)
@@ -189,9 +206,13 @@ Json as_json(const std::filesystem::path& folder, const Config& config, const st
           {"title", config.title},
           {"experiment", experiment},
           {"complete", status.complete == asked.sequences},
-          {"cells", {{"asked", asked.cells * asked.sequences}, {"done", status.done}, {"failed", status.failed}}},
+          {"cells",
+           {{"asked", asked.cells * asked.sequences},
+            {"done", status.done},
+            {"failed", status.failed}}},
           {"nan", {{"cells", status.nan.count}, {"first", status.nan.first}}},
-          {"sequences", {{"asked", asked.sequences}, {"complete", status.complete}, {"cells", asked.cells}}},
+          {"sequences",
+           {{"asked", asked.sequences}, {"complete", status.complete}, {"cells", asked.cells}}},
           {"published", status.published != 0 ? Json(utc(status.published)) : Json()},
           {"running", running},
           {"result", {{"present", status.result}, {"up_to_date", status.up_to_date}}},
@@ -199,17 +220,22 @@ Json as_json(const std::filesystem::path& folder, const Config& config, const st
           {"shards", std::move(shards)}};
 }
 
-std::string plain(const std::filesystem::path& folder, const Config& config, const std::string& experiment, const Asked& asked,
-                  const Status& status, const std::vector<std::string>& running) {
+std::string plain(const std::filesystem::path& folder, const Config& config,
+                  const std::string& experiment, const Asked& asked, const Status& status,
+                  const std::vector<std::string>& running) {
   const std::size_t all = asked.cells * asked.sequences;
   const std::vector<std::string> texts = text_names(config);
-  std::string text = config.title + "\nfolder      " + folder.string() + "\nexperiment  " + experiment + "\ncells       " +
-                     std::to_string(status.done) + " of " + std::to_string(all) + " done";
+  std::string text = config.title + "\nfolder      " + folder.string() + "\nexperiment  " +
+                     experiment + "\ncells       " + std::to_string(status.done) + " of " +
+                     std::to_string(all) + " done";
   if (status.failed > 0) text += ", " + std::to_string(status.failed) + " failed";
-  if (status.nan.count > 0) text += "\nNaN         " + wrapped(in_words(status.nan, status.done), 12, 12);
-  text += "\nsequences   " + std::to_string(status.complete) + " of " + std::to_string(asked.sequences) + " complete, " +
-          std::to_string(asked.cells) + " cells each\npublished   " + (status.published != 0 ? utc(status.published) : "nothing yet") +
-          "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
+  if (status.nan.count > 0)
+    text += "\nNaN         " + wrapped(in_words(status.nan, status.done), 12, 12);
+  text += "\nsequences   " + std::to_string(status.complete) + " of " +
+          std::to_string(asked.sequences) + " complete, " + std::to_string(asked.cells) +
+          " cells each\npublished   " +
+          (status.published != 0 ? utc(status.published) : "nothing yet") + "\nat work     " +
+          (running.empty() ? "no run" : running[0]) + "\n";
   for (std::size_t i = 1; i < running.size(); ++i) text += "            " + running[i] + "\n";
   text += std::string("result.h5   ") +
           (!status.result      ? "not there"
@@ -220,7 +246,8 @@ std::string plain(const std::filesystem::path& folder, const Config& config, con
   text += "\n  text                  sequence      done  shard\n";
   for (const ShardStatus& s : status.shards) {
     const std::string done = std::to_string(s.done) + "/" + std::to_string(asked.cells);
-    text += "  " + padded(s.text ? texts[*s.text] : "?", 20) + "  " + padded(s.sequence ? std::to_string(*s.sequence) : "?", 8) + "  " +
+    text += "  " + padded(s.text ? texts[*s.text] : "?", 20) + "  " +
+            padded(s.sequence ? std::to_string(*s.sequence) : "?", 8) + "  " +
             std::string(done.size() < 8 ? 8 - done.size() : 0, ' ') + done + "  " +
             (s.published == 0   ? "-"
              : s.damage.empty() ? s.file.filename().string()
@@ -235,7 +262,8 @@ std::string plain(const std::filesystem::path& folder, const Config& config, con
 int status_command(const StatusOptions& options) {
   std::error_code ignored;
   if (!std::filesystem::exists(options.folder, ignored))
-    return report("status", {ExitCode::missing_input, options.folder.string() + ": no such folder"});
+    return report("status",
+                  {ExitCode::missing_input, options.folder.string() + ": no such folder"});
   const Result<std::string> experiment = experiment_of(options.folder);
   if (!experiment) return report("status", experiment.error());
   const std::filesystem::path study = options.folder / "study.toml";
@@ -245,8 +273,10 @@ int status_command(const StatusOptions& options) {
   const std::vector<std::string> running = holders(options.folder);
   const Asked asked = asked_of(study, *config, *experiment);
   const Status status = status_of(options.folder, *config, asked, *experiment);
-  std::cout << (options.json ? as_json(options.folder, *config, *experiment, asked, status, running).dump() + '\n'
-                             : plain(options.folder, *config, *experiment, asked, status, running));
+  std::cout << (options.json
+                    ? as_json(options.folder, *config, *experiment, asked, status, running).dump() +
+                          '\n'
+                    : plain(options.folder, *config, *experiment, asked, status, running));
   for (const ShardStatus& shard : status.shards)
     if (!shard.damage.empty()) return report("status", {ExitCode::bad_data, shard.damage});
   return static_cast<int>(status.complete == asked.sequences ? ExitCode::done : ExitCode::partial);

@@ -26,7 +26,8 @@ std::string bytes_text(double bytes) {
   std::size_t unit = 0;
   for (; bytes >= 1024.0 && unit + 1 < units.size(); ++unit) bytes /= 1024.0;
   std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), unit > 0 && bytes < 10.0 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+  std::snprintf(text.data(), text.size(), unit > 0 && bytes < 10.0 ? "%.1f %s" : "%.0f %s", bytes,
+                units[unit]);
   return text.data();
 }
 

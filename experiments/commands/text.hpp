@@ -9,7 +9,8 @@ namespace lamp::experiments {
 
 inline constexpr std::size_t text_width = 96;
 
-/// Words wrapped at text_width; lines after the first begin with `indent` blanks. `column`: where the text will begin.
+/// Words wrapped at text_width; lines after the first begin with `indent` blanks. `column`: where
+/// the text will begin.
 std::string wrapped(std::string_view text, std::size_t indent, std::size_t column);
 
 /// "1.5 GiB", "212 MiB", "3 KiB", "17 bytes".

@@ -16,14 +16,16 @@ constexpr std::string_view blanks = " \t\r\n\f\v";
 /// Decimal ids separated by white space.
 Result<std::vector<TokenId>> parse_ids(std::string_view text, std::size_t vocab_size) {
   std::vector<TokenId> ids;
-  for (std::size_t at = text.find_first_not_of(blanks); at < text.size(); at = text.find_first_not_of(blanks, at)) {
+  for (std::size_t at = text.find_first_not_of(blanks); at < text.size();
+       at = text.find_first_not_of(blanks, at)) {
     const std::size_t end = std::min(text.find_first_of(blanks, at), text.size());
     TokenId id = 0;
     const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
     if (error != std::errc{} || stop != text.data() + end || id >= vocab_size)
-      return Error{ExitCode::bad_data, "standard input, byte " + std::to_string(at) + ": " +
-                                           toml_string(text.substr(at, std::min<std::size_t>(end - at, 40))) +
-                                           " is no token id; legal: 0 to " + std::to_string(vocab_size - 1)};
+      return Error{ExitCode::bad_data,
+                   "standard input, byte " + std::to_string(at) + ": " +
+                       toml_string(text.substr(at, std::min<std::size_t>(end - at, 40))) +
+                       " is no token id; legal: 0 to " + std::to_string(vocab_size - 1)};
     ids.push_back(id);
     at = end;
   }

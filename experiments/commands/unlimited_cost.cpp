@@ -39,19 +39,24 @@ UnlimitedCost::UnlimitedCost(const Arithmetic& arithmetic, Activation activation
   constexpr std::size_t terms = 256;
   std::vector<mpfr::Number> x, weights;
   for (std::size_t k = 0; k < terms; ++k) {
-    const auto number = [&] { return fl.exactly(static_cast<double>(random() >> 40) * 0x1p-23 - 1.0); };
+    const auto number = [&] {
+      return fl.exactly(static_cast<double>(random() >> 40) * 0x1p-23 - 1.0);
+    };
     x.push_back(fl.div(number(), fl.exactly(3.0)));  // of N bits
     weights.push_back(number());
   }
   mac_ = seconds_each(terms, [&] { static_cast<void>(fl.dot(x, weights)); });
   operation_ = seconds_each(2, [&] { static_cast<void>(fl.div(fl.add(x[0], x[1]), x[2])); });
   exp_ = seconds_each(1, [&] { static_cast<void>(fl.function(Function::exp, x[3])); });
-  const Function gelu = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+  const Function gelu =
+      activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
   gelu_ = seconds_each(1, [&] { static_cast<void>(fl.function(gelu, x[4])); });
 }
 
-double UnlimitedCost::site(Site site, const ModelConfig& model, std::size_t first, std::size_t rows) const {
-  const double t = count(rows), d = count(model.n_embd), inner = count(model.n_inner), head = count(model.d_head());
+double UnlimitedCost::site(Site site, const ModelConfig& model, std::size_t first,
+                           std::size_t rows) const {
+  const double t = count(rows), d = count(model.n_embd), inner = count(model.n_inner),
+               head = count(model.d_head());
   const double entries = t * (count(first) + (t + 1.0) / 2.0);  // causal
   const auto linear = [&](double in, double out) { return t * out * (in * mac_ + operation_); };
   switch (site) {
@@ -89,7 +94,8 @@ double unlimited_bytes(const Arithmetic& arithmetic, const ModelConfig& model, s
   constexpr double limb_bits = 64.0, owner = sizeof(mpfr::Number) + 16.0;  // and the allocator's
   const double number = owner + 8.0 * std::ceil(arithmetic.mac.format.p / limb_bits);
   const double t = count(length), d = count(model.n_embd);
-  const double kept = t * d * (2.0 * count(model.n_layer) + 2.0);  // keys and values; x, and what is added to it
+  const double kept =
+      t * d * (2.0 * count(model.n_layer) + 2.0);  // keys and values; x, and what is added to it
   const double layer = t * std::max({4.0 * d + 2.0 * t, d + 2.0 * count(model.n_inner), 4.0 * d});
   const double logits = d * t + count(std::min(logit_rows, length) * model.vocab_size);
   return (kept + std::max(layer, logits)) * number;

@@ -1,4 +1,5 @@
-// What a reference mpfr:N will cost: operations counted from the shapes, each timed on numbers of N bits.
+// What a reference mpfr:N will cost: operations counted from the shapes, each timed on numbers of N
+// bits.
 #pragma once
 
 #include <cstddef>
@@ -9,13 +10,15 @@
 
 namespace lamp::experiments {
 
-/// Seconds on one thread of a site in unlimited(N): rows first .. first + rows - 1 of a sequence, in one layer and head where it has them.
+/// Seconds on one thread of a site in unlimited(N): rows first .. first + rows - 1 of a sequence,
+/// in one layer and head where it has them.
 class UnlimitedCost {
  public:
   /// Times the operations: milliseconds, or one call of each where that takes longer.
   UnlimitedCost(const Arithmetic& arithmetic, Activation activation);
   [[nodiscard]] double mac() const { return mac_; }
-  [[nodiscard]] double site(Site site, const ModelConfig& model, std::size_t first, std::size_t rows) const;
+  [[nodiscard]] double site(Site site, const ModelConfig& model, std::size_t first,
+                            std::size_t rows) const;
 
  private:
   double mac_ = 0.0, operation_ = 0.0, exp_ = 0.0, gelu_ = 0.0;

@@ -1,4 +1,5 @@
-// lamp verify: runs a sample of finished cells again, in a scratch folder, and compares the two shards.
+// lamp verify: runs a sample of finished cells again, in a scratch folder, and compares the two
+// shards.
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,13 +29,16 @@ class ScratchFolder {
  public:
   static Result<ScratchFolder> create() {
     std::error_code failure;
-    std::string name = (std::filesystem::temp_directory_path(failure) / "lamp-verify-XXXXXX").string();
+    std::string name =
+        (std::filesystem::temp_directory_path(failure) / "lamp-verify-XXXXXX").string();
     if (!failure && ::mkdtemp(name.data()) != nullptr) {
       ScratchFolder folder(name);
       std::filesystem::create_directory(folder.path_ / "shards", failure);
       if (!failure) return folder;
     }
-    return Error{ExitCode::cannot_create, name + ": a scratch folder cannot be made; set TMPDIR to a folder that can be written"};
+    return Error{
+        ExitCode::cannot_create,
+        name + ": a scratch folder cannot be made; set TMPDIR to a folder that can be written"};
   }
   ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   ScratchFolder& operator=(ScratchFolder&&) = delete;
@@ -66,30 +70,38 @@ std::string hex(std::span<const std::byte> little_endian) {
 }
 
 /// The first quantity whose bits differ.
-std::optional<Difference> compare(const std::string& cell, const std::vector<record::Quantity>& quantities,
-                                  const std::vector<record::Values>& stored, const std::vector<record::Values>& computed) {
+std::optional<Difference> compare(const std::string& cell,
+                                  const std::vector<record::Quantity>& quantities,
+                                  const std::vector<record::Values>& stored,
+                                  const std::vector<record::Values>& computed) {
   for (std::size_t q = 0; q < quantities.size(); ++q) {
     const auto a = record::bytes(stored[q]), b = record::bytes(computed[q]);
     if (a.size() != b.size()) return Difference{cell, quantities[q].path, "recorded in one only"};
     const auto at = std::mismatch(a.begin(), a.end(), b.begin()).first;
     if (at == a.end()) continue;
-    const std::size_t size = record::element_size(quantities[q].prototype), index = static_cast<std::size_t>(at - a.begin()) / size;
+    const std::size_t size = record::element_size(quantities[q].prototype),
+                      index = static_cast<std::size_t>(at - a.begin()) / size;
     return Difference{cell, quantities[q].path,
-                      "element " + std::to_string(index) + " is " + hex(a.subspan(index * size, size)) + " in the shard, computed " +
+                      "element " + std::to_string(index) + " is " +
+                          hex(a.subspan(index * size, size)) + " in the shard, computed " +
                           hex(b.subspan(index * size, size))};
   }
   return std::nullopt;
 }
 
-/// The cells to compute again: those whose identity, hashed with the sequence's, comes first. A larger fraction holds a smaller one.
-std::vector<Cell> sample(const std::vector<Cell>& cells, const record::Shard& shard, double fraction) {
+/// The cells to compute again: those whose identity, hashed with the sequence's, comes first. A
+/// larger fraction holds a smaller one.
+std::vector<Cell> sample(const std::vector<Cell>& cells, const record::Shard& shard,
+                         double fraction) {
   std::map<Digest, const Cell*> grid;
   for (const Cell& cell : cells) grid.emplace(cell.id, &cell);
   std::map<Digest, const Cell*> finished;
   for (const record::CellRecord& record : shard.cells)
-    if (const auto found = grid.find(record.id); found != grid.end() && record.status == record::CellStatus::done)
+    if (const auto found = grid.find(record.id);
+        found != grid.end() && record.status == record::CellStatus::done)
       finished.emplace(sha256(to_hex(shard.sequence_id) + to_hex(record.id)), found->second);
-  const std::size_t count = static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(finished.size())));
+  const std::size_t count =
+      static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(finished.size())));
   std::vector<Cell> chosen;
   for (const auto& [key, cell] : finished)
     if (chosen.size() < count) chosen.push_back(*cell);
@@ -105,19 +117,23 @@ std::string place(const Experiment& experiment, const Cell& cell) {
 }
 
 /// The shards agree in the reference and in every cell of `cells`.
-std::optional<Difference> compare(const Experiment& experiment, const TokenSequence& sequence, const std::vector<Cell>& cells,
-                                  const record::Shard& stored, const record::Shard& computed) {
+std::optional<Difference> compare(const Experiment& experiment, const TokenSequence& sequence,
+                                  const std::vector<Cell>& cells, const record::Shard& stored,
+                                  const record::Shard& computed) {
   const std::string where = place(experiment, sequence);
-  if (stored.quantities != computed.quantities || stored.reference_quantities != computed.reference_quantities)
+  if (stored.quantities != computed.quantities ||
+      stored.reference_quantities != computed.reference_quantities)
     return Difference{where, "/index", "the shard records other quantities"};
-  if (auto found = compare(where, stored.reference_quantities, stored.reference, computed.reference)) return found;
+  if (auto found =
+          compare(where, stored.reference_quantities, stored.reference, computed.reference))
+    return found;
   std::map<Digest, const record::CellRecord*> by_id;
   for (const record::CellRecord& record : stored.cells) by_id.emplace(record.id, &record);
   std::map<Digest, const Cell*> in_grid;
   for (const Cell& cell : cells) in_grid.emplace(cell.id, &cell);
   for (const record::CellRecord& record : computed.cells)
-    if (auto found =
-            compare(where + place(experiment, *in_grid.at(record.id)), stored.quantities, by_id.at(record.id)->values, record.values))
+    if (auto found = compare(where + place(experiment, *in_grid.at(record.id)), stored.quantities,
+                             by_id.at(record.id)->values, record.values))
       return found;
   return std::nullopt;
 }
@@ -137,12 +153,14 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
   const std::vector<Cell> cells = distinct_cells(experiment.grid);
   const InterruptGuard guard;
   for (const TokenSequence& sequence : experiment.tokens.sequences) {
-    const std::filesystem::path file = folder.shard(sequence.index, sequence.id), copy = again.shard(sequence.index, sequence.id);
+    const std::filesystem::path file = folder.shard(sequence.index, sequence.id),
+                                copy = again.shard(sequence.index, sequence.id);
     const Result<record::Shard> stored = record::read_shard(file);
     if (!stored && stored.error().code == ExitCode::missing_input) continue;
     if (!stored) return stored.error();
     if (stored->experiment != experiment.grid.experiment || stored->sequence_id != sequence.id)
-      return Error{ExitCode::bad_data, file.string() + ": a shard of another experiment or sequence"};
+      return Error{ExitCode::bad_data,
+                   file.string() + ": a shard of another experiment or sequence"};
     const std::vector<Cell> chosen = sample(cells, *stored, options.fraction);
     if (chosen.empty()) continue;
     const RunRequest request = request_of(experiment, chosen, {sequence}, options.threads);
@@ -169,25 +187,37 @@ int verify_command(const VerifyOptions& options) {
   const Result<Experiment> experiment = prepare(options.folder / "study.toml", {});
   if (!experiment) return report("verify", experiment.error());
   if (*present != to_hex(experiment->grid.experiment))
-    return report("verify",
-                  {ExitCode::bad_data, options.folder.string() + ": the model, the texts or this program have changed since the run (" +
-                                           present->substr(0, 12) + ", now " + to_hex(experiment->grid.experiment).substr(0, 12) +
-                                           "); the same are needed"});
+    return report(
+        "verify",
+        {ExitCode::bad_data,
+         options.folder.string() +
+             ": the model, the texts or this program have changed since the run (" +
+             present->substr(0, 12) + ", now " + to_hex(experiment->grid.experiment).substr(0, 12) +
+             "); the same are needed"});
   const Result<Verified> verified = verify(*experiment, options);
   if (!verified) return report("verify", verified.error());
   if (verified->signal != 0) return 128 + verified->signal;
-  if (verified->checked == 0) return report("verify", {ExitCode::partial, options.folder.string() + ": no finished cells to verify"});
+  if (verified->checked == 0)
+    return report("verify",
+                  {ExitCode::partial, options.folder.string() + ": no finished cells to verify"});
   const std::optional<Difference>& found = verified->difference;
   if (options.json) {
-    Json out{{"sequences", verified->sequences}, {"cells", verified->checked}, {"same_bits", !found}, {"difference", nullptr}};
-    if (found) out["difference"] = {{"cell", found->cell}, {"dataset", found->dataset}, {"what", found->what}};
+    Json out{{"sequences", verified->sequences},
+             {"cells", verified->checked},
+             {"same_bits", !found},
+             {"difference", nullptr}};
+    if (found)
+      out["difference"] = {
+          {"cell", found->cell}, {"dataset", found->dataset}, {"what", found->what}};
     std::cout << out.dump() << '\n';
   } else if (!found) {
-    std::cout << "the same bits in " << verified->checked << " cells of " << verified->sequences << " sequences, computed again\n";
+    std::cout << "the same bits in " << verified->checked << " cells of " << verified->sequences
+              << " sequences, computed again\n";
   }
   if (found)
     return report("verify",
-                  {ExitCode::check_failed, options.folder.string() + ": " + found->cell + ": " + found->dataset + ": " + found->what});
+                  {ExitCode::check_failed, options.folder.string() + ": " + found->cell + ": " +
+                                               found->dataset + ": " + found->what});
   return static_cast<int>(ExitCode::done);
 }
 

@@ -41,7 +41,8 @@ struct Naive {
     ++bins[bin];
   }
   static double rms(const std::array<double, 8>& s, std::size_t n) {
-    return std::sqrt((((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))) / static_cast<double>(n));
+    return std::sqrt((((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))) /
+                     static_cast<double>(n));
   }
 };
 
@@ -54,7 +55,8 @@ void check_same(const ErrorStatistics& s, const Naive& naive) {
   CHECK(test::same_bits(s.max_abs(), naive.max_abs));
   CHECK(test::same_bits(s.max_rel(), naive.max_rel));
   CHECK(test::same_bits(s.max_u(), naive.max_u));
-  CHECK(test::same_bits(s.rms_abs(), Naive::rms(naive.abs, naive.count + naive.zero + naive.underflow)));
+  CHECK(test::same_bits(s.rms_abs(),
+                        Naive::rms(naive.abs, naive.count + naive.zero + naive.underflow)));
   CHECK(test::same_bits(s.rms_rel(), Naive::rms(naive.rel, naive.count)));
   CHECK(test::same_bits(s.rms_u(), Naive::rms(naive.in_u, naive.count)));
   CHECK(s.bins() == naive.bins);
@@ -64,8 +66,10 @@ void check_same(const ErrorStatistics& s, const Naive& naive) {
 
 TEST_CASE("errors: each component is counted in one place", "[errors]") {
   ErrorStatistics s(binary16);
-  //                                  count  nan        nan        inf   inf   inf  zero underflow  underflow  count
-  const std::vector<double> x{1.0 + 0x1p-8, nan_value, 1.0, inf, 1.0, -inf, 0.25, 0.0, -0x1p-15, 2.0};
+  //                                  count  nan        nan        inf   inf   inf  zero underflow
+  //                                  underflow  count
+  const std::vector<double> x{1.0 + 0x1p-8, nan_value, 1.0, inf,      1.0,
+                              -inf,         0.25,      0.0, -0x1p-15, 2.0};
   const std::vector<double> r{1.0, 1.0, nan_value, 1.0, -inf, -inf, 0.0, 0x1p-16, -0x1p-14, 2.0};
   s.add(x, r);
   CHECK(s.count() == 2);
@@ -92,7 +96,8 @@ TEST_CASE("errors: inf - inf of equal signs is an infinite component, not a NaN"
 TEST_CASE("errors: nothing counted looks like no number", "[errors]") {
   ErrorStatistics s(binary32);
   s.add(std::vector<double>{}, std::vector<double>{});
-  for (const double x : {s.max_abs(), s.rms_abs(), s.max_rel(), s.rms_rel(), s.max_u(), s.rms_u()}) CHECK(std::isnan(x));
+  for (const double x : {s.max_abs(), s.rms_abs(), s.max_rel(), s.rms_rel(), s.max_u(), s.rms_u()})
+    CHECK(std::isnan(x));
   s.add(std::array{0.5}, std::array{0.0});
   CHECK(s.max_abs() == 0.5);
   CHECK(std::isnan(s.max_rel()));
@@ -109,13 +114,15 @@ TEST_CASE("errors: edges of the bins", "[errors]") {
   CHECK(s.bins()[128] == 2);
   CHECK(s.count() == 7);
   ErrorStatistics tiny(ps(1));
-  tiny.add(std::array{0x1p-99}, std::array{0x1p-99 * (1 + 0x1p-52)});  // 2^-52 / 2^-2, cut off below by no bin here
+  tiny.add(std::array{0x1p-99},
+           std::array{0x1p-99 * (1 + 0x1p-52)});  // 2^-52 / 2^-2, cut off below by no bin here
   CHECK(tiny.bins()[1 - 50 - ErrorBins::lowest] + tiny.bins()[1 - 51 - ErrorBins::lowest] == 1);
 }
 
 TEST_CASE("errors: matrices and triangles of any width agree with the definition", "[errors]") {
   std::mt19937_64 bits(7);
-  const std::array<double, 9> odd{0.0, -0.0, nan_value, inf, -inf, 0x1p-140, 0x1p-1074, 0x1.fp1023, 0x1p-960};
+  const std::array<double, 9> odd{0.0,      -0.0,      nan_value,  inf,     -inf,
+                                  0x1p-140, 0x1p-1074, 0x1.fp1023, 0x1p-960};
   for (const std::size_t columns : {1U, 7U, 8U, 9U, 64U, 261U})
     for (const std::uint64_t share : {0U, 4U, 64U})  // of odd values, in 256
       for (const bool causal : {false, true}) {
@@ -124,7 +131,8 @@ TEST_CASE("errors: matrices and triangles of any width agree with the definition
         for (std::size_t i = 0; i < rows * columns; ++i) {
           r.flat()[i] = std::ldexp(static_cast<double>(bits()) - 0x1p63, -63);
           const std::uint64_t steps = bits();
-          x.flat()[i] = r.flat()[i] * (1.0 + std::ldexp(static_cast<double>(steps & 15), -static_cast<int>(steps >> 58)));
+          x.flat()[i] = r.flat()[i] * (1.0 + std::ldexp(static_cast<double>(steps & 15),
+                                                        -static_cast<int>(steps >> 58)));
           if ((bits() & 255) < share) x.flat()[i] = odd[bits() % odd.size()];
           if ((bits() & 255) < share) r.flat()[i] = odd[bits() % odd.size()];
         }
@@ -134,14 +142,18 @@ TEST_CASE("errors: matrices and triangles of any width agree with the definition
           for (int twice = 0; twice < 2; ++twice) {
             s.add(std::as_const(x).view(), std::as_const(r).view(), causal);
             for (std::size_t i = 0; i < rows; ++i)
-              for (std::size_t j = 0; j < (causal ? i + 1 : columns); ++j) naive.add(x(i, j), r(i, j), j, format);
+              for (std::size_t j = 0; j < (causal ? i + 1 : columns); ++j)
+                naive.add(x(i, j), r(i, j), j, format);
           }
           if (naive.count > 0) check_same(s, naive);
         }
       }
 }
 
-TEST_CASE("errors: relative errors that overflow in units of u, and in their squares, do so as one by one", "[errors]") {
+TEST_CASE(
+    "errors: relative errors that overflow in units of u, and in their squares, do so as one by "
+    "one",
+    "[errors]") {
   for (const double x : {0x1p980, 0x1p1000, 0x1p490, 0x1p500, 0x1p511}) {
     const std::vector<double> xs{x, 0.5 * x, 1.0}, rs{1.0, 1.0, 1.0};
     ErrorStatistics s(binary32);
@@ -157,7 +169,8 @@ TEST_CASE("errors: one order of summation, whatever the splitting into calls of 
   for (int i = 0; i < 64; ++i) x.push_back(1.0 + 0x1p-20 * i * i), r.push_back(1.0);
   ErrorStatistics whole(binary32), parts(binary32);
   whole.add(x, r);
-  for (std::size_t i = 0; i < 64; i += 8) parts.add(std::span(x).subspan(i, 8), std::span(r).subspan(i, 8));
+  for (std::size_t i = 0; i < 64; i += 8)
+    parts.add(std::span(x).subspan(i, 8), std::span(r).subspan(i, 8));
   CHECK(test::same_bits(whole.rms_rel(), parts.rms_rel()));
   CHECK(!test::same_bits(whole.rms_rel(), test::off_by_one_bit(parts.rms_rel())));
 }

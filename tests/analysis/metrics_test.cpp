@@ -1,4 +1,5 @@
-// Metrics against MPFR at 256 bits, to a bound that follows the computation's roundings, and their laws.
+// Metrics against MPFR at 256 bits, to a bound that follows the computation's roundings, and their
+// laws.
 #include "analysis/metrics.hpp"
 
 #include <mpfr.h>
@@ -49,20 +50,24 @@ std::vector<Real> log_softmax(std::span<const double> x) {
   return out;
 }
 
-/// Bound on the error of the computed log-probability of entry v. With s = x - max: fl(s) is off by u |s|, exp by 2 u more, n - 1
-/// additions by (n - 1) u; the logarithm turns relative into absolute errors and adds 2 u of its own; the last subtraction u |log p|.
+/// Bound on the error of the computed log-probability of entry v. With s = x - max: fl(s) is off by
+/// u |s|, exp by 2 u more, n - 1 additions by (n - 1) u; the logarithm turns relative into absolute
+/// errors and adds 2 u of its own; the last subtraction u |log p|.
 double log_error(std::span<const double> x, double log_p, std::size_t v) {
-  const double most = *std::max_element(x.begin(), x.end()), least = *std::min_element(x.begin(), x.end());
+  const double most = *std::max_element(x.begin(), x.end()),
+               least = *std::min_element(x.begin(), x.end());
   const double n = static_cast<double>(x.size());
-  return u * (std::fabs(x[v] - most) + (most - least) + 2.0 + n + 2.0 * std::log(n) + std::fabs(log_p) + 1.0);
+  return u * (std::fabs(x[v] - most) + (most - least) + 2.0 + n + 2.0 * std::log(n) +
+              std::fabs(log_p) + 1.0);
 }
 
 struct Expected {
   double kl = 0.0, kl_bound = 0.0;
 };
 
-/// sum of p (e^d - 1 - d), and how far the computed value may be: through d (derivative p (e^d - 1), second order p e^d / 2), through
-/// p (its log-probability's error and 2 u of exp), 2^-50 of expm1(d) - d, and n roundings of product and sum.
+/// sum of p (e^d - 1 - d), and how far the computed value may be: through d (derivative p (e^d -
+/// 1), second order p e^d / 2), through p (its log-probability's error and 2 u of exp), 2^-50 of
+/// expm1(d) - d, and n roundings of product and sum.
 Expected expected_kl(std::span<const double> reference, std::span<const double> run) {
   const auto log_p = log_softmax(reference), log_q = log_softmax(run);
   const double n = static_cast<double>(run.size());
@@ -72,11 +77,12 @@ Expected expected_kl(std::span<const double> reference, std::span<const double> 
     const Real p = exp(log_p[v]), q = exp(log_q[v]), d = log_q[v] - log_p[v];
     const Real term = q - p - p * d;
     sum = sum + term;
-    const double error_p = log_error(reference, log_p[v].value(), v), error_q = log_error(run, log_q[v].value(), v);
+    const double error_p = log_error(reference, log_p[v].value(), v),
+                 error_q = log_error(run, log_q[v].value(), v);
     const double error_d = error_p + error_q + u * std::fabs(d.value());
-    out.kl_bound +=
-        1.01 * (std::fabs((q - p).value()) * error_d + q.value() * error_d * error_d + term.value() * (error_p + 0x1p-50 + (n + 4.0) * u)) +
-        0x1p-1074;
+    out.kl_bound += 1.01 * (std::fabs((q - p).value()) * error_d + q.value() * error_d * error_d +
+                            term.value() * (error_p + 0x1p-50 + (n + 4.0) * u)) +
+                    0x1p-1074;
   }
   out.kl = sum.value();
   return out;
@@ -88,15 +94,19 @@ struct Compared {
   ReferenceDistribution reference;
 };
 
-Compared compare_all(const Matrix<double>& reference, const Matrix<double>& run, const std::vector<TokenId>& tokens) {
+Compared compare_all(const Matrix<double>& reference, const Matrix<double>& run,
+                     const std::vector<TokenId>& tokens) {
   Compared out{{}, ReferenceDistribution(reference, tokens)};
   static MetricsScratch scratch;
   out.metrics.resize(run.rows());
-  compare(out.reference, 0, MatrixView<const double>(&run(0, 0), run.rows(), run.cols(), run.cols()), out.metrics, scratch);
+  compare(out.reference, 0,
+          MatrixView<const double>(&run(0, 0), run.rows(), run.cols(), run.cols()), out.metrics,
+          scratch);
   return out;
 }
 
-Matrix<double> random_logits(test::Random& random, std::size_t rows, std::size_t cols, double spread) {
+Matrix<double> random_logits(test::Random& random, std::size_t rows, std::size_t cols,
+                             double spread) {
   Matrix<double> x(rows, cols);
   for (double& value : x.flat()) value = spread * random.symmetric();
   return x;
@@ -111,7 +121,8 @@ std::vector<TokenId> random_tokens(test::Random& random, std::size_t rows, std::
 double textbook_kl(std::span<const double> log_p, std::span<const double> run) {
   double sum = 0.0, kl = 0.0;
   for (const double x : run) sum += std::exp(x);
-  for (std::size_t v = 0; v < run.size(); ++v) kl += std::exp(log_p[v]) * (log_p[v] - (run[v] - std::log(sum)));
+  for (std::size_t v = 0; v < run.size(); ++v)
+    kl += std::exp(log_p[v]) * (log_p[v] - (run[v] - std::log(sum)));
   return kl;
 }
 
@@ -119,7 +130,8 @@ double textbook_kl(std::span<const double> log_p, std::span<const double> run) {
 
 TEST_CASE("metrics: KL and cross-entropy agree with MPFR within the roundings", "[analysis]") {
   test::Random random(1);
-  for (const auto& [rows, cols] : std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}, {3, 2}, {7, 50}, {4, 512}, {5, 700}}) {
+  for (const auto& [rows, cols] : std::vector<std::pair<std::size_t, std::size_t>>{
+           {1, 1}, {3, 2}, {7, 50}, {4, 512}, {5, 700}}) {
     for (const double spread : {1e-3, 1.0, 20.0, 300.0}) {
       const Matrix<double> reference = random_logits(random, rows, cols, spread);
       for (const double perturbation : {1e-12, 1e-9, 1e-4, 1.0, 30.0}) {
@@ -134,16 +146,20 @@ TEST_CASE("metrics: KL and cross-entropy agree with MPFR within the roundings", 
           CHECK(result.metrics.kl[t] >= 0.0);
           if (t + 1 == rows) continue;
           const TokenId next = tokens[t + 1];
-          const double log_q = log_softmax(run.row(t))[next].value(), log_p = log_softmax(reference.row(t))[next].value();
-          CHECK(std::fabs(result.metrics.cross_entropy[t] + log_q) <= log_error(run.row(t), log_q, next));
-          CHECK(std::fabs(result.reference.cross_entropy()[t] + log_p) <= log_error(reference.row(t), log_p, next));
+          const double log_q = log_softmax(run.row(t))[next].value(),
+                       log_p = log_softmax(reference.row(t))[next].value();
+          CHECK(std::fabs(result.metrics.cross_entropy[t] + log_q) <=
+                log_error(run.row(t), log_q, next));
+          CHECK(std::fabs(result.reference.cross_entropy()[t] + log_p) <=
+                log_error(reference.row(t), log_p, next));
         }
       }
     }
   }
 }
 
-TEST_CASE("metrics: perturbations of 1e-9 keep their digits, which the textbook sum loses", "[analysis]") {
+TEST_CASE("metrics: perturbations of 1e-9 keep their digits, which the textbook sum loses",
+          "[analysis]") {
   test::Random random(2);
   for (int trial = 0; trial < 20; ++trial) {
     const Matrix<double> reference = random_logits(random, 2, 60, 4.0);
@@ -169,7 +185,8 @@ TEST_CASE("metrics: equal logits give exactly 0 and no flip, in any blocking", "
     const Matrix<double> reference = random_logits(random, rows, cols, spread);
     const auto tokens = random_tokens(random, rows, cols);
     const Compared same = compare_all(reference, reference, tokens);
-    for (std::size_t t = 0; t < rows; ++t) CHECK((same_bits(same.metrics.kl[t], 0.0) && same.metrics.flip[t] == 0));
+    for (std::size_t t = 0; t < rows; ++t)
+      CHECK((same_bits(same.metrics.kl[t], 0.0) && same.metrics.flip[t] == 0));
     CHECK(same_bits(same.metrics.cross_entropy, same.reference.cross_entropy()));
 
     Matrix<double> run = reference;
@@ -180,7 +197,8 @@ TEST_CASE("metrics: equal logits give exactly 0 and no flip, in any blocking", "
     static MetricsScratch scratch;
     for (std::size_t first = 0; first < rows;) {
       const std::size_t count = std::min<std::size_t>(1 + random.below(5), rows - first);
-      compare(whole.reference, first, MatrixView<const double>(&run(first, 0), count, cols, cols), blocks, scratch);
+      compare(whole.reference, first, MatrixView<const double>(&run(first, 0), count, cols, cols),
+              blocks, scratch);
       first += count;
     }
     CHECK(same_bits(blocks.kl, whole.metrics.kl));
@@ -189,14 +207,17 @@ TEST_CASE("metrics: equal logits give exactly 0 and no flip, in any blocking", "
   }
 }
 
-TEST_CASE("metrics: entries of probability 0 on both sides add nothing, with p kept or not", "[analysis][law]") {
+TEST_CASE("metrics: entries of probability 0 on both sides add nothing, with p kept or not",
+          "[analysis][law]") {
   test::Random random(4);
   const std::size_t cols = 900, padded = ReferenceDistribution::stored_probabilities + 1;
-  const Matrix<double> reference = random_logits(random, 1, cols, 5.0), run = random_logits(random, 1, cols, 5.0);
+  const Matrix<double> reference = random_logits(random, 1, cols, 5.0),
+                       run = random_logits(random, 1, cols, 5.0);
   Matrix<double> long_reference(1, padded, -infinity), long_run(1, padded, -infinity);
   std::copy(reference.flat().begin(), reference.flat().end(), long_reference.flat().begin());
   std::copy(run.flat().begin(), run.flat().end(), long_run.flat().begin());
-  const Compared shorter = compare_all(reference, run, {0}), longer = compare_all(long_reference, long_run, {0});
+  const Compared shorter = compare_all(reference, run, {0}),
+                 longer = compare_all(long_reference, long_run, {0});
   CHECK_FALSE(shorter.reference.probabilities(0).empty());
   CHECK(longer.reference.probabilities(0).empty());
   CHECK(same_bits(shorter.metrics.kl, longer.metrics.kl));
@@ -226,11 +247,13 @@ TEST_CASE("metrics: probabilities of 0 and logits that are not numbers", "[analy
     return compare_all(reference, run, {0, 1}).metrics;
   };
   SECTION("p = 0 contributes q") {
-    // log p = -800: exp underflows. KL = q_1 + p_0 (expm1(d) - d), here q = (1/2, 1/2): 1/2 + (1/2 - 1 + log 2).
+    // log p = -800: exp underflows. KL = q_1 + p_0 (expm1(d) - d), here q = (1/2, 1/2): 1/2 + (1/2
+    // - 1 + log 2).
     const PositionMetrics m = of({0.0, -800.0}, {0.0, 0.0});
     CHECK(m.kl[0] == Approx(std::log(2.0)).epsilon(1e-15));
     CHECK(of({0.0, -infinity}, {0.0, 0.0}).kl[0] == m.kl[0]);
-    CHECK(of({0.0, -720.0}, {0.0, 0.0}).kl[0] == Approx(std::log(2.0)).epsilon(1e-15));  // p > 0, q/p overflows
+    CHECK(of({0.0, -720.0}, {0.0, 0.0}).kl[0] ==
+          Approx(std::log(2.0)).epsilon(1e-15));  // p > 0, q/p overflows
     CHECK(same_bits(of({0.0, -infinity}, {0.0, -infinity}).kl[0], 0.0));
     CHECK(same_bits(of({0.0, -720.0}, {0.0, -720.0}).kl[0], 0.0));
     CHECK(same_bits(of({0.0, -800.0}, {0.0, -800.0}).cross_entropy[0], 800.0));
@@ -241,10 +264,14 @@ TEST_CASE("metrics: probabilities of 0 and logits that are not numbers", "[analy
     CHECK(m.cross_entropy[0] == infinity);
     CHECK(m.flip[0] == 0);
   }
-  SECTION("certainty has cross-entropy +0") { CHECK(same_bits(of({-infinity, 0.0}, {-infinity, 0.0}).cross_entropy[0], 0.0)); }
+  SECTION("certainty has cross-entropy +0") {
+    CHECK(same_bits(of({-infinity, 0.0}, {-infinity, 0.0}).cross_entropy[0], 0.0));
+  }
   SECTION("NaN anywhere: KL and cross-entropy NaN, a flip") {
     for (const auto& [p, q] : std::vector<std::pair<std::vector<double>, std::vector<double>>>{
-             {{1.0, 0.0, 0.0}, {1.0, 0.0, nan_value}}, {{1.0, nan_value, 0.0}, {1.0, 0.0, 0.0}}, {{nan_value, 0.0}, {nan_value, 0.0}}}) {
+             {{1.0, 0.0, 0.0}, {1.0, 0.0, nan_value}},
+             {{1.0, nan_value, 0.0}, {1.0, 0.0, 0.0}},
+             {{nan_value, 0.0}, {nan_value, 0.0}}}) {
       const PositionMetrics m = of(p, q);
       CHECK(std::isnan(m.kl[0]));
       CHECK(m.flip[0] == 1);

@@ -1,5 +1,5 @@
-// lamp calc: random requests over operation, format, rounding, order, via and product; every backend of this machine answers in the
-// same words as MPFR's.
+// lamp calc: random requests over operation, format, rounding, order, via and product; every
+// backend of this machine answers in the same words as MPFR's.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -24,8 +24,11 @@ namespace {
 json format_json(const FloatFormat& f) {
   json object{{"p", f.p}, {"emin", f.emin}, {"emax", f.emax}, {"top_codes_lost", f.top_codes_lost}};
   object["subnormals"] = f.subnormals, object["infinities"] = f.infinities, object["nan"] = f.nan;
-  object["signed_zero"] = f.signed_zero, object["unsigned"] = f.is_unsigned, object["zero"] = f.zero;
-  object["overflow"] = f.overflow == Overflow::infinity ? "inf" : f.overflow == Overflow::largest ? "max" : "nan";
+  object["signed_zero"] = f.signed_zero, object["unsigned"] = f.is_unsigned,
+  object["zero"] = f.zero;
+  object["overflow"] = f.overflow == Overflow::infinity  ? "inf"
+                       : f.overflow == Overflow::largest ? "max"
+                                                         : "nan";
   return object;
 }
 
@@ -35,20 +38,24 @@ class Requests {
   explicit Requests(std::uint32_t seed) : random_(seed) {}
 
   json next(std::size_t number) {
-    static const std::vector<std::string> operations{"round", "add",  "sub", "mul",  "div",     "fma",       "sqrt",
-                                                     "exp",   "exp2", "log", "tanh", "erf",     "rsqrt",     "reciprocal",
-                                                     "gelu",  "dot",  "dot", "gemm", "softmax", "layernorm", "select"};
-    static const std::vector<std::string> functions{"exp", "exp2", "log", "tanh", "erf", "rsqrt", "reciprocal", "gelu"};
+    static const std::vector<std::string> operations{
+        "round", "add",  "sub", "mul",  "div",     "fma",       "sqrt",
+        "exp",   "exp2", "log", "tanh", "erf",     "rsqrt",     "reciprocal",
+        "gelu",  "dot",  "dot", "gemm", "softmax", "layernorm", "select"};
+    static const std::vector<std::string> functions{"exp", "exp2",  "log",        "tanh",
+                                                    "erf", "rsqrt", "reciprocal", "gelu"};
     const std::string& op = operations[number % operations.size()];
     json line{{"op", op}};
     const std::size_t n = random_.below(8) == 0 ? random_.below(3) : 4 + random_.below(20);
-    if (op == "dot" || op == "gemm" || op == "softmax" || op == "layernorm") return sum(line, op, n);
+    if (op == "dot" || op == "gemm" || op == "softmax" || op == "layernorm")
+      return sum(line, op, n);
     if (op == "select") return select(line, std::max<std::size_t>(n, 1));
     const bool function = std::find(functions.begin(), functions.end(), op) != functions.end();
     if (op == "gelu") line["variant"] = random_.below(2) == 0 ? "tanh" : "erf";
     const bool x = op == "round" || op == "gelu";
     line[x ? "x" : "a"] = list(n);
-    if (op == "add" || op == "sub" || op == "mul" || op == "div" || op == "fma") line["b"] = list(n);
+    if (op == "add" || op == "sub" || op == "mul" || op == "div" || op == "fma")
+      line["b"] = list(n);
     if (op == "fma") line["c"] = list(n);
     line["format"] = format(function ? 24 : 53);
     round_by(line, true);
@@ -63,8 +70,9 @@ class Requests {
 
   /// Functions of formats beyond 24 bits are correctly rounded by mpfr only.
   json format(int widest) {
-    static const std::array<std::string, 14> names{"binary16", "binary32", "binary64", "bfloat16", "tf32",  "e4m3fn", "e2m1fn",
-                                                   "e4m3fnuz", "e8m0fnu",  "ps7",      "ps2",      "e5m10", "ue4m3",  "ps23"};
+    static const std::array<std::string, 14> names{
+        "binary16", "binary32", "binary64", "bfloat16", "tf32",  "e4m3fn", "e2m1fn",
+        "e4m3fnuz", "e8m0fnu",  "ps7",      "ps2",      "e5m10", "ue4m3",  "ps23"};
     for (;;) {
       const std::uint32_t kind = random_.below(6);
       if (kind < 3) {
@@ -78,7 +86,8 @@ class Requests {
   }
 
   void round_by(json& object, bool seed_too) {
-    static const std::array<std::string, 8> modes{"RNE", "RNA", "RTZ", "RTP", "RTN", "RTO", "SR", "SRE"};
+    static const std::array<std::string, 8> modes{"RNE", "RNA", "RTZ", "RTP",
+                                                  "RTN", "RTO", "SR",  "SRE"};
     if (random_.below(4) == 0) return;
     object["rounding"] = one_of(modes);
     if (random_.below(2) == 0) object["random_bits"] = random_.between(1, 32);
@@ -89,7 +98,8 @@ class Requests {
     json object{{"format", format(widest)}};
     if (random_.below(3) == 0) object["operands"] = format(53);
     if (random_.below(3) == 0) object["product"] = format(53);
-    if (random_.below(3) == 0) object["via"] = random_.below(2) == 0 ? json("binary32") : format(widest);
+    if (random_.below(3) == 0)
+      object["via"] = random_.below(2) == 0 ? json("binary32") : format(widest);
     round_by(object, false);
     return object;
   }
@@ -97,7 +107,8 @@ class Requests {
   json arith(std::size_t terms, int widest) {
     json object = mac(widest);
     const std::vector<std::string> orders = test::order_texts(random_, terms);
-    if (random_.below(4) != 0) object["order"] = orders[random_.below(static_cast<std::uint32_t>(orders.size()))];
+    if (random_.below(4) != 0)
+      object["order"] = orders[random_.below(static_cast<std::uint32_t>(orders.size()))];
     if (random_.below(3) == 0) object["block"] = mac(53);
     return object;
   }
@@ -108,7 +119,8 @@ class Requests {
     for (std::size_t i = 0; i < n; ++i) {
       double x = random_.with_exponent(-9, 9, random_.between(1, 24));
       if (kind == 1) x = random_.with_exponent(-30, 30);
-      if (kind == 2) x = random_.below(3) == 0 ? one_of(test::special_values) : random_.with_exponent(-4, 4, 3);
+      if (kind == 2)
+        x = random_.below(3) == 0 ? one_of(test::special_values) : random_.with_exponent(-4, 4, 3);
       if (kind == 3) x = random_.bits64();
       numbers.push_back(to_hex_float(x));
     }
@@ -136,7 +148,8 @@ class Requests {
     } else {
       n = std::max<std::size_t>(n, 1);
       line[op == "softmax" ? "y" : "x"] = list(n), line["arith"] = arith(n, 24);
-      if (op == "layernorm") line["gamma"] = list(n), line["beta"] = list(n), line["eps"] = random_.uniform();
+      if (op == "layernorm")
+        line["gamma"] = list(n), line["beta"] = list(n), line["eps"] = random_.uniform();
     }
     return line;
   }
@@ -198,19 +211,32 @@ TEST_CASE("calc: the comparison of backends sees each decision that differs", "[
     void (*make)(json& line);
   };
   const std::vector<Change> changes{
-      {"rounding", [](json& line) { (line.contains("arith") ? line["arith"] : line)["rounding"] = "RTO"; }},
-      {"format", [](json& line) { (line.contains("arith") ? line["arith"] : line)["format"] = "e5m2"; }},
-      {"order", [](json& line) { line.contains("arith") ? void(line["arith"]["order"] = "exact") : void(); }},
-      {"via", [](json& line) { line.contains("arith") ? void(line["arith"]["via"] = "e5m2") : void(); }},
-      {"product", [](json& line) { line.contains("arith") ? void(line["arith"]["product"] = "e5m2") : void(); }},
-      {"operands", [](json& line) { line.contains("arith") ? void(line["arith"]["operands"] = "e5m2") : void(); }},
+      {"rounding",
+       [](json& line) { (line.contains("arith") ? line["arith"] : line)["rounding"] = "RTO"; }},
+      {"format",
+       [](json& line) { (line.contains("arith") ? line["arith"] : line)["format"] = "e5m2"; }},
+      {"order",
+       [](json& line) {
+         line.contains("arith") ? void(line["arith"]["order"] = "exact") : void();
+       }},
+      {"via",
+       [](json& line) { line.contains("arith") ? void(line["arith"]["via"] = "e5m2") : void(); }},
+      {"product",
+       [](json& line) {
+         line.contains("arith") ? void(line["arith"]["product"] = "e5m2") : void();
+       }},
+      {"operands",
+       [](json& line) {
+         line.contains("arith") ? void(line["arith"]["operands"] = "e5m2") : void();
+       }},
       {"block",
        [](json& line) {
          if (line.contains("arith") && line["arith"].value("order", "").starts_with("blocked"))
            line["arith"]["block"] = {{"format", "ps1"}};
        }},
       {"seed", [](json& line) { line["seed"] = 12345; }},
-      {"random_bits", [](json& line) { (line.contains("arith") ? line["arith"] : line)["random_bits"] = 2; }},
+      {"random_bits",
+       [](json& line) { (line.contains("arith") ? line["arith"] : line)["random_bits"] = 2; }},
   };
   for (const Change& change : changes) {
     Requests requests(12);

@@ -1,4 +1,5 @@
-// Configs: what is read, every way to get one wrong (oracle: the place and the words an error must hold), and the way back to text.
+// Configs: what is read, every way to get one wrong (oracle: the place and the words an error must
+// hold), and the way back to text.
 #include "experiments/config.hpp"
 
 #include <fcntl.h>
@@ -27,10 +28,12 @@ using lamp::test::with_grid;
 namespace {
 
 /// The error holds every one of the words, on one line.
-bool error_has(const Result<Config>& result, const std::vector<std::string>& words, ExitCode code = ExitCode::bad_data) {
+bool error_has(const Result<Config>& result, const std::vector<std::string>& words,
+               ExitCode code = ExitCode::bad_data) {
   if (result.ok()) return false;
   UNSCOPED_INFO(result.error().message);
-  if (result.error().code != code || result.error().message.find('\n') != std::string::npos) return false;
+  if (result.error().code != code || result.error().message.find('\n') != std::string::npos)
+    return false;
   for (const std::string& word : words)
     if (result.error().message.find(word) == std::string::npos) {
       UNSCOPED_INFO("lacks: " << word);
@@ -64,7 +67,9 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file, std::ios::binary) << text; }
+void write(const std::filesystem::path& file, const std::string& text) {
+  std::ofstream(file, std::ios::binary) << text;
+}
 
 }  // namespace
 
@@ -99,95 +104,175 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
   const std::vector<BadConfig> list{
       {"unknown key",
        with("sequence_length", "sequence_lenght"),
-       {"c.toml:7:1: tokens.sequence_lenght: unknown key", "did you mean \"tokens.sequence_length\"?"}},
-      {"unknown section", with("[tokens]", "[token]"), {"c.toml:6:1: token.path: unknown key", "tokens.path"}},
-      {"unknown key of an arithmetic", with("preset", "prest"), {"arithmetic.low.prest", "did you mean \"arithmetic.low.preset\"?"}},
+       {"c.toml:7:1: tokens.sequence_lenght: unknown key",
+        "did you mean \"tokens.sequence_length\"?"}},
+      {"unknown section",
+       with("[tokens]", "[token]"),
+       {"c.toml:6:1: token.path: unknown key", "tokens.path"}},
+      {"unknown key of an arithmetic",
+       with("preset", "prest"),
+       {"arithmetic.low.prest", "did you mean \"arithmetic.low.preset\"?"}},
       {"unknown site",
        with("scores = \"low\"", "score = \"low\""),
        {"c.toml:15:9: plan.score: unknown site \"score\"", "did you mean \"scores\"?"}},
-      {"unknown site of a selection", with("[lamp.scores]", "[lamp.score]"), {"unknown site \"score\"", "did you mean \"scores\"?"}},
-      {"selection elsewhere", with("[lamp.scores]", "[lamp.logits]"), {"not available yet", "legal: scores"}},
-      {"layer without number", with("scores =", "layer.x.scores ="), {"\"x\" is no layer", "counted from 0"}},
-      {"layer of a site without", with("scores =", "layer.0.embed ="), {"site embed is not part of a layer"}},
-      {"head of a site without", with("scores =", "layer.0.head.0.ln_1 ="), {"site ln_1 is not part of a head"}},
+      {"unknown site of a selection",
+       with("[lamp.scores]", "[lamp.score]"),
+       {"unknown site \"score\"", "did you mean \"scores\"?"}},
+      {"selection elsewhere",
+       with("[lamp.scores]", "[lamp.logits]"),
+       {"not available yet", "legal: scores"}},
+      {"layer without number",
+       with("scores =", "layer.x.scores ="),
+       {"\"x\" is no layer", "counted from 0"}},
+      {"layer of a site without",
+       with("scores =", "layer.0.embed ="),
+       {"site embed is not part of a layer"}},
+      {"head of a site without",
+       with("scores =", "layer.0.head.0.ln_1 ="),
+       {"site ln_1 is not part of a head"}},
       {"layer with leading zero", with("scores =", "layer.00.scores ="), {"\"00\" is no layer"}},
       {"site goes on", with("scores =", "scores.x ="), {"goes on after its site"}},
       {"unknown arithmetic",
        with("scores = \"low\"", "scores = \"lwo\""),
-       {"c.toml:15:10: plan.scores: there is no arithmetic \"lwo\"", "legal: low, high", "did you mean \"low\"?"}},
+       {"c.toml:15:10: plan.scores: there is no arithmetic \"lwo\"", "legal: low, high",
+        "did you mean \"low\"?"}},
       {"unknown reference",
        base_config + "[reference]\narithmetic = \"binary32\"\n",
        {"reference.arithmetic", "no arithmetic \"binary32\""}},
-      {"mpfr:1", base_config + "[reference]\narithmetic = \"mpfr:1\"\n", {"reference.arithmetic: the string \"mpfr:1\"", "2 to 10000"}},
-      {"mpfr:10001", base_config + "[reference]\narithmetic = \"mpfr:10001\"\n", {"the string \"mpfr:10001\"", "2 to 10000"}},
-      {"mpfr: without bits", base_config + "[reference]\narithmetic = \"mpfr:\"\n", {"the string \"mpfr:\"", "2 to 10000"}},
-      {"mpfr:064", base_config + "[reference]\narithmetic = \"mpfr:064\"\n", {"the string \"mpfr:064\"", "2 to 10000"}},
-      {"wrong type: title", with("\"a title\"", "7"), {"c.toml:2:9: title: the integer 7 is not legal here"}},
+      {"mpfr:1",
+       base_config + "[reference]\narithmetic = \"mpfr:1\"\n",
+       {"reference.arithmetic: the string \"mpfr:1\"", "2 to 10000"}},
+      {"mpfr:10001",
+       base_config + "[reference]\narithmetic = \"mpfr:10001\"\n",
+       {"the string \"mpfr:10001\"", "2 to 10000"}},
+      {"mpfr: without bits",
+       base_config + "[reference]\narithmetic = \"mpfr:\"\n",
+       {"the string \"mpfr:\"", "2 to 10000"}},
+      {"mpfr:064",
+       base_config + "[reference]\narithmetic = \"mpfr:064\"\n",
+       {"the string \"mpfr:064\"", "2 to 10000"}},
+      {"wrong type: title",
+       with("\"a title\"", "7"),
+       {"c.toml:2:9: title: the integer 7 is not legal here"}},
       {"wrong type: table", with("title = \"a title\"", "title = {a = 1}"), {"title: a table"}},
       {"title with slash", with("a title", "a/b"), {"title", "legal"}},
-      {"wrong type: sequence_length", with("= 64", "= \"64\""), {"the string \"64\" is not legal here", "legal: an integer, 1 to"}},
+      {"wrong type: sequence_length",
+       with("= 64", "= \"64\""),
+       {"the string \"64\" is not legal here", "legal: an integer, 1 to"}},
       {"sequence_length 0", with("= 64", "= 0"), {"0 is out of range"}},
       {"date", with("= 64", "= 2026-01-01"), {"a date"}},
-      {"mu 0", with("mu = 7", "mu = 0"), {"c.toml:10:6: arithmetic.low.mu: 0 is out of range; legal: an integer, 1 to 23"}},
+      {"mu 0",
+       with("mu = 7", "mu = 0"),
+       {"c.toml:10:6: arithmetic.low.mu: 0 is out of range; legal: an integer, 1 to 23"}},
       {"mu 24", with("mu = 7", "mu = 24"), {"24 is out of range", "1 to 23"}},
       {"mu -1", with("mu = 7", "mu = -1"), {"-1 is out of range", "1 to 23"}},
       {"mu 4.0", with("mu = 7", "mu = 4.0"), {"the number 4.0 is not legal here", "1 to 23"}},
       {"mu \"4\"", with("mu = 7", "mu = \"4\""), {"the string \"4\" is not legal here", "1 to 23"}},
-      {"mu and format", with("mu = 7", "mu = 7\nformat = \"ps7\""), {"mu and format are both given"}},
+      {"mu and format",
+       with("mu = 7", "mu = 7\nformat = \"ps7\""),
+       {"mu and format are both given"}},
       {"no format", with("mu = 7", ""), {"c.toml:8", "arithmetic.low: no format"}},
       {"empty arithmetic", base_config + "[arithmetic.more]\n", {"arithmetic.more: no format"}},
-      {"unknown format", with("\"binary32\"", "\"binary33\""), {"c.toml:12:10: arithmetic.high.format", "binary33"}},
-      {"format object without p", with("\"binary32\"", "{emin = -3, emax = 3}"), {"a format needs p"}},
+      {"unknown format",
+       with("\"binary32\"", "\"binary33\""),
+       {"c.toml:12:10: arithmetic.high.format", "binary33"}},
+      {"format object without p",
+       with("\"binary32\"", "{emin = -3, emax = 3}"),
+       {"a format needs p"}},
       {"format object, unknown key",
        with("\"binary32\"", "{p = 3, emin = -3, emax = 3, subnormal = true}"),
        {"unknown key \"subnormal\"", "did you mean \"subnormals\"?"}},
       {"format object upside down",
        with("\"binary32\"", "{p = 3, emin = 3, emax = -3}"),
        {"emin must be an integer in -1000000000..-3, got 3"}},
-      {"format wider than binary64", with("\"binary32\"", "{p = 113, emin = -16382, emax = 16383}"), {"wider than binary64", "p <= 53"}},
-      {"name of an arithmetic", with("[arithmetic.high]", "[arithmetic.\"h h\"]"), {"cannot name an arithmetic"}},
-      {"reserved name", with("[arithmetic.high]", "[arithmetic.binary64]"), {"cannot name an arithmetic"}},
-      {"format beyond MPFR", with("\"binary32\"", "{p = 10001, emin = -3, emax = 3}"), {"p is the integer 10001", "1 to 10000"}},
+      {"format wider than binary64",
+       with("\"binary32\"", "{p = 113, emin = -16382, emax = 16383}"),
+       {"wider than binary64", "p <= 53"}},
+      {"name of an arithmetic",
+       with("[arithmetic.high]", "[arithmetic.\"h h\"]"),
+       {"cannot name an arithmetic"}},
+      {"reserved name",
+       with("[arithmetic.high]", "[arithmetic.binary64]"),
+       {"cannot name an arithmetic"}},
+      {"format beyond MPFR",
+       with("\"binary32\"", "{p = 10001, emin = -3, emax = 3}"),
+       {"p is the integer 10001", "1 to 10000"}},
       {"format that overflows to what it has not",
        with("\"binary32\"", "{p = 4, emin = -6, emax = 8, infinities = false}"),
        {"overflow must be \"max\" or \"nan\""}},
-      {"format in a string", with("\"binary32\"", "\"{p = 4, emin = -6}\""), {"a format needs emax"}},
-      {"two keys in a string", with("\"binary32\"", "\"{p = 4, emin = -6, emax = 8}\\nx = {}\""), {"is no format"}},
+      {"format in a string",
+       with("\"binary32\"", "\"{p = 4, emin = -6}\""),
+       {"a format needs emax"}},
+      {"two keys in a string",
+       with("\"binary32\"", "\"{p = 4, emin = -6, emax = 8}\\nx = {}\""),
+       {"is no format"}},
       {"order without parameter",
        with("mu = 7", "mu = 7\norder = \"blocked\""),
        {"order is \"blocked\"; legal: blocked:B with an integer"}},
-      {"order, parameter 0", with("mu = 7", "mu = 7\norder = \"blocked:0\""), {"c.toml:11:9: arithmetic.low.order", "from 1 to"}},
-      {"order, no power of two", with("mu = 7", "mu = 7\norder = \"lanes:3\""), {"L a power of two"}},
-      {"order, a parameter too many", with("mu = 7", "mu = 7\norder = \"kahan:2\""), {"kahan alone"}},
-      {"order, tree", with("mu = 7", "mu = 7\norder = \"tree:(0 0)\""), {"arithmetic.low.order: order: "}},
-      {"order of wrong type", with("mu = 7", "mu = 7\norder = 3"), {"the integer 3", "sequential, reverse, blocked:B"}},
-      {"unknown order", with("mu = 7", "mu = 7\norder = \"sequental\""), {"did you mean \"sequential\"?"}},
-      {"unknown order that has a parameter", with("mu = 7", "mu = 7\norder = \"numpysum\""), {"did you mean \"numpy-sum:B\"?"}},
-      {"unknown order, parameter", with("mu = 7", "mu = 7\norder = \"numpy_sum:64\""), {"did you mean \"numpy-sum:64\"?"}},
-      {"unknown order, a parameter too many", with("mu = 7", "mu = 7\norder = \"kahn:64\""), {"did you mean \"kahan\"?"}},
-      {"numpy-sum without B", with("mu = 7", "mu = 7\norder = \"numpy-sum\""), {"numpy-sum:B", "8192 up to numpy 2.2"}},
-      {"unknown rounding", with("mu = 7", "mu = 7\nrounding = \"RNZ\""), {"legal: RNE, RNA, RTZ, RTP, RTN, RTO, SR, SRE"}},
-      {"random_bits 0", with("mu = 7", "mu = 7\nrandom_bits = 0"), {"arithmetic.low.random_bits: 0 is out of range", "1 to 32"}},
+      {"order, parameter 0",
+       with("mu = 7", "mu = 7\norder = \"blocked:0\""),
+       {"c.toml:11:9: arithmetic.low.order", "from 1 to"}},
+      {"order, no power of two",
+       with("mu = 7", "mu = 7\norder = \"lanes:3\""),
+       {"L a power of two"}},
+      {"order, a parameter too many",
+       with("mu = 7", "mu = 7\norder = \"kahan:2\""),
+       {"kahan alone"}},
+      {"order, tree",
+       with("mu = 7", "mu = 7\norder = \"tree:(0 0)\""),
+       {"arithmetic.low.order: order: "}},
+      {"order of wrong type",
+       with("mu = 7", "mu = 7\norder = 3"),
+       {"the integer 3", "sequential, reverse, blocked:B"}},
+      {"unknown order",
+       with("mu = 7", "mu = 7\norder = \"sequental\""),
+       {"did you mean \"sequential\"?"}},
+      {"unknown order that has a parameter",
+       with("mu = 7", "mu = 7\norder = \"numpysum\""),
+       {"did you mean \"numpy-sum:B\"?"}},
+      {"unknown order, parameter",
+       with("mu = 7", "mu = 7\norder = \"numpy_sum:64\""),
+       {"did you mean \"numpy-sum:64\"?"}},
+      {"unknown order, a parameter too many",
+       with("mu = 7", "mu = 7\norder = \"kahn:64\""),
+       {"did you mean \"kahan\"?"}},
+      {"numpy-sum without B",
+       with("mu = 7", "mu = 7\norder = \"numpy-sum\""),
+       {"numpy-sum:B", "8192 up to numpy 2.2"}},
+      {"unknown rounding",
+       with("mu = 7", "mu = 7\nrounding = \"RNZ\""),
+       {"legal: RNE, RNA, RTZ, RTP, RTN, RTO, SR, SRE"}},
+      {"random_bits 0",
+       with("mu = 7", "mu = 7\nrandom_bits = 0"),
+       {"arithmetic.low.random_bits: 0 is out of range", "1 to 32"}},
       {"random_bits 33", with("mu = 7", "mu = 7\nrandom_bits = 33"), {"33 is out of range"}},
       {"random_bits 8.0", with("mu = 7", "mu = 7\nrandom_bits = 8.0"), {"the number 8.0"}},
-      {"block is no table", with("mu = 7", "mu = 7\nblock = \"binary32\""), {"c.toml:11:9: arithmetic.low.block: the string \"binary32\""}},
-      {"block without format", with("mu = 7", "mu = 7\nblock = {}"), {"c.toml:11:1: arithmetic.low.block: no format"}},
+      {"block is no table",
+       with("mu = 7", "mu = 7\nblock = \"binary32\""),
+       {"c.toml:11:9: arithmetic.low.block: the string \"binary32\""}},
+      {"block without format",
+       with("mu = 7", "mu = 7\nblock = {}"),
+       {"c.toml:11:1: arithmetic.low.block: no format"}},
       {"block with mu and format",
        with("mu = 7", "mu = 7\nblock = {mu = 2, format = \"ps2\"}"),
        {"arithmetic.low.block.mu: mu and format"}},
       {"block, unknown key",
        with("mu = 7", "mu = 7\nblock = {format = \"ps2\", viaa = \"ps3\"}"),
-       {"c.toml:11:26: arithmetic.low.block.viaa: unknown key", "did you mean \"arithmetic.low.block.via\"?"}},
+       {"c.toml:11:26: arithmetic.low.block.viaa: unknown key",
+        "did you mean \"arithmetic.low.block.via\"?"}},
       {"block, wrong value",
        with("mu = 7", "mu = 7\nblock = {format = \"ps2\", rounding = \"up\"}"),
        {"arithmetic.low.block.rounding: the string \"up\""}},
       {"block, wide format",
        with("mu = 7", "mu = 7\nblock.format = {p = 113, emin = -1, emax = 1}"),
        {"arithmetic.low.block.format", "wider"}},
-      {"block, another order", with("mu = 7", "mu = 7\nblock = {mu = 3, order = \"kahan\"}"), {"block.order", "legal: sequential"}},
+      {"block, another order",
+       with("mu = 7", "mu = 7\nblock = {mu = 3, order = \"kahan\"}"),
+       {"block.order", "legal: sequential"}},
       {"engine beside a preset",
        with("mu = 7", "mu = 7\nengine = \"h100\""),
-       {"c.toml:9:10: arithmetic.low.preset: given beside engine = \"h100\"", "legal: engine, operands, format"}},
+       {"c.toml:9:10: arithmetic.low.preset: given beside engine = \"h100\"",
+        "legal: engine, operands, format"}},
       {"engine with mu",
        with("preset = \"lamp-paper\"\nmu = 7", "mu = 7\nengine = \"h100\""),
        {"no operands binary16 with format bfloat16"}},
@@ -199,21 +284,30 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
        {"arithmetic.low.block: given beside engine"}},
       {"engine with other operands",
        with("preset = \"lamp-paper\"\nmu = 7", "engine = \"v100\"\noperands = \"bfloat16\""),
-       {"c.toml:9:10: arithmetic.low.engine: \"v100\" has no operands bfloat16 with format binary32",
+       {"c.toml:9:10: arithmetic.low.engine: \"v100\" has no operands bfloat16 with format "
+        "binary32",
         "legal: binary16 to binary32, binary16 to binary16"}},
       {"engine, operands as-is",
        with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\noperands = \"as-is\""),
        {"arithmetic.low.operands: \"as-is\" beside engine"}},
-      {"engine unknown", with("mu = 7", "mu = 7\nengine = \"h10\""), {"legal: v100, a100", "did you mean \"h100\"?"}},
+      {"engine unknown",
+       with("mu = 7", "mu = 7\nengine = \"h10\""),
+       {"legal: v100, a100", "did you mean \"h100\"?"}},
       {"unknown preset", with("lamp-paper", "paper"), {"legal: lamp-paper"}},
-      {"tau nan", with("recompute", "tau = nan\nrecompute"), {"lamp.scores.tau: nan is out of range; legal: a number, 0.0 to"}},
+      {"tau nan",
+       with("recompute", "tau = nan\nrecompute"),
+       {"lamp.scores.tau: nan is out of range; legal: a number, 0.0 to"}},
       {"tau inf", with("recompute", "tau = inf\nrecompute"), {"inf is out of range"}},
       {"tau negative", with("recompute", "tau = -0.5\nrecompute"), {"-0.5 is out of range"}},
       {"tau 1e400", with("recompute", "tau = 1e400\nrecompute"), {"c.toml:17:", "1e400"}},
       {"tau text", with("recompute", "tau = \"1\"\nrecompute"), {"the string \"1\""}},
-      {"tau and rate", with("recompute", "tau = 1\nrate = 0.1\nrecompute"), {"tau and rate are both given"}},
+      {"tau and rate",
+       with("recompute", "tau = 1\nrate = 0.1\nrecompute"),
+       {"tau and rate are both given"}},
       {"rate above 1", with("recompute", "rate = 1.5\nrecompute"), {"1.5 is out of range"}},
-      {"rule truth", with("recompute", "rule = \"truth\"\nrecompute"), {"\"truth\" is not available yet", "largest-logit"}},
+      {"rule truth",
+       with("recompute", "rule = \"truth\"\nrecompute"),
+       {"\"truth\" is not available yet", "largest-logit"}},
       {"recompute absent", with("recompute = \"high\"", ""), {"lamp.scores.recompute: required"}},
       {"title absent", with("title = \"a title\"", ""), {"c.toml: title: required, and absent"}},
       {"plan.default absent", with("default = \"high\"", ""), {"plan.default: required"}},
@@ -223,56 +317,94 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
        with("recompute", "mask = \"as-zero\"\nweights = \"relative\"\nrecompute"),
        {"c.toml:17:8: lamp.scores.mask: \"as-zero\" is legal with weights \"absolute\" only"}},
       {"as-zero with other weights, on axes",
-       with("recompute", "mask = \"as-zero\"\nrecompute") + "[grid]\n\"lamp.scores.weights\" = [\"absolute\", \"dot\"]\n",
+       with("recompute", "mask = \"as-zero\"\nrecompute") +
+           "[grid]\n\"lamp.scores.weights\" = [\"absolute\", \"dot\"]\n",
        {"grid.lamp.scores.weights: lamp.scores.mask: \"as-zero\" is legal with"}},
       {"unknown weights",
        with("recompute", "weights = \"relativ\"\nrecompute"),
        {"legal: absolute, relative, dot", "did you mean \"relative\"?"}},
-      {"unknown solver", with("recompute", "solver = \"best\"\nrecompute"), {"legal: greedy, exact"}},
-      {"unknown norm", with("recompute", "norm = \"normwise\"\nrecompute"), {"did you mean \"normwise1\"?"}},
+      {"unknown solver",
+       with("recompute", "solver = \"best\"\nrecompute"),
+       {"legal: greedy, exact"}},
+      {"unknown norm",
+       with("recompute", "norm = \"normwise\"\nrecompute"),
+       {"did you mean \"normwise1\"?"}},
       {"reference on an axis",
-       base_config + "[reference]\narithmetic = \"high\"\n[grid]\n\"arithmetic.high.format\" = [\"ps3\"]\n",
+       base_config +
+           "[reference]\narithmetic = \"high\"\n[grid]\n\"arithmetic.high.format\" = [\"ps3\"]\n",
        {"grid.arithmetic.high.format: the reference is [arithmetic.high], and one for all cells"}},
       {"record.errors, unknown site",
        base_config + "[record]\nerrors = [\"softmax\", \"sores\"]\n",
        {"c.toml:19:22: record.errors: unknown site \"sores\"", "did you mean \"scores\"?"}},
-      {"record.errors, twice", base_config + "[record]\nerrors = [\"scores\", \"scores\"]\n", {"site \"scores\" is given twice"}},
-      {"record.errors, no list", base_config + "[record]\nerrors = \"scores\"\n", {"record.errors: the string \"scores\""}},
-      {"record.activations, unknown site", base_config + "[record]\nactivations = [\"logit\"]\n", {"did you mean \"logits\"?"}},
-      {"record.detail", base_config + "[record]\ndetail = \"all\"\n", {"record.detail", "legal: summary, full"}},
+      {"record.errors, twice",
+       base_config + "[record]\nerrors = [\"scores\", \"scores\"]\n",
+       {"site \"scores\" is given twice"}},
+      {"record.errors, no list",
+       base_config + "[record]\nerrors = \"scores\"\n",
+       {"record.errors: the string \"scores\""}},
+      {"record.activations, unknown site",
+       base_config + "[record]\nactivations = [\"logit\"]\n",
+       {"did you mean \"logits\"?"}},
+      {"record.detail",
+       base_config + "[record]\ndetail = \"all\"\n",
+       {"record.detail", "legal: summary, full"}},
       {"record.where, no grid",
        base_config + "[record]\nwhere = {\"lamp.scores.tau\" = [1.5]}\n",
-       {"c.toml:19:30: record.where.lamp.scores.tau: is no axis of the grid", "there is no [grid]"}},
+       {"c.toml:19:30: record.where.lamp.scores.tau: is no axis of the grid",
+        "there is no [grid]"}},
       {"record.where, no axis",
        with_grid("\"lamp.scores.tau\" = [1.5]\n[record]\nwhere = {\"lamp.scores.tua\" = [1.5]}"),
        {"record.where.lamp.scores.tua: is no axis", "did you mean \"lamp.scores.tau\"?"}},
       {"record.where, no value",
-       with_grid("\"lamp.scores.tau\" = [1.5, 2]\n[record]\nwhere = {\"lamp.scores.tau\" = [1.5, 1]}"),
+       with_grid(
+           "\"lamp.scores.tau\" = [1.5, 2]\n[record]\nwhere = {\"lamp.scores.tau\" = [1.5, 1]}"),
        {"record.where.lamp.scores.tau: the number 1.0 is no value of the axis; legal: [1.5, 2.0]"}},
-      {"record.where, empty", with_grid("\"lamp.scores.tau\" = [1.5]\n[record]\nwhere = {\"lamp.scores.tau\" = []}"), {"an empty list"}},
+      {"record.where, empty",
+       with_grid("\"lamp.scores.tau\" = [1.5]\n[record]\nwhere = {\"lamp.scores.tau\" = []}"),
+       {"an empty list"}},
       {"record.where, no list",
        with_grid("\"lamp.scores.tau\" = [1.5]\n[record]\nwhere = {\"lamp.scores.tau\" = 1.5}"),
        {"record.where", "1.5"}},
       {"record.where, no table", base_config + "[record]\nwhere = [1]\n", {"record.where: a list"}},
       {"list in an axis", with_grid("\"lamp.scores.tau\" = [[1.5]]"), {"a list is not legal here"}},
-      {"table in an axis of numbers", with_grid("\"arithmetic.low.mu\" = [{p = 4, emin = -6, emax = 8}]"), {"a table is not legal here"}},
+      {"table in an axis of numbers",
+       with_grid("\"arithmetic.low.mu\" = [{p = 4, emin = -6, emax = 8}]"),
+       {"a table is not legal here"}},
       {"bad format on an axis",
        with_grid("\"arithmetic.low.format\" = [{p = 4, emin = -6}]"),
        {"grid.arithmetic.low.format: a format needs emax"}},
-      {"random_bits on an axis", with_grid("\"arithmetic.low.random_bits\" = [8, 64]"), {"64 is out of range"}},
-      {"axis over a block that is none", with_grid("\"arithmetic.low.block.via\" = [\"none\"]"), {"arithmetic.low.block: no format"}},
-      {"preset axis of a block", with_grid("\"arithmetic.low.block.preset\" = [\"lamp-paper\"]"), {"cannot be an axis"}},
+      {"random_bits on an axis",
+       with_grid("\"arithmetic.low.random_bits\" = [8, 64]"),
+       {"64 is out of range"}},
+      {"axis over a block that is none",
+       with_grid("\"arithmetic.low.block.via\" = [\"none\"]"),
+       {"arithmetic.low.block: no format"}},
+      {"preset axis of a block",
+       with_grid("\"arithmetic.low.block.preset\" = [\"lamp-paper\"]"),
+       {"cannot be an axis"}},
       {"schema_version", with("schema_version = 1", "schema_version = 2"), {"2 is out of range"}},
-      {"seed", "seed = 4294967296\n" + base_config, {"seed: 4294967296 is out of range; legal: an integer, 0 to 4294967295"}},
-      {"texts of one name", with("\"texts/prose.txt\"", "[\"a/p.txt\", \"b/p.txt\"]"), {"two texts are named \"p\""}},
+      {"seed",
+       "seed = 4294967296\n" + base_config,
+       {"seed: 4294967296 is out of range; legal: an integer, 0 to 4294967295"}},
+      {"texts of one name",
+       with("\"texts/prose.txt\"", "[\"a/p.txt\", \"b/p.txt\"]"),
+       {"two texts are named \"p\""}},
       {"no texts", with("\"texts/prose.txt\"", "[]"), {"an empty list"}},
       // Grid
       {"empty grid", base_config + "[grid]\n", {"c.toml:18:", "grid: has no axis"}},
-      {"empty axis", with_grid("\"lamp.scores.tau\" = []"), {"grid.lamp.scores.tau: an empty list"}},
+      {"empty axis",
+       with_grid("\"lamp.scores.tau\" = []"),
+       {"grid.lamp.scores.tau: an empty list"}},
       {"axis is no list", with_grid("\"lamp.scores.tau\" = 1"), {"the integer 1"}},
-      {"duplicate value", with_grid("\"lamp.scores.tau\" = [1.0, 2.0, 1]"), {"the integer 1 is given twice"}},
-      {"duplicate axis", with_grid("\"lamp.scores.tau\" = [1]\n[grid.lamp.scores]\ntau = [2]"), {"\"tau\" is given twice"}},
-      {"duplicate axis, same spelling", with_grid("\"lamp.scores.tau\" = [1]\n\"lamp.scores.tau\" = [2]"), {"redefine"}},
+      {"duplicate value",
+       with_grid("\"lamp.scores.tau\" = [1.0, 2.0, 1]"),
+       {"the integer 1 is given twice"}},
+      {"duplicate axis",
+       with_grid("\"lamp.scores.tau\" = [1]\n[grid.lamp.scores]\ntau = [2]"),
+       {"\"tau\" is given twice"}},
+      {"duplicate axis, same spelling",
+       with_grid("\"lamp.scores.tau\" = [1]\n\"lamp.scores.tau\" = [2]"),
+       {"redefine"}},
       {"bad value on an axis",
        with_grid("\"arithmetic.low.mu\" = [2, 24]"),
        {"grid.arithmetic.low.mu: 24 is out of range; legal: an integer, 1 to 23"}},
@@ -280,16 +412,28 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
       {"unknown name on an axis",
        with_grid("\"plan.scores\" = [\"low\", \"hihg\"]"),
        {"there is no arithmetic \"hihg\"", "did you mean \"high\"?"}},
-      {"axis elsewhere", with_grid("seed = [1, 2]"), {"grid.seed: no axis", "arithmetic, plan and lamp"}},
-      {"axis of no key", with_grid("\"arithmetic.low.nu\" = [1]"), {"unknown key", "did you mean \"arithmetic.low.mu\"?"}},
-      {"axis of no arithmetic", with_grid("\"arithmetic.lo.mu\" = [1]"), {"there is no [arithmetic.lo]", "did you mean \"low\"?"}},
-      {"alternatives", with_grid("\"arithmetic.low.mu\" = [1]\n\"arithmetic.low.format\" = [\"ps2\"]"), {"excludes the axis"}},
-      {"preset axis", with_grid("\"arithmetic.low.preset\" = [\"lamp-paper\"]"), {"cannot be an axis"}},
+      {"axis elsewhere",
+       with_grid("seed = [1, 2]"),
+       {"grid.seed: no axis", "arithmetic, plan and lamp"}},
+      {"axis of no key",
+       with_grid("\"arithmetic.low.nu\" = [1]"),
+       {"unknown key", "did you mean \"arithmetic.low.mu\"?"}},
+      {"axis of no arithmetic",
+       with_grid("\"arithmetic.lo.mu\" = [1]"),
+       {"there is no [arithmetic.lo]", "did you mean \"low\"?"}},
+      {"alternatives",
+       with_grid("\"arithmetic.low.mu\" = [1]\n\"arithmetic.low.format\" = [\"ps2\"]"),
+       {"excludes the axis"}},
+      {"preset axis",
+       with_grid("\"arithmetic.low.preset\" = [\"lamp-paper\"]"),
+       {"cannot be an axis"}},
       // Text
       {"empty", "", {"c.toml: an empty config"}},
       {"comment only", "# nothing\n", {"c.toml: an empty config"}},
       {"duplicate key", "title = \"b\"\n" + base_config, {"c.toml:3:", "redefine"}},
-      {"duplicate key, dotted and quoted", "\"model.path\" = \"x\"\n" + base_config, {"\"path\" is given twice"}},
+      {"duplicate key, dotted and quoted",
+       "\"model.path\" = \"x\"\n" + base_config,
+       {"\"path\" is given twice"}},
       {"byte order mark", "\xEF\xBB\xBF" + base_config, {"c.toml:1:1: a byte order mark"}},
       {"UTF-16", "\xFF\xFEt\0i\0", {"UTF-16"}},
       {"invalid UTF-8", with("a title", "a \xC3\x28"), {"c.toml:2:12: invalid UTF-8"}},
@@ -329,7 +473,9 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
          return s + "]";
        }(),
        {"a key of more than 16 parts"}},
-      {"more than 1 MiB", base_config + std::string(std::size_t{1} << 20, '\n'), {"more than 1 MiB"}},
+      {"more than 1 MiB",
+       base_config + std::string(std::size_t{1} << 20, '\n'),
+       {"more than 1 MiB"}},
       {"long unknown key", std::string(100000, 'k') + " = 1\n" + base_config, {"unknown key"}},
   };
   for (const BadConfig& bad : list) {
@@ -350,32 +496,43 @@ TEST_CASE("config: a grid too large is refused before it is built", "[config]") 
   for (int i = 0; i < 2000; ++i) axis += std::to_string(i) + "e-3, ";
   axis += "]";
   CHECK(error_has(
-      parse(with("[lamp.scores]", "[arithmetic.more]\nformat = \"ps2\"\n[lamp.scores]") + "[grid]\n\"lamp.scores.tau\" = " + axis +
-            "\n\"arithmetic.low.mu\" = [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]\n\"plan.scores\" = "
+      parse(with("[lamp.scores]", "[arithmetic.more]\nformat = \"ps2\"\n[lamp.scores]") +
+            "[grid]\n\"lamp.scores.tau\" = " + axis +
+            "\n\"arithmetic.low.mu\" = "
+            "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]\n\"plan.scores\" = "
             "[\"low\",\"high\",\"more\"]\n"
-            "\"plan.softmax\" = [\"low\",\"high\",\"more\"]\n\"plan.values\" = [\"low\",\"high\",\"more\"]\n"),
+            "\"plan.softmax\" = [\"low\",\"high\",\"more\"]\n\"plan.values\" = "
+            "[\"low\",\"high\",\"more\"]\n"),
       {"the grid has too many cells", "at most 1000000"}));
 }
 
 TEST_CASE("config: spellings of one meaning are one config", "[config]") {
   const Result<Config> plain = parse(base_config);
   REQUIRE(plain.ok());
-  CHECK(*parse(with("[model]\npath = \"models/gpt2-tiny\"\n", "") + "[model]\npath = \"models/gpt2-tiny\"\n") == *plain);
+  CHECK(*parse(with("[model]\npath = \"models/gpt2-tiny\"\n", "") +
+               "[model]\npath = \"models/gpt2-tiny\"\n") == *plain);
   CHECK(*parse("\"tokens.sequence_length\" = 64\n" + with("sequence_length = 64\n", "")) == *plain);
-  CHECK(*parse("lamp.scores.recompute = \"high\"\n" + with("[lamp.scores]\nrecompute = \"high\"\n", "")) == *plain);
-  CHECK(*parse(with("format = \"binary32\"", "format = {p = 24, emin = -126, emax = 127}")) == *plain);
-  CHECK(*parse(with("format = \"binary32\"", "format.p = 24\nformat.emin = -126\nformat.emax = 127")) == *plain);
+  CHECK(*parse("lamp.scores.recompute = \"high\"\n" +
+               with("[lamp.scores]\nrecompute = \"high\"\n", "")) == *plain);
+  CHECK(*parse(with("format = \"binary32\"", "format = {p = 24, emin = -126, emax = 127}")) ==
+        *plain);
+  CHECK(*parse(with("format = \"binary32\"",
+                    "format.p = 24\nformat.emin = -126\nformat.emax = 127")) == *plain);
   CHECK_FALSE(*parse(with("format = \"binary32\"", "format = \"binary16\"")) == *plain);
   CHECK_FALSE(*parse(with("mu = 7", "mu = 8")) == *plain);
 }
 
 TEST_CASE("config: keys of an arithmetic override its preset", "[config]") {
-  const Result<Config> read =
-      parse(with("mu = 7", "format = \"binary16\"\nvia = \"none\"\noperands = \"bfloat16\"\nproduct = \"tf32\"\nrounding = \"RTZ\""));
+  const Result<Config> read = parse(with("mu = 7",
+                                         "format = \"binary16\"\nvia = \"none\"\noperands = "
+                                         "\"bfloat16\"\nproduct = \"tf32\"\nrounding = \"RTZ\""));
   REQUIRE(read.ok());
-  CHECK(read->arithmetic("low")->arithmetic() ==
-        Arithmetic{.mac = {.operands = bfloat16, .product = tf32, .via = std::nullopt, .format = binary16, .rounding = Rounding::rtz},
-                   .order = {}});
+  CHECK(read->arithmetic("low")->arithmetic() == Arithmetic{.mac = {.operands = bfloat16,
+                                                                    .product = tf32,
+                                                                    .via = std::nullopt,
+                                                                    .format = binary16,
+                                                                    .rounding = Rounding::rtz},
+                                                            .order = {}});
 }
 
 TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
@@ -384,40 +541,61 @@ TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
     if (!read) FAIL(read.error().message);
     return read->arithmetic("low")->arithmetic();
   };
-  const FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
-  const std::string table = "{p = 4, emin = -6, emax = 8, infinities = false, top_codes_lost = 1, overflow = \"nan\"}";
-  CHECK(low("mu = 7\nrounding = \"SR\"\nrandom_bits = 8").mac == MacSpec{.format = ps(7), .rounding = Rounding::sr, .random_bits = 8});
-  CHECK(low("mu = 7\nrounding = \"SRE\"").mac == MacSpec{.format = ps(7), .rounding = Rounding::sre, .random_bits = 32});
+  const FloatFormat e4m3fn{.p = 4,
+                           .emin = -6,
+                           .emax = 8,
+                           .infinities = false,
+                           .top_codes_lost = 1,
+                           .overflow = Overflow::nan};
+  const std::string table =
+      "{p = 4, emin = -6, emax = 8, infinities = false, top_codes_lost = 1, overflow = \"nan\"}";
+  CHECK(low("mu = 7\nrounding = \"SR\"\nrandom_bits = 8").mac ==
+        MacSpec{.format = ps(7), .rounding = Rounding::sr, .random_bits = 8});
+  CHECK(low("mu = 7\nrounding = \"SRE\"").mac ==
+        MacSpec{.format = ps(7), .rounding = Rounding::sre, .random_bits = 32});
   CHECK(low("format = " + table).mac.format == e4m3fn);
   CHECK(low("format = '" + table + "'").mac.format == e4m3fn);
-  CHECK(low("format = \"e4m3fn\"\noperands = " + table + "\nproduct = " + table + "\nvia = " + table).mac ==
-        MacSpec{.operands = e4m3fn, .product = e4m3fn, .via = e4m3fn, .format = e4m3fn});
+  CHECK(
+      low("format = \"e4m3fn\"\noperands = " + table + "\nproduct = " + table + "\nvia = " + table)
+          .mac == MacSpec{.operands = e4m3fn, .product = e4m3fn, .via = e4m3fn, .format = e4m3fn});
   CHECK(low("format = \"e8m0fnu\"").mac.format == *parse_format("e8m0fnu"));
-  CHECK(low("format = {p = 1, emin = -127, emax = 127, subnormals = false, infinities = false, signed_zero = false, unsigned = true, "
+  CHECK(low("format = {p = 1, emin = -127, emax = 127, subnormals = false, infinities = false, "
+            "signed_zero = false, unsigned = true, "
             "zero = false, overflow = \"nan\"}")
             .mac.format == *parse_format("e8m0fnu"));
   CHECK(low("format = \"ue4m3\"").mac.format.is_unsigned);
   for (const int p : {1, 2, 53}) {
     const FloatFormat format{.p = p, .emin = -30, .emax = 31};
-    CHECK(low("format = {p = " + std::to_string(p) + ", emin = -30, emax = 31}").mac.format == format);
+    CHECK(low("format = {p = " + std::to_string(p) + ", emin = -30, emax = 31}").mac.format ==
+          format);
   }
-  for (const std::string order : {"sequential", "reverse", "blocked:32", "pairwise:8", "lanes:16", "split:3", "numpy-sum:8192", "kahan",
-                                  "neumaier", "exact", "tree:((0 1) (2 3))", "multiterm:8,24"})
+  for (const std::string order :
+       {"sequential", "reverse", "blocked:32", "pairwise:8", "lanes:16", "split:3",
+        "numpy-sum:8192", "kahan", "neumaier", "exact", "tree:((0 1) (2 3))", "multiterm:8,24"})
     CHECK(low("mu = 7\norder = \"" + order + "\"").order == *parse_order(order));
   const Arithmetic blocked =
-      low("mu = 7\norder = \"blocked:32\"\nblock = {format = \"tf32\", via = \"binary32\", rounding = \"SR\", random_bits = 3}");
-  CHECK(blocked == Arithmetic{.mac = {.format = ps(7)},
-                              .order = {.kind = OrderKind::blocked, .size = 32},
-                              .block = MacSpec{.via = binary32, .format = tf32, .rounding = Rounding::sr, .random_bits = 3}});
-  CHECK(low("mu = 7\norder = \"blocked:32\"\nblock.format = \"tf32\"\nblock.via = \"binary32\"\nblock.rounding = \"SR\"\nblock.random_bits "
+      low("mu = 7\norder = \"blocked:32\"\nblock = {format = \"tf32\", via = \"binary32\", "
+          "rounding = \"SR\", random_bits = 3}");
+  CHECK(
+      blocked ==
+      Arithmetic{.mac = {.format = ps(7)},
+                 .order = {.kind = OrderKind::blocked, .size = 32},
+                 .block = MacSpec{
+                     .via = binary32, .format = tf32, .rounding = Rounding::sr, .random_bits = 3}});
+  CHECK(low("mu = 7\norder = \"blocked:32\"\nblock.format = \"tf32\"\nblock.via = "
+            "\"binary32\"\nblock.rounding = \"SR\"\nblock.random_bits "
             "= 3") == blocked);
-  CHECK(low("mu = 7\norder = \"blocked:32\"\nblock = {preset = \"lamp-paper\", mu = 10, order = \"sequential\"}").block ==
-        lamp_paper(10).mac);
+  CHECK(low("mu = 7\norder = \"blocked:32\"\nblock = {preset = \"lamp-paper\", mu = 10, order = "
+            "\"sequential\"}")
+            .block == lamp_paper(10).mac);
   CHECK_FALSE(low("mu = 7\norder = \"blocked:32\"").block);
   const Result<Config> set =
-      parse(base_config, {"arithmetic.low.block.mu=3", "arithmetic.low.block.format=ps4", "arithmetic.low.order=blocked:4"});
+      parse(base_config, {"arithmetic.low.block.mu=3", "arithmetic.low.block.format=ps4",
+                          "arithmetic.low.order=blocked:4"});
   CHECK_FALSE(set.ok());  // both
-  CHECK(parse(with("mu = 7", "mu = 7\nblock = {mu = 3}"), {"arithmetic.low.block.format=ps4"})->arithmetic("low")->block->format == ps(4));
+  CHECK(parse(with("mu = 7", "mu = 7\nblock = {mu = 3}"), {"arithmetic.low.block.format=ps4"})
+            ->arithmetic("low")
+            ->block->format == ps(4));
 }
 
 TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]") {
@@ -434,9 +612,12 @@ TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]")
   CHECK(low("engine = \"h100\"\norder = \"split:1\"") == split);
   split.order.size = 4;
   CHECK(low("engine = \"h100\"\norder = \"split:4\"") == split);
-  CHECK(low("engine = \"h200\"\nformat = \"binary16\"") == *engine_arithmetic("h100", binary16, binary16));
-  CHECK(low("engine = \"b200\"\nmu = 23\noperands = \"tf32\"") == *engine_arithmetic("b200", tf32, binary32));
-  CHECK(low("engine = \"ada\"\noperands = {p = 3, emin = -14, emax = 15}") == *engine_arithmetic("l40s", *parse_format("e5m2"), binary32));
+  CHECK(low("engine = \"h200\"\nformat = \"binary16\"") ==
+        *engine_arithmetic("h100", binary16, binary16));
+  CHECK(low("engine = \"b200\"\nmu = 23\noperands = \"tf32\"") ==
+        *engine_arithmetic("b200", tf32, binary32));
+  CHECK(low("engine = \"ada\"\noperands = {p = 3, emin = -14, emax = 15}") ==
+        *engine_arithmetic("l40s", *parse_format("e5m2"), binary32));
 }
 
 TEST_CASE("config: every decision of a selection is read", "[config]") {
@@ -446,46 +627,60 @@ TEST_CASE("config: every decision of a selection is read", "[config]") {
     return read->selections[0].spec;
   };
   CHECK(spec("rule = \"random-full-row\"\n").rule == Rule::random_full_row);
-  CHECK(spec("rule = \"largest-logit\"\nrate = 0.5\n") == SelectionSpec{.rule = Rule::largest_logit, .tau = std::nullopt, .rate = 0.5});
-  CHECK(spec("weights = \"relative\"\nsolver = \"exact\"\n") == SelectionSpec{.weights = ErrorWeights::relative, .solver = Solver::exact});
+  CHECK(spec("rule = \"largest-logit\"\nrate = 0.5\n") ==
+        SelectionSpec{.rule = Rule::largest_logit, .tau = std::nullopt, .rate = 0.5});
+  CHECK(spec("weights = \"relative\"\nsolver = \"exact\"\n") ==
+        SelectionSpec{.weights = ErrorWeights::relative, .solver = Solver::exact});
   CHECK(spec("weights = \"dot\"\nnorm = \"normwise1\"\ntau = 0.1\n") ==
         SelectionSpec{.weights = ErrorWeights::dot, .norm = Norm::normwise1, .tau = 0.1});
 }
 
 TEST_CASE("config: what is recorded is read", "[config]") {
-  const Result<Config> read = parse(with_grid("\"lamp.scores.tau\" = [2, 1.5, 1]\n\"plan.scores\" = [\"low\", \"high\"]") +
-                                    "[record]\nerrors = [\"scores\", \"logits\"]\ndetail = \"full\"\nactivations = [\"embed\"]\n"
-                                    "where = {\"lamp.scores.tau\" = [1, 2.0], plan.scores = [\"low\"]}\n");
+  const Result<Config> read = parse(
+      with_grid("\"lamp.scores.tau\" = [2, 1.5, 1]\n\"plan.scores\" = [\"low\", \"high\"]") +
+      "[record]\nerrors = [\"scores\", \"logits\"]\ndetail = \"full\"\nactivations = [\"embed\"]\n"
+      "where = {\"lamp.scores.tau\" = [1, 2.0], plan.scores = [\"low\"]}\n");
   if (!read) FAIL(read.error().message);
   CHECK(read->record_errors == std::vector{Site::scores, Site::logits});
   CHECK(read->record_detail == Detail::full);
   CHECK(read->record_activations == std::vector{Site::embed});
-  CHECK(read->record_where == std::vector<GridAxis>{{"lamp.scores.tau", {1.0, 2.0}}, {"plan.scores", {std::string("low")}}});
-  CHECK(parse(with_grid("\"lamp.scores.tau\" = [2]"), {"record.where.\"lamp.scores.tau\"=[2]"})->record_where.size() == 1);
+  CHECK(read->record_where == std::vector<GridAxis>{{"lamp.scores.tau", {1.0, 2.0}},
+                                                    {"plan.scores", {std::string("low")}}});
+  CHECK(parse(with_grid("\"lamp.scores.tau\" = [2]"), {"record.where.\"lamp.scores.tau\"=[2]"})
+            ->record_where.size() == 1);
 }
 
 TEST_CASE("config: a continuation is there where its section is, with its defaults", "[config]") {
   CHECK(!parse(base_config)->continuation);
-  CHECK(parse(base_config + "[continuation]\n")->continuation == ContinuationConfig{.prefix = 32, .tokens = 64});
-  CHECK(parse(base_config, {"continuation.tokens=5"})->continuation == ContinuationConfig{.prefix = 32, .tokens = 5});
-  CHECK(parse(base_config, {"continuation.prefix=64"})->continuation == ContinuationConfig{.prefix = 64, .tokens = 64});
+  CHECK(parse(base_config + "[continuation]\n")->continuation ==
+        ContinuationConfig{.prefix = 32, .tokens = 64});
+  CHECK(parse(base_config, {"continuation.tokens=5"})->continuation ==
+        ContinuationConfig{.prefix = 32, .tokens = 5});
+  CHECK(parse(base_config, {"continuation.prefix=64"})->continuation ==
+        ContinuationConfig{.prefix = 64, .tokens = 64});
   CHECK(error_has(parse(base_config + "[continuation]\nprefix = 65\n"),
-                  {"c.toml:19:10: continuation.prefix: 65 tokens are more than a sequence has", "legal: 1 to tokens.sequence_length, 64"}));
-  CHECK(error_has(parse(with("length = 64", "length = 31") + "[continuation]\n"), {"continuation.prefix: 32 tokens", "length, 31"}));
-  CHECK(error_has(parse(base_config + "[continuation]\ntokens = 0\n"), {"c.toml:19:10: continuation.tokens: 0 is out of range", "1 to"}));
-  CHECK(error_has(parse(base_config + "[continuation]\ntoken = 3\n"), {"did you mean \"continuation.tokens\"?"}));
+                  {"c.toml:19:10: continuation.prefix: 65 tokens are more than a sequence has",
+                   "legal: 1 to tokens.sequence_length, 64"}));
+  CHECK(error_has(parse(with("length = 64", "length = 31") + "[continuation]\n"),
+                  {"continuation.prefix: 32 tokens", "length, 31"}));
+  CHECK(error_has(parse(base_config + "[continuation]\ntokens = 0\n"),
+                  {"c.toml:19:10: continuation.tokens: 0 is out of range", "1 to"}));
+  CHECK(error_has(parse(base_config + "[continuation]\ntoken = 3\n"),
+                  {"did you mean \"continuation.tokens\"?"}));
   ModelConfig model;
   model.n_positions = 96, model.n_layer = 1, model.n_head = 1, model.n_embd = 8, model.n_inner = 16;
   CHECK(check_against(*parse(base_config + "[continuation]\n"), model).ok());
   CHECK(
       check_against(*parse(base_config + "[continuation]\ntokens = 65\n"), model).error().message ==
-      "c.toml:19:10: continuation.tokens: 65 tokens after a prefix of 32 are more than the model's n_positions; legal: prefix + tokens up "
+      "c.toml:19:10: continuation.tokens: 65 tokens after a prefix of 32 are more than the model's "
+      "n_positions; legal: prefix + tokens up "
       "to 96");
 }
 
 TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[config]") {
   ModelConfig model;
-  model.n_positions = 64, model.n_layer = 2, model.n_head = 2, model.n_embd = 8, model.n_inner = 16;  // d_head 4
+  model.n_positions = 64, model.n_layer = 2, model.n_head = 2, model.n_embd = 8,
+  model.n_inner = 16;  // d_head 4
   const std::string four = "[arithmetic.tree]\nformat = \"ps7\"\norder = \"tree:((0 1) (2 3))\"\n";
   const auto problem = [&](const std::string& text) {
     const Result<Config> read = parse(text);
@@ -493,42 +688,54 @@ TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[co
     const Result<void> fits = check_against(*read, model);
     return fits.ok() ? std::string() : fits.error().message;
   };
-  const auto with_scores = [&](const std::string& more) { return with("scores = \"low\"", more) + four; };
+  const auto with_scores = [&](const std::string& more) {
+    return with("scores = \"low\"", more) + four;
+  };
   CHECK(problem(with_scores("scores = \"tree\"")).empty());
-  CHECK(problem(with_scores("embed = \"tree\"\nresid_1 = \"tree\"\ngelu = \"tree\"")).empty());  // no sums
+  CHECK(problem(with_scores("embed = \"tree\"\nresid_1 = \"tree\"\ngelu = \"tree\""))
+            .empty());  // no sums
   CHECK(problem(with_scores("layer.1.qkv = \"tree\"")) ==
-        "c.toml:13:2: plan: at the site qkv the order is a tree of 4 terms, the sum has 8; legal: as many terms as the tree has");
-  CHECK(problem(with_scores("layer.0.head.1.values = \"tree\"")).find("at the site values") != std::string::npos);
+        "c.toml:13:2: plan: at the site qkv the order is a tree of 4 terms, the sum has 8; legal: "
+        "as many terms as the tree has");
+  CHECK(problem(with_scores("layer.0.head.1.values = \"tree\"")).find("at the site values") !=
+        std::string::npos);
   CHECK(problem(with_scores("mlp_proj = \"tree\"")).find("the sum has 16") != std::string::npos);
   CHECK(problem(with("recompute = \"high\"", "recompute = \"tree\"\n" + four)).empty());
   CHECK_FALSE(problem(with("default = \"high\"", "default = \"tree\"") + four).empty());
-  CHECK(problem(base_config + four + "[reference]\narithmetic = \"tree\"\n").find("reference.arithmetic: at the site ln_1") !=
-        std::string::npos);
-  const std::string one = "[arithmetic.one]\nformat = \"ps7\"\norder = \"tree:0\"\n";  // rows of one entry
+  CHECK(problem(base_config + four + "[reference]\narithmetic = \"tree\"\n")
+            .find("reference.arithmetic: at the site ln_1") != std::string::npos);
+  const std::string one =
+      "[arithmetic.one]\nformat = \"ps7\"\norder = \"tree:0\"\n";  // rows of one entry
   const auto with_values = [&](const std::string& more) {
     std::string text = with("scores = \"low\"", "values = \"one\"") + one + more;
     return problem(text.replace(text.find("length = 64"), 11, "length = 1"));
   };
   CHECK(with_values("").empty());
   CHECK(with_values("[continuation]\nprefix = 1\ntokens = 1\n").empty());
-  CHECK(with_values("[continuation]\nprefix = 1\ntokens = 2\n").find("at the site values") != std::string::npos);
-  for (const std::string tree : {"tree:((0 1 2) (3 4))", "fused-tree:((0 1 2) (3 4))"}) {  // of an axis, first or not
-    const std::string low = with("mu = 7\n", "") + "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = ";
-    for (const std::string& orders : {"[\"kahan\", \"" + tree + "\"]", "[\"" + tree + "\", \"lane-tree:((0 1) 2)\"]"}) {
+  CHECK(with_values("[continuation]\nprefix = 1\ntokens = 2\n").find("at the site values") !=
+        std::string::npos);
+  for (const std::string tree :
+       {"tree:((0 1 2) (3 4))", "fused-tree:((0 1 2) (3 4))"}) {  // of an axis, first or not
+    const std::string low =
+        with("mu = 7\n", "") + "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = ";
+    for (const std::string& orders :
+         {"[\"kahan\", \"" + tree + "\"]", "[\"" + tree + "\", \"lane-tree:((0 1) 2)\"]"}) {
       INFO(orders);
-      CHECK(problem(low + orders + "\n\"plan.scores\" = [\"high\", \"low\"]\n").find("tree of 5 terms, the sum has 4") !=
-            std::string::npos);
+      CHECK(problem(low + orders + "\n\"plan.scores\" = [\"high\", \"low\"]\n")
+                .find("tree of 5 terms, the sum has 4") != std::string::npos);
     }
     CHECK_FALSE(problem(with("mu = 7", "mu = 7\norder = \"" + tree + "\"")).empty());
   }
-  CHECK(problem(with("mu = 7\n", "") + "[grid]\n\"arithmetic.low.mu\" = [3]\n\"arithmetic.low.order\" = [\"lane-tree:(0 (1 2))\", "
+  CHECK(problem(with("mu = 7\n", "") + "[grid]\n\"arithmetic.low.mu\" = "
+                                       "[3]\n\"arithmetic.low.order\" = [\"lane-tree:(0 (1 2))\", "
                                        "\"fused-tree:((0 1) (2 3))\"]\n")
             .empty());
 }
 
 TEST_CASE("config: a plan's paths", "[config]") {
-  const Result<Config> read =
-      parse(with("scores = \"low\"", "scores = \"low\"\nlayer.3.scores = \"high\"\n\"layer.3.head.1.scores\" = \"low\""));
+  const Result<Config> read = parse(
+      with("scores = \"low\"",
+           "scores = \"low\"\nlayer.3.scores = \"high\"\n\"layer.3.head.1.scores\" = \"low\""));
   REQUIRE(read.ok());
   REQUIRE(read->plan.size() == 3);
   CHECK(read->plan[1].path == SitePath{Site::scores, Layer{3}, {}});
@@ -540,13 +747,15 @@ TEST_CASE("config: a plan's paths", "[config]") {
   CHECK(check_against(*read, model).ok());
   model.n_head = 1;
   CHECK(check_against(*read, model).error().message ==
-        "c.toml:17:27: plan.layer.3.head.1.scores: head 1, which the model has not got; legal: 0 to 0");
+        "c.toml:17:27: plan.layer.3.head.1.scores: head 1, which the model has not got; legal: 0 "
+        "to 0");
   model.n_layer = 3;
   CHECK(check_against(*read, model).error().message ==
         "c.toml:16:18: plan.layer.3.scores: layer 3, which the model has not got; legal: 0 to 2");
   model.n_positions = 63;
   CHECK(check_against(*read, model).error().message ==
-        "c.toml:7:19: tokens.sequence_length: 64 is more than the model's n_positions; legal: 1 to 63");
+        "c.toml:7:19: tokens.sequence_length: 64 is more than the model's n_positions; legal: 1 to "
+        "63");
 }
 
 TEST_CASE("config: --set", "[config]") {
@@ -566,48 +775,66 @@ TEST_CASE("config: --set", "[config]") {
   CHECK(set({"lamp={}"})->selections.empty());
   CHECK(set({"grid.\"arithmetic.low.mu\"=[2,4]"})->grid ==
         std::vector<GridAxis>{{"arithmetic.low.mu", {std::int64_t{2}, std::int64_t{4}}}});
-  CHECK(set({"grid.arithmetic.low.mu=[2,4]"})->grid == set({"grid.\"arithmetic.low.mu\"=[2,4]"})->grid);
+  CHECK(set({"grid.arithmetic.low.mu=[2,4]"})->grid ==
+        set({"grid.\"arithmetic.low.mu\"=[2,4]"})->grid);
 
   CHECK(error_has(set({"tokens.sequences"}), {"--set tokens.sequences: no '='"}));
   CHECK(error_has(set({"=2"}), {"--set", "is no key"}));
   CHECK(error_has(set({"tokens sequences=2"}), {"is no key"}));
   CHECK(error_has(set({"a=1\nb=2"}), {"--set a"}));
-  CHECK(error_has(set({"tokens.sequencs=2"}), {"--set tokens.sequencs: unknown key", "did you mean \"tokens.sequences\"?"}));
+  CHECK(error_has(set({"tokens.sequencs=2"}),
+                  {"--set tokens.sequencs: unknown key", "did you mean \"tokens.sequences\"?"}));
   CHECK(error_has(set({"tokens.sequences=two"}), {"--set tokens.sequences: the string \"two\""}));
-  CHECK(error_has(set({"arithmetic.low.mu=24"}), {"--set arithmetic.low.mu: 24 is out of range; legal: an integer, 1 to 23"}));
-  CHECK(error_has(set({"arithmetic.low.mu=2", "arithmetic.low.format=ps3"}), {"mu and format are both given"}));
+  CHECK(error_has(set({"arithmetic.low.mu=24"}),
+                  {"--set arithmetic.low.mu: 24 is out of range; legal: an integer, 1 to 23"}));
+  CHECK(error_has(set({"arithmetic.low.mu=2", "arithmetic.low.format=ps3"}),
+                  {"mu and format are both given"}));
   CHECK(error_has(set({"title=\xC3\x28"}), {"--set title: invalid UTF-8"}));
   CHECK(error_has(set({"title.x=1"}), {"--set", "title"}));
   CHECK(error_has(set({std::string(100000, 'a') + "=1"}), {"unknown key"}));
-  CHECK(error_has(set({"grid.\"arithmetic.low.mu\"=[]"}), {"--set grid.arithmetic.low.mu: an empty list"}));
+  CHECK(error_has(set({"grid.\"arithmetic.low.mu\"=[]"}),
+                  {"--set grid.arithmetic.low.mu: an empty list"}));
 }
 
-TEST_CASE("config: the resolved config writes every key and reads back as the same config", "[config]") {
+TEST_CASE("config: the resolved config writes every key and reads back as the same config",
+          "[config]") {
   const std::vector<std::string> texts{
       base_config,
-      with_grid(
-          "\"lamp.scores.tau\" = [2, 1.5]\n\"arithmetic.low.format\" = [\"ps3\", \"binary16\"]\n\"lamp.scores.mask\" = [\"as-zero\"]"),
+      with_grid("\"lamp.scores.tau\" = [2, 1.5]\n\"arithmetic.low.format\" = [\"ps3\", "
+                "\"binary16\"]\n\"lamp.scores.mask\" = [\"as-zero\"]"),
       with("\"texts/prose.txt\"", "[\"texts/prose.txt\"]"),
       with("a title", "quotes \\\" and \\\\ and ü"),
       with("format = \"binary32\"",
-           "format = {p = 5, emin = -20, emax = 20, infinities = false, overflow = \"max\", top_codes_lost = 1}\nrounding = \"RTN\""),
-      with("scores = \"low\"", "scores = \"low\"\nlayer.3.scores = \"high\"\nlayer.3.head.1.scores = \"low\""),
+           "format = {p = 5, emin = -20, emax = 20, infinities = false, overflow = \"max\", "
+           "top_codes_lost = 1}\nrounding = \"RTN\""),
+      with("scores = \"low\"",
+           "scores = \"low\"\nlayer.3.scores = \"high\"\nlayer.3.head.1.scores = \"low\""),
       with("recompute", "rate = 0.1\nmask = \"as-zero\"\nrule = \"random\"\nrecompute"),
       with("[lamp.scores]\nrecompute = \"high\"\n", "") + "[reference]\narithmetic = \"high\"\n",
       with("mu = 7",
-           "format = {p = 3, emin = -5, emax = 5, unsigned = true, signed_zero = false}\nrounding = \"SR\"\nrandom_bits = 5\norder = "
+           "format = {p = 3, emin = -5, emax = 5, unsigned = true, signed_zero = false}\nrounding "
+           "= \"SR\"\nrandom_bits = 5\norder = "
            "\"blocked:4\"\n"
-           "block = {mu = 9, rounding = \"SRE\", operands = \"e8m0fnu\", product = {p = 2, emin = -5, emax = 5}}"),
-      with("mu = 7", "mu = 3\norder = \"tree:((0 1) (2 3))\"\nblock.preset = \"lamp-paper\"\nblock.format = \"e4m3fn\""),
-      with("recompute", "weights = \"dot\"\nnorm = \"normwise1\"\nsolver = \"exact\"\nrule = \"largest-logit\"\nrecompute"),
-      with_grid(
-          "\"lamp.scores.tau\" = [2, 1.5]\n\"arithmetic.low.format\" = [{p = 5, emin = -20, emax = 20, infinities = false, overflow = "
-          "\"max\"}, \"binary16\", {p = 8, emin = -126, emax = 127}]\n\"arithmetic.low.block.mu\" = [1, 2]\n[record]\nerrors = "
-          "[\"scores\"]\n"
-          "activations = [\"logits\", \"embed\"]\ndetail = \"full\"\nwhere = {\"lamp.scores.tau\" = [1.5], \"arithmetic.low.format\" = "
-          "[\"bfloat16\"]}"),
+           "block = {mu = 9, rounding = \"SRE\", operands = \"e8m0fnu\", product = {p = 2, emin = "
+           "-5, emax = 5}}"),
+      with("mu = 7",
+           "mu = 3\norder = \"tree:((0 1) (2 3))\"\nblock.preset = \"lamp-paper\"\nblock.format = "
+           "\"e4m3fn\""),
+      with("recompute",
+           "weights = \"dot\"\nnorm = \"normwise1\"\nsolver = \"exact\"\nrule = "
+           "\"largest-logit\"\nrecompute"),
+      with_grid("\"lamp.scores.tau\" = [2, 1.5]\n\"arithmetic.low.format\" = [{p = 5, emin = -20, "
+                "emax = 20, infinities = false, overflow = "
+                "\"max\"}, \"binary16\", {p = 8, emin = -126, emax = "
+                "127}]\n\"arithmetic.low.block.mu\" = [1, 2]\n[record]\nerrors = "
+                "[\"scores\"]\n"
+                "activations = [\"logits\", \"embed\"]\ndetail = \"full\"\nwhere = "
+                "{\"lamp.scores.tau\" = [1.5], \"arithmetic.low.format\" = "
+                "[\"bfloat16\"]}"),
       base_config + "[continuation]\nprefix = 5\n",
-      "seed = 0\n" + with("[tokens]", "activation = \"gelu\"\n[tokens]\nsource = \"ids\"\noffset = 5\nshuffle = true")};
+      "seed = 0\n" +
+          with("[tokens]",
+               "activation = \"gelu\"\n[tokens]\nsource = \"ids\"\noffset = 5\nshuffle = true")};
   for (const std::string& text : texts) {
     const Result<Config> read = parse(text);
     REQUIRE(read.ok());
@@ -617,10 +844,12 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
     REQUIRE(again.ok());
     CHECK(*again == *read);
     CHECK(resolved_toml(*again) == resolved);
-    for (const Field& field : fields())  // every key that can have a value and is no alternative of another
+    for (const Field& field :
+         fields())  // every key that can have a value and is no alternative of another
       if (field.write != nullptr && field.key.find('*') == std::string_view::npos &&
           (read->continuation || !field.key.starts_with("continuation.")))
-        CHECK(resolved.find(field.key.substr(field.key.find('.') == std::string_view::npos ? 0 : field.key.find('.') + 1)) !=
+        CHECK(resolved.find(field.key.substr(
+                  field.key.find('.') == std::string_view::npos ? 0 : field.key.find('.') + 1)) !=
               std::string::npos);
   }
 }
@@ -632,7 +861,8 @@ TEST_CASE("config: `standard` says what a config without the key gets", "[config
   for (const auto& [path, value] : resolved) {
     const FieldMatch match = find_field(path);
     REQUIRE(match.field != nullptr);
-    if (base_config.find(path.substr(path.rfind('.') + 1) + " =") == std::string::npos && path != "arithmetic.low.via") {
+    if (base_config.find(path.substr(path.rfind('.') + 1) + " =") == std::string::npos &&
+        path != "arithmetic.low.via") {
       INFO(path);
       CHECK(value == match.field->standard);
     }
@@ -641,13 +871,16 @@ TEST_CASE("config: `standard` says what a config without the key gets", "[config
 
 TEST_CASE("config: files that are none", "[config]") {
   const ScratchFolder folder;
-  CHECK(error_has(load_config(folder / "absent.toml", {}), {"absent.toml: no such config file"}, ExitCode::missing_input));
+  CHECK(error_has(load_config(folder / "absent.toml", {}), {"absent.toml: no such config file"},
+                  ExitCode::missing_input));
   write(folder / "file", "x");
-  CHECK(error_has(load_config(folder / "file" / "c.toml", {}), {"no such config file"}, ExitCode::missing_input));
+  CHECK(error_has(load_config(folder / "file" / "c.toml", {}), {"no such config file"},
+                  ExitCode::missing_input));
   std::filesystem::create_directory(folder / "folder.toml");
   CHECK(error_has(load_config(folder / "folder.toml", {}), {"is a folder"}));
   REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
-  CHECK(error_has(load_config(folder / "fifo", {}), {"not a regular file"}));  // and does not wait for a writer
+  CHECK(error_has(load_config(folder / "fifo", {}),
+                  {"not a regular file"}));  // and does not wait for a writer
   CHECK(error_has(load_config("/dev/zero", {}), {"not a regular file"}));
   write(folder / "large", std::string((std::size_t{1} << 20) + 1, '\n'));
   CHECK(error_has(load_config(folder / "large", {}), {"more than 1 MiB"}));
@@ -666,14 +899,19 @@ TEST_CASE("config: files that are none", "[config]") {
 TEST_CASE("config: the arithmetic of a line of calc", "[config]") {
   const auto read = [](const char* text) { return parse_arithmetic(nlohmann::json::parse(text)); };
   CHECK(*read(R"({"format": "ps7"})") == fused(ps(7)));
-  CHECK(*read(R"({"operands":"as-is","product":"exact","via":"binary32","format":"ps7","rounding":"RNE","order":"sequential"})") ==
-        lamp_paper(7));
+  CHECK(
+      *read(
+          R"({"operands":"as-is","product":"exact","via":"binary32","format":"ps7","rounding":"RNE","order":"sequential"})") ==
+      lamp_paper(7));
   CHECK(*read(R"({"preset": "lamp-paper", "mu": 7})") == lamp_paper(7));
   CHECK(*read(R"({"format": {"p": 24, "emin": -126, "emax": 127}})") == fused(binary32));
   CHECK(read(R"({"format": "ps99"})").error().code == ExitCode::bad_data);
-  CHECK(read(R"({"fromat": "ps7"})").error().message.find("did you mean \"arith.format\"") != std::string::npos);
-  CHECK(read(R"({"format": "ps7", "mu": 7})").error().message.find("both given") != std::string::npos);
+  CHECK(read(R"({"fromat": "ps7"})").error().message.find("did you mean \"arith.format\"") !=
+        std::string::npos);
+  CHECK(read(R"({"format": "ps7", "mu": 7})").error().message.find("both given") !=
+        std::string::npos);
   CHECK_FALSE(read(R"({})").ok());
   CHECK_FALSE(read(R"([])").ok());
-  CHECK(*parse_format_json(nlohmann::json::parse(R"("e4m3")")) == FloatFormat{.p = 4, .emin = -6, .emax = 7});
+  CHECK(*parse_format_json(nlohmann::json::parse(R"("e4m3")")) ==
+        FloatFormat{.p = 4, .emin = -6, .emax = 7});
 }

@@ -27,7 +27,8 @@ scores = "low"
 recompute = "high"
 )";
 
-inline Result<experiments::Config> parse(const std::string& text, const std::vector<std::string>& sets = {}) {
+inline Result<experiments::Config> parse(const std::string& text,
+                                         const std::vector<std::string>& sets = {}) {
   return experiments::parse_config(text, "c.toml", "/folder", sets);
 }
 
@@ -39,6 +40,8 @@ inline std::string with(const std::string& from, const std::string& to) {
   return text.replace(at, from.size(), to);
 }
 
-inline std::string with_grid(const std::string& axes) { return base_config + "[grid]\n" + axes + "\n"; }
+inline std::string with_grid(const std::string& axes) {
+  return base_config + "[grid]\n" + axes + "\n";
+}
 
 }  // namespace lamp::test

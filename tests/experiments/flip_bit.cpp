@@ -1,4 +1,5 @@
-// Publishes a shard with one bit changed and every digest right: what `lamp verify` is for. flip_bit SHARD DATASET [CELL]
+// Publishes a shard with one bit changed and every digest right: what `lamp verify` is for.
+// flip_bit SHARD DATASET [CELL]
 #include <cstdlib>
 #include <iostream>
 #include <span>
@@ -15,7 +16,8 @@ int main(int argc, char** argv) {
   if (!shard) return std::cerr << shard.error().message << '\n', 1;
   Values* values = nullptr;
   for (std::size_t q = 0; q < shard->quantities.size(); ++q)
-    if (shard->quantities[q].path == dataset) values = &shard->cells.at(arguments.size() > 3 ? std::stoul(arguments[3]) : 0).values.at(q);
+    if (shard->quantities[q].path == dataset)
+      values = &shard->cells.at(arguments.size() > 3 ? std::stoul(arguments[3]) : 0).values.at(q);
   for (std::size_t q = 0; q < shard->reference_quantities.size(); ++q)
     if (shard->reference_quantities[q].path == dataset) values = &shard->reference.at(q);
   if (values == nullptr || bytes(*values).empty()) return std::cerr << "no such value\n", 1;

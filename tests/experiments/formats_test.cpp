@@ -1,4 +1,5 @@
-// `lamp formats`: numbers against the standards' tables, the JSON's keys, and the one line of a wrong name.
+// `lamp formats`: numbers against the standards' tables, the JSON's keys, and the one line of a
+// wrong name.
 #include "experiments/commands/formats.hpp"
 
 #include <catch2/catch.hpp>
@@ -8,35 +9,39 @@
 namespace lamp::experiments {
 namespace {
 
-std::string text_of(std::vector<std::string> names, bool json = false) { return *formats_text({.names = std::move(names), .json = json}); }
+std::string text_of(std::vector<std::string> names, bool json = false) {
+  return *formats_text({.names = std::move(names), .json = json});
+}
 
 }  // namespace
 
 TEST_CASE("lamp formats: a named format with its value table", "[formats]") {
-  CHECK(text_of({"e2m1fn"}) ==
-        "e2m1fn: p 2, emin 0, emax 2, no infinities, no NaN, overflow gives xmax\n"
-        "  u       0x1p-2                    0.25\n"
-        "  xmins   0x1p-1                    0.5\n"
-        "  xmin    0x1p+0                    1\n"
-        "  xmax    0x1.8p+2                  6\n"
-        "  codes   4 bits: 16 finite (2 zero, 2 subnormal, 12 normal), 0 infinite, 0 NaN, 0 unused\n"
-        "    0x0  0x0p+0          0\n"
-        "    0x1  0x1p-1          0.5\n"
-        "    0x2  0x1p+0          1\n"
-        "    0x3  0x1.8p+0        1.5\n"
-        "    0x4  0x1p+1          2\n"
-        "    0x5  0x1.8p+1        3\n"
-        "    0x6  0x1p+2          4\n"
-        "    0x7  0x1.8p+2        6\n"
-        "    0x8  -0x0p+0         -0\n"
-        "    0x9  -0x1p-1         -0.5\n"
-        "    0xa  -0x1p+0         -1\n"
-        "    0xb  -0x1.8p+0       -1.5\n"
-        "    0xc  -0x1p+1         -2\n"
-        "    0xd  -0x1.8p+1       -3\n"
-        "    0xe  -0x1p+2         -4\n"
-        "    0xf  -0x1.8p+2       -6");
-  CHECK(text_of({"binary64"}).find("0x1.fffffffffffffp+1023   1.7976931348623157e+308") != std::string::npos);
+  CHECK(
+      text_of({"e2m1fn"}) ==
+      "e2m1fn: p 2, emin 0, emax 2, no infinities, no NaN, overflow gives xmax\n"
+      "  u       0x1p-2                    0.25\n"
+      "  xmins   0x1p-1                    0.5\n"
+      "  xmin    0x1p+0                    1\n"
+      "  xmax    0x1.8p+2                  6\n"
+      "  codes   4 bits: 16 finite (2 zero, 2 subnormal, 12 normal), 0 infinite, 0 NaN, 0 unused\n"
+      "    0x0  0x0p+0          0\n"
+      "    0x1  0x1p-1          0.5\n"
+      "    0x2  0x1p+0          1\n"
+      "    0x3  0x1.8p+0        1.5\n"
+      "    0x4  0x1p+1          2\n"
+      "    0x5  0x1.8p+1        3\n"
+      "    0x6  0x1p+2          4\n"
+      "    0x7  0x1.8p+2        6\n"
+      "    0x8  -0x0p+0         -0\n"
+      "    0x9  -0x1p-1         -0.5\n"
+      "    0xa  -0x1p+0         -1\n"
+      "    0xb  -0x1.8p+0       -1.5\n"
+      "    0xc  -0x1p+1         -2\n"
+      "    0xd  -0x1.8p+1       -3\n"
+      "    0xe  -0x1p+2         -4\n"
+      "    0xf  -0x1.8p+2       -6");
+  CHECK(text_of({"binary64"}).find("0x1.fffffffffffffp+1023   1.7976931348623157e+308") !=
+        std::string::npos);
   CHECK(text_of({"e4m3fn"}).find("    0x7f  nan\n") != std::string::npos);
   CHECK(text_of({"e8m0fnu"}).find("xmins") == std::string::npos);
 }
@@ -73,18 +78,18 @@ TEST_CASE("lamp formats: the catalog, one line a format, and wrong names", "[for
   CHECK(formats_command({.names = {"ps0"}}) == 65);
 }
 
-TEST_CASE("lamp formats: a matrix engine says what it does and what its vectors pin down", "[formats]") {
+TEST_CASE("lamp formats: a matrix engine says what it does and what its vectors pin down",
+          "[formats]") {
   const std::string text = text_of({"h200"});
   CHECK(text.find("h200: a matrix engine, the same as h100\n") == 0);
-  CHECK(text.find("\n  binary16 to binary32: 16 products, F 25, binary32 RTZ, exponent at least -133 (vectors: F = 25)\n") !=
-        std::string::npos);
-  CHECK(
-      text.find(
-          "\n  e5m2 to binary16: 32 products, F 25, binary16 RNE, two passes over interleaved pairs, c added last (vectors: F >= 18)\n") !=
-      std::string::npos);
+  CHECK(text.find("\n  binary16 to binary32: 16 products, F 25, binary32 RTZ, exponent at least "
+                  "-133 (vectors: F = 25)\n") != std::string::npos);
+  CHECK(text.find("\n  e5m2 to binary16: 32 products, F 25, binary16 RNE, two passes over "
+                  "interleaved pairs, c added last (vectors: F >= 18)\n") != std::string::npos);
   CHECK(text.find("\n  measured: ") != std::string::npos);
   CHECK(text.find("\n  not measured: tf32 in steps of 8") != std::string::npos);
-  CHECK(text.find("\n  least exponents: as in MATLAB-tensor-core, state of 13 August 2026 (a published measurement") != std::string::npos);
+  CHECK(text.find("\n  least exponents: as in MATLAB-tensor-core, state of 13 August 2026 (a "
+                  "published measurement") != std::string::npos);
   const auto json = nlohmann::json::parse(text_of({"v100", "e2m1fn"}, true));
   CHECK(json.at("formats").size() == 1);
   REQUIRE(json.at("engines").size() == 1);
@@ -93,7 +98,8 @@ TEST_CASE("lamp formats: a matrix engine says what it does and what its vectors 
   CHECK(json["engines"][0]["modes"][1]["least_exponent"] == -19);
   CHECK(json["engines"][0]["modes"][1]["most_fraction_bits"].is_null());
   CHECK(nlohmann::json::parse(text_of({}, true)).at("engines").size() == 8);
-  CHECK(formats_text({.names = {"h10"}}).error().message.find("engines: v100, a100") != std::string::npos);
+  CHECK(formats_text({.names = {"h10"}}).error().message.find("engines: v100, a100") !=
+        std::string::npos);
 }
 
 }  // namespace lamp::experiments

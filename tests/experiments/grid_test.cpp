@@ -1,5 +1,5 @@
-// The grid: order of cells (oracle: nested loops over the axes), and identities that change with what changes values and with
-// nothing else.
+// The grid: order of cells (oracle: nested loops over the axes), and identities that change with
+// what changes values and with nothing else.
 #include "experiments/grid.hpp"
 
 #include <catch2/catch.hpp>
@@ -18,7 +18,10 @@ using lamp::test::with_grid;
 namespace {
 
 Inputs inputs() {
-  return {.model = sha256("model"), .activation = Activation::gelu_new, .tokenizer = sha256("tokenizer"), .texts = {sha256("text")}};
+  return {.model = sha256("model"),
+          .activation = Activation::gelu_new,
+          .tokenizer = sha256("tokenizer"),
+          .texts = {sha256("text")}};
 }
 
 Grid grid_of(const std::string& text, const Inputs& given = inputs()) {
@@ -29,8 +32,12 @@ Grid grid_of(const std::string& text, const Inputs& given = inputs()) {
   return *std::move(grid);
 }
 
-Digest cell_of(const std::string& text, const Inputs& given = inputs()) { return grid_of(text, given).cells.at(0).id; }
-Digest experiment_of(const std::string& text, const Inputs& given = inputs()) { return grid_of(text, given).experiment; }
+Digest cell_of(const std::string& text, const Inputs& given = inputs()) {
+  return grid_of(text, given).cells.at(0).id;
+}
+Digest experiment_of(const std::string& text, const Inputs& given = inputs()) {
+  return grid_of(text, given).experiment;
+}
 
 const std::string axes = "\"lamp.scores.tau\" = [2, 1.5, 1.1]\n\"arithmetic.low.mu\" = [4, 2]";
 
@@ -56,7 +63,8 @@ TEST_CASE("grid: axes in file order, cells row-major", "[grid]") {
   CHECK(grid.axes[0].name == "lamp.scores.tau");
   CHECK(std::get<std::vector<double>>(grid.axes[0].values) == std::vector<double>{2.0, 1.5, 1.1});
   CHECK(grid.axes[1].name == "arithmetic.low.mu");
-  CHECK(std::get<std::vector<std::int64_t>>(grid.axes[1].values) == std::vector<std::int64_t>{4, 2});
+  CHECK(std::get<std::vector<std::int64_t>>(grid.axes[1].values) ==
+        std::vector<std::int64_t>{4, 2});
   REQUIRE(grid.cells.size() == 6);
   std::set<Digest> ids;
   std::size_t cell = 0;
@@ -64,7 +72,8 @@ TEST_CASE("grid: axes in file order, cells row-major", "[grid]") {
     for (std::size_t m = 0; m < 2; ++m, ++cell) {
       CHECK(grid.cells[cell].index == std::vector<std::size_t>{t, m});
       CHECK(grid.cells[cell].plan.at(Site::scores) == lamp_paper(m == 0 ? 4 : 2));
-      CHECK(grid.cells[cell].plan.selection(Site::scores)->spec.tau == std::vector<double>{2.0, 1.5, 1.1}[t]);
+      CHECK(grid.cells[cell].plan.selection(Site::scores)->spec.tau ==
+            std::vector<double>{2.0, 1.5, 1.1}[t]);
       ids.insert(grid.cells[cell].id);
     }
   CHECK(ids.size() == 6);
@@ -76,30 +85,39 @@ TEST_CASE("grid: file order holds across nested tables, dotted keys and --set", 
     for (const GridAxis& axis : config->grid) list.push_back(axis.key);
     return list;
   };
-  const std::vector<std::string> expected{"arithmetic.low.mu", "lamp.scores.tau", "arithmetic.high.format"};
-  CHECK(names(parse(with_grid("\"arithmetic.low.mu\" = [1]\n\"lamp.scores.tau\" = [1]\n\"arithmetic.high.format\" = [\"ps9\"]"))) ==
-        expected);
-  CHECK(names(parse(with_grid("arithmetic.low.mu = [1]\nlamp.scores.tau = [1]\narithmetic.high.format = [\"ps9\"]"))) == expected);
-  CHECK(names(parse(base_config +
-                    "[grid.arithmetic.low]\nmu = [1]\n[grid.lamp]\nscores.tau = [1]\n[grid.arithmetic.high]\nformat = [\"ps9\"]\n")) ==
+  const std::vector<std::string> expected{"arithmetic.low.mu", "lamp.scores.tau",
+                                          "arithmetic.high.format"};
+  CHECK(names(parse(with_grid("\"arithmetic.low.mu\" = [1]\n\"lamp.scores.tau\" = "
+                              "[1]\n\"arithmetic.high.format\" = [\"ps9\"]"))) == expected);
+  CHECK(
+      names(parse(with_grid(
+          "arithmetic.low.mu = [1]\nlamp.scores.tau = [1]\narithmetic.high.format = [\"ps9\"]"))) ==
+      expected);
+  CHECK(names(parse(base_config + "[grid.arithmetic.low]\nmu = [1]\n[grid.lamp]\nscores.tau = "
+                                  "[1]\n[grid.arithmetic.high]\nformat = [\"ps9\"]\n")) ==
         expected);
   CHECK(names(parse(with_grid("arithmetic.low.mu = [1]\nlamp.scores.tau = [1]"),
-                    {"grid.\"arithmetic.high.format\"=[\"ps9\"]", "grid.arithmetic.low.mu=[2]"})) == expected);
+                    {"grid.\"arithmetic.high.format\"=[\"ps9\"]", "grid.arithmetic.low.mu=[2]"})) ==
+        expected);
 }
 
 TEST_CASE("grid: an axis replaces its alternative", "[grid]") {
-  const Grid format = grid_of(with_grid("\"arithmetic.low.format\" = [\"ps3\", \"binary16\"]"));  // mu = 7 in the base
+  const Grid format = grid_of(
+      with_grid("\"arithmetic.low.format\" = [\"ps3\", \"binary16\"]"));  // mu = 7 in the base
   CHECK(format.cells[0].plan.at(Site::scores) == lamp_paper(3));
   CHECK(format.cells[1].plan.at(Site::scores).mac.format == binary16);
-  const Grid mu = grid_of(with("mu = 7", "format = \"binary16\"") + "[grid]\n\"arithmetic.low.mu\" = [5]\n");
+  const Grid mu =
+      grid_of(with("mu = 7", "format = \"binary16\"") + "[grid]\n\"arithmetic.low.mu\" = [5]\n");
   CHECK(mu.cells[0].plan.at(Site::scores) == lamp_paper(5));
   const Grid neither = grid_of(with("mu = 7\n", "") + "[grid]\n\"arithmetic.low.mu\" = [5]\n");
   CHECK(neither.cells[0].plan.at(Site::scores) == lamp_paper(5));
-  const Grid rate = grid_of(with("recompute", "tau = 1\nrecompute") + "[grid]\n\"lamp.scores.rate\" = [0, 0.5]\n");
+  const Grid rate = grid_of(with("recompute", "tau = 1\nrecompute") +
+                            "[grid]\n\"lamp.scores.rate\" = [0, 0.5]\n");
   CHECK(rate.cells[1].plan.selection(Site::scores)->spec.rate == 0.5);
   CHECK_FALSE(rate.cells[1].plan.selection(Site::scores)->spec.tau.has_value());
-  const Grid plan =
-      grid_of(with("default = \"high\"\n", "") + "[grid]\n\"plan.default\" = [\"low\", \"high\"]\n\"plan.layer.1.softmax\" = [\"low\"]\n");
+  const Grid plan = grid_of(
+      with("default = \"high\"\n", "") +
+      "[grid]\n\"plan.default\" = [\"low\", \"high\"]\n\"plan.layer.1.softmax\" = [\"low\"]\n");
   CHECK(plan.cells[0].plan.at(Site::logits) == lamp_paper(7));
   CHECK(plan.cells[1].plan.at(Site::logits) == fused(binary32));
   CHECK(plan.cells[1].plan.at(Site::softmax, Layer{1}) == lamp_paper(7));
@@ -107,7 +125,9 @@ TEST_CASE("grid: an axis replaces its alternative", "[grid]") {
 
 TEST_CASE("grid: a cell's id is that of the same config without a grid", "[grid]") {
   const Grid grid = grid_of(with_grid(axes));
-  CHECK(grid.cells[3].id == cell_of(with("mu = 7", "mu = 2").replace(with("mu = 7", "mu = 2").find("recompute"), 0, "tau = 1.5\n")));
+  CHECK(grid.cells[3].id ==
+        cell_of(with("mu = 7", "mu = 2")
+                    .replace(with("mu = 7", "mu = 2").find("recompute"), 0, "tau = 1.5\n")));
 }
 
 TEST_CASE("grid: what does not affect values leaves a cell's id alone", "[grid]") {
@@ -121,12 +141,19 @@ TEST_CASE("grid: what does not affect values leaves a cell's id alone", "[grid]"
   CHECK(cell_of(with("mu = 7", "mu = 7\nrandom_bits = 8")) == id);   // nothing is random
   CHECK(cell_of(with("mu = 7", "mu = 7\nblock = {mu = 3}")) == id);  // no order that has blocks
   const Digest blocked = cell_of(with("mu = 7", "mu = 7\norder = \"blocked:32\""));
-  CHECK(cell_of(with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {preset = \"lamp-paper\", format = \"bfloat16\"}")) == blocked);
-  CHECK(cell_of(with("mu = 7", "mu = 7\nrounding = \"SRE\"\nrandom_bits = 8")) == cell_of(with("mu = 7", "mu = 7\nrounding = \"SRE\"")));
-  CHECK(cell_of(base_config + "[record]\nerrors = [\"scores\"]\ndetail = \"full\"\nactivations = [\"logits\"]\n") == id);
+  CHECK(cell_of(with("mu = 7",
+                     "mu = 7\norder = \"blocked:32\"\nblock = {preset = \"lamp-paper\", format = "
+                     "\"bfloat16\"}")) == blocked);
+  CHECK(cell_of(with("mu = 7", "mu = 7\nrounding = \"SRE\"\nrandom_bits = 8")) ==
+        cell_of(with("mu = 7", "mu = 7\nrounding = \"SRE\"")));
+  CHECK(
+      cell_of(base_config +
+              "[record]\nerrors = [\"scores\"]\ndetail = \"full\"\nactivations = [\"logits\"]\n") ==
+      id);
   CHECK(cell_of(base_config + "[arithmetic.unused]\nformat = \"binary16\"\n") == id);
   std::string renamed = base_config;
-  for (std::size_t at; (at = renamed.find("high")) != std::string::npos;) renamed.replace(at, 4, "fp32");
+  for (std::size_t at; (at = renamed.find("high")) != std::string::npos;)
+    renamed.replace(at, 4, "fp32");
   CHECK(cell_of(renamed) == id);
 }
 
@@ -149,14 +176,20 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
       with("mu = 7", "mu = 7\norder = \"multiterm:8,25\""),
       with("mu = 7", "mu = 7\norder = \"tree:((0 1) (2 3))\""),
       with("mu = 7", "mu = 7\norder = \"tree:((0 1) 2 3)\""),
-      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 7}"),  // without the preset's via
+      with("mu = 7",
+           "mu = 7\norder = \"blocked:32\"\nblock = {mu = 7}"),  // without the preset's via
       with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, via = \"binary32\"}"),
       with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, operands = \"tf32\"}"),
       with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, product = \"tf32\"}"),
       with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, rounding = \"SR\"}"),
-      with("mu = 7", "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, rounding = \"SR\", random_bits = 4}"),
-      with("\"binary32\"", "{p = 1, emin = -127, emax = 127, subnormals = false, signed_zero = false, unsigned = true}"),
-      with("\"binary32\"", "{p = 1, emin = -127, emax = 127, subnormals = false, signed_zero = false, unsigned = true, zero = false}"),
+      with("mu = 7",
+           "mu = 7\norder = \"blocked:32\"\nblock = {mu = 8, rounding = \"SR\", random_bits = 4}"),
+      with("\"binary32\"",
+           "{p = 1, emin = -127, emax = 127, subnormals = false, signed_zero = false, unsigned = "
+           "true}"),
+      with("\"binary32\"",
+           "{p = 1, emin = -127, emax = 127, subnormals = false, signed_zero = false, unsigned = "
+           "true, zero = false}"),
       with("\"binary32\"", "{p = 24, emin = -126, emax = 127, subnormals = false}"),
       with("\"binary32\"", "\"tf32\""),
       with("scores = \"low\"", "softmax = \"low\""),
@@ -191,7 +224,8 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
   CHECK(ids.insert(cell_of(base_config, other)).second);
 }
 
-TEST_CASE("grid: more points and more sequences stay in the experiment, anything else leaves it", "[grid]") {
+TEST_CASE("grid: more points and more sequences stay in the experiment, anything else leaves it",
+          "[grid]") {
   const std::string text = with_grid(axes);
   const auto change = [&](const std::string& from, const std::string& to) {
     std::string changed = text;
@@ -250,8 +284,10 @@ TEST_CASE("grid: engines as an axis; an engine is what it does, whatever it is c
   const auto grid = [&](const std::string& keys, const std::string& axis) {
     return grid_of(with("preset = \"lamp-paper\"\nmu = 7", keys) + "[grid]\n" + axis + "\n");
   };
-  const std::string engines = "\"arithmetic.low.engine\" = [\"v100\", \"a100\", \"ada\", \"h100\", \"h200\"]";
-  for (const std::string keys : {"engine = \"b200\"", "operands = \"binary16\"", "format = \"binary32\""}) {
+  const std::string engines =
+      "\"arithmetic.low.engine\" = [\"v100\", \"a100\", \"ada\", \"h100\", \"h200\"]";
+  for (const std::string keys :
+       {"engine = \"b200\"", "operands = \"binary16\"", "format = \"binary32\""}) {
     const Grid names = grid(keys, engines);
     REQUIRE(names.cells.size() == 5);
     CHECK(names.cells[0].plan.at(Site::scores) == *engine_arithmetic("v100", binary16, binary32));
@@ -261,38 +297,49 @@ TEST_CASE("grid: engines as an axis; an engine is what it does, whatever it is c
     CHECK(names.cells[0].id != names.cells[1].id);
     CHECK(names.cells[1].id != names.cells[3].id);
   }
-  const Grid operands = grid("engine = \"h100\"", "\"arithmetic.low.operands\" = [\"binary16\", \"bfloat16\", \"e4m3fn\"]");
-  CHECK(operands.cells[2].plan.at(Site::scores) == *engine_arithmetic("h100", *parse_format("e4m3fn"), binary32));
+  const Grid operands =
+      grid("engine = \"h100\"",
+           "\"arithmetic.low.operands\" = [\"binary16\", \"bfloat16\", \"e4m3fn\"]");
+  CHECK(operands.cells[2].plan.at(Site::scores) ==
+        *engine_arithmetic("h100", *parse_format("e4m3fn"), binary32));
   CHECK(operands.cells[0].id != operands.cells[1].id);
 }
 
 TEST_CASE("grid: axes over everything that an arithmetic and a selection have", "[grid]") {
   const std::string low = "arithmetic.low.";
-  const auto low_of = [&](const std::string& base, const std::string& key, const std::string& values) {
+  const auto low_of = [&](const std::string& base, const std::string& key,
+                          const std::string& values) {
     std::vector<Arithmetic> list;
     const Grid grid = grid_of(base + "[grid]\n\"" + low + key + "\" = " + values + "\n");
     std::set<Digest> ids;
-    for (const Cell& cell : grid.cells) list.push_back(cell.plan.at(Site::scores)), ids.insert(cell.id);
+    for (const Cell& cell : grid.cells)
+      list.push_back(cell.plan.at(Site::scores)), ids.insert(cell.id);
     CHECK(ids.size() == list.size());
     return list;
   };
-  const std::vector<Arithmetic> orders = low_of(base_config, "order", R"x(["blocked:2", "kahan", "tree:((0 1) (2 3))", "multiterm:4,3"])x");
+  const std::vector<Arithmetic> orders = low_of(
+      base_config, "order", R"x(["blocked:2", "kahan", "tree:((0 1) (2 3))", "multiterm:4,3"])x");
   REQUIRE(orders.size() == 4);
   CHECK(orders[0].order == Order{.kind = OrderKind::blocked, .size = 2});
   CHECK(orders[3].order == Order{.kind = OrderKind::multiterm, .size = 4, .fraction_bits = 3});
-  CHECK(low_of(base_config, "rounding", R"(["SR", "RNE", "SRE"])")[2].mac.rounding == Rounding::sre);
-  CHECK(low_of(with("mu = 7", "mu = 7\nrounding = \"SR\""), "random_bits", "[1, 8, 32]")[1].mac.random_bits == 8);
-  CHECK(low_of(base_config, "operands", R"(["as-is", "e8m0fnu", {p = 3, emin = -4, emax = 4}])")[2].mac.operands ==
-        FloatFormat{.p = 3, .emin = -4, .emax = 4});
-  CHECK(low_of(base_config, "format", R"([{p = 3, emin = -4, emax = 4}, {p = 1, emin = 0, emax = 0}, "ps3"])")[1].mac.format ==
-        FloatFormat{.p = 1, .emin = 0, .emax = 0});
+  CHECK(low_of(base_config, "rounding", R"(["SR", "RNE", "SRE"])")[2].mac.rounding ==
+        Rounding::sre);
+  CHECK(low_of(with("mu = 7", "mu = 7\nrounding = \"SR\""), "random_bits", "[1, 8, 32]")[1]
+            .mac.random_bits == 8);
+  CHECK(low_of(base_config, "operands", R"(["as-is", "e8m0fnu", {p = 3, emin = -4, emax = 4}])")[2]
+            .mac.operands == FloatFormat{.p = 3, .emin = -4, .emax = 4});
+  CHECK(low_of(base_config, "format",
+               R"([{p = 3, emin = -4, emax = 4}, {p = 1, emin = 0, emax = 0}, "ps3"])")[1]
+            .mac.format == FloatFormat{.p = 1, .emin = 0, .emax = 0});
   const std::vector<Arithmetic> blocks =
-      low_of(with("mu = 7", "mu = 7\norder = \"blocked:8\""), "block.format", R"(["ps3", {p = 8, emin = -126, emax = 127}])");
+      low_of(with("mu = 7", "mu = 7\norder = \"blocked:8\""), "block.format",
+             R"(["ps3", {p = 8, emin = -126, emax = 127}])");
   CHECK(blocks[0].block == MacSpec{.format = ps(3)});
   CHECK(blocks[1].block == MacSpec{.format = bfloat16});
   const std::string block = with("mu = 7", "mu = 7\norder = \"blocked:8\"\nblock = {mu = 3}");
   CHECK(low_of(block, "block.mu", "[4, 5]")[1].block->format == ps(5));
-  CHECK(low_of(block, "block.format", R"(["binary16"])")[0].block->format == binary16);  // in place of mu
+  CHECK(low_of(block, "block.format", R"(["binary16"])")[0].block->format ==
+        binary16);  // in place of mu
   CHECK(low_of(block, "block.rounding", R"(["RNE", "SR"])")[1].block->rounding == Rounding::sr);
 
   const auto specs_of = [&](const std::string& key, const std::string& values) {
@@ -301,7 +348,9 @@ TEST_CASE("grid: axes over everything that an arithmetic and a selection have", 
       list.push_back(cell.plan.selection(Site::scores)->spec);
     return list;
   };
-  CHECK(specs_of("rule", R"(["lamp", "random", "random-full-row", "largest-logit", "none", "all"])")[3].rule == Rule::largest_logit);
+  CHECK(specs_of("rule",
+                 R"(["lamp", "random", "random-full-row", "largest-logit", "none", "all"])")[3]
+            .rule == Rule::largest_logit);
   CHECK(specs_of("weights", R"(["absolute", "relative", "dot"])")[2].weights == ErrorWeights::dot);
   CHECK(specs_of("norm", R"(["componentwise", "normwise1"])")[1].norm == Norm::normwise1);
   CHECK(specs_of("solver", R"(["greedy", "exact"])")[1].solver == Solver::exact);
@@ -311,17 +360,20 @@ TEST_CASE("grid: axes over everything that an arithmetic and a selection have", 
 
 TEST_CASE("grid: a combination that is not legal is named by its cell", "[grid]") {
   const Result<Config> config =
-      parse(with_grid("\"lamp.scores.mask\" = [\"exclude\", \"as-zero\"]\n\"lamp.scores.weights\" = [\"absolute\", \"relative\"]"));
+      parse(with_grid("\"lamp.scores.mask\" = [\"exclude\", \"as-zero\"]\n\"lamp.scores.weights\" "
+                      "= [\"absolute\", \"relative\"]"));
   REQUIRE(config.ok());  // each value is legal with the first of the others
   const Result<Grid> grid = expand(*config, inputs());
   REQUIRE_FALSE(grid.ok());
-  CHECK(grid.error().message.find("grid cell 3: lamp.scores.mask: \"as-zero\" is legal with weights") == 0);
+  CHECK(grid.error().message.find(
+            "grid cell 3: lamp.scores.mask: \"as-zero\" is legal with weights") == 0);
 }
 
 TEST_CASE("grid: cells that record errors are those that record.where matches", "[grid]") {
   const auto marks = [](const std::string& record) {
     std::string text;
-    for (const Cell& cell : grid_of(with_grid(axes) + record).cells) text += cell.records_errors ? '1' : '0';
+    for (const Cell& cell : grid_of(with_grid(axes) + record).cells)
+      text += cell.records_errors ? '1' : '0';
     return text;
   };
   const std::string errors = "[record]\nerrors = [\"scores\"]\n";
@@ -330,7 +382,8 @@ TEST_CASE("grid: cells that record errors are those that record.where matches", 
   CHECK(marks(errors) == "111111");
   CHECK(marks(errors + "where = {}\n") == "111111");
   CHECK(marks(errors + "where = {\"lamp.scores.tau\" = [1.5]}\n") == "001100");
-  CHECK(marks(errors + "where = {\"lamp.scores.tau\" = [1.1, 2], \"arithmetic.low.mu\" = [2]}\n") == "010001");
+  CHECK(marks(errors + "where = {\"lamp.scores.tau\" = [1.1, 2], \"arithmetic.low.mu\" = [2]}\n") ==
+        "010001");
   CHECK(marks(errors + "where.arithmetic.low.mu = [4]\n") == "101010");
   CHECK(grid_of(base_config + errors).cells[0].records_errors);
 }
@@ -338,13 +391,22 @@ TEST_CASE("grid: cells that record errors are those that record.where matches", 
 TEST_CASE("grid: the reference is binary64 or a named arithmetic", "[grid]") {
   const std::string reference = "[reference]\narithmetic = \"high\"\n";
   CHECK(grid_of(base_config).reference.at(Site::scores) == fused(lamp::binary64));
-  CHECK(grid_of(base_config + "[reference]\narithmetic = \"binary64\"\n").reference.at(Site::logits) == fused(lamp::binary64));
-  CHECK(grid_of(base_config + reference).reference.at(Site::softmax, Layer{3}, Head{1}) == fused(binary32));
-  CHECK(grid_of(with_grid(axes) + "[reference]\narithmetic = \"wide\"\n[arithmetic.wide]\nformat = \"binary64\"\norder = \"exact\"\n")
-            .reference.at(Site::scores) == Arithmetic{.mac = {.format = lamp::binary64}, .order = {.kind = OrderKind::exact}});
+  CHECK(grid_of(base_config + "[reference]\narithmetic = \"binary64\"\n")
+            .reference.at(Site::logits) == fused(lamp::binary64));
+  CHECK(grid_of(base_config + reference).reference.at(Site::softmax, Layer{3}, Head{1}) ==
+        fused(binary32));
+  CHECK(grid_of(with_grid(axes) + "[reference]\narithmetic = \"wide\"\n[arithmetic.wide]\nformat = "
+                                  "\"binary64\"\norder = \"exact\"\n")
+            .reference.at(Site::scores) ==
+        Arithmetic{.mac = {.format = lamp::binary64}, .order = {.kind = OrderKind::exact}});
   // The reference's own keys count, its name does not.
-  const std::string wide = "[arithmetic.wide]\nformat = \"binary32\"\n[reference]\narithmetic = \"wide\"\n";
+  const std::string wide =
+      "[arithmetic.wide]\nformat = \"binary32\"\n[reference]\narithmetic = \"wide\"\n";
   CHECK(cell_of(base_config + wide) == cell_of(base_config + reference));
-  CHECK(cell_of(base_config + "[arithmetic.w]\nformat = \"binary64\"\n[reference]\narithmetic = \"w\"\n") == cell_of(base_config));
-  CHECK_FALSE(cell_of(base_config + "[arithmetic.w]\nformat = \"ps9\"\n[reference]\narithmetic = \"w\"\n") == cell_of(base_config));
+  CHECK(cell_of(base_config +
+                "[arithmetic.w]\nformat = \"binary64\"\n[reference]\narithmetic = \"w\"\n") ==
+        cell_of(base_config));
+  CHECK_FALSE(cell_of(base_config +
+                      "[arithmetic.w]\nformat = \"ps9\"\n[reference]\narithmetic = \"w\"\n") ==
+              cell_of(base_config));
 }

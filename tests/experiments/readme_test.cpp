@@ -1,5 +1,5 @@
-// What READMEs and calc.md say that a program can check: every ```calc block is lines for `lamp calc`, each followed by its answer; the
-// keys they name are keys.
+// What READMEs and calc.md say that a program can check: every ```calc block is lines for `lamp
+// calc`, each followed by its answer; the keys they name are keys.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -52,7 +52,8 @@ std::string slurp(const std::filesystem::path& file) {
 std::vector<std::string> captures(const std::string& text, const std::string& pattern) {
   const std::regex regex(pattern);
   std::vector<std::string> found;
-  for (std::sregex_iterator at(text.begin(), text.end(), regex), end; at != end; ++at) found.push_back((*at)[1]);
+  for (std::sregex_iterator at(text.begin(), text.end(), regex), end; at != end; ++at)
+    found.push_back((*at)[1]);
   return found;
 }
 
@@ -96,7 +97,8 @@ TEST_CASE("READMEs: the keys of a format are those that are read", "[readme]") {
   listed = listed.substr(0, listed.find("`e<w>m<t>`"));
   const std::vector<std::string> named = captures(listed, "`([a-z_]+)`");
   CHECK(std::set<std::string>(named.begin(), named.end()) == optional);
-  CHECK(words_of(slurp(source / "experiments/README.md"), "the rest \\(`([a-z_ ]*)`\\)") == optional);
+  CHECK(words_of(slurp(source / "experiments/README.md"), "the rest \\(`([a-z_ ]*)`\\)") ==
+        optional);
 }
 
 TEST_CASE("READMEs: the keys of configs that they name are keys", "[readme]") {
@@ -115,8 +117,9 @@ TEST_CASE("READMEs: the keys of configs that they name are keys", "[readme]") {
       CHECK(last.contains(key.substr(key.rfind('.') + 1)));
       ++values;
     }
-    for (const std::string& key :
-         captures(code, "(?:^|\n)((?:model|tokens|reference|record|continuation)\\.(?!safetensors)[a-z_]+)(?=\n)")) {
+    for (const std::string& key : captures(code,
+                                           "(?:^|\n)((?:model|tokens|reference|record|continuation)"
+                                           "\\.(?!safetensors)[a-z_]+)(?=\n)")) {
       INFO(readme << ": " << key);
       CHECK(find_field(key).field != nullptr);
       ++paths;

@@ -1,5 +1,5 @@
-// Sequences of tokens: which tokens they are (oracle: the tokenizer on the whole text, and lists written by hand), and every input that
-// is none.
+// Sequences of tokens: which tokens they are (oracle: the tokenizer on the whole text, and lists
+// written by hand), and every input that is none.
 #include "experiments/tokens.hpp"
 
 #include <sys/stat.h>
@@ -36,23 +36,33 @@ ModelConfig tiny_model() {
 }
 
 /// Reads lines of ids with a model of 10 tokens and 8 positions.
-Result<TokenSet> read_ids(const TemporaryFolder& folder, const std::string& lines, std::size_t length, std::size_t sequences,
-                          std::size_t offset = 0) {
-  return read_tokens(
-      {.from_ids = true, .paths = {folder.write("ids", lines)}, .sequence_length = length, .sequences = sequences, .offset = offset},
-      small_model(), "no tokenizer is needed");
+Result<TokenSet> read_ids(const TemporaryFolder& folder, const std::string& lines,
+                          std::size_t length, std::size_t sequences, std::size_t offset = 0) {
+  return read_tokens({.from_ids = true,
+                      .paths = {folder.write("ids", lines)},
+                      .sequence_length = length,
+                      .sequences = sequences,
+                      .offset = offset},
+                     small_model(), "no tokenizer is needed");
 }
 
-Result<TokenSet> read_text(const std::filesystem::path& text, std::size_t length, std::size_t sequences, std::size_t offset = 0) {
-  return read_tokens({.paths = {text}, .sequence_length = length, .sequences = sequences, .offset = offset}, tiny_model(), tiny);
+Result<TokenSet> read_text(const std::filesystem::path& text, std::size_t length,
+                           std::size_t sequences, std::size_t offset = 0) {
+  return read_tokens(
+      {.paths = {text}, .sequence_length = length, .sequences = sequences, .offset = offset},
+      tiny_model(), tiny);
 }
 
 /// One line that holds every one of the words, and the code.
-bool refused(const Result<TokenSet>& result, const std::vector<std::string>& words, ExitCode code = ExitCode::bad_data) {
+bool refused(const Result<TokenSet>& result, const std::vector<std::string>& words,
+             ExitCode code = ExitCode::bad_data) {
   if (result.ok()) return false;
   UNSCOPED_INFO(result.error().message);
-  if (result.error().code != code || result.error().message.find('\n') != std::string::npos) return false;
-  return std::all_of(words.begin(), words.end(), [&](const std::string& w) { return result.error().message.find(w) != std::string::npos; });
+  if (result.error().code != code || result.error().message.find('\n') != std::string::npos)
+    return false;
+  return std::all_of(words.begin(), words.end(), [&](const std::string& w) {
+    return result.error().message.find(w) != std::string::npos;
+  });
 }
 
 using Ids = std::vector<TokenId>;
@@ -78,12 +88,14 @@ TEST_CASE("tokens: sequences of a text are its tokens in order, nothing added", 
 TEST_CASE("tokens: a text that is too short is an error and never wraps around", "[tokens]") {
   const TemporaryFolder folder;
   const std::filesystem::path file = folder.write("text", "One two three four five six.");
-  const std::size_t tokens = Tokenizer::read(tiny)->encode_documents("One two three four five six.")->size();
+  const std::size_t tokens =
+      Tokenizer::read(tiny)->encode_documents("One two three four five six.")->size();
   REQUIRE(tokens >= 6);
   const std::string available = "the text has " + std::to_string(tokens) + " tokens";
   CHECK(read_text(file, 1, tokens).ok());
   CHECK(refused(read_text(file, 1, tokens + 1),
-                {"text: ", available, "tokens.sequences", "at most " + std::to_string(tokens) + " sequences fit"}));
+                {"text: ", available, "tokens.sequences",
+                 "at most " + std::to_string(tokens) + " sequences fit"}));
   CHECK(read_text(file, tokens, 1).ok());
   CHECK(refused(read_text(file, tokens + 1, 1), {available, "at most 0 sequences"}));
   CHECK(read_text(file, 2, 1, tokens - 2).ok());
@@ -99,30 +111,37 @@ TEST_CASE("tokens: sequence_length is 1 to n_positions", "[tokens]") {
   CHECK(refused(read_ids(folder, line, 0, 1), {"tokens.sequence_length is 0; legal: 1 .. 8"}));
   CHECK(read_ids(folder, line, 1, 1)->sequences[0].ids == Ids{0});
   CHECK(read_ids(folder, line, 8, 1)->sequences[0].ids == Ids{0, 1, 2, 3, 4, 5, 6, 7});
-  CHECK(refused(read_ids(folder, line, 9, 1), {"tokens.sequence_length is 9; legal: 1 .. 8, the model's n_positions"}));
+  CHECK(refused(read_ids(folder, line, 9, 1),
+                {"tokens.sequence_length is 9; legal: 1 .. 8, the model's n_positions"}));
   const std::size_t positions = tiny_model().n_positions;
-  CHECK(read_text(source("data/texts/prose.txt"), positions, 1)->sequences[0].ids.size() == positions);
+  CHECK(read_text(source("data/texts/prose.txt"), positions, 1)->sequences[0].ids.size() ==
+        positions);
   CHECK(refused(read_text(source("data/texts/prose.txt"), positions + 1, 1), {"n_positions"}));
 }
 
 TEST_CASE("tokens: lines of ids", "[tokens]") {
   const TemporaryFolder folder;
-  const Result<TokenSet> set = read_ids(folder, "[1, 2, 3]\r\n\n \t\n[4,5,6,7]\n [ 9 ,8,\t7 ] ", 3, 3);
+  const Result<TokenSet> set =
+      read_ids(folder, "[1, 2, 3]\r\n\n \t\n[4,5,6,7]\n [ 9 ,8,\t7 ] ", 3, 3);
   REQUIRE(set.ok());
   REQUIRE(set->sequences.size() == 3);
   CHECK(set->sequences[0].ids == Ids{1, 2, 3});
   CHECK(set->sequences[1].ids == Ids{4, 5, 6});  // a longer line is cut
   CHECK(set->sequences[2].ids == Ids{9, 8, 7});
   CHECK(read_ids(folder, "[1, 2, 3]\n[4, 5, 6]", 2, 2, 1)->sequences[1].ids == Ids{5, 6});
-  CHECK(read_ids(folder, "[1]\nnot read", 1, 1).ok());  // lines beyond tokens.sequences are not looked at
+  CHECK(read_ids(folder, "[1]\nnot read", 1, 1)
+            .ok());  // lines beyond tokens.sequences are not looked at
 
-  CHECK(refused(read_ids(folder, "[1, 2, 3]\n[4, 5]\n", 3, 2), {"ids:2: the line has 2 ids", "= 3"}));
+  CHECK(
+      refused(read_ids(folder, "[1, 2, 3]\n[4, 5]\n", 3, 2), {"ids:2: the line has 2 ids", "= 3"}));
   CHECK(refused(read_ids(folder, "[1, 2, 3]\n", 3, 1, 1), {"ids:1: the line has 3 ids", "= 4"}));
-  CHECK(refused(read_ids(folder, "[1, 2]\n\n[3, 4]\n", 2, 3), {"ids: the file has 2 lists", "asks for 3"}));
+  CHECK(refused(read_ids(folder, "[1, 2]\n\n[3, 4]\n", 2, 3),
+                {"ids: the file has 2 lists", "asks for 3"}));
   CHECK(refused(read_ids(folder, "", 1, 1), {"ids: the file has 0 lists"}));
   CHECK(refused(read_ids(folder, "[]\n", 1, 1), {"ids:1: the line has 0 ids"}));
   CHECK(refused(read_ids(folder, "[9]\n[3, 10]\n", 1, 2, 0), {}) == false);  // 10 is cut away
-  CHECK(refused(read_ids(folder, "[9, 9]\n[3, 10]\n", 2, 2), {"sequence 1: token 1 is 10; legal: 0 .. 9"}));
+  CHECK(refused(read_ids(folder, "[9, 9]\n[3, 10]\n", 2, 2),
+                {"sequence 1: token 1 is 10; legal: 0 .. 9"}));
   struct Malformed {
     std::string line;
     std::string place;
@@ -150,28 +169,40 @@ TEST_CASE("tokens: lines of ids", "[tokens]") {
                                                      {std::string("[1\0]", 4), "1:3"},
                                                      {"\xEF\xBB\xBF[1]", "1:1"}}) {
     INFO(bad.line);
-    CHECK(refused(read_ids(folder, bad.line + "\n", 1, 1), {"ids:" + bad.place + ": ", "a JSON list of token ids"}));
+    CHECK(refused(read_ids(folder, bad.line + "\n", 1, 1),
+                  {"ids:" + bad.place + ": ", "a JSON list of token ids"}));
   }
 }
 
-TEST_CASE("tokens: line ends that hide the mark of a document are refused, with what repairs them", "[tokens]") {
+TEST_CASE("tokens: line ends that hide the mark of a document are refused, with what repairs them",
+          "[tokens]") {
   const TemporaryFolder folder;
-  const auto read = [&](const std::string& text) { return read_text(folder.write("text", text), 1, 1); };
-  const std::string crlf = "; legal: LF; to repair: sed -i 's/\\r$//' ", lone = "; legal: LF; to repair: sed -i 's/\\r$//; s/\\r/\\n/g' ";
-  const auto lost = [](int line) { return ", and so the mark <|endoftext|> in line " + std::to_string(line) + " is lost"; };
-  CHECK(refused(read("One\r\n<|endoftext|>\r\nTwo\r\n"), {"text:1: ends in CR LF" + lost(2) + crlf}));
-  CHECK(refused(read("One\nTwo\r\n\n<|endoftext|>\r\nThree\n"), {"text:2: ends in CR LF" + lost(4) + crlf}));
+  const auto read = [&](const std::string& text) {
+    return read_text(folder.write("text", text), 1, 1);
+  };
+  const std::string crlf = "; legal: LF; to repair: sed -i 's/\\r$//' ",
+                    lone = "; legal: LF; to repair: sed -i 's/\\r$//; s/\\r/\\n/g' ";
+  const auto lost = [](int line) {
+    return ", and so the mark <|endoftext|> in line " + std::to_string(line) + " is lost";
+  };
+  CHECK(
+      refused(read("One\r\n<|endoftext|>\r\nTwo\r\n"), {"text:1: ends in CR LF" + lost(2) + crlf}));
+  CHECK(refused(read("One\nTwo\r\n\n<|endoftext|>\r\nThree\n"),
+                {"text:2: ends in CR LF" + lost(4) + crlf}));
   CHECK(refused(read("<|endoftext|>\r\nOne\n"), {"text:1: ends in CR LF" + lost(1) + crlf}));
   CHECK(refused(read("One\n<|endoftext|>\r"), {"text:2: ends in CR LF" + lost(2) + crlf}));
   CHECK(refused(read("One\r<|endoftext|>\rTwo\r"), {"text:1: ends in CR" + lost(1) + lone}));
   CHECK(refused(read("One\r<|endoftext|>\nTwo\n"), {"text:1: ends in CR" + lost(1) + lone}));
-  CHECK(refused(read("One\r\nTwo\r\n"), {"text:1: ends in CR LF" + crlf}));  // no mark: every line end would be two tokens
+  CHECK(refused(read("One\r\nTwo\r\n"),
+                {"text:1: ends in CR LF" + crlf}));  // no mark: every line end would be two tokens
   CHECK(refused(read("One\rTwo"), {"text:1: ends in CR" + lone}));
-  CHECK(refused(read("\xEF\xBB\xBF<|endoftext|>\nOne\n"), {"text:1: begins with a byte order mark", "sed -i '1s/^\\xEF\\xBB\\xBF//' "}));
-  CHECK(refused(read_text(folder.write("a 'text'", "\r\n"), 1, 1), {"sed -i 's/\\r$//' '", R"(/a '\''text'\''')"}));
+  CHECK(refused(read("\xEF\xBB\xBF<|endoftext|>\nOne\n"),
+                {"text:1: begins with a byte order mark", "sed -i '1s/^\\xEF\\xBB\\xBF//' "}));
+  CHECK(refused(read_text(folder.write("a 'text'", "\r\n"), 1, 1),
+                {"sed -i 's/\\r$//' '", R"(/a '\''text'\''')"}));
   // A CR in a text whose lines end in LF, and a mark within a line, are characters.
-  for (const std::string text :
-       {"One\rTwo\n", "One\r\nTwo\n", "One\r\n<|endoftext|>\nTwo", "One <|endoftext|>\r\nTwo\n", "<|endoftext|> \r\nOne\n"}) {
+  for (const std::string text : {"One\rTwo\n", "One\r\nTwo\n", "One\r\n<|endoftext|>\nTwo",
+                                 "One <|endoftext|>\r\nTwo\n", "<|endoftext|> \r\nOne\n"}) {
     INFO(text);
     const Ids ids = *Tokenizer::read(tiny)->encode_documents(text);
     const Result<TokenSet> set = read_text(folder.write("text", text), ids.size(), 1);
@@ -186,20 +217,24 @@ TEST_CASE("tokens: an id of a text is one of the model's", "[tokens]") {
   const std::filesystem::path file = folder.write("text", "One two three");
   const Ids ids = *Tokenizer::read(tiny)->encode_documents("One two three");
   model.vocab_size = *std::max_element(ids.begin(), ids.end()) + 1;
-  CHECK(read_tokens({.paths = {file}, .sequence_length = ids.size(), .sequences = 1}, model, tiny).ok());
+  CHECK(read_tokens({.paths = {file}, .sequence_length = ids.size(), .sequences = 1}, model, tiny)
+            .ok());
   --model.vocab_size;
-  CHECK(refused(read_tokens({.paths = {file}, .sequence_length = ids.size(), .sequences = 1}, model, tiny),
-                {"text: sequence 0: token ", "legal: 0 .. " + std::to_string(model.vocab_size - 1)}));
+  CHECK(refused(
+      read_tokens({.paths = {file}, .sequence_length = ids.size(), .sequences = 1}, model, tiny),
+      {"text: sequence 0: token ", "legal: 0 .. " + std::to_string(model.vocab_size - 1)}));
 }
 
 TEST_CASE("tokens: files that are no texts", "[tokens]") {
   const TemporaryFolder folder;
-  CHECK(refused(read_text(folder.path() / "absent", 1, 1), {"absent: ", "see tokens.path"}, ExitCode::missing_input));
+  CHECK(refused(read_text(folder.path() / "absent", 1, 1), {"absent: ", "see tokens.path"},
+                ExitCode::missing_input));
   const std::filesystem::path file = folder.write("file", "text");
   CHECK(refused(read_text(file / "below", 1, 1), {"below"}, ExitCode::missing_input));
   CHECK(refused(read_text(folder.path(), 1, 1), {"a directory, not a regular file"}));
   REQUIRE(::mkfifo((folder.path() / "fifo").c_str(), 0600) == 0);
-  CHECK(refused(read_text(folder.path() / "fifo", 1, 1), {"not a regular file"}));  // and does not wait for a writer
+  CHECK(refused(read_text(folder.path() / "fifo", 1, 1),
+                {"not a regular file"}));  // and does not wait for a writer
   CHECK(refused(read_text("/dev/zero", 1, 1), {"not a regular file"}));
   CHECK(refused(read_text(folder.write("bytes", "abc \xC3\x28 def"), 1, 1), {"bytes: ", "UTF-8"}));
   CHECK(refused(read_text(folder.write("surrogate", "a\xED\xA0\x80"), 1, 1), {"UTF-8"}));
@@ -208,12 +243,16 @@ TEST_CASE("tokens: files that are no texts", "[tokens]") {
     REQUIRE(::chmod(file.c_str(), 0) == 0);
     CHECK(refused(read_text(file, 1, 1), {"file"}, ExitCode::permission));
   }
-  CHECK(refused(read_tokens({.paths = {source("data/texts/prose.txt")}, .sequence_length = 1, .sequences = 1}, tiny_model(), folder.path()),
-                {"vocab.json"}, ExitCode::missing_input));                    // a text needs a tokenizer
-  CHECK_FALSE(refused(read_text(source("data/texts/prose.txt"), 1, 1), {}));  // the checker sees success
+  CHECK(refused(
+      read_tokens({.paths = {source("data/texts/prose.txt")}, .sequence_length = 1, .sequences = 1},
+                  tiny_model(), folder.path()),
+      {"vocab.json"}, ExitCode::missing_input));  // a text needs a tokenizer
+  CHECK_FALSE(
+      refused(read_text(source("data/texts/prose.txt"), 1, 1), {}));  // the checker sees success
 }
 
-TEST_CASE("tokens: shuffle permutes each sequence and depends on seed and sequence alone", "[tokens]") {
+TEST_CASE("tokens: shuffle permutes each sequence and depends on seed and sequence alone",
+          "[tokens]") {
   const TemporaryFolder folder;
   ModelConfig model = small_model();
   model.vocab_size = 200, model.n_positions = 100;
@@ -222,8 +261,13 @@ TEST_CASE("tokens: shuffle permutes each sequence and depends on seed and sequen
   line += "]\n";
   const std::filesystem::path file = folder.write("ids", line + line);
   const auto shuffled = [&](std::uint32_t seed, std::size_t sequences = 2) {
-    const Result<TokenSet> set = read_tokens(
-        {.from_ids = true, .paths = {file}, .sequence_length = 100, .sequences = sequences, .shuffle = true, .seed = seed}, model, "");
+    const Result<TokenSet> set = read_tokens({.from_ids = true,
+                                              .paths = {file},
+                                              .sequence_length = 100,
+                                              .sequences = sequences,
+                                              .shuffle = true,
+                                              .seed = seed},
+                                             model, "");
     REQUIRE(set.ok());
     std::vector<Ids> ids;
     for (const TokenSequence& sequence : set->sequences) ids.push_back(sequence.ids);
@@ -251,7 +295,12 @@ TEST_CASE("tokens: shuffles are uniform", "[tokens]") {
   const std::filesystem::path file = folder.write("ids", "[0, 1, 2, 3]\n");
   std::map<Ids, int> counts;
   for (std::uint32_t seed = 0; seed < 2400; ++seed)
-    ++counts[read_tokens({.from_ids = true, .paths = {file}, .sequence_length = 4, .sequences = 1, .shuffle = true, .seed = seed},
+    ++counts[read_tokens({.from_ids = true,
+                          .paths = {file},
+                          .sequence_length = 4,
+                          .sequences = 1,
+                          .shuffle = true,
+                          .seed = seed},
                          small_model(), "")
                  ->sequences[0]
                  .ids];
@@ -270,7 +319,9 @@ TEST_CASE("tokens: identities", "[tokens]") {
   CHECK(set->tokenizer == Digest{});
   CHECK(set->text_contents == std::vector{sha256("[1, 2, 3]\n[1, 2, 3]\n[1, 2, 4]\n")});
   const Result<TokenSet> texts =
-      read_tokens({.paths = {source("data/texts/prose.txt"), source("data/texts/code.txt")}, .sequence_length = 10, .sequences = 2},
+      read_tokens({.paths = {source("data/texts/prose.txt"), source("data/texts/code.txt")},
+                   .sequence_length = 10,
+                   .sequences = 2},
                   tiny_model(), tiny);
   REQUIRE(texts.ok());
   REQUIRE(texts->sequences.size() == 4);

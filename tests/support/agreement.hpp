@@ -17,16 +17,19 @@
 
 namespace lamp::test {
 
-/// Counts the comparisons that fail and keeps the first for the report: millions of CHECKs would be slow.
+/// Counts the comparisons that fail and keeps the first for the report: millions of CHECKs would be
+/// slow.
 class Agreement {
  public:
-  void compare(const char* operation, double a, double b, double c, const FloatFormat& format, Rounding mode, double got, double want) {
+  void compare(const char* operation, double a, double b, double c, const FloatFormat& format,
+               Rounding mode, double got, double want) {
     ++compared_;
     if (same_bits(got, want)) return;
     if (failures_++ > 0) return;
     char text[400];
-    std::snprintf(text, sizeof text, "%s(%a, %a, %a) in %s, %s: got %a, want %a", operation, a, b, c, format_name(format).c_str(),
-                  std::string(rounding_name(mode)).c_str(), got, want);
+    std::snprintf(text, sizeof text, "%s(%a, %a, %a) in %s, %s: got %a, want %a", operation, a, b,
+                  c, format_name(format).c_str(), std::string(rounding_name(mode)).c_str(), got,
+                  want);
     first_ = text;
   }
   void unary(double x, const FloatFormat& f, Rounding mode) {
@@ -46,12 +49,15 @@ class Agreement {
     compare("mul", a, b, 0, f, mode, mul(a, b, f, mode, draw), mpfr::mul(a, b, f, mode, draw));
     compare("div", a, b, 0, f, mode, div(a, b, f, mode, draw), mpfr::div(a, b, f, mode, draw));
     compare("sqrt", a, 0, 0, f, mode, sqrt(a, f, mode, draw), mpfr::sqrt(a, f, mode, draw));
-    compare("fma", a, b, c, f, mode, fma(a, b, c, f, mode, draw), mpfr::fma(a, b, c, f, mode, draw));
+    compare("fma", a, b, c, f, mode, fma(a, b, c, f, mode, draw),
+            mpfr::fma(a, b, c, f, mode, draw));
   }
   void ternary(double a, double b, double c, const FloatFormat& f, Rounding mode) {
     compare("fma", a, b, c, f, mode, fma(a, b, c, f, mode), mpfr::fma(a, b, c, f, mode));
   }
-  void root(double x, const FloatFormat& f, Rounding mode) { compare("sqrt", x, 0, 0, f, mode, sqrt(x, f, mode), mpfr::sqrt(x, f, mode)); }
+  void root(double x, const FloatFormat& f, Rounding mode) {
+    compare("sqrt", x, 0, 0, f, mode, sqrt(x, f, mode), mpfr::sqrt(x, f, mode));
+  }
   void require(long at_least) const {
     INFO(first_);
     REQUIRE(failures_ == 0);
@@ -65,11 +71,13 @@ class Agreement {
   std::string first_;
 };
 
-/// A format's number, its neighbours among the binary64 numbers, and the midpoint to the next one with its neighbours.
+/// A format's number, its neighbours among the binary64 numbers, and the midpoint to the next one
+/// with its neighbours.
 inline void around(double x, double next, const FloatFormat& f, Agreement& agreement) {
   const double middle = x / 2 + next / 2 == 0.0 ? next / 2 : x / 2 + next / 2;
   for (const double centre : {x, middle})
-    for (const double y : {centre, std::nextafter(centre, HUGE_VAL), std::nextafter(centre, -HUGE_VAL)})
+    for (const double y :
+         {centre, std::nextafter(centre, HUGE_VAL), std::nextafter(centre, -HUGE_VAL)})
       for (const Rounding mode : deterministic_modes) {
         agreement.unary(y, f, mode);
         agreement.unary(-y, f, mode);
@@ -78,12 +86,14 @@ inline void around(double x, double next, const FloatFormat& f, Agreement& agree
 
 inline void every_neighbourhood(const FloatFormat& f, Agreement& agreement) {
   const std::vector<double> numbers = positive_numbers(f);
-  for (std::size_t i = 0; i + 1 < numbers.size(); ++i) around(numbers[i], numbers[i + 1], f, agreement);
+  for (std::size_t i = 0; i + 1 < numbers.size(); ++i)
+    around(numbers[i], numbers[i + 1], f, agreement);
   for (const double x : special_values)
     for (const Rounding mode : deterministic_modes) agreement.unary(x, f, mode);
 }
 
-/// Operands that hurt: short significands (ties), neighbours, cancellation, edges of the format, any pattern, special values.
+/// Operands that hurt: short significands (ties), neighbours, cancellation, edges of the format,
+/// any pattern, special values.
 inline double operand(Random& random, const FloatFormat& f) {
   switch (random.below(8)) {
     case 0:

@@ -1,4 +1,5 @@
-// Bits of numbers for tests: equality that tells -0 from +0 and one ulp from none, with all NaN equal.
+// Bits of numbers for tests: equality that tells -0 from +0 and one ulp from none, with all NaN
+// equal.
 #pragma once
 
 #include <bit>
@@ -9,7 +10,8 @@
 namespace lamp::test {
 
 inline bool same_bits(double x, double y) {
-  return (std::isnan(x) && std::isnan(y)) || std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
+  return (std::isnan(x) && std::isnan(y)) ||
+         std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
 }
 
 inline bool same_bits(std::span<const double> x, std::span<const double> y) {
@@ -19,7 +21,8 @@ inline bool same_bits(std::span<const double> x, std::span<const double> y) {
   return true;
 }
 
-/// The negative control of every checker: the nearest wrong answer, one ulp away (the other zero for a zero).
+/// The negative control of every checker: the nearest wrong answer, one ulp away (the other zero
+/// for a zero).
 inline double off_by_one_bit(double x) {
   if (x == 0.0 || !std::isfinite(x)) return std::isnan(x) ? 0.0 : (x == 0.0 ? -x : 0.0);
   return std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) ^ 1U);

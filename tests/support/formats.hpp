@@ -1,4 +1,5 @@
-// Formats that tests of the arithmetic are tried on: every kind of format, each field of FloatFormat at least once.
+// Formats that tests of the arithmetic are tried on: every kind of format, each field of
+// FloatFormat at least once.
 #pragma once
 
 #include <array>
@@ -14,12 +15,23 @@
 
 namespace lamp::test {
 
-inline constexpr std::array deterministic_modes{Rounding::rne, Rounding::rna, Rounding::rtz, Rounding::rtp, Rounding::rtn, Rounding::rto};
+inline constexpr std::array deterministic_modes{Rounding::rne, Rounding::rna, Rounding::rtz,
+                                                Rounding::rtp, Rounding::rtn, Rounding::rto};
 
 inline constexpr FloatFormat e3m2{.p = 3, .emin = -2, .emax = 3};
 inline constexpr FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
-inline constexpr FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
-inline constexpr FloatFormat e3m2fn{.p = 3, .emin = -2, .emax = 4, .infinities = false, .nan = false, .overflow = Overflow::largest};
+inline constexpr FloatFormat e4m3fn{.p = 4,
+                                    .emin = -6,
+                                    .emax = 8,
+                                    .infinities = false,
+                                    .top_codes_lost = 1,
+                                    .overflow = Overflow::nan};
+inline constexpr FloatFormat e3m2fn{.p = 3,
+                                    .emin = -2,
+                                    .emax = 4,
+                                    .infinities = false,
+                                    .nan = false,
+                                    .overflow = Overflow::largest};
 
 /// Formats of few numbers, for exhaustive tests.
 inline constexpr std::array small_formats{
@@ -27,8 +39,18 @@ inline constexpr std::array small_formats{
     e5m2,
     e4m3fn,
     e3m2fn,
-    FloatFormat{.p = 2, .emin = 0, .emax = 2, .infinities = false, .nan = false, .overflow = Overflow::largest},       // e2m1fn
-    FloatFormat{.p = 4, .emin = -7, .emax = 7, .infinities = false, .signed_zero = false, .overflow = Overflow::nan},  // e4m3fnuz
+    FloatFormat{.p = 2,
+                .emin = 0,
+                .emax = 2,
+                .infinities = false,
+                .nan = false,
+                .overflow = Overflow::largest},  // e2m1fn
+    FloatFormat{.p = 4,
+                .emin = -7,
+                .emax = 7,
+                .infinities = false,
+                .signed_zero = false,
+                .overflow = Overflow::nan},  // e4m3fnuz
     FloatFormat{.p = 4, .emin = -3, .emax = 3, .subnormals = false},
     FloatFormat{.p = 3, .emin = -2, .emax = 3, .subnormals = false, .top_codes_lost = 2},
     FloatFormat{.p = 4, .emin = -6, .emax = 7, .signed_zero = false, .is_unsigned = true},  // ue4m3
@@ -61,33 +83,42 @@ inline constexpr std::array large_formats{
     FloatFormat{.p = 51, .emin = -1022, .emax = 1023},
     FloatFormat{.p = 52, .emin = -1022, .emax = 1023},
     FloatFormat{.p = 53, .emin = -20, .emax = 20},
-    FloatFormat{.p = 53, .emin = -1022, .emax = 1023, .subnormals = false, .overflow = Overflow::largest},
+    FloatFormat{
+        .p = 53, .emin = -1022, .emax = 1023, .subnormals = false, .overflow = Overflow::largest},
     FloatFormat{.p = 30, .emin = -1045, .emax = -500, .top_codes_lost = 1000},
     FloatFormat{.p = 11, .emin = -14, .emax = 15, .overflow = Overflow::largest},
 };
 
-/// Zero and every positive number of a small format, ascending, then the numbers it would have in one binade more. By the
-/// definition: significands of p bits times powers of two.
+/// Zero and every positive number of a small format, ascending, then the numbers it would have in
+/// one binade more. By the definition: significands of p bits times powers of two.
 inline std::vector<double> positive_numbers(const FloatFormat& f) {
   std::vector<double> numbers{0.0};
   const int first_normal = 1 << (f.p - 1), end = 1 << f.p;
-  for (int m = 1; f.subnormals && m < first_normal; ++m) numbers.push_back(std::ldexp(m, f.emin - f.p + 1));
+  for (int m = 1; f.subnormals && m < first_normal; ++m)
+    numbers.push_back(std::ldexp(m, f.emin - f.p + 1));
   for (int e = f.emin; e <= f.emax + 1; ++e)
     for (int m = first_normal; m < end; ++m)
       if (const double x = std::ldexp(m, e - f.p + 1); std::isfinite(x)) numbers.push_back(x);
   return numbers;
 }
 
-/// The catalog, every e<w>m<t> and ue<w>m<t>, and two that no name has, as far as their codes have at most `bits` bits.
+/// The catalog, every e<w>m<t> and ue<w>m<t>, and two that no name has, as far as their codes have
+/// at most `bits` bits.
 inline std::vector<FloatFormat> formats_up_to(int bits) {
   std::vector<std::string> names;
   for (const std::string_view name : catalog_names()) names.emplace_back(name);
   for (int w = 2; w <= 11; ++w)
     for (int t = 1; w + t <= bits; ++t)
       for (const char* prefix : {"e", "ue"})
-        names.push_back(std::string(prefix).append(std::to_string(w)).append("m").append(std::to_string(t)));
-  std::vector<FloatFormat> formats{{.p = 4, .emin = -7, .emax = 7, .signed_zero = false, .top_codes_lost = 1},  // P3109's binary8p4
-                                   {.p = 3, .emin = -2, .emax = 2, .subnormals = false}};                       // with unused codes
+        names.push_back(
+            std::string(prefix).append(std::to_string(w)).append("m").append(std::to_string(t)));
+  std::vector<FloatFormat> formats{
+      {.p = 4,
+       .emin = -7,
+       .emax = 7,
+       .signed_zero = false,
+       .top_codes_lost = 1},                                  // P3109's binary8p4
+      {.p = 3, .emin = -2, .emax = 2, .subnormals = false}};  // with unused codes
   for (const std::string& name : names) formats.push_back(*parse_format(name));
   std::erase_if(formats, [bits](const FloatFormat& f) { return code_bits(f) > bits; });
   return formats;

@@ -1,4 +1,5 @@
-// Reads a dataset of a golden file as binary64, straight through the HDF5 C API: independent of core/record.
+// Reads a dataset of a golden file as binary64, straight through the HDF5 C API: independent of
+// core/record.
 #pragma once
 
 #include <hdf5.h>
@@ -34,9 +35,11 @@ inline GoldenArray read_golden(const std::string& file, const std::string& path)
   H5Sget_simple_extent_dims(s, dims.data(), nullptr);
   GoldenArray array;
   std::size_t count = 1;
-  for (const hsize_t n : dims) array.shape.push_back(static_cast<std::size_t>(n)), count *= static_cast<std::size_t>(n);
+  for (const hsize_t n : dims)
+    array.shape.push_back(static_cast<std::size_t>(n)), count *= static_cast<std::size_t>(n);
   array.values.resize(count);
-  const bool read = H5Dread(d, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, array.values.data()) >= 0;
+  const bool read =
+      H5Dread(d, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, array.values.data()) >= 0;
   H5Sclose(s), H5Dclose(d), H5Fclose(f);
   if (!read) throw std::runtime_error("golden " + file + ":" + path + " cannot be read");
   return array;

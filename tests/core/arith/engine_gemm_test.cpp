@@ -1,5 +1,6 @@
-// The vector kernels of matrix engines. Oracle: mpfr::gemm, which sums in GMP's integers, for every mode of every engine on small products;
-// the naive loop, itself checked by the first, on larger ones. Neither calls a vector kernel.
+// The vector kernels of matrix engines. Oracle: mpfr::gemm, which sums in GMP's integers, for every
+// mode of every engine on small products; the naive loop, itself checked by the first, on larger
+// ones. Neither calls a vector kernel.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -35,9 +36,23 @@ std::vector<Backend> vector_backends() {
 }
 
 /// Kinds of operands; each is there to break one guard or one step of a pass.
-enum class Data { ordinary, spread, cancelling, subnormal, huge, one_overflow, special, all_exponents, tiny_rows, unrounded, full_sums };
-constexpr Data all_data[] = {Data::ordinary, Data::spread,        Data::cancelling, Data::subnormal, Data::huge,     Data::one_overflow,
-                             Data::special,  Data::all_exponents, Data::tiny_rows,  Data::unrounded, Data::full_sums};
+enum class Data {
+  ordinary,
+  spread,
+  cancelling,
+  subnormal,
+  huge,
+  one_overflow,
+  special,
+  all_exponents,
+  tiny_rows,
+  unrounded,
+  full_sums
+};
+constexpr Data all_data[] = {Data::ordinary,  Data::spread,        Data::cancelling,
+                             Data::subnormal, Data::huge,          Data::one_overflow,
+                             Data::special,   Data::all_exponents, Data::tiny_rows,
+                             Data::unrounded, Data::full_sums};
 
 double element(Random& random, Data data, const FloatFormat& f, std::size_t row) {
   switch (data) {
@@ -54,24 +69,29 @@ double element(Random& random, Data data, const FloatFormat& f, std::size_t row)
     case Data::huge:
       return random.with_exponent(f.emax / 2, f.emax / 2 + 2, f.p);
     case Data::one_overflow:  // of few sums
-      return random.below(40) == 0 ? std::ldexp(1.0, std::min(f.emax, 90)) : random.with_exponent(-4, 2, f.p);
+      return random.below(40) == 0 ? std::ldexp(1.0, std::min(f.emax, 90))
+                                   : random.with_exponent(-4, 2, f.p);
     case Data::special: {
       constexpr double values[] = {0.0, -0.0, infinity, -infinity, nan, 0x1p-149};
-      return random.below(6) != 0 ? random.with_exponent(-4, 4, f.p) : values[random.below(row % 2 == 0 ? 2 : 6)];
+      return random.below(6) != 0 ? random.with_exponent(-4, 4, f.p)
+                                  : values[random.below(row % 2 == 0 ? 2 : 6)];
     }
     case Data::all_exponents:
-      return random.below(5) == 0 ? -0.0 : round(random.with_exponent(f.emin - f.p + 1, f.emax, f.p), f);
+      return random.below(5) == 0 ? -0.0
+                                  : round(random.with_exponent(f.emin - f.p + 1, f.emax, f.p), f);
     case Data::tiny_rows:  // what softmax gives: a row begins with numbers that all but vanish
       return random.with_exponent(row % 3 == 0 ? -100 : -8, row % 3 == 0 ? -60 : 2, f.p);
     case Data::unrounded:
       return random.with_exponent(-20, 4, 53);
     case Data::full_sums:  // the most that an accumulator can hold
-      return random.below(500) == 0 ? 1.0 : (row < 5 ? 1.0 : -1.0) * (2.0 - std::ldexp(1.0, 1 - f.p));
+      return random.below(500) == 0 ? 1.0
+                                    : (row < 5 ? 1.0 : -1.0) * (2.0 - std::ldexp(1.0, 1 - f.p));
   }
   return 0.0;
 }
 
-Matrix<double> matrix(std::size_t rows, std::size_t cols, Data data, const FloatFormat& format, std::uint32_t seed) {
+Matrix<double> matrix(std::size_t rows, std::size_t cols, Data data, const FloatFormat& format,
+                      std::uint32_t seed) {
   Random random(seed);
   Matrix<double> x(rows, cols);
   for (std::size_t i = 0; i < rows; ++i)
@@ -79,13 +99,15 @@ Matrix<double> matrix(std::size_t rows, std::size_t cols, Data data, const Float
   return x;
 }
 
-Matrix<double> product(const Arithmetic& a, const Matrix<double>& x, const Matrix<double>& y, Shape shape, Backend backend) {
+Matrix<double> product(const Arithmetic& a, const Matrix<double>& x, const Matrix<double>& y,
+                       Shape shape, Backend backend) {
   Matrix<double> out(x.rows(), y.cols(), unwritten);
   gemm(a, x.view(), y.view(), out.view(), shape, backend);
   return out;
 }
 
-Matrix<double> oracle(const Arithmetic& a, const Matrix<double>& x, const Matrix<double>& y, Shape shape) {
+Matrix<double> oracle(const Arithmetic& a, const Matrix<double>& x, const Matrix<double>& y,
+                      Shape shape) {
   Matrix<double> out(x.rows(), y.cols(), unwritten);
   mpfr::gemm(a, x.view(), y.view(), out.view(), shape);
   return out;
@@ -101,27 +123,33 @@ std::vector<Arithmetic> modes() {
   return list;
 }
 
-std::string name(const Arithmetic& a) { return format_name(*a.mac.operands) + ": " + engine_step_text(a.order.engine); }
+std::string name(const Arithmetic& a) {
+  return format_name(*a.mac.operands) + ": " + engine_step_text(a.order.engine);
+}
 
 }  // namespace
 
-TEST_CASE("engine gemm: the bits of exact integers, every mode, kind of data and instruction set", "[arith][engine][gemm]") {
+TEST_CASE("engine gemm: the bits of exact integers, every mode, kind of data and instruction set",
+          "[arith][engine][gemm]") {
   REQUIRE(modes().size() == 20);
   int slips_caught = 0;
   std::uint32_t seed = 1;
   for (const Arithmetic& a : modes())
     for (const Data data : all_data) {
       const std::size_t k = 3 + (seed * 7) % 71;  // rarely a multiple of the step
-      const Matrix<double> x = matrix(9, k, data, *a.mac.operands, seed), y = matrix(k, 35, data, *a.mac.operands, seed + 1);
+      const Matrix<double> x = matrix(9, k, data, *a.mac.operands, seed),
+                           y = matrix(k, 35, data, *a.mac.operands, seed + 1);
       seed += 2;
       const Matrix<double> expected = oracle(a, x, y, Shape::full);
       for (const Backend backend : vector_backends()) {
-        INFO(name(a) << ", data " << static_cast<int>(data) << ", k " << k << ", backend " << static_cast<int>(backend));
+        INFO(name(a) << ", data " << static_cast<int>(data) << ", k " << k << ", backend "
+                     << static_cast<int>(backend));
         CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), expected.flat()));
       }
       Arithmetic slip = a;  // what the data can tell from the engine
       --slip.order.engine.fraction_bits;
-      if (!same_bits(product(slip, x, y, Shape::full, Backend::automatic).flat(), expected.flat())) ++slips_caught;
+      if (!same_bits(product(slip, x, y, Shape::full, Backend::automatic).flat(), expected.flat()))
+        ++slips_caught;
     }
   CHECK(slips_caught >= 40);
 }
@@ -132,8 +160,10 @@ TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][en
     for (const Data data : {Data::spread, Data::special, Data::tiny_rows}) {
       INFO(name(a) << ", data " << static_cast<int>(data));
       const std::size_t t = 2 * step + 5;
-      const Matrix<double> z = matrix(t, t, data, *a.mac.operands, 5), v = matrix(t, 3, data, *a.mac.operands, 6);
-      const Matrix<double> q = matrix(t, 6, data, *a.mac.operands, 7), keys = matrix(t, 6, data, *a.mac.operands, 8);
+      const Matrix<double> z = matrix(t, t, data, *a.mac.operands, 5),
+                           v = matrix(t, 3, data, *a.mac.operands, 6);
+      const Matrix<double> q = matrix(t, 6, data, *a.mac.operands, 7),
+                           keys = matrix(t, 6, data, *a.mac.operands, 8);
       const Matrix<double> lower = oracle(a, z, v, Shape::lower_operand);
       Matrix<double> scores(t, t, unwritten), fast(t, t, unwritten);
       mpfr::gemm(a, q.view(), keys.view().transposed(), scores.view(), Shape::lower_output);
@@ -147,17 +177,21 @@ TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][en
         CHECK(same_bits(rest.flat(), lower.flat().subspan(std::size_t{7} * 3)));
       }
     }
-    for (const std::size_t k : {std::size_t{0}, std::size_t{1}, step - 1, step, step + 1, 2 * step}) {
-      const Matrix<double> x = matrix(3, k, Data::spread, *a.mac.operands, 9), y = matrix(k, 2, Data::spread, *a.mac.operands, 10);
+    for (const std::size_t k :
+         {std::size_t{0}, std::size_t{1}, step - 1, step, step + 1, 2 * step}) {
+      const Matrix<double> x = matrix(3, k, Data::spread, *a.mac.operands, 9),
+                           y = matrix(k, 2, Data::spread, *a.mac.operands, 10);
       for (const Backend backend : vector_backends()) {
         INFO(name(a) << ", k " << k);
-        CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), oracle(a, x, y, Shape::full).flat()));
+        CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(),
+                        oracle(a, x, y, Shape::full).flat()));
       }
     }
   }
 }
 
-TEST_CASE("engine gemm: larger products as the naive loop has them, by two threads too", "[arith][engine][gemm]") {
+TEST_CASE("engine gemm: larger products as the naive loop has them, by two threads too",
+          "[arith][engine][gemm]") {
   for (const Arithmetic& a : modes()) {
     const Matrix<double> x = matrix(21, 256, Data::unrounded, *a.mac.operands, 11),
                          y = matrix(256, 100, Data::ordinary, *a.mac.operands, 12);
@@ -173,18 +207,29 @@ TEST_CASE("engine gemm: larger products as the naive loop has them, by two threa
   }
 }
 
-TEST_CASE("engine gemm: two threads, one row at a time, several arithmetics by turns on the same packed weights", "[arith][engine][gemm]") {
-  const Matrix<double> x = matrix(6, 70, Data::unrounded, bfloat16, 15), y = matrix(70, 40, Data::ordinary, binary32, 16);
+TEST_CASE(
+    "engine gemm: two threads, one row at a time, several arithmetics by turns on the same packed "
+    "weights",
+    "[arith][engine][gemm]") {
+  const Matrix<double> x = matrix(6, 70, Data::unrounded, bfloat16, 15),
+                       y = matrix(70, 40, Data::ordinary, binary32, 16);
   const PackedMatrix packed(y.view());
-  const FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
-  std::vector<Arithmetic> list{engine_arithmetic("h100", bfloat16, binary32).value(), engine_arithmetic("v100", binary16, binary32).value(),
+  const FloatFormat e4m3fn{.p = 4,
+                           .emin = -6,
+                           .emax = 8,
+                           .infinities = false,
+                           .top_codes_lost = 1,
+                           .overflow = Overflow::nan};
+  std::vector<Arithmetic> list{engine_arithmetic("h100", bfloat16, binary32).value(),
+                               engine_arithmetic("v100", binary16, binary32).value(),
                                engine_arithmetic("ada", e4m3fn, binary32).value()};
   for (const FloatFormat& operands : {bfloat16, e4m3fn}) {
     list.push_back({.mac = {.operands = operands}, .order = {}});
     list.push_back({.mac = {.operands = operands}, .order = {.kind = OrderKind::lanes, .size = 4}});
   }
   std::vector<Matrix<double>> expected;
-  for (const Arithmetic& a : list) expected.push_back(product(a, x, y, Shape::full, Backend::scalar));
+  for (const Arithmetic& a : list)
+    expected.push_back(product(a, x, y, Shape::full, Backend::scalar));
   const auto by_turns = [&](std::size_t start, int& wrong) {
     for (std::size_t i = 0; i < 6; ++i)
       for (std::size_t turn = 0; turn < list.size(); ++turn) {
@@ -201,20 +246,25 @@ TEST_CASE("engine gemm: two threads, one row at a time, several arithmetics by t
   CHECK(wrong == 0);
   CHECK(wrong_there == 0);
   for (std::size_t i = 0; i < list.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j) CHECK(!same_bits(expected[i].flat(), expected[j].flat()));  // or the test could not fail
+    for (std::size_t j = 0; j < i; ++j)
+      CHECK(!same_bits(expected[i].flat(), expected[j].flat()));  // or the test could not fail
 }
 
-TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added in order", "[arith][engine][gemm]") {
+TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added in order",
+          "[arith][engine][gemm]") {
   int told_apart = 0;
   for (const Arithmetic& whole : modes())
-    for (const std::size_t parts : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{16}}) {
+    for (const std::size_t parts :
+         {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{16}}) {
       Arithmetic a = whole;
       a.order.size = parts;
       const Data data = parts == 3 ? Data::special : Data::spread;
       INFO(name(a) << ", " << parts << " parts");
       const std::size_t t = 3 * a.order.engine.products / 2 + 7;
-      const Matrix<double> x = matrix(t, t, data, *a.mac.operands, 13), y = matrix(t, 5, data, *a.mac.operands, 14);
-      const Matrix<double> full = oracle(a, x, y, Shape::full), lower = oracle(a, x, y, Shape::lower_operand);
+      const Matrix<double> x = matrix(t, t, data, *a.mac.operands, 13),
+                           y = matrix(t, 5, data, *a.mac.operands, 14);
+      const Matrix<double> full = oracle(a, x, y, Shape::full),
+                           lower = oracle(a, x, y, Shape::lower_operand);
       for (const Backend backend : vector_backends()) {
         CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), full.flat()));
         CHECK(same_bits(product(a, x, y, Shape::lower_operand, backend).flat(), lower.flat()));
@@ -229,20 +279,24 @@ TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added 
       for (std::size_t k = 0; k < t; k += size) {
         const std::size_t count = std::min(size, t - k);
         std::vector<double> left, right;
-        for (std::size_t l = k; l < k + count; ++l) left.push_back(x(1, l)), right.push_back(y(l, 2));
-        sum = mpfr::add(sum, mpfr::engine_dot(whole.mac, whole.order.engine, left, right, 0.0), a.mac.format, Rounding::rne);
+        for (std::size_t l = k; l < k + count; ++l)
+          left.push_back(x(1, l)), right.push_back(y(l, 2));
+        sum = mpfr::add(sum, mpfr::engine_dot(whole.mac, whole.order.engine, left, right, 0.0),
+                        a.mac.format, Rounding::rne);
       }
       CHECK(same_bits(full(1, 2), sum));
       if (!same_bits(full.flat(), oracle(whole, x, y, Shape::full).flat())) ++told_apart;
     }
   CHECK(told_apart >= 30);
-  // One part is a split too: c comes last. 1.5 x 2^-24 is lost beside 1 in a100's step, and rounds up in binary32.
+  // One part is a split too: c comes last. 1.5 x 2^-24 is lost beside 1 in a100's step, and rounds
+  // up in binary32.
   Arithmetic one = engine_arithmetic("a100", binary16, binary32).value();
   const std::vector<double> x{0x1.8p-12}, y{0x1p-12};
   CHECK(same_bits(dot(one, x, y, 1.0), 1.0));
   one.order.size = 1;
   CHECK(same_bits(dot(one, x, y, 1.0), 0x1.000002p+0));
-  CHECK(same_bits(mpfr::MpfrArithmetic(one.mac).dot(one.order, std::nullopt, x, y, 1.0), 0x1.000002p+0));
+  CHECK(same_bits(mpfr::MpfrArithmetic(one.mac).dot(one.order, std::nullopt, x, y, 1.0),
+                  0x1.000002p+0));
 }
 
 }  // namespace lamp

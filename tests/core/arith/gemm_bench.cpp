@@ -1,5 +1,5 @@
-// Prints ns per multiply-accumulate of gemm for several arithmetics and shapes, and its ratio to OpenBLAS SGEMM measured in
-// the same process. One thread; the shortest of several repetitions.
+// Prints ns per multiply-accumulate of gemm for several arithmetics and shapes, and its ratio to
+// OpenBLAS SGEMM measured in the same process. One thread; the shortest of several repetitions.
 //   lamp_gemm_bench [automatic|avx2|avx512]
 #include <time.h>  // NOLINT: clock_gettime is POSIX's
 
@@ -61,7 +61,8 @@ double shortest(const Problem& p, double time, F&& run) {
   return best / macs(p);
 }
 
-Matrix<double> random_matrix(std::size_t rows, std::size_t cols, std::uint32_t seed, const FloatFormat& format) {
+Matrix<double> random_matrix(std::size_t rows, std::size_t cols, std::uint32_t seed,
+                             const FloatFormat& format) {
   test::Random random(seed);
   Matrix<double> x(rows, cols);
   for (double& value : x.flat()) value = round(random.symmetric(), format);
@@ -74,9 +75,16 @@ void bench(Backend backend) {
     Arithmetic arithmetic;
     bool wide = false;
   };
-  const FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
+  const FloatFormat e4m3fn{.p = 4,
+                           .emin = -6,
+                           .emax = 8,
+                           .infinities = false,
+                           .top_codes_lost = 1,
+                           .overflow = Overflow::nan};
   const FloatFormat e4m3{.p = 4, .emin = -6, .emax = 7};
-  const auto both = [](const FloatFormat& f) { return Arithmetic{.mac = {.operands = f, .product = f, .format = f}, .order = {}}; };
+  const auto both = [](const FloatFormat& f) {
+    return Arithmetic{.mac = {.operands = f, .product = f, .format = f}, .order = {}};
+  };
   const auto engine = [](const char* name, const FloatFormat& operands, const FloatFormat& format) {
     return engine_arithmetic(name, operands, format).value();
   };
@@ -85,7 +93,8 @@ void bench(Backend backend) {
       {"binary32 fused", fused(binary32)},
       {"binary32 mul, add", {.mac = {.product = binary32}, .order = {}}},
       {"ps7 via binary32", lamp_paper(7)},
-      {"ps7 via binary32, product binary32", {.mac = {.product = binary32, .via = binary32, .format = ps(7)}, .order = {}}},
+      {"ps7 via binary32, product binary32",
+       {.mac = {.product = binary32, .via = binary32, .format = ps(7)}, .order = {}}},
       {"ps7 direct", fused(ps(7))},
       {"ps20 direct", fused(ps(20))},
       {"ps22 direct", fused(ps(22))},
@@ -113,34 +122,43 @@ void bench(Backend backend) {
       {"b200 e5m2", engine("b200", e5m2, binary32)},
   };
   for (const Problem& p : problems) {
-    const Matrix<double> a32 = random_matrix(p.m, p.k, 1, binary32), b32 = random_matrix(p.k, p.n, 2, binary32);
-    const Matrix<double> a64 = random_matrix(p.m, p.k, 1, binary64), b64 = random_matrix(p.k, p.n, 2, binary64);
+    const Matrix<double> a32 = random_matrix(p.m, p.k, 1, binary32),
+                         b32 = random_matrix(p.k, p.n, 2, binary32);
+    const Matrix<double> a64 = random_matrix(p.m, p.k, 1, binary64),
+                         b64 = random_matrix(p.k, p.n, 2, binary64);
     const PackedMatrix packed32(b32.view()), packed64(b64.view());
     Matrix<double> out(p.m, p.n);
     double sgemm = 0.0;
 #ifdef LAMP_HAS_OPENBLAS
-    std::vector<float> a(a32.flat().begin(), a32.flat().end()), b(b32.flat().begin(), b32.flat().end()), c(p.m * p.n);
+    std::vector<float> a(a32.flat().begin(), a32.flat().end()),
+        b(b32.flat().begin(), b32.flat().end()), c(p.m * p.n);
     const auto i = [](std::size_t x) { return static_cast<int>(x); };
     const Problem whole{.name = "", .m = p.m, .k = p.k, .n = p.n, .shape = Shape::full};
     sgemm = shortest(whole, 1e8, [&] {
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, i(p.m), i(p.n), i(p.k), 1.0F, a.data(), i(p.k), b.data(), i(p.n), 0.0F,
-                  c.data(), i(p.n));
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, i(p.m), i(p.n), i(p.k), 1.0F, a.data(),
+                  i(p.k), b.data(), i(p.n), 0.0F, c.data(), i(p.n));
     });
 #endif
     std::printf("\n%s\n  %-38s %8.4f\n", p.name, "OpenBLAS SGEMM (whole product)", sgemm);
     for (const Row& row : rows) {
-      const MatrixView<const double> left = row.wide ? a64.view() : a32.view(), right = row.wide ? b64.view() : b32.view();
+      const MatrixView<const double> left = row.wide ? a64.view() : a32.view(),
+                                     right = row.wide ? b64.view() : b32.view();
       const PackedMatrix& weights = row.wide ? packed64 : packed32;
-      // The naive loop needs minutes for the whole product: where a few rows are slow, they have to do.
-      const Problem few{.name = "", .m = std::min<std::size_t>(p.m, 4), .k = p.k, .n = p.n, .shape = Shape::full};
-      double ns = shortest(
-          few, 0.0, [&] { gemm(row.arithmetic, left.row_block(0, few.m), weights, out.view().row_block(0, few.m), Shape::full, backend); });
+      // The naive loop needs minutes for the whole product: where a few rows are slow, they have to
+      // do.
+      const Problem few{
+          .name = "", .m = std::min<std::size_t>(p.m, 4), .k = p.k, .n = p.n, .shape = Shape::full};
+      double ns = shortest(few, 0.0, [&] {
+        gemm(row.arithmetic, left.row_block(0, few.m), weights, out.view().row_block(0, few.m),
+             Shape::full, backend);
+      });
       if (ns < 4.0) {
         ns = shortest(p, 1e8, [&] {
           if (p.shape == Shape::full)
             gemm(row.arithmetic, left, weights, out.view(), p.shape, backend);
           else
-            gemm(row.arithmetic, left, right, out.view(), p.shape, backend);  // attention: packing B is part of the call
+            gemm(row.arithmetic, left, right, out.view(), p.shape,
+                 backend);  // attention: packing B is part of the call
         });
       }
       std::printf("  %-38s %8.4f  %5.1f x\n", row.name, ns, sgemm > 0.0 ? ns / sgemm : 0.0);
@@ -153,13 +171,18 @@ void bench(Backend backend) {
 
 int main(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "automatic";
-  const lamp::Backend backend = name == "avx2" ? lamp::Backend::avx2 : name == "avx512" ? lamp::Backend::avx512 : lamp::Backend::automatic;
-  if (!lamp::available(backend)) return std::fprintf(stderr, "lamp_gemm_bench: this machine has no %s\n", argv[1]), 1;
+  const lamp::Backend backend = name == "avx2"     ? lamp::Backend::avx2
+                                : name == "avx512" ? lamp::Backend::avx512
+                                                   : lamp::Backend::automatic;
+  if (!lamp::available(backend))
+    return std::fprintf(stderr, "lamp_gemm_bench: this machine has no %s\n", argv[1]), 1;
 #ifdef LAMP_HAS_OPENBLAS
   openblas_set_num_threads(1);
-  std::printf("OpenBLAS core type: %s (OPENBLAS_CORETYPE chooses another)\n", openblas_get_corename());
+  std::printf("OpenBLAS core type: %s (OPENBLAS_CORETYPE chooses another)\n",
+              openblas_get_corename());
 #endif
-  std::printf("kernels: %s; ns per multiply-accumulate\n", name == "automatic" ? lamp::best_target().data() : argv[1]);
+  std::printf("kernels: %s; ns per multiply-accumulate\n",
+              name == "automatic" ? lamp::best_target().data() : argv[1]);
   lamp::bench(backend);
   return 0;
 }

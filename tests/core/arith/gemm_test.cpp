@@ -1,5 +1,5 @@
-// Oracles: mpfr::gemm (arbitrary precision, naive) for every arithmetic on small products; the naive loop, itself checked by
-// the first, on larger ones. Neither calls a vector kernel.
+// Oracles: mpfr::gemm (arbitrary precision, naive) for every arithmetic on small products; the
+// naive loop, itself checked by the first, on larger ones. Neither calls a vector kernel.
 #include "core/arith/gemm.hpp"
 
 #include <catch2/catch.hpp>
@@ -26,8 +26,14 @@ constexpr double unwritten = 123.0;
 
 constexpr FloatFormat e4m3{.p = 4, .emin = -6, .emax = 7};
 constexpr FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
-constexpr FloatFormat e4m3fn{.p = 4, .emin = -6, .emax = 8, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan};
-constexpr FloatFormat e2m1fn{.p = 2, .emin = 0, .emax = 2, .infinities = false, .nan = false, .overflow = Overflow::largest};
+constexpr FloatFormat e4m3fn{.p = 4,
+                             .emin = -6,
+                             .emax = 8,
+                             .infinities = false,
+                             .top_codes_lost = 1,
+                             .overflow = Overflow::nan};
+constexpr FloatFormat e2m1fn{
+    .p = 2, .emin = 0, .emax = 2, .infinities = false, .nan = false, .overflow = Overflow::largest};
 
 std::vector<Backend> vector_backends() {
   std::vector<Backend> backends{Backend::automatic};
@@ -37,9 +43,26 @@ std::vector<Backend> vector_backends() {
 }
 
 /// Kinds of operands; each is there to break one guard or one step of a rounding.
-enum class Data { ordinary, ties, all_exponents, subnormal_sums, huge_sums, cancelling, special, binary64_numbers, binary64_all_exponents };
-constexpr Data all_data[] = {Data::ordinary,   Data::ties,    Data::all_exponents,    Data::subnormal_sums,        Data::huge_sums,
-                             Data::cancelling, Data::special, Data::binary64_numbers, Data::binary64_all_exponents};
+enum class Data {
+  ordinary,
+  ties,
+  all_exponents,
+  subnormal_sums,
+  huge_sums,
+  cancelling,
+  special,
+  binary64_numbers,
+  binary64_all_exponents
+};
+constexpr Data all_data[] = {Data::ordinary,
+                             Data::ties,
+                             Data::all_exponents,
+                             Data::subnormal_sums,
+                             Data::huge_sums,
+                             Data::cancelling,
+                             Data::special,
+                             Data::binary64_numbers,
+                             Data::binary64_all_exponents};
 
 double element(Random& random, Data data) {
   switch (data) {
@@ -53,12 +76,15 @@ double element(Random& random, Data data) {
       return random.with_exponent(-74, -62, random.between(1, 24));
     case Data::huge_sums:
       return random.with_exponent(58, 64, random.between(1, 24));
-    case Data::cancelling: {  // sums of +-2^e and little else: exact zeros, and results far below the terms
+    case Data::cancelling: {  // sums of +-2^e and little else: exact zeros, and results far below
+                              // the terms
       const double sign = random.below(2) == 0 ? 1.0 : -1.0;
       return sign * (random.below(4) == 0 ? 0x1p-75 : random.below(3) == 0 ? 0x1.8p-63 : 0x1p-60);
     }
     case Data::special: {
-      constexpr double values[] = {0.0, -0.0, infinity, -infinity, nan, 0x1p-149, -0x1p-149, 0x1.fffffep+127, -0x1.fffffep+127, 0x1p-126};
+      constexpr double values[] = {
+          0.0,      -0.0,      infinity,        -infinity,        nan,
+          0x1p-149, -0x1p-149, 0x1.fffffep+127, -0x1.fffffep+127, 0x1p-126};
       return random.below(4) != 0 ? random.with_exponent(-4, 4, 8) : values[random.below(10)];
     }
     case Data::binary64_numbers:
@@ -73,7 +99,8 @@ Matrix<double> matrix(std::size_t rows, std::size_t cols, Data data, std::uint32
   Random random(seed);
   Matrix<double> x(rows, cols);
   for (double& value : x.flat()) value = element(random, data);
-  if (data == Data::special && seed % 3 != 0)  // NaN and infinities spread to whole rows: keep them out of some matrices
+  if (data == Data::special &&
+      seed % 3 != 0)  // NaN and infinities spread to whole rows: keep them out of some matrices
     for (double& value : x.flat()) value = std::isfinite(value) ? value : -0.0;
   return x;
 }
@@ -85,7 +112,9 @@ struct Named {
 
 std::vector<Named> arithmetics() {
   std::vector<Named> list;
-  const auto add = [&](std::string name, MacSpec mac) { list.push_back({std::move(name), {.mac = mac, .order = {}}}); };
+  const auto add = [&](std::string name, MacSpec mac) {
+    list.push_back({std::move(name), {.mac = mac, .order = {}}});
+  };
   add("binary32", {});
   add("binary32 via binary32", {.via = binary32});
   add("binary32 product binary32", {.product = binary32});
@@ -95,12 +124,15 @@ std::vector<Named> arithmetics() {
   add("binary64 operands binary32", {.operands = binary32, .format = binary64});
   for (int mu = 1; mu <= 23; ++mu) {
     add("ps via binary32, mu " + std::to_string(mu), lamp_paper(mu).mac);
-    add("ps product binary32 via binary32, mu " + std::to_string(mu), {.product = binary32, .via = binary32, .format = ps(mu)});
+    add("ps product binary32 via binary32, mu " + std::to_string(mu),
+        {.product = binary32, .via = binary32, .format = ps(mu)});
     add("ps, mu " + std::to_string(mu), {.format = ps(mu)});
     add("ps product ps, mu " + std::to_string(mu), {.product = ps(mu), .format = ps(mu)});
   }
-  const Named formats[] = {{"binary16", fused(binary16)}, {"e4m3", fused(e4m3)},     {"e5m2", fused(e5m2)},
-                           {"e4m3fn", fused(e4m3fn)},     {"e2m1fn", fused(e2m1fn)}, {"p 30", fused({.p = 30, .emin = -200, .emax = 300})}};
+  const Named formats[] = {
+      {"binary16", fused(binary16)}, {"e4m3", fused(e4m3)},
+      {"e5m2", fused(e5m2)},         {"e4m3fn", fused(e4m3fn)},
+      {"e2m1fn", fused(e2m1fn)},     {"p 30", fused({.p = 30, .emin = -200, .emax = 300})}};
   for (const Named& f : formats) {
     const FloatFormat format = f.arithmetic.mac.format;
     add(f.name, {.format = format});
@@ -113,43 +145,51 @@ std::vector<Named> arithmetics() {
     add(f.name + " product binary32", {.product = binary32, .format = format});
     add(f.name + " product bfloat16", {.product = bfloat16, .format = format});
   }
-  constexpr FloatFormat fine{.p = 8, .emin = -90, .emax = 20};  // its products underflow in binary16, to either zero
-  add("binary16 via binary32, finer product", {.product = fine, .via = binary32, .format = binary16});
+  constexpr FloatFormat fine{
+      .p = 8, .emin = -90, .emax = 20};  // its products underflow in binary16, to either zero
+  add("binary16 via binary32, finer product",
+      {.product = fine, .via = binary32, .format = binary16});
   add("binary16, finer product", {.product = fine, .format = binary16});
   add("finer format, binary16 product", {.product = binary16, .format = fine});
   add("ps product ps, mu 21 and 11", {.product = ps(21), .format = ps(11)});
   add("e2m1fn via e4m3", {.via = e4m3, .format = e2m1fn});
   add("p 51", {.format = {.p = 51, .emin = -900, .emax = 900}});
   add("p 52", {.format = {.p = 52, .emin = -900, .emax = 900}});
-  add("p 50 via p 51", {.via = FloatFormat{.p = 51, .emin = -900, .emax = 900}, .format = {.p = 50, .emin = -900, .emax = 900}});
+  add("p 50 via p 51", {.via = FloatFormat{.p = 51, .emin = -900, .emax = 900},
+                        .format = {.p = 50, .emin = -900, .emax = 900}});
   add("p 22, small range", {.format = {.p = 22, .emin = -10, .emax = 10}});
   add("p 23, small range", {.format = {.p = 23, .emin = -10, .emax = 10}});
-  add("p 12, product", {.product = FloatFormat{.p = 12, .emin = -10, .emax = 10}, .format = {.p = 12, .emin = -10, .emax = 10}});
+  add("p 12, product", {.product = FloatFormat{.p = 12, .emin = -10, .emax = 10},
+                        .format = {.p = 12, .emin = -10, .emax = 10}});
   add("binary16 RTZ", {.format = binary16, .rounding = Rounding::rtz});
   add("no subnormals", {.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}});
   return list;
 }
 
-Matrix<double> oracle(const Arithmetic& arithmetic, const Matrix<double>& a, const Matrix<double>& b, Shape shape) {
+Matrix<double> oracle(const Arithmetic& arithmetic, const Matrix<double>& a,
+                      const Matrix<double>& b, Shape shape) {
   Matrix<double> out(a.rows(), b.cols(), unwritten);
   mpfr::gemm(arithmetic, a.view(), b.view(), out.view(), shape);
   return out;
 }
 
-Matrix<double> product(const Arithmetic& arithmetic, const Matrix<double>& a, const Matrix<double>& b, Shape shape, Backend backend) {
+Matrix<double> product(const Arithmetic& arithmetic, const Matrix<double>& a,
+                       const Matrix<double>& b, Shape shape, Backend backend) {
   Matrix<double> out(a.rows(), b.cols(), unwritten);
   gemm(arithmetic, a.view(), b.view(), out.view(), shape, backend);
   return out;
 }
 
-TEST_CASE("gemm: every backend agrees with MPFR on every arithmetic and kind of operands", "[arith][gemm]") {
+TEST_CASE("gemm: every backend agrees with MPFR on every arithmetic and kind of operands",
+          "[arith][gemm]") {
   std::uint32_t seed = 1;
   for (const Named& n : arithmetics()) {
     for (const Data data : all_data) {
       const Matrix<double> a = matrix(3, 14, data, ++seed), b = matrix(14, 7, data, ++seed);
       const Matrix<double> expected = oracle(n.arithmetic, a, b, Shape::full);
       INFO(n.name << ", data " << static_cast<int>(data) << ", seed " << seed);
-      CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, Backend::scalar).flat(), expected.flat()));
+      CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, Backend::scalar).flat(),
+                      expected.flat()));
       for (const Backend backend : vector_backends()) {
         INFO("backend " << static_cast<int>(backend));
         CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, backend).flat(), expected.flat()));
@@ -158,16 +198,26 @@ TEST_CASE("gemm: every backend agrees with MPFR on every arithmetic and kind of 
   }
 }
 
-TEST_CASE("gemm: tails, empty products and every shape have the bits of the naive loop", "[arith][gemm]") {
+TEST_CASE("gemm: tails, empty products and every shape have the bits of the naive loop",
+          "[arith][gemm]") {
   struct Size {
     std::size_t m, k, n;
   };
-  constexpr Size sizes[] = {{0, 3, 4},  {3, 0, 4},   {3, 4, 0},   {1, 1, 1},    {1, 9, 33},   {2, 5, 31},
-                            {5, 3, 64}, {8, 16, 32}, {9, 17, 70}, {13, 40, 40}, {40, 13, 37}, {41, 41, 41}};
-  const Shape shapes[] = {Shape::full, Shape::lower_output, Shape::lower_operand, {Shape::lower_output, 5}, {Shape::lower_operand, 5}};
-  const Arithmetic list[] = {fused(binary32), lamp_paper(7),
-                             fused(binary64), fused(ps(7)),
-                             fused(binary16), {.mac = {.operands = binary16, .product = binary16, .format = binary16}, .order = {}}};
+  constexpr Size sizes[] = {{0, 3, 4},   {3, 0, 4},    {3, 4, 0},    {1, 1, 1},
+                            {1, 9, 33},  {2, 5, 31},   {5, 3, 64},   {8, 16, 32},
+                            {9, 17, 70}, {13, 40, 40}, {40, 13, 37}, {41, 41, 41}};
+  const Shape shapes[] = {Shape::full,
+                          Shape::lower_output,
+                          Shape::lower_operand,
+                          {Shape::lower_output, 5},
+                          {Shape::lower_operand, 5}};
+  const Arithmetic list[] = {
+      fused(binary32),
+      lamp_paper(7),
+      fused(binary64),
+      fused(ps(7)),
+      fused(binary16),
+      {.mac = {.operands = binary16, .product = binary16, .format = binary16}, .order = {}}};
   std::uint32_t seed = 1000;
   for (const Arithmetic& arithmetic : list) {
     for (const Size& s : sizes) {
@@ -177,9 +227,11 @@ TEST_CASE("gemm: tails, empty products and every shape have the bits of the naiv
           const Matrix<double> b = matrix(s.k, s.n, data, ++seed);
           if (shape.kind == Shape::lower_operand)
             for (std::size_t i = 0; i < s.m; ++i)
-              for (std::size_t k = shape.first_row + i + 1; k < s.k; ++k) a(i, k) = nan;  // never read
+              for (std::size_t k = shape.first_row + i + 1; k < s.k; ++k)
+                a(i, k) = nan;  // never read
           const Matrix<double> expected = product(arithmetic, a, b, shape, Backend::scalar);
-          INFO(s.m << " x " << s.k << " x " << s.n << ", shape " << static_cast<int>(shape.kind) << " from row " << shape.first_row << ", seed " << seed);
+          INFO(s.m << " x " << s.k << " x " << s.n << ", shape " << static_cast<int>(shape.kind)
+                   << " from row " << shape.first_row << ", seed " << seed);
           CHECK(same_bits(expected.flat(), oracle(arithmetic, a, b, shape).flat()));
           for (const Backend backend : vector_backends()) {
             INFO("backend " << static_cast<int>(backend));
@@ -193,13 +245,15 @@ TEST_CASE("gemm: tails, empty products and every shape have the bits of the naiv
 
 TEST_CASE("gemm: an empty sum is +0", "[arith][gemm]") {
   for (const Backend backend : {Backend::scalar, Backend::automatic}) {
-    const Matrix<double> out = product(lamp_paper(7), Matrix<double>(2, 0), Matrix<double>(0, 3), Shape::full, backend);
+    const Matrix<double> out =
+        product(lamp_paper(7), Matrix<double>(2, 0), Matrix<double>(0, 3), Shape::full, backend);
     for (const double value : out.flat()) CHECK(same_bits(value, 0.0));
   }
 }
 
 TEST_CASE("gemm: slices, transposes and prepared matrices are the same product", "[arith][gemm]") {
-  const Matrix<double> wide = matrix(19, 50, Data::ordinary, 7), weights = matrix(45, 12, Data::ordinary, 8);
+  const Matrix<double> wide = matrix(19, 50, Data::ordinary, 7),
+                       weights = matrix(45, 12, Data::ordinary, 8);
   const MatrixView<const double> a = wide.view().columns(5, 12), b = weights.view().transposed();
   Matrix<double> a_copy(19, 12), b_copy(12, 45);
   for (std::size_t i = 0; i < 19; ++i)
@@ -214,8 +268,10 @@ TEST_CASE("gemm: slices, transposes and prepared matrices are the same product",
     bool equal = true, untouched = true;
     for (std::size_t i = 0; i < 19; ++i) {
       for (std::size_t j = 0; j < 45; ++j)
-        equal = equal && same_bits(large(i, 10 + j), expected(i, j)) && same_bits(across(j, i), expected(i, j));
-      for (const std::size_t j : {0U, 9U, 55U, 59U}) untouched = untouched && large(i, j) == unwritten;
+        equal = equal && same_bits(large(i, 10 + j), expected(i, j)) &&
+                same_bits(across(j, i), expected(i, j));
+      for (const std::size_t j : {0U, 9U, 55U, 59U})
+        untouched = untouched && large(i, j) == unwritten;
     }
     CHECK(equal);
     CHECK(untouched);
@@ -231,7 +287,9 @@ TEST_CASE("gemm: slices, transposes and prepared matrices are the same product",
   CHECK_FALSE(PackedMatrix(matrix(3, 3, Data::binary64_numbers, 9).view()).is_binary32());
 }
 
-TEST_CASE("gemm: NaN and infinities are binary32 numbers; so are those that only another format rounds", "[arith][gemm]") {
+TEST_CASE(
+    "gemm: NaN and infinities are binary32 numbers; so are those that only another format rounds",
+    "[arith][gemm]") {
   Matrix<double> x(5, 40, 1.0);
   x(1, 3) = nan, x(4, 39) = -infinity, x(2, 20) = -0.0;
   CHECK(PackedMatrix(x.view()).is_binary32());
@@ -257,7 +315,8 @@ TEST_CASE("gemm: which specifications have a kernel", "[arith][gemm]") {
     }
     CHECK(plan32(fused(binary16).mac, set).has_value() == (backend == Backend::avx512));
     CHECK_FALSE(plan64({.format = binary16, .rounding = Rounding::rtz}, true, set));
-    CHECK_FALSE(plan64({.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}}, true, set));
+    CHECK_FALSE(
+        plan64({.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}}, true, set));
     CHECK_FALSE(plan64({.via = binary16, .format = binary64}, true, set));
   }
 }
@@ -272,8 +331,9 @@ TEST_CASE("gemm: calls from several threads do not meet", "[arith][gemm]") {
         const Matrix<double> a = matrix(5 + 9 * t, 20 + round, Data::ordinary, 100 + t),
                              b = matrix(20 + round, 30 + t, Data::ordinary, round);
         const Arithmetic arithmetic = round % 2 == 0 ? lamp_paper(5) : fused(binary64);
-        equal = equal && same_bits(product(arithmetic, a, b, Shape::full, Backend::automatic).flat(),
-                                   product(arithmetic, a, b, Shape::full, Backend::scalar).flat());
+        equal =
+            equal && same_bits(product(arithmetic, a, b, Shape::full, Backend::automatic).flat(),
+                               product(arithmetic, a, b, Shape::full, Backend::scalar).flat());
       }
       good[t] = equal ? 1 : 0;
     });
@@ -294,18 +354,22 @@ TEST_CASE("gemm: one ulp in one output is seen", "[arith][gemm]") {
 }
 
 /// One product of 1 x k and k x panel_cols by a kernel of one shape, whatever the guard would say.
-std::vector<double> forced(Backend backend, gemm_detail::StepShape shape, const FloatFormat& format, const Matrix<double>& a,
-                           const Matrix<double>& b) {
+std::vector<double> forced(Backend backend, gemm_detail::StepShape shape, const FloatFormat& format,
+                           const Matrix<double>& a, const Matrix<double>& b) {
   using namespace gemm_detail;  // NOLINT: the kernels' own words
-  std::vector<float> row(a.flat().begin(), a.flat().end()), columns(b.flat().begin(), b.flat().end()), c(panel_cols);
+  std::vector<float> row(a.flat().begin(), a.flat().end()),
+      columns(b.flat().begin(), b.flat().end()), c(panel_cols);
   Tile<float> tile;
-  tile.a[0] = row.data(), tile.steps[0] = a.cols(), tile.rows = 1, tile.b = columns.data(), tile.c = c.data();
+  tile.a[0] = row.data(), tile.steps[0] = a.cols(), tile.rows = 1, tile.b = columns.data(),
+  tile.c = c.data();
   tile.constants.format = target32(format);
   kernel_set(backend).kernel32(shape)(tile);
   return {c.begin(), c.end()};
 }
 
-TEST_CASE("gemm: where the guard refuses, the fast rounding gives other bits and the slower one does not", "[arith][gemm]") {
+TEST_CASE(
+    "gemm: where the guard refuses, the fast rounding gives other bits and the slower one does not",
+    "[arith][gemm]") {
   using namespace gemm_detail;  // NOLINT: the kernels' own words
   constexpr StepShape normal{.round = Round::normal}, integer{.round = Round::integer};
   const auto range = [](const Matrix<double>& x) {
@@ -316,8 +380,10 @@ TEST_CASE("gemm: where the guard refuses, the fast rounding gives other bits and
   };
   for (const Backend backend : {Backend::avx2, Backend::avx512}) {
     if (!available(backend)) continue;
-    // Sums through subnormals; sums at 2^127; a -0 from underflow; an infinity. Each k = 2: a = (x, y), b = (1, 1).
-    constexpr double cases[][2] = {{0x1.ffffp-127, 0.0}, {0x1.fep+127, 0x1p+110}, {-0x1p-149, 0.0}, {infinity, 1.0}};
+    // Sums through subnormals; sums at 2^127; a -0 from underflow; an infinity. Each k = 2: a = (x,
+    // y), b = (1, 1).
+    constexpr double cases[][2] = {
+        {0x1.ffffp-127, 0.0}, {0x1.fep+127, 0x1p+110}, {-0x1p-149, 0.0}, {infinity, 1.0}};
     for (const auto& x : cases) {
       Matrix<double> a(1, 2);
       a(0, 0) = x[0], a(0, 1) = x[1];
@@ -329,24 +395,32 @@ TEST_CASE("gemm: where the guard refuses, the fast rounding gives other bits and
       CHECK(same_bits(forced(backend, integer, ps(7), a, b), expected.flat()));
       CHECK(same_bits(product(lamp_paper(7), a, b, Shape::full, backend).flat(), expected.flat()));
     }
-    const Matrix<double> a = matrix(1, 30, Data::ordinary, 3), b = matrix(30, panel_cols, Data::ordinary, 4);
+    const Matrix<double> a = matrix(1, 30, Data::ordinary, 3),
+                         b = matrix(30, panel_cols, Data::ordinary, 4);
     CHECK(stays_normal(range(a), range(b)));
-    CHECK(same_bits(forced(backend, normal, ps(7), a, b), oracle(lamp_paper(7), a, b, Shape::full).flat()));
+    CHECK(same_bits(forced(backend, normal, ps(7), a, b),
+                    oracle(lamp_paper(7), a, b, Shape::full).flat()));
   }
 }
 
-TEST_CASE("gemm: the guard at its limits: smallest and largest operands it lets through", "[arith][gemm]") {
+TEST_CASE("gemm: the guard at its limits: smallest and largest operands it lets through",
+          "[arith][gemm]") {
   for (const int mu : {1, 7, 22}) {
     for (const bool top : {false, true}) {
       Random random(static_cast<std::uint32_t>(mu));
       Matrix<double> a(4, 60), b(60, 40);
-      for (double& value : a.flat()) value = top ? random.with_exponent(30, 50, 24) : random.with_exponent(-40, -38, 24);
-      for (double& value : b.flat()) value = top ? std::abs(random.with_exponent(30, 51, 24)) : random.with_exponent(-40, -38, 24);
+      for (double& value : a.flat())
+        value = top ? random.with_exponent(30, 50, 24) : random.with_exponent(-40, -38, 24);
+      for (double& value : b.flat())
+        value =
+            top ? std::abs(random.with_exponent(30, 51, 24)) : random.with_exponent(-40, -38, 24);
       if (top)
-        for (double& value : a.flat()) value = 0x1.fffffep+50;  // every term of one sign: sums stagnate at the bound
+        for (double& value : a.flat())
+          value = 0x1.fffffep+50;  // every term of one sign: sums stagnate at the bound
       const Matrix<double> expected = oracle(lamp_paper(mu), a, b, Shape::full);
       for (const Backend backend : vector_backends())
-        CHECK(same_bits(product(lamp_paper(mu), a, b, Shape::full, backend).flat(), expected.flat()));
+        CHECK(
+            same_bits(product(lamp_paper(mu), a, b, Shape::full, backend).flat(), expected.flat()));
     }
   }
 }
@@ -358,7 +432,8 @@ TEST_CASE("gemm: one term is a rounding, at every binary32 number", "[arith][gem
     std::size_t wrong = 0;
     Matrix<double> x(1, count), out(1, count);
     for (std::uint32_t high = 0; high < count; ++high) {
-      for (std::uint32_t low = 0; low < count; ++low) x(0, low) = static_cast<double>(std::bit_cast<float>(high << 16 | low));
+      for (std::uint32_t low = 0; low < count; ++low)
+        x(0, low) = static_cast<double>(std::bit_cast<float>(high << 16 | low));
       gemm(arithmetic, one.view(), x.view(), out.view());
       for (std::size_t j = 0; j < count; ++j)
         if (!same_bits(out(0, j), round(x(0, j) + 0.0, arithmetic.mac.format))) ++wrong;

@@ -1,4 +1,5 @@
-// Orders and data for tests of sums: every kind of order, and terms that make a wrong association, start or rounding visible.
+// Orders and data for tests of sums: every kind of order, and terms that make a wrong association,
+// start or rounding visible.
 #pragma once
 
 #include <algorithm>
@@ -20,14 +21,16 @@ inline Order order_of(const std::string& text) { return parse_order(text).value(
 inline std::string random_tree(Random& random, std::size_t n) {
   std::vector<std::string> parts(n);
   for (std::size_t k = 0; k < n; ++k) parts[k] = std::to_string(k);
-  for (std::size_t k = n; k > 1; --k) std::swap(parts[k - 1], parts[random.below(static_cast<std::uint32_t>(k))]);
+  for (std::size_t k = n; k > 1; --k)
+    std::swap(parts[k - 1], parts[random.below(static_cast<std::uint32_t>(k))]);
   while (parts.size() > 1) {
     const std::size_t children = std::min(parts.size(), std::size_t{2} + random.below(3));
     const std::size_t at = random.below(static_cast<std::uint32_t>(parts.size() - children + 1));
     std::string node = "(" + parts[at];
     for (std::size_t i = 1; i < children; ++i) node.append(" ").append(parts[at + i]);
     parts[at] = node.append(")");
-    parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(at + 1), parts.begin() + static_cast<std::ptrdiff_t>(at + children));
+    parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(at + 1),
+                parts.begin() + static_cast<std::ptrdiff_t>(at + children));
   }
   return "tree:" + parts.front();
 }
@@ -70,15 +73,17 @@ inline std::vector<std::string> order_texts(Random& random, std::size_t n) {
 }
 
 enum class Terms { ordinary, ties, cancelling, subnormal, huge, all_exponents, zeros, special };
-constexpr Terms all_terms[] = {Terms::ordinary, Terms::ties,          Terms::cancelling, Terms::subnormal,
-                               Terms::huge,     Terms::all_exponents, Terms::zeros,      Terms::special};
+constexpr Terms all_terms[] = {Terms::ordinary,  Terms::ties,   Terms::cancelling,
+                               Terms::subnormal, Terms::huge,   Terms::all_exponents,
+                               Terms::zeros,     Terms::special};
 
 struct Operands {
   std::vector<double> x, y;
 };
 
 inline Operands operands(Random& random, Terms kind, std::size_t n) {
-  constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double inf = std::numeric_limits<double>::infinity(),
+                   nan = std::numeric_limits<double>::quiet_NaN();
   Operands o{std::vector<double>(n), std::vector<double>(n)};
   const auto fill = [&](auto&& draw) {
     for (std::size_t k = 0; k < n; ++k) o.x[k] = draw(), o.y[k] = draw();
@@ -110,9 +115,14 @@ inline Operands operands(Random& random, Terms kind, std::size_t n) {
       fill([&] { return random.below(2) == 0 ? 0.0 : random.below(2) == 0 ? -0.0 : -1.0; });
       break;
     case Terms::special: {
-      constexpr double values[] = {0.0, -0.0, inf, -inf, nan, 0x1p-149, -0x1p-149, 0x1.fffffep+127, -0x1.fffffep+127, 0x1p-126};
-      const std::uint32_t kinds = random.below(3) == 0 ? 10 : 4;  // NaN swallows everything: not always
-      fill([&] { return random.below(6) != 0 ? random.with_exponent(-4, 4, 8) : values[random.below(kinds)]; });
+      constexpr double values[] = {
+          0.0,     -0.0, inf, -inf, nan, 0x1p-149, -0x1p-149, 0x1.fffffep+127, -0x1.fffffep+127,
+          0x1p-126};
+      const std::uint32_t kinds =
+          random.below(3) == 0 ? 10 : 4;  // NaN swallows everything: not always
+      fill([&] {
+        return random.below(6) != 0 ? random.with_exponent(-4, 4, 8) : values[random.below(kinds)];
+      });
       break;
     }
   }

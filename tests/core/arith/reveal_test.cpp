@@ -1,4 +1,5 @@
-// reveal: the trees of our own orders come back as README.md defines them, whatever the format; sums without a tree are said to have none.
+// reveal: the trees of our own orders come back as README.md defines them, whatever the format;
+// sums without a tree are said to have none.
 #include "core/arith/reveal.hpp"
 
 #include <algorithm>
@@ -62,7 +63,8 @@ class Written {
     for (std::size_t first = 0; first < n_; first += size) {
       std::vector<Node> children;
       if (sum) children.push_back(*sum);
-      for (std::size_t k = first; k < std::min(n_, first + size); ++k) children.push_back(tree_.leaf(k));
+      for (std::size_t k = first; k < std::min(n_, first + size); ++k)
+        children.push_back(tree_.leaf(k));
       sum = children.size() > 1 ? tree_.add(children) : children.front();
     }
     return tree_.text();
@@ -137,7 +139,8 @@ class Written {
       sums.push_back(chain(lane));
     }
     for (; sums.size() > 1; sums.resize(sums.size() / 2))
-      for (std::size_t l = 0; 2 * l < sums.size(); ++l) sums[l] = tree_.add({sums[2 * l], sums[2 * l + 1]});
+      for (std::size_t l = 0; 2 * l < sums.size(); ++l)
+        sums[l] = tree_.add({sums[2 * l], sums[2 * l + 1]});
     for (std::size_t k = n - n % 8; k < n; ++k) {
       const Node term = tree_.leaf(first + k);
       sums[0] = tree_.add({sums[0], term});
@@ -172,12 +175,13 @@ std::string written(const Order& order, std::size_t n) {
   }
 }
 
-constexpr const char* orders[] = {"sequential",     "reverse",        "blocked:1",      "blocked:4",
-                                  "blocked:7",      "pairwise:1",     "pairwise:3",     "pairwise:8",
-                                  "lanes:1",        "lanes:2",        "lanes:4",        "lanes:16",
-                                  "split:2",        "split:3",        "split:7",        "lane-tree:((0 1) (2 3))",
-                                  "numpy-sum:8192", "multiterm:4,23", "multiterm:8,24", "multiterm:16,25",
-                                  "multiterm:3,11"};
+constexpr const char* orders[] = {
+    "sequential",     "reverse",        "blocked:1",      "blocked:4",
+    "blocked:7",      "pairwise:1",     "pairwise:3",     "pairwise:8",
+    "lanes:1",        "lanes:2",        "lanes:4",        "lanes:16",
+    "split:2",        "split:3",        "split:7",        "lane-tree:((0 1) (2 3))",
+    "numpy-sum:8192", "multiterm:4,23", "multiterm:8,24", "multiterm:16,25",
+    "multiterm:3,11"};
 
 void comes_back(const Arithmetic& arithmetic, const FloatFormat& format, std::size_t n) {
   const Result<RevealedTree> revealed = reveal(n, format, products_of(arithmetic));
@@ -187,7 +191,8 @@ void comes_back(const Arithmetic& arithmetic, const FloatFormat& format, std::si
   CHECK(revealed->tree.text() == written(arithmetic.order, n));
 }
 
-TEST_CASE("reveal: every order of a tree comes back, n = 1 to 33, over formats", "[arith][reveal]") {
+TEST_CASE("reveal: every order of a tree comes back, n = 1 to 33, over formats",
+          "[arith][reveal]") {
   for (const char* text : orders) {
     const Order order = order_of(text);
     for (std::size_t n = 1; n <= 33; ++n) {
@@ -200,9 +205,11 @@ TEST_CASE("reveal: every order of a tree comes back, n = 1 to 33, over formats",
 }
 
 TEST_CASE("reveal: the parts of panels:Q,U are OpenBLAS's", "[arith][reveal]") {
-  // Found on the library with Q = 320, U = 8: 700 = 320 + 192 + 188; with Q = 128, U = 8: 300 = 128 + 88 + 84.
+  // Found on the library with Q = 320, U = 8: 700 = 320 + 192 + 188; with Q = 128, U = 8: 300 = 128
+  // + 88 + 84.
   const auto reveals = [](const char* order, std::size_t n) {
-    const Result<RevealedTree> revealed = reveal(n, binary32, products_of({.mac = {}, .order = order_of(order)}));
+    const Result<RevealedTree> revealed =
+        reveal(n, binary32, products_of({.mac = {}, .order = order_of(order)}));
     return revealed ? revealed->tree.text() : revealed.error().message;
   };
   CHECK(reveals("panels:320,8", 700) == Written(700).panels({320, 192, 188}));
@@ -213,7 +220,8 @@ TEST_CASE("reveal: the parts of panels:Q,U are OpenBLAS's", "[arith][reveal]") {
 TEST_CASE("reveal: numpy-sum has its name where it is no other order", "[arith][reveal]") {
   const Order numpy = order_of("numpy-sum:8192");
   for (const std::size_t n : {9U, 17U, 33U, 64U, 100U, 300U}) {
-    const Result<RevealedTree> revealed = reveal(n, binary32, products_of({.mac = {}, .order = numpy}));
+    const Result<RevealedTree> revealed =
+        reveal(n, binary32, products_of({.mac = {}, .order = numpy}));
     REQUIRE(revealed.ok());
     CHECK(revealed->tree.text() == Written(n).numpy_sum());
     const std::vector<Order> names = orders_of(revealed->tree);
@@ -240,7 +248,8 @@ TEST_CASE("reveal: an order keeps its name, or that of one with the same bits", 
       const test::Operands o = test::operands(random, test::Terms::ordinary, n);
       const Order fused = order_of(tree_of(order, n)->fused_text());
       for (const MacSpec& mac : {MacSpec{}, MacSpec{.product = ps(7), .format = ps(7)}})
-        CHECK(dot({.mac = mac, .order = fused}, o.x, o.y) == dot({.mac = mac, .order = order}, o.x, o.y));
+        CHECK(dot({.mac = mac, .order = fused}, o.x, o.y) ==
+              dot({.mac = mac, .order = order}, o.x, o.y));
     }
   }
 }
@@ -248,19 +257,25 @@ TEST_CASE("reveal: an order keeps its name, or that of one with the same bits", 
 TEST_CASE("reveal: sums without a tree are not given one", "[arith][reveal]") {
   for (const char* text : {"neumaier", "exact"})
     for (const std::size_t n : {4U, 9U, 33U}) {
-      const Result<RevealedTree> revealed = reveal(n, binary32, products_of({.mac = {}, .order = order_of(text)}));
+      const Result<RevealedTree> revealed =
+          reveal(n, binary32, products_of({.mac = {}, .order = order_of(text)}));
       REQUIRE_FALSE(revealed.ok());
       CHECK(revealed.error().code == ExitCode::check_failed);
       CHECK(revealed.error().message.find("every unit survives") != std::string::npos);
     }
-  // kahan swallows as sequential does: its corrections are lost with -M. Only its bits on random data tell them apart (lamp reveal tries).
-  const Result<RevealedTree> kahan = reveal(9, binary32, products_of({.mac = {}, .order = order_of("kahan")}));
+  // kahan swallows as sequential does: its corrections are lost with -M. Only its bits on random
+  // data tell them apart (lamp reveal tries).
+  const Result<RevealedTree> kahan =
+      reveal(9, binary32, products_of({.mac = {}, .order = order_of("kahan")}));
   CHECK((!kahan.ok() || kahan->tree.text() == Written(9).sequential()));
 }
 
-TEST_CASE("reveal: who gets the same answers asks the same again, whether there is a tree or none", "[arith][reveal]") {
-  // lamp reveal replays the search with each candidate in the command's place and keeps answers alone.
-  for (const char* text : {"sequential", "lanes:4", "pairwise:1", "exact", "neumaier", "multiterm:4,23"})
+TEST_CASE("reveal: who gets the same answers asks the same again, whether there is a tree or none",
+          "[arith][reveal]") {
+  // lamp reveal replays the search with each candidate in the command's place and keeps answers
+  // alone.
+  for (const char* text :
+       {"sequential", "lanes:4", "pairwise:1", "exact", "neumaier", "multiterm:4,23"})
     for (const FloatFormat& format : {binary16, binary32, test::e4m3fn}) {
       const auto asked = [&] {
         std::vector<double> numbers;
@@ -279,7 +294,8 @@ TEST_CASE("reveal: who gets the same answers asks the same again, whether there 
     }
 }
 
-TEST_CASE("negative control: one wrong answer among the probes is seen", "[arith][reveal][control]") {
+TEST_CASE("negative control: one wrong answer among the probes is seen",
+          "[arith][reveal][control]") {
   const Arithmetic arithmetic{.mac = {}, .order = order_of("lanes:4")};
   const DotProducts right = products_of(arithmetic);
   std::size_t asked = 0;
@@ -287,27 +303,29 @@ TEST_CASE("negative control: one wrong answer among the probes is seen", "[arith
   const std::size_t probes = reveal(16, binary32, right)->probes;
   for (std::size_t wrong = 0; wrong < probes; ++wrong) {
     asked = 0;
-    const Result<RevealedTree> revealed = reveal(16, binary32, [&](std::span<const DotProduct> products) {
-      Result<std::vector<double>> answers = right(products);
-      for (double& answer : *answers)
-        if (asked++ == wrong) answer = answer >= 1 ? answer - 1 : answer + 1;
-      return answers;
-    });
+    const Result<RevealedTree> revealed =
+        reveal(16, binary32, [&](std::span<const DotProduct> products) {
+          Result<std::vector<double>> answers = right(products);
+          for (double& answer : *answers)
+            if (asked++ == wrong) answer = answer >= 1 ? answer - 1 : answer + 1;
+          return answers;
+        });
     // Another scale is tried then, whose answers are right.
     if (revealed.ok()) CHECK(revealed->probes > probes);
   }
 }
 
 }  // namespace
-TEST_CASE("reveal: matrix engines of every mode, whole and split, around their steps", "[arith][reveal]") {
+TEST_CASE("reveal: matrix engines of every mode, whole and split, around their steps",
+          "[arith][reveal]") {
   for (const Engine& engine : engines())
     for (const EngineMode& mode : engine.modes)
       for (const std::size_t parts : {0U, 2U, 3U})
         for (const std::size_t n : {7U, 16U, 31U, 32U, 33U}) {
           Arithmetic a = engine_arithmetic(engine.name, mode.operands, mode.format).value();
           a.order.size = parts;
-          INFO(engine.name << ' ' << format_name(mode.operands) << " to " << format_name(mode.format) << ", parts " << parts << ", n "
-                           << n);
+          INFO(engine.name << ' ' << format_name(mode.operands) << " to "
+                           << format_name(mode.format) << ", parts " << parts << ", n " << n);
           const Result<RevealedTree> found = reveal(n, mode.operands, products_of(a));
           if (!found) FAIL(found.error().message);
           CHECK(found->tree.text() == tree_of(a.order, n)->text());

@@ -39,9 +39,10 @@ long differences(const A& fl, const MpfrArithmetic& exact, test::Random& random,
   for (int i = 0; i < count; ++i) {
     const double a = operand(random), b = operand(random);
     const double c = random.below(3) == 0 ? -a * b : operand(random);
-    failures += !same_bits(fl.mac(a, b, c), exact.mac(a, b, c)) + !same_bits(fl.round(c), exact.round(c)) +
-                !same_bits(fl.add(a, c), exact.add(a, c)) + !same_bits(fl.sub(a, c), exact.sub(a, c)) +
-                !same_bits(fl.mul(a, b), exact.mul(a, b)) + !same_bits(fl.div(a, b), exact.div(a, b));
+    failures +=
+        !same_bits(fl.mac(a, b, c), exact.mac(a, b, c)) + !same_bits(fl.round(c), exact.round(c)) +
+        !same_bits(fl.add(a, c), exact.add(a, c)) + !same_bits(fl.sub(a, c), exact.sub(a, c)) +
+        !same_bits(fl.mul(a, b), exact.mul(a, b)) + !same_bits(fl.div(a, b), exact.div(a, b));
   }
   return failures;
 }
@@ -60,9 +61,14 @@ std::vector<double> random_binary32(test::Random& random, std::size_t n) {
 
 }  // namespace
 
-TEST_CASE("GeneralArithmetic agrees with MPFR for every combination of operands, product, via, format and mode", "[arith][scalar]") {
-  const std::array<std::optional<FloatFormat>, 4> operands{std::nullopt, ps(7), binary16, test::e4m3fn};
-  const std::array<std::optional<FloatFormat>, 4> products{std::nullopt, ps(7), binary32, test::e5m2};
+TEST_CASE(
+    "GeneralArithmetic agrees with MPFR for every combination of operands, product, via, format "
+    "and mode",
+    "[arith][scalar]") {
+  const std::array<std::optional<FloatFormat>, 4> operands{std::nullopt, ps(7), binary16,
+                                                           test::e4m3fn};
+  const std::array<std::optional<FloatFormat>, 4> products{std::nullopt, ps(7), binary32,
+                                                           test::e5m2};
   const std::array<std::optional<FloatFormat>, 4> vias{std::nullopt, binary32, tf32, binary64};
   const std::array formats{ps(7), ps(22), binary32, binary16, test::e4m3fn, binary64};
   test::Random random(1);
@@ -71,7 +77,8 @@ TEST_CASE("GeneralArithmetic agrees with MPFR for every combination of operands,
       for (const auto& v : vias)
         for (const FloatFormat& f : formats)
           for (const Rounding mode : test::deterministic_modes) {
-            const MacSpec spec{.operands = o, .product = p, .via = v, .format = f, .rounding = mode};
+            const MacSpec spec{
+                .operands = o, .product = p, .via = v, .format = f, .rounding = mode};
             REQUIRE(differences(GeneralArithmetic(spec), MpfrArithmetic(spec), random, 40) == 0);
           }
 }
@@ -96,21 +103,25 @@ TEST_CASE("visit_arithmetic: every engine it chooses has MPFR's bits", "[arith][
         const auto narrow = [](double x) { return static_cast<double>(static_cast<float>(x)); };
         const double a = narrow(operand(random)), b = narrow(operand(random));
         const double c = random.below(3) == 0 ? narrow(-a * b) : narrow(operand(random));
-        failures += !same_bits(fl.mac(a, b, c), exact.mac(a, b, c)) + !same_bits(fl.add(a, b), exact.add(a, b)) +
-                    !same_bits(fl.sub(a, b), exact.sub(a, b)) + !same_bits(fl.mul(a, b), exact.mul(a, b)) +
-                    !same_bits(fl.div(a, b), exact.div(a, b)) + !same_bits(fl.round(a), exact.round(a));
-        if constexpr (requires { fl.accumulate(a, c); }) failures += !same_bits(fl.accumulate(a, c), exact.mac(a, 1.0, c));
+        failures +=
+            !same_bits(fl.mac(a, b, c), exact.mac(a, b, c)) +
+            !same_bits(fl.add(a, b), exact.add(a, b)) + !same_bits(fl.sub(a, b), exact.sub(a, b)) +
+            !same_bits(fl.mul(a, b), exact.mul(a, b)) + !same_bits(fl.div(a, b), exact.div(a, b)) +
+            !same_bits(fl.round(a), exact.round(a));
+        if constexpr (requires { fl.accumulate(a, c); })
+          failures += !same_bits(fl.accumulate(a, c), exact.mac(a, 1.0, c));
       }
       CHECK(failures == 0);
     });
   }
 }
 
-TEST_CASE("functions of a site: through via, then to the format, alone and elementwise", "[arith][scalar]") {
+TEST_CASE("functions of a site: through via, then to the format, alone and elementwise",
+          "[arith][scalar]") {
   test::Random random(3);
   std::vector<double> x(64), y(64);
-  for (const MacSpec& spec :
-       {fused(ps(7)).mac, lamp_paper(7).mac, fused(binary32).mac, MacSpec{.via = tf32, .format = ps(4), .rounding = Rounding::rtz}}) {
+  for (const MacSpec& spec : {fused(ps(7)).mac, lamp_paper(7).mac, fused(binary32).mac,
+                              MacSpec{.via = tf32, .format = ps(4), .rounding = Rounding::rtz}}) {
     const GeneralArithmetic fl(spec);
     const MpfrArithmetic exact(spec);
     for (const auto& [name, f] : functions) {
@@ -125,7 +136,8 @@ TEST_CASE("functions of a site: through via, then to the format, alone and eleme
 }
 
 TEST_CASE("via: an exact zero sum has RNE's sign whatever the mode", "[arith][scalar]") {
-  const MacSpec through{.via = binary32, .format = ps(7), .rounding = Rounding::rtn}, direct{.format = ps(7), .rounding = Rounding::rtn};
+  const MacSpec through{.via = binary32, .format = ps(7), .rounding = Rounding::rtn},
+      direct{.format = ps(7), .rounding = Rounding::rtn};
   CHECK(same_bits(GeneralArithmetic(through).add(1.5, -1.5), 0.0));
   CHECK(same_bits(GeneralArithmetic(direct).add(1.5, -1.5), -0.0));
   CHECK(same_bits(GeneralArithmetic(through).mac(1.5, 2.0, -3.0), 0.0));
@@ -143,7 +155,9 @@ TEST_CASE("dot: sequential, all presets of mu, agrees with MPFR", "[arith][dot]"
     }
   for (const FloatFormat& format : {binary32, binary64}) {
     std::vector<double> x = random_binary32(random, 300), y = random_binary32(random, 300);
-    REQUIRE(same_bits(dot(fused(format), x, y, 0.1), mpfr::dot(fused(format), x, y, 0.1)));  // 0.1: no binary32 number, used as given
+    REQUIRE(
+        same_bits(dot(fused(format), x, y, 0.1),
+                  mpfr::dot(fused(format), x, y, 0.1)));  // 0.1: no binary32 number, used as given
     y[17] = 0.1;
     REQUIRE(same_bits(dot(fused(format), x, y), mpfr::dot(fused(format), x, y)));
   }
@@ -157,16 +171,19 @@ TEST_CASE("dot: the sum of nothing is c, which is never rounded", "[arith][dot][
   CHECK(same_bits(dot(fused(ps(7)), zero, one, -0.0), -0.0));
 }
 
-// A second rounding errs where the first lands on a tie of the second (probability 2^-(24-p), the discarded bits of binary32 being
-// uniform) and the exact value lies on the other side than the even neighbour (1/2): a binomial count with mean N 2^-(25-p).
-TEST_CASE("lamp-paper is a double rounding: how often it differs from one rounding", "[arith][scalar][law]") {
+// A second rounding errs where the first lands on a tie of the second (probability 2^-(24-p), the
+// discarded bits of binary32 being uniform) and the exact value lies on the other side than the
+// even neighbour (1/2): a binomial count with mean N 2^-(25-p).
+TEST_CASE("lamp-paper is a double rounding: how often it differs from one rounding",
+          "[arith][scalar][law]") {
   const auto count = [](int p, int n) {
     test::Random random(5);
     const GeneralArithmetic through(lamp_paper(p - 1).mac), direct(fused(ps(p - 1)).mac);
     int different = 0;
     for (int i = 0; i < n; ++i) {
       const std::vector<double> abc = random_binary32(random, 3);
-      different += !same_bits(through.mac(abc[0], abc[1], abc[2]), direct.mac(abc[0], abc[1], abc[2]));
+      different +=
+          !same_bits(through.mac(abc[0], abc[1], abc[2]), direct.mac(abc[0], abc[1], abc[2]));
     }
     return different;
   };
@@ -178,7 +195,9 @@ TEST_CASE("lamp-paper is a double rounding: how often it differs from one roundi
   CHECK(at_23 <= 51200);
 }
 
-TEST_CASE("all_binary32: one number that does not fit, anywhere in a long row; NaN of any payload fit", "[arith]") {
+TEST_CASE(
+    "all_binary32: one number that does not fit, anywhere in a long row; NaN of any payload fit",
+    "[arith]") {
   constexpr double not_binary32 = 1.0 + 0x1p-30, too_large = 0x1p128, too_small = 0x1p-150;
   for (const std::size_t n : {1U, 63U, 64U, 65U, 128U, 200U}) {
     std::vector<double> values(n, -0.0);
@@ -195,7 +214,8 @@ TEST_CASE("all_binary32: one number that does not fit, anywhere in a long row; N
 }
 
 TEST_CASE("all_binary32: zeros, subnormals, infinities and NaN count", "[arith]") {
-  const std::vector<double> yes{0.0, -0.0, 0x1p-149, -0x1.fffffep+127, inf, -inf, std::nan(""), 0.5};
+  const std::vector<double> yes{0.0, -0.0, 0x1p-149,     -0x1.fffffep+127,
+                                inf, -inf, std::nan(""), 0.5};
   CHECK(all_binary32(yes));
   CHECK(all_binary32({}));
   for (const double no : {0.1, 0x1p-150, 0x1.ffffffp+127, 0x1p128, 1 + 0x1p-24, 0x1.8p-149}) {
@@ -204,7 +224,8 @@ TEST_CASE("all_binary32: zeros, subnormals, infinities and NaN count", "[arith]"
   }
 }
 
-TEST_CASE("negative control: a decision left out of the multiply-accumulate is seen", "[arith][control]") {
+TEST_CASE("negative control: a decision left out of the multiply-accumulate is seen",
+          "[arith][control]") {
   test::Random random(6);
   const MacSpec spec{.operands = binary16, .product = binary16, .via = tf32, .format = ps(7)};
   const MpfrArithmetic exact(spec);

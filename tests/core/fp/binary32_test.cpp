@@ -1,6 +1,7 @@
-// exp, tanh and erf at every binary32 number, to nearest. The oracle is another evaluation, of 64 significand bits (long double): tables
-// that MPFR fills at multiples of 1/32, from there an addition theorem or Taylor's series, with a bound of its error. Where all numbers
-// within the bound round to one binary32 number, that is the answer; elsewhere MPFR decides.
+// exp, tanh and erf at every binary32 number, to nearest. The oracle is another evaluation, of 64
+// significand bits (long double): tables that MPFR fills at multiples of 1/32, from there an
+// addition theorem or Taylor's series, with a bound of its error. Where all numbers within the
+// bound round to one binary32 number, that is the answer; elsewhere MPFR decides.
 #include <mpfr.h>
 
 #include <algorithm>
@@ -33,9 +34,10 @@ static_assert(std::numeric_limits<Long>::digits >= 64);
 
 constexpr double steps = 32.0;  // entries of the tables for each unit of x
 
-/// Relative error of the oracle. Tables: 2^-64. exp and erf: a sum of the table's value and of a series smaller than 1/60 of it (erf
-/// near 0: the series alone, whose first term is the product of x and of the table's 2/sqrt(pi)), one rounding each; tanh: a quotient,
-/// with a numerator that cancels at most two thirds. Below 2^-60 in all; a factor of four more costs nothing.
+/// Relative error of the oracle. Tables: 2^-64. exp and erf: a sum of the table's value and of a
+/// series smaller than 1/60 of it (erf near 0: the series alone, whose first term is the product of
+/// x and of the table's 2/sqrt(pi)), one rounding each; tanh: a quotient, with a numerator that
+/// cancels at most two thirds. Below 2^-60 in all; a factor of four more costs nothing.
 constexpr Long bound = 0x1p-58L;
 
 /// y = f(n/32), for n in [low, high], by MPFR.
@@ -61,7 +63,8 @@ Split split(double x) {
   return {static_cast<int>(n), static_cast<Long>(x) - static_cast<Long>(n / steps)};
 }
 
-/// exp(c + s) = exp(c) (1 + s + s^2/2 + .. + s^9/9!), -104 <= c + s <= 89; the next term is below 2^-81.
+/// exp(c + s) = exp(c) (1 + s + s^2/2 + .. + s^9/9!), -104 <= c + s <= 89; the next term is below
+/// 2^-81.
 Long oracle_exp(double x) {
   static const std::vector<Long> table = table_of(mpfr_exp, -104 * 32, 89 * 32);
   const auto [n, s] = split(x);
@@ -71,19 +74,22 @@ Long oracle_exp(double x) {
   return y + y * series;
 }
 
-/// tanh(c + s) = (tanh c + tanh s)/(1 + tanh c tanh s), 0 <= c + s <= 10; the next term of tanh s is 2^-76 s at most.
+/// tanh(c + s) = (tanh c + tanh s)/(1 + tanh c tanh s), 0 <= c + s <= 10; the next term of tanh s
+/// is 2^-76 s at most.
 Long oracle_tanh(double x) {
   static const std::vector<Long> table = table_of(mpfr_tanh, 0, 10 * 32);
-  static constexpr std::array<Long, 6> numerators{1, -1, 2, -17, 62, -1382}, denominators{1, 3, 15, 315, 2835, 155925};
+  static constexpr std::array<Long, 6> numerators{1, -1, 2, -17, 62, -1382},
+      denominators{1, 3, 15, 315, 2835, 155925};
   const auto [n, s] = split(x);
   Long series = 0;
-  for (std::size_t k = numerators.size(); k-- > 0;) series = series * (s * s) + numerators[k] / denominators[k];
+  for (std::size_t k = numerators.size(); k-- > 0;)
+    series = series * (s * s) + numerators[k] / denominators[k];
   const Long t = s * series, y = table[static_cast<std::size_t>(n)];
   return (y + t) / (1 + y * t);
 }
 
-/// Taylor's series of erf at c: f'' = -2 x f' gives (k + 2)(k + 1) a(k+2) = -2 (c (k + 1) a(k+1) + k a(k)); the first term left out is
-/// below 2^-76 of erf.
+/// Taylor's series of erf at c: f'' = -2 x f' gives (k + 2)(k + 1) a(k+2) = -2 (c (k + 1) a(k+1) +
+/// k a(k)); the first term left out is below 2^-76 of erf.
 constexpr int erf_terms = 13;
 using ErfRow = std::array<Long, erf_terms>;
 
@@ -126,7 +132,8 @@ Long oracle_erf(double x) {  // 0 <= x <= 4
   return a[0] + s * series;
 }
 
-/// One function: where its results to nearest are known without the oracle, and the oracle for the rest.
+/// One function: where its results to nearest are known without the oracle, and the oracle for the
+/// rest.
 struct Case {
   Function f;
   Long (*oracle)(double);  // of abs(x), for the odd ones
@@ -142,8 +149,9 @@ double one(double) { return 1.0; }
 double itself(double x) { return x; }
 double overflown(double) { return std::numeric_limits<double>::infinity(); }
 
-// exp: 2^-149 at -103.3, half of it at -103.98; above 88.73 infinity; 1 + 2^-26 rounds to 1. tanh: 1 - 2^-25 at 9.02; x - x^3/3 is
-// nearer to x than to its neighbour, 2^-25 x away at least, for x <= 2^-12. erf: 1 - 2^-25 at 3.84.
+// exp: 2^-149 at -103.3, half of it at -103.98; above 88.73 infinity; 1 + 2^-26 rounds to 1. tanh:
+// 1 - 2^-25 at 9.02; x - x^3/3 is nearer to x than to its neighbour, 2^-25 x away at least, for x
+// <= 2^-12. erf: 1 - 2^-25 at 3.84.
 const std::array cases{
     Case{Function::exp, oracle_exp, false, -104.0, 89.0, zero, overflown, 0x1p-26, one},
     Case{Function::tanh, oracle_tanh, true, 0.0, 10.0, zero, one, 0x1p-12, itself},
@@ -175,20 +183,23 @@ struct Outcome {
 
 /// Codes first, first + stride, .. below end; `library` fills y with f of x.
 template <class Library>
-Outcome compare(const Case& c, const Library& library, std::uint64_t first, std::uint64_t end, std::uint64_t stride) {
+Outcome compare(const Case& c, const Library& library, std::uint64_t first, std::uint64_t end,
+                std::uint64_t stride) {
   Outcome outcome;
   std::array<double, 1024> x{}, y{};
   for (std::uint64_t code = first; code < end;) {
     std::size_t n = 0;
     for (; n < x.size() && code < end; code += stride) {
       const auto number = std::bit_cast<float>(static_cast<std::uint32_t>(code));
-      if (std::isnan(number) && code % 4096 != 0) continue;  // NaN take the slow path and are all alike: some of them
+      if (std::isnan(number) && code % 4096 != 0)
+        continue;  // NaN take the slow path and are all alike: some of them
       x[n++] = static_cast<double>(number);
     }
     library(std::span<const double>(x).first(n), std::span(y).first(n));
     for (std::size_t i = 0; i < n; ++i) {
       const Answer answer = std::isnan(x[i]) ? Answer{x[i], false} : nearest(c, x[i]);
-      if (!same_bits(answer.y, y[i]) && outcome.wrong++ == 0) outcome.first_wrong = static_cast<float>(x[i]);
+      if (!same_bits(answer.y, y[i]) && outcome.wrong++ == 0)
+        outcome.first_wrong = static_cast<float>(x[i]);
       outcome.in_doubt += answer.in_doubt ? 1 : 0;
     }
     outcome.compared += n;
@@ -197,7 +208,9 @@ Outcome compare(const Case& c, const Library& library, std::uint64_t first, std:
 }
 
 auto library_of(const Case& c) {
-  return [f = c.f](std::span<const double> x, std::span<double> y) { lamp::evaluate(f, x, y, lamp::binary32); };
+  return [f = c.f](std::span<const double> x, std::span<double> y) {
+    lamp::evaluate(f, x, y, lamp::binary32);
+  };
 }
 
 constexpr std::uint64_t all_codes = std::uint64_t{1} << 32;
@@ -207,11 +220,14 @@ void check_all(const Case& c) {
   const std::uint64_t parts = std::max(1U, std::thread::hardware_concurrency());
   std::vector<Outcome> outcomes(parts);
   std::vector<std::thread> threads;
-  for (std::uint64_t part = 0; part < parts; ++part)  // interleaved, for the work is not spread evenly
-    threads.emplace_back([&, part] { outcomes[part] = compare(c, library_of(c), part, all_codes, parts); });
+  for (std::uint64_t part = 0; part < parts;
+       ++part)  // interleaved, for the work is not spread evenly
+    threads.emplace_back(
+        [&, part] { outcomes[part] = compare(c, library_of(c), part, all_codes, parts); });
   for (std::thread& thread : threads) thread.join();
   for (const Outcome& outcome : outcomes) {
-    INFO("first at " << outcome.first_wrong << ", MPFR asked " << outcome.in_doubt << " times in " << outcome.compared);
+    INFO("first at " << outcome.first_wrong << ", MPFR asked " << outcome.in_doubt << " times in "
+                     << outcome.compared);
     CHECK(outcome.wrong == 0);
     CHECK(outcome.compared >= (all_codes - (std::uint64_t{1} << 24)) / parts);
     CHECK(outcome.in_doubt < 1000);
@@ -236,7 +252,9 @@ TEST_CASE("binary32: exp, tanh and erf at every 5003rd number", "[fp][elementary
 double relative_error(const Case& c, double x, Long y) {
   Number exact(200), computed(64);
   const Number argument = Number::exactly(x);
-  (c.f == Function::exp ? mpfr_exp : c.f == Function::tanh ? mpfr_tanh : mpfr_erf)(exact.get(), argument.get(), MPFR_RNDN);
+  (c.f == Function::exp    ? mpfr_exp
+   : c.f == Function::tanh ? mpfr_tanh
+                           : mpfr_erf)(exact.get(), argument.get(), MPFR_RNDN);
   mpfr_set_ld(computed.get(), y, MPFR_RNDN);
   Number quotient(200);
   mpfr_div(quotient.get(), computed.get(), exact.get(), MPFR_RNDN);
@@ -251,12 +269,15 @@ TEST_CASE("binary32: the oracle is within a quarter of its bound", "[fp][element
     for (int i = 0; i < 20000; ++i) {
       double x = c.low + (c.high - c.low) * random.uniform();
       if (i % 4 == 1) x = std::clamp(std::abs(random.with_exponent(-20, 1, 24)), c.low, c.high);
-      if (i % 4 == 2) x = std::clamp((random.between(-110, 110) + 0.5) / steps, c.low, c.high);  // farthest from the table's points
+      if (i % 4 == 2)
+        x = std::clamp((random.between(-110, 110) + 0.5) / steps, c.low,
+                       c.high);  // farthest from the table's points
       if (x != 0.0) worst = std::max(worst, relative_error(c, x, c.oracle(x)));
     }
     INFO("function " << static_cast<int>(c.f) << ": " << std::log2(worst));
     CHECK(worst <= static_cast<double>(bound / 4));
-    CHECK(relative_error(c, 1.25, c.oracle(1.25) * (1 + bound)) > static_cast<double>(bound / 4));  // the measure sees a bound
+    CHECK(relative_error(c, 1.25, c.oracle(1.25) * (1 + bound)) >
+          static_cast<double>(bound / 4));  // the measure sees a bound
   }
 }
 
@@ -274,11 +295,13 @@ TEST_CASE("binary32: what the filter knows without the oracle is so", "[fp][elem
     }
 }
 
-TEST_CASE("binary32: a relative slip of 2^-30 in the library is seen", "[fp][elementary][negative]") {
+TEST_CASE("binary32: a relative slip of 2^-30 in the library is seen",
+          "[fp][elementary][negative]") {
   for (const Case& c : cases) {
     const auto slipping = [&](std::span<const double> x, std::span<double> y) {
       lamp::evaluate(c.f, x, y, lamp::binary64);
-      for (double& value : y) value = static_cast<double>(static_cast<float>(value * (1.0 + 0x1p-30)));
+      for (double& value : y)
+        value = static_cast<double>(static_cast<float>(value * (1.0 + 0x1p-30)));
     };
     CHECK(compare(c, slipping, 0, all_codes, 50021).wrong > 10);
     CHECK(nearest(c, 0.75, 0x1p-20L).in_doubt);  // a wide bound asks MPFR

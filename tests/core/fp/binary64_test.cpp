@@ -1,4 +1,5 @@
-// The binary64 functions against MPFR at 200 bits: errors in ulps, special values, and one result for every vector target.
+// The binary64 functions against MPFR at 200 bits: errors in ulps, special values, and one result
+// for every vector target.
 #include "core/fp/binary64.hpp"
 
 #include <hwy/targets.h>
@@ -28,8 +29,9 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr mpfr_prec_t precision = 200;
 
-// The oracles: y = f(x), relative error below 2^-100. The terms of GELU's argument have one sign; expm1(x) - x loses at most 62 bits for
-// abs(x) >= 2^-61, and is x^2/2 (1 + x/3) (1 + d), d < 2^-120, below.
+// The oracles: y = f(x), relative error below 2^-100. The terms of GELU's argument have one sign;
+// expm1(x) - x loses at most 62 bits for abs(x) >= 2^-61, and is x^2/2 (1 + x/3) (1 + d), d <
+// 2^-120, below.
 
 void exact_exp(mpfr_ptr y, mpfr_srcptr x) { mpfr_exp(y, x, MPFR_RNDN); }
 void exact_expm1(mpfr_ptr y, mpfr_srcptr x) { mpfr_expm1(y, x, MPFR_RNDN); }
@@ -90,8 +92,9 @@ struct Case {
   double (*f)(double);
   void (*on_spans)(std::span<const double>, std::span<double>);  // or null
   void (*exact)(mpfr_ptr, mpfr_srcptr);
-  double ulps;                      // the bound for normal results
-  std::vector<Interval> intervals;  // looked at closely: where the method changes, where results end
+  double ulps;  // the bound for normal results
+  std::vector<Interval>
+      intervals;  // looked at closely: where the method changes, where results end
 };
 
 double e1x(double x) { return functions::expm1_minus_x(x); }
@@ -137,7 +140,14 @@ std::vector<Case> cases() {
        spans(functions::tanh),
        exact_tanh,
        0.75,
-       {{-1.1, 1.1}, {0.17, 0.18}, {-0.18, -0.17}, {0.5, 0.55}, {-6.0, 6.0}, {18.0, 22.0}, {0x1p-28, 0x1p-26}, {0.0, 0x1p-1022}}},
+       {{-1.1, 1.1},
+        {0.17, 0.18},
+        {-0.18, -0.17},
+        {0.5, 0.55},
+        {-6.0, 6.0},
+        {18.0, 22.0},
+        {0x1p-28, 0x1p-26},
+        {0.0, 0x1p-1022}}},
       {"erf",
        scalar(functions::erf),
        spans(functions::erf),
@@ -157,7 +167,12 @@ std::vector<Case> cases() {
        exact_reciprocal,
        0.5,
        {{0.25, 4.0}, {0.0, 0x1p-1022}, {0x1p1020, 0x1.fffffffffffffp+1023}, {-4.0, -0.25}}},
-      {"rsqrt", scalar(functions::rsqrt), spans(functions::rsqrt), exact_rsqrt, 0.51, {{0.25, 4.0}, {0.0, 0x1p-1022}}},
+      {"rsqrt",
+       scalar(functions::rsqrt),
+       spans(functions::rsqrt),
+       exact_rsqrt,
+       0.51,
+       {{0.25, 4.0}, {0.0, 0x1p-1022}}},
       {"gelu_tanh",
        scalar(functions::gelu_tanh),
        spans(functions::gelu_tanh),
@@ -178,15 +193,18 @@ bool in_domain(const Case& c, double x) {
   return std::isfinite(x) && x != 0.0 && (!positive_only || x > 0.0);
 }
 
-/// Error of `y` as f(x) in units of the last place of f(x) in binary64 (2^-1074 below the normal numbers).
+/// Error of `y` as f(x) in units of the last place of f(x) in binary64 (2^-1074 below the normal
+/// numbers).
 double error_in_ulps(const Case& c, double x, double y) {
   const lamp::mpfr::ExponentRange wide = lamp::mpfr::ExponentRange::wide();
   const Number argument = Number::exactly(x);
   Number exact(precision), difference(precision);
   c.exact(exact.get(), argument.get());
   if (mpfr_inf_p(exact.get()) != 0) return y == mpfr_get_d(exact.get(), MPFR_RNDN) ? 0.0 : infinity;
-  const mpfr_exp_t exponent = mpfr_zero_p(exact.get()) ? -2000 : mpfr_get_exp(exact.get()) - 1;  // 2^exponent <= abs(f(x))
-  if (std::isinf(y)) return exponent >= 1023 && mpfr_get_d(exact.get(), MPFR_RNDN) == y ? 0.0 : infinity;
+  const mpfr_exp_t exponent =
+      mpfr_zero_p(exact.get()) ? -2000 : mpfr_get_exp(exact.get()) - 1;  // 2^exponent <= abs(f(x))
+  if (std::isinf(y))
+    return exponent >= 1023 && mpfr_get_d(exact.get(), MPFR_RNDN) == y ? 0.0 : infinity;
   mpfr_sub_d(difference.get(), exact.get(), y, MPFR_RNDN);
   const mpfr_exp_t last_place = std::max<mpfr_exp_t>(exponent - 52, -1074);
   mpfr_mul_2si(difference.get(), difference.get(), -last_place, MPFR_RNDN);
@@ -195,7 +213,8 @@ double error_in_ulps(const Case& c, double x, double y) {
 
 bool is_normal(double y) { return std::abs(y) >= 0x1p-1022; }
 
-std::vector<double> arguments(const Case& c, std::uint32_t seed, int per_interval, int any_exponent) {
+std::vector<double> arguments(const Case& c, std::uint32_t seed, int per_interval,
+                              int any_exponent) {
   Random random(seed);
   std::vector<double> x;
   for (const Interval& i : c.intervals) {
@@ -206,11 +225,13 @@ std::vector<double> arguments(const Case& c, std::uint32_t seed, int per_interva
     }
   }
   for (int k = 0; k < any_exponent; ++k) x.push_back(random.with_exponent(-1074, 1023));
-  for (int k = 0; k < any_exponent; ++k) x.push_back(random.with_exponent(-64, 10, random.between(1, 53)));
+  for (int k = 0; k < any_exponent; ++k)
+    x.push_back(random.with_exponent(-64, 10, random.between(1, 53)));
   return x;
 }
 
-TEST_CASE("binary64 functions: errors below the stated bounds, against MPFR", "[fp][elementary][oracle]") {
+TEST_CASE("binary64 functions: errors below the stated bounds, against MPFR",
+          "[fp][elementary][oracle]") {
   for (const Case& c : cases()) {
     double worst = 0.0, at = 0.0, worst_subnormal = 0.0;
     for (const double x : arguments(c, 1, 1500, 1500)) {
@@ -225,7 +246,8 @@ TEST_CASE("binary64 functions: errors below the stated bounds, against MPFR", "[
     }
     INFO(c.name << ": " << worst << " ulp at " << at << ", subnormal results " << worst_subnormal);
     CHECK(worst <= c.ulps);
-    CHECK(worst_subnormal <= 1.0);  // rounded to 53 bits, then to the spacing, which is twice as wide at least
+    CHECK(worst_subnormal <=
+          1.0);  // rounded to 53 bits, then to the spacing, which is twice as wide at least
   }
 }
 
@@ -357,7 +379,8 @@ void for_each_target(Body body) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-TEST_CASE("binary64 functions: arrays give the bits of single numbers on every target", "[fp][elementary][law]") {
+TEST_CASE("binary64 functions: arrays give the bits of single numbers on every target",
+          "[fp][elementary][law]") {
   for (const Case& c : cases()) {
     if (c.on_spans == nullptr) continue;
     std::vector<double> x = arguments(c, 3, 4000, 20000);
@@ -376,7 +399,8 @@ TEST_CASE("binary64 functions: arrays give the bits of single numbers on every t
       std::vector<double> in_place = x;
       c.on_spans(in_place, in_place);
       CHECK(same_bits(in_place, expected));
-      for (std::size_t n = 0; n < 20; ++n) {  // lengths that leave lanes over; nothing is written past the end
+      for (std::size_t n = 0; n < 20;
+           ++n) {  // lengths that leave lanes over; nothing is written past the end
         std::vector<double> part(21, -7.0);
         c.on_spans(std::span(x).first(n), std::span(part).first(n));
         CHECK(same_bits(std::span(part).first(n), std::span(expected).first(n)));
@@ -393,16 +417,19 @@ std::uint64_t checksum(const Case& c) {
   std::uint64_t sum = 0;
   for (int i = 0; i < 20000; ++i) {
     const double y = c.f(random.with_exponent(-30, 10));
-    sum = (sum ^ (std::isnan(y) ? 0 : std::bit_cast<std::uint64_t>(y))) * 0x100000001B3U;  // FNV-1a by words
+    sum = (sum ^ (std::isnan(y) ? 0 : std::bit_cast<std::uint64_t>(y))) *
+          0x100000001B3U;  // FNV-1a by words
   }
   return sum;
 }
 
-TEST_CASE("binary64 functions: the bits on every compiler, level of optimisation and processor", "[fp][elementary][golden]") {
+TEST_CASE("binary64 functions: the bits on every compiler, level of optimisation and processor",
+          "[fp][elementary][golden]") {
   // as computed once; a new method changes them, and with them the bits of experiments with p > 24
-  const std::vector<std::uint64_t> expected{0x31F7FCBD30388F13, 0x8335D438FA3A22CF, 0xDBBCEFA37D9896AA, 0x3324904DBDB52036,
-                                            0x601394958171E378, 0xE5934382509B6C32, 0x664375B8A7B06099, 0x2979118DE918FA98,
-                                            0x15BCDBCC55249C3F, 0x4598645E875E60D2, 0x920B45BCFEB47573};
+  const std::vector<std::uint64_t> expected{
+      0x31F7FCBD30388F13, 0x8335D438FA3A22CF, 0xDBBCEFA37D9896AA, 0x3324904DBDB52036,
+      0x601394958171E378, 0xE5934382509B6C32, 0x664375B8A7B06099, 0x2979118DE918FA98,
+      0x15BCDBCC55249C3F, 0x4598645E875E60D2, 0x920B45BCFEB47573};
   const std::vector<Case> all = cases();
   REQUIRE(expected.size() == all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {

@@ -1,6 +1,6 @@
-// Prints ns per element of every elementary function, on arrays, for each instruction set of this machine: in binary64, in binary32
-// and bfloat16 (rounded by additions), and in binary32 toward zero (Ziv's enclosure, one number at a time). One thread; the shortest
-// of several passes.
+// Prints ns per element of every elementary function, on arrays, for each instruction set of this
+// machine: in binary64, in binary32 and bfloat16 (rounded by additions), and in binary32 toward
+// zero (Ziv's enclosure, one number at a time). One thread; the shortest of several passes.
 //   lamp_elementary_bench [scalar|avx2|avx512]
 #include <time.h>  // NOLINT: clock_gettime is POSIX's
 
@@ -38,7 +38,8 @@ constexpr Column columns[] = {
     {"binary32 RTZ", binary32, Rounding::rtz, 20},
 };
 
-double shortest_pass(Function f, const std::vector<double>& x, std::vector<double>& y, const Column& column) {
+double shortest_pass(Function f, const std::vector<double>& x, std::vector<double>& y,
+                     const Column& column) {
   double best = 1e300;
   for (int pass = 0; pass < column.passes; ++pass) {
     const double start = thread_time();
@@ -74,7 +75,8 @@ int main(int argc, char** argv) {
     if (const lamp::Result<void> forced = lamp::force_target(argv[1]); !forced)
       return std::fprintf(stderr, "lamp_elementary_bench: %s\n", forced.error().message.c_str()), 1;
   }
-  std::printf("ns per element, %s\n", argc > 1 ? argv[1] : "the widest instruction set of this machine");
+  std::printf("ns per element, %s\n",
+              argc > 1 ? argv[1] : "the widest instruction set of this machine");
   lamp::bench();
   return 0;
 }

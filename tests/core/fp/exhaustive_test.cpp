@@ -1,5 +1,6 @@
-// Operations against MPFR over whole formats: every code, every pair, every triple; and random formats in every mode. The default run
-// takes the formats that differ in kind, [exhaustive] all of them.
+// Operations against MPFR over whole formats: every code, every pair, every triple; and random
+// formats in every mode. The default run takes the formats that differ in kind, [exhaustive] all of
+// them.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
@@ -46,22 +47,28 @@ FloatFormat random_format(test::Random& random) {
   const bool near_the_edge = random.below(4) == 0;
   f.emin = near_the_edge ? -1074 + f.p - 1 + random.between(0, 3) : random.between(-200, 5);
   f.emax = random.below(4) == 0 ? 1023 - random.between(0, 2) : f.emin + random.between(0, 300);
-  f.subnormals = coin(), f.infinities = coin(), f.nan = coin(), f.signed_zero = coin(), f.is_unsigned = random.below(6) == 0;
+  f.subnormals = coin(), f.infinities = coin(), f.nan = coin(), f.signed_zero = coin(),
+  f.is_unsigned = random.below(6) == 0;
   f.zero = f.subnormals || f.signed_zero || random.below(2) == 0;
-  if (f.p > 1 && coin()) f.top_codes_lost = static_cast<int>(random.below(1U << std::min(f.p - 1, 20)));
-  f.overflow = f.infinities && coin() ? Overflow::infinity : f.nan && coin() ? Overflow::nan : Overflow::largest;
+  if (f.p > 1 && coin())
+    f.top_codes_lost = static_cast<int>(random.below(1U << std::min(f.p - 1, 20)));
+  f.overflow = f.infinities && coin() ? Overflow::infinity
+               : f.nan && coin()      ? Overflow::nan
+                                      : Overflow::largest;
   return f;
 }
 
 }  // namespace
 
-TEST_CASE("round: around every code and midpoint of every format up to 8 bits, all modes", "[fp][round]") {
+TEST_CASE("round: around every code and midpoint of every format up to 8 bits, all modes",
+          "[fp][round]") {
   Agreement agreement;
   for (const FloatFormat& f : test::formats_up_to(8)) test::every_neighbourhood(f, agreement);
   agreement.require(300000);
 }
 
-TEST_CASE("round: around every code and midpoint of every format up to 16 bits, all modes", "[fp][round][exhaustive]") {
+TEST_CASE("round: around every code and midpoint of every format up to 16 bits, all modes",
+          "[fp][round][exhaustive]") {
   for (const FloatFormat& f : test::formats_up_to(16)) {
     Agreement agreement;
     test::every_neighbourhood(f, agreement);
@@ -71,12 +78,14 @@ TEST_CASE("round: around every code and midpoint of every format up to 16 bits, 
 
 TEST_CASE("add, sub, mul, div: all pairs of codes, all modes", "[fp][operations]") {
   Agreement agreement;
-  for (const char* name : {"e4m3fn", "e4m3fnuz", "e8m0fnu", "ue4m3", "e3m2fn", "e2m3fn", "e2m1fn", "e3m2", "e2m1", "ue2m3"})
+  for (const char* name : {"e4m3fn", "e4m3fnuz", "e8m0fnu", "ue4m3", "e3m2fn", "e2m3fn", "e2m1fn",
+                           "e3m2", "e2m1", "ue2m3"})
     every_pair(named(name), agreement);
   agreement.require(5000000);
 }
 
-TEST_CASE("add, sub, mul, div: all pairs of codes of every format up to 8 bits, all modes", "[fp][operations][exhaustive]") {
+TEST_CASE("add, sub, mul, div: all pairs of codes of every format up to 8 bits, all modes",
+          "[fp][operations][exhaustive]") {
   for (const FloatFormat& f : test::formats_up_to(8)) {
     Agreement agreement;
     every_pair(f, agreement);
@@ -86,11 +95,13 @@ TEST_CASE("add, sub, mul, div: all pairs of codes of every format up to 8 bits, 
 
 TEST_CASE("fma: all triples of codes, all modes", "[fp][operations]") {
   Agreement agreement;
-  for (const char* name : {"e2m1fn", "e2m1", "ue2m2", "e3m1", "e2m2"}) every_triple(named(name), agreement);
+  for (const char* name : {"e2m1fn", "e2m1", "ue2m2", "e3m1", "e2m2"})
+    every_triple(named(name), agreement);
   agreement.require(300000);
 }
 
-TEST_CASE("fma: all triples of codes of every format up to 6 bits, all modes", "[fp][operations][exhaustive]") {
+TEST_CASE("fma: all triples of codes of every format up to 6 bits, all modes",
+          "[fp][operations][exhaustive]") {
   for (const FloatFormat& f : test::formats_up_to(6)) {
     Agreement agreement;
     every_triple(f, agreement);
@@ -98,14 +109,16 @@ TEST_CASE("fma: all triples of codes of every format up to 6 bits, all modes", "
   }
 }
 
-TEST_CASE("sqrt: every code of binary16, bfloat16 and the formats up to 8 bits, all modes", "[fp][operations]") {
+TEST_CASE("sqrt: every code of binary16, bfloat16 and the formats up to 8 bits, all modes",
+          "[fp][operations]") {
   Agreement agreement;
   for (const FloatFormat& f : {binary16, bfloat16}) every_root(f, agreement);
   for (const FloatFormat& f : test::formats_up_to(8)) every_root(f, agreement);
   agreement.require(800000);
 }
 
-TEST_CASE("sqrt: every code of every format up to 16 bits, all modes", "[fp][operations][exhaustive]") {
+TEST_CASE("sqrt: every code of every format up to 16 bits, all modes",
+          "[fp][operations][exhaustive]") {
   for (const FloatFormat& f : test::formats_up_to(16)) {
     Agreement agreement;
     every_root(f, agreement);
@@ -113,7 +126,8 @@ TEST_CASE("sqrt: every code of every format up to 16 bits, all modes", "[fp][ope
   }
 }
 
-TEST_CASE("all operations, all eight modes: random formats, random and adversarial operands", "[fp][operations]") {
+TEST_CASE("all operations, all eight modes: random formats, random and adversarial operands",
+          "[fp][operations]") {
   Agreement agreement;
   test::Random random(11);
   for (int i = 0; i < 60000; ++i) {
@@ -123,14 +137,20 @@ TEST_CASE("all operations, all eight modes: random formats, random and adversari
     const Draw draw{.word = random.word(), .bits = random.between(1, 32)};
     const double a = test::operand(random, f);
     double b = test::operand(random, f), c = test::operand(random, f);
-    if (random.below(4) == 0) b = random.below(2) == 0 ? -a : std::nextafter(-a, 0.0);  // cancellation
+    if (random.below(4) == 0)
+      b = random.below(2) == 0 ? -a : std::nextafter(-a, 0.0);  // cancellation
     if (random.below(3) == 0) c = random.below(2) == 0 ? -a * b : std::nextafter(-a * b, HUGE_VAL);
-    if (random.below(8) == 0) c = std::ldexp(-a * b, random.between(-60, 60));  // far apart: the sticky bit
+    if (random.below(8) == 0)
+      c = std::ldexp(-a * b, random.between(-60, 60));  // far apart: the sticky bit
     agreement.all(a, b, c, f, mode, draw);
-    const double tie = test::operand(random, f), number = round(tie, f, Rounding::rtz);  // a number and the midpoint above it
+    const double tie = test::operand(random, f),
+                 number = round(tie, f, Rounding::rtz);  // a number and the midpoint above it
     if (std::isfinite(number)) {
       agreement.all(number, b, c, f, mode, draw);
-      agreement.all(number, std::ldexp(1.0, std::max(std::ilogb(number == 0.0 ? xmins(f) : number) - f.p, -1074)), c, f, mode, draw);
+      agreement.all(
+          number,
+          std::ldexp(1.0, std::max(std::ilogb(number == 0.0 ? xmins(f) : number) - f.p, -1074)), c,
+          f, mode, draw);
     }
   }
   agreement.require(1000000);

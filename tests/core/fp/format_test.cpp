@@ -58,7 +58,8 @@ TEST_CASE("formats: the families meet the standards' names", "[fp][format][law]"
   for (int w = 2; w <= 11; ++w)
     for (int t = 1; t <= 52; ++t)
       for (const char* prefix : {"e", "ue"}) {
-        const std::string name = std::string(prefix).append(std::to_string(w)).append("m").append(std::to_string(t));
+        const std::string name =
+            std::string(prefix).append(std::to_string(w)).append("m").append(std::to_string(t));
         const Result<FloatFormat> format = parse_format(name);
         REQUIRE(format.ok());
         REQUIRE(*parse_format(format_name(*format)) == *format);
@@ -84,11 +85,13 @@ TEST_CASE("formats: a wrong name is one line with the legal range", "[fp][format
   CHECK(message("e5m53").find("t must be an integer in 1..52, got 53") != std::string::npos);
   CHECK(message("e5m0").find("1..52") != std::string::npos);
   CHECK(message("ue1m2").find("2..11, got 1") != std::string::npos);
-  for (const char* name : {"", "p", "ps", "fp8", "e", "em", "binary31", "BINARY32", "binary32 ", "e5", "u"})
+  for (const char* name :
+       {"", "p", "ps", "fp8", "e", "em", "binary31", "BINARY32", "binary32 ", "e5", "u"})
     CHECK(message(name).find("known are binary16, binary32") != std::string::npos);
 }
 
-TEST_CASE("formats: a nameless format is written as an object with what is not the default", "[fp][format]") {
+TEST_CASE("formats: a nameless format is written as an object with what is not the default",
+          "[fp][format]") {
   CHECK(format_name({.p = 5, .emin = -3, .emax = 3}) == "{p=5, emin=-3, emax=3}");
   CHECK(format_name({.p = 5,
                      .emin = -3,
@@ -101,7 +104,8 @@ TEST_CASE("formats: a nameless format is written as an object with what is not t
                      .top_codes_lost = 2,
                      .overflow = Overflow::largest,
                      .zero = false}) ==
-        "{p=5, emin=-3, emax=4, subnormals=false, infinities=false, nan=false, signed_zero=false, unsigned=true, top_codes_lost=2, "
+        "{p=5, emin=-3, emax=4, subnormals=false, infinities=false, nan=false, signed_zero=false, "
+        "unsigned=true, top_codes_lost=2, "
         "overflow=\"max\", zero=false}");
   FloatFormat saturating = binary16;
   saturating.overflow = Overflow::nan;
@@ -115,17 +119,29 @@ TEST_CASE("formats: check_format names the field and its range", "[fp][format]")
   };
   CHECK(message({.p = 54}) == "p must be an integer in 1..53, got 54");
   CHECK(message({.p = 0}) == "p must be an integer in 1..53, got 0");
-  CHECK(message({.p = 24, .emin = -1052, .emax = 127}) == "emin must be an integer in -1051..127, got -1052");
+  CHECK(message({.p = 24, .emin = -1052, .emax = 127}) ==
+        "emin must be an integer in -1051..127, got -1052");
   CHECK(message({.p = 24, .emin = -1051, .emax = 127}) == "ok");
   CHECK(message({.p = 4, .emin = 3, .emax = 2}) == "emin must be an integer in -1071..2, got 3");
-  CHECK(message({.p = 4, .emin = 3, .emax = 1024}) == "emax must be an integer in -1022..1023, got 1024");
-  CHECK(message({.p = 4, .emin = -6, .emax = 8, .top_codes_lost = 8}) == "top_codes_lost must be an integer in 0..7, got 8");
-  CHECK(message({.p = 4, .emin = -6, .emax = 8, .infinities = false}).find("overflow must be") == 0);
-  CHECK(message({.p = 4, .emin = -6, .emax = 8, .nan = false, .overflow = Overflow::nan}).find("overflow must be") == 0);
-  CHECK(message({.p = 4, .emin = -6, .emax = 8, .zero = false}) == "zero=false needs subnormals=false and signed_zero=false");
-  CHECK(message({.p = 4, .emin = -6, .emax = 8, .subnormals = false, .signed_zero = false, .zero = false}) == "ok");
+  CHECK(message({.p = 4, .emin = 3, .emax = 1024}) ==
+        "emax must be an integer in -1022..1023, got 1024");
+  CHECK(message({.p = 4, .emin = -6, .emax = 8, .top_codes_lost = 8}) ==
+        "top_codes_lost must be an integer in 0..7, got 8");
+  CHECK(message({.p = 4, .emin = -6, .emax = 8, .infinities = false}).find("overflow must be") ==
+        0);
+  CHECK(message({.p = 4, .emin = -6, .emax = 8, .nan = false, .overflow = Overflow::nan})
+            .find("overflow must be") == 0);
+  CHECK(message({.p = 4, .emin = -6, .emax = 8, .zero = false}) ==
+        "zero=false needs subnormals=false and signed_zero=false");
+  CHECK(message({.p = 4,
+                 .emin = -6,
+                 .emax = 8,
+                 .subnormals = false,
+                 .signed_zero = false,
+                 .zero = false}) == "ok");
   CHECK(message({.p = 1, .emin = -1074, .emax = 1023}) == "ok");
-  CHECK(message({.p = 1, .emin = -1074, .emax = 1023, .top_codes_lost = 1}) == "top_codes_lost must be an integer in 0..0, got 1");
+  CHECK(message({.p = 1, .emin = -1074, .emax = 1023, .top_codes_lost = 1}) ==
+        "top_codes_lost must be an integer in 0..0, got 1");
   CHECK(message(binary64) == "ok");
 }
 

@@ -1,4 +1,5 @@
-// THE rounding routine and the operations against MPFR, against the processor, and against laws. Every comparison is of bits.
+// THE rounding routine and the operations against MPFR, against the processor, and against laws.
+// Every comparison is of bits.
 #include "core/fp/rounding.hpp"
 
 #include <algorithm>
@@ -28,16 +29,20 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-TEST_CASE("round: small formats agree with MPFR around every number and midpoint, all modes", "[fp][round]") {
+TEST_CASE("round: small formats agree with MPFR around every number and midpoint, all modes",
+          "[fp][round]") {
   Agreement agreement;
   for (const FloatFormat& f : test::small_formats) every_neighbourhood(f, agreement);
   agreement.require(40000);
 }
 
-TEST_CASE("round: RNE and the other modes agree with MPFR around every binary16 number", "[fp][round][exhaustive]") {
+TEST_CASE("round: RNE and the other modes agree with MPFR around every binary16 number",
+          "[fp][round][exhaustive]") {
   Agreement agreement;
   every_neighbourhood(binary16, agreement);
-  every_neighbourhood({.p = 11, .emin = -14, .emax = 15, .subnormals = false, .overflow = Overflow::largest}, agreement);
+  every_neighbourhood(
+      {.p = 11, .emin = -14, .emax = 15, .subnormals = false, .overflow = Overflow::largest},
+      agreement);
   agreement.require(4000000);
 }
 
@@ -60,12 +65,15 @@ TEST_CASE("round: special values as the format says", "[fp][round]") {
   CHECK(same_bits(round(65520.0, binary16), inf));
   CHECK(same_bits(round(65520.0, binary16, Rounding::rtn), 65504.0));
   CHECK(same_bits(round(-65520.0, binary16, Rounding::rtn), -inf));
-  CHECK(same_bits(round(3.0, {.p = 1, .emin = -4, .emax = 4}), 4.0));  // p = 1: the tie to the larger magnitude
+  CHECK(same_bits(round(3.0, {.p = 1, .emin = -4, .emax = 4}),
+                  4.0));  // p = 1: the tie to the larger magnitude
 }
 
-TEST_CASE("add, sub, mul, div, sqrt: all pairs of small formats agree with MPFR, all modes", "[fp][operations]") {
+TEST_CASE("add, sub, mul, div, sqrt: all pairs of small formats agree with MPFR, all modes",
+          "[fp][operations]") {
   Agreement agreement;
-  for (const FloatFormat& f : {test::e3m2, test::e4m3fn, test::e5m2, FloatFormat{.p = 3, .emin = -2, .emax = 3, .subnormals = false}}) {
+  for (const FloatFormat& f : {test::e3m2, test::e4m3fn, test::e5m2,
+                               FloatFormat{.p = 3, .emin = -2, .emax = 3, .subnormals = false}}) {
     const std::vector<double> values = test::all_values(f);
     for (const Rounding mode : deterministic_modes)
       for (const double a : values) {
@@ -114,8 +122,10 @@ TEST_CASE("fma: products of binary32 numbers (the fast path) agree with MPFR", "
     const FloatFormat& f = test::large_formats[random.below(test::large_formats.size())];
     const Rounding mode = deterministic_modes[random.below(deterministic_modes.size())];
     const int range = random.below(2) == 0 ? 3 : 500;
-    const double a = random.with_exponent(-range, range, 24), b = random.with_exponent(-range, range, random.between(1, 24));
-    const double c = random.below(4) == 0 ? -a * b : random.with_exponent(-range, range, random.between(1, 53));
+    const double a = random.with_exponent(-range, range, 24),
+                 b = random.with_exponent(-range, range, random.between(1, 24));
+    const double c =
+        random.below(4) == 0 ? -a * b : random.with_exponent(-range, range, random.between(1, 53));
     agreement.ternary(a, b, c, f, mode);
     agreement.binary(a, b, f, mode);
   }
@@ -126,15 +136,19 @@ TEST_CASE("operations at p = 53 and p = 24 are the processor's", "[fp][operation
   test::Random random(3);
   long failures = 0;
   for (int i = 0; i < 200000; ++i) {
-    const double a = operand(random, binary64), b = operand(random, binary64), c = operand(random, binary64);
-    failures += !same_bits(add(a, b, binary64), a + b) + !same_bits(sub(a, b, binary64), a - b) + !same_bits(mul(a, b, binary64), a * b) +
-                !same_bits(div(a, b, binary64), a / b) + !same_bits(fma(a, b, c, binary64), std::fma(a, b, c)) +
+    const double a = operand(random, binary64), b = operand(random, binary64),
+                 c = operand(random, binary64);
+    failures += !same_bits(add(a, b, binary64), a + b) + !same_bits(sub(a, b, binary64), a - b) +
+                !same_bits(mul(a, b, binary64), a * b) + !same_bits(div(a, b, binary64), a / b) +
+                !same_bits(fma(a, b, c, binary64), std::fma(a, b, c)) +
                 !same_bits(sqrt(a, binary64), std::sqrt(a));
     const auto x = static_cast<float>(a), y = static_cast<float>(operand(random, binary32)),
                z = static_cast<float>(operand(random, binary32));
     const auto wide = [](float value) { return static_cast<double>(value); };
-    failures += !same_bits(round(a, binary32), wide(x)) + !same_bits(add(wide(x), wide(y), binary32), wide(x + y)) +
-                !same_bits(mul(wide(x), wide(y), binary32), wide(x * y)) + !same_bits(div(wide(x), wide(y), binary32), wide(x / y)) +
+    failures += !same_bits(round(a, binary32), wide(x)) +
+                !same_bits(add(wide(x), wide(y), binary32), wide(x + y)) +
+                !same_bits(mul(wide(x), wide(y), binary32), wide(x * y)) +
+                !same_bits(div(wide(x), wide(y), binary32), wide(x / y)) +
                 !same_bits(fma(wide(x), wide(y), wide(z), binary32), wide(std::fma(x, y, z))) +
                 !same_bits(sqrt(wide(x), binary32), wide(std::sqrt(x)));
   }
@@ -142,17 +156,21 @@ TEST_CASE("operations at p = 53 and p = 24 are the processor's", "[fp][operation
 }
 
 TEST_CASE("fma: one rounding of the exact value, where two roundings differ", "[fp][operations]") {
-  const double a = 1 + 0x1p-7, b = 1.5, c = -0x1p-60;  // the exact sum lies just below a tie at p = 8
+  const double a = 1 + 0x1p-7, b = 1.5,
+               c = -0x1p-60;  // the exact sum lies just below a tie at p = 8
   CHECK(same_bits(fma(a, b, c, ps(7)), 0x1.82p0));
   CHECK(same_bits(round(fma(a, b, c, binary32), ps(7)), 0x1.84p0));
   CHECK(same_bits(fma(a, b, c, ps(7)), mpfr::fma(a, b, c, ps(7))));
-  CHECK(same_bits(fma(0x1p1000, 0x1p1000, -inf, binary64), -inf));  // a finite product beside an infinity
-  CHECK(same_bits(fma(0x1p1000, 0x1p1000, -0x1p1000, binary64, Rounding::rtz), 0x1.fffffffffffffp+1023));
+  CHECK(same_bits(fma(0x1p1000, 0x1p1000, -inf, binary64),
+                  -inf));  // a finite product beside an infinity
+  CHECK(same_bits(fma(0x1p1000, 0x1p1000, -0x1p1000, binary64, Rounding::rtz),
+                  0x1.fffffffffffffp+1023));
   CHECK(same_bits(fma(0x1p-1074, 0x1p-1074, 1.0, binary64, Rounding::rtp), 1 + 0x1p-52));
   CHECK(same_bits(fma(0x1p-1074, -0x1p-1074, 0.0, binary64), -0.0));
 }
 
-TEST_CASE("an exact zero sum is +0, in RTN -0, unless all terms are zeros of one sign", "[fp][operations]") {
+TEST_CASE("an exact zero sum is +0, in RTN -0, unless all terms are zeros of one sign",
+          "[fp][operations]") {
   for (const Rounding mode : deterministic_modes) {
     const double zero = mode == Rounding::rtn ? -0.0 : 0.0;
     CHECK(same_bits(add(1.5, -1.5, ps(7), mode), zero));
@@ -173,7 +191,9 @@ TEST_CASE("representable: the numbers of a format and what round returns", "[fp]
     for (const double x : test::positive_numbers(f)) {
       CHECK(representable(x, f) == (x <= xmax(f) && (x > 0.0 || f.zero)));
       if (x > 0.0) CHECK(representable(-x, f) == (x <= xmax(f) && !f.is_unsigned));
-      if (x > 0.0) CHECK_FALSE(representable(std::nextafter(x, inf), FloatFormat{.p = 10, .emin = -100, .emax = 100}));
+      if (x > 0.0)
+        CHECK_FALSE(
+            representable(std::nextafter(x, inf), FloatFormat{.p = 10, .emin = -100, .emax = 100}));
     }
     CHECK(representable(inf, f) == f.infinities);
     CHECK(representable(std::nan(""), f) == f.nan);
@@ -185,14 +205,18 @@ TEST_CASE("representable: the numbers of a format and what round returns", "[fp]
     const Rounding mode = deterministic_modes[random.below(deterministic_modes.size())];
     const double x = operand(random, f), y = round(x, f, mode);
     failures += !representable(y, f) || !same_bits(round(y, f, mode), y);  // idempotent
-    const Rounding mirrored = mode == Rounding::rtp ? Rounding::rtn : mode == Rounding::rtn ? Rounding::rtp : mode;
+    const Rounding mirrored = mode == Rounding::rtp   ? Rounding::rtn
+                              : mode == Rounding::rtn ? Rounding::rtp
+                                                      : mode;
     failures += !same_bits(round(-x, f, mirrored), -y);
-    if (f.overflow == Overflow::infinity) failures += round(x, f, Rounding::rtn) > x || round(x, f, Rounding::rtp) < x;
+    if (f.overflow == Overflow::infinity)
+      failures += round(x, f, Rounding::rtn) > x || round(x, f, Rounding::rtp) < x;
   }
   CHECK(failures == 0);
 }
 
-TEST_CASE("negative control: the comparison sees -0, NaN, one ulp and a second rounding", "[fp][control]") {
+TEST_CASE("negative control: the comparison sees -0, NaN, one ulp and a second rounding",
+          "[fp][control]") {
   CHECK_FALSE(same_bits(0.0, -0.0));
   CHECK_FALSE(same_bits(1.0, std::nan("")));
   CHECK_FALSE(same_bits(1.5, test::off_by_one_bit(1.5)));
@@ -200,7 +224,8 @@ TEST_CASE("negative control: the comparison sees -0, NaN, one ulp and a second r
   test::Random random(5);
   for (int i = 0; i < 20000; ++i) {
     const double a = random.with_exponent(-2, 2), b = random.with_exponent(-2, 2);
-    agreement.compare("add", a, b, 0, ps(22), Rounding::rne, round(add(a, b, binary32), ps(22)), mpfr::add(a, b, ps(22)));
+    agreement.compare("add", a, b, 0, ps(22), Rounding::rne, round(add(a, b, binary32), ps(22)),
+                      mpfr::add(a, b, ps(22)));
   }
   CHECK(agreement.failures() > 0);
 }

@@ -1,4 +1,5 @@
-// Selection a second time, straight from the definition: the whole table of costs, every prefix or every subset tried.
+// Selection a second time, straight from the definition: the whole table of costs, every prefix or
+// every subset tried.
 #pragma once
 
 #include <algorithm>
@@ -26,14 +27,15 @@ struct Integers {
 inline wide floor40(double x) { return static_cast<wide>(std::floor(std::ldexp(x, 40))); }
 inline wide ceil40(double x) { return static_cast<wide>(std::ceil(std::ldexp(x, 40))); }
 
-inline Integers integers(const SelectionSpec& spec, const std::vector<double>& z, const std::vector<double>& y,
-                         const std::vector<double>& w) {
+inline Integers integers(const SelectionSpec& spec, const std::vector<double>& z,
+                         const std::vector<double>& y, const std::vector<double>& w) {
   Integers out;
   for (std::size_t j = 0; j < z.size(); ++j) {
     double weight = 1.0;
     if (spec.weights == ErrorWeights::relative) weight = std::fabs(y[j]);
     if (spec.weights == ErrorWeights::dot) weight = w[j];
-    const double b = spec.norm == Norm::normwise1 ? 2.0 * z[j] * (1.0 - z[j]) * weight : z[j] * weight;
+    const double b =
+        spec.norm == Norm::normwise1 ? 2.0 * z[j] * (1.0 - z[j]) * weight : z[j] * weight;
     const double a = spec.norm == Norm::normwise1 ? 0.0 : (1.0 - 2.0 * z[j]) * weight;
     for (const double value : {z[j], a, b})
       if (std::isnan(value) || std::fabs(value) >= 0x1p22) out.refused = true;
@@ -43,7 +45,8 @@ inline Integers integers(const SelectionSpec& spec, const std::vector<double>& z
   return out;
 }
 
-/// B of method.md section 6: what is left out; of absolute weights (componentwise) what S lacks of 1.
+/// B of method.md section 6: what is left out; of absolute weights (componentwise) what S lacks
+/// of 1.
 inline wide left_by(const Integers& row, const SelectionSpec& spec, const Marks& s) {
   wide left = 0, kept = 0;
   for (std::size_t j = 0; j < s.size(); ++j) (s[j] != 0 ? kept : left) += row.b[j];
@@ -51,12 +54,14 @@ inline wide left_by(const Integers& row, const SelectionSpec& spec, const Marks&
   return std::max(wide{0}, floor40(1.0) - kept);
 }
 
-/// max over the rows i of the table of what S leaves: K_ij for j not in S, K_ii = b_i + a_i. A row of one, and S = all, cost 0.
+/// max over the rows i of the table of what S leaves: K_ij for j not in S, K_ii = b_i + a_i. A row
+/// of one, and S = all, cost 0.
 inline wide cost(const Integers& row, const SelectionSpec& spec, const Marks& s) {
   const wide left = left_by(row, spec, s);
   wide worst = 0;
   if (spec.norm == Norm::normwise1) return left;
-  if (s.size() == 1 || std::all_of(s.begin(), s.end(), [](std::uint8_t mark) { return mark != 0; })) return 0;
+  if (s.size() == 1 || std::all_of(s.begin(), s.end(), [](std::uint8_t mark) { return mark != 0; }))
+    return 0;
   for (std::size_t i = 0; i < s.size(); ++i) {
     const wide at_i = left + (s[i] != 0 ? 0 : row.a[i]);
     worst = i == 0 ? at_i : std::max(worst, at_i);
@@ -68,13 +73,15 @@ inline wide cost(const Integers& row, const SelectionSpec& spec, const Marks& s)
 inline std::vector<std::size_t> descending(const Integers& row) {
   std::vector<std::size_t> order(row.b.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) { return row.b[i] > row.b[j]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t i, std::size_t j) { return row.b[i] > row.b[j]; });
   return order;
 }
 
-/// The shortest prefix with cost <= tau, by trying them all. mask as-zero: the row is padded with zeros here.
-inline Marks greedy(const SelectionSpec& spec, std::vector<double> z, const std::vector<double>& y, const std::vector<double>& w,
-                    std::size_t row_length) {
+/// The shortest prefix with cost <= tau, by trying them all. mask as-zero: the row is padded with
+/// zeros here.
+inline Marks greedy(const SelectionSpec& spec, std::vector<double> z, const std::vector<double>& y,
+                    const std::vector<double>& w, std::size_t row_length) {
   const std::size_t n = z.size();
   if (spec.mask == Mask::as_zero && spec.norm == Norm::componentwise) z.resize(row_length, 0.0);
   const Integers row = integers(spec, z, y, w);
@@ -87,14 +94,17 @@ inline Marks greedy(const SelectionSpec& spec, std::vector<double> z, const std:
   return s;
 }
 
-/// The threshold rule of method.md section 6, O(n^3): for each t among the a, ascending, leave out the most of those with a <= t. Under
-/// as-zero the masked entries have a = 1, and thresholds start there.
-inline Marks exact_by_thresholds(const SelectionSpec& spec, const std::vector<double>& z, const std::vector<double>& y,
-                                 const std::vector<double>& w, bool masked = false) {
+/// The threshold rule of method.md section 6, O(n^3): for each t among the a, ascending, leave out
+/// the most of those with a <= t. Under as-zero the masked entries have a = 1, and thresholds start
+/// there.
+inline Marks exact_by_thresholds(const SelectionSpec& spec, const std::vector<double>& z,
+                                 const std::vector<double>& y, const std::vector<double>& w,
+                                 bool masked = false) {
   const Integers row = integers(spec, z, y, w);
   const std::size_t n = z.size();
   Marks best(n, 1);
-  if (row.refused || (!masked && cost(row, spec, Marks(n, 0)) <= ceil40(*spec.tau))) return Marks(n, row.refused ? 1 : 0);
+  if (row.refused || (!masked && cost(row, spec, Marks(n, 0)) <= ceil40(*spec.tau)))
+    return Marks(n, row.refused ? 1 : 0);
   std::vector<std::size_t> ascending = descending(row);
   std::reverse(ascending.begin(), ascending.end());
   std::vector<wide> thresholds = row.a;
@@ -110,13 +120,15 @@ inline Marks exact_by_thresholds(const SelectionSpec& spec, const std::vector<do
       s[j] = 1;
       break;
     }
-    if (std::accumulate(s.begin(), s.end(), 0) < std::accumulate(best.begin(), best.end(), 0)) best = s;
+    if (std::accumulate(s.begin(), s.end(), 0) < std::accumulate(best.begin(), best.end(), 0))
+      best = s;
   }
   return best;
 }
 
 /// Size of the smallest subset with cost <= tau, over all 2^n.
-inline int smallest(const SelectionSpec& spec, const std::vector<double>& z, const std::vector<double>& y, const std::vector<double>& w) {
+inline int smallest(const SelectionSpec& spec, const std::vector<double>& z,
+                    const std::vector<double>& y, const std::vector<double>& w) {
   const Integers row = integers(spec, z, y, w);
   const std::size_t n = z.size();
   int best = static_cast<int>(n);

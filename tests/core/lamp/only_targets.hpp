@@ -10,7 +10,8 @@ namespace lamp::test {
 /// Those of this machine, one bit each.
 inline std::vector<std::int64_t> targets() {
   std::vector<std::int64_t> each;
-  for (std::int64_t left = hwy::SupportedTargets(); left != 0; left &= left - 1) each.push_back(left & -left);
+  for (std::int64_t left = hwy::SupportedTargets(); left != 0; left &= left - 1)
+    each.push_back(left & -left);
   return each;
 }
 

@@ -1,4 +1,5 @@
-// The rules LAMP is compared with: uniformity by a binomial bound, budgets, and the documented counter.
+// The rules LAMP is compared with: uniformity by a binomial bound, budgets, and the documented
+// counter.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
@@ -22,11 +23,12 @@ std::uint32_t bits(const Marks& marks) {
   return subset;
 }
 
-/// Every one of `cells` outcomes within 6 standard deviations of trials / cells: a fair draw fails with probability below
-/// cells * 2e-9 (normal tail; the counts here are large).
+/// Every one of `cells` outcomes within 6 standard deviations of trials / cells: a fair draw fails
+/// with probability below cells * 2e-9 (normal tail; the counts here are large).
 bool looks_uniform(const std::map<std::uint32_t, int>& counts, int trials, std::size_t cells) {
   if (counts.size() != cells) return false;
-  const double p = 1.0 / static_cast<double>(cells), expected = trials * p, sigma = std::sqrt(trials * p * (1.0 - p));
+  const double p = 1.0 / static_cast<double>(cells), expected = trials * p,
+               sigma = std::sqrt(trials * p * (1.0 - p));
   for (const auto& [subset, count] : counts)
     if (!(std::fabs(count - expected) <= 6.0 * sigma)) return false;
   return true;
@@ -43,11 +45,13 @@ std::size_t binomial(std::size_t n, std::size_t k) {
 TEST_CASE("rules: every subset of a size is equally likely", "[lamp][law]") {
   constexpr int trials = 60000;
   SelectionScratch scratch;
-  for (const auto& [n, k] : std::vector<std::pair<std::size_t, std::size_t>>{{6, 3}, {7, 2}, {7, 5}, {5, 1}, {5, 4}, {3, 2}}) {
+  for (const auto& [n, k] : std::vector<std::pair<std::size_t, std::size_t>>{
+           {6, 3}, {7, 2}, {7, 5}, {5, 1}, {5, 4}, {3, 2}}) {
     std::map<std::uint32_t, int> counts;
     for (std::uint32_t row = 0; row < trials; ++row) {
       Marks marks(n);
-      select_random(k, {.seed = 42, .sequence = 1, .layer = 2, .head = 3, .row = row}, marks, scratch);
+      select_random(k, {.seed = 42, .sequence = 1, .layer = 2, .head = 3, .row = row}, marks,
+                    scratch);
       REQUIRE(std::accumulate(marks.begin(), marks.end(), std::size_t{0}) == k);
       ++counts[bits(marks)];
     }
@@ -60,7 +64,8 @@ TEST_CASE("rules: the check of uniformity sees a biased draw", "[lamp]") {
   constexpr int trials = 60000;
   std::map<std::uint32_t, int> counts;
   test::Random random(3);
-  for (int trial = 0; trial < trials; ++trial) {  // Fisher-Yates with the classic slip: swap with any place, not with a later one
+  for (int trial = 0; trial < trials;
+       ++trial) {  // Fisher-Yates with the classic slip: swap with any place, not with a later one
     Marks marks{1, 1, 1, 0, 0, 0};
     for (std::uint32_t i = 0; i < 6; ++i) std::swap(marks[i], marks[random.below(6)]);
     ++counts[bits(marks)];
@@ -71,7 +76,8 @@ TEST_CASE("rules: the check of uniformity sees a biased draw", "[lamp]") {
 TEST_CASE("rules: the draw is the documented one", "[lamp]") {
   SelectionScratch scratch;
   for (std::uint32_t row = 0; row < 64; ++row) {
-    const DrawCoordinates where{.seed = 5, .sequence = 6, .layer = 7, .head = 8, .row = row, .site = 3};
+    const DrawCoordinates where{
+        .seed = 5, .sequence = 6, .layer = 7, .head = 8, .row = row, .site = 3};
     Marks marks(2);
     select_random(1, where, marks, scratch);
     const auto words = philox4x32({0, 0, row, (7 * 512 + 8) * 128 + 3 * 4 + 3}, {5, 6});
@@ -90,7 +96,8 @@ TEST_CASE("rules: each coordinate matters", "[lamp]") {
   const DrawCoordinates where{.seed = 1, .sequence = 2, .layer = 3, .head = 4, .row = 5, .site = 3};
   CHECK(draw(where) == draw(where));
   DrawCoordinates other = where;
-  for (std::uint32_t* coordinate : {&other.seed, &other.sequence, &other.layer, &other.head, &other.row, &other.site}) {
+  for (std::uint32_t* coordinate :
+       {&other.seed, &other.sequence, &other.layer, &other.head, &other.row, &other.site}) {
     const std::uint32_t value = *coordinate;
     ++*coordinate;
     CHECK(draw(other) != draw(where));
@@ -106,7 +113,8 @@ TEST_CASE("rules: budgets, edges, and the largest logits", "[lamp][law]") {
     const std::size_t n = 1 + random.below(30);
     std::vector<double> y(n), z(n);
     double sum = 0.0;
-    for (std::size_t j = 0; j < n; ++j) y[j] = std::ldexp(random.between(-40, 40), -3), sum += z[j] = std::exp(y[j]);
+    for (std::size_t j = 0; j < n; ++j)
+      y[j] = std::ldexp(random.between(-40, 40), -3), sum += z[j] = std::exp(y[j]);
     for (double& value : z) value /= sum;
     const SoftmaxRow row{.z = z, .y = y, .w = {}, .row_length = 2 * n};
     SelectionSpec spec{.tau = 1.0 + random.uniform()};
@@ -129,7 +137,8 @@ TEST_CASE("rules: budgets, edges, and the largest logits", "[lamp][law]") {
     CHECK(select_row(spec, row, where, baseline, scratch) == 0);
     CHECK(baseline == Marks(n, 0));
   }
-  // Half of every full row is masked: half of the budget is lost, to 6 standard deviations of fair coins.
+  // Half of every full row is masked: half of the budget is lost, to 6 standard deviations of fair
+  // coins.
   const double half = 0.5 * static_cast<double>(budget);
   CHECK(std::fabs(static_cast<double>(full_row) - half) <= 6.0 * std::sqrt(0.5 * half));
 }

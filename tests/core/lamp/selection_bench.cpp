@@ -1,5 +1,6 @@
-// Prints ns per score of select_softmax for every error weight, norm and solver, over rows of several lengths: the mean over kinds of
-// rows (softmax of scores of several spreads, and peaked ones) and over budgets, and the dearest of them. One thread.
+// Prints ns per score of select_softmax for every error weight, norm and solver, over rows of
+// several lengths: the mean over kinds of rows (softmax of scores of several spreads, and peaked
+// ones) and over budgets, and the dearest of them. One thread.
 //   lamp_selection_bench [scalar|avx2|avx512]
 #include <time.h>  // NOLINT: clock_gettime is POSIX's
 
@@ -49,7 +50,8 @@ double thread_time() {
   return 1e9 * static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec);
 }
 
-/// Shortest ns a score of several passes over `rows`, every row under the budget of its own that `tau_of` says.
+/// Shortest ns a score of several passes over `rows`, every row under the budget of its own that
+/// `tau_of` says.
 template <class TauOf>
 double shortest(const std::vector<Row>& rows, SelectionSpec spec, const TauOf& tau_of) {
   const std::size_t n = rows.front().z.size();
@@ -62,7 +64,8 @@ double shortest(const std::vector<Row>& rows, SelectionSpec spec, const TauOf& t
     const double start = thread_time();
     for (std::size_t r = 0; r < rows.size(); ++r) {
       spec.tau = taus[r];
-      select_softmax(spec, {.z = rows[r].z, .y = rows[r].y, .w = rows[r].w, .row_length = n}, marks, scratch);
+      select_softmax(spec, {.z = rows[r].z, .y = rows[r].y, .w = rows[r].w, .row_length = n}, marks,
+                     scratch);
     }
     best = std::min(best, thread_time() - start);
   }
@@ -79,12 +82,18 @@ Cost cost(std::size_t n, SelectionSpec spec) {
   test::Random random(1);
   for (const Kind& kind : kinds) {
     std::vector<Row> rows;
-    for (std::size_t r = 0; r < rows_of_a_kind; ++r) rows.push_back(softmax_row(random, n, kind.spread, kind.peak));
-    const auto add = [&](double ns) { cost.mean += ns, cost.dearest = std::max(cost.dearest, ns), ++count; };
-    for (const double tau : {1.5, 1.1, 1.02}) add(shortest(rows, spec, [=](const Row&) { return tau; }));
+    for (std::size_t r = 0; r < rows_of_a_kind; ++r)
+      rows.push_back(softmax_row(random, n, kind.spread, kind.peak));
+    const auto add = [&](double ns) {
+      cost.mean += ns, cost.dearest = std::max(cost.dearest, ns), ++count;
+    };
+    for (const double tau : {1.5, 1.1, 1.02})
+      add(shortest(rows, spec, [=](const Row&) { return tau; }));
     const std::vector<std::uint8_t> none(n);
     for (const double share : {0.9, 0.6, 0.3})  // of what it costs to recompute nothing
-      add(shortest(rows, spec, [&](const Row& row) { return share * cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, none); }));
+      add(shortest(rows, spec, [&](const Row& row) {
+        return share * cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, none);
+      }));
   }
   cost.mean /= static_cast<double>(count);
   return cost;
@@ -103,8 +112,9 @@ void bench() {
       for (std::size_t solver = 0; solver < 2; ++solver) {
         std::printf("%-10s %-14s %-8s", weights[w], norms[norm], solvers[solver]);
         for (const std::size_t n : lengths) {
-          SelectionSpec spec{
-              .weights = static_cast<ErrorWeights>(w), .norm = static_cast<Norm>(norm), .solver = static_cast<Solver>(solver)};
+          SelectionSpec spec{.weights = static_cast<ErrorWeights>(w),
+                             .norm = static_cast<Norm>(norm),
+                             .solver = static_cast<Solver>(solver)};
           const Cost here = cost(n, spec);
           std::printf("  %6.1f (%5.1f)", here.mean, here.dearest);
         }

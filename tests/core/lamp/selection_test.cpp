@@ -1,4 +1,5 @@
-// LAMP's sets against the definition (definition.hpp), and the laws that method.md section 6 states.
+// LAMP's sets against the definition (definition.hpp), and the laws that method.md section 6
+// states.
 #include "core/lamp/selection.hpp"
 
 #include <catch2/catch.hpp>
@@ -24,11 +25,13 @@ struct Row {
   std::vector<double> y, z, w;
 };
 
-/// Scores of spread 2^-2 to 2^4, on a coarse grid now and then (ties), and their softmax, to a few bits now and then.
+/// Scores of spread 2^-2 to 2^4, on a coarse grid now and then (ties), and their softmax, to a few
+/// bits now and then.
 Row random_row(test::Random& random, std::size_t n) {
   Row row;
   const double spread = std::ldexp(1.0, random.between(-2, 4));
-  const bool coarse = random.below(3) == 0, short_z = random.below(3) == 0, zeros = random.below(8) == 0;
+  const bool coarse = random.below(3) == 0, short_z = random.below(3) == 0,
+             zeros = random.below(8) == 0;
   double sum = 0.0;
   for (std::size_t j = 0; j < n; ++j) {
     double y = spread * random.symmetric();
@@ -40,7 +43,8 @@ Row random_row(test::Random& random, std::size_t n) {
   }
   for (double& z : row.z) {
     z = sum > 0.0 ? z / sum : 0.0;
-    if (short_z) z = static_cast<double>(static_cast<float>(std::ldexp(std::round(std::ldexp(z, 8)), -8)));
+    if (short_z)
+      z = static_cast<double>(static_cast<float>(std::ldexp(std::round(std::ldexp(z, 8)), -8)));
   }
   return row;
 }
@@ -48,14 +52,28 @@ Row random_row(test::Random& random, std::size_t n) {
 Marks select(const SelectionSpec& spec, const Row& row, std::size_t row_length) {
   static SelectionScratch scratch;
   Marks marks(row.z.size(), 7);
-  const std::size_t size = select_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, marks, scratch);
+  const std::size_t size = select_softmax(
+      spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, marks, scratch);
   REQUIRE(size == static_cast<std::size_t>(std::accumulate(marks.begin(), marks.end(), 0)));
   return marks;
 }
 
-/// A tau of every kind: the edges, and the exact cost of some prefix, where one unit more or less decides.
+/// A tau of every kind: the edges, and the exact cost of some prefix, where one unit more or less
+/// decides.
 double random_tau(test::Random& random) {
-  const double taus[] = {0.0, 0.25, 0.5, 1.0, 1.1, 1.5, 1.9, 1.9999999999, 2.0, 3.0, random.uniform() * 2.5, 0x1p-40, 1.0 - 0x1p-40};
+  const double taus[] = {0.0,
+                         0.25,
+                         0.5,
+                         1.0,
+                         1.1,
+                         1.5,
+                         1.9,
+                         1.9999999999,
+                         2.0,
+                         3.0,
+                         random.uniform() * 2.5,
+                         0x1p-40,
+                         1.0 - 0x1p-40};
   return taus[random.below(static_cast<std::uint32_t>(std::size(taus)))];
 }
 
@@ -84,14 +102,18 @@ TEST_CASE("selection: greedy is the shortest prefix of the definition", "[lamp][
     if (spec.weights == ErrorWeights::absolute) spec.mask = static_cast<Mask>(random.below(2));
     if (random.below(2) == 0) {  // the cost of a prefix: a tau at which ceil and floor matter
       const Marks s = test::greedy(spec, row.z, row.y, row.w, row_length);
-      const double cost = cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, s);
-      const double below[] = {0.0, 0x1p-41, 0x1p-40};  // tau is rounded up to a unit, so half of one below changes nothing
+      const double cost =
+          cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, s);
+      const double below[] = {
+          0.0, 0x1p-41,
+          0x1p-40};  // tau is rounded up to a unit, so half of one below changes nothing
       spec.tau = std::max(0.0, cost - below[random.below(3)]);
       ++at_the_edge;
     }
     const Marks marks = select(spec, row, row_length);
     const Marks expected = test::greedy(spec, row.z, row.y, row.w, row_length);
-    INFO("trial " << trial << " tau " << *spec.tau << " weights " << static_cast<int>(spec.weights));
+    INFO("trial " << trial << " tau " << *spec.tau << " weights "
+                  << static_cast<int>(spec.weights));
     REQUIRE(marks == expected);
     const int size = std::accumulate(marks.begin(), marks.end(), 0);
     partial += size > 0 && size < static_cast<int>(n) ? 1 : 0;
@@ -113,7 +135,8 @@ TEST_CASE("selection: long rows, where the search recurses", "[lamp][law]") {
   }
 }
 
-TEST_CASE("selection: exact is a smallest set over all subsets, and the set of the threshold rule", "[lamp][law]") {
+TEST_CASE("selection: exact is a smallest set over all subsets, and the set of the threshold rule",
+          "[lamp][law]") {
   test::Random random(3);
   int better = 0;
   for (int trial = 0; trial < 700; ++trial) {
@@ -126,7 +149,8 @@ TEST_CASE("selection: exact is a smallest set over all subsets, and the set of t
     const int size = std::accumulate(marks.begin(), marks.end(), 0);
     INFO("trial " << trial << " tau " << *spec.tau);
     REQUIRE(size == test::smallest(spec, row.z, row.y, row.w));
-    if (spec.norm == Norm::componentwise) REQUIRE(marks == test::exact_by_thresholds(spec, row.z, row.y, row.w));
+    if (spec.norm == Norm::componentwise)
+      REQUIRE(marks == test::exact_by_thresholds(spec, row.z, row.y, row.w));
     const Marks by_greed = test::greedy(spec, row.z, row.y, row.w, n);
     better += size < std::accumulate(by_greed.begin(), by_greed.end(), 0) ? 1 : 0;
   }
@@ -144,7 +168,10 @@ TEST_CASE("selection: exact on long rows is the threshold rule", "[lamp][law]") 
   }
 }
 
-TEST_CASE("selection: lengths round whole vectors and hundreds, rows that are hard to bucket, on every instruction set", "[lamp][law]") {
+TEST_CASE(
+    "selection: lengths round whole vectors and hundreds, rows that are hard to bucket, on every "
+    "instruction set",
+    "[lamp][law]") {
   const std::size_t lengths[] = {1, 2, 7, 8, 9, 47, 48, 49, 64, 127, 256, 511, 512, 513, 1024};
   std::size_t partial = 0;
   for (const std::int64_t target : test::targets()) {
@@ -155,22 +182,28 @@ TEST_CASE("selection: lengths round whole vectors and hundreds, rows that are ha
         Row row = random_row(random, n);
         for (std::size_t j = 0; j < n; ++j) {
           double &z = row.z[j], &w = row.w[j];
-          if (kind == 1) z = 1.0 / static_cast<double>(n), w = 1.0;                                // all equal
-          if (kind == 2) z = j == n / 2 ? 0.9 : std::ldexp(1.0 + random.uniform(), -38), w = 1.0;  // units of 2^-40
-          if (kind == 3) z = static_cast<double>(random.below(4)) / 8.0, w = 0.5;                  // ties of b and of a, z >= 1/2
-          if (kind == 4) w *= 0x1p18;                                                              // up to 2^22, sums above 2^62
+          if (kind == 1) z = 1.0 / static_cast<double>(n), w = 1.0;  // all equal
+          if (kind == 2)
+            z = j == n / 2 ? 0.9 : std::ldexp(1.0 + random.uniform(), -38),
+            w = 1.0;  // units of 2^-40
+          if (kind == 3)
+            z = static_cast<double>(random.below(4)) / 8.0,
+            w = 0.5;                   // ties of b and of a, z >= 1/2
+          if (kind == 4) w *= 0x1p18;  // up to 2^22, sums above 2^62
           if (kind == 5) z = random.below(2) == 0 ? 0.0 : z, w = random.below(3) == 0 ? 0.0 : w;
           if (kind == 6) w = 0.5 + 0.001 * random.uniform();  // thresholds close together
         }
         if (kind != 0) row.y = row.w;
-        SelectionSpec spec{.solver = static_cast<Solver>(random.below(2)), .tau = random_tau(random)};
+        SelectionSpec spec{.solver = static_cast<Solver>(random.below(2)),
+                           .tau = random_tau(random)};
         spec.weights = static_cast<ErrorWeights>(random.below(3));
-        if (random.below(2) == 0) {  // a share of what it costs to select nothing, or one unit less than all of it
+        if (random.below(2) ==
+            0) {  // a share of what it costs to select nothing, or one unit less than all of it
           const double none = cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, Marks(n, 0));
           spec.tau = random.below(4) == 0 ? std::max(0.0, none - 0x1p-40) : none * random.uniform();
         }
-        INFO(hwy::TargetName(target) << " n " << n << " kind " << kind << " tau " << *spec.tau << " weights "
-                                     << static_cast<int>(spec.weights));
+        INFO(hwy::TargetName(target) << " n " << n << " kind " << kind << " tau " << *spec.tau
+                                     << " weights " << static_cast<int>(spec.weights));
         const Marks marks = select(spec, row, n);
         if (spec.solver == Solver::greedy)
           REQUIRE(marks == test::greedy(spec, row.z, row.y, row.w, n));
@@ -186,7 +219,8 @@ TEST_CASE("selection: lengths round whole vectors and hundreds, rows that are ha
   CHECK(partial > 100);
 }
 
-TEST_CASE("selection: absolute weights where the computed z sum to less or more than 1", "[lamp][law]") {
+TEST_CASE("selection: absolute weights where the computed z sum to less or more than 1",
+          "[lamp][law]") {
   test::Random random(12);
   std::size_t partial = 0, locked = 0;
   for (int trial = 0; trial < 600; ++trial) {
@@ -201,9 +235,11 @@ TEST_CASE("selection: absolute weights where the computed z sum to less or more 
         spec.solver = solver, spec.mask = mask;
         const bool masked = mask == Mask::as_zero;
         const Marks marks = select(spec, row, masked ? n + 3 : n);
-        INFO("trial " << trial << " tau " << *spec.tau << " factor " << factor << (masked ? " as-zero" : ""));
-        REQUIRE(marks == (solver == Solver::greedy ? test::greedy(spec, row.z, row.y, row.w, masked ? n + 3 : n)
-                                                   : test::exact_by_thresholds(spec, row.z, row.y, row.w, masked)));
+        INFO("trial " << trial << " tau " << *spec.tau << " factor " << factor
+                      << (masked ? " as-zero" : ""));
+        REQUIRE(marks == (solver == Solver::greedy
+                              ? test::greedy(spec, row.z, row.y, row.w, masked ? n + 3 : n)
+                              : test::exact_by_thresholds(spec, row.z, row.y, row.w, masked)));
         const int size = std::accumulate(marks.begin(), marks.end(), 0);
         if (all) REQUIRE(size == 0);
         partial += size > 0 && size < static_cast<int>(n) ? 1 : 0;
@@ -214,7 +250,8 @@ TEST_CASE("selection: absolute weights where the computed z sum to less or more 
   CHECK(locked > 30);
 }
 
-TEST_CASE("selection: a budget one unit lower loses what just fitted", "[lamp][law]") {  // so one unit of a slip would show
+TEST_CASE("selection: a budget one unit lower loses what just fitted",
+          "[lamp][law]") {  // so one unit of a slip would show
   test::Random random(11);
   int lost = 0;
   for (int trial = 0; trial < 60; ++trial) {
@@ -240,8 +277,10 @@ TEST_CASE("selection: the edges of tau", "[lamp]") {
   for (int trial = 0; trial < 200; ++trial) {
     const std::size_t n = 2 + random.below(40);
     Row row = random_row(random, n);
-    // Multiples of 2^-20 that sum to 1: floors are exact, so the laws of the real numbers hold to the last unit.
-    const double above_all = 1.001 * std::max(1.0, std::accumulate(row.z.begin(), row.z.end(), 0.0));
+    // Multiples of 2^-20 that sum to 1: floors are exact, so the laws of the real numbers hold to
+    // the last unit.
+    const double above_all =
+        1.001 * std::max(1.0, std::accumulate(row.z.begin(), row.z.end(), 0.0));
     double sum = 0.0, smallest = infinity;
     for (double& z : row.z) z = std::floor(z / above_all * 0x1p20) * 0x1p-20, sum += z;
     row.z[random.below(static_cast<std::uint32_t>(n))] += 1.0 - sum;
@@ -274,7 +313,8 @@ TEST_CASE("selection: the identity sum_S z + 2 z_min >= 2 - tau", "[lamp][law]")
     for (std::size_t j = 0; j < n; ++j)
       if (marks[j] != 0) in_s += row.z[j], last = std::min(last, row.z[j]);
     const double smallest = *std::min_element(row.z.begin(), row.z.end());
-    // Each of at most n + 2 floors moves the cost by less than 2^-40, and so does a sum that is not 1.
+    // Each of at most n + 2 floors moves the cost by less than 2^-40, and so does a sum that is
+    // not 1.
     const double doubt = static_cast<double>(n + 4) * 0x1p-40 + std::fabs(total - 1.0);
     const bool all = static_cast<std::size_t>(std::accumulate(marks.begin(), marks.end(), 0)) == n;
     if (!all) CHECK(in_s + 2.0 * smallest >= 2.0 - tau - doubt);
@@ -301,7 +341,8 @@ TEST_CASE("selection: rows that are refused are selected whole", "[lamp]") {
     for (const ErrorWeights weights : {ErrorWeights::relative, ErrorWeights::dot})
       for (const Norm norm : {Norm::componentwise, Norm::normwise1})
         CHECK(select({.weights = weights, .norm = norm, .tau = 1e30}, row, 3) == Marks{1, 1, 1});
-    CHECK(select({.tau = 2.0}, row, 3) == Marks{0, 0, 0});  // absolute weights do not look at y and w
+    CHECK(select({.tau = 2.0}, row, 3) ==
+          Marks{0, 0, 0});  // absolute weights do not look at y and w
   }
   // The largest value that is accepted: b = z w just below 2^22.
   const Row row{.y = {0x1.fffffffffffffp22, 0.0}, .z = {0.5, 0.5}, .w = {}};
@@ -312,10 +353,12 @@ TEST_CASE("selection: rows that are refused are selected whole", "[lamp]") {
 TEST_CASE("selection: rows of one", "[lamp]") {
   const Row row{.y = {3.0}, .z = {1.0}, .w = {3.0}};
   for (const double tau : {0.0, 1.0, 1.9, 2.0}) {
-    for (const ErrorWeights weights : {ErrorWeights::absolute, ErrorWeights::relative, ErrorWeights::dot})
+    for (const ErrorWeights weights :
+         {ErrorWeights::absolute, ErrorWeights::relative, ErrorWeights::dot})
       for (const Solver solver : {Solver::greedy, Solver::exact})
         CHECK(select({.weights = weights, .solver = solver, .tau = tau}, row, 4) == Marks{0});
-    CHECK(select({.mask = Mask::as_zero, .tau = tau}, row, 4) == Marks{static_cast<std::uint8_t>(tau < 2.0 ? 1 : 0)});
+    CHECK(select({.mask = Mask::as_zero, .tau = tau}, row, 4) ==
+          Marks{static_cast<std::uint8_t>(tau < 2.0 ? 1 : 0)});
     CHECK(select({.mask = Mask::as_zero, .tau = tau}, row, 1) == Marks{0});
   }
   CHECK(select({}, Row{}, 0).empty());
@@ -328,9 +371,11 @@ TEST_CASE("selection: masks differ, and as-zero with no masked entry is exclude"
     const Row row = random_row(random, 2 + random.below(20));
     const double tau = random_tau(random);
     const std::size_t n = row.z.size();
-    const Marks exclude = select({.tau = tau}, row, n + 5), as_zero = select({.mask = Mask::as_zero, .tau = tau}, row, n + 5);
+    const Marks exclude = select({.tau = tau}, row, n + 5),
+                as_zero = select({.mask = Mask::as_zero, .tau = tau}, row, n + 5);
     CHECK(select({.mask = Mask::as_zero, .tau = tau}, row, n) == exclude);
-    CHECK(std::accumulate(exclude.begin(), exclude.end(), 0) <= std::accumulate(as_zero.begin(), as_zero.end(), 0));
+    CHECK(std::accumulate(exclude.begin(), exclude.end(), 0) <=
+          std::accumulate(as_zero.begin(), as_zero.end(), 0));
     different += exclude != as_zero ? 1 : 0;
   }
   CHECK(different > 20);
@@ -352,7 +397,8 @@ TEST_CASE("selection: a rate is the first ceil(r n - 1e-9) of the order", "[lamp
     spec.norm = static_cast<Norm>(random.below(2));
     Marks expected(n, 0);
     const auto order = test::descending(test::integers(spec, row.z, row.y, row.w));
-    for (std::size_t i = 0; i < static_cast<std::size_t>(std::ceil(*spec.rate * static_cast<double>(n) - 1e-9)); ++i)
+    for (std::size_t i = 0;
+         i < static_cast<std::size_t>(std::ceil(*spec.rate * static_cast<double>(n) - 1e-9)); ++i)
       expected[order[i]] = 1;
     REQUIRE(select(spec, row, n) == expected);
   }
@@ -368,8 +414,11 @@ TEST_CASE("selection: cost_softmax is the cost of the definition", "[lamp][law]"
     spec.norm = static_cast<Norm>(random.below(2));
     Marks s(n);
     for (auto& mark : s) mark = static_cast<std::uint8_t>(random.below(2));
-    const double expected = static_cast<double>(test::cost(test::integers(spec, row.z, row.y, row.w), spec, s)) / 0x1p40;
-    REQUIRE(cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = n}, s) == expected);
+    const double expected =
+        static_cast<double>(test::cost(test::integers(spec, row.z, row.y, row.w), spec, s)) /
+        0x1p40;
+    REQUIRE(cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = n}, s) ==
+            expected);
   }
 }
 

@@ -28,21 +28,29 @@ TEST_CASE("split: a stable partition and the sum below, in place too", "[lamp][l
         if (key > pivot) above.push_back(key);
       }
       const KeySplit split = split_keys(keys, pivot, low.data(), high.data());
-      REQUIRE((split.below == below.size() && split.above == above.size() && split.sum_below == sum));
+      REQUIRE(
+          (split.below == below.size() && split.above == above.size() && split.sum_below == sum));
       REQUIRE(std::equal(below.begin(), below.end(), low.begin()));
       REQUIRE(std::equal(above.begin(), above.end(), high.begin()));
-      std::vector<std::int64_t> diagonal(n), low_diagonal(n + split_slack), high_diagonal(n + split_slack), of_low, of_high;
+      std::vector<std::int64_t> diagonal(n), low_diagonal(n + split_slack),
+          high_diagonal(n + split_slack), of_low, of_high;
       KeySplit expected;
       for (std::size_t i = 0; i < n; ++i) {
         diagonal[i] = static_cast<std::int64_t>(random.word64()) >> random.below(60);
-        if (keys[i] < pivot) of_low.push_back(diagonal[i]), expected.diagonal_below = std::max(expected.diagonal_below, diagonal[i]);
+        if (keys[i] < pivot)
+          of_low.push_back(diagonal[i]),
+              expected.diagonal_below = std::max(expected.diagonal_below, diagonal[i]);
         if (keys[i] > pivot) of_high.push_back(diagonal[i]);
-        if (keys[i] == pivot) expected.diagonal_equal = std::max(expected.diagonal_equal, diagonal[i]);
+        if (keys[i] == pivot)
+          expected.diagonal_equal = std::max(expected.diagonal_equal, diagonal[i]);
       }
       const KeySplit pairs =
-          split_pairs(keys, diagonal.data(), pivot, {low.data(), low_diagonal.data()}, {high.data(), high_diagonal.data()});
-      REQUIRE((pairs.below == below.size() && pairs.above == above.size() && pairs.sum_below == sum));
-      REQUIRE((pairs.diagonal_below == expected.diagonal_below && pairs.diagonal_equal == expected.diagonal_equal));
+          split_pairs(keys, diagonal.data(), pivot, {low.data(), low_diagonal.data()},
+                      {high.data(), high_diagonal.data()});
+      REQUIRE(
+          (pairs.below == below.size() && pairs.above == above.size() && pairs.sum_below == sum));
+      REQUIRE((pairs.diagonal_below == expected.diagonal_below &&
+               pairs.diagonal_equal == expected.diagonal_equal));
       REQUIRE(std::equal(below.begin(), below.end(), low.begin()));
       REQUIRE(std::equal(of_low.begin(), of_low.end(), low_diagonal.begin()));
       REQUIRE(std::equal(of_high.begin(), of_high.end(), high_diagonal.begin()));

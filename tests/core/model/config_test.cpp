@@ -32,7 +32,8 @@ std::string adding(std::string_view more) { return with("}", "," + std::string(m
 struct Reading {
   TemporaryFolder folder;
   lamp::Result<ModelConfig> config;
-  explicit Reading(std::string_view text) : config(lamp::read_model_config(folder.write("config.json", text))) {}
+  explicit Reading(std::string_view text)
+      : config(lamp::read_model_config(folder.write("config.json", text))) {}
 };
 
 bool refused(std::string_view text, std::initializer_list<std::string_view> words) {
@@ -46,7 +47,8 @@ TEST_CASE("config: the shipped models are read as their files say", "[model][con
   const auto tiny = lamp::read_model_config(source("data/models/gpt2-tiny/config.json"));
   REQUIRE(tiny);
   ModelConfig expected;
-  expected.vocab_size = 4096, expected.n_positions = 512, expected.n_embd = 256, expected.n_layer = 6, expected.n_head = 4;
+  expected.vocab_size = 4096, expected.n_positions = 512, expected.n_embd = 256,
+  expected.n_layer = 6, expected.n_head = 4;
   expected.n_inner = 1024, expected.end_of_text = 4095;
   CHECK(*tiny == expected);
   const auto nano = lamp::read_model_config(source("tests/golden/gpt-nano-sort/config.json"));
@@ -63,19 +65,21 @@ TEST_CASE("config: defaults, and keys that change nothing", "[model][config]") {
   CHECK(plain.config->layer_norm_epsilon == 1e-5);
   CHECK(plain.config->activation == lamp::Activation::gelu_new);
   CHECK(plain.config->tied);
-  const Reading same{adding(R"("scale_attn_weights":true,"add_cross_attention":false,"reorder_and_upcast_attn":true,"x":[{}])")};
+  const Reading same{adding(
+      R"("scale_attn_weights":true,"add_cross_attention":false,"reorder_and_upcast_attn":true,"x":[{}])")};
   REQUIRE(same.config);
   CHECK(*same.config == *plain.config);
   CHECK(lamp::canonical_text(*same.config) == lamp::canonical_text(*plain.config));
-  const Reading other{
-      adding(R"("n_ctx":7,"n_embd_":1,"activation_function":"gelu","tie_word_embeddings":false,"layer_norm_epsilon":1e-6)")};
+  const Reading other{adding(
+      R"("n_ctx":7,"n_embd_":1,"activation_function":"gelu","tie_word_embeddings":false,"layer_norm_epsilon":1e-6)")};
   REQUIRE(other.config);
   CHECK(other.config->activation == lamp::Activation::gelu);
   CHECK(lamp::canonical_text(*other.config) != lamp::canonical_text(*plain.config));
 }
 
 TEST_CASE("config: a wrong value is named with its legal range", "[model][config][bad-input]") {
-  CHECK(refused(with("\"gpt2\"", "\"llama\""), {"config.json", "model_type", "llama", "legal: \"gpt2\""}));
+  CHECK(refused(with("\"gpt2\"", "\"llama\""),
+                {"config.json", "model_type", "llama", "legal: \"gpt2\""}));
   CHECK(refused(with("\"model_type\":\"gpt2\",", ""), {"model_type is missing"}));
   CHECK(refused(with("\"n_layer\":2,", ""), {"n_layer is missing", "1 to 65536"}));
   CHECK(refused(with(":2,", ":0,"), {"n_layer is 0", "1 to 65536"}));
@@ -87,15 +91,20 @@ TEST_CASE("config: a wrong value is named with its legal range", "[model][config
   CHECK(refused(with("\"n_inner\":null", "\"n_inner\":0"), {"n_inner is 0"}));
   CHECK(refused(adding(R"("layer_norm_epsilon":0)"), {"layer_norm_epsilon is 0", "above 0"}));
   CHECK(refused(adding(R"("layer_norm_epsilon":"1e-5")"), {"layer_norm_epsilon is \"1e-5\""}));
-  CHECK(refused(adding(R"("activation_function":"relu")"), {"activation_function is \"relu\"", "gelu_new", "gelu"}));
-  CHECK(refused(adding(R"("tie_word_embeddings":1)"), {"tie_word_embeddings is 1", "true or false"}));
+  CHECK(refused(adding(R"("activation_function":"relu")"),
+                {"activation_function is \"relu\"", "gelu_new", "gelu"}));
+  CHECK(
+      refused(adding(R"("tie_word_embeddings":1)"), {"tie_word_embeddings is 1", "true or false"}));
   CHECK(refused(adding(R"("eos_token_id":100)"), {"eos_token_id is 100", "0 to 99"}));
-  CHECK(refused(adding(R"("scale_attn_by_inverse_layer_idx":true)"), {"scale_attn_by_inverse_layer_idx is true", "legal: false"}));
+  CHECK(refused(adding(R"("scale_attn_by_inverse_layer_idx":true)"),
+                {"scale_attn_by_inverse_layer_idx is true", "legal: false"}));
   CHECK(refused(adding(R"("add_cross_attention":true)"), {"add_cross_attention is true"}));
-  CHECK(refused(adding(R"("scale_attn_weights":false)"), {"scale_attn_weights is false", "legal: true"}));
+  CHECK(refused(adding(R"("scale_attn_weights":false)"),
+                {"scale_attn_weights is false", "legal: true"}));
 }
 
-TEST_CASE("config: a file that is no JSON object is told where it fails", "[model][config][bad-input]") {
+TEST_CASE("config: a file that is no JSON object is told where it fails",
+          "[model][config][bad-input]") {
   CHECK(refused("", {"config.json:1:1", "not JSON"}));
   CHECK(refused("{\n \"a\": 1,\n \"b\" 2}", {"config.json:3:6", "not JSON"}));
   CHECK(refused("[1]", {"an array", "legal: an object"}));
@@ -109,7 +118,8 @@ TEST_CASE("config: a file that is no JSON object is told where it fails", "[mode
   CHECK(refused(std::string(good) + "{}", {"not JSON"}));
 }
 
-TEST_CASE("config: a file that cannot be read has its own exit code", "[model][config][bad-input]") {
+TEST_CASE("config: a file that cannot be read has its own exit code",
+          "[model][config][bad-input]") {
   const TemporaryFolder folder;
   const auto missing = lamp::read_model_config(folder.path() / "config.json");
   REQUIRE_FALSE(missing);
@@ -118,7 +128,8 @@ TEST_CASE("config: a file that cannot be read has its own exit code", "[model][c
   REQUIRE_FALSE(directory);
   CHECK(says(directory.error(), ExitCode::bad_data, {"is a directory"}));
   REQUIRE(::mkfifo((folder.path() / "fifo").c_str(), 0600) == 0);
-  const auto fifo = lamp::read_model_config(folder.path() / "fifo");  // returns: nobody writes to it
+  const auto fifo =
+      lamp::read_model_config(folder.path() / "fifo");  // returns: nobody writes to it
   REQUIRE_FALSE(fifo);
   CHECK(says(fifo.error(), ExitCode::bad_data, {"pipe or device"}));
   if (::geteuid() != 0) {

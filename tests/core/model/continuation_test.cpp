@@ -1,5 +1,6 @@
-// A pass that goes on from earlier rows against the pass over the whole sequence: every site, selected set and local value, bit by bit; and
-// greedy decoding against the argmax of a whole pass over what was generated. What the whole pass computes is golden_test.cpp's matter.
+// A pass that goes on from earlier rows against the pass over the whole sequence: every site,
+// selected set and local value, bit by bit; and greedy decoding against the argmax of a whole pass
+// over what was generated. What the whole pass computes is golden_test.cpp's matter.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <limits>
@@ -40,7 +41,8 @@ const Model& nano_model() {
 
 std::vector<TokenId> some_tokens(const Model& model, std::size_t length) {
   std::vector<TokenId> tokens;
-  for (std::size_t t = 0; t < length; ++t) tokens.push_back(static_cast<TokenId>((t * t * 37 + t * 11 + 5) % model.config.vocab_size));
+  for (std::size_t t = 0; t < length; ++t)
+    tokens.push_back(static_cast<TokenId>((t * t * 37 + t * 11 + 5) % model.config.vocab_size));
   return tokens;
 }
 
@@ -48,22 +50,30 @@ std::vector<TokenId> some_tokens(const Model& model, std::size_t length) {
 class Everything final : public TapSink {
  public:
   explicit Everything(std::size_t length) : length_(length) {}
-  void values(const TapPoint& point, MatrixView<const double> x) override { put(passed[key(point)], point, x); }
+  void values(const TapPoint& point, MatrixView<const double> x) override {
+    put(passed[key(point)], point, x);
+  }
   [[nodiscard]] bool wants_local(Site) const override { return true; }
-  void local(const TapPoint& point, MatrixView<const double> x, MatrixView<const double> reference) override {
-    REQUIRE(same_bits(x.row(0).first(1), std::as_const(passed[key(point)]).row(point.first_row).first(1)));
+  void local(const TapPoint& point, MatrixView<const double> x,
+             MatrixView<const double> reference) override {
+    REQUIRE(same_bits(x.row(0).first(1),
+                      std::as_const(passed[key(point)]).row(point.first_row).first(1)));
     put(locals[key(point)], point, reference);
   }
   void selected(const TapPoint& point, std::span<const std::uint8_t> chosen) override {
-    marks[{point.layer.value, point.head.value, point.first_row}].assign(chosen.begin(), chosen.end());
+    marks[{point.layer.value, point.head.value, point.first_row}].assign(chosen.begin(),
+                                                                         chosen.end());
   }
 
   using Key = std::tuple<Site, std::size_t, std::size_t>;
   std::map<Key, Matrix<double>> passed, locals;
-  std::map<std::tuple<std::size_t, std::size_t, std::size_t>, std::vector<std::uint8_t>> marks;  // by layer, head, row
+  std::map<std::tuple<std::size_t, std::size_t, std::size_t>, std::vector<std::uint8_t>>
+      marks;  // by layer, head, row
 
  private:
-  static Key key(const TapPoint& point) { return {point.site, point.layer.value, point.head.value}; }
+  static Key key(const TapPoint& point) {
+    return {point.site, point.layer.value, point.head.value};
+  }
   void put(Matrix<double>& all, const TapPoint& point, MatrixView<const double> x) const {
     const bool causal = info(point.site).causal;
     if (all.rows() == 0) all = Matrix<double>(length_, causal ? length_ : x.cols, nan);
@@ -75,7 +85,8 @@ class Everything final : public TapSink {
   std::size_t length_;
 };
 
-bool same_bits_everywhere(const std::map<Everything::Key, Matrix<double>>& a, const std::map<Everything::Key, Matrix<double>>& b) {
+bool same_bits_everywhere(const std::map<Everything::Key, Matrix<double>>& a,
+                          const std::map<Everything::Key, Matrix<double>>& b) {
   return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
            const auto other = b.find(entry.first);
            return other != b.end() && same_bits(entry.second.flat(), other->second.flat());
@@ -83,7 +94,8 @@ bool same_bits_everywhere(const std::map<Everything::Key, Matrix<double>>& a, co
 }
 
 bool same(const Everything& a, const Everything& b) {
-  return same_bits_everywhere(a.passed, b.passed) && same_bits_everywhere(a.locals, b.locals) && a.marks == b.marks;
+  return same_bits_everywhere(a.passed, b.passed) && same_bits_everywhere(a.locals, b.locals) &&
+         a.marks == b.marks;
 }
 
 struct Pass {
@@ -97,15 +109,18 @@ struct Pass {
     forward(model, tokens, plan, options, sink, workspace);
     return sink;
   }
-  /// By steps of the given numbers of rows. slip: added to the rows that the first step leaves behind.
-  [[nodiscard]] Everything by_steps(const std::vector<TokenId>& tokens, const std::vector<std::size_t>& steps, std::size_t length,
+  /// By steps of the given numbers of rows. slip: added to the rows that the first step leaves
+  /// behind.
+  [[nodiscard]] Everything by_steps(const std::vector<TokenId>& tokens,
+                                    const std::vector<std::size_t>& steps, std::size_t length,
                                     std::size_t slip = 0) const {
     Everything sink(tokens.size());
     Workspace workspace;
     EarlierRows earlier(model.config, length);
     std::size_t done = 0;
     for (const std::size_t rows : steps) {
-      forward_from(model, earlier, std::span(tokens).subspan(done, rows), plan, options, sink, workspace);
+      forward_from(model, earlier, std::span(tokens).subspan(done, rows), plan, options, sink,
+                   workspace);
       if (done == 0) earlier.rows -= slip;
       done += rows;
     }
@@ -115,15 +130,25 @@ struct Pass {
 
 std::vector<Arithmetic> arithmetics() {
   std::vector<Arithmetic> list{fused(binary64), fused(binary32), lamp_paper(7)};
-  for (const char* order :
-       {"reverse", "blocked:4", "pairwise:2", "lanes:4", "split:3", "numpy-sum:8192", "kahan", "neumaier", "exact", "multiterm:4,10"})
+  for (const char* order : {"reverse", "blocked:4", "pairwise:2", "lanes:4", "split:3",
+                            "numpy-sum:8192", "kahan", "neumaier", "exact", "multiterm:4,10"})
     list.push_back({.mac = lamp_paper(7).mac, .order = *parse_order(order)});
-  list.push_back({.mac = {.format = ps(9)}, .order = *parse_order("blocked:3"), .block = MacSpec{}});
-  list.push_back({.mac = {.operands = binary16, .format = binary32}, .order = *parse_order("multiterm:8,24")});
-  list.push_back({.mac = {.operands = binary16, .product = binary32, .format = binary32, .rounding = Rounding::rtz}, .order = {}});
-  for (const Rounding mode : {Rounding::sr, Rounding::sre}) list.push_back({.mac = {.format = ps(7), .rounding = mode}, .order = {}});
-  list.push_back({.mac = {.product = ps(9), .format = ps(9), .rounding = Rounding::sr}, .order = *parse_order("pairwise:2")});
-  list.push_back({.mac = {}, .order = *parse_order("blocked:4"), .block = MacSpec{.format = ps(9), .rounding = Rounding::sr}});
+  list.push_back(
+      {.mac = {.format = ps(9)}, .order = *parse_order("blocked:3"), .block = MacSpec{}});
+  list.push_back(
+      {.mac = {.operands = binary16, .format = binary32}, .order = *parse_order("multiterm:8,24")});
+  list.push_back({.mac = {.operands = binary16,
+                          .product = binary32,
+                          .format = binary32,
+                          .rounding = Rounding::rtz},
+                  .order = {}});
+  for (const Rounding mode : {Rounding::sr, Rounding::sre})
+    list.push_back({.mac = {.format = ps(7), .rounding = mode}, .order = {}});
+  list.push_back({.mac = {.product = ps(9), .format = ps(9), .rounding = Rounding::sr},
+                  .order = *parse_order("pairwise:2")});
+  list.push_back({.mac = {},
+                  .order = *parse_order("blocked:4"),
+                  .block = MacSpec{.format = ps(9), .rounding = Rounding::sr}});
   list.push_back(*engine_arithmetic("h100", binary16, binary32));
   list.push_back(*engine_arithmetic("v100", binary16, binary32));
   return list;
@@ -133,26 +158,34 @@ const Arithmetic stochastic{.mac = {.format = ps(7), .rounding = Rounding::sr}, 
 
 }  // namespace
 
-TEST_CASE("forward_from: by any steps, the bits of the whole pass at every site, in every arithmetic and order", "[model]") {
+TEST_CASE(
+    "forward_from: by any steps, the bits of the whole pass at every site, in every arithmetic and "
+    "order",
+    "[model]") {
   const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
   for (const Arithmetic& arithmetic : arithmetics()) {
-    INFO("order " << static_cast<int>(arithmetic.order.kind) << ", p " << arithmetic.mac.format.p << ", rounding "
-                  << static_cast<int>(arithmetic.mac.rounding));
+    INFO("order " << static_cast<int>(arithmetic.order.kind) << ", p " << arithmetic.mac.format.p
+                  << ", rounding " << static_cast<int>(arithmetic.mac.rounding));
     const PrecisionPlan reference(fused(binary64));
-    const Pass pass{sort_model(), PrecisionPlan(arithmetic), {.seed = 5, .sequence = 3, .local_reference = &reference}};
+    const Pass pass{sort_model(),
+                    PrecisionPlan(arithmetic),
+                    {.seed = 5, .sequence = 3, .local_reference = &reference}};
     const Everything whole = pass.whole(tokens);
     CHECK(same(pass.by_steps(tokens, {7, 1, 1, 1, 1}, 11), whole));
     CHECK(same(pass.by_steps(tokens, {1, 4, 6}, 11), whole));
-    CHECK(!same(pass.by_steps(tokens, {7, 1, 1, 1, 1}, 11, 1), whole));  // control: a row offset one too small
+    CHECK(!same(pass.by_steps(tokens, {7, 1, 1, 1, 1}, 11, 1),
+                whole));  // control: a row offset one too small
   }
 }
 
 TEST_CASE("forward_from: every rule selects what it selects in the whole pass", "[model]") {
   const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
   std::vector<SelectionSpec> specs;
-  for (const Rule rule : {Rule::lamp, Rule::random, Rule::random_full_row, Rule::largest_logit, Rule::none, Rule::all})
+  for (const Rule rule : {Rule::lamp, Rule::random, Rule::random_full_row, Rule::largest_logit,
+                          Rule::none, Rule::all})
     specs.push_back({.rule = rule, .tau = 1.3});
-  for (const ErrorWeights weights : {ErrorWeights::relative, ErrorWeights::dot}) specs.push_back({.weights = weights, .tau = 0.5});
+  for (const ErrorWeights weights : {ErrorWeights::relative, ErrorWeights::dot})
+    specs.push_back({.weights = weights, .tau = 0.5});
   specs.push_back({.solver = Solver::exact, .tau = 1.2});
   specs.push_back({.norm = Norm::normwise1, .tau = 0.3});
   specs.push_back({.mask = Mask::as_zero, .tau = 1.2});
@@ -161,7 +194,9 @@ TEST_CASE("forward_from: every rule selects what it selects in the whole pass", 
     for (std::size_t s = 0; s < specs.size(); ++s) {
       INFO("selection " << s);
       const PrecisionPlan reference(fused(binary64));
-      Pass pass{sort_model(), PrecisionPlan(fused(binary32)), {.seed = 5, .sequence = 3, .local_reference = &reference}};
+      Pass pass{sort_model(),
+                PrecisionPlan(fused(binary32)),
+                {.seed = 5, .sequence = 3, .local_reference = &reference}};
       pass.plan.set(Site::scores, lamp_paper(2));
       pass.plan.set(SitePath{Site::scores, Layer{1}, Head{2}}, stochastic);
       pass.plan.set(Site::softmax, lamp_paper(5));
@@ -174,10 +209,13 @@ TEST_CASE("forward_from: every rule selects what it selects in the whole pass", 
   }
 }
 
-TEST_CASE("forward_from: rules that count masked entries depend on the length of the whole sequence", "[model]") {
-  const std::vector<TokenId> all = some_tokens(sort_model(), 11), tokens(all.begin(), all.begin() + 6);
-  for (const SelectionSpec& spec :
-       {SelectionSpec{.mask = Mask::as_zero, .tau = 1.9}, SelectionSpec{.rule = Rule::random_full_row, .tau = 1.2}}) {
+TEST_CASE(
+    "forward_from: rules that count masked entries depend on the length of the whole sequence",
+    "[model]") {
+  const std::vector<TokenId> all = some_tokens(sort_model(), 11),
+                             tokens(all.begin(), all.begin() + 6);
+  for (const SelectionSpec& spec : {SelectionSpec{.mask = Mask::as_zero, .tau = 1.9},
+                                    SelectionSpec{.rule = Rule::random_full_row, .tau = 1.2}}) {
     const PrecisionPlan reference(fused(binary64));
     Pass pass{sort_model(), PrecisionPlan(fused(binary32)), {.local_reference = &reference}};
     pass.plan.set(Site::scores, lamp_paper(2));
@@ -187,8 +225,10 @@ TEST_CASE("forward_from: rules that count masked entries depend on the length of
   }
 }
 
-TEST_CASE("forward_from: gpt2-nano, one row at a time after a prefix; rows may be forgotten", "[model]") {
-  const std::vector<TokenId> tokens = some_tokens(nano_model(), 70);  // logits by more than one block
+TEST_CASE("forward_from: gpt2-nano, one row at a time after a prefix; rows may be forgotten",
+          "[model]") {
+  const std::vector<TokenId> tokens =
+      some_tokens(nano_model(), 70);  // logits by more than one block
   const PrecisionPlan reference(fused(binary32));
   Pass pass{nano_model(), PrecisionPlan(fused(binary32)), {.local_reference = &reference}};
   pass.plan.set(Site::scores, lamp_paper(4));
@@ -207,7 +247,8 @@ TEST_CASE("forward_from: gpt2-nano, one row at a time after a prefix; rows may b
   CHECK(earlier.rows == 70);
   CHECK(!same(sink, whole));
   earlier.rows = 50;
-  forward_from(nano_model(), earlier, std::span(tokens).subspan(50), pass.plan, pass.options, sink, workspace);
+  forward_from(nano_model(), earlier, std::span(tokens).subspan(50), pass.plan, pass.options, sink,
+               workspace);
   CHECK(same(sink, whole));
 }
 
@@ -218,7 +259,8 @@ TEST_CASE("forward: logits of early rows are left out on request, and nothing el
   Everything whole = pass.whole(tokens);
   pass.options.first_logits = 8;
   for (auto* taps : {&whole.passed, &whole.locals})
-    for (std::size_t i = 0; i < 8; ++i) std::ranges::fill(taps->at({Site::logits, 0, 0}).row(i), nan);
+    for (std::size_t i = 0; i < 8; ++i)
+      std::ranges::fill(taps->at({Site::logits, 0, 0}).row(i), nan);
   CHECK(same(pass.whole(tokens), whole));
   CHECK(same(pass.by_steps(tokens, {7, 1, 1, 1, 1}, 11), whole));
 }
@@ -235,7 +277,9 @@ TEST_CASE("most_probable: the lower index wins ties; nothing where a logit is Na
   CHECK(!of({nan, inf}));
 }
 
-TEST_CASE("greedy_continuation: the argmax after every token of a pass over prefix and continuation", "[model]") {
+TEST_CASE(
+    "greedy_continuation: the argmax after every token of a pass over prefix and continuation",
+    "[model]") {
   PrecisionPlan low(lamp_paper(3)), random(fused(binary32));
   low.set(Site::logits, fused(binary32));
   random.set(Site::values, stochastic);
@@ -243,7 +287,8 @@ TEST_CASE("greedy_continuation: the argmax after every token of a pass over pref
     const std::vector<TokenId> prefix = some_tokens(nano_model(), 9);
     const PassOptions options{.seed = 4};
     Workspace workspace;
-    const std::vector<TokenId> continuation = greedy_continuation(nano_model(), prefix, 20, plan, options, workspace);
+    const std::vector<TokenId> continuation =
+        greedy_continuation(nano_model(), prefix, 20, plan, options, workspace);
     REQUIRE(continuation.size() == 20);
     std::vector<TokenId> all = prefix;
     all.insert(all.end(), continuation.begin(), continuation.end());
@@ -254,7 +299,8 @@ TEST_CASE("greedy_continuation: the argmax after every token of a pass over pref
     const Matrix<double>& logits = whole.passed.at({Site::logits, 0, 0});
     for (std::size_t t = 0; t < 20; ++t) {
       const std::span<const double> row = logits.row(prefix.size() - 1 + t);
-      CHECK(static_cast<std::ptrdiff_t>(continuation[t]) == std::max_element(row.begin(), row.end()) - row.begin());
+      CHECK(static_cast<std::ptrdiff_t>(continuation[t]) ==
+            std::max_element(row.begin(), row.end()) - row.begin());
     }
   }
 }
@@ -271,7 +317,12 @@ TEST_CASE("greedy_continuation: to the last position; none; nothing follows from
   CHECK(std::equal(three.begin(), three.end(), seven.begin()));
   CHECK(go_on(plan, 0).empty());
   PrecisionPlan broken = plan;  // 1e-9 is the largest number, and overflow gives NaN
-  broken.set(Site::logits, fused({.p = 4, .emin = -40, .emax = -30, .infinities = false, .top_codes_lost = 1, .overflow = Overflow::nan}));
+  broken.set(Site::logits, fused({.p = 4,
+                                  .emin = -40,
+                                  .emax = -30,
+                                  .infinities = false,
+                                  .top_codes_lost = 1,
+                                  .overflow = Overflow::nan}));
   CHECK(go_on(broken, 7).empty());
 }
 

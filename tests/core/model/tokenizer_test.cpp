@@ -1,4 +1,5 @@
-// The tokenizer against published ids of GPT-2's, against the plain algorithm on random merges, and every bad input.
+// The tokenizer against published ids of GPT-2's, against the plain algorithm on random merges, and
+// every bad input.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <fstream>
@@ -32,7 +33,8 @@ std::vector<std::string> alphabet() {
   std::vector<std::string> symbols;
   unsigned next = 256;
   for (unsigned b = 0; b < 256; ++b) {
-    const bool kept = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || (b >= 0xAE && b <= 0xFF);
+    const bool kept =
+        (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || (b >= 0xAE && b <= 0xFF);
     const unsigned point = kept ? b : next++;
     std::string symbol;
     if (point < 0x80)
@@ -49,7 +51,8 @@ struct SmallFiles {
   json vocab = json::object();
   std::vector<std::string> lines{"#version: 0.2"};
 
-  explicit SmallFiles(const std::vector<std::pair<std::string, std::string>>& merges = {{"a", "b"}, {"ab", "c"}}) {
+  explicit SmallFiles(const std::vector<std::pair<std::string, std::string>>& merges = {
+                          {"a", "b"}, {"ab", "c"}}) {
     for (const std::string& symbol : alphabet()) add(symbol);
     for (const auto& [left, right] : merges) {
       lines.push_back(left + " " + right);
@@ -69,7 +72,8 @@ struct Reading {
   TemporaryFolder folder;
   lamp::Result<Tokenizer> tokenizer;
   Reading(std::string_view vocab, std::string_view merges)
-      : tokenizer((folder.write("vocab.json", vocab), folder.write("merges.txt", merges), Tokenizer::read(folder.path()))) {}
+      : tokenizer((folder.write("vocab.json", vocab), folder.write("merges.txt", merges),
+                   Tokenizer::read(folder.path()))) {}
   explicit Reading(const SmallFiles& files) : Reading(files.vocab.dump(), files.merges()) {}
 };
 
@@ -77,15 +81,18 @@ bool refused(const Reading& reading, std::initializer_list<std::string_view> wor
   return !reading.tokenizer && says(reading.tokenizer.error(), ExitCode::bad_data, words);
 }
 
-/// The plain algorithm: while some adjacent pair has a rank, merge every occurrence of the lowest, left to right.
-std::vector<std::string> plain_merges(std::string_view word, const std::map<std::pair<std::string, std::string>, int>& ranks) {
+/// The plain algorithm: while some adjacent pair has a rank, merge every occurrence of the lowest,
+/// left to right.
+std::vector<std::string> plain_merges(
+    std::string_view word, const std::map<std::pair<std::string, std::string>, int>& ranks) {
   std::vector<std::string> parts;
   for (const char c : word) parts.emplace_back(1, c);
   for (;;) {
     auto best = ranks.end();
     for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
       const auto found = ranks.find({parts[i], parts[i + 1]});
-      if (found != ranks.end() && (best == ranks.end() || found->second < best->second)) best = found;
+      if (found != ranks.end() && (best == ranks.end() || found->second < best->second))
+        best = found;
     }
     if (best == ranks.end()) return parts;
     std::vector<std::string> merged;
@@ -117,23 +124,27 @@ TEST_CASE("tokenizer: GPT-2's published ids, both ways", "[model][tokenizer][gol
     CHECK(*tokenizer.decode(expected) == text);
   }
   CHECK(count == 310);
-  CHECK(*tokenizer.encode("Hello world") != *tokenizer.encode("Hello  world"));  // the comparison can fail
+  CHECK(*tokenizer.encode("Hello world") !=
+        *tokenizer.encode("Hello  world"));  // the comparison can fail
 }
 
 TEST_CASE("tokenizer: white space is Unicode's White_Space", "[model][tokenizer]") {
-  // Before a letter, two white space characters are two words, two symbols are one word: in which a merge of the last byte of
-  // the one with the first byte of the other happens. U+180E is no white space since Unicode 6.3, though PCRE2's \s has it.
+  // Before a letter, two white space characters are two words, two symbols are one word: in which a
+  // merge of the last byte of the one with the first byte of the other happens. U+180E is no white
+  // space since Unicode 6.3, though PCRE2's \s has it.
   const std::vector<std::string> symbols = alphabet();
-  const std::vector<std::pair<std::string, bool>> characters{{"\t", true},      {"\v", true},     {"\u0085", true},  {"\u00a0", true},
-                                                             {"\u1680", true},  {"\u2003", true}, {"\u2028", true},  {"\u202f", true},
-                                                             {"\u205f", true},  {"\u3000", true}, {"\u180e", false}, {"\u200b", false},
-                                                             {"\u2060", false}, {"\x1c", false},  {"\x1f", false},   {"\x08", false}};
+  const std::vector<std::pair<std::string, bool>> characters{
+      {"\t", true},      {"\v", true},     {"\u0085", true},  {"\u00a0", true},
+      {"\u1680", true},  {"\u2003", true}, {"\u2028", true},  {"\u202f", true},
+      {"\u205f", true},  {"\u3000", true}, {"\u180e", false}, {"\u200b", false},
+      {"\u2060", false}, {"\x1c", false},  {"\x1f", false},   {"\x08", false}};
   for (const auto& [character, space] : characters) {
     const auto symbol = [&](char c) { return symbols[static_cast<unsigned char>(c)]; };
     const Reading reading(SmallFiles({{symbol(character.back()), symbol(character.front())}}));
     REQUIRE(reading.tokenizer);
     INFO(character << " first byte " << static_cast<int>(static_cast<unsigned char>(character[0])));
-    CHECK(reading.tokenizer->encode(character + character + "a")->size() == 2 * character.size() + (space ? 1 : 0));
+    CHECK(reading.tokenizer->encode(character + character + "a")->size() ==
+          2 * character.size() + (space ? 1 : 0));
   }
 }
 
@@ -154,7 +165,8 @@ TEST_CASE("tokenizer: shipped models and texts survive the round trip", "[model]
   }
 }
 
-TEST_CASE("tokenizer: merges as the plain algorithm does, for any merges", "[model][tokenizer][law]") {
+TEST_CASE("tokenizer: merges as the plain algorithm does, for any merges",
+          "[model][tokenizer][law]") {
   Random random(11);
   const std::string letters = "abc";
   for (int table = 0; table < 60; ++table) {
@@ -163,12 +175,16 @@ TEST_CASE("tokenizer: merges as the plain algorithm does, for any merges", "[mod
     for (int k = 0; k < 12; ++k) {
       const std::pair pair{known[random.below(static_cast<std::uint32_t>(known.size()))],
                            known[random.below(static_cast<std::uint32_t>(known.size()))]};
-      if (std::find(merges.begin(), merges.end(), pair) != merges.end() || pair.first.size() + pair.second.size() > 8) continue;
+      if (std::find(merges.begin(), merges.end(), pair) != merges.end() ||
+          pair.first.size() + pair.second.size() > 8)
+        continue;
       merges.push_back(pair);
       known.push_back(pair.first + pair.second);
     }
-    // In an order of their own: a merge may come before the one that makes its half, which no training gives.
-    for (std::size_t k = merges.size(); k > 1; --k) std::swap(merges[k - 1], merges[random.below(static_cast<std::uint32_t>(k))]);
+    // In an order of their own: a merge may come before the one that makes its half, which no
+    // training gives.
+    for (std::size_t k = merges.size(); k > 1; --k)
+      std::swap(merges[k - 1], merges[random.below(static_cast<std::uint32_t>(k))]);
     std::map<std::pair<std::string, std::string>, int> ranks;
     for (const auto& merge : merges) ranks.emplace(merge, static_cast<int>(ranks.size()));
     const SmallFiles files(merges);
@@ -178,7 +194,8 @@ TEST_CASE("tokenizer: merges as the plain algorithm does, for any merges", "[mod
       std::string word;
       for (std::uint32_t n = 1 + random.below(40); n > 0; --n) word += letters[random.below(3)];
       Ids expected;
-      for (const std::string& part : plain_merges(word, ranks)) expected.push_back(files.vocab.at(part).get<TokenId>());
+      for (const std::string& part : plain_merges(word, ranks))
+        expected.push_back(files.vocab.at(part).get<TokenId>());
       INFO("table " << table << ", word " << word);
       REQUIRE(*reading.tokenizer->encode(word) == expected);
     }
@@ -189,7 +206,8 @@ TEST_CASE("tokenizer: NUL bytes, every byte and long words", "[model][tokenizer]
   const Tokenizer tokenizer = gpt2();
   const std::string nul("a\0b\0\0", 5);
   CHECK(*tokenizer.decode(*tokenizer.encode(nul)) == nul);
-  for (const std::string& unit : {std::string("a"), std::string(" "), std::string("ab"), std::string("\u00e9"), std::string("!?")}) {
+  for (const std::string& unit : {std::string("a"), std::string(" "), std::string("ab"),
+                                  std::string("\u00e9"), std::string("!?")}) {
     std::string text;
     while (text.size() < 400'000) text += unit;
     const auto start = std::chrono::steady_clock::now();
@@ -222,19 +240,22 @@ TEST_CASE("tokenizer: end of text only where it is asked for", "[model][tokenize
   CHECK(documents("\n<|endoftext|>\n") == Ids{end});
   CHECK(documents("a\n<|endoftext|>\n<|endoftext|>\nb") == Ids{a, end, end, b});
   CHECK(documents("a\n\n<|endoftext|>\n\nb") == Ids{a, newline, end, newline, b});
-  for (const char* const plain :
-       {"a<|endoftext|>b", "a\n<|endoftext|> \nb", " <|endoftext|>", "<|endoftext|>\r\nb", "\n<|endoftext|><|endoftext|>\n"})
+  for (const char* const plain : {"a<|endoftext|>b", "a\n<|endoftext|> \nb", " <|endoftext|>",
+                                  "<|endoftext|>\r\nb", "\n<|endoftext|><|endoftext|>\n"})
     CHECK(documents(plain) == *tokenizer.encode(plain));
 }
 
-TEST_CASE("tokenizer: bad texts and ids are named by their place", "[model][tokenizer][bad-input]") {
+TEST_CASE("tokenizer: bad texts and ids are named by their place",
+          "[model][tokenizer][bad-input]") {
   const Tokenizer tokenizer = gpt2();
-  const std::vector<std::pair<std::string, std::string>> texts{{"abc\xFF", "byte offset 3"},          {"\xC3", "byte offset 0"},
-                                                               {"ab\xC0\x80", "byte offset 2"},       {"x\xED\xA0\x80", "byte offset 1"},
-                                                               {"\xF4\x90\x80\x80", "byte offset 0"}, {"\u00e9\xE2\x82", "byte offset 2"},
-                                                               {"\xE0\x80\x80", "offset 0"},          {"\xF0\x80\x80\x80", "offset 0"}};
+  const std::vector<std::pair<std::string, std::string>> texts{
+      {"abc\xFF", "byte offset 3"},          {"\xC3", "byte offset 0"},
+      {"ab\xC0\x80", "byte offset 2"},       {"x\xED\xA0\x80", "byte offset 1"},
+      {"\xF4\x90\x80\x80", "byte offset 0"}, {"\u00e9\xE2\x82", "byte offset 2"},
+      {"\xE0\x80\x80", "offset 0"},          {"\xF0\x80\x80\x80", "offset 0"}};
   for (const auto& [text, place] : texts) {
-    for (const auto& ids : {tokenizer.encode(text), tokenizer.encode(text, true), tokenizer.encode_documents(text)}) {
+    for (const auto& ids :
+         {tokenizer.encode(text), tokenizer.encode(text, true), tokenizer.encode_documents(text)}) {
       REQUIRE_FALSE(ids);
       CHECK(says(ids.error(), ExitCode::bad_data, {"not UTF-8", place}));
     }
@@ -253,7 +274,8 @@ TEST_CASE("tokenizer: bad texts and ids are named by their place", "[model][toke
   CHECK(says(ids.error(), ExitCode::bad_data, {"byte offset 2", "no such token"}));
 }
 
-TEST_CASE("tokenizer: the version line is optional, the content is not the file", "[model][tokenizer]") {
+TEST_CASE("tokenizer: the version line is optional, the content is not the file",
+          "[model][tokenizer]") {
   SmallFiles files;
   const Reading with(files);
   REQUIRE(with.tokenizer);
@@ -279,16 +301,22 @@ TEST_CASE("tokenizer: a wrong vocab.json", "[model][tokenizer][bad-input]") {
     change(files);
     return Reading(files);
   };
-  CHECK(refused(changed([](auto& f) { f.vocab["abc"] = 5; }), {"vocab.json", "id 5 is given to", "\"abc\"", "legal: once"}));
-  CHECK(refused(changed([](auto& f) { f.vocab["abc"] = 900; }), {"no token has id 257", "\"abc\" is 900", "0 to 258"}));
+  CHECK(refused(changed([](auto& f) { f.vocab["abc"] = 5; }),
+                {"vocab.json", "id 5 is given to", "\"abc\"", "legal: once"}));
+  CHECK(refused(changed([](auto& f) { f.vocab["abc"] = 900; }),
+                {"no token has id 257", "\"abc\" is 900", "0 to 258"}));
   CHECK(refused(changed([](auto& f) { f.vocab["abc"] = -1; }), {"id of \"abc\" is not one"}));
   CHECK(refused(changed([](auto& f) { f.vocab["abc"] = "7"; }), {"id of \"abc\" is not one"}));
-  CHECK(refused(changed([](auto& f) { f.vocab.erase("Z"), f.vocab["ZZ"] = 'Z'; }), {"no token for byte 0x5a", "all 256 bytes"}));
-  CHECK(refused(changed([](auto& f) { f.add("\u4e00"); }), {"\"\u4e00\"", "outside GPT-2's byte alphabet"}));
+  CHECK(refused(changed([](auto& f) { f.vocab.erase("Z"), f.vocab["ZZ"] = 'Z'; }),
+                {"no token for byte 0x5a", "all 256 bytes"}));
+  CHECK(refused(changed([](auto& f) { f.add("\u4e00"); }),
+                {"\"\u4e00\"", "outside GPT-2's byte alphabet"}));
   CHECK(refused(changed([](auto& f) { f.add("a b"); }), {"\"a b\"", "outside"}));
   CHECK(refused(changed([](auto& f) { f.add(""); }), {"the empty token"}));
-  CHECK(refused(changed([](auto& f) { f.add("xyz"); }), {"token \"xyz\" (id 259)", "none of the 2 merges", "files of one model"}));
-  CHECK(refused(Reading("{\"a\":0,\"a\":1}", good.merges()), {"vocab.json", "\"a\" is given twice"}));
+  CHECK(refused(changed([](auto& f) { f.add("xyz"); }),
+                {"token \"xyz\" (id 259)", "none of the 2 merges", "files of one model"}));
+  CHECK(
+      refused(Reading("{\"a\":0,\"a\":1}", good.merges()), {"vocab.json", "\"a\" is given twice"}));
   CHECK(refused(Reading("[]", good.merges()), {"holds no tokens"}));
   CHECK(refused(Reading("{}", good.merges()), {"holds no tokens"}));
   CHECK(refused(Reading("", good.merges()), {"not JSON"}));
@@ -302,7 +330,8 @@ TEST_CASE("tokenizer: a wrong merges.txt", "[model][tokenizer][bad-input]") {
     files.lines.push_back(text);
     return Reading(files);
   };
-  CHECK(refused(Reading(good.vocab.dump(), good.merges("\r\n")), {"merges.txt:1", "CR LF", "sed -i"}));
+  CHECK(refused(Reading(good.vocab.dump(), good.merges("\r\n")),
+                {"merges.txt:1", "CR LF", "sed -i"}));
   CHECK(refused(line("x y"), {"merges.txt:4", "result \"xy\"", "no token", "files of one model"}));
   CHECK(refused(line("xy z"), {"merges.txt:4", "half \"xy\""}));
   CHECK(refused(line("a"), {"merges.txt:4", "\"a\"", "one space between"}));
@@ -313,8 +342,10 @@ TEST_CASE("tokenizer: a wrong merges.txt", "[model][tokenizer][bad-input]") {
   CHECK(refused(line("a b"), {"merges.txt:4", "\"a b\" is given twice"}));
   CHECK(refused(line("#version: 0.2"), {"merges.txt:4"}));
   CHECK(refused(line("a \xFF"), {"merges.txt", "not UTF-8"}));
-  CHECK(refused(Reading(good.vocab.dump(), ""), {"token \"ab\" (id 256)", "none of the 0 merges"}));  // cut short
-  CHECK(refused(Reading(good.vocab.dump(), "#version: 0.2\na b\n"), {"token \"abc\"", "none of the 1 merges"}));
+  CHECK(refused(Reading(good.vocab.dump(), ""),
+                {"token \"ab\" (id 256)", "none of the 0 merges"}));  // cut short
+  CHECK(refused(Reading(good.vocab.dump(), "#version: 0.2\na b\n"),
+                {"token \"abc\"", "none of the 1 merges"}));
 }
 
 TEST_CASE("tokenizer: missing files", "[model][tokenizer][bad-input]") {
@@ -325,7 +356,8 @@ TEST_CASE("tokenizer: missing files", "[model][tokenizer][bad-input]") {
   const auto file = folder.write("tokenizer.json", "{}");
   const auto other = Tokenizer::read(folder.path());
   REQUIRE_FALSE(other);
-  CHECK(says(other.error(), ExitCode::missing_input, {"tokenizer.json only", "vocab.json and merges.txt"}));
+  CHECK(says(other.error(), ExitCode::missing_input,
+             {"tokenizer.json only", "vocab.json and merges.txt"}));
   folder.write("vocab.json", SmallFiles().vocab.dump());
   const auto half = Tokenizer::read(folder.path());
   REQUIRE_FALSE(half);

@@ -1,4 +1,5 @@
-// A model folder: what is read has the bits of the file, published-style files are accepted, wrong ones are told why.
+// A model folder: what is read has the bits of the file, published-style files are accepted, wrong
+// ones are told why.
 #include <bit>
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -25,7 +26,8 @@ using lamp::test::source;
 using lamp::test::TemporaryFolder;
 using lamp::test::TestTensor;
 
-constexpr std::string_view config = R"({"model_type":"gpt2","vocab_size":5,"n_positions":7,"n_embd":4,"n_layer":2,"n_head":2,"n_inner":6})";
+constexpr std::string_view config =
+    R"({"model_type":"gpt2","vocab_size":5,"n_positions":7,"n_embd":4,"n_layer":2,"n_head":2,"n_inner":6})";
 
 std::string binary32(const std::vector<float>& values) {
   std::string bytes(4 * values.size(), '\0');
@@ -69,20 +71,24 @@ struct Reading {
   TemporaryFolder folder;
   lamp::Result<Model> model;
   explicit Reading(const SmallModel& small, std::string_view text = config)
-      : model((folder.write("config.json", text), folder.write("model.safetensors", lamp::test::safetensors_file(small.tensors)),
+      : model((folder.write("config.json", text),
+               folder.write("model.safetensors", lamp::test::safetensors_file(small.tensors)),
                lamp::read_model(folder.path()))) {}
 };
 
 template <class Change>
-bool refused(Change change, std::initializer_list<std::string_view> words, std::string_view text = config) {
+bool refused(Change change, std::initializer_list<std::string_view> words,
+             std::string_view text = config) {
   SmallModel small;
   change(small);
   const Reading reading(small, text);
   return !reading.model && says(reading.model.error(), ExitCode::bad_data, words);
 }
 
-bool packs(const lamp::PackedMatrix& packed, std::size_t rows, std::size_t cols, const std::string& bytes) {
-  if (packed.rows() != rows || packed.cols() != cols || bytes.size() != 4 * rows * cols) return false;
+bool packs(const lamp::PackedMatrix& packed, std::size_t rows, std::size_t cols,
+           const std::string& bytes) {
+  if (packed.rows() != rows || packed.cols() != cols || bytes.size() != 4 * rows * cols)
+    return false;
   for (std::size_t k = 0; k < rows * cols; ++k) {
     float value = 0.0F;
     std::memcpy(&value, &bytes[4 * k], sizeof value);
@@ -106,8 +112,10 @@ TEST_CASE("weights: every tensor arrives in its place, bit for bit", "[model][we
   REQUIRE(reading.model);
   const lamp::Weights& weights = reading.model->weights;
   REQUIRE(weights.blocks.size() == 2);
-  CHECK(binary32({weights.wte.flat().begin(), weights.wte.flat().end()}) == small.at("wte.weight").bytes);
-  CHECK(binary32({weights.wpe.flat().begin(), weights.wpe.flat().end()}) == small.at("wpe.weight").bytes);
+  CHECK(binary32({weights.wte.flat().begin(), weights.wte.flat().end()}) ==
+        small.at("wte.weight").bytes);
+  CHECK(binary32({weights.wpe.flat().begin(), weights.wpe.flat().end()}) ==
+        small.at("wpe.weight").bytes);
   CHECK(holds(weights.ln_f.gamma, small.at("ln_f.weight").bytes));
   CHECK(holds(weights.ln_f.beta, small.at("ln_f.bias").bytes));
   for (std::size_t layer = 0; layer < 2; ++layer) {
@@ -121,16 +129,19 @@ TEST_CASE("weights: every tensor arrives in its place, bit for bit", "[model][we
     CHECK(packs(block.mlp_proj.weight, 6, 4, small.at(h + "mlp.c_proj.weight").bytes));
     CHECK(holds(block.qkv.bias, small.at(h + "attn.c_attn.bias").bytes));
     CHECK(holds(block.mlp_proj.bias, small.at(h + "mlp.c_proj.bias").bytes));
-    CHECK_FALSE(packs(block.qkv.weight, 4, 12, small.at("h." + std::to_string(1 - layer) + ".attn.c_attn.weight").bytes));
+    CHECK_FALSE(packs(block.qkv.weight, 4, 12,
+                      small.at("h." + std::to_string(1 - layer) + ".attn.c_attn.weight").bytes));
   }
   CHECK(reading.model->config.tied);
   for (std::size_t v = 0; v < 5; ++v)
-    for (std::size_t k = 0; k < 4; ++k) CHECK(same_bits(weights.head.at(k, v), static_cast<double>(weights.wte(v, k))));
+    for (std::size_t k = 0; k < 4; ++k)
+      CHECK(same_bits(weights.head.at(k, v), static_cast<double>(weights.wte(v, k))));
 }
 
 TEST_CASE("weights: the shipped models load; the golden one is untied", "[model][weights]") {
-  for (const auto& [folder, tied] : {std::pair{"data/models/gpt2-tiny", true}, std::pair{"data/models/gpt2-nano", true},
-                                     std::pair{"tests/golden/gpt-nano-sort", false}}) {
+  for (const auto& [folder, tied] :
+       {std::pair{"data/models/gpt2-tiny", true}, std::pair{"data/models/gpt2-nano", true},
+        std::pair{"tests/golden/gpt-nano-sort", false}}) {
     const auto model = lamp::read_model(source(folder));
     REQUIRE(model);
     CHECK(model->config.tied == tied);
@@ -145,7 +156,8 @@ TEST_CASE("weights: published-style files, tied and untied heads", "[model][weig
   const Reading plain(small);
   SmallModel published = small;
   for (TestTensor& tensor : published.tensors) tensor.name = "transformer." + tensor.name;
-  published.tensors.push_back({"transformer.h.0.attn.bias", "F32", "1, 1, 7, 7", std::string(196, '\0')});
+  published.tensors.push_back(
+      {"transformer.h.0.attn.bias", "F32", "1, 1, 7, 7", std::string(196, '\0')});
   published.tensors.push_back({"h.1.attn.bias", "BOOL", "1, 1, 7, 7", std::string(49, '\1')});
   published.tensors.push_back({"h.1.attn.masked_bias", "F32", "", std::string(4, '\0')});
   published.tensors.push_back({"lm_head.weight", "F32", "5, 4", small.at("wte.weight").bytes});
@@ -159,26 +171,31 @@ TEST_CASE("weights: published-style files, tied and untied heads", "[model][weig
   const Reading untied(published);
   REQUIRE(untied.model);
   CHECK_FALSE(untied.model->config.tied);
-  CHECK(packs(untied.model->weights.blocks[1].mlp_fc.weight, 4, 6, small.at("h.1.mlp.c_fc.weight").bytes));
+  CHECK(packs(untied.model->weights.blocks[1].mlp_fc.weight, 4, 6,
+              small.at("h.1.mlp.c_fc.weight").bytes));
   float changed = 0.0F;
   std::memcpy(&changed, published.tensors.back().bytes.data(), sizeof changed);
   CHECK(same_bits(untied.model->weights.head.at(0, 0), static_cast<double>(changed)));
-  CHECK_FALSE(same_bits(untied.model->weights.head.at(0, 0), static_cast<double>(untied.model->weights.wte(0, 0))));
+  CHECK_FALSE(same_bits(untied.model->weights.head.at(0, 0),
+                        static_cast<double>(untied.model->weights.wte(0, 0))));
 }
 
 TEST_CASE("weights: binary16 and bfloat16 tensors are read exactly", "[model][weights]") {
   SmallModel small;
   TestTensor& half = small.at("ln_f.weight");
-  half.dtype = "F16", half.bytes = std::string("\x00\x3C\x01\x00\xFF\x7B\x00\x80", 8);  // 1, 2^-24, 65504, -0
+  half.dtype = "F16",
+  half.bytes = std::string("\x00\x3C\x01\x00\xFF\x7B\x00\x80", 8);  // 1, 2^-24, 65504, -0
   TestTensor& brain = small.at("ln_f.bias");
-  brain.dtype = "BF16", brain.bytes = std::string("\x80\x3F\x01\x00\x7F\x7F\x00\x80", 8);  // 1, 2^-133, xmax, -0
+  brain.dtype = "BF16",
+  brain.bytes = std::string("\x80\x3F\x01\x00\x7F\x7F\x00\x80", 8);  // 1, 2^-133, xmax, -0
   const Reading reading(small);
   REQUIRE(reading.model);
   CHECK(same_bits(reading.model->weights.ln_f.gamma, std::vector{1.0, 0x1p-24, 65504.0, -0.0}));
   CHECK(same_bits(reading.model->weights.ln_f.beta, std::vector{1.0, 0x1p-133, 0x1.FEp127, -0.0}));
 }
 
-TEST_CASE("weights: content is of meaning and bytes, not of paths or layout of config.json", "[model][weights]") {
+TEST_CASE("weights: content is of meaning and bytes, not of paths or layout of config.json",
+          "[model][weights]") {
   SmallModel small;
   const Reading first(small), second(small, nlohmann::json::parse(config).dump(4));
   CHECK(first.model->content == second.model->content);
@@ -190,31 +207,46 @@ TEST_CASE("weights: content is of meaning and bytes, not of paths or layout of c
   CHECK(Reading(small, changed.dump()).model->content != first.model->content);
 }
 
-TEST_CASE("weights: a missing, extra or mis-shaped tensor is named with what it should be", "[model][weights][bad-input]") {
-  CHECK(refused([](auto& m) { m.remove("h.1.mlp.c_fc.bias"); }, {"tensor \"h.1.mlp.c_fc.bias\" is missing", "shape (6)"}));
+TEST_CASE("weights: a missing, extra or mis-shaped tensor is named with what it should be",
+          "[model][weights][bad-input]") {
+  CHECK(refused([](auto& m) { m.remove("h.1.mlp.c_fc.bias"); },
+                {"tensor \"h.1.mlp.c_fc.bias\" is missing", "shape (6)"}));
   CHECK(refused([](auto& m) { m.remove("wte.weight"); }, {"\"wte.weight\" is missing", "(5, 4)"}));
-  CHECK(refused([](auto& m) { m.add("h.2.ln_1.weight", "4", 4); }, {"\"h.2.ln_1.weight\" of shape (4)", "n_layer 2"}));
-  CHECK(refused([](auto& m) { m.add("h.2.attn.bias", "1", 1); }, {"\"h.2.attn.bias\"", "n_layer 2"}));
+  CHECK(refused([](auto& m) { m.add("h.2.ln_1.weight", "4", 4); },
+                {"\"h.2.ln_1.weight\" of shape (4)", "n_layer 2"}));
+  CHECK(
+      refused([](auto& m) { m.add("h.2.attn.bias", "1", 1); }, {"\"h.2.attn.bias\"", "n_layer 2"}));
   CHECK(refused([](auto& m) { m.add("h.01.attn.bias", "1", 1); }, {"\"h.01.attn.bias\""}));
-  CHECK(refused([](auto& m) { m.add("score.weight", "1", 1); }, {"\"score.weight\"", "no part of a GPT-2"}));
+  CHECK(refused([](auto& m) { m.add("score.weight", "1", 1); },
+                {"\"score.weight\"", "no part of a GPT-2"}));
   CHECK(refused([](auto& m) { m.add("lm_head.bias", "5", 5); }, {"\"lm_head.bias\""}));
   CHECK(refused([](auto& m) { m.add("transformer.wpe.weight", "7, 4", 28); },
                 {"\"transformer.wpe.weight\"", "\"wpe.weight\"", "the same one"}));
   CHECK(refused([](auto& m) { m.at("h.0.mlp.c_fc.weight").shape = "6, 4"; },
                 {"\"h.0.mlp.c_fc.weight\" has shape (6, 4)", "legal: (4, 6)", "looks transposed"}));
-  CHECK(refused([](auto& m) { m.at("wpe.weight").shape = "14, 2"; }, {"\"wpe.weight\" has shape (14, 2)", "legal: (7, 4)"}));
-  CHECK(refused([](auto& m) { m.at("ln_f.bias").shape = "4, 1"; }, {"has shape (4, 1)", "legal: (4)"}));
-  CHECK(refused([](auto& m) { m.add("lm_head.weight", "4, 5", 20); }, {"\"lm_head.weight\" has shape (4, 5)", "looks transposed"}));
-  CHECK(refused([](auto& m) { m.at("ln_f.bias").dtype = "I32"; }, {"\"ln_f.bias\" has dtype I32", "legal: F32, F16, BF16"}));
+  CHECK(refused([](auto& m) { m.at("wpe.weight").shape = "14, 2"; },
+                {"\"wpe.weight\" has shape (14, 2)", "legal: (7, 4)"}));
+  CHECK(refused([](auto& m) { m.at("ln_f.bias").shape = "4, 1"; },
+                {"has shape (4, 1)", "legal: (4)"}));
+  CHECK(refused([](auto& m) { m.add("lm_head.weight", "4, 5", 20); },
+                {"\"lm_head.weight\" has shape (4, 5)", "looks transposed"}));
+  CHECK(refused([](auto& m) { m.at("ln_f.bias").dtype = "I32"; },
+                {"\"ln_f.bias\" has dtype I32", "legal: F32, F16, BF16"}));
   const std::string untied =
-      nlohmann::json::parse(config).patch(nlohmann::json::parse(R"([{"op":"add","path":"/tie_word_embeddings","value":false}])")).dump();
+      nlohmann::json::parse(config)
+          .patch(nlohmann::json::parse(
+              R"([{"op":"add","path":"/tie_word_embeddings","value":false}])"))
+          .dump();
   CHECK(refused([](auto&) {}, {"\"lm_head.weight\" is missing", "(5, 4)"}, untied));
   const std::string deep =
-      nlohmann::json::parse(config).patch(nlohmann::json::parse(R"([{"op":"add","path":"/n_layer","value":65536}])")).dump();
+      nlohmann::json::parse(config)
+          .patch(nlohmann::json::parse(R"([{"op":"add","path":"/n_layer","value":65536}])"))
+          .dump();
   CHECK(refused([](auto&) {}, {"\"h.2.ln_1.weight\" is missing"}, deep));
 }
 
-TEST_CASE("weights: NaN and infinite weights are named by tensor and index", "[model][weights][bad-input]") {
+TEST_CASE("weights: NaN and infinite weights are named by tensor and index",
+          "[model][weights][bad-input]") {
   const auto spoil = [](std::string_view name, std::size_t element, float value) {
     return [=](SmallModel& m) { m.at(name).bytes.replace(4 * element, 4, binary32({value})); };
   };
@@ -223,11 +255,16 @@ TEST_CASE("weights: NaN and infinite weights are named by tensor and index", "[m
                 {"\"h.1.attn.c_attn.weight\" is NaN at (1, 5)", "legal: finite"}));
   CHECK(refused(spoil("ln_f.bias", 3, infinity), {"\"ln_f.bias\" is Inf at (3)"}));
   CHECK(refused(spoil("wte.weight", 0, -infinity), {"\"wte.weight\" is -Inf at (0, 0)"}));
-  CHECK(refused([](SmallModel& m) { m.at("ln_f.bias").dtype = "F16", m.at("ln_f.bias").bytes = std::string("\0\0\0\0\0\x7C\0\0", 8); },
-                {"\"ln_f.bias\" is Inf at (2)"}));
+  CHECK(refused(
+      [](SmallModel& m) {
+        m.at("ln_f.bias").dtype = "F16",
+        m.at("ln_f.bias").bytes = std::string("\0\0\0\0\0\x7C\0\0", 8);
+      },
+      {"\"ln_f.bias\" is Inf at (2)"}));
 }
 
-TEST_CASE("weights: folders that hold another form of the model, or none", "[model][weights][bad-input]") {
+TEST_CASE("weights: folders that hold another form of the model, or none",
+          "[model][weights][bad-input]") {
   const TemporaryFolder folder;
   const auto missing = lamp::read_model(folder.path() / "none");
   REQUIRE_FALSE(missing);
@@ -248,8 +285,10 @@ TEST_CASE("weights: folders that hold another form of the model, or none", "[mod
   folder.write("pytorch_model.bin", "PK");
   const auto pickle = lamp::read_model(folder.path());
   REQUIRE_FALSE(pickle);
-  CHECK(says(pickle.error(), ExitCode::bad_data, {"pytorch_model.bin", "runs code", "python3 -c", "weights_only=True", "save_file"}));
-  folder.write("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+  CHECK(says(pickle.error(), ExitCode::bad_data,
+             {"pytorch_model.bin", "runs code", "python3 -c", "weights_only=True", "save_file"}));
+  folder.write("model.safetensors",
+               "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
   const auto pointer = lamp::read_model(folder.path());
   REQUIRE_FALSE(pointer);
   CHECK(says(pointer.error(), ExitCode::bad_data, {"Git LFS pointer", "git lfs pull"}));

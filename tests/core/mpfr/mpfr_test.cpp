@@ -1,5 +1,5 @@
-// The second implementation against oracles of its own: the processor's rounding modes, published digits, the textbook formulas
-// at a precision that leaves no doubt, and integer arithmetic.
+// The second implementation against oracles of its own: the processor's rounding modes, published
+// digits, the textbook formulas at a precision that leaves no doubt, and integer arithmetic.
 #include <mpfr.h>
 
 #include <algorithm>
@@ -45,7 +45,8 @@ double operand(test::Random& random) {
   }
 }
 
-/// The processor in one of its rounding modes; volatile keeps the compiler from folding or moving the operation.
+/// The processor in one of its rounding modes; volatile keeps the compiler from folding or moving
+/// the operation.
 struct Processor {
   explicit Processor(int direction) { std::fesetround(direction); }
   ~Processor() { std::fesetround(FE_TONEAREST); }
@@ -72,7 +73,8 @@ struct Processor {
   }
 };
 
-/// GELU by its textbook form at 2048 bits, where neither 1 + tanh nor 1 + erf cancels noticeably for |x| < 14.
+/// GELU by its textbook form at 2048 bits, where neither 1 + tanh nor 1 + erf cancels noticeably
+/// for |x| < 14.
 double textbook_gelu(Function f, double x, const FloatFormat& format, Rounding mode) {
   constexpr mpfr_prec_t precision = 2048;
   mpfr::Number t(precision), y(precision);
@@ -96,17 +98,23 @@ double textbook_gelu(Function f, double x, const FloatFormat& format, Rounding m
   }
   mpfr_add_ui(y.get(), y.get(), 1, MPFR_RNDN);
   mpfr_mul_d(y.get(), y.get(), x / 2, MPFR_RNDN);
-  // Only normal results of `format` and the native modes are asked for: MPFR's own rounding is the answer.
+  // Only normal results of `format` and the native modes are asked for: MPFR's own rounding is the
+  // answer.
   mpfr::Number r(format.p);
-  mpfr_set(r.get(), y.get(), mode == Rounding::rtp ? MPFR_RNDU : mode == Rounding::rtz ? MPFR_RNDZ : MPFR_RNDN);
+  mpfr_set(r.get(), y.get(),
+           mode == Rounding::rtp   ? MPFR_RNDU
+           : mode == Rounding::rtz ? MPFR_RNDZ
+                                   : MPFR_RNDN);
   return mpfr_get_d(r.get(), MPFR_RNDN);
 }
 
 }  // namespace
 
 TEST_CASE("mpfr operations to binary64 are the processor's in its four rounding modes", "[mpfr]") {
-  const std::vector<std::pair<int, Rounding>> directions{
-      {FE_TONEAREST, Rounding::rne}, {FE_UPWARD, Rounding::rtp}, {FE_DOWNWARD, Rounding::rtn}, {FE_TOWARDZERO, Rounding::rtz}};
+  const std::vector<std::pair<int, Rounding>> directions{{FE_TONEAREST, Rounding::rne},
+                                                         {FE_UPWARD, Rounding::rtp},
+                                                         {FE_DOWNWARD, Rounding::rtn},
+                                                         {FE_TOWARDZERO, Rounding::rtz}};
   test::Random random(1);
   long failures = 0;
   for (int i = 0; i < 20000; ++i) {
@@ -118,8 +126,10 @@ TEST_CASE("mpfr operations to binary64 are the processor's in its four rounding 
         sum = Processor::add(a, b), product = Processor::mul(a, b), quotient = Processor::div(a, b);
         root = Processor::sqrt(a), narrow = Processor::to_binary32(a);
       }
-      failures += !same_bits(mpfr::add(a, b, binary64, mode), sum) + !same_bits(mpfr::mul(a, b, binary64, mode), product) +
-                  !same_bits(mpfr::div(a, b, binary64, mode), quotient) + !same_bits(mpfr::sqrt(a, binary64, mode), root) +
+      failures += !same_bits(mpfr::add(a, b, binary64, mode), sum) +
+                  !same_bits(mpfr::mul(a, b, binary64, mode), product) +
+                  !same_bits(mpfr::div(a, b, binary64, mode), quotient) +
+                  !same_bits(mpfr::sqrt(a, binary64, mode), root) +
                   !same_bits(mpfr::round(a, binary32, mode), narrow);
     }
   }
@@ -130,13 +140,15 @@ TEST_CASE("mpfr fma to binary64 and binary32, RNE, is the processor's", "[mpfr]"
   test::Random random(2);
   long failures = 0;
   for (int i = 0; i < 50000; ++i) {
-    const double a = operand(random), b = operand(random), c = random.below(3) == 0 ? -a * b : operand(random);
+    const double a = operand(random), b = operand(random),
+                 c = random.below(3) == 0 ? -a * b : operand(random);
     failures += !same_bits(mpfr::fma(a, b, c, binary64), std::fma(a, b, c));
   }
   CHECK(failures == 0);
 }
 
-TEST_CASE("mpfr round: RNA and RTO, which no processor has, by their definition on integers", "[mpfr]") {
+TEST_CASE("mpfr round: RNA and RTO, which no processor has, by their definition on integers",
+          "[mpfr]") {
   const FloatFormat f{.p = 4, .emin = -3, .emax = 10};
   for (int n = 1; n < 1 << 12; ++n) {  // x = n / 2^8, spacing 2^q
     const double x = n * 0x1p-8;
@@ -167,12 +179,15 @@ TEST_CASE("mpfr round: overflow and underflow edges of OCP's formats", "[mpfr]")
 }
 
 TEST_CASE("mpfr functions: published digits and special values", "[mpfr]") {
-  CHECK(same_bits(mpfr::evaluate(Function::exp, 1.0, binary64), 2.718281828459045235360287));  // DLMF 4.2.11
+  CHECK(same_bits(mpfr::evaluate(Function::exp, 1.0, binary64),
+                  2.718281828459045235360287));  // DLMF 4.2.11
   CHECK(same_bits(mpfr::evaluate(Function::exp, -1.0, binary64), 0.3678794411714423215955238));
   CHECK(same_bits(mpfr::evaluate(Function::rsqrt, 2.0, binary64), 0.7071067811865475244008444));
   CHECK(same_bits(mpfr::evaluate(Function::rsqrt, 0x1p-1074, binary64), 0x1p537));
-  CHECK(same_bits(mpfr::evaluate(Function::gelu_erf, 1.0, binary64), 0.8413447460685429485852325));  // the normal distribution at 1
-  CHECK(same_bits(mpfr::evaluate(Function::gelu_erf, -1.0, binary64), -0.1586552539314570514147675));
+  CHECK(same_bits(mpfr::evaluate(Function::gelu_erf, 1.0, binary64),
+                  0.8413447460685429485852325));  // the normal distribution at 1
+  CHECK(
+      same_bits(mpfr::evaluate(Function::gelu_erf, -1.0, binary64), -0.1586552539314570514147675));
   CHECK(same_bits(mpfr::evaluate(Function::exp, -inf, binary64), 0.0));
   CHECK(same_bits(mpfr::evaluate(Function::exp, inf, binary64), inf));
   CHECK(same_bits(mpfr::evaluate(Function::exp, 0.0, binary64, Rounding::rtp), 1.0));
@@ -190,23 +205,31 @@ TEST_CASE("mpfr functions: published digits and special values", "[mpfr]") {
     CHECK(same_bits(mpfr::evaluate(f, -0.0, binary64), -0.0));
     CHECK(same_bits(mpfr::evaluate(f, 0.0, binary64), 0.0));
     CHECK(std::isnan(mpfr::evaluate(f, std::nan(""), binary64)));
-    CHECK(same_bits(mpfr::evaluate(f, 0x1p1000, binary64, Rounding::rtz), 0x1.fffffffffffffp999));  // strictly below x
+    CHECK(same_bits(mpfr::evaluate(f, 0x1p1000, binary64, Rounding::rtz),
+                    0x1.fffffffffffffp999));  // strictly below x
     CHECK(same_bits(mpfr::evaluate(f, 0x1p1000, binary64, Rounding::rne), 0x1p1000));
     CHECK(same_bits(mpfr::evaluate(f, -0x1p1000, binary64, Rounding::rne), -0.0));
     CHECK(same_bits(mpfr::evaluate(f, -0x1p1000, binary64, Rounding::rtn), -0x1p-1074));
-    CHECK(same_bits(mpfr::evaluate(f, 0x1p-1074, binary64, Rounding::rtp), 0x1p-1074));  // x/2 (1 + d)
-    CHECK(same_bits(mpfr::evaluate(f, 0x1p-1074, binary64, Rounding::rne), 0x1p-1074));  // just above the tie
-    CHECK(same_bits(mpfr::evaluate(f, -0x1p-1074, binary64, Rounding::rne), -0.0));      // just below it
+    CHECK(same_bits(mpfr::evaluate(f, 0x1p-1074, binary64, Rounding::rtp),
+                    0x1p-1074));  // x/2 (1 + d)
+    CHECK(same_bits(mpfr::evaluate(f, 0x1p-1074, binary64, Rounding::rne),
+                    0x1p-1074));  // just above the tie
+    CHECK(
+        same_bits(mpfr::evaluate(f, -0x1p-1074, binary64, Rounding::rne), -0.0));  // just below it
     CHECK(same_bits(mpfr::evaluate(f, 0x1p-500, binary64, Rounding::rtp), 0x1.0000000000001p-501));
   }
 }
 
 TEST_CASE("mpfr functions: published digits and special values of the others", "[mpfr]") {
-  CHECK(same_bits(mpfr::evaluate(Function::exp2, 0.5, binary64), 1.4142135623730950488016887));  // sqrt 2
-  CHECK(same_bits(mpfr::evaluate(Function::log, 2.0, binary64), 0.6931471805599453094172321));   // DLMF 4.2
+  CHECK(same_bits(mpfr::evaluate(Function::exp2, 0.5, binary64),
+                  1.4142135623730950488016887));  // sqrt 2
+  CHECK(same_bits(mpfr::evaluate(Function::log, 2.0, binary64),
+                  0.6931471805599453094172321));  // DLMF 4.2
   CHECK(same_bits(mpfr::evaluate(Function::tanh, 1.0, binary64), 0.7615941559557648881194583));
-  CHECK(same_bits(mpfr::evaluate(Function::erf, 1.0, binary64), 0.8427007929497148693412206));  // DLMF 7.23
-  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, -3.0, binary64, Rounding::rtz), -0x1.5555555555555p-2));
+  CHECK(same_bits(mpfr::evaluate(Function::erf, 1.0, binary64),
+                  0.8427007929497148693412206));  // DLMF 7.23
+  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, -3.0, binary64, Rounding::rtz),
+                  -0x1.5555555555555p-2));
   CHECK(same_bits(mpfr::evaluate(Function::exp2, -1074.0, binary64), 0x1p-1074));
   CHECK(same_bits(mpfr::evaluate(Function::exp2, -1e300, binary64, Rounding::rtp), 0x1p-1074));
   CHECK(same_bits(mpfr::evaluate(Function::exp2, 1e300, binary16, Rounding::rtz), 65504.0));
@@ -215,19 +238,22 @@ TEST_CASE("mpfr functions: published digits and special values of the others", "
   CHECK(std::isnan(mpfr::evaluate(Function::log, -0x1p-1074, binary64)));
   CHECK(same_bits(mpfr::evaluate(Function::reciprocal, -0.0, binary64), -inf));
   CHECK(same_bits(mpfr::evaluate(Function::reciprocal, -inf, binary64), -0.0));
-  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, 0x1p-1074, binary64, Rounding::rtz), 0x1.fffffffffffffp+1023));
+  CHECK(same_bits(mpfr::evaluate(Function::reciprocal, 0x1p-1074, binary64, Rounding::rtz),
+                  0x1.fffffffffffffp+1023));
   for (const Function f : {Function::tanh, Function::erf}) {
     CHECK(same_bits(mpfr::evaluate(f, -0.0, binary64), -0.0));
     CHECK(same_bits(mpfr::evaluate(f, -inf, binary64), -1.0));
     CHECK(same_bits(mpfr::evaluate(f, 1e300, binary64, Rounding::rtz), 1 - 0x1p-53));
     CHECK(same_bits(mpfr::evaluate(f, -1e300, binary64, Rounding::rtn), -1.0));
   }
-  CHECK(same_bits(mpfr::evaluate(Function::tanh, 0x1p-1074, binary64, Rounding::rtz), 0.0));  // just below x
+  CHECK(same_bits(mpfr::evaluate(Function::tanh, 0x1p-1074, binary64, Rounding::rtz),
+                  0.0));  // just below x
 }
 
 /// GELU of x = 2^e in 113 bits with exponents to 10^9, and where its bits end.
 mpfr::Real wide_gelu(Function f, const char* x, Rounding mode) {
-  return mpfr::evaluate(f, *mpfr::Real::parse(x), {.p = 113, .emin = -1'000'000'000, .emax = 1'000'000'000}, mode);
+  return mpfr::evaluate(f, *mpfr::Real::parse(x),
+                        {.p = 113, .emin = -1'000'000'000, .emax = 1'000'000'000}, mode);
 }
 
 TEST_CASE("mpfr functions: numbers and formats beyond binary64", "[mpfr]") {
@@ -237,7 +263,9 @@ TEST_CASE("mpfr functions: numbers and formats beyond binary64", "[mpfr]") {
   for (int i = 0; i < 300; ++i) {
     const double x = random.with_exponent(-20, 3);
     mpfr::Number argument = mpfr::Number::exactly(std::abs(x)), y(113);
-    const auto same = [&](Function f) { return mpfr::evaluate(f, mpfr::Real(argument), quad) == mpfr::Real(y); };
+    const auto same = [&](Function f) {
+      return mpfr::evaluate(f, mpfr::Real(argument), quad) == mpfr::Real(y);
+    };
     mpfr_exp2(y.get(), argument.get(), MPFR_RNDN);
     CHECK(same(Function::exp2));
     CHECK_FALSE(same(Function::exp));
@@ -251,7 +279,8 @@ TEST_CASE("mpfr functions: numbers and formats beyond binary64", "[mpfr]") {
     CHECK(same(Function::reciprocal));
     for (const Function f : {Function::gelu_tanh, Function::gelu_erf}) {
       const FloatFormat p53{.p = 53, .emin = -16382, .emax = 16383};
-      CHECK(mpfr::evaluate(f, mpfr::Real(x), p53).to_double() == textbook_gelu(f, x, p53, Rounding::rne));
+      CHECK(mpfr::evaluate(f, mpfr::Real(x), p53).to_double() ==
+            textbook_gelu(f, x, p53, Rounding::rne));
     }
   }
   for (const Function f : {Function::gelu_tanh, Function::gelu_erf}) {
@@ -271,12 +300,17 @@ TEST_CASE("mpfr functions: GELU is its textbook form at 2048 bits", "[mpfr]") {
   test::Random random(3);
   long failures = 0;
   for (int i = 0; i < 900; ++i) {
-    const double x = i % 3 == 0 ? random.with_exponent(-30, -5, random.between(1, 53)) : 14.0 * random.symmetric();
+    const double x = i % 3 == 0 ? random.with_exponent(-30, -5, random.between(1, 53))
+                                : 14.0 * random.symmetric();
     const Function f = i % 2 == 0 ? Function::gelu_tanh : Function::gelu_erf;
-    const FloatFormat format{.p = std::array{8, 11, 24, 53}[random.below(4)], .emin = -1022, .emax = 1023, .subnormals = false};
+    const FloatFormat format{.p = std::array{8, 11, 24, 53}[random.below(4)],
+                             .emin = -1022,
+                             .emax = 1023,
+                             .subnormals = false};
     const Rounding mode = std::array{Rounding::rne, Rounding::rtp, Rounding::rtz}[random.below(3)];
     const double want = textbook_gelu(f, x, format, mode);
-    if (std::abs(want) >= xmin(format)) failures += !same_bits(mpfr::evaluate(f, x, format, mode), want);
+    if (std::abs(want) >= xmin(format))
+      failures += !same_bits(mpfr::evaluate(f, x, format, mode), want);
   }
   CHECK(failures == 0);
 }
@@ -286,11 +320,14 @@ TEST_CASE("mpfr leaves the thread's exponent range alone and works in threads at
     mpfr_set_emin(emin), mpfr_set_emax(-emin);
     test::Random random(seed);
     std::uint64_t digest = 0;
-    const auto take = [&digest](double x) { digest = digest * 31 + (std::isnan(x) ? 1 : std::bit_cast<std::uint64_t>(x)); };
+    const auto take = [&digest](double x) {
+      digest = digest * 31 + (std::isnan(x) ? 1 : std::bit_cast<std::uint64_t>(x));
+    };
     for (int i = 0; i < 2000; ++i) {
       const FloatFormat& f = test::large_formats[random.below(test::large_formats.size())];
       const double x = random.with_exponent(-500, 500), y = random.with_exponent(-3, 3);
-      take(mpfr::mul(x, y, f)), take(mpfr::evaluate(Function::gelu_tanh, y, f)), take(mpfr::add(x, y, f, Rounding::rto));
+      take(mpfr::mul(x, y, f)), take(mpfr::evaluate(Function::gelu_tanh, y, f)),
+          take(mpfr::add(x, y, f, Rounding::rto));
     }
     const bool range_kept = mpfr_get_emin() == emin && mpfr_get_emax() == -emin;
     return range_kept ? digest : 0;
@@ -300,8 +337,10 @@ TEST_CASE("mpfr leaves the thread's exponent range alone and works in threads at
   CHECK(mpfr::mul(0x1p500, 0x1p100, binary64) == 0x1p600);
   CHECK(mpfr_get_emin() == default_emin);
   std::array<std::uint64_t, 2> alone{}, together{};
-  for (const std::uint32_t t : {0U, 1U}) std::thread([&, t] { alone[t] = work(t, -1000000); }).join();
-  std::thread first([&] { together[0] = work(0, -100); }), second([&] { together[1] = work(1, -90); });
+  for (const std::uint32_t t : {0U, 1U})
+    std::thread([&, t] { alone[t] = work(t, -1000000); }).join();
+  std::thread first([&] { together[0] = work(0, -100); }),
+      second([&] { together[1] = work(1, -90); });
   first.join(), second.join();
   CHECK((alone[0] != 0 && alone[1] != 0 && alone[0] != alone[1]));
   CHECK(alone == together);
@@ -313,18 +352,22 @@ TEST_CASE("mpfr::gemm: shapes, in numbers where nothing rounds", "[mpfr]") {
   b(0, 0) = 5, b(0, 1) = 6, b(1, 0) = 7, b(1, 1) = 8;
   const Arithmetic arithmetic = fused(ps(7));
   mpfr::gemm(arithmetic, std::as_const(a).view(), std::as_const(b).view(), full.view());
-  mpfr::gemm(arithmetic, std::as_const(a).view(), std::as_const(b).view(), output.view(), Shape::lower_output);
-  mpfr::gemm(arithmetic, std::as_const(a).view(), std::as_const(b).view(), operand_only.view(), Shape::lower_operand);
+  mpfr::gemm(arithmetic, std::as_const(a).view(), std::as_const(b).view(), output.view(),
+             Shape::lower_output);
+  mpfr::gemm(arithmetic, std::as_const(a).view(), std::as_const(b).view(), operand_only.view(),
+             Shape::lower_operand);
   CHECK(std::isnan(full(0, 0)));
   CHECK((full(1, 0) == 43 && full(1, 1) == 50));
   CHECK((output(0, 1) == -7 && output(1, 0) == 43 && output(1, 1) == 50));
-  CHECK((operand_only(0, 0) == 5 && operand_only(0, 1) == 6 && operand_only(1, 0) == 43 && operand_only(1, 1) == 50));
+  CHECK((operand_only(0, 0) == 5 && operand_only(0, 1) == 6 && operand_only(1, 0) == 43 &&
+         operand_only(1, 1) == 50));
 }
 
 TEST_CASE("negative control: the textbook GELU differs from its neighbour", "[mpfr][control]") {
   const double y = textbook_gelu(Function::gelu_tanh, 1.25, binary64, Rounding::rne);
   CHECK(same_bits(y, mpfr::evaluate(Function::gelu_tanh, 1.25, binary64)));
-  CHECK_FALSE(same_bits(test::off_by_one_bit(y), mpfr::evaluate(Function::gelu_tanh, 1.25, binary64)));
+  CHECK_FALSE(
+      same_bits(test::off_by_one_bit(y), mpfr::evaluate(Function::gelu_tanh, 1.25, binary64)));
   CHECK_FALSE(same_bits(y, mpfr::evaluate(Function::gelu_erf, 1.25, binary64)));
 }
 

@@ -1,4 +1,5 @@
-// Numbers of any precision: text there and back, the binary64 operations where both exist, integers of GMP where only this one does.
+// Numbers of any precision: text there and back, the binary64 operations where both exist, integers
+// of GMP where only this one does.
 #include "core/mpfr/real.hpp"
 
 #include <gmp.h>
@@ -34,7 +35,8 @@ std::string percent_a(double x) {
 /// Hexadecimal digits, the first not zero.
 std::string random_digits(test::Random& random, int count) {
   std::string digits;
-  for (int i = 0; i < count; ++i) digits += "0123456789abcdef"[i == 0 ? 1 + random.below(15) : random.below(16)];
+  for (int i = 0; i < count; ++i)
+    digits += "0123456789abcdef"[i == 0 ? 1 + random.below(15) : random.below(16)];
   return digits;
 }
 
@@ -67,7 +69,8 @@ void round_integer(Integer& n, std::size_t p, Rounding mode, Draw draw) {
   mpz_tdiv_q_2exp(n.z, n.z, shift);
   mpz_setbit(half.z, shift - 1);
   const int against_half = mpz_cmp(rest.z, half.z);
-  if (mode == Rounding::rne && (against_half > 0 || (against_half == 0 && mpz_odd_p(n.z) != 0))) mpz_add_ui(n.z, n.z, 1);
+  if (mode == Rounding::rne && (against_half > 0 || (against_half == 0 && mpz_odd_p(n.z) != 0)))
+    mpz_add_ui(n.z, n.z, 1);
   if (mode == Rounding::rto && mpz_sgn(rest.z) != 0) mpz_setbit(n.z, 0);
   if (mode == Rounding::sr) {  // R + floor(2^r rest / 2^shift)
     mpz_mul_2exp(rest.z, rest.z, static_cast<mp_bitcnt_t>(draw.bits));
@@ -106,12 +109,13 @@ TEST_CASE("Real: text of any length", "[mpfr][real]") {
     REQUIRE(as_real(n) == x);
     REQUIRE(real(x.hex()) == x);
     const std::size_t point = random.below(static_cast<std::uint32_t>(digits.size()));
-    const std::string moved =
-        "-0X" + digits.substr(0, point) + "." + digits.substr(point) + "P" + std::to_string(4 * (digits.size() - point));
+    const std::string moved = "-0X" + digits.substr(0, point) + "." + digits.substr(point) + "P" +
+                              std::to_string(4 * (digits.size() - point));
     REQUIRE(real(moved) == real("-0x" + digits));
   }
   CHECK(real("0x1.8p+1").hex() == "0x1.8p+1");
-  CHECK(real("0x1.00000000000000000000000000000001p0").hex() == "0x1.00000000000000000000000000000001p+0");
+  CHECK(real("0x1.00000000000000000000000000000001p0").hex() ==
+        "0x1.00000000000000000000000000000001p+0");
   CHECK(real("0x.1").hex() == "0x1p-4");
   CHECK(real("0x3.").hex() == "0x1.8p+1");
   CHECK(real("-0x0.000p99").hex() == "-0x0p+0");
@@ -122,8 +126,8 @@ TEST_CASE("Real: text of any length", "[mpfr][real]") {
 }
 
 TEST_CASE("Real: what is no number is one line", "[mpfr][real]") {
-  for (const char* text : {"", "0x", "0x.", "1.5", "0x1.8.", "0x1p", "0x1p+", "0x1p1.5", "0xg", "0x1 ", " 0x1", "--0x1", "inf1",
-                           "0x1p99999999999", "0x1@2", "0x-1"}) {
+  for (const char* text : {"", "0x", "0x.", "1.5", "0x1.8.", "0x1p", "0x1p+", "0x1p1.5", "0xg",
+                           "0x1 ", " 0x1", "--0x1", "inf1", "0x1p99999999999", "0x1@2", "0x-1"}) {
     INFO(text);
     const Result<Real> x = Real::parse(text);
     REQUIRE_FALSE(x.ok());
@@ -147,16 +151,21 @@ TEST_CASE("Real: a regular type, also outside the thread's exponent range", "[mp
   CHECK_FALSE(Real(std::nan("")) == Real(0.0));
 }
 
-TEST_CASE("operations on Real are those on binary64 where both exist, all modes, with draws", "[mpfr][real]") {
+TEST_CASE("operations on Real are those on binary64 where both exist, all modes, with draws",
+          "[mpfr][real]") {
   test::Random random(3);
   long failures = 0;
   for (int i = 0; i < 20000; ++i) {
-    const FloatFormat& f = random.below(2) == 0 ? test::large_formats[random.below(test::large_formats.size())]
-                                                : test::small_formats[random.below(test::small_formats.size())];
+    const FloatFormat& f = random.below(2) == 0
+                               ? test::large_formats[random.below(test::large_formats.size())]
+                               : test::small_formats[random.below(test::small_formats.size())];
     const auto mode = static_cast<Rounding>(random.below(8));
     const Draw draw{.word = random.word(), .bits = random.between(1, 32)};
-    const double a = random.below(8) == 0 ? random.bits64() : random.with_exponent(-8, 8, random.between(1, 53));
-    const double b = random.below(8) == 0 ? test::special_values[random.below(test::special_values.size())] : random.with_exponent(-8, 8);
+    const double a =
+        random.below(8) == 0 ? random.bits64() : random.with_exponent(-8, 8, random.between(1, 53));
+    const double b = random.below(8) == 0
+                         ? test::special_values[random.below(test::special_values.size())]
+                         : random.with_exponent(-8, 8);
     const double c = random.below(3) == 0 ? -a * b : random.with_exponent(-8, 8);
     const Real x(a), y(b), z(c);
     failures += !(mpfr::round(x, f, mode, draw) == Real(mpfr::round(a, f, mode, draw)));
@@ -174,9 +183,11 @@ TEST_CASE("operations on Real: p up to 10,000 against integers", "[mpfr][real]")
   test::Random random(4);
   for (int i = 0; i < 300; ++i) {
     const int p = i < 3 ? 10'000 : random.between(54, 10'000);
-    const Rounding mode = std::array{Rounding::rne, Rounding::rtz, Rounding::rto, Rounding::sr}[random.below(4)];
+    const Rounding mode =
+        std::array{Rounding::rne, Rounding::rtz, Rounding::rto, Rounding::sr}[random.below(4)];
     const Draw draw{.word = random.word(), .bits = random.between(1, 32)};
-    const Integer a(random_digits(random, random.between(1, 2600))), b(random_digits(random, random.between(1, 2600))),
+    const Integer a(random_digits(random, random.between(1, 2600))),
+        b(random_digits(random, random.between(1, 2600))),
         c(random_digits(random, random.between(1, 5200)));
     const Real x = as_real(a), y = as_real(b), z = as_real(c);
     Integer want;
@@ -215,7 +226,8 @@ TEST_CASE("SR on Real: at the very R that decides, up to r = 32", "[mpfr][real]"
     mpz_tdiv_r_2exp(leading.z, exact.z, shift);
     mpz_mul_2exp(leading.z, leading.z, static_cast<mp_bitcnt_t>(r));
     mpz_tdiv_q_2exp(leading.z, leading.z, shift);
-    const std::uint64_t least = (std::uint64_t{1} << r) - mpz_get_ui(leading.z);  // R from here on goes away
+    const std::uint64_t least =
+        (std::uint64_t{1} << r) - mpz_get_ui(leading.z);  // R from here on goes away
     if (least >> r != 0) continue;
     const auto rounded = [&](std::uint64_t value) {
       const Draw draw{.word = static_cast<std::uint32_t>(value << (32 - r)), .bits = r};
@@ -228,7 +240,8 @@ TEST_CASE("SR on Real: at the very R that decides, up to r = 32", "[mpfr][real]"
   CHECK(turns > 150);
 }
 
-TEST_CASE("operations on Real: far exponents, subnormals and overflow of wide formats", "[mpfr][real]") {
+TEST_CASE("operations on Real: far exponents, subnormals and overflow of wide formats",
+          "[mpfr][real]") {
   const FloatFormat quad{.p = 113, .emin = -16382, .emax = 16383};  // binary128
   CHECK(mpfr::div(Real(1.0), Real(3.0), quad).hex() == "0x1.5555555555555555555555555555p-2");
   CHECK(mpfr::sqrt(Real(2.0), quad).hex() == "0x1.6a09e667f3bcc908b2fb1366ea95p+0");
@@ -236,16 +249,19 @@ TEST_CASE("operations on Real: far exponents, subnormals and overflow of wide fo
   CHECK(mpfr::mul(real("0x1p-16382"), real("0x1p-113"), quad).hex() == "0x0p+0");
   CHECK(mpfr::mul(real("-0x1p-16382"), real("0x1.8p-113"), quad).hex() == "-0x1p-16494");
   CHECK(mpfr::mul(real("0x1p16383"), Real(2.0), quad).hex() == "inf");
-  CHECK(mpfr::mul(real("0x1p16383"), Real(2.0), quad, Rounding::rtz).hex() == "0x1.ffffffffffffffffffffffffffffp+16383");
+  CHECK(mpfr::mul(real("0x1p16383"), Real(2.0), quad, Rounding::rtz).hex() ==
+        "0x1.ffffffffffffffffffffffffffffp+16383");
   const FloatFormat far{.p = 200, .emin = -1'000'000'000, .emax = 1'000'000'000};
   CHECK(mpfr::check_format(far).ok());
   CHECK(mpfr::mul(real("0x1p600000000"), real("0x1p-700000000"), far).hex() == "0x1p-100000000");
   CHECK(mpfr::mul(real("0x1p600000000"), real("0x1p600000000"), far).hex() == "inf");
   CHECK(mpfr::mul(real("0x1p-600000000"), real("0x1p-600000000"), far, Rounding::rtp) ==
         mpfr::round(real("0x1p-2000000000"), far, Rounding::rtp));
-  CHECK(mpfr::fma(real("0x1p30000000000"), real("0x1p30000000000"), real("-0x1p60000000000"), far).hex() == "0x0p+0");
-  CHECK(mpfr::fma(real("0x1p-30000000000"), real("0x1p-30000000000"), real("0x1p0"), far, Rounding::rto).hex() ==
-        "0x1." + std::string(49, '0') + "2p+0");
+  CHECK(mpfr::fma(real("0x1p30000000000"), real("0x1p30000000000"), real("-0x1p60000000000"), far)
+            .hex() == "0x0p+0");
+  CHECK(mpfr::fma(real("0x1p-30000000000"), real("0x1p-30000000000"), real("0x1p0"), far,
+                  Rounding::rto)
+            .hex() == "0x1." + std::string(49, '0') + "2p+0");
   CHECK(mpfr::add(real("0x1.8p0"), real("-0x1.8p0"), far, Rounding::rtn).hex() == "-0x0p+0");
 }
 
@@ -256,8 +272,10 @@ TEST_CASE("Real: check_format names the field and its range", "[mpfr][real]") {
   };
   CHECK(message({.p = 10'000, .emin = -1'000'000'000, .emax = 1'000'000'000}) == "ok");
   CHECK(message({.p = 10'001}) == "p must be an integer in 1..10000, got 10001");
-  CHECK(message({.p = 8, .emin = 3, .emax = 2}) == "emin must be an integer in -1000000000..2, got 3");
-  CHECK(message({.p = 8, .top_codes_lost = 128}) == "top_codes_lost must be an integer in 0..127, got 128");
+  CHECK(message({.p = 8, .emin = 3, .emax = 2}) ==
+        "emin must be an integer in -1000000000..2, got 3");
+  CHECK(message({.p = 8, .top_codes_lost = 128}) ==
+        "top_codes_lost must be an integer in 0..127, got 128");
   CHECK(message({.p = 8, .infinities = false}).find("overflow must be") == 0);
 }
 

@@ -1,7 +1,8 @@
-// The sites and the pass of core/model against the same a second time, on MPFR (core/mpfr/sites, forward), bit by bit: any format, mode,
-// order and engine. For p > 24 the functions need not be correctly rounded: there the twin takes the fast path's, each of which must
-// lie within 1 ulp of the correctly rounded one, and everything else keeps its bits. Then the reference mpfr:p against arithmetics
-// that it must agree with.
+// The sites and the pass of core/model against the same a second time, on MPFR (core/mpfr/sites,
+// forward), bit by bit: any format, mode, order and engine. For p > 24 the functions need not be
+// correctly rounded: there the twin takes the fast path's, each of which must lie within 1 ulp of
+// the correctly rounded one, and everything else keeps its bits. Then the reference mpfr:p against
+// arithmetics that it must agree with.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -28,7 +29,8 @@ namespace {
 using test::Random;
 using test::same_bits;
 
-/// An Arithmetic whose functions are those of the fast path, after a look at how far they are from the correctly rounded ones.
+/// An Arithmetic whose functions are those of the fast path, after a look at how far they are from
+/// the correctly rounded ones.
 class FastFunctions : public mpfr::RoundedOutput {
  public:
   using RoundedOutput::RoundedOutput;
@@ -47,30 +49,39 @@ class FastFunctions : public mpfr::RoundedOutput {
 struct FastFunctionOutputs {
   using Value = double;
   const Arithmetic& arithmetic;
-  FastFunctions operator()(std::size_t row, std::size_t column) const { return {arithmetic, row, column}; }
+  FastFunctions operator()(std::size_t row, std::size_t column) const {
+    return {arithmetic, row, column};
+  }
 };
 
 std::string name(const Arithmetic& a) {
-  std::string text = format_name(a.mac.format) + " " + std::string(rounding_name(a.mac.rounding)) + " " +
-                     (a.order.kind == OrderKind::engine ? engine_step_text(a.order.engine) : order_text(a.order));
+  std::string text =
+      format_name(a.mac.format) + " " + std::string(rounding_name(a.mac.rounding)) + " " +
+      (a.order.kind == OrderKind::engine ? engine_step_text(a.order.engine) : order_text(a.order));
   if (a.mac.via) text += " via " + format_name(*a.mac.via);
   if (a.mac.product) text += " product " + format_name(*a.mac.product);
   if (a.mac.operands) text += " operands " + format_name(*a.mac.operands);
   return text;
 }
 
-/// A random arithmetic whose order takes sums of any length; every third is one that the fast kernels know.
+/// A random arithmetic whose order takes sums of any length; every third is one that the fast
+/// kernels know.
 Arithmetic random_arithmetic(Random& random, bool wide, bool stochastic) {
-  constexpr std::array narrow{binary16,   bfloat16,     tf32,
-                              binary32,   ps(3),        ps(13),
-                              test::e5m2, test::e4m3fn, FloatFormat{.p = 5, .emin = -20, .emax = 20, .subnormals = false}};
-  constexpr std::array broad{binary64, FloatFormat{.p = 25, .emin = -126, .emax = 127}, FloatFormat{.p = 40, .emin = -300, .emax = 300}};
+  constexpr std::array narrow{
+      binary16,   bfloat16,     tf32,
+      binary32,   ps(3),        ps(13),
+      test::e5m2, test::e4m3fn, FloatFormat{.p = 5, .emin = -20, .emax = 20, .subnormals = false}};
+  constexpr std::array broad{binary64, FloatFormat{.p = 25, .emin = -126, .emax = 127},
+                             FloatFormat{.p = 40, .emin = -300, .emax = 300}};
   constexpr std::array modes{Rounding::rne, Rounding::rna, Rounding::rtz, Rounding::rtp,
                              Rounding::rtn, Rounding::rto, Rounding::sr,  Rounding::sre};
-  const auto any = [&](const auto& list) { return list[random.below(static_cast<std::uint32_t>(list.size()))]; };
+  const auto any = [&](const auto& list) {
+    return list[random.below(static_cast<std::uint32_t>(list.size()))];
+  };
   if (!wide && !stochastic && random.below(6) == 0) {
     const Engine& engine = engines()[random.below(static_cast<std::uint32_t>(engines().size()))];
-    const EngineMode& mode = engine.modes[random.below(static_cast<std::uint32_t>(engine.modes.size()))];
+    const EngineMode& mode =
+        engine.modes[random.below(static_cast<std::uint32_t>(engine.modes.size()))];
     return engine_arithmetic(engine.name, mode.operands, mode.format).value();
   }
   Arithmetic a{.mac = {.format = wide ? any(broad) : any(narrow)}, .order = {}};
@@ -81,9 +92,11 @@ Arithmetic random_arithmetic(Random& random, bool wide, bool stochastic) {
     if (random.below(3) == 0) a.mac.product = any(narrow);
     if (random.below(3) == 0) a.mac.operands = any(narrow);
     if (random.below(2) == 0) a.mac.random_bits = random.between(1, 32);
-    if (a.order.kind == OrderKind::blocked && random.below(2) == 0) a.block = MacSpec{.product = any(narrow), .format = any(broad)};
+    if (a.order.kind == OrderKind::blocked && random.below(2) == 0)
+      a.block = MacSpec{.product = any(narrow), .format = any(broad)};
   }
-  if (stochastic && random.below(2) == 0) a.mac.rounding = random.below(2) == 0 ? Rounding::sr : Rounding::sre;
+  if (stochastic && random.below(2) == 0)
+    a.mac.rounding = random.below(2) == 0 ? Rounding::sr : Rounding::sre;
   if (!wide && random.below(3) == 0) a.mac.via = binary32;
   a.draws = {.seed = 7, .sequence = 3, .layer = 5, .head = 2, .site = 11, .first_row = 4};
   return a;
@@ -99,12 +112,16 @@ Matrix<double> random_matrix(Random& random, std::size_t rows, std::size_t cols,
   return m;
 }
 
-std::vector<double> random_vector(Random& random, std::size_t n, test::Terms kind) { return test::operands(random, kind, n).x; }
+std::vector<double> random_vector(Random& random, std::size_t n, test::Terms kind) {
+  return test::operands(random, kind, n).x;
+}
 
 /// The smallest shapes with several rows, odd lengths, and a width that is no power of four.
 constexpr std::size_t rows = 3, width = 12, earlier = 2;
 
-Matrix<double> unwritten(std::size_t n, std::size_t cols) { return Matrix<double>(n, cols, 12345.0); }
+Matrix<double> unwritten(std::size_t n, std::size_t cols) {
+  return Matrix<double>(n, cols, 12345.0);
+}
 
 /// Each site by core/model and by the twin, with FastFunctions.
 struct Sites {
@@ -128,13 +145,18 @@ struct Sites {
   void all() {
     namespace steps = mpfr::steps;
     const auto view = [](const Matrix<double>& m) { return m.view(); };
-    const Matrix<double> x = random_matrix(random, rows, width, kind), other = random_matrix(random, rows, width, kind);
+    const Matrix<double> x = random_matrix(random, rows, width, kind),
+                         other = random_matrix(random, rows, width, kind);
 
-    const LayerNormWeights norm{random_vector(random, width, test::Terms::ordinary), random_vector(random, width, kind)};
+    const LayerNormWeights norm{random_vector(random, width, test::Terms::ordinary),
+                                random_vector(random, width, kind)};
     const double eps = random.below(2) == 0 ? 1e-5 : std::abs(random.with_exponent(-40, 2));
     both(
-        "layer_norm", rows, width, [&](auto out) { layer_norm(arithmetic, norm, eps, view(x), out); },
-        [&](const auto& outputs, auto out) { steps::layer_norm(outputs, 1, view(x), norm.gamma, norm.beta, eps, out); });
+        "layer_norm", rows, width,
+        [&](auto out) { layer_norm(arithmetic, norm, eps, view(x), out); },
+        [&](const auto& outputs, auto out) {
+          steps::layer_norm(outputs, 1, view(x), norm.gamma, norm.beta, eps, out);
+        });
 
     const std::size_t columns = 5;
     const Matrix<double> w = random_matrix(random, width, columns, kind);
@@ -143,12 +165,14 @@ struct Sites {
         "linear", rows, columns, [&](auto out) { linear(arithmetic, layer, view(x), out); },
         [&](const auto& outputs, auto out) {
           steps::linear(
-              outputs, 1, view(x), [&](std::size_t k, std::size_t j) { return w(k, j); }, layer.bias, out);
+              outputs, 1, view(x), [&](std::size_t k, std::size_t j) { return w(k, j); },
+              layer.bias, out);
         });
 
     const Matrix<double> k = random_matrix(random, earlier + rows, width, kind);
     both(
-        "scores", rows, earlier + rows, [&](auto out) { scores(arithmetic, view(x), view(k), out); },
+        "scores", rows, earlier + rows,
+        [&](auto out) { scores(arithmetic, view(x), view(k), out); },
         [&](const auto& outputs, auto out) { steps::scores(outputs, 1, view(x), view(k), out); });
 
     const auto magnitudes = [](Matrix<double> m) {
@@ -156,7 +180,8 @@ struct Sites {
       return m;
     };
     Matrix<double> bounds = unwritten(rows, earlier + rows),
-                   twin = bounds;  // error weights `dot`: in binary64, whatever the site's arithmetic
+                   twin =
+                       bounds;  // error weights `dot`: in binary64, whatever the site's arithmetic
     const Matrix<double> abs_q = magnitudes(x), abs_k = magnitudes(k);
     score_bounds(view(x), view(k), bounds.view());
     mpfr::scores(fused(binary64), view(abs_q), view(abs_k), twin.view());
@@ -173,14 +198,19 @@ struct Sites {
     both(
         "residual", rows, width, [&](auto out) { residual(arithmetic, view(x), view(other), out); },
         [&](const auto& outputs, auto out) {
-          steps::elementwise(outputs, 1, out, [&](const auto& fl, std::size_t i, std::size_t j) { return fl.add(x(i, j), other(i, j)); });
+          steps::elementwise(outputs, 1, out, [&](const auto& fl, std::size_t i, std::size_t j) {
+            return fl.add(x(i, j), other(i, j));
+          });
         });
     for (const Activation form : {Activation::gelu_new, Activation::gelu})
       both(
           "gelu", rows, width, [&](auto out) { gelu(arithmetic, form, view(x), out); },
           [&](const auto& outputs, auto out) {
-            const Function f = form == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
-            steps::elementwise(outputs, 1, out, [&](const auto& fl, std::size_t i, std::size_t j) { return fl.function(f, x(i, j)); });
+            const Function f =
+                form == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+            steps::elementwise(outputs, 1, out, [&](const auto& fl, std::size_t i, std::size_t j) {
+              return fl.function(f, x(i, j));
+            });
           });
   }
 };
@@ -191,13 +221,22 @@ std::string differing_sites(const Arithmetic& arithmetic, Random& random, test::
   return sites.differ;
 }
 
-/// A GPT-2 of random weights: 2 layers, 2 heads of 12 (sqrt 12 is no binary number), 23 tokens, 9 positions.
+/// A GPT-2 of random weights: 2 layers, 2 heads of 12 (sqrt 12 is no binary number), 23 tokens, 9
+/// positions.
 Model random_model(std::uint32_t seed) {
   Random random(seed);
   Model model;
-  model.config = {.vocab_size = 23, .n_positions = 9, .n_embd = 24, .n_layer = 2, .n_head = 2, .n_inner = 20, .end_of_text = {}};
+  model.config = {.vocab_size = 23,
+                  .n_positions = 9,
+                  .n_embd = 24,
+                  .n_layer = 2,
+                  .n_head = 2,
+                  .n_inner = 20,
+                  .end_of_text = {}};
   model.config.layer_norm_epsilon = 0x1.4f8b588e368f1p-10;  // no binary32 number
-  const auto weight = [&](double scale) { return static_cast<double>(static_cast<float>(scale * random.symmetric())); };
+  const auto weight = [&](double scale) {
+    return static_cast<double>(static_cast<float>(scale * random.symmetric()));
+  };
   const auto matrix = [&](std::size_t n, std::size_t m, double scale) {
     Matrix<double> x(n, m);
     for (double& value : x.flat()) value = weight(scale);
@@ -211,13 +250,15 @@ Model random_model(std::uint32_t seed) {
   };
   const auto norm = [&] {
     LayerNormWeights w;
-    for (std::size_t i = 0; i < 24; ++i) w.gamma.push_back(1.0 + weight(0.5)), w.beta.push_back(weight(0.125));
+    for (std::size_t i = 0; i < 24; ++i)
+      w.gamma.push_back(1.0 + weight(0.5)), w.beta.push_back(weight(0.125));
     return w;
   };
   Weights& w = model.weights;
   const auto narrow = [](const Matrix<double>& x) {
     Matrix<float> y(x.rows(), x.cols());
-    std::transform(x.flat().begin(), x.flat().end(), y.flat().begin(), [](double value) { return static_cast<float>(value); });
+    std::transform(x.flat().begin(), x.flat().end(), y.flat().begin(),
+                   [](double value) { return static_cast<float>(value); });
     return y;
   };
   w.wte = narrow(matrix(23, 24, 0.0625));  // variances of the size of eps
@@ -240,7 +281,8 @@ class Everything final : public TapSink {
   void values(const TapPoint& p, MatrixView<const double> x) override {
     std::vector<double>& all = taps[{p.site, p.layer.value, p.head.value}];
     for (std::size_t i = 0; i < x.rows; ++i) {
-      const std::span<const double> row = x.row(i).first(info(p.site).causal ? p.first_row + i + 1 : x.cols);
+      const std::span<const double> row =
+          x.row(i).first(info(p.site).causal ? p.first_row + i + 1 : x.cols);
       all.insert(all.end(), row.begin(), row.end());
     }
   }
@@ -253,13 +295,14 @@ std::string first_difference(const Everything& a, const Everything& b) {
   for (const auto& [where, x] : a.taps) {
     const auto found = b.taps.find(where);
     if (found == b.taps.end() || !same_bits(x, found->second))
-      return std::string(info(std::get<0>(where)).name) + " of layer " + std::to_string(std::get<1>(where)) + ", head " +
-             std::to_string(std::get<2>(where));
+      return std::string(info(std::get<0>(where)).name) + " of layer " +
+             std::to_string(std::get<1>(where)) + ", head " + std::to_string(std::get<2>(where));
   }
   return a.taps.size() == b.taps.size() ? "" : "other sites";
 }
 
-Everything pass(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options) {
+Everything pass(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
+                const PassOptions& options) {
   Everything sink;
   Workspace workspace;
   forward(model, tokens, plan, options, sink, workspace);
@@ -272,7 +315,8 @@ const std::vector<TokenId> tokens{3, 17, 0, 22, 5, 5, 11, 8, 19};
 bool within(const Everything& everything, const FloatFormat& format) {
   for (const auto& [where, x] : everything.taps)
     for (const double value : x)
-      if (value != 0.0 && !(std::abs(value) >= xmin(format) && std::abs(value) <= xmax(format))) return false;
+      if (value != 0.0 && !(std::abs(value) >= xmin(format) && std::abs(value) <= xmax(format)))
+        return false;
   return true;
 }
 
@@ -289,7 +333,8 @@ TEST_CASE("sites: every bit of the twin, p <= 24", "[mpfr][sites]") {
   }
 }
 
-TEST_CASE("sites: p > 24, each step from the fast path's functions, which are within 1 ulp", "[mpfr][sites]") {
+TEST_CASE("sites: p > 24, each step from the fast path's functions, which are within 1 ulp",
+          "[mpfr][sites]") {
   Random random(2);
   for (int round = 0; round < 100; ++round) {
     const Arithmetic arithmetic = random_arithmetic(random, true, false);
@@ -317,7 +362,10 @@ TEST_CASE("sites: the comparison sees one bit and another draw", "[mpfr][sites]"
   CHECK_FALSE(same_bits(a.flat(), b.flat()));
 }
 
-TEST_CASE("forward: every site of the whole pass has the bits of the twin, each site in an arithmetic of its own", "[mpfr][forward]") {
+TEST_CASE(
+    "forward: every site of the whole pass has the bits of the twin, each site in an arithmetic of "
+    "its own",
+    "[mpfr][forward]") {
   Random random(4);
   for (std::uint32_t round = 0; round < 12; ++round) {
     const Model model = random_model(round);
@@ -332,9 +380,13 @@ TEST_CASE("forward: every site of the whole pass has the bits of the twin, each 
           plan.set(s.site, arithmetic);
         chosen += std::string(s.name) + ": " + name(arithmetic) + "\n";
       }
-    plan.set({.site = Site::scores, .layer = Layer{1}, .head = Head{1}}, random_arithmetic(random, false, true));
-    PassOptions options{.activation = round % 2 == 0 ? Activation::gelu_new : Activation::gelu, .seed = 5 + round, .sequence = round};
-    const std::span<const TokenId> some = std::span(tokens).first(round % 3 == 0 ? 9 : 1 + round % 5);
+    plan.set({.site = Site::scores, .layer = Layer{1}, .head = Head{1}},
+             random_arithmetic(random, false, true));
+    PassOptions options{.activation = round % 2 == 0 ? Activation::gelu_new : Activation::gelu,
+                        .seed = 5 + round,
+                        .sequence = round};
+    const std::span<const TokenId> some =
+        std::span(tokens).first(round % 3 == 0 ? 9 : 1 + round % 5);
     const Everything fast = pass(model, some, plan, options);
     Everything twin;
     mpfr::forward(model, some, plan, options, twin);
@@ -347,7 +399,8 @@ TEST_CASE("forward: every site of the whole pass has the bits of the twin, each 
   }
 }
 
-TEST_CASE("mpfr:p: in p = 24 the pass is that of fused binary32, where exponents do not matter", "[mpfr][reference]") {
+TEST_CASE("mpfr:p: in p = 24 the pass is that of fused binary32, where exponents do not matter",
+          "[mpfr][reference]") {
   for (std::uint32_t seed = 0; seed < 3; ++seed) {
     const Model model = random_model(seed);
     const Everything binary = pass(model, tokens, PrecisionPlan(fused(binary32)), {});
@@ -355,46 +408,55 @@ TEST_CASE("mpfr:p: in p = 24 the pass is that of fused binary32, where exponents
     CHECK(first_difference(binary, pass(model, tokens, PrecisionPlan(unlimited(24)), {})) == "");
     CHECK(first_difference(binary, pass(model, tokens, PrecisionPlan(unlimited(23)), {})) != "");
     const FloatFormat two_bits{.p = 2, .emin = -1000, .emax = 1000};
-    CHECK(first_difference(pass(model, tokens, PrecisionPlan(fused(two_bits)), {}), pass(model, tokens, PrecisionPlan(unlimited(2)), {})) ==
-          "");
+    CHECK(first_difference(pass(model, tokens, PrecisionPlan(fused(two_bits)), {}),
+                           pass(model, tokens, PrecisionPlan(unlimited(2)), {})) == "");
   }
 }
 
-TEST_CASE("mpfr:p: more bits change less; local references, threads and rows one by one give the same numbers", "[mpfr][reference]") {
+TEST_CASE(
+    "mpfr:p: more bits change less; local references, threads and rows one by one give the same "
+    "numbers",
+    "[mpfr][reference]") {
   const Model model = random_model(9);
   const auto distance = [](const Everything& a, const Everything& b) {
     double most = 0.0;
     for (const auto& [where, x] : a.taps)
-      for (std::size_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x[i] - b.taps.at(where)[i]));
+      for (std::size_t i = 0; i < x.size(); ++i)
+        most = std::max(most, std::abs(x[i] - b.taps.at(where)[i]));
     return most;
   };
   const Everything exact = pass(model, tokens, PrecisionPlan(unlimited(300)), {});
   // Nothing here is worse conditioned than 2^12, and all values are below 2^5.
-  CHECK(distance(pass(model, tokens, PrecisionPlan(unlimited(80)), {}), exact) <= 0x1p-48);  // binary64's own rounding of values
+  CHECK(distance(pass(model, tokens, PrecisionPlan(unlimited(80)), {}), exact) <=
+        0x1p-48);  // binary64's own rounding of values
   const double error64 = distance(pass(model, tokens, PrecisionPlan(fused(binary64)), {}), exact);
   CHECK(error64 <= 0x1p-36);
   CHECK(error64 > 0.0);
   CHECK(distance(pass(model, tokens, PrecisionPlan(unlimited(40)), {}), exact) > 4.0 * error64);
 
-  CHECK(first_difference(exact, pass(model, tokens, PrecisionPlan(unlimited(300)), {.threads = 3})) == "");
+  CHECK(first_difference(exact,
+                         pass(model, tokens, PrecisionPlan(unlimited(300)), {.threads = 3})) == "");
   Everything by_rows;
   EarlierRows earlier_rows(model.config, tokens.size());
   Workspace workspace;
   for (const std::size_t n : {4U, 1U, 1U, 3U})
-    forward_from(model, earlier_rows, std::span(tokens).subspan(earlier_rows.rows, n), PrecisionPlan(unlimited(300)), {}, by_rows,
-                 workspace);
+    forward_from(model, earlier_rows, std::span(tokens).subspan(earlier_rows.rows, n),
+                 PrecisionPlan(unlimited(300)), {}, by_rows, workspace);
   CHECK(first_difference(exact, by_rows) == "");
 
-  Random random(10);  // a site on binary64 inputs: p bits throughout, rounded to binary64 at the end
+  Random random(
+      10);  // a site on binary64 inputs: p bits throughout, rounded to binary64 at the end
   const Matrix<double> x = random_matrix(random, rows, width, test::Terms::cancelling);
   const Linear layer{PackedMatrix(std::as_const(x).view().transposed()), {1.0, 0x1p-40, -3.0}};
   Matrix<double> wide(rows, rows), exactly(rows, rows);
   linear(unlimited(4000), layer, std::as_const(x).view(), wide.view());
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t j = 0; j < rows; ++j) {
-      std::vector<double> left(x.row(i).begin(), x.row(i).end()), right(x.row(j).begin(), x.row(j).end());
+      std::vector<double> left(x.row(i).begin(), x.row(i).end()),
+          right(x.row(j).begin(), x.row(j).end());
       left.push_back(1.0), right.push_back(layer.bias[j]);
-      exactly(i, j) = mpfr::dot({.mac = {.format = binary64}, .order = test::order_of("exact")}, left, right);
+      exactly(i, j) =
+          mpfr::dot({.mac = {.format = binary64}, .order = test::order_of("exact")}, left, right);
     }
   CHECK(same_bits(wide.flat(), exactly.flat()));
 }
@@ -409,8 +471,10 @@ TEST_CASE("mpfr:p: exponents have no limits", "[mpfr][reference]") {
   const mpfr::ExponentRange range = mpfr::ExponentRange::widest_of_all();
   std::vector<mpfr::Number> in, out(3);
   for (const double value : y.row(0)) in.push_back(mpfr::Number::exactly(value));
-  mpfr::steps::softmax_row(mpfr::UnlimitedOutput(arithmetic.mac.format), std::span<const mpfr::Number>(in), std::span<mpfr::Number>(out));
-  CHECK(mpfr_get_exp(out[2].get()) == -2885390);  // exp(-2e6) = 2^-2885390.08, significands in [1/2, 1)
+  mpfr::steps::softmax_row(mpfr::UnlimitedOutput(arithmetic.mac.format),
+                           std::span<const mpfr::Number>(in), std::span<mpfr::Number>(out));
+  CHECK(mpfr_get_exp(out[2].get()) ==
+        -2885390);  // exp(-2e6) = 2^-2885390.08, significands in [1/2, 1)
 }
 
 }  // namespace lamp

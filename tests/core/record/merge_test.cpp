@@ -1,5 +1,6 @@
-// Merge: every value at its place (the oracle computes the place on its own), what is missing is NaN and pending, and a mismatch
-// is an error that names the shard and leaves the earlier result alone.
+// Merge: every value at its place (the oracle computes the place on its own), what is missing is
+// NaN and pending, and a mismatch is an error that names the shard and leaves the earlier result
+// alone.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstring>
@@ -30,7 +31,9 @@ std::vector<T> read(const std::filesystem::path& file, const std::string& path) 
   const hdf5::Handle dataset = hdf5::open_dataset(opened, path);
   const hdf5::Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
   std::vector<T> values(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)));
-  hdf5::check(H5Dread(dataset, hdf5::memory_type(Values(std::vector<T>{})), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "read");
+  hdf5::check(H5Dread(dataset, hdf5::memory_type(Values(std::vector<T>{})), H5S_ALL, H5S_ALL,
+                      H5P_DEFAULT, values.data()),
+              "read");
   return values;
 }
 
@@ -40,12 +43,14 @@ std::string slurp(const std::filesystem::path& file) {
 }
 
 std::size_t files_in(const std::filesystem::path& folder) {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder),
+                                                std::filesystem::directory_iterator()));
 }
 
 /// Publishes the shards of the plan with the given names.
 void publish_all(const Folder& folder, const std::vector<std::string>& names) {
-  for (const std::string& name : names) REQUIRE(publish_shard(folder.path / (name + ".h5"), sample_shard(name, sample_cells())).ok());
+  for (const std::string& name : names)
+    REQUIRE(publish_shard(folder.path / (name + ".h5"), sample_shard(name, sample_cells())).ok());
 }
 
 }  // namespace
@@ -66,13 +71,15 @@ TEST_CASE("merge: every value is at its place", "[record]") {
   CHECK(summary->done == sequences * cells);
   CHECK(summary->failed == 0);
   CHECK(summary->pending == 0);
-  CHECK(read<std::uint8_t>(out, "/metrics/status") == std::vector<std::uint8_t>(sequences * cells, 1));
+  CHECK(read<std::uint8_t>(out, "/metrics/status") ==
+        std::vector<std::uint8_t>(sequences * cells, 1));
 
   const auto kl_position = read<double>(out, "/metrics/kl_position");
   const auto bins = read<std::uint64_t>(out, "/errors/scores/forward_bins");
   const auto sets = read<std::uint32_t>(out, "/truth/local/min_set");
   const auto tokens = read<std::uint32_t>(out, "/reference/tokens");
-  constexpr std::size_t positions = record::test::positions, inner_bins = record::test::layers * record::test::bins;
+  constexpr std::size_t positions = record::test::positions,
+                        inner_bins = record::test::layers * record::test::bins;
   REQUIRE(kl_position.size() == sequences * cells * positions);
   REQUIRE(sets.size() == sequences * (cells / 3) * positions);
   std::size_t wrong = 0;
@@ -82,11 +89,17 @@ TEST_CASE("merge: every value is at its place", "[record]") {
       const auto& values = shard.cells[c].values;
       const auto row = std::span(kl_position).subspan((s * cells + c) * positions, positions);
       if (!lamp::test::same_bits(row, std::get<std::vector<double>>(values[1]))) ++wrong;
-      if (std::memcmp(&bins[(s * cells + c) * inner_bins], bytes(values[3]).data(), bytes(values[3]).size()) != 0) ++wrong;
+      if (std::memcmp(&bins[(s * cells + c) * inner_bins], bytes(values[3]).data(),
+                      bytes(values[3]).size()) != 0)
+        ++wrong;
       // constant over tau, the last axis of three points: the first of each three cells
-      if (c % 3 == 0 && std::memcmp(&sets[(s * cells + c) / 3 * positions], bytes(values[4]).data(), bytes(values[4]).size()) != 0) ++wrong;
+      if (c % 3 == 0 && std::memcmp(&sets[(s * cells + c) / 3 * positions], bytes(values[4]).data(),
+                                    bytes(values[4]).size()) != 0)
+        ++wrong;
     }
-    if (std::memcmp(&tokens[s * positions], bytes(shard.reference[0]).data(), bytes(shard.reference[0]).size()) != 0) ++wrong;
+    if (std::memcmp(&tokens[s * positions], bytes(shard.reference[0]).data(),
+                    bytes(shard.reference[0]).size()) != 0)
+      ++wrong;
   }
   CHECK(wrong == 0);
   CHECK(files_in(folder.path) == 5);  // nothing temporary is left
@@ -97,9 +110,10 @@ TEST_CASE("merge: what was not computed is NaN, 0 and pending or failed", "[reco
   const MergePlan plan = sample_plan(folder.path);
   publish_all(folder, {"prose1"});
   Shard shard = sample_shard("prose0", sample_cells());
-  shard.cells[7].status = CellStatus::failed;               // has values, which do not count
-  shard.cells[6].values[4] = std::vector<std::uint32_t>{};  // not recorded at tau = 2.0, but at 1.1, that of cell 8
-  shard.cells[5].values[1] = std::vector<double>{};         // one quantity not recorded
+  shard.cells[7].status = CellStatus::failed;  // has values, which do not count
+  shard.cells[6].values[4] =
+      std::vector<std::uint32_t>{};  // not recorded at tau = 2.0, but at 1.1, that of cell 8
+  shard.cells[5].values[1] = std::vector<double>{};  // one quantity not recorded
   shard.cells.erase(shard.cells.begin() + 2);
   REQUIRE(publish_shard(plan.shards[0], shard).ok());
   const auto out = folder.path / "result.h5";
@@ -121,11 +135,13 @@ TEST_CASE("merge: what was not computed is NaN, 0 and pending or failed", "[reco
     INFO(c);
     CHECK(std::isnan(kl[c]) == (expected[c] != 1));
     CHECK(std::isnan(kl_position[c * 5]) == (expected[c] != 1 || c == 5));
-    if (expected[c] != 1) CHECK(std::all_of(&bins[c * 8], &bins[c * 8] + 8, [](std::uint64_t x) { return x == 0; }));
+    if (expected[c] != 1)
+      CHECK(std::all_of(&bins[c * 8], &bins[c * 8] + 8, [](std::uint64_t x) { return x == 0; }));
   }
   const auto sets = read<std::uint32_t>(out, "/truth/local/min_set");
   const Shard whole = sample_shard("prose0", sample_cells());
-  CHECK(std::memcmp(&sets[2 * 5], bytes(whole.cells[8].values[4]).data(), 5 * sizeof(std::uint32_t)) == 0);
+  CHECK(std::memcmp(&sets[2 * 5], bytes(whole.cells[8].values[4]).data(),
+                    5 * sizeof(std::uint32_t)) == 0);
 }
 
 TEST_CASE("merge: no shard at all gives a result that says so", "[record]") {
@@ -133,7 +149,8 @@ TEST_CASE("merge: no shard at all gives a result that says so", "[record]") {
   const Result<MergeSummary> summary = merge(sample_plan(folder.path), folder.path / "result.h5");
   REQUIRE(summary.ok());
   CHECK(summary->pending == 48);
-  CHECK(read<std::uint8_t>(folder.path / "result.h5", "/metrics/status") == std::vector<std::uint8_t>(48, 0));
+  CHECK(read<std::uint8_t>(folder.path / "result.h5", "/metrics/status") ==
+        std::vector<std::uint8_t>(48, 0));
 }
 
 TEST_CASE("merge: one cell, one sequence, no grid axes", "[record]") {
@@ -165,9 +182,11 @@ TEST_CASE("merge: equal plans give equal bytes, and provenance changes only its 
   const std::string other = slurp(out);
   CHECK((other != first));
   REQUIRE(other.size() == first.size());
-  const auto differs_at = std::mismatch(first.begin(), first.end(), other.begin()).first - first.begin();
+  const auto differs_at =
+      std::mismatch(first.begin(), first.end(), other.begin()).first - first.begin();
   CHECK(first.substr(static_cast<std::size_t>(differs_at), 4) == "here");
-  CHECK(first.substr(static_cast<std::size_t>(differs_at) + 4) == other.substr(static_cast<std::size_t>(differs_at) + 4));
+  CHECK(first.substr(static_cast<std::size_t>(differs_at) + 4) ==
+        other.substr(static_cast<std::size_t>(differs_at) + 4));
 }
 
 TEST_CASE("merge: shards that do not belong are named, the earlier result stays", "[record]") {
@@ -199,8 +218,10 @@ TEST_CASE("merge: shards that do not belong are named, the earlier result stays"
   refused("another sequence");
   with([](Shard& s) { s.quantities[0].units = "bit"; });
   refused("/metrics/kl");
-  with(
-      [](Shard& s) { s.quantities.pop_back(), std::for_each(s.cells.begin(), s.cells.end(), [](CellRecord& c) { c.values.pop_back(); }); });
+  with([](Shard& s) {
+    s.quantities.pop_back(),
+        std::for_each(s.cells.begin(), s.cells.end(), [](CellRecord& c) { c.values.pop_back(); });
+  });
   refused("5 quantities");
   with([](Shard& s) {
     s.reference_quantities[1].shape = {7};

@@ -1,4 +1,5 @@
-// Publishing under faults: an error of the right kind, nothing left behind, the earlier version intact.
+// Publishing under faults: an error of the right kind, nothing left behind, the earlier version
+// intact.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -25,7 +26,7 @@ using record::test::sample_plan;
 using record::test::sample_shard;
 
 // HDF5 1.10 keeps what it failed to write; the leak checker of a sanitizer build need not tell.
-extern "C" const char* __lsan_default_suppressions();                            // NOLINT: the sanitizer's name
+extern "C" const char* __lsan_default_suppressions();  // NOLINT: the sanitizer's name
 extern "C" const char* __lsan_default_suppressions() { return "leak:libhdf5"; }  // NOLINT
 
 namespace {
@@ -36,17 +37,20 @@ std::string slurp(const std::filesystem::path& file) {
 }
 
 std::size_t files_in(const std::filesystem::path& folder) {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder),
+                                                std::filesystem::directory_iterator()));
 }
 
 /// A shard whose bytes do not compress: about 2 MB.
 Shard large_shard(const std::string& name) {
   Shard shard = sample_shard(name, {});
-  shard.quantities.push_back({"/activations/scores/run", {"query", "key"}, {100, 200}, "1", "scores"});
+  shard.quantities.push_back(
+      {"/activations/scores/run", {"query", "key"}, {100, 200}, "1", "scores"});
   lamp::test::Random random(7);
   for (const std::string& cell : sample_cells()) {
     shard.cells.push_back({record::test::named(cell), CellStatus::done, {}});
-    for (const Quantity& q : shard.quantities) shard.cells.back().values.push_back(record::test::random_values(q, random));
+    for (const Quantity& q : shard.quantities)
+      shard.cells.back().values.push_back(record::test::random_values(q, random));
   }
   return shard;
 }
@@ -91,7 +95,9 @@ class SmallDisk {
   bool mounted_;
 };
 
-ExitCode code_of(const Result<void>& result) { return result.ok() ? ExitCode::done : result.error().code; }
+ExitCode code_of(const Result<void>& result) {
+  return result.ok() ? ExitCode::done : result.error().code;
+}
 
 }  // namespace
 
@@ -123,11 +129,14 @@ TEST_CASE("publish: errors of the system have the exit codes of the contract", "
   CHECK(system_error("f", "cannot write", EROFS).code == ExitCode::permission);
   CHECK(system_error("f", "cannot write", ENOENT).code == ExitCode::cannot_create);
   CHECK(system_error("f", "cannot write", ENOTDIR).code == ExitCode::cannot_create);
-  for (const int disk : {ENOSPC, EIO, EDQUOT, EFBIG}) CHECK(system_error("f", "cannot write", disk).code == ExitCode::io);
-  CHECK(system_error("f", "cannot write", ENOSPC).message == "f: cannot write: No space left on device");
+  for (const int disk : {ENOSPC, EIO, EDQUOT, EFBIG})
+    CHECK(system_error("f", "cannot write", disk).code == ExitCode::io);
+  CHECK(system_error("f", "cannot write", ENOSPC).message ==
+        "f: cannot write: No space left on device");
 }
 
-TEST_CASE("publish: at a file size limit nothing is left and the earlier version stays", "[record]") {
+TEST_CASE("publish: at a file size limit nothing is left and the earlier version stays",
+          "[record]") {
   const Folder folder;
   const MergePlan plan = sample_plan(folder.path);
   const auto file = plan.shards[0], out = folder.path / "result.h5";
@@ -135,7 +144,8 @@ TEST_CASE("publish: at a file size limit nothing is left and the earlier version
   REQUIRE(merge(plan, out).ok());
   const std::string shard_before = slurp(file), result_before = slurp(out);
   REQUIRE(result_before.size() > 1'000'000);
-  for (std::size_t limit = 0; limit < result_before.size(); limit += limit < 20'000 ? 4'000 : 250'001) {
+  for (std::size_t limit = 0; limit < result_before.size();
+       limit += limit < 20'000 ? 4'000 : 250'001) {
     INFO(limit);
     const FileSizeLimit small(limit);
     const Result<void> published = publish_shard(file, large_shard("prose0"));
@@ -183,7 +193,8 @@ TEST_CASE("publish: on a full disk nothing is left and the earlier version stays
   CHECK(merge(plan, out).ok());
 }
 
-TEST_CASE("publish: temporary files of killed writers are removed, those of living ones stay", "[record]") {
+TEST_CASE("publish: temporary files of killed writers are removed, those of living ones stay",
+          "[record]") {
   const Folder folder;
   const auto file = folder.path / "s.h5";
   const pid_t child = ::fork();

@@ -1,4 +1,5 @@
-// Shards and plans to test with: small, with every element type, absent values, a failed cell and quantities of every kind.
+// Shards and plans to test with: small, with every element type, absent values, a failed cell and
+// quantities of every kind.
 #pragma once
 
 #include <cmath>
@@ -23,9 +24,18 @@ inline Digest named(const std::string& name) { return sha256(name); }
 
 inline std::vector<Quantity> sample_quantities() {
   Quantity kl{"/metrics/kl", {}, {}, "nat", "KL divergence from the reference"};
-  Quantity kl_position{"/metrics/kl_position", {"position"}, {positions}, "nat", "KL divergence at a position"};
-  Quantity rate{"/metrics/recompute_rate", {"layer", "head"}, {layers, heads}, "1", "share of components computed again"};
-  Quantity counts{"/errors/scores/forward_bins", {"layer", "bin"}, {layers, bins}, "1", "number of errors in a bin"};
+  Quantity kl_position{
+      "/metrics/kl_position", {"position"}, {positions}, "nat", "KL divergence at a position"};
+  Quantity rate{"/metrics/recompute_rate",
+                {"layer", "head"},
+                {layers, heads},
+                "1",
+                "share of components computed again"};
+  Quantity counts{"/errors/scores/forward_bins",
+                  {"layer", "bin"},
+                  {layers, bins},
+                  "1",
+                  "number of errors in a bin"};
   counts.prototype = std::vector<std::uint64_t>{};
   Quantity sets{"/truth/local/min_set", {"query"}, {positions}, "1", "mask of the least set"};
   sets.prototype = std::vector<std::uint32_t>{};
@@ -38,7 +48,11 @@ inline std::vector<Quantity> sample_quantities() {
 inline std::vector<Quantity> sample_reference() {
   Quantity tokens{"/reference/tokens", {"position"}, {positions}, "1", "token ids"};
   tokens.prototype = std::vector<std::uint32_t>{};
-  Quantity entropy{"/reference/cross_entropy_position", {"position"}, {positions}, "nat", "cross entropy at a position"};
+  Quantity entropy{"/reference/cross_entropy_position",
+                   {"position"},
+                   {positions},
+                   "nat",
+                   "cross entropy at a position"};
   Quantity mean{"/reference/cross_entropy", {}, {}, "nat", "mean cross entropy"};
   return {tokens, entropy, mean};
 }
@@ -60,10 +74,14 @@ inline Values random_values(const Quantity& q, lamp::test::Random& random) {
   return values;
 }
 
-/// The shard of `sequence` with cells of the given names; the value of a cell depends on both and on nothing else.
+/// The shard of `sequence` with cells of the given names; the value of a cell depends on both and
+/// on nothing else.
 inline Shard sample_shard(const std::string& sequence, const std::vector<std::string>& cells) {
-  Shard shard{named("experiment"), named(sequence), sample_quantities(), {}, sample_reference(), {}};
-  const auto seed = [](const std::string& name) { return std::uint32_t{sha256(name)[0]} << 8 | sha256(name)[1]; };
+  Shard shard{
+      named("experiment"), named(sequence), sample_quantities(), {}, sample_reference(), {}};
+  const auto seed = [](const std::string& name) {
+    return std::uint32_t{sha256(name)[0]} << 8 | sha256(name)[1];
+  };
   for (const std::string& cell : cells) {
     lamp::test::Random random(seed(sequence + "/" + cell));
     CellRecord record{named(cell), CellStatus::done, {}};
@@ -71,7 +89,8 @@ inline Shard sample_shard(const std::string& sequence, const std::vector<std::st
     shard.cells.push_back(std::move(record));
   }
   lamp::test::Random random(seed(sequence));
-  for (const Quantity& q : shard.reference_quantities) shard.reference.push_back(random_values(q, random));
+  for (const Quantity& q : shard.reference_quantities)
+    shard.reference.push_back(random_values(q, random));
   return shard;
 }
 
@@ -89,9 +108,10 @@ inline MergePlan sample_plan(const std::filesystem::path& folder) {
   MergePlan plan;
   plan.sequence_axes = {{"text", std::vector<std::string>{"prose", "Größe"}, "1", "text"},
                         {"sequence", std::vector<std::int64_t>{0, 1}, "1", "sequence of a text"}};
-  plan.grid_axes = {{"arithmetic.low.mu", std::vector<std::int64_t>{2, 4}, "bit", "significand bits"},
-                    {"plan.scores", std::vector<std::string>{"low", "high"}},
-                    {"lamp.scores.tau", std::vector<double>{2.0, 1.5, 1.1}}};
+  plan.grid_axes = {
+      {"arithmetic.low.mu", std::vector<std::int64_t>{2, 4}, "bit", "significand bits"},
+      {"plan.scores", std::vector<std::string>{"low", "high"}},
+      {"lamp.scores.tau", std::vector<double>{2.0, 1.5, 1.1}}};
   for (const std::string& cell : sample_cells()) plan.cell_ids.push_back(named(cell));
   for (const char* name : {"prose0", "prose1", "code0", "code1"}) {
     plan.shards.push_back(folder / (std::string(name) + ".h5"));

@@ -1,4 +1,5 @@
-// Shards: what is read is what was written, to the bit; equal contents give equal bytes; no damage goes unnoticed.
+// Shards: what is read is what was written, to the bit; equal contents give equal bytes; no damage
+// goes unnoticed.
 #include <sys/stat.h>
 
 #include <array>
@@ -27,26 +28,31 @@ std::string slurp(const std::filesystem::path& file) {
 }
 
 void spill(const std::filesystem::path& file, std::string_view bytes) {
-  std::ofstream(file, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(file, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-/// Field by field, numbers by their bits with all NaN equal: an oracle that does not use content_hash.
+/// Field by field, numbers by their bits with all NaN equal: an oracle that does not use
+/// content_hash.
 bool same(const Values& a, const Values& b) {
   if (a.index() != b.index()) return false;
-  if (const auto* x = std::get_if<std::vector<double>>(&a)) return lamp::test::same_bits(*x, std::get<std::vector<double>>(b));
+  if (const auto* x = std::get_if<std::vector<double>>(&a))
+    return lamp::test::same_bits(*x, std::get<std::vector<double>>(b));
   return a == b;
 }
 
 bool same(const std::vector<Values>& a, const std::vector<Values>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Values& x, const Values& y) { return same(x, y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Values& x, const Values& y) { return same(x, y); });
 }
 
 bool same(const Shard& a, const Shard& b) {
   const auto same_cell = [](const CellRecord& x, const CellRecord& y) {
     return x.id == y.id && x.status == y.status && same(x.values, y.values);
   };
-  return a.experiment == b.experiment && a.sequence_id == b.sequence_id && a.quantities == b.quantities &&
-         a.reference_quantities == b.reference_quantities && same(a.reference, b.reference) &&
+  return a.experiment == b.experiment && a.sequence_id == b.sequence_id &&
+         a.quantities == b.quantities && a.reference_quantities == b.reference_quantities &&
+         same(a.reference, b.reference) &&
          std::equal(a.cells.begin(), a.cells.end(), b.cells.begin(), b.cells.end(), same_cell);
 }
 
@@ -109,7 +115,8 @@ TEST_CASE("shard: without cells, quantities or positions", "[record]") {
   CHECK(same(*read_shard(file), shard));
   shard.quantities[1].shape = {0};
   shard.cells.push_back({record::test::named("a"), CellStatus::done, {}});
-  for (const Quantity& q : shard.quantities) shard.cells[0].values.push_back(zeros_like(q.prototype, elements(q)));
+  for (const Quantity& q : shard.quantities)
+    shard.cells[0].values.push_back(zeros_like(q.prototype, elements(q)));
   REQUIRE(publish_shard(file, shard).ok());
   CHECK(same(*read_shard(file), shard));
   REQUIRE(publish_shard(file, Shard{}).ok());
@@ -127,20 +134,23 @@ TEST_CASE("shard: large cells are split into chunks, many small ones share them"
   for (int i = 0; i < 70; ++i) {
     CellRecord cell{record::test::named(std::to_string(i)), CellStatus::done, {}};
     for (const Quantity& q : shard.quantities)
-      cell.values.push_back(q.path.starts_with("/act") && i % 35 != 3 ? zeros_like(q.prototype, 0)
-                                                                      : record::test::random_values(q, random));
+      cell.values.push_back(q.path.starts_with("/act") && i % 35 != 3
+                                ? zeros_like(q.prototype, 0)
+                                : record::test::random_values(q, random));
     shard.cells.push_back(std::move(cell));
   }
   REQUIRE(publish_shard(file, shard).ok());
   CHECK(same(*read_shard(file), shard));
-  CHECK(std::filesystem::file_size(file) < 2 * 300 * 700 * 8 + 70 * 257 * 8 + 200'000);  // absent values take no room
+  CHECK(std::filesystem::file_size(file) <
+        2 * 300 * 700 * 8 + 70 * 257 * 8 + 200'000);  // absent values take no room
 }
 
 TEST_CASE("shard: equal contents give equal bytes", "[record]") {
   const Shard shard = sample();
   const auto first = shard_bytes(shard);
   REQUIRE(first.ok());
-  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // HDF5's times have a resolution of one second
+  std::this_thread::sleep_for(
+      std::chrono::milliseconds(1100));  // HDF5's times have a resolution of one second
   const auto second = shard_bytes(shard);
   REQUIRE(second.ok());
   CHECK((*first == *second));
@@ -165,7 +175,8 @@ TEST_CASE("shard: every flipped bit and every truncation on a stride is found", 
     spill(file, bytes);
     const Result<Shard> found = read_shard(file);
     ++tried;
-    if (found.ok() || found.error().code != ExitCode::bad_data || found.error().message.find("s.h5: ") == std::string::npos ||
+    if (found.ok() || found.error().code != ExitCode::bad_data ||
+        found.error().message.find("s.h5: ") == std::string::npos ||
         found.error().message.find('\n') != std::string::npos)
       ++unnoticed;
   };
@@ -174,7 +185,8 @@ TEST_CASE("shard: every flipped bit and every truncation on a stride is found", 
     bytes[at] = static_cast<char>(bytes[at] ^ (1 << (at % 8)));
     damaged(bytes);
   }
-  for (std::size_t size = 0; size < good.size(); size += size < 700 ? 5 : 431) damaged(good.substr(0, size));
+  for (std::size_t size = 0; size < good.size(); size += size < 700 ? 5 : 431)
+    damaged(good.substr(0, size));
   damaged(good.substr(0, good.size() - 1));
   damaged(good + '\0');
   damaged(good + good);
@@ -194,7 +206,8 @@ TEST_CASE("shard: foreign and missing files are named errors", "[record]") {
   CHECK(code() == ExitCode::missing_input);
   spill(file, std::string(2000, 'x'));
   CHECK(code() == ExitCode::bad_data);
-  spill(file, slurp(LAMP_SOURCE_DIR "/tests/golden/gpt2-small-outputs/outputs.h5"));  // HDF5, not ours
+  spill(file,
+        slurp(LAMP_SOURCE_DIR "/tests/golden/gpt2-small-outputs/outputs.h5"));  // HDF5, not ours
   CHECK(code() == ExitCode::bad_data);
   REQUIRE(publish_shard(file, sample()).ok());
   std::string bytes = slurp(file);
@@ -248,7 +261,9 @@ TEST_CASE("shard: contents that cannot be stored are named", "[record]") {
   CHECK(spoilt([](Shard& s) { s.quantities[0].units.clear(); }));
   CHECK(spoilt([](Shard& s) { s.quantities[1].dims.clear(); }));
   CHECK(spoilt([](Shard& s) { s.quantities[1].dims = {"two words"}; }));
-  CHECK(spoilt([](Shard& s) { s.quantities[2].shape = {std::size_t{1} << 40, std::size_t{1} << 40}; }));
+  CHECK(spoilt([](Shard& s) {
+    s.quantities[2].shape = {std::size_t{1} << 40, std::size_t{1} << 40};
+  }));
   CHECK(spoilt([](Shard& s) { s.quantities[5].flag_meanings[0] = "not tried"; }));
   CHECK(spoilt([](Shard& s) { s.reference.pop_back(); }));
   CHECK(spoilt([](Shard& s) { s.reference[0] = zeros_like(s.reference[0], 0); }));

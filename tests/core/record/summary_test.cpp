@@ -53,8 +53,9 @@ TEST_CASE("summary of a result: counts, datasets with their dimensions, provenan
     CHECK(std::equal(q.shape.rbegin(), q.shape.rend(), d.shape.rbegin()));
     CHECK(d.dims.front() == "text");
   }
-  CHECK(found.at("/metrics/kl").dims ==
-        std::vector<std::string>{"text", "sequence", "arithmetic.low.mu", "plan.scores", "lamp.scores.tau"});
+  CHECK(found.at("/metrics/kl").dims == std::vector<std::string>{"text", "sequence",
+                                                                 "arithmetic.low.mu", "plan.scores",
+                                                                 "lamp.scores.tau"});
   CHECK(found.at("/metrics/kl").type == "float64");
   CHECK(found.at("/errors/scores/forward_bins").type == "uint64");
   CHECK(found.at("/metrics/text").scale);
@@ -71,7 +72,8 @@ TEST_CASE("summary of a shard: verified first", "[record]") {
   CHECK(summary->kind == FileKind::shard);
   CHECK(summary->sequence_id == to_hex(shard.sequence_id));
   CHECK(summary->done == 2);
-  CHECK(by_path(*summary).at("/metrics/kl_position").dims == std::vector<std::string>{"cell", "position"});
+  CHECK(by_path(*summary).at("/metrics/kl_position").dims ==
+        std::vector<std::string>{"cell", "position"});
 
   std::fstream bytes(file, std::ios::binary | std::ios::in | std::ios::out);
   bytes.seekp(2000);
@@ -92,7 +94,8 @@ TEST_CASE("summary of what is no file of results: an error that names it", "[rec
   };
   CHECK(code(folder.path / "none") == ExitCode::missing_input);
   CHECK(code(folder.path) == ExitCode::bad_data);
-  for (const std::string& text : {std::string(), std::string("lamp"), std::string("\x89HDF\r\n\x1a\nand then something else", 32)}) {
+  for (const std::string& text : {std::string(), std::string("lamp"),
+                                  std::string("\x89HDF\r\n\x1a\nand then something else", 32)}) {
     std::ofstream(folder.path / "x", std::ios::binary) << text;
     CHECK(code(folder.path / "x") == ExitCode::bad_data);
   }

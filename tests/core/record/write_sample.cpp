@@ -1,4 +1,5 @@
-// Writes FOLDER/result.h5 and FOLDER/prose0.h5 for check_python.py: sample shards, one sequence missing, one cell pending, one failed.
+// Writes FOLDER/result.h5 and FOLDER/prose0.h5 for check_python.py: sample shards, one sequence
+// missing, one cell pending, one failed.
 #include <cstdio>
 #include <filesystem>
 
@@ -15,7 +16,8 @@ int main(int argc, char** argv) {
     Shard shard = test::sample_shard(name, cells);
     for (std::size_t i = 0; i < shard.cells.size(); ++i)
       shard.cells[i].values[0] = std::vector<double>{100.0 * name[0] + static_cast<double>(i)};
-    if (std::string(name) == "prose1") shard.cells.erase(shard.cells.begin() + 1), shard.cells[4].status = CellStatus::failed;
+    if (std::string(name) == "prose1")
+      shard.cells.erase(shard.cells.begin() + 1), shard.cells[4].status = CellStatus::failed;
     if (const auto done = publish_shard(folder / (std::string(name) + ".h5"), shard); !done)
       return std::puts(done.error().message.c_str()), 1;
   }
