@@ -4,7 +4,7 @@
 usage: before_after.py OLD_LAMP NEW_LAMP [--only PART ..] [--quick] [--json FILE] [--self-test]
 
 Both run the configs of this checkout, in folders that have the same name while they run. Benches are looked for below the folders of the
-binaries. Exit 0: no difference; 1: a difference, or a part that could not run. 20 minutes on two idle cores, --quick 2.
+binaries. Exit 0: no difference; 1: a difference, or a part that could not run. About 12 minutes on two cores, --quick 2 to 3.
 """
 import argparse
 import json

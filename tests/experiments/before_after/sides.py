@@ -179,6 +179,7 @@ class Part:
         self.old.folder.mkdir(exist_ok=True)
         old, new = (side.run(*arguments, data=data, environment=environment) for side in (self.old, self.new))
         self.count("commands")
+        self.count("refusals", old.code != 0)
         self.same("exit codes", where + ": exit code", old.code, new.code)
         if expected is not None and old.code not in expected:
             self.differ(where, f"OLD ended with {old.code}, not {expected}: {shown(old.err)}")
