@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import time
 
@@ -110,12 +111,12 @@ class Side:
 
     def run(self, *arguments, data=b"", environment=None, output=None):
         with self.at_work():
-            before = os.times().children_user
+            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
             pipe = subprocess.PIPE
             process = self.start(*arguments, environment=environment, stdin=pipe, stdout=output or pipe, stderr=pipe)
             out, err = process.communicate(data, timeout=1800)
             return Answer(process.returncode, (out or b"").decode("utf-8", "backslashreplace"), err.decode("utf-8", "backslashreplace"),
-                          os.times().children_user - before)
+                          resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
 
 
 class Part:
