@@ -23,16 +23,6 @@ std::vector<record::Axis> sequence_axes(const Config& config) {
 
 }  // namespace
 
-CellSpec Experiment::cell_spec() const {
-  CellSpec spec{.record = {.errors = config.record_errors,
-                           .full = config.record_detail == Detail::full,
-                           .activations = config.record_activations}};
-  spec.continuation = config.continuation;
-  for (const SelectionConfig& selection : config.selections)
-    spec.selects_scores = spec.selects_scores || selection.site == Site::scores;
-  return spec;
-}
-
 TokenRequest token_request(const Config& config) {
   const TokensConfig& asked = config.tokens;
   return {.from_ids = asked.from_ids,
@@ -88,7 +78,8 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment, const Ru
     plan.shards.push_back(folder.shard(sequence.index, sequence.id));
     plan.sequence_ids.push_back(sequence.id);
   }
-  plan.inner_axes.insert({"bin", bin_axis()});
+  for (const record::Axis& axis : CellRecorder(experiment.recording()).axes())
+    plan.inner_axes.insert({axis.name, axis});
   plan.provenance = provenance(experiment, occasion);
   return record::merge(plan, out);
 }

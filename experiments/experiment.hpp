@@ -25,8 +25,8 @@ struct Experiment {
   TokenSet tokens;
   Grid grid;
 
-  /// What its cells record.
-  [[nodiscard]] CellSpec cell_spec() const;
+  /// What its instruments are made for. Refers to the experiment.
+  [[nodiscard]] Recording recording() const { return {config, model.config}; }
 };
 
 /// What `config` asks of read_tokens.

@@ -16,7 +16,6 @@
 
 #include "core/record/shard.hpp"
 #include "experiments/cell_recorder.hpp"
-#include "experiments/continuation.hpp"
 #include "experiments/interrupt.hpp"
 #include "experiments/progress.hpp"
 
@@ -35,11 +34,18 @@ struct Worker {
 /// The finished cells of one sequence, by cell id; what a shard is made from and read back into.
 using FinishedCells = std::map<Digest, record::CellRecord>;
 
+/// Whether cells of a shard fit among this run's: their values are parallel to its quantities.
+bool same_places(const std::vector<record::Quantity>& a, const std::vector<record::Quantity>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.path == other.path && one.shape == other.shape && one.prototype == other.prototype;
+  });
+}
+
 class Runner {
  public:
   Runner(const RunRequest& request, const RunFolder& folder) : request_(request), folder_(folder) {
     for (std::size_t i = 0; i < std::max<std::size_t>(request.threads, 1); ++i)
-      workers_.push_back({{}, CellRecorder(request.record, request.model.config)});
+      workers_.push_back({{}, CellRecorder(request.recording, request.instruments)});
     std::set<Digest> seen;
     for (const Cell& cell : request.cells)
       if (seen.insert(cell.id).second) cells_.push_back(&cell);
@@ -84,10 +90,35 @@ class Runner {
     if (shard->experiment != request_.experiment || shard->sequence_id != sequence.id)
       return Error{ExitCode::cannot_create,
                    file.string() + ": belongs to another experiment; choose another --out"};
+    if (!same_places(shard->quantities, recorder().quantities()))
+      return Error{ExitCode::cannot_create,
+                   file.string() +
+                       ": records other quantities than this version of lamp, or in "
+                       "another order; choose another --out"};
     for (record::CellRecord& cell : shard->cells)
       if (cell.status == record::CellStatus::done)
         finished.insert_or_assign(cell.id, std::move(cell));
     return finished;
+  }
+
+  [[nodiscard]] Reference reference_of(const Pass& pass) const {
+    ReferenceRecorder logits_and_sites(recorder(), request_.recording);
+    run_pass(pass, logits_and_sites);
+    Reference reference = logits_and_sites.take(pass.tokens);
+    recorder().end_reference(pass, reference);
+    return reference;
+  }
+
+  static record::CellRecord computed_cell(const Cell& cell, const Pass& pass,
+                                          const Reference& reference, CellRecorder& recorder) {
+    recorder.begin(reference, pass.plan, cell.records_errors);
+    run_pass(pass, recorder);
+    recorder.end(pass);
+    return {.id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
+  }
+
+  static void run_pass(const Pass& pass, TapSink& sink) {
+    forward(pass.model, pass.tokens, pass.plan, pass.options, sink, pass.workspace);
   }
 
   /// Computes the missing cells of a sequence; returns how many.
@@ -102,17 +133,8 @@ class Runner {
     options.sequence = static_cast<std::uint32_t>(sequence.index);
     options.local_reference = &request_.reference;
     options.threads = workers_.size();  // of the reference: cells run while others do
-    ReferenceRecorder reference_recorder(request_.record, request_.model.config,
-                                         sequence.ids.size());
-    forward(request_.model, sequence.ids, request_.reference, options, reference_recorder,
-            workers_[0].workspace);
-    Reference reference = reference_recorder.take(sequence.ids);
-    const auto continued = [&](const PrecisionPlan& plan, Workspace& workspace) {
-      return continuation(*request_.record.continuation, request_.model, sequence.ids, plan,
-                          options, workspace);
-    };
-    if (request_.record.continuation)
-      reference.continuation = continued(request_.reference, workers_[0].workspace);
+    const Reference reference = reference_of(
+        {request_.model, sequence.ids, request_.reference, options, workers_[0].workspace});
 
     std::atomic<std::size_t> next{0}, computed{0};
     std::mutex mutex;  // finished, published, failure
@@ -121,14 +143,10 @@ class Runner {
     std::exception_ptr thrown;  // of a thread; out of memory, say
     const auto compute_cells = [&](Worker& worker) {
       for (std::size_t i = next++; i < missing.size() && interrupted_by() == 0; i = next++) {
-        worker.recorder.begin(reference, missing[i]->plan, missing[i]->records_errors);
-        forward(request_.model, sequence.ids, missing[i]->plan, options, worker.recorder,
-                worker.workspace);
-        if (request_.record.continuation)
-          worker.recorder.continuation(continued(missing[i]->plan, worker.workspace));
-        record::CellRecord record{.id = missing[i]->id,
-                                  .status = record::CellStatus::done,
-                                  .values = worker.recorder.take()};
+        record::CellRecord record = computed_cell(
+            *missing[i],
+            {request_.model, sequence.ids, missing[i]->plan, options, worker.workspace}, reference,
+            worker.recorder);
         const std::lock_guard lock(mutex);
         if (failure) return;
         finished.insert_or_assign(record.id, std::move(record));
@@ -168,15 +186,12 @@ class Runner {
   /// their ids.
   [[nodiscard]] Result<void> publish(const TokenSequence& sequence, const FinishedCells& finished,
                                      const Reference& reference) const {
-    const std::size_t length = sequence.ids.size();
-    record::Shard shard{
-        .experiment = request_.experiment,
-        .sequence_id = sequence.id,
-        .quantities = cell_quantities(request_.record, request_.model.config, length),
-        .cells = {},
-        .reference_quantities =
-            reference_quantities(request_.record, request_.model.config, length),
-        .reference = reference_values(request_.record, reference, sequence.ids)};
+    record::Shard shard{.experiment = request_.experiment,
+                        .sequence_id = sequence.id,
+                        .quantities = recorder().quantities(),
+                        .cells = {},
+                        .reference_quantities = recorder().reference_quantities(),
+                        .reference = recorder().reference_values(reference)};
     std::set<Digest> written;
     for (const Cell* cell : cells_)
       if (const auto found = finished.find(cell->id); found != finished.end()) {
@@ -187,6 +202,9 @@ class Runner {
       if (!written.contains(id)) shard.cells.push_back(cell);
     return record::publish_shard(shard_of(sequence), shard);
   }
+
+  /// Of any thread: what they record is the same.
+  [[nodiscard]] const CellRecorder& recorder() const { return workers_[0].recorder; }
 
   const RunRequest& request_;
   const RunFolder& folder_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -20,10 +21,11 @@ struct RunRequest {
   PrecisionPlan reference;
   const std::vector<Cell>& cells;
   std::vector<TokenSequence> sequences;  // those of this part
-  CellSpec record;                       // what cells record
+  Recording recording;
   Digest experiment{};
   std::size_t threads = 1;
   bool quiet = false;
+  std::span<const InstrumentMaker> instruments = all_instruments();
 };
 
 struct RunSummary {

@@ -12,9 +12,9 @@
 #include "core/model/forward.hpp"
 #include "core/model/sites.hpp"
 #include "core/record/shard.hpp"
+#include "experiments/cell_recorder.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/unlimited_cost.hpp"
-#include "experiments/error_recorder.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -86,10 +86,10 @@ namespace {
 /// Bytes of a site's values in one pass, for every site in the list.
 double bytes_of_sites(const Experiment& experiment, const std::vector<Site>& list) {
   double bytes = 0.0;
-  for (const record::Quantity& q :
-       recorded_reference_quantities({.errors = {}, .activations = list}, experiment.model.config,
-                                     experiment.config.tokens.sequence_length))
-    bytes += rows(record::elements(q) * sizeof(double));
+  for (const Site site : list)
+    bytes +=
+        rows(elements_of(experiment.model.config, site, experiment.config.tokens.sequence_length) *
+             sizeof(double));
   return bytes;
 }
 
@@ -117,9 +117,10 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
       rows(c.n_layer) * (packed_bytes(c.n_embd, 3 * c.n_embd) + packed_bytes(c.n_embd, c.n_embd) +
                          packed_bytes(c.n_embd, c.n_inner) + packed_bytes(c.n_inner, c.n_embd)) +
       packed_bytes(c.n_embd, c.vocab_size) + (vocab + rows(c.n_positions)) * d * sizeof(float);
+  const CellRecorder recorder(experiment.recording());
   std::vector<Site> kept;  // of the reference
   for (const SiteInfo& s : sites)
-    if (experiment.cell_spec().record.keeps(s.site)) kept.push_back(s.site);
+    if (recorder.needs_reference(s.site)) kept.push_back(s.site);
   cost.reference =
       t * vocab * sizeof(double) *
           (length * c.vocab_size <= ReferenceDistribution::stored_probabilities ? 2.0 : 1.0) +

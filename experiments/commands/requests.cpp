@@ -16,20 +16,19 @@ RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cel
           .reference = experiment.grid.reference,
           .cells = cells,
           .sequences = std::move(sequences),
-          .record = experiment.cell_spec(),
+          .recording = experiment.recording(),
           .experiment = experiment.grid.experiment,
           .threads = threads,
           .quiet = true};
 }
 
 record::Shard empty_shard(const Experiment& experiment) {
-  const std::size_t length = experiment.config.tokens.sequence_length;
-  const CellSpec spec = experiment.cell_spec();
+  const CellRecorder recorder(experiment.recording());
   return {.experiment = experiment.grid.experiment,
           .sequence_id = {},
-          .quantities = cell_quantities(spec, experiment.model.config, length),
+          .quantities = recorder.quantities(),
           .cells = {},
-          .reference_quantities = reference_quantities(spec, experiment.model.config, length),
+          .reference_quantities = recorder.reference_quantities(),
           .reference = {}};
 }
 

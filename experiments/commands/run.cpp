@@ -111,7 +111,7 @@ int run_command(const RunOptions& options) {
                            .reference = grid.reference,
                            .cells = grid.cells,
                            .sequences = sequences_of_part(experiment->tokens.sequences, part),
-                           .record = experiment->cell_spec(),
+                           .recording = experiment->recording(),
                            .experiment = grid.experiment,
                            .threads = options.threads,
                            .quiet = options.quiet};

@@ -1,0 +1,22 @@
+// The list of instruments. The order is that of the quantities in a shard, whose bytes depend on
+// it.
+#include <array>
+
+#include "experiments/instruments/instrument.hpp"
+
+namespace lamp::experiments {
+
+std::unique_ptr<Instrument> metrics(const Recording&);
+std::unique_ptr<Instrument> recompute_rate(const Recording&);
+std::unique_ptr<Instrument> continuation(const Recording&);
+std::unique_ptr<Instrument> site_errors(const Recording&);
+std::unique_ptr<Instrument> activations(const Recording&);
+
+std::span<const InstrumentMaker> all_instruments() {
+  static constexpr std::array<InstrumentMaker, 5> list{
+      metrics, recompute_rate, continuation, site_errors, activations,
+  };
+  return list;
+}
+
+}  // namespace lamp::experiments

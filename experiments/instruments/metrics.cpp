@@ -1,0 +1,119 @@
+// How far a cell's next-token distributions are from the reference's: means and by position.
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include "experiments/instruments/instrument.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+constexpr std::string_view cross_entropy_mean =
+    "cross-entropy of the next token, mean over positions";
+constexpr std::string_view cross_entropy_by_position =
+    "cross-entropy of the next token; NaN at the last position, which predicts none";
+
+/// Cross-entropy has T - 1 values; the last position has nothing to predict.
+template <class T>
+std::vector<T> padded(std::span<const T> values, std::size_t sequence_length) {
+  std::vector<T> all(values.begin(), values.end());
+  all.resize(sequence_length, std::numeric_limits<T>::quiet_NaN());
+  return all;
+}
+
+class Metrics final : public Instrument {
+ public:
+  explicit Metrics(const Recording& recording) : length_(recording.sequence_length()) {}
+
+  std::vector<Reading<>> readings() override {
+    return {
+        mean_reading("/metrics/kl", &MeanMetrics::kl, "nat",
+                     "KL(reference || run), mean over positions"),
+        mean_reading("/metrics/flip_rate", &MeanMetrics::flip_rate, "1",
+                     "share of positions whose argmax differs from the reference's"),
+        mean_reading("/metrics/cross_entropy", &MeanMetrics::cross_entropy, "nat",
+                     cross_entropy_mean),
+        position_reading("/metrics/kl_position", &PositionMetrics::kl, "nat",
+                         "KL(reference || run)"),
+        position_reading("/metrics/flip_position", &PositionMetrics::flip, "1",
+                         "argmax differs from the reference's", {"same", "flipped"}),
+        position_reading("/metrics/cross_entropy_position", &PositionMetrics::cross_entropy, "nat",
+                         cross_entropy_by_position),
+    };
+  }
+
+  [[nodiscard]] std::vector<Reading<Reference>> reference_readings() const override {
+    return {
+        {by_position("/reference/tokens", "1", "token ids"),
+         [](const Reference& reference) { return reference.tokens; }},
+        {scalar("/reference/cross_entropy", "nat", cross_entropy_mean),
+         [](const Reference& reference) {
+           return std::vector{mean(reference.distribution.cross_entropy())};
+         }},
+        {by_position("/reference/cross_entropy_position", "nat", cross_entropy_by_position),
+         [length = length_](const Reference& reference) {
+           return padded(reference.distribution.cross_entropy(), length);
+         }},
+    };
+  }
+
+  [[nodiscard]] bool listens(Site site) const override { return site == Site::logits; }
+
+  void begin(const Reference& reference, const PrecisionPlan&, bool) override {
+    reference_ = &reference.distribution;
+    positions_.resize(length_);
+  }
+
+  void values(const TapPoint& point, MatrixView<const double> x) override {
+    compare(*reference_, point.first_row, x, positions_, scratch_);
+  }
+
+  void end(const Pass&) override { means_ = means(positions_); }
+
+ private:
+  /// readings() has path and member on one line: no exchange of lines parts them.
+  [[nodiscard]] Reading<> mean_reading(std::string_view path, double MeanMetrics::*value,
+                                       std::string_view units, std::string_view long_name) const {
+    return {scalar(path, units, long_name), [this, value] { return std::vector{means_.*value}; }};
+  }
+  template <class T>
+  [[nodiscard]] Reading<> position_reading(std::string_view path,
+                                           std::vector<T> PositionMetrics::*values,
+                                           std::string_view units, std::string_view long_name,
+                                           std::vector<std::string> flag_meanings = {}) const {
+    record::Quantity quantity = by_position(path, units, long_name);
+    quantity.flag_meanings = std::move(flag_meanings);
+    return {std::move(quantity),
+            [this, values] { return padded(std::span<const T>(positions_.*values), length_); }};
+  }
+
+  static record::Quantity scalar(std::string_view path, std::string_view units,
+                                 std::string_view long_name) {
+    return {.path = std::string(path),
+            .dims = {},
+            .shape = {},
+            .units = std::string(units),
+            .long_name = std::string(long_name)};
+  }
+  [[nodiscard]] record::Quantity by_position(std::string_view path, std::string_view units,
+                                             std::string_view long_name) const {
+    record::Quantity quantity = scalar(path, units, long_name);
+    quantity.dims = {"position"};
+    quantity.shape = {length_};
+    return quantity;
+  }
+
+  std::size_t length_;
+  const ReferenceDistribution* reference_ = nullptr;
+  PositionMetrics positions_;
+  MeanMetrics means_;
+  MetricsScratch scratch_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Instrument> metrics(const Recording& recording) {
+  return std::make_unique<Metrics>(recording);
+}
+
+}  // namespace lamp::experiments
