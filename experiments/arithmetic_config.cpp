@@ -13,9 +13,6 @@
 namespace lamp::experiments {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Overflow>, 3> overflows{
-    {{"inf", Overflow::infinity}, {"max", Overflow::largest}, {"nan", Overflow::nan}}};
-
 struct FormatInteger {
   std::string_view key;
   int FloatFormat::*member;
@@ -73,9 +70,10 @@ std::optional<Problem> read_format_entry(const Entry& entry, FloatFormat& format
     }
   if (entry.key == "overflow") {
     const std::string* value = entry.value.get<std::string>();
-    for (const auto& [name, overflow] : overflows)
-      if (value != nullptr && *value == name) return format.overflow = overflow, std::nullopt;
-    return wrong("inf, max, nan");
+    const std::optional<Overflow> overflow =
+        value == nullptr ? std::nullopt : value_in(overflow_names, *value);
+    if (!overflow) return wrong(join(names_in(overflow_names)));
+    return format.overflow = *overflow, std::nullopt;
   }
   const std::vector<std::string> keys = format_keys();
   return Problem{.key = {},
@@ -230,9 +228,7 @@ std::string format_identity(const FloatFormat& format) {
     text += std::string(f.key) + " = " + std::to_string(format.*f.member) + ", ";
   for (const FormatFlag& f : format_flags)
     text += std::string(f.key) + (format.*f.member ? " = true, " : " = false, ");
-  for (const auto& [name, overflow] : overflows)
-    if (overflow == format.overflow) text += "overflow = \"" + std::string(name) + "\"}";
-  return text;
+  return text + "overflow = \"" + std::string(name_in(overflow_names, format.overflow)) + "\"}";
 }
 
 std::string format_word(const FloatFormat& format) {

@@ -140,9 +140,9 @@ Answer reciprocal(CalcRequest& request) { return function_of(request, "a", Funct
 Answer rsqrt(CalcRequest& request) { return function_of(request, "a", Function::rsqrt); }
 
 Answer gelu(CalcRequest& request) {
-  static constexpr std::array<std::pair<std::string_view, Function>, 2> variants{
+  constexpr std::array<NamedValue<Function>, 2> variants{
       {{"tanh", Function::gelu_tanh}, {"erf", Function::gelu_erf}}};
-  const Function variant = request.choice<Function>("variant", variants, std::nullopt);
+  const Function variant = request.choice("variant", variants, std::nullopt);
   return function_of(request, "x", variant);
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 enum class BackendName { automatic, scalar, mpfr, avx512, avx2, sse4, neon };
 
-constexpr std::array<std::pair<std::string_view, BackendName>, 7> backends{
+constexpr std::array<NamedValue<BackendName>, 7> names_of_backends{
     {{"auto", BackendName::automatic},
      {"scalar", BackendName::scalar},
      {"mpfr", BackendName::mpfr},
@@ -20,19 +20,13 @@ constexpr std::array<std::pair<std::string_view, BackendName>, 7> backends{
      {"avx2", BackendName::avx2},
      {"sse4", BackendName::sse4},
      {"neon", BackendName::neon}}};
+static_assert(names_all(names_of_backends));
 
 constexpr const char* legal_list =
     "a list of numbers: C hex floats such as \"0x1.8p+1\", \"nan\", \"inf\", \"-inf\", or JSON "
     "numbers";
 
 std::string found(const nlohmann::json& value) { return describe(value_of_json(value)); }
-
-std::string legal_roundings() {
-  std::string names;
-  for (int mode = 0; mode <= static_cast<int>(Rounding::sre); ++mode)
-    names.append(names.empty() ? "" : ", ").append(rounding_name(static_cast<Rounding>(mode)));
-  return names;
-}
 
 Result<double> parse(std::string_view text, const double*) { return parse_hex_float(text); }
 Result<mpfr::Real> parse(std::string_view text, const mpfr::Real*) {
@@ -191,7 +185,8 @@ Rounding CalcRequest::rounding() {
   const std::optional<Rounding> mode =
       value->is_string() ? parse_rounding(value->get_ref<const std::string&>()) : std::nullopt;
   if (!mode)
-    return fail({"rounding is ", found(*value), "; legal: ", legal_roundings()}), Rounding::rne;
+    return fail({"rounding is ", found(*value), "; legal: ", join(names_in(rounding_names))}),
+           Rounding::rne;
   return *mode;
 }
 
@@ -237,7 +232,7 @@ Arithmetic CalcRequest::arithmetic(std::size_t terms) {
 }
 
 CalcEngine CalcRequest::engine() {
-  const BackendName name = choice<BackendName>("backend", backends, BackendName::automatic);
+  const BackendName name = choice("backend", names_of_backends, BackendName::automatic);
   const auto absent = [&](const char* what) {
     std::string legal = "auto, scalar, mpfr";
     if (available(Backend::avx512)) legal += ", avx512";
@@ -263,7 +258,7 @@ CalcEngine CalcRequest::engine() {
     case BackendName::neon:
       return absent("there are no kernels for NEON");
   }
-  return {};
+  contract_violated("calc: a known backend");
 }
 
 }  // namespace lamp::experiments

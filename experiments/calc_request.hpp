@@ -8,14 +8,14 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <type_traits>
 #include <vector>
 
 #include "core/arith/gemm.hpp"
 #include "core/base/matrix.hpp"
+#include "core/base/names.hpp"
 #include "core/fp/format.hpp"
 #include "core/fp/rounding.hpp"
 #include "core/mpfr/real.hpp"
@@ -23,9 +23,6 @@
 #include "experiments/config_value.hpp"
 
 namespace lamp::experiments {
-
-template <class Enum>
-using Names = std::span<const std::pair<std::string_view, Enum>>;
 
 /// "backend": the second implementation, or the instruction set of the first.
 struct CalcEngine {
@@ -63,8 +60,9 @@ class CalcRequest {
   /// "arith"; required. With "random_bits" and "seed", which may stand in it or beside it. `terms`:
   /// the length of its sums.
   Arithmetic arithmetic(std::size_t terms);
-  template <class Enum>
-  Enum choice(const char* key, Names<Enum> names, std::optional<Enum> standard);
+  template <class Enum, std::size_t n>
+  Enum choice(const char* key, const std::array<NamedValue<Enum>, n>& names,
+              std::type_identity_t<std::optional<Enum>> standard);
   CalcEngine engine();
 
   /// The parts one after the other: what is wrong, and what is legal.
@@ -90,8 +88,9 @@ class CalcRequest {
   std::string problem_;
 };
 
-template <class Enum>
-Enum CalcRequest::choice(const char* key, Names<Enum> names, std::optional<Enum> standard) {
+template <class Enum, std::size_t n>
+Enum CalcRequest::choice(const char* key, const std::array<NamedValue<Enum>, n>& names,
+                         std::type_identity_t<std::optional<Enum>> standard) {
   const auto found = object_.find(key);
   if (found == object_.end() && standard) return *standard;
   const std::string* given =
@@ -105,7 +104,7 @@ Enum CalcRequest::choice(const char* key, Names<Enum> names, std::optional<Enum>
     fail({key, " is missing; legal: ", legal});
   else
     fail({key, " is ", describe(value_of_json(*found)), "; legal: ", legal});
-  return standard ? *standard : names.front().second;
+  return standard ? *standard : names.front().value;
 }
 
 }  // namespace lamp::experiments

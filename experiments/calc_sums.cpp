@@ -115,21 +115,11 @@ Answer layernorm(CalcRequest& request) {
 namespace {
 
 SelectionSpec selection_spec(CalcRequest& request) {
-  static constexpr std::array<std::pair<std::string_view, ErrorWeights>, 3> weights{
-      {{"absolute", ErrorWeights::absolute},
-       {"relative", ErrorWeights::relative},
-       {"dot", ErrorWeights::dot}}};
-  static constexpr std::array<std::pair<std::string_view, Norm>, 2> norms{
-      {{"componentwise", Norm::componentwise}, {"normwise1", Norm::normwise1}}};
-  static constexpr std::array<std::pair<std::string_view, Solver>, 2> solvers{
-      {{"greedy", Solver::greedy}, {"exact", Solver::exact}}};
-  static constexpr std::array<std::pair<std::string_view, Mask>, 2> masks{
-      {{"exclude", Mask::exclude}, {"as-zero", Mask::as_zero}}};
   SelectionSpec spec;
-  spec.weights = request.choice<ErrorWeights>("weights", weights, ErrorWeights::absolute);
-  spec.norm = request.choice<Norm>("norm", norms, Norm::componentwise);
-  spec.solver = request.choice<Solver>("solver", solvers, Solver::greedy);
-  spec.mask = request.choice<Mask>("mask", masks, Mask::exclude);
+  spec.weights = request.choice("weights", error_weights_names, ErrorWeights::absolute);
+  spec.norm = request.choice("norm", norm_names, Norm::componentwise);
+  spec.solver = request.choice("solver", solver_names, Solver::greedy);
+  spec.mask = request.choice("mask", mask_names, Mask::exclude);
   spec.tau = request.number("tau");
   spec.rate = request.number("rate");
   if (const std::string problem = check(spec); !problem.empty()) request.fail({problem});
@@ -140,9 +130,8 @@ SelectionSpec selection_spec(CalcRequest& request) {
 
 Answer select(CalcRequest& request) {
   enum class Selected { softmax };
-  static constexpr std::array<std::pair<std::string_view, Selected>, 1> functions{
-      {{"softmax", Selected::softmax}}};
-  request.choice<Selected>("function", functions, std::nullopt);
+  constexpr std::array<NamedValue<Selected>, 1> names{{{"softmax", Selected::softmax}}};
+  request.choice("function", names, std::nullopt);
   const std::vector<double> y = row_of_scores(request);
   const SelectionSpec spec = selection_spec(request);
   std::vector<double> w;

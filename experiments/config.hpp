@@ -1,6 +1,7 @@
 // The config of an experiment, typed and checked. The list of its keys is config_fields.hpp.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/names.hpp"
 #include "core/base/result.hpp"
 #include "core/lamp/selection.hpp"
 #include "core/model/config.hpp"
@@ -66,6 +68,10 @@ struct Places {
 };
 
 enum class Detail : std::uint8_t { summary, full };
+
+inline constexpr std::array<NamedValue<Detail>, 2> detail_names{
+    {{"summary", Detail::summary}, {"full", Detail::full}}};
+static_assert(names_all(detail_names));
 
 /// [continuation]: greedy decoding after the first `prefix` tokens of each sequence.
 struct ContinuationConfig {

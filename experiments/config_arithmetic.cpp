@@ -16,18 +16,8 @@ const ArithmeticConfig& arithmetic(const Config& config, Name name) {
   return *config.arithmetic(name);
 }
 
-template <class E>
-constexpr int number(E e) {
-  return static_cast<int>(e);
-}
-
-constexpr std::array presets{Choice{"lamp-paper", 1}};
-constexpr std::array roundings{
-    Choice{"RNE", number(Rounding::rne)}, Choice{"RNA", number(Rounding::rna)},
-    Choice{"RTZ", number(Rounding::rtz)}, Choice{"RTP", number(Rounding::rtp)},
-    Choice{"RTN", number(Rounding::rtn)}, Choice{"RTO", number(Rounding::rto)},
-    Choice{"SR", number(Rounding::sr)},   Choice{"SRE", number(Rounding::sre)}};
-constexpr std::array block_orders{Choice{"sequential", number(OrderKind::sequential)}};
+constexpr std::array presets{Choice{"lamp-paper"}};
+constexpr std::array block_orders{Choice{"sequential"}};
 
 constexpr std::string_view format_range =
     "a name such as \"ps7\" or \"binary32\", or a table {p = 8, emin = -126, emax = 127, ..}";
@@ -76,13 +66,8 @@ constexpr std::array mac_fields{
         .meaning =
             "defaults of the other keys; lamp-paper: product exact, via binary32, RNE, sequential",
         .choices = presets,
-        .read =
-            [](Config& c, Name n, const Value& v, const Field& f) {
-              int choice = 0;
-              Outcome problem = read_choice(v, f, choice);
-              Part::mac(c, n).preset = presets[0].name;
-              return problem;
-            },
+        .read = [](Config& c, Name n, const Value& v,
+                   const Field& f) { return read_name(v, f, Part::mac(c, n).preset); },
         .write =
             [](const Config& c, Name n, Form) {
               return write_part<Part>(c, n,
@@ -179,18 +164,15 @@ constexpr std::array mac_fields{
           .standard = "\"RNE\"",
           .meaning = "rounding to the format; SR, SRE are stochastic",
           .scope = Scope::cell,
-          .choices = roundings,
+          .choices = choices_of<rounding_names>,
           .read =
               [](Config& c, Name n, const Value& v, const Field& f) {
-                Rounding rounding{};
-                Outcome problem = read_choice(v, f, rounding);
-                Part::mac(c, n).rounding = rounding;
-                return problem;
+                return read_choice(v, f, rounding_names, Part::mac(c, n).rounding);
               },
           .write =
               [](const Config& c, Name n, Form) {
                 return write_part<Part>(c, n, [](const MacConfig& mac) {
-                  return mac.rounding ? name_of(roundings, number(*mac.rounding)) : Text();
+                  return mac.rounding ? choice_text(rounding_names, *mac.rounding) : Text();
                 });
               }},
     Field{.key = Part::keys[7],
@@ -234,16 +216,21 @@ const std::string& legal_orders() {
   return forms;
 }
 
-/// The names of the engines, numbered as engines() has them.
 std::span<const Choice> engine_choices() {
   static const std::vector<Choice> choices = [] {
     std::vector<Choice> list;
-    for (const Engine& engine : engines())
-      list.push_back({engine.name, static_cast<int>(list.size())});
+    for (const Engine& engine : engines()) list.push_back({engine.name});
     return list;
   }();
   return choices;
 }
+
+/// As identities have always said them.
+constexpr std::array<NamedValue<EngineProtocol>, 3> protocol_ids{
+    {{"0", EngineProtocol::fused},
+     {"1", EngineProtocol::separate},
+     {"2", EngineProtocol::interleaved}}};
+static_assert(names_all(protocol_ids));
 
 /// What the engine does with these operands and this format, so that two names of one thing are
 /// one; the name where it cannot do it.
@@ -257,7 +244,7 @@ std::string engine_identity(const ArithmeticConfig& a) {
          ", fraction_bits = " + std::to_string(step.fraction_bits) +
          ", output = " + format_identity(step.output) +
          ", rounding = " + std::string(rounding_name(step.rounding)) +
-         ", protocol = " + std::to_string(static_cast<int>(step.protocol)) + "}";
+         ", protocol = " + std::string(name_in(protocol_ids, step.protocol)) + "}";
 }
 
 std::vector<Field> all_fields() {
@@ -290,8 +277,8 @@ std::vector<Field> all_fields() {
                  .meaning = "order inside a block, of which there is one",
                  .choices = block_orders,
                  .read = [](Config&, Name, const Value& v, const Field& f) {
-                   OrderKind kind{};
-                   return read_choice(v, f, kind);
+                   std::string order;
+                   return read_name(v, f, order);
                  }});
   all.push_back({.key = "arithmetic.*.engine",
                  .kind = Kind::choice,
@@ -300,14 +287,8 @@ std::vector<Field> all_fields() {
                             "format binary32 where absent; no other keys but an order split:S",
                  .scope = Scope::cell,
                  .choices = engine_choices(),
-                 .read =
-                     [](Config& c, Name n, const Value& v, const Field& f) {
-                       int choice = 0;
-                       Outcome problem = read_choice(v, f, choice);
-                       if (!problem)
-                         arithmetic(c, n).engine = engines()[static_cast<std::size_t>(choice)].name;
-                       return problem;
-                     },
+                 .read = [](Config& c, Name n, const Value& v,
+                            const Field& f) { return read_name(v, f, arithmetic(c, n).engine); },
                  .write =
                      [](const Config& c, Name n, Form form) {
                        const ArithmeticConfig& a = arithmetic(c, n);

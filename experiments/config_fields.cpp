@@ -117,34 +117,25 @@ const SelectionConfig& selection(const Config& config, Name name) {
   return config.selections.front();
 }
 
-// Choices.
-
-template <class E>
-constexpr int number(E e) {
-  return static_cast<int>(e);
+template <const auto& table, auto member>
+Outcome read_selection(Config& config, Name name, const Value& value, const Field& field) {
+  return read_choice(value, field, table, selection(config, name).spec.*member);
+}
+template <const auto& table, auto member>
+Text write_selection(const Config& config, Name name, Form) {
+  return choice_text(table, selection(config, name).spec.*member);
 }
 
-constexpr std::array activations{Choice{"checkpoint", -1}, Choice{"gelu", number(Activation::gelu)},
-                                 Choice{"gelu_new", number(Activation::gelu_new)}};
-constexpr std::array sources{Choice{"text", 0}, Choice{"ids", 1}};
-constexpr std::array rules{Choice{"lamp", number(Rule::lamp)},
-                           Choice{"random", number(Rule::random)},
-                           Choice{"none", number(Rule::none)},
-                           Choice{"all", number(Rule::all)},
-                           Choice{"random-full-row", number(Rule::random_full_row)},
-                           Choice{"largest-logit", number(Rule::largest_logit)},
-                           Choice{"truth", number(Rule::truth), false}};
-constexpr std::array error_weights{Choice{"absolute", number(ErrorWeights::absolute)},
-                                   Choice{"relative", number(ErrorWeights::relative)},
-                                   Choice{"dot", number(ErrorWeights::dot)}};
-constexpr std::array norms{Choice{"componentwise", number(Norm::componentwise)},
-                           Choice{"normwise1", number(Norm::normwise1)}};
-constexpr std::array solvers{Choice{"greedy", number(Solver::greedy)},
-                             Choice{"exact", number(Solver::exact)}};
-constexpr std::array masks{Choice{"exclude", number(Mask::exclude)},
-                           Choice{"as-zero", number(Mask::as_zero)}};
-constexpr std::array details{Choice{"summary", number(Detail::summary)},
-                             Choice{"full", number(Detail::full)}};
+// Choices that are no enum's.
+
+constexpr std::array activations = [] {
+  std::array<NamedValue<std::optional<Activation>>, activation_names.size() + 1> list{
+      {{"checkpoint", std::nullopt}}};
+  for (std::size_t i = 0; i < activation_names.size(); ++i)
+    list[i + 1] = {activation_names[i].name, activation_names[i].value};
+  return list;
+}();
+constexpr std::array<NamedValue<bool>, 2> sources{{{"text", false}, {"ids", true}}};  // from_ids
 
 constexpr double most_tokens = 1e15;
 
@@ -197,30 +188,22 @@ constexpr std::array before_arithmetic{
           .kind = Kind::choice,
           .standard = "\"checkpoint\"",
           .meaning = "GELU: the checkpoint's, erf form (gelu) or tanh form (gelu_new)",
-          .choices = activations,
-          .read =
-              [](Config& c, Name, const Value& v, const Field& f) {
-                int choice = -1;
-                Outcome problem = read_choice(v, f, choice);
-                c.activation =
-                    choice < 0 ? std::nullopt : std::optional(static_cast<Activation>(choice));
-                return problem;
-              },
-          .write =
-              [](const Config& c, Name, Form) {
-                return name_of(activations, c.activation ? number(*c.activation) : -1);
-              }},
+          .choices = choices_of<activations>,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_choice(v, f, activations, c.activation); },
+          .write = [](const Config& c, Name,
+                      Form) { return choice_text(activations, c.activation); }},
 
     Field{.key = "tokens.source",
           .kind = Kind::choice,
           .standard = "\"text\"",
           .meaning = "text, or lines that are JSON lists of token ids",
           .scope = Scope::experiment,
-          .choices = sources,
+          .choices = choices_of<sources>,
           .read = [](Config& c, Name, const Value& v,
-                     const Field& f) { return read_choice(v, f, c.tokens.from_ids); },
+                     const Field& f) { return read_choice(v, f, sources, c.tokens.from_ids); },
           .write = [](const Config& c, Name,
-                      Form) { return name_of(sources, c.tokens.from_ids ? 1 : 0); }},
+                      Form) { return choice_text(sources, c.tokens.from_ids); }},
     Field{.key = "tokens.path",
           .kind = Kind::list,
           .standard = "required",
@@ -318,53 +301,42 @@ constexpr std::array after_arithmetic{
           .standard = "\"lamp\"",
           .meaning = "how the components to recompute are chosen",
           .scope = Scope::cell,
-          .choices = rules,
-          .read = [](Config& c, Name n, const Value& v,
-                     const Field& f) { return read_choice(v, f, selection(c, n).spec.rule); },
-          .write = [](const Config& c, Name n,
-                      Form) { return name_of(rules, number(selection(c, n).spec.rule)); }},
-    Field{
-        .key = "lamp.*.weights",
-        .kind = Kind::choice,
-        .standard = "\"absolute\"",
-        .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
-        .scope = Scope::cell,
-        .choices = error_weights,
-        .read = [](Config& c, Name n, const Value& v,
-                   const Field& f) { return read_choice(v, f, selection(c, n).spec.weights); },
-        .write = [](const Config& c, Name n,
-                    Form) { return name_of(error_weights, number(selection(c, n).spec.weights)); }},
+          .choices = choices_of<rule_names, Rule::truth>,
+          .read = read_selection<rule_names, &SelectionSpec::rule>,
+          .write = write_selection<rule_names, &SelectionSpec::rule>},
+    Field{.key = "lamp.*.weights",
+          .kind = Kind::choice,
+          .standard = "\"absolute\"",
+          .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
+          .scope = Scope::cell,
+          .choices = choices_of<error_weights_names>,
+          .read = read_selection<error_weights_names, &SelectionSpec::weights>,
+          .write = write_selection<error_weights_names, &SelectionSpec::weights>},
     Field{.key = "lamp.*.norm",
           .kind = Kind::choice,
           .standard = "\"componentwise\"",
           .meaning = "norm of the cost",
           .scope = Scope::cell,
-          .choices = norms,
-          .read = [](Config& c, Name n, const Value& v,
-                     const Field& f) { return read_choice(v, f, selection(c, n).spec.norm); },
-          .write = [](const Config& c, Name n,
-                      Form) { return name_of(norms, number(selection(c, n).spec.norm)); }},
+          .choices = choices_of<norm_names>,
+          .read = read_selection<norm_names, &SelectionSpec::norm>,
+          .write = write_selection<norm_names, &SelectionSpec::norm>},
     Field{.key = "lamp.*.solver",
           .kind = Kind::choice,
           .standard = "\"greedy\"",
           .meaning = "greedy: the paper's rule; exact: a smallest set",
           .scope = Scope::cell,
-          .choices = solvers,
-          .read = [](Config& c, Name n, const Value& v,
-                     const Field& f) { return read_choice(v, f, selection(c, n).spec.solver); },
-          .write = [](const Config& c, Name n,
-                      Form) { return name_of(solvers, number(selection(c, n).spec.solver)); }},
+          .choices = choices_of<solver_names>,
+          .read = read_selection<solver_names, &SelectionSpec::solver>,
+          .write = write_selection<solver_names, &SelectionSpec::solver>},
     Field{.key = "lamp.*.mask",
           .kind = Kind::choice,
           .standard = "\"exclude\"",
           .meaning =
               "exclude: rows are causal; as-zero: masked entries count as components with z = 0",
           .scope = Scope::cell,
-          .choices = masks,
-          .read = [](Config& c, Name n, const Value& v,
-                     const Field& f) { return read_choice(v, f, selection(c, n).spec.mask); },
-          .write = [](const Config& c, Name n,
-                      Form) { return name_of(masks, number(selection(c, n).spec.mask)); }},
+          .choices = choices_of<mask_names>,
+          .read = read_selection<mask_names, &SelectionSpec::mask>,
+          .write = write_selection<mask_names, &SelectionSpec::mask>},
     Field{.key = "lamp.*.tau",
           .kind = Kind::number,
           .standard = "1.5",
@@ -431,11 +403,11 @@ constexpr std::array after_arithmetic{
           .standard = "\"summary\"",
           .meaning = "statistics, or every component",
           .scope = Scope::experiment,
-          .choices = details,
+          .choices = choices_of<detail_names>,
           .read = [](Config& c, Name, const Value& v,
-                     const Field& f) { return read_choice(v, f, c.record_detail); },
+                     const Field& f) { return read_choice(v, f, detail_names, c.record_detail); },
           .write = [](const Config& c, Name,
-                      Form) { return name_of(details, number(c.record_detail)); }},
+                      Form) { return choice_text(detail_names, c.record_detail); }},
     Field{.key = "record.where",
           .kind = Kind::other,
           .standard = "{}",

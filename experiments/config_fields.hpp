@@ -2,6 +2,8 @@
 // and identities: a key is added here and nowhere else.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -10,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/names.hpp"
 #include "experiments/config.hpp"
 #include "experiments/config_value.hpp"
 
@@ -37,9 +40,16 @@ enum class Form : std::uint8_t { toml, identity };
 
 struct Choice {
   std::string_view name;
-  int value = 0;
   bool available = true;
 };
+/// The names of a table; `later` are values that this version does not have yet.
+template <const auto& table, auto... later>
+constexpr std::array choices_of = [] {
+  std::array<Choice, table.size()> choices;
+  for (std::size_t i = 0; i < table.size(); ++i)
+    choices[i] = {table[i].name, ((table[i].value != later) && ...)};
+  return choices;
+}();
 
 struct Field {
   std::string_view key;  // '*' stands for a name: "arithmetic.*.mu", "plan.*"

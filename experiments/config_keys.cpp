@@ -61,9 +61,25 @@ FieldMatch find_field(std::string_view path) {
 }
 
 std::string_view kind_name(Kind kind) {
-  constexpr std::array<std::string_view, 9> names{
-      "integer", "number", "string", "boolean", "string", "format", "string", "list", "table"};
-  return names[static_cast<std::size_t>(kind)];
+  switch (kind) {
+    case Kind::integer:
+      return "integer";
+    case Kind::number:
+      return "number";
+    case Kind::boolean:
+      return "boolean";
+    case Kind::text:
+    case Kind::choice:
+    case Kind::arithmetic:
+      return "string";
+    case Kind::format:
+      return "format";
+    case Kind::list:
+      return "list";
+    case Kind::other:
+      return "table";
+  }
+  contract_violated("kind_name: a known kind");
 }
 
 std::string legal_values(const Field& field) {

@@ -76,13 +76,13 @@ Outcome not_available(const Value& value, const std::string& what) {
       .key = {}, .message = what + " is not available yet in this version", .where = value.where};
 }
 
-Outcome read_choice_value(const Value& value, const Field& field, int& target) {
+Outcome read_name(const Value& value, const Field& field, std::string& target) {
   const std::string* x = value.get<std::string>();
   if (x == nullptr) return wrong(value);
   for (const Choice& choice : field.choices)
     if (choice.name == *x) {
       if (!choice.available) return not_available(value, toml_string(*x));
-      target = choice.value;
+      target = *x;
       return std::nullopt;
     }
   Outcome problem = wrong(value);
@@ -179,12 +179,6 @@ Outcome read_sites(const Value& value, std::vector<Site>& target) {
 }
 
 std::string boolean_text(bool x) { return x ? "true" : "false"; }
-
-Text name_of(std::span<const Choice> choices, int value) {
-  for (const Choice& choice : choices)
-    if (choice.value == value) return toml_string(choice.name);
-  return std::nullopt;
-}
 
 Text nonempty(const std::string& x) { return x.empty() ? Text() : Text(toml_string(x)); }
 

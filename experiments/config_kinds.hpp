@@ -2,6 +2,8 @@
 // config_fields.cpp are made of. Readers leave a problem's key and legal values to read_field.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -39,14 +41,16 @@ Outcome read_number(const Value& value, const Field& field, std::optional<double
 Outcome read_boolean(const Value& value, bool& target);
 /// A string that is not empty.
 Outcome read_text(const Value& value, std::string& target);
-/// The value of the field's choice of that name.
-Outcome read_choice_value(const Value& value, const Field& field, int& target);
+/// The name of one of the field's choices.
+Outcome read_name(const Value& value, const Field& field, std::string& target);
 
-template <class T>
-Outcome read_choice(const Value& value, const Field& field, T& target) {
-  int choice = 0;
-  if (Outcome problem = read_choice_value(value, field, choice)) return problem;
-  target = static_cast<T>(choice);
+/// The value that the table of the field's choices gives the name.
+template <class E, std::size_t n, class T>
+Outcome read_choice(const Value& value, const Field& field,
+                    const std::array<NamedValue<E>, n>& table, T& target) {
+  std::string name;
+  if (Outcome problem = read_name(value, field, name)) return problem;
+  target = *value_in(table, name);
   return std::nullopt;
 }
 
@@ -62,7 +66,10 @@ Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coord
 Outcome read_sites(const Value& value, std::vector<Site>& target);
 
 Text nonempty(const std::string& x);
-Text name_of(std::span<const Choice> choices, int value);
+template <class E, std::size_t n>
+Text choice_text(const std::array<NamedValue<E>, n>& table, E value) {
+  return toml_string(name_in(table, value));
+}
 std::string boolean_text(bool x);
 std::string format_in(Form form, const FloatFormat& format);
 Text format_or_none(Form form, const FormatOrNone& x, std::string_view none);

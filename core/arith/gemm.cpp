@@ -351,15 +351,6 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<c
   gemm(arithmetic, a, packed, out, shape, backend);
 }
 
-std::string_view best_target() {
-  switch (fastest()) {
-    case Backend::avx512:
-      return "avx512";
-    case Backend::avx2:
-      return "avx2";
-    default:
-      return "scalar";
-  }
-}
+std::string_view best_target() { return name_in(backend_names, fastest()); }
 
 }  // namespace lamp

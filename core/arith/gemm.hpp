@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "core/arith/aligned_vector.hpp"
 #include "core/arith/spec.hpp"
 #include "core/base/matrix.hpp"
+#include "core/base/names.hpp"
 
 namespace lamp {
 
@@ -41,6 +43,12 @@ struct Shape {
 /// (an error in `calc` where the machine has not got it). `automatic` picks the fastest that is
 /// proven to give the same bits for the operands at hand.
 enum class Backend : std::uint8_t { automatic, scalar, avx2, avx512 };
+
+inline constexpr std::array<NamedValue<Backend>, 4> backend_names{{{"auto", Backend::automatic},
+                                                                   {"scalar", Backend::scalar},
+                                                                   {"avx2", Backend::avx2},
+                                                                   {"avx512", Backend::avx512}}};
+static_assert(names_all(backend_names));
 
 /// The smallest nonzero and the largest magnitude among binary32 numbers, as their bits (which are
 /// in order).

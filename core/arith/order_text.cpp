@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/arith/tree.hpp"
+#include "core/base/names.hpp"
 
 namespace lamp {
 namespace {
@@ -59,6 +60,7 @@ constexpr std::array names{
     OrderName{"tree", OrderKind::tree, Parameters::expression, ":((0 1) (2 3))", tree_meaning},
     OrderName{"fused-tree", OrderKind::fused_tree, Parameters::expression, ":((0 1) (2 3))",
               tree_meaning}};
+static_assert(names.size() + 1 == enumerators<OrderKind>());  // an engine's order has no text
 
 const OrderName& name_of(OrderKind kind) {
   for (const OrderName& name : names)

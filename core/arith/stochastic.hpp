@@ -21,9 +21,7 @@ enum class DrawFor : std::uint32_t { sum = 0, product = 1, block = 2 };
 Draw draw_at(const DrawStream& stream, std::uint32_t row, std::uint32_t column, std::uint32_t step,
              DrawFor what, int bits);
 
-constexpr bool is_stochastic(const MacSpec& mac) {
-  return mac.rounding == Rounding::sr || mac.rounding == Rounding::sre;
-}
+constexpr bool is_stochastic(const MacSpec& mac) { return is_stochastic(mac.rounding); }
 inline bool is_stochastic(const Arithmetic& arithmetic) {
   return is_stochastic(arithmetic.mac) || (arithmetic.block && is_stochastic(*arithmetic.block));
 }

@@ -7,8 +7,6 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <string_view>
-#include <utility>
 
 #include "core/fp/rounding.hpp"
 
@@ -26,8 +24,7 @@ enum class Function : std::uint8_t {
   gelu_erf
 };
 
-/// All of them, in the order of the enumeration.
-inline constexpr std::array<std::pair<std::string_view, Function>, 9> functions{{
+inline constexpr std::array<NamedValue<Function>, 9> functions{{
     {"exp", Function::exp},
     {"exp2", Function::exp2},
     {"log", Function::log},
@@ -38,6 +35,7 @@ inline constexpr std::array<std::pair<std::string_view, Function>, 9> functions{
     {"gelu_tanh", Function::gelu_tanh},
     {"gelu_erf", Function::gelu_erf},
 }};
+static_assert(names_all(functions));
 
 /// f(x) in `format`. gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), gelu_erf(x) =
 /// x/2 (1 + erf(x/sqrt 2)), with the real constants; GELU(-inf) = -0, GELU(+-0) = +-0; exp(-inf) =

@@ -18,6 +18,15 @@ namespace lamp {
 
 enum class CodeKind : std::uint8_t { zero, subnormal, normal, infinity, nan, unused };
 
+inline constexpr std::array<NamedValue<CodeKind>, 6> code_kind_names{
+    {{"zero", CodeKind::zero},
+     {"subnormal", CodeKind::subnormal},
+     {"normal", CodeKind::normal},
+     {"infinity", CodeKind::infinity},
+     {"nan", CodeKind::nan},
+     {"unused", CodeKind::unused}}};
+static_assert(names_all(code_kind_names));
+
 /// Number of codes of each kind, both signs together.
 struct CodeCounts {
   std::uint64_t zeros = 0;

@@ -2,6 +2,7 @@
 // never stored.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <limits>
@@ -9,12 +10,17 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/names.hpp"
 #include "core/base/result.hpp"
 
 namespace lamp {
 
 /// What a rounded magnitude above xmax becomes (where the rounding mode does not prescribe xmax).
 enum class Overflow : std::uint8_t { infinity, largest, nan };
+
+inline constexpr std::array<NamedValue<Overflow>, 3> overflow_names{
+    {{"inf", Overflow::infinity}, {"max", Overflow::largest}, {"nan", Overflow::nan}}};
+static_assert(names_all(overflow_names));
 
 /// Significand precision p (bits, the hidden bit included), exponents of the smallest and largest
 /// normal binade.

@@ -1,15 +1,8 @@
 #include "core/fp/format_table.hpp"
 
-#include <array>
 #include <limits>
 
 namespace lamp {
-
-std::string_view code_kind_name(CodeKind kind) {
-  static constexpr std::array<std::string_view, 6> names{"zero",     "subnormal", "normal",
-                                                         "infinity", "nan",       "unused"};
-  return names[static_cast<std::size_t>(kind)];
-}
 
 FormatTable format_table(const FloatFormat& format) {
   FormatTable table{.name = format_name(format),

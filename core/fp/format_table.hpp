@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/fp/encoding.hpp"
@@ -32,8 +31,5 @@ inline constexpr int listed_bits = 8;
 
 /// Pre: check_format(format).
 FormatTable format_table(const FloatFormat& format);
-
-/// "zero", "subnormal", ...
-std::string_view code_kind_name(CodeKind kind);
 
 }  // namespace lamp

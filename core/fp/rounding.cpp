@@ -14,9 +14,6 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double nan_value = std::numeric_limits<double>::quiet_NaN();
 
-constexpr std::array<std::string_view, 8> names{"RNE", "RNA", "RTZ", "RTP",
-                                                "RTN", "RTO", "SR",  "SRE"};
-
 /// A discarded fraction f of the last place, 0 <= f < 1.
 struct Discarded {
   bool half;                // f >= 1/2
@@ -235,7 +232,7 @@ void check(const FloatFormat& format, Draw draw) {
 }
 
 void check(Rounding mode) {
-  expects(mode < Rounding::sr, "round: a stochastic mode comes with a draw");
+  expects(!is_stochastic(mode), "round: a stochastic mode comes with a draw");
 }
 
 /// floor(2^r f) of a value whose last place is `shift` bits above its lowest one, shift >= 1. Pre:
@@ -247,14 +244,6 @@ std::uint64_t leading_bits(const Unpacked& x, int shift, int r) {
 }
 
 }  // namespace
-
-std::string_view rounding_name(Rounding mode) { return names[static_cast<std::size_t>(mode)]; }
-
-std::optional<Rounding> parse_rounding(std::string_view name) {
-  for (std::size_t i = 0; i < names.size(); ++i)
-    if (names[i] == name) return static_cast<Rounding>(i);
-  return std::nullopt;
-}
 
 double round_unpacked(const Unpacked& x, const FloatFormat& format, Rounding mode, Draw draw) {
   if (x.negative && format.is_unsigned) return nan_value;

@@ -2,15 +2,37 @@
 // (or enough of it, with a sticky bit) and rounds it here, once.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
+#include "core/base/names.hpp"
 #include "core/fp/format.hpp"
 
 namespace lamp {
 
 enum class Rounding : std::uint8_t { rne, rna, rtz, rtp, rtn, rto, sr, sre };
+
+inline constexpr std::array<NamedValue<Rounding>, 8> rounding_names{{{"RNE", Rounding::rne},
+                                                                     {"RNA", Rounding::rna},
+                                                                     {"RTZ", Rounding::rtz},
+                                                                     {"RTP", Rounding::rtp},
+                                                                     {"RTN", Rounding::rtn},
+                                                                     {"RTO", Rounding::rto},
+                                                                     {"SR", Rounding::sr},
+                                                                     {"SRE", Rounding::sre}}};
+static_assert(names_all(rounding_names));
+
+constexpr std::string_view rounding_name(Rounding mode) { return name_in(rounding_names, mode); }
+constexpr std::optional<Rounding> parse_rounding(std::string_view name) {
+  return value_in(rounding_names, name);
+}
+
+/// The mode rounds by a draw.
+constexpr bool is_stochastic(Rounding mode) {
+  return mode == Rounding::sr || mode == Rounding::sre;
+}
 
 /// What a stochastic rounding draws: SR compares R, the top `bits` bits of `word`, with the
 /// discarded fraction; SRE takes its top bit.
@@ -18,9 +40,6 @@ struct Draw {
   std::uint32_t word = 0;
   int bits = 32;  // r, 1..32
 };
-
-std::string_view rounding_name(Rounding mode);  // "RNE", ...
-std::optional<Rounding> parse_rounding(std::string_view name);
 
 /// x rounded to `format` by `mode`: overflow, subnormals, signed zero, NaN as the format says
 /// (README.md). Pre: fits_binary64(format); mode is deterministic.

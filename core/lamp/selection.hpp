@@ -3,12 +3,15 @@
 // the same set.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "core/base/names.hpp"
 
 namespace lamp {
 
@@ -17,6 +20,27 @@ enum class Norm : std::uint8_t { componentwise, normwise1 };
 enum class Solver : std::uint8_t { greedy, exact };
 enum class Mask : std::uint8_t { exclude, as_zero };
 enum class Rule : std::uint8_t { lamp, random, random_full_row, largest_logit, none, all, truth };
+
+inline constexpr std::array<NamedValue<ErrorWeights>, 3> error_weights_names{
+    {{"absolute", ErrorWeights::absolute},
+     {"relative", ErrorWeights::relative},
+     {"dot", ErrorWeights::dot}}};
+inline constexpr std::array<NamedValue<Norm>, 2> norm_names{
+    {{"componentwise", Norm::componentwise}, {"normwise1", Norm::normwise1}}};
+inline constexpr std::array<NamedValue<Solver>, 2> solver_names{
+    {{"greedy", Solver::greedy}, {"exact", Solver::exact}}};
+inline constexpr std::array<NamedValue<Mask>, 2> mask_names{
+    {{"exclude", Mask::exclude}, {"as-zero", Mask::as_zero}}};
+inline constexpr std::array<NamedValue<Rule>, 7> rule_names{
+    {{"lamp", Rule::lamp},
+     {"random", Rule::random},
+     {"none", Rule::none},
+     {"all", Rule::all},
+     {"random-full-row", Rule::random_full_row},
+     {"largest-logit", Rule::largest_logit},
+     {"truth", Rule::truth}}};
+static_assert(names_all(error_weights_names) && names_all(norm_names) && names_all(solver_names) &&
+              names_all(mask_names) && names_all(rule_names));
 
 /// How a set is chosen; exactly one of tau and rate is set for the rules that need a budget.
 struct SelectionSpec {
@@ -88,7 +112,7 @@ inline double cost_softmax(const SelectionSpec& spec, std::span<const double> z,
 std::size_t count_of_rate(double rate, std::size_t n);
 
 /// Coordinates of a random draw: two rows that differ in any of them draw independently.
-/// layer < 2^16, head < 2^9, site < 2^5 (the number of the recomputed site).
+/// layer < 2^16, head < 2^9, site < 2^5 (the draw id of the recomputed site).
 struct DrawCoordinates {
   std::uint32_t seed = 0, sequence = 0, layer = 0, head = 0, row = 0, site = 0;
 };

@@ -17,9 +17,6 @@ using nlohmann::json;
 
 constexpr std::uint64_t largest_config = 1U << 20;
 
-constexpr std::array<std::pair<Activation, std::string_view>, 2> activations{
-    {{Activation::gelu_new, "gelu_new"}, {Activation::gelu, "gelu"}}};
-
 /// The integers of a GPT-2. The upper limits keep every product of two of them within 64 bits;
 /// those of n_layer and n_head are what the counter of a stochastic rounding holds (9 bits of head,
 /// 16 of layer).
@@ -147,18 +144,6 @@ ModelConfig read_fields(Reader& reader) {
 }
 
 }  // namespace
-
-std::string_view activation_name(Activation activation) {
-  for (const auto& [value, name] : activations)
-    if (value == activation) return name;
-  contract_violated("activation_name: a known activation");
-}
-
-std::optional<Activation> parse_activation(std::string_view name) {
-  for (const auto& [value, known] : activations)
-    if (known == name) return value;
-  return std::nullopt;
-}
 
 std::string canonical_text(const ModelConfig& config) {
   std::string text = "gpt2";

@@ -1,6 +1,7 @@
 // Shape of a GPT-2, as its config.json says.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -9,11 +10,17 @@
 #include <string_view>
 
 #include "core/base/index.hpp"
+#include "core/base/names.hpp"
 #include "core/base/result.hpp"
 
 namespace lamp {
 
 enum class Activation : std::uint8_t { gelu_new, gelu };  // tanh form, erf form
+
+/// As in config.json.
+inline constexpr std::array<NamedValue<Activation>, 2> activation_names{
+    {{"gelu", Activation::gelu}, {"gelu_new", Activation::gelu_new}}};
+static_assert(names_all(activation_names));
 
 struct ModelConfig {
   std::size_t vocab_size = 0, n_positions = 0, n_embd = 0, n_layer = 0, n_head = 0;
@@ -27,8 +34,12 @@ struct ModelConfig {
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
-std::string_view activation_name(Activation activation);  // as in config.json
-std::optional<Activation> parse_activation(std::string_view name);
+constexpr std::string_view activation_name(Activation activation) {
+  return name_in(activation_names, activation);
+}
+constexpr std::optional<Activation> parse_activation(std::string_view name) {
+  return value_in(activation_names, name);
+}
 
 /// What the config means, on one line: equal texts, equal models. For content digests.
 std::string canonical_text(const ModelConfig& config);

@@ -160,7 +160,7 @@ Real evaluate(Function f, const Real& x, const FloatFormat& format, Rounding mod
 }
 
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode) {
-  expects(mode < Rounding::sr, "mpfr::evaluate: a stochastic mode comes with a draw");
+  expects(!is_stochastic(mode), "mpfr::evaluate: a stochastic mode comes with a draw");
   return mpfr::evaluate(f, x, format, mode, Draw{});
 }
 

@@ -31,10 +31,6 @@ std::string hex_code(std::uint64_t code, int bits) {
   return text.data();
 }
 
-std::string_view overflow_name(Overflow overflow) {
-  return overflow == Overflow::infinity ? "inf" : overflow == Overflow::largest ? "max" : "nan";
-}
-
 Json as_json(const FormatTable& t) {
   const FloatFormat& f = t.format;
   Json out{{"name", t.name},
@@ -47,7 +43,7 @@ Json as_json(const FormatTable& t) {
            {"signed_zero", f.signed_zero},
            {"unsigned", f.is_unsigned},
            {"top_codes_lost", f.top_codes_lost},
-           {"overflow", overflow_name(f.overflow)},
+           {"overflow", name_in(overflow_names, f.overflow)},
            {"zero", f.zero},
            {"u", to_hex_float(t.u)},
            {"xmins", t.xmins ? Json(to_hex_float(*t.xmins)) : Json()},
@@ -67,7 +63,7 @@ Json as_json(const FormatTable& t) {
   for (const CodedValue& v : t.values)
     values.push_back(
         {{"code", hex_code(v.code, t.bits)},
-         {"kind", code_kind_name(v.kind)},
+         {"kind", name_in(code_kind_names, v.kind)},
          {"value", v.kind == CodeKind::unused ? Json() : Json(to_hex_float(v.value))}});
   out["values"] = std::move(values);
   return out;

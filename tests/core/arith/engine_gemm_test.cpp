@@ -143,7 +143,7 @@ TEST_CASE("engine gemm: the bits of exact integers, every mode, kind of data and
       const Matrix<double> expected = oracle(a, x, y, Shape::full);
       for (const Backend backend : vector_backends()) {
         INFO(name(a) << ", data " << static_cast<int>(data) << ", k " << k << ", backend "
-                     << static_cast<int>(backend));
+                     << name_in(backend_names, backend));
         CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), expected.flat()));
       }
       Arithmetic slip = a;  // what the data can tell from the engine

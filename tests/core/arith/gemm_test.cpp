@@ -191,7 +191,7 @@ TEST_CASE("gemm: every backend agrees with MPFR on every arithmetic and kind of 
       CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, Backend::scalar).flat(),
                       expected.flat()));
       for (const Backend backend : vector_backends()) {
-        INFO("backend " << static_cast<int>(backend));
+        INFO("backend " << name_in(backend_names, backend));
         CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, backend).flat(), expected.flat()));
       }
     }
@@ -234,7 +234,7 @@ TEST_CASE("gemm: tails, empty products and every shape have the bits of the naiv
                    << " from row " << shape.first_row << ", seed " << seed);
           CHECK(same_bits(expected.flat(), oracle(arithmetic, a, b, shape).flat()));
           for (const Backend backend : vector_backends()) {
-            INFO("backend " << static_cast<int>(backend));
+            INFO("backend " << name_in(backend_names, backend));
             CHECK(same_bits(product(arithmetic, a, b, shape, backend).flat(), expected.flat()));
           }
         }

@@ -558,7 +558,7 @@ TEST_CASE(
             mpfr::gemm(arithmetic, a.view(), b.view(), want.view(), Shape::full);
             for (const Backend backend : backends) {
               INFO(text << ", " << rows << " x " << terms << ", p " << mac.format.p << ", backend "
-                        << static_cast<int>(backend));
+                        << name_in(backend_names, backend));
               Matrix<double> got(rows, 37, 7.0), slip(rows, 37, 7.0);
               gemm(arithmetic, a.view(), packed, got.view(), Shape::full, backend);
               REQUIRE(same_bits(got.flat(), want.flat()));

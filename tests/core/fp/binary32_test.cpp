@@ -241,7 +241,8 @@ TEST_CASE("binary32: erf at every number", "[fp][elementary][exhaustive]") { che
 TEST_CASE("binary32: exp, tanh and erf at every 5003rd number", "[fp][elementary][oracle]") {
   for (const Case& c : cases) {
     const Outcome outcome = compare(c, library_of(c), 0, all_codes, 5003);
-    INFO("function " << static_cast<int>(c.f) << ", first at " << outcome.first_wrong);
+    INFO("function " << lamp::name_in(lamp::functions, c.f) << ", first at "
+                     << outcome.first_wrong);
     CHECK(outcome.wrong == 0);
     CHECK(outcome.compared > 850000);
     CHECK(outcome.in_doubt < 10);
@@ -274,7 +275,7 @@ TEST_CASE("binary32: the oracle is within a quarter of its bound", "[fp][element
                        c.high);  // farthest from the table's points
       if (x != 0.0) worst = std::max(worst, relative_error(c, x, c.oracle(x)));
     }
-    INFO("function " << static_cast<int>(c.f) << ": " << std::log2(worst));
+    INFO("function " << lamp::name_in(lamp::functions, c.f) << ": " << std::log2(worst));
     CHECK(worst <= static_cast<double>(bound / 4));
     CHECK(relative_error(c, 1.25, c.oracle(1.25) * (1 + bound)) >
           static_cast<double>(bound / 4));  // the measure sees a bound

@@ -37,13 +37,11 @@ using lamp::test::deterministic_modes;
 /// The table of all functions must name each once, in the enumeration's order.
 constexpr std::array all_functions = [] {
   std::array<Function, lamp::functions.size()> all{};
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = lamp::functions[i].second;
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = lamp::functions[i].value;
   return all;
 }();
 
-std::string name_of(Function f) {
-  return std::string(lamp::functions.at(static_cast<std::size_t>(f)).first);
-}
+std::string name_of(Function f) { return std::string(lamp::name_in(lamp::functions, f)); }
 
 /// Every stride-th code of a format, as far as it has a value.
 std::vector<double> codes(const FloatFormat& format, std::size_t stride) {

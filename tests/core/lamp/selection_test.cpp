@@ -113,7 +113,7 @@ TEST_CASE("selection: greedy is the shortest prefix of the definition", "[lamp][
     const Marks marks = select(spec, row, row_length);
     const Marks expected = test::greedy(spec, row.z, row.y, row.w, row_length);
     INFO("trial " << trial << " tau " << *spec.tau << " weights "
-                  << static_cast<int>(spec.weights));
+                  << name_in(error_weights_names, spec.weights));
     REQUIRE(marks == expected);
     const int size = std::accumulate(marks.begin(), marks.end(), 0);
     partial += size > 0 && size < static_cast<int>(n) ? 1 : 0;
@@ -203,7 +203,7 @@ TEST_CASE(
           spec.tau = random.below(4) == 0 ? std::max(0.0, none - 0x1p-40) : none * random.uniform();
         }
         INFO(hwy::TargetName(target) << " n " << n << " kind " << kind << " tau " << *spec.tau
-                                     << " weights " << static_cast<int>(spec.weights));
+                                     << " weights " << name_in(error_weights_names, spec.weights));
         const Marks marks = select(spec, row, n);
         if (spec.solver == Solver::greedy)
           REQUIRE(marks == test::greedy(spec, row.z, row.y, row.w, n));

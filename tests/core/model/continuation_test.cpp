@@ -164,8 +164,9 @@ TEST_CASE(
     "[model]") {
   const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
   for (const Arithmetic& arithmetic : arithmetics()) {
-    INFO("order " << static_cast<int>(arithmetic.order.kind) << ", p " << arithmetic.mac.format.p
-                  << ", rounding " << static_cast<int>(arithmetic.mac.rounding));
+    INFO((arithmetic.order.kind == OrderKind::engine ? "engine" : order_text(arithmetic.order))
+         << ", p " << arithmetic.mac.format.p << ", rounding "
+         << rounding_name(arithmetic.mac.rounding));
     const PrecisionPlan reference(fused(binary64));
     const Pass pass{sort_model(),
                     PrecisionPlan(arithmetic),
