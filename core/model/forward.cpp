@@ -80,7 +80,7 @@ class Pass {
                         .sequence = options_.sequence,
                         .layer = static_cast<std::uint32_t>(point.layer.value),
                         .head = static_cast<std::uint32_t>(point.head.value),
-                        .site = static_cast<std::uint32_t>(point.site),
+                        .site = info(point.site).draw,
                         .first_row = static_cast<std::uint32_t>(point.first_row)};
     return arithmetic;
   }
@@ -204,7 +204,7 @@ class Pass {
                                   .layer = static_cast<std::uint32_t>(layer.value),
                                   .head = static_cast<std::uint32_t>(head.value),
                                   .row = static_cast<std::uint32_t>(first_ + i),
-                                  .site = static_cast<std::uint32_t>(Site::scores)};
+                                  .site = info(Site::scores).draw};
       const std::span<const double> w =
           dot_weights ? std::as_const(work_.bounds).row(i).first(n) : std::span<const double>{};
       const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = length_};

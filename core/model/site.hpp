@@ -8,6 +8,8 @@
 #include <optional>
 #include <string_view>
 
+#include "core/base/names.hpp"
+
 namespace lamp {
 
 enum class Site : std::uint8_t {
@@ -31,27 +33,28 @@ enum class Site : std::uint8_t {
 struct SiteInfo {
   Site site;
   std::string_view name;
+  std::uint32_t draw;  // the site in the coordinates of a random draw: never changes, < 32
   bool per_layer;
   bool per_head;
   bool causal = false;  // (T, T), entries (i, j > i) do not exist
 };
 
 inline constexpr std::array<SiteInfo, 15> sites{{
-    {Site::embed, "embed", false, false},
-    {Site::ln_1, "ln_1", true, false},
-    {Site::qkv, "qkv", true, false},
-    {Site::scores, "scores", true, true, true},
-    {Site::softmax, "softmax", true, true, true},
-    {Site::values, "values", true, true},
-    {Site::attn_proj, "attn_proj", true, false},
-    {Site::resid_1, "resid_1", true, false},
-    {Site::ln_2, "ln_2", true, false},
-    {Site::mlp_fc, "mlp_fc", true, false},
-    {Site::gelu, "gelu", true, false},
-    {Site::mlp_proj, "mlp_proj", true, false},
-    {Site::resid_2, "resid_2", true, false},
-    {Site::ln_f, "ln_f", false, false},
-    {Site::logits, "logits", false, false},
+    {Site::embed, "embed", 0, false, false},
+    {Site::ln_1, "ln_1", 1, true, false},
+    {Site::qkv, "qkv", 2, true, false},
+    {Site::scores, "scores", 3, true, true, true},
+    {Site::softmax, "softmax", 4, true, true, true},
+    {Site::values, "values", 5, true, true},
+    {Site::attn_proj, "attn_proj", 6, true, false},
+    {Site::resid_1, "resid_1", 7, true, false},
+    {Site::ln_2, "ln_2", 8, true, false},
+    {Site::mlp_fc, "mlp_fc", 9, true, false},
+    {Site::gelu, "gelu", 10, true, false},
+    {Site::mlp_proj, "mlp_proj", 11, true, false},
+    {Site::resid_2, "resid_2", 12, true, false},
+    {Site::ln_f, "ln_f", 13, false, false},
+    {Site::logits, "logits", 14, false, false},
 }};
 
 constexpr const SiteInfo& info(Site site) { return sites[static_cast<std::size_t>(site)]; }
@@ -62,9 +65,28 @@ constexpr std::optional<Site> parse_site(std::string_view name) {
   return std::nullopt;
 }
 
-static_assert([] {
+static_assert(sites.size() == enumerators<Site>() && [] {
   for (std::size_t i = 0; i < sites.size(); ++i)
     if (static_cast<std::size_t>(sites[i].site) != i) return false;
+  return true;
+}());
+
+/// Draws of two sites never meet, and those of old results are what they were.
+static_assert([] {
+  std::uint32_t taken = 0;
+  for (const SiteInfo& s : sites) {
+    if (s.draw >= 32 || (taken >> s.draw & 1) != 0) return false;
+    taken |= std::uint32_t{1} << s.draw;
+  }
+  return true;
+}());
+static_assert([] {
+  constexpr std::array<std::string_view, 15> drawn{
+      "embed", "ln_1",   "qkv",  "scores",   "softmax", "values", "attn_proj", "resid_1",
+      "ln_2",  "mlp_fc", "gelu", "mlp_proj", "resid_2", "ln_f",   "logits"};
+  for (std::uint32_t draw = 0; draw < drawn.size(); ++draw)
+    if (const std::optional<Site> site = parse_site(drawn[draw]); !site || info(*site).draw != draw)
+      return false;
   return true;
 }());
 

@@ -103,7 +103,7 @@ class Pass {
                         .sequence = options_.sequence,
                         .layer = static_cast<std::uint32_t>(point.layer.value),
                         .head = static_cast<std::uint32_t>(point.head.value),
-                        .site = static_cast<std::uint32_t>(point.site),
+                        .site = info(point.site).draw,
                         .first_row = static_cast<std::uint32_t>(point.first_row)};
     Matrix<Value> out;
     out.reshape(rows, cols);
