@@ -36,9 +36,16 @@ std::optional<SumLengths> sum_lengths(Site site, const Config& config, const Mod
                         true};
     case Site::mlp_proj:
       return SumLengths{model.n_inner, false};
-    default:
+    case Site::ln_1:
+    case Site::qkv:
+    case Site::attn_proj:
+    case Site::ln_2:
+    case Site::mlp_fc:
+    case Site::ln_f:
+    case Site::logits:
       return SumLengths{model.n_embd, false};
   }
+  contract_violated("grid: a site of the table");
 }
 
 std::optional<Problem> check_tree(const Arithmetic& arithmetic, Site site, const std::string& key,

@@ -259,7 +259,7 @@ EngineKernel find_kernel(EngineProtocol protocol, EngineOutput output, bool smal
     case binary16_rne:
       return &kernel<EngineProtocol::fused, binary16_rne>;
   }
-  return nullptr;
+  contract_violated("find_kernel: a known output");
 }
 
 void exponents(const float* x, std::size_t n, int emin, std::int16_t* out) {

@@ -454,7 +454,7 @@ bool available(Backend backend) {
     case Backend::avx512:
       return (supported & HWY_AVX3) != 0;
   }
-  return false;
+  contract_violated("available: a known backend");
 }
 
 gemm_detail::KernelSet gemm_detail::kernel_set(Backend backend) {

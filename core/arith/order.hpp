@@ -300,8 +300,11 @@ double sum_without_c(const A& fl, const Inner& inner, const Order& order, std::s
       return fused_tree(fl, *order.tree, n, a, b);
     case OrderKind::engine:
       return split_engine(fl, order, n, a, b);
-    default:
-      break;
+    case OrderKind::sequential:
+    case OrderKind::reverse:
+    case OrderKind::multiterm:
+    case OrderKind::exact:
+      break;  // start with c: ordered_dot
   }
   contract_violated("ordered_dot: an order of the catalog");
 }
@@ -315,26 +318,19 @@ double sum_without_c(const A& fl, const Inner& inner, const Order& order, std::s
 template <ScalarArithmetic A, ScalarArithmetic Inner, class Left, class Right>
 double ordered_dot(const A& fl, const Inner& inner, const Order& order, std::size_t n, Left&& a,
                    Right&& b, double c = 0.0) {
-  switch (order.kind) {
-    case OrderKind::sequential:
-      return order_detail::sequential(fl, 0, n, 1, a, b, c);
-    case OrderKind::reverse: {
-      const auto left = [&](std::size_t k) { return a(n - 1 - k); };
-      const auto right = [&](std::size_t k) { return b(n - 1 - k); };
-      return order_detail::sequential(fl, 0, n, 1, left, right, c);
-    }
-    case OrderKind::multiterm:
-      return order_detail::multiterm(order_detail::general(fl), order.size, order.fraction_bits, n,
-                                     a, b, c);
-    case OrderKind::exact:
-      return order_detail::exact(order_detail::general(fl), n, a, b, c);
-    case OrderKind::engine:
-      if (!order.splits_engine())
-        return order_detail::engine(order_detail::general(fl), order.engine, n, a, b, c);
-      break;
-    default:
-      break;
+  if (order.kind == OrderKind::sequential) return order_detail::sequential(fl, 0, n, 1, a, b, c);
+  if (order.kind == OrderKind::reverse) {
+    const auto left = [&](std::size_t k) { return a(n - 1 - k); };
+    const auto right = [&](std::size_t k) { return b(n - 1 - k); };
+    return order_detail::sequential(fl, 0, n, 1, left, right, c);
   }
+  if (order.kind == OrderKind::multiterm)
+    return order_detail::multiterm(order_detail::general(fl), order.size, order.fraction_bits, n, a,
+                                   b, c);
+  if (order.kind == OrderKind::exact)
+    return order_detail::exact(order_detail::general(fl), n, a, b, c);
+  if (order.kind == OrderKind::engine && !order.splits_engine())
+    return order_detail::engine(order_detail::general(fl), order.engine, n, a, b, c);
   const double sum = n == 0 ? 0.0 : order_detail::sum_without_c(fl, inner, order, n, a, b);
   return order_detail::is_positive_zero(c) ? sum : fl.add(sum, c);
 }

@@ -76,21 +76,13 @@ class TileSum {
   /// Rows: a View, whose parts are packed, or PackedRows, where nothing is (Pre: serves_packed).
   template <class Rows>
   void evaluate(View a, Rows b, MatrixView<double> out) {
-    switch (order_.kind) {
-      case OrderKind::reverse:
-        return reverse(a, b, out);
-      case OrderKind::blocked:
-        return blocks(order_.size, a, b, out);
-      case OrderKind::split:
-      case OrderKind::engine:
-        return blocks((a.cols + order_.size - 1) / order_.size, a, b, out);
-      case OrderKind::pairwise:
-        return pairwise(a, b, out);
-      case OrderKind::lanes:
-        return lanes(a, b, out);
-      default:
-        contract_violated("gemm_by_parts: an order of sequential sums");
-    }
+    if (order_.kind == OrderKind::reverse) return reverse(a, b, out);
+    if (order_.kind == OrderKind::blocked) return blocks(order_.size, a, b, out);
+    if (order_.kind == OrderKind::split || order_.splits_engine())
+      return blocks((a.cols + order_.size - 1) / order_.size, a, b, out);
+    if (order_.kind == OrderKind::pairwise) return pairwise(a, b, out);
+    if (order_.kind == OrderKind::lanes) return lanes(a, b, out);
+    contract_violated("gemm_by_parts: an order that it serves");
   }
 
   /// blocked:B where a's row i has the terms k <= first_row + i.
@@ -201,7 +193,16 @@ bool serves(const Arithmetic& arithmetic, Backend backend) {
       break;
     case OrderKind::engine:
       return arithmetic.order.splits_engine();
-    default:
+    case OrderKind::sequential:
+    case OrderKind::panels:
+    case OrderKind::lane_tree:
+    case OrderKind::numpy_sum:
+    case OrderKind::kahan:
+    case OrderKind::neumaier:
+    case OrderKind::exact:
+    case OrderKind::tree:
+    case OrderKind::fused_tree:
+    case OrderKind::multiterm:
       return false;
   }
   return !is_stochastic(arithmetic) && has_kernel(TileSum::steps(arithmetic), kernel_set(backend));

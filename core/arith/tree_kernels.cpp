@@ -204,9 +204,16 @@ bool is_tree(const Arithmetic& arithmetic) {
       return true;
     case OrderKind::blocked:
       return !arithmetic.block;
-    default:
+    case OrderKind::sequential:
+    case OrderKind::reverse:
+    case OrderKind::kahan:
+    case OrderKind::neumaier:
+    case OrderKind::exact:
+    case OrderKind::multiterm:
+    case OrderKind::engine:
       return false;
   }
+  contract_violated("gemm_by_tree: an order of the catalog");
 }
 
 /// The rows of A that are there, in T.

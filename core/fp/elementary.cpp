@@ -111,6 +111,7 @@ void evaluate_nearest(Function f, std::span<const double> x, std::span<double> y
     case Function::gelu_erf:
       return evaluate_each<Function::gelu_erf>(x, y, nearest, format);
   }
+  contract_violated("evaluate: a known function");
 }
 
 }  // namespace lamp::HWY_NAMESPACE
@@ -143,6 +144,7 @@ void first_steps(Function f, std::span<const double> x, std::span<double> y) {
     case Function::gelu_erf:
       return binary64_functions::gelu_erf(x, y);
   }
+  contract_violated("evaluate: a known function");
 }
 
 constexpr int largest_correct_p = 24;

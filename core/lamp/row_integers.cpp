@@ -76,18 +76,29 @@ RowIntegers convert_row(const double* z, const double* given, std::size_t n, std
   return row;
 }
 
+template <ErrorWeights weights>
+RowIntegers convert_in(Norm norm, const double* z, const double* given, std::size_t n,
+                       std::uint64_t* keys, std::int64_t* diagonal) {
+  switch (norm) {
+    case Norm::componentwise:
+      return convert_row<weights, Norm::componentwise>(z, given, n, keys, diagonal);
+    case Norm::normwise1:
+      return convert_row<weights, Norm::normwise1>(z, given, n, keys, diagonal);
+  }
+  contract_violated("to_integers: a known norm");
+}
+
 RowIntegers convert_any(ErrorWeights weights, Norm norm, const double* z, const double* given,
                         std::size_t n, std::uint64_t* keys, std::int64_t* diagonal) {
-  using Convert =
-      RowIntegers (*)(const double*, const double*, std::size_t, std::uint64_t*, std::int64_t*);
-  constexpr Convert table[3][2] = {{convert_row<ErrorWeights::absolute, Norm::componentwise>,
-                                    convert_row<ErrorWeights::absolute, Norm::normwise1>},
-                                   {convert_row<ErrorWeights::relative, Norm::componentwise>,
-                                    convert_row<ErrorWeights::relative, Norm::normwise1>},
-                                   {convert_row<ErrorWeights::dot, Norm::componentwise>,
-                                    convert_row<ErrorWeights::dot, Norm::normwise1>}};
-  return table[static_cast<std::size_t>(weights)][static_cast<std::size_t>(norm)](z, given, n, keys,
-                                                                                  diagonal);
+  switch (weights) {
+    case ErrorWeights::absolute:
+      return convert_in<ErrorWeights::absolute>(norm, z, given, n, keys, diagonal);
+    case ErrorWeights::relative:
+      return convert_in<ErrorWeights::relative>(norm, z, given, n, keys, diagonal);
+    case ErrorWeights::dot:
+      return convert_in<ErrorWeights::dot>(norm, z, given, n, keys, diagonal);
+  }
+  contract_violated("to_integers: known weights");
 }
 
 }  // namespace lamp::HWY_NAMESPACE

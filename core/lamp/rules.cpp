@@ -85,24 +85,35 @@ std::size_t select_row(const SelectionSpec& spec, const SoftmaxRow& row,
                        SelectionScratch& scratch) {
   const std::size_t n = row.z.size();
   expects(selected.size() == n, "select_row: one mark for every z");
-  expects(spec.rule != Rule::truth,
-          "select_row: the rule `truth` is known after the ground truth only");
-  if (spec.rule == Rule::none || spec.rule == Rule::all) {
-    std::fill(selected.begin(), selected.end(),
-              static_cast<std::uint8_t>(spec.rule == Rule::all ? 1 : 0));
-    return spec.rule == Rule::all ? n : 0;
+  const auto by_lamp = [&] { return select_softmax(spec, row, selected, scratch); };
+  switch (spec.rule) {
+    case Rule::none:
+      return std::fill(selected.begin(), selected.end(), std::uint8_t{0}), 0;
+    case Rule::all:
+      return std::fill(selected.begin(), selected.end(), std::uint8_t{1}), n;
+    case Rule::lamp:
+      return by_lamp();
+    case Rule::random: {
+      const std::size_t count = by_lamp();
+      return select_random(count, where, selected, scratch), count;
+    }
+    case Rule::largest_logit: {
+      const std::size_t count = by_lamp();
+      return select_largest(count, row.y, selected, scratch), count;
+    }
+    case Rule::random_full_row: {
+      const std::size_t count = by_lamp();
+      expects(row.row_length >= n, "select_row: row_length counts the masked entries too");
+      scratch.marks.resize(row.row_length);
+      select_random(count, where, scratch.marks, scratch);
+      std::copy_n(scratch.marks.begin(), n, selected.begin());
+      return static_cast<std::size_t>(
+          std::count(selected.begin(), selected.end(), std::uint8_t{1}));
+    }
+    case Rule::truth:
+      break;  // known after the ground truth only
   }
-  const std::size_t count = select_softmax(spec, row, selected, scratch);
-  if (spec.rule == Rule::random) select_random(count, where, selected, scratch);
-  if (spec.rule == Rule::largest_logit) select_largest(count, row.y, selected, scratch);
-  if (spec.rule == Rule::random_full_row) {
-    expects(row.row_length >= n, "select_row: row_length counts the masked entries too");
-    scratch.marks.resize(row.row_length);
-    select_random(count, where, scratch.marks, scratch);
-    std::copy_n(scratch.marks.begin(), n, selected.begin());
-    return static_cast<std::size_t>(std::count(selected.begin(), selected.end(), std::uint8_t{1}));
-  }
-  return count;
+  contract_violated("select_row: any rule but `truth`");
 }
 
 }  // namespace lamp

@@ -66,9 +66,18 @@ class HeaderReader : public nlohmann::json_sax<json> {
         return place_ = Place::names, true;
       case Place::name:
         return place_ = name_ == metadata_name ? Place::metadata : Place::entry, true;
-      default:
+      case Place::names:
+      case Place::metadata:
+      case Place::entry:
+      case Place::dtype:
+      case Place::shape_value:
+      case Place::shape:
+      case Place::data_offsets_value:
+      case Place::data_offsets:
+      case Place::end:
         return unexpected("an object");
     }
+    contract_violated("safetensors: a known place of the header");
   }
 
   bool end_object() override {
@@ -157,9 +166,13 @@ class HeaderReader : public nlohmann::json_sax<json> {
       case Place::data_offsets:
         return fail(named() + ": data_offsets has " + found +
                     "; legal: [begin, end], integers from 0 to 2^64 - 1");
-      default:
+      case Place::start:
+      case Place::names:
+      case Place::entry:
+      case Place::end:
         return fail("header holds " + found + "; legal: an object");
     }
+    contract_violated("safetensors: a known place of the header");
   }
 
   Place place_ = Place::start;

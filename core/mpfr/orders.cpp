@@ -283,62 +283,76 @@ std::optional<double> special_sum(const std::deque<Number>& products, double c) 
   return sum == 0.0 ? std::nullopt : std::optional(sum);
 }
 
+/// Orders that end with c: their sum from +0. Pre: n > 0.
+Result sum_without_c(Program& p, const Order& order, std::size_t n) {
+  const std::size_t size = order.size;
+  switch (order.kind) {
+    case OrderKind::blocked: {
+      const std::size_t blocks = n / size + (n % size != 0 ? 1 : 0);
+      return groups_in_order(p, grouped(n, blocks, [=](std::size_t k) { return k / size; }),
+                             Operation::block_mac);
+    }
+    case OrderKind::split: {
+      const std::size_t length = n / size + (n % size != 0 ? 1 : 0);  // of a part
+      return groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }),
+                             Operation::mac);
+    }
+    case OrderKind::pairwise:
+      return halves(p, first_terms(n), size);
+    case OrderKind::lanes:
+      return folded_lanes(p, grouped(n, size, [=](std::size_t k) { return k % size; }));
+    case OrderKind::panels: {
+      std::vector<Terms> parts;
+      std::size_t k = 0;
+      for (const std::size_t length : panel_lengths(n, size, order.multiple)) {
+        parts.emplace_back(length);
+        std::iota(parts.back().begin(), parts.back().end(), k);
+        k += length;
+      }
+      return groups_in_order(p, parts, Operation::mac);
+    }
+    case OrderKind::lane_tree: {
+      std::vector<Result> lanes;
+      const std::size_t count = order.tree->terms();
+      for (const Terms& lane : grouped(n, count, [=](std::size_t k) { return k % count; }))
+        lanes.push_back(chain(p, p.put(Operation::zero), lane));
+      return of_tree(p, *order.tree, [&](std::uint32_t lane) { return lanes[lane]; });
+    }
+    case OrderKind::numpy_sum:
+      return numpy_sum(p, n, size);
+    case OrderKind::kahan:
+      return compensated(p, n);
+    case OrderKind::neumaier:
+      return compensated_both_ways(p, n);
+    case OrderKind::tree:
+      expects(order.tree->terms() == n, "mpfr::program: a tree of n terms");
+      return of_tree(p, *order.tree, [&](std::uint32_t k) { return product(p, k); });
+    case OrderKind::fused_tree:
+      expects(order.tree->terms() == n, "mpfr::program: a tree of n terms");
+      return fused(p, *order.tree);
+    case OrderKind::sequential:
+    case OrderKind::reverse:
+      break;  // start with c: program
+    case OrderKind::exact:
+    case OrderKind::multiterm:
+    case OrderKind::engine:
+      break;  // no programs: MpfrArithmetic::dot
+  }
+  contract_violated("mpfr::program: an order of additions");
+}
+
 }  // namespace
 
 Program program(const Order& order, std::size_t n, double c) {
   Program p;
   const auto from_c = [&](const Terms& terms) { chain(p, p.put(Operation::c), terms); };
-  const std::size_t size = order.size;
-  Result sum = 0;
   if (order.kind == OrderKind::sequential) return from_c(first_terms(n)), p;
   if (order.kind == OrderKind::reverse) {
     Terms terms = first_terms(n);
     std::reverse(terms.begin(), terms.end());
     return from_c(terms), p;
   }
-  if (n == 0) {
-    sum = p.put(Operation::zero);
-  } else if (order.kind == OrderKind::blocked) {
-    const std::size_t blocks = n / size + (n % size != 0 ? 1 : 0);
-    sum = groups_in_order(p, grouped(n, blocks, [=](std::size_t k) { return k / size; }),
-                          Operation::block_mac);
-  } else if (order.kind == OrderKind::split) {
-    const std::size_t length = n / size + (n % size != 0 ? 1 : 0);  // of a part
-    sum = groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }),
-                          Operation::mac);
-  } else if (order.kind == OrderKind::pairwise) {
-    sum = halves(p, first_terms(n), size);
-  } else if (order.kind == OrderKind::lanes) {
-    sum = folded_lanes(p, grouped(n, size, [=](std::size_t k) { return k % size; }));
-  } else if (order.kind == OrderKind::panels) {
-    std::vector<Terms> parts;
-    std::size_t k = 0;
-    for (const std::size_t length : panel_lengths(n, size, order.multiple)) {
-      parts.emplace_back(length);
-      std::iota(parts.back().begin(), parts.back().end(), k);
-      k += length;
-    }
-    sum = groups_in_order(p, parts, Operation::mac);
-  } else if (order.kind == OrderKind::lane_tree) {
-    std::vector<Result> lanes;
-    const std::size_t count = order.tree->terms();
-    for (const Terms& lane : grouped(n, count, [=](std::size_t k) { return k % count; }))
-      lanes.push_back(chain(p, p.put(Operation::zero), lane));
-    sum = of_tree(p, *order.tree, [&](std::uint32_t lane) { return lanes[lane]; });
-  } else if (order.kind == OrderKind::numpy_sum) {
-    sum = numpy_sum(p, n, size);
-  } else if (order.kind == OrderKind::fused_tree) {
-    expects(order.tree->terms() == n, "mpfr::program: a tree of n terms");
-    sum = fused(p, *order.tree);
-  } else if (order.kind == OrderKind::kahan) {
-    sum = compensated(p, n);
-  } else if (order.kind == OrderKind::neumaier) {
-    sum = compensated_both_ways(p, n);
-  } else {
-    expects(order.kind == OrderKind::tree && order.tree->terms() == n,
-            "mpfr::program: an order of additions; a tree of n terms");
-    sum = of_tree(p, *order.tree, [&](std::uint32_t k) { return product(p, k); });
-  }
+  Result sum = n == 0 ? p.put(Operation::zero) : sum_without_c(p, order, n);
   if (c != 0.0 || std::signbit(c)) sum = p.put(Operation::add, sum, p.put(Operation::c));
   p.set_result(sum);
   return p;

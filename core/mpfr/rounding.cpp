@@ -34,6 +34,7 @@ void set_overflow_value(Number& out, bool negative, const FloatFormat& format) {
     case Overflow::nan:
       return mpfr_set_nan(out.get());
   }
+  contract_violated("mpfr: overflow is one of the three kinds");
 }
 
 /// The modes that MPFR has: RNE, RTZ, RTP, RTN.

@@ -310,7 +310,7 @@ double TimeCost::measure(Site at, const Arithmetic& a, Rows which) {
       return one ? block_seconds : block_seconds * rows(length_) / rows(most);
     }
   }
-  return 0.0;
+  contract_violated("TimeCost: a site of the table");
 }
 
 double TimeCost::site(Site at, const Arithmetic& arithmetic, Rows rows) {

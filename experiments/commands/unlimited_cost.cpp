@@ -87,7 +87,7 @@ double UnlimitedCost::site(Site site, const ModelConfig& model, std::size_t firs
     case Site::logits:
       return linear(d, count(model.vocab_size));
   }
-  return 0.0;
+  contract_violated("UnlimitedCost: a site of the table");
 }
 
 double unlimited_bytes(const Arithmetic& arithmetic, const ModelConfig& model, std::size_t length) {

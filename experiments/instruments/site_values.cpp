@@ -23,9 +23,17 @@ std::size_t components_of(const ModelConfig& model, Site site, std::size_t seque
       return model.n_inner;
     case Site::logits:
       return model.vocab_size;
-    default:
+    case Site::embed:
+    case Site::ln_1:
+    case Site::attn_proj:
+    case Site::resid_1:
+    case Site::ln_2:
+    case Site::mlp_proj:
+    case Site::resid_2:
+    case Site::ln_f:
       return model.n_embd;
   }
+  contract_violated("components_of: a site of the table");
 }
 
 }  // namespace

@@ -170,9 +170,18 @@ std::string written(const Order& order, std::size_t n) {
       return tree.lane_tree();
     case OrderKind::numpy_sum:
       return tree.numpy_sum();
-    default:
+    case OrderKind::multiterm:
       return tree.steps(order.size);
+    case OrderKind::panels:
+    case OrderKind::kahan:
+    case OrderKind::neumaier:
+    case OrderKind::exact:
+    case OrderKind::tree:
+    case OrderKind::fused_tree:
+    case OrderKind::engine:
+      break;
   }
+  contract_violated("reveal_test: an order that `orders` lists");
 }
 
 constexpr const char* orders[] = {
