@@ -29,11 +29,10 @@ class Pass {
 
   void run() {
     const Weights& weights = model_.weights;
-    x_ = entries({.site = Site::embed}, model_.config.n_embd,
-                 [&](const auto& fl, std::size_t t, std::size_t i) {
-                   return fl.add(fl.exactly(static_cast<double>(weights.wte(tokens_[t], i))),
-                                 fl.exactly(static_cast<double>(weights.wpe(first_ + t, i))));
-                 });
+    x_ = site({.site = Site::embed}, tokens_.size(), model_.config.n_embd,
+              [&](const Outputs& outputs, auto out) {
+                steps::embed(outputs, options_.threads, weights, tokens_, first_, out);
+              });
     for (std::size_t l = 0; l < model_.config.n_layer; ++l) layer(Layer{l}, weights.blocks[l]);
     const Matrix<Value> last = normalised({.site = Site::ln_f}, weights.ln_f);
     const std::size_t skipped = std::max(options_.first_logits, first_) - first_;
@@ -50,12 +49,11 @@ class Pass {
                  transformed({.site = Site::attn_proj, .layer = l}, w.attn_proj, attended));
     const Matrix<Value> hidden = transformed({.site = Site::mlp_fc, .layer = l}, w.mlp_fc,
                                              normalised({.site = Site::ln_2, .layer = l}, w.ln_2));
-    const Function gelu =
-        options_.activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
-    const Matrix<Value> activated = entries({.site = Site::gelu, .layer = l}, hidden.cols(),
-                                            [&](const auto& fl, std::size_t i, std::size_t j) {
-                                              return fl.function(gelu, hidden(i, j));
-                                            });
+    const Matrix<Value> activated =
+        site({.site = Site::gelu, .layer = l}, hidden.rows(), hidden.cols(),
+             [&](const Outputs& outputs, auto out) {
+               steps::gelu(outputs, options_.threads, options_.activation, hidden.view(), out);
+             });
     add_residual({.site = Site::resid_2, .layer = l},
                  transformed({.site = Site::mlp_proj, .layer = l}, w.mlp_proj, activated));
   }
@@ -115,13 +113,6 @@ class Pass {
     return out;
   }
 
-  template <class Entry>
-  Matrix<Value> entries(const TapPoint& point, std::size_t cols, const Entry& entry) {
-    return site(point, tokens_.size(), cols, [&](const Outputs& outputs, auto out) {
-      steps::elementwise(outputs, options_.threads, out, entry);
-    });
-  }
-
   Matrix<Value> normalised(const TapPoint& point, const LayerNormWeights& w) {
     return site(point, x_.rows(), x_.cols(), [&](const Outputs& outputs, auto out) {
       steps::layer_norm(outputs, options_.threads, std::as_const(x_).view(), w.gamma, w.beta,
@@ -138,8 +129,8 @@ class Pass {
   }
 
   void add_residual(const TapPoint& point, const Matrix<Value>& y) {
-    x_ = entries(point, x_.cols(), [&](const auto& fl, std::size_t i, std::size_t j) {
-      return fl.add(x_(i, j), y(i, j));
+    x_ = site(point, x_.rows(), x_.cols(), [&](const Outputs& outputs, auto out) {
+      steps::residual(outputs, options_.threads, std::as_const(x_).view(), y.view(), out);
     });
   }
 

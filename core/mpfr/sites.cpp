@@ -8,17 +8,13 @@
 namespace lamp::mpfr {
 namespace {
 
-template <class Value>
-Matrix<Value> lifted(MatrixView<const double> x) {
-  Matrix<Value> y;
+/// x in the arithmetic's own values, exactly.
+template <class Outputs>
+Matrix<typename Outputs::Value> lifted(const Outputs& outputs, MatrixView<const double> x) {
+  Matrix<typename Outputs::Value> y;
   y.reshape(x.rows, x.cols);
   for (std::size_t i = 0; i < x.rows; ++i)
-    for (std::size_t j = 0; j < x.cols; ++j) {
-      if constexpr (std::is_same_v<Value, double>)
-        y(i, j) = x(i, j);
-      else
-        y(i, j) = Number::exactly(x(i, j));
-    }
+    for (std::size_t j = 0; j < x.cols; ++j) y(i, j) = outputs(i, j).exactly(x(i, j));
   return y;
 }
 
@@ -56,17 +52,14 @@ constexpr std::size_t one_thread = 1;
 void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
            MatrixView<double> out, std::size_t first) {
   evaluate_site(arithmetic, out, false, [&](const auto& outputs, auto y) {
-    steps::elementwise(outputs, one_thread, y, [&](const auto& fl, std::size_t t, std::size_t i) {
-      return fl.add(fl.exactly(static_cast<double>(weights.wte(tokens[t], i))),
-                    fl.exactly(static_cast<double>(weights.wpe(first + t, i))));
-    });
+    steps::embed(outputs, one_thread, weights, tokens, first, y);
   });
 }
 
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
                 MatrixView<const double> x, MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
-    const Matrix<Value> in = lifted<Value>(x);
+    const Matrix<Value> in = lifted(outputs, x);
     steps::layer_norm(outputs, one_thread, of(in), weights.gamma, weights.beta, eps, y);
   });
 }
@@ -74,7 +67,7 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
-    const Matrix<Value> in = lifted<Value>(x);
+    const Matrix<Value> in = lifted(outputs, x);
     const auto weight = [&](std::size_t k, std::size_t j) { return layer.weight.at(k, j); };
     steps::linear(outputs, one_thread, of(in), weight, layer.bias, y);
   });
@@ -83,14 +76,14 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
             MatrixView<double> out) {
   evaluate_site(arithmetic, out, true, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
-    const Matrix<Value> queries = lifted<Value>(q), keys = lifted<Value>(k);
+    const Matrix<Value> queries = lifted(outputs, q), keys = lifted(outputs, k);
     steps::scores(outputs, one_thread, of(queries), of(keys), y);
   });
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
   evaluate_site(arithmetic, z, true, [&]<class Value>(const auto& outputs, MatrixView<Value> out) {
-    const Matrix<Value> in = lifted<Value>(y);
+    const Matrix<Value> in = lifted(outputs, y);
     steps::softmax(outputs, one_thread, of(in), out);
   });
 }
@@ -98,34 +91,32 @@ void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixVie
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
             MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
-    const Matrix<Value> probabilities = lifted<Value>(z), v_values = lifted<Value>(v);
+    const Matrix<Value> probabilities = lifted(outputs, z), v_values = lifted(outputs, v);
     steps::values(outputs, one_thread, of(probabilities), of(v_values), y);
   });
 }
 
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out) {
-  evaluate_site(arithmetic, out, false, [&](const auto& outputs, auto sum) {
-    steps::elementwise(outputs, one_thread, sum, [&](const auto& fl, std::size_t i, std::size_t j) {
-      return fl.add(fl.exactly(x(i, j)), fl.exactly(y(i, j)));
-    });
-  });
+  evaluate_site(arithmetic, out, false,
+                [&]<class Value>(const auto& outputs, MatrixView<Value> sum) {
+                  const Matrix<Value> left = lifted(outputs, x), right = lifted(outputs, y);
+                  steps::residual(outputs, one_thread, of(left), of(right), sum);
+                });
 }
 
 void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
           MatrixView<double> out) {
-  const Function f = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
-  evaluate_site(arithmetic, out, false, [&](const auto& outputs, auto y) {
-    steps::elementwise(outputs, one_thread, y, [&](const auto& fl, std::size_t i, std::size_t j) {
-      return fl.function(f, fl.exactly(x(i, j)));
-    });
+  evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
+    const Matrix<Value> in = lifted(outputs, x);
+    steps::gelu(outputs, one_thread, activation, of(in), y);
   });
 }
 
 void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
             MatrixView<double> out) {
   evaluate_site(arithmetic, out, false, [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
-    const Matrix<Value> in = lifted<Value>(x);
+    const Matrix<Value> in = lifted(outputs, x);
     steps::linear(
         outputs, one_thread, of(in),
         [&](std::size_t k, std::size_t v) { return weights.head.at(k, v); }, {}, y);

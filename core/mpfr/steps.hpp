@@ -15,7 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
+#include "core/model/config.hpp"
+#include "core/model/weights.hpp"
 #include "core/mpfr/outputs.hpp"
 
 namespace lamp::mpfr::steps {
@@ -189,6 +192,36 @@ void elementwise(const Outputs& outputs, std::size_t threads, MatrixView<Value> 
                  const Entry& entry) {
   for_each_index(out.rows, threads, [&](std::size_t i) {
     for (std::size_t j = 0; j < out.cols; ++j) out(i, j) = entry(outputs(i, j), i, j);
+  });
+}
+
+/// out(t, :) = fl(wte[token t] + wpe[first + t]).
+template <class Outputs, class Value>
+void embed(const Outputs& outputs, std::size_t threads, const Weights& weights,
+           std::span<const TokenId> tokens, std::size_t first, MatrixView<Value> out) {
+  elementwise(outputs, threads, out, [&](const auto& fl, std::size_t t, std::size_t i) {
+    return fl.add(fl.exactly(static_cast<double>(weights.wte(tokens[t], i))),
+                  fl.exactly(static_cast<double>(weights.wpe(first + t, i))));
+  });
+}
+
+template <class Outputs, class Value>
+void residual(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x,
+              MatrixView<const Value> y, MatrixView<Value> out) {
+  elementwise(outputs, threads, out, [&](const auto& fl, std::size_t i, std::size_t j) {
+    return fl.add(x(i, j), y(i, j));
+  });
+}
+
+constexpr Function gelu_function(Activation activation) {
+  return activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+}
+
+template <class Outputs, class Value>
+void gelu(const Outputs& outputs, std::size_t threads, Activation activation,
+          MatrixView<const Value> x, MatrixView<Value> out) {
+  elementwise(outputs, threads, out, [&](const auto& fl, std::size_t i, std::size_t j) {
+    return fl.function(gelu_function(activation), x(i, j));
   });
 }
 

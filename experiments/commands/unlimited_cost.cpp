@@ -9,6 +9,7 @@
 
 #include "core/model/forward.hpp"
 #include "core/mpfr/outputs.hpp"
+#include "core/mpfr/steps.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -48,8 +49,7 @@ UnlimitedCost::UnlimitedCost(const Arithmetic& arithmetic, Activation activation
   mac_ = seconds_each(terms, [&] { static_cast<void>(fl.dot(x, weights)); });
   operation_ = seconds_each(2, [&] { static_cast<void>(fl.div(fl.add(x[0], x[1]), x[2])); });
   exp_ = seconds_each(1, [&] { static_cast<void>(fl.function(Function::exp, x[3])); });
-  const Function gelu =
-      activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+  const Function gelu = mpfr::steps::gelu_function(activation);
   gelu_ = seconds_each(1, [&] { static_cast<void>(fl.function(gelu, x[4])); });
 }
 

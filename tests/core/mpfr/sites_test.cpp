@@ -198,20 +198,12 @@ struct Sites {
     both(
         "residual", rows, width, [&](auto out) { residual(arithmetic, view(x), view(other), out); },
         [&](const auto& outputs, auto out) {
-          steps::elementwise(outputs, 1, out, [&](const auto& fl, std::size_t i, std::size_t j) {
-            return fl.add(x(i, j), other(i, j));
-          });
+          steps::residual(outputs, 1, view(x), view(other), out);
         });
     for (const Activation form : {Activation::gelu_new, Activation::gelu})
       both(
           "gelu", rows, width, [&](auto out) { gelu(arithmetic, form, view(x), out); },
-          [&](const auto& outputs, auto out) {
-            const Function f =
-                form == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
-            steps::elementwise(outputs, 1, out, [&](const auto& fl, std::size_t i, std::size_t j) {
-              return fl.function(f, x(i, j));
-            });
-          });
+          [&](const auto& outputs, auto out) { steps::gelu(outputs, 1, form, view(x), out); });
   }
 };
 
