@@ -11,14 +11,14 @@
 #include <string_view>
 #include <vector>
 
-#include "core/arith/reveal.hpp"
+#include "core/arith/reveal/reveal.hpp"
 #include "core/base/target.hpp"
-#include "experiments/arithmetic_config.hpp"
 #include "experiments/build_info.hpp"
 #include "experiments/commands/arguments.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/formats.hpp"
-#include "experiments/config_value.hpp"
+#include "experiments/config/arithmetic.hpp"
+#include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
 namespace {

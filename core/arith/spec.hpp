@@ -46,7 +46,7 @@ enum class OrderKind : std::uint8_t {
   engine
 };
 
-class SummationTree;  // core/arith/tree.hpp
+class SummationTree;  // core/arith/orders/tree.hpp
 
 /// How c enters a step of a matrix engine. A pass of the unit is a step of multiterm:N,F with
 /// `output` and `rounding`. `fused`: one pass over the step's products and c. `separate`: one pass

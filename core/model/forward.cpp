@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/lamp/selection.hpp"
-#include "core/model/sites.hpp"
+#include "core/model/ops/sites.hpp"
 #include "core/mpfr/forward.hpp"
+#include "core/selection/selection.hpp"
 
 namespace lamp {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "core/arith/spec.hpp"
 #include "core/base/index.hpp"
-#include "core/lamp/selection.hpp"
 #include "core/model/site.hpp"
+#include "core/selection/selection.hpp"
 
 namespace lamp {
 

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "core/base/contract.hpp"
-#include "core/model/safetensors.hpp"
-#include "core/model/text.hpp"
+#include "core/model/files/safetensors.hpp"
+#include "core/model/files/text.hpp"
 
 namespace lamp {
 namespace {

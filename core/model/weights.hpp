@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "core/base/matrix.hpp"
 #include "core/base/sha256.hpp"
-#include "core/model/config.hpp"
+#include "core/model/files/config.hpp"
 
 namespace lamp {
 

@@ -8,7 +8,7 @@
 #include <optional>
 #include <span>
 
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "core/arith/spec.hpp"
 #include "core/base/matrix.hpp"
 #include "core/fp/elementary.hpp"
@@ -39,8 +39,9 @@ class MpfrArithmetic {
   /// x and y have one length and may be the same memory.
   void function(Function f, std::span<const double> x, std::span<double> y) const;
   /// sum over k of x[k] y[k] in `order`, with c as the order has it; `block`: the arithmetic inside
-  /// the blocks of blocked:B, where it is not this one. What the orders of core/arith/order.hpp
-  /// call for this engine. Pre: x.size() == y.size(), a tree's number of terms.
+  /// the blocks of blocked:B, where it is not this one. What the orders of
+  /// core/arith/orders/order.hpp call for this engine. Pre: x.size() == y.size(), a tree's number
+  /// of terms.
   [[nodiscard]] double dot(const Order& order, const std::optional<MacSpec>& block,
                            std::span<const double> x, std::span<const double> y, double c) const;
 

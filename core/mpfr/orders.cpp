@@ -9,7 +9,7 @@
 #include <numeric>
 #include <optional>
 
-#include "core/arith/tree.hpp"
+#include "core/arith/orders/tree.hpp"
 #include "core/mpfr/operations.hpp"
 #include "core/mpfr/rounding.hpp"
 

@@ -1,5 +1,6 @@
 // The orders of accumulation a second time: each becomes an explicit list of additions and
-// multiply-accumulates, or a computation on integers, and nothing of core/arith/order.hpp is used.
+// multiply-accumulates, or a computation on integers, and nothing of core/arith/orders/order.hpp is
+// used.
 #pragma once
 
 #include <cstddef>

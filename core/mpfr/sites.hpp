@@ -1,7 +1,8 @@
-// The sites of core/model/sites.hpp a second time, on MPFR: same names, shapes and meaning, another
-// implementation. Any Arithmetic, with the same bits for p <= 24 (above that the functions are
-// correctly rounded here, and within 1 ulp there); and `unlimited(p)`, which takes binary64 inputs
-// exactly and rounds its outputs to binary64 RNE once, at the end: the local reference mpfr:p.
+// The sites of core/model/ops/sites.hpp a second time, on MPFR: same names, shapes and meaning,
+// another implementation. Any Arithmetic, with the same bits for p <= 24 (above that the functions
+// are correctly rounded here, and within 1 ulp there); and `unlimited(p)`, which takes binary64
+// inputs exactly and rounds its outputs to binary64 RNE once, at the end: the local reference
+// mpfr:p.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,7 @@
 #include "core/arith/spec.hpp"
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
-#include "core/model/config.hpp"
+#include "core/model/files/config.hpp"
 #include "core/model/weights.hpp"
 
 namespace lamp::mpfr {

@@ -1,7 +1,7 @@
 // The sites a second time: each output in the steps of method.md section 4, over any arithmetic of
 // one output (core/mpfr/outputs.hpp). Rows are token positions; x, y, out of a site have the shapes
-// that core/model/sites.hpp states. Outputs(row, column) is the arithmetic of that output; softmax
-// and layer norm are one output a row, column 0.
+// that core/model/ops/sites.hpp states. Outputs(row, column) is the arithmetic of that output;
+// softmax and layer norm are one output a row, column 0.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
-#include "core/model/config.hpp"
+#include "core/model/files/config.hpp"
 #include "core/model/weights.hpp"
 #include "core/mpfr/outputs.hpp"
 

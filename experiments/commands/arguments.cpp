@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "experiments/commands/commands.hpp"
-#include "experiments/config_value.hpp"
+#include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
 

@@ -1,5 +1,5 @@
 // lamp calc: which operations there are, and what each of them calls.
-#include "experiments/calc.hpp"
+#include "experiments/calc/calc.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "core/model/strict_json.hpp"
-#include "core/model/text.hpp"
-#include "experiments/calc_operations.hpp"
-#include "experiments/config_value.hpp"
+#include "core/model/files/strict_json.hpp"
+#include "core/model/files/text.hpp"
+#include "experiments/calc/operations.hpp"
+#include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
 namespace {

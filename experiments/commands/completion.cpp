@@ -10,8 +10,8 @@
 #include "core/arith/engine.hpp"
 #include "core/fp/format.hpp"
 #include "experiments/commands/commands.hpp"
-#include "experiments/config_fields.hpp"
-#include "experiments/config_kinds.hpp"
+#include "experiments/config/fields.hpp"
+#include "experiments/config/kinds.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/commands/commands.hpp"
-#include "experiments/config_fields.hpp"
+#include "experiments/config/fields.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "core/arith/engine.hpp"
 #include "core/fp/format_table.hpp"
+#include "experiments/calc/hex_float.hpp"
 #include "experiments/commands/commands.hpp"
-#include "experiments/hex_float.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "core/model/tokenizer.hpp"
+#include "core/model/files/tokenizer.hpp"
 #include "core/model/weights.hpp"
 #include "core/record/shard.hpp"
 #include "core/record/summary.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
-#include "experiments/nan_cells.hpp"
-#include "experiments/perplexity.hpp"
+#include "experiments/run/nan_cells.hpp"
+#include "experiments/run/perplexity.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -12,7 +12,7 @@
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/text.hpp"
-#include "experiments/progress.hpp"
+#include "experiments/run/progress.hpp"
 
 namespace lamp::experiments {
 namespace {

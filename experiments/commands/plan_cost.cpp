@@ -8,13 +8,13 @@
 #include <utility>
 
 #include "analysis/metrics.hpp"
-#include "core/lamp/selection.hpp"
 #include "core/model/forward.hpp"
-#include "core/model/sites.hpp"
+#include "core/model/ops/sites.hpp"
 #include "core/record/shard.hpp"
-#include "experiments/cell_recorder.hpp"
+#include "core/selection/selection.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/unlimited_cost.hpp"
+#include "experiments/run/cell_recorder.hpp"
 
 namespace lamp::experiments {
 namespace {

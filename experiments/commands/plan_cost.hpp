@@ -12,7 +12,7 @@
 #include "core/base/matrix.hpp"
 #include "core/model/weights.hpp"
 #include "experiments/commands/unlimited_cost.hpp"
-#include "experiments/experiment.hpp"
+#include "experiments/run/experiment.hpp"
 
 namespace lamp::experiments {
 

@@ -2,7 +2,7 @@
 #include <iostream>
 
 #include "experiments/commands/commands.hpp"
-#include "experiments/config_value.hpp"
+#include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
 

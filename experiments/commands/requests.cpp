@@ -3,7 +3,7 @@
 #include <set>
 #include <utility>
 
-#include "experiments/cell_recorder.hpp"
+#include "experiments/run/cell_recorder.hpp"
 
 namespace lamp::experiments {
 

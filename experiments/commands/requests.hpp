@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "experiments/experiment.hpp"
-#include "experiments/runner.hpp"
+#include "experiments/run/experiment.hpp"
+#include "experiments/run/runner.hpp"
 
 namespace lamp::experiments {
 

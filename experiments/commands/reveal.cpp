@@ -5,16 +5,16 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "core/arith/order_text.hpp"
-#include "core/arith/reveal.hpp"
-#include "experiments/arithmetic_config.hpp"
+#include "core/arith/orders/order_text.hpp"
+#include "core/arith/reveal/reveal.hpp"
+#include "experiments/calc/hex_float.hpp"
+#include "experiments/calc/line_filter.hpp"
 #include "experiments/commands/commands.hpp"
-#include "experiments/config_value.hpp"
-#include "experiments/hex_float.hpp"
-#include "experiments/line_filter.hpp"
-#include "experiments/reveal_candidates.hpp"
-#include "experiments/reveal_questions.hpp"
-#include "experiments/tree_drawing.hpp"
+#include "experiments/config/arithmetic.hpp"
+#include "experiments/config/value.hpp"
+#include "experiments/reveal/candidates.hpp"
+#include "experiments/reveal/questions.hpp"
+#include "experiments/reveal/tree_drawing.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -9,13 +9,13 @@
 
 #include "core/record/shard.hpp"
 #include "experiments/commands/commands.hpp"
-#include "experiments/config_value.hpp"
-#include "experiments/experiment.hpp"
-#include "experiments/interrupt.hpp"
-#include "experiments/nan_cells.hpp"
-#include "experiments/progress.hpp"
-#include "experiments/runner.hpp"
-#include "experiments/study_inputs.hpp"
+#include "experiments/config/value.hpp"
+#include "experiments/run/experiment.hpp"
+#include "experiments/run/interrupt.hpp"
+#include "experiments/run/nan_cells.hpp"
+#include "experiments/run/progress.hpp"
+#include "experiments/run/runner.hpp"
+#include "experiments/run/study_inputs.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -16,9 +16,9 @@
 #include "core/record/summary.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
-#include "experiments/experiment.hpp"
-#include "experiments/nan_cells.hpp"
-#include "experiments/study_inputs.hpp"
+#include "experiments/run/experiment.hpp"
+#include "experiments/run/nan_cells.hpp"
+#include "experiments/run/study_inputs.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -4,9 +4,9 @@
 #include <ostream>
 #include <string>
 
-#include "core/model/tokenizer.hpp"
+#include "core/model/files/tokenizer.hpp"
 #include "experiments/commands/commands.hpp"
-#include "experiments/config_value.hpp"
+#include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
 namespace {

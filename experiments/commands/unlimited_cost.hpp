@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "core/arith/spec.hpp"
-#include "core/model/config.hpp"
+#include "core/model/files/config.hpp"
 #include "core/model/site.hpp"
 
 namespace lamp::experiments {

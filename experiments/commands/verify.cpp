@@ -16,8 +16,8 @@
 #include "core/record/shard.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/requests.hpp"
-#include "experiments/interrupt.hpp"
-#include "experiments/nan_cells.hpp"
+#include "experiments/run/interrupt.hpp"
+#include "experiments/run/nan_cells.hpp"
 
 namespace lamp::experiments {
 namespace {

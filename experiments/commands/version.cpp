@@ -1,10 +1,10 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "experiments/build_info.hpp"
 #include "experiments/commands/commands.hpp"
-#include "experiments/grid.hpp"
+#include "experiments/config/grid.hpp"
 
 namespace lamp::experiments {
 

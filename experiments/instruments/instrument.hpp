@@ -13,7 +13,7 @@
 #include "analysis/metrics.hpp"
 #include "core/model/forward.hpp"
 #include "core/record/contents.hpp"
-#include "experiments/config.hpp"
+#include "experiments/config/config.hpp"
 #include "experiments/instruments/site_values.hpp"
 
 namespace lamp::experiments {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "core/fp/format.hpp"
-#include "experiments/calc.hpp"
-#include "experiments/hex_float.hpp"
+#include "experiments/calc/calc.hpp"
+#include "experiments/calc/hex_float.hpp"
 #include "tests/core/arith/orders.hpp"
 #include "tests/support/formats.hpp"
 #include "tests/support/random.hpp"

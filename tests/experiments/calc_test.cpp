@@ -1,5 +1,5 @@
 // lamp calc: known answers and bad lines.
-#include "experiments/calc.hpp"
+#include "experiments/calc/calc.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "core/base/philox.hpp"
-#include "experiments/hex_float.hpp"
+#include "experiments/calc/hex_float.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/random.hpp"
 

@@ -1,6 +1,6 @@
 // Configs: what is read, every way to get one wrong (oracle: the place and the words an error must
 // hold), and the way back to text.
-#include "experiments/config.hpp"
+#include "experiments/config/config.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,9 +14,9 @@
 
 #include "config_text.hpp"
 #include "core/arith/engine.hpp"
-#include "core/arith/order_text.hpp"
-#include "experiments/config_fields.hpp"
-#include "experiments/config_read.hpp"
+#include "core/arith/orders/order_text.hpp"
+#include "experiments/config/fields.hpp"
+#include "experiments/config/read.hpp"
 
 using namespace lamp;
 using namespace lamp::experiments;

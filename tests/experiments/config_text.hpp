@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "experiments/config.hpp"
+#include "experiments/config/config.hpp"
 
 namespace lamp::test {
 

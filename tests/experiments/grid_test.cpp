@@ -1,6 +1,6 @@
 // The grid: order of cells (oracle: nested loops over the axes), and identities that change with
 // what changes values and with nothing else.
-#include "experiments/grid.hpp"
+#include "experiments/config/grid.hpp"
 
 #include <catch2/catch.hpp>
 #include <set>

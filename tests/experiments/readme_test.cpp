@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "experiments/arithmetic_config.hpp"
-#include "experiments/calc.hpp"
-#include "experiments/config_fields.hpp"
+#include "experiments/calc/calc.hpp"
+#include "experiments/config/arithmetic.hpp"
+#include "experiments/config/fields.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -145,7 +145,7 @@ TEST_CASE("READMEs: the answers of their calc blocks", "[calc][readme]") {
   // Finding none is no success.
   CHECK(count["core/fp/README.md"] >= 17);
   CHECK(count["core/arith/README.md"] >= 20);
-  CHECK(count["core/lamp/README.md"] >= 6);
+  CHECK(count["core/selection/README.md"] >= 6);
   CHECK(count["experiments/commands/calc.md"] >= 18);
 }
 

@@ -1,13 +1,13 @@
 // Which arithmetic lamp reveal names: one that gives every answer, probes among them. Commands here
 // are sums of this library, rounded once more at the end where no arithmetic says so.
-#include "experiments/reveal_candidates.hpp"
+#include "experiments/reveal/candidates.hpp"
 
 #include <catch2/catch.hpp>
 
 #include "core/arith/engine.hpp"
-#include "core/arith/order_text.hpp"
+#include "core/arith/orders/order_text.hpp"
 #include "core/fp/rounding.hpp"
-#include "experiments/reveal_questions.hpp"
+#include "experiments/reveal/questions.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -1,6 +1,6 @@
 // Sequences of tokens: which tokens they are (oracle: the tokenizer on the whole text, and lists
 // written by hand), and every input that is none.
-#include "experiments/tokens.hpp"
+#include "experiments/config/tokens.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include <numeric>
 #include <set>
 
-#include "core/model/tokenizer.hpp"
+#include "core/model/files/tokenizer.hpp"
 #include "tests/core/model/files.hpp"
 
 using namespace lamp;

@@ -9,8 +9,8 @@
 #include <map>
 
 #include "core/record/shard.hpp"
-#include "experiments/experiment.hpp"
-#include "experiments/runner.hpp"
+#include "experiments/run/experiment.hpp"
+#include "experiments/run/runner.hpp"
 
 namespace lamp::experiments {
 std::unique_ptr<Instrument> largest(const Recording&);  // largest.cpp

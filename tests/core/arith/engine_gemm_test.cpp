@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/arith/engine.hpp"
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/mpfr/arithmetic.hpp"
 #include "core/mpfr/operations.hpp"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/arith/engine.hpp"
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "tests/support/random.hpp"
 
 #ifdef LAMP_HAS_OPENBLAS

@@ -1,6 +1,6 @@
 // Oracles: mpfr::gemm (arbitrary precision, naive) for every arithmetic on small products; the
 // naive loop, itself checked by the first, on larger ones. Neither calls a vector kernel.
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 
 #include <catch2/catch.hpp>
 #include <limits>
@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/arith/gemm_kernels.hpp"
-#include "core/arith/gemm_plan.hpp"
+#include "core/arith/gemm/kernels.hpp"
+#include "core/arith/gemm/plan.hpp"
 #include "core/mpfr/arithmetic.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/random.hpp"

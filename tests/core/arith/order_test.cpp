@@ -1,7 +1,7 @@
 // Orders of accumulation. Oracles: core/mpfr, which writes every order out as a program of its own
 // (bits, every order, format, data and c); sums associated by hand; laws between orders. Exact sums
 // also against integers.
-#include "core/arith/order.hpp"
+#include "core/arith/orders/order.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "core/arith/gemm.hpp"
+#include "core/arith/gemm/gemm.hpp"
 #include "core/mpfr/arithmetic.hpp"
 #include "tests/core/arith/orders.hpp"
 #include "tests/support/bits.hpp"

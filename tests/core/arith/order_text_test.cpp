@@ -1,12 +1,12 @@
 // The text of orders: what is read, what is refused and in which words, and the way back. Oracle:
 // the texts and trees written here.
-#include "core/arith/order_text.hpp"
+#include "core/arith/orders/order_text.hpp"
 
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
-#include "core/arith/tree.hpp"
+#include "core/arith/orders/tree.hpp"
 #include "tests/core/arith/orders.hpp"
 
 namespace lamp {

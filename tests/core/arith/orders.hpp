@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/arith/order_text.hpp"
+#include "core/arith/orders/order_text.hpp"
 #include "tests/support/random.hpp"
 
 namespace lamp::test {

@@ -1,6 +1,6 @@
 // reveal: the trees of our own orders come back as README.md defines them, whatever the format;
 // sums without a tree are said to have none.
-#include "core/arith/reveal.hpp"
+#include "core/arith/reveal/reveal.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "core/arith/engine.hpp"
-#include "core/arith/order_text.hpp"
+#include "core/arith/orders/order_text.hpp"
 #include "core/arith/scalar.hpp"
 #include "tests/core/arith/orders.hpp"
 #include "tests/support/formats.hpp"

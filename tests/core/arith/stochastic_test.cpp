@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/arith/gemm.hpp"
-#include "core/arith/order.hpp"
+#include "core/arith/gemm/gemm.hpp"
+#include "core/arith/orders/order.hpp"
 #include "core/base/philox.hpp"
 #include "core/mpfr/functions.hpp"
 #include "core/mpfr/operations.hpp"

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/model/config.hpp"
+#include "core/model/files/config.hpp"
 #include "tests/core/model/files.hpp"
 
 namespace {

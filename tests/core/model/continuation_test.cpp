@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "core/arith/engine.hpp"
-#include "core/arith/order_text.hpp"
+#include "core/arith/orders/order_text.hpp"
 #include "core/model/greedy.hpp"
-#include "core/model/sites.hpp"
+#include "core/model/ops/sites.hpp"
 #include "tests/support/bits.hpp"
 
 namespace lamp {

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "core/model/files/tokenizer.hpp"
 #include "core/model/forward.hpp"
-#include "core/model/sites.hpp"
-#include "core/model/tokenizer.hpp"
+#include "core/model/ops/sites.hpp"
 #include "tests/support/h5.hpp"
 
 namespace lamp {

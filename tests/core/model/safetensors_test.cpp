@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/model/safetensors.hpp"
+#include "core/model/files/safetensors.hpp"
 #include "tests/core/model/files.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/random.hpp"

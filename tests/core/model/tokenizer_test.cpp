@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/model/tokenizer.hpp"
+#include "core/model/files/tokenizer.hpp"
 #include "tests/core/model/files.hpp"
 #include "tests/support/random.hpp"
 

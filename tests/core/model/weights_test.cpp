@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/model/safetensors.hpp"
+#include "core/model/files/safetensors.hpp"
 #include "core/model/weights.hpp"
 #include "tests/core/model/files.hpp"
 #include "tests/support/bits.hpp"

@@ -14,7 +14,7 @@
 #include "core/arith/engine.hpp"
 #include "core/arith/stochastic.hpp"
 #include "core/model/forward.hpp"
-#include "core/model/sites.hpp"
+#include "core/model/ops/sites.hpp"
 #include "core/mpfr/forward.hpp"
 #include "core/mpfr/outputs.hpp"
 #include "core/mpfr/sites.hpp"

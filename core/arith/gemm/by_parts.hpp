@@ -1,0 +1,30 @@
+// Matrix products in orders that are made of sequential sums: those by the kernels of gemm, the
+// additions between them elementwise.
+#pragma once
+
+#include "core/arith/gemm/gemm.hpp"
+
+namespace lamp::gemm_detail {
+
+/// As gemm, for `reverse`, `blocked`, `pairwise`, `lanes` and `split` where a kernel has the bits
+/// of the steps; the same bits as the naive loop. False, with nothing written, where it does not
+/// serve. Pre: backend is neither automatic nor scalar, and available.
+bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                   MatrixView<double> out, Shape shape, Backend backend);
+
+/// Rows of a packed B: first, first + step, ..
+struct Terms {
+  std::size_t first = 0;
+  std::ptrdiff_t step = 1;
+  [[nodiscard]] std::size_t at(std::size_t k) const {
+    return first + static_cast<std::size_t>(static_cast<std::ptrdiff_t>(k) * step);
+  }
+};
+
+/// out = a times the rows `terms` of b, sequential steps of `mac`, on binary32 lanes and without
+/// packing anything anew. False, with `out` partly written at most, where there is no kernel or an
+/// operand is not a binary32 number. In gemm.cpp.
+bool gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b,
+                   Terms terms, MatrixView<double> out, Backend backend);
+
+}  // namespace lamp::gemm_detail

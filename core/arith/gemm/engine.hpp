@@ -1,0 +1,18 @@
+// Matrix products on a matrix engine by vector kernels: packing, the guard that proves a kernel
+// right for a tile, the loops over tiles.
+#pragma once
+
+#include "core/arith/gemm/gemm.hpp"
+
+namespace lamp::gemm_detail {
+
+/// As gemm with the a.cols rows of b from first_term on, for the order `engine` in one part; the
+/// same bits as the naive loop. False, with nothing written, where it does not serve. Pre: backend
+/// is neither automatic nor scalar, and available.
+bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                 MatrixView<double> out, Shape shape, Backend backend, std::size_t first_term = 0);
+
+/// engine_gemm serves a step of the order, in as many parts as it may have.
+bool has_engine_kernel(const Arithmetic& arithmetic, Backend backend);
+
+}  // namespace lamp::gemm_detail

@@ -1,0 +1,356 @@
+// Which kernel computes a product, and the loops over tiles around it. Everything that no kernel is
+// proven for goes through the naive loop, which defines the bits.
+#include "core/arith/gemm/gemm.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "core/arith/gemm/by_parts.hpp"
+#include "core/arith/gemm/by_tree.hpp"
+#include "core/arith/gemm/engine.hpp"
+#include "core/arith/gemm/kernels.hpp"
+#include "core/arith/gemm/operands.hpp"
+#include "core/arith/gemm/plan.hpp"
+#include "core/arith/orders/order.hpp"
+#include "core/arith/scalar.hpp"
+#include "core/arith/stochastic.hpp"
+
+namespace lamp {
+namespace {
+
+using namespace gemm_detail;  // NOLINT: this file is its other half
+
+Backend fastest() {
+  static const Backend best = available(Backend::avx512) ? Backend::avx512
+                              : available(Backend::avx2) ? Backend::avx2
+                                                         : Backend::scalar;
+  return best;
+}
+
+/// The definition among the fast code: every output by itself, through the scalar engine.
+void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+           MatrixView<double> out, Shape shape) {
+  Arithmetic rounded = arithmetic;
+  MacSpec& step =
+      rounded.order.kind == OrderKind::blocked && rounded.block ? *rounded.block : rounded.mac;
+  const auto operand = [format = step.operands](double x) {
+    return format ? round(x, *format) : x;
+  };
+  const bool needs_emin =
+      rounded.order.kind == OrderKind::multiterm || rounded.order.kind == OrderKind::engine;
+  if (!needs_emin) step.operands.reset();  // once, here
+  const std::size_t m = a.rows, k = a.cols, n = b.cols();
+  Matrix<double> columns(n, k);
+  for (std::size_t j = 0; j < n; ++j)
+    for (std::size_t l = 0; l < k; ++l) columns(j, l) = operand(b.at(l, j));
+  Matrix<double> rows(m, k);
+  bool binary32_operands = all_binary32(columns.flat());
+  for (std::size_t i = 0; i < m; ++i) {
+    for (std::size_t l = 0; l < shape.terms(i, k); ++l) rows(i, l) = operand(a(i, l));
+    binary32_operands = binary32_operands && all_binary32(rows.row(i));
+  }
+  visit_outputs(rounded, binary32_operands, [&](const auto& output) {
+    for (std::size_t i = 0; i < m; ++i) {
+      for (std::size_t j = 0; j < shape.columns(i, n); ++j) {
+        out(i, j) = ordered_dot(
+            output(i, j), rounded, shape.terms(i, k), [&](std::size_t l) { return rows(i, l); },
+            [&](std::size_t l) { return columns(j, l); });
+      }
+    }
+  });
+}
+
+/// Memory that calls of one thread use again: fresh pages cost more than the arithmetic.
+template <class T>
+struct Workspace {
+  AlignedVector<T> a, panel;
+  AlignedVector<double> values;
+  std::vector<MagnitudeRange> ranges;  // of each tile of rows
+};
+
+/// A's rows for the kernels, row i at data + i * stride; false where one does not fit.
+template <class T>
+bool read_rows(OperandReader& reader, MatrixView<const double> a, Shape shape, std::size_t stride,
+               Workspace<T>& work) {
+  work.a.resize(std::max(work.a.size(), a.rows * stride));
+  work.ranges.assign((a.rows + tile_rows - 1) / tile_rows, {});
+  for (std::size_t i = 0; i < a.rows; ++i) {
+    const double* row = a.data + i * a.row_stride;
+    T* to = work.a.data() + i * stride;
+    const std::size_t length = shape.terms(i, a.cols);
+    if constexpr (std::is_same_v<T, float>) {
+      if (!reader.read(row, a.col_stride, length, to, work.ranges[i / tile_rows])) return false;
+    } else {
+      reader.read(row, a.col_stride, length, to, work.ranges[i / tile_rows]);
+    }
+  }
+  return true;
+}
+
+struct Panel32 {
+  const float* b = nullptr;  // null: not binary32 numbers
+  std::ptrdiff_t stride = panel_cols;
+  MagnitudeRange range;
+};
+
+/// Of panel q the `count` rows `terms`; all of them, one after the other, where b is not of
+/// binary32 numbers.
+Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Terms terms,
+                   std::size_t count, Workspace<float>& work) {
+  const std::size_t size = count * panel_cols;
+  if (b.is_binary32() && !reader.rounds())
+    return {b.panel32(q) + terms.first * panel_cols,
+            terms.step * static_cast<std::ptrdiff_t>(panel_cols), b.panel_range(q)};
+  work.panel.resize(std::max(work.panel.size(), size));
+  Panel32 panel;
+  bool fits = true;
+  if (b.is_binary32()) {
+    const float* from = b.panel32(q) + terms.first * panel_cols;
+    if (terms.step != 1) {
+      for (std::size_t k = 0; k < count; ++k)
+        std::copy_n(b.panel32(q) + terms.at(k) * panel_cols, panel_cols,
+                    work.panel.data() + k * panel_cols);
+      from = work.panel.data();
+    }
+    fits = reader.read_rounded(from, size, work.panel.data(), panel.range);
+  } else {
+    fits = reader.read(b.panel64(q), 1, size, work.panel.data(), panel.range);
+  }
+  if (fits) panel.b = work.panel.data();
+  return panel;
+}
+
+const double* read_panel(const KernelSet& set, OperandReader& reader, const PackedMatrix& b,
+                         std::size_t q, Workspace<double>& work) {
+  const std::size_t size = b.rows() * panel_cols;
+  if (!b.is_binary32() && !reader.rounds()) return b.panel64(q);
+  work.panel.resize(std::max(work.panel.size(), size));
+  MagnitudeRange range;
+  if (b.is_binary32()) {
+    set.widen(b.panel32(q), size, work.panel.data());
+    if (reader.rounds()) reader.read(work.panel.data(), 1, size, work.panel.data(), range);
+  } else {
+    reader.read(b.panel64(q), 1, size, work.panel.data(), range);
+  }
+  return work.panel.data();
+}
+
+/// Elements of a tile to a row of the result, `stride` apart.
+void store(const KernelSet& set, const float* c, std::size_t count, double* to,
+           std::size_t stride) {
+  if (stride == 1) return set.widen(c, count, to);
+  for (std::size_t j = 0; j < count; ++j) to[j * stride] = static_cast<double>(c[j]);
+}
+
+void store(const KernelSet&, const double* c, std::size_t count, double* to, std::size_t stride) {
+  if (stride == 1) {
+    std::copy_n(c, count, to);
+    return;
+  }
+  for (std::size_t j = 0; j < count; ++j) to[j * stride] = c[j];
+}
+
+/// Rows [first, last) of one panel's columns, tile by tile. kernel_of(tile index): the kernel that
+/// is proven for that tile.
+template <class T, class KernelOf>
+void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size_t stride,
+                      std::size_t k, std::size_t first, std::size_t last, std::size_t q,
+                      MatrixView<double> out, Shape shape, KernelOf&& kernel_of) {
+  alignas(64) std::array<T, tile_rows * panel_cols> c;
+  tile.c = c.data();
+  const std::size_t j0 = q * panel_cols;
+  for (std::size_t i0 = first; i0 < last; i0 += tile_rows) {
+    tile.rows = std::min(tile_rows, last - i0);
+    if (shape.columns(i0 + tile.rows - 1, out.cols) <= j0) continue;
+    for (std::size_t r = 0; r < tile.rows; ++r) {
+      tile.a[r] = a + (i0 + r) * stride;
+      tile.steps[r] = shape.terms(i0 + r, k);
+    }
+    kernel_of(i0 / tile_rows)(tile);
+    for (std::size_t r = 0; r < tile.rows; ++r) {
+      const std::size_t width = shape.columns(i0 + r, out.cols);
+      const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
+      double* to = out.data + (i0 + r) * out.row_stride + j0 * out.col_stride;
+      store(set, c.data() + r * panel_cols, count, to, out.col_stride);
+    }
+  }
+}
+
+/// Rows of A that stay in the second cache level while all of B passes.
+template <class T>
+std::size_t rows_at_a_time(std::size_t stride) {
+  constexpr std::size_t bytes = std::size_t{1} << 19;
+  return std::max<std::size_t>(bytes / (stride * sizeof(T)) / tile_rows, 4) * tile_rows;
+}
+
+/// A whole number of cache lines and one more, so that rows do not compete for one place in the
+/// cache.
+template <class T>
+std::size_t padded(std::size_t k) {
+  constexpr std::size_t line = 64 / sizeof(T);
+  return (k + line - 1) / line * line + line;
+}
+
+/// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the
+/// a.cols rows `terms`, which are all of them where b is not of binary32 numbers.
+bool gemm32(const Plan<float>& plan, const KernelSet& set,
+            const std::optional<FloatFormat>& operands, MatrixView<const double> a,
+            const PackedMatrix& b, MatrixView<double> out, Shape shape, Terms terms = {}) {
+  thread_local Workspace<float> work;
+  if (!b.is_binary32() && !operands) return false;
+  OperandReader reader(set, operands, work.values);
+  const std::size_t stride = padded<float>(a.cols);
+  if (!read_rows(reader, a, shape, stride, work)) return false;
+  Tile<float> tile;
+  tile.constants = plan.constants;
+  const std::size_t rows = rows_at_a_time<float>(stride);
+  for (std::size_t first = 0; first < a.rows; first += rows) {
+    const std::size_t last = std::min(first + rows, a.rows);
+    for (std::size_t q = 0; q < b.panels(); ++q) {
+      if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
+      const Panel32 panel = read_panel(reader, b, q, terms, a.cols, work);
+      if (panel.b == nullptr) return false;
+      tile.b = panel.b, tile.b_stride = panel.stride;
+      panel_times_rows(
+          set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
+            return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range)
+                       ? plan.normal_kernel
+                       : plan.kernel;
+          });
+    }
+  }
+  return true;
+}
+
+/// Every operand, after rounding, is a binary32 number.
+bool binary32_operands(const KernelSet& set, const std::optional<FloatFormat>& operands,
+                       MatrixView<const double> a, const PackedMatrix& b, Shape shape) {
+  if (operands) return contains(binary32, *operands);
+  thread_local Workspace<float> work;
+  OperandReader reader(set, operands, work.values);
+  work.a.resize(std::max(work.a.size(), a.cols));
+  MagnitudeRange range;
+  for (std::size_t i = 0; i < a.rows && b.is_binary32(); ++i)
+    if (!reader.read(a.data + i * a.row_stride, a.col_stride, shape.terms(i, a.cols), work.a.data(),
+                     range))
+      return false;
+  return b.is_binary32();
+}
+
+void gemm64(const Plan<double>& plan, const KernelSet& set,
+            const std::optional<FloatFormat>& operands, MatrixView<const double> a,
+            const PackedMatrix& b, MatrixView<double> out, Shape shape) {
+  thread_local Workspace<double> work;
+  OperandReader reader(set, operands, work.values);
+  const std::size_t stride = padded<double>(a.cols);
+  read_rows(reader, a, shape, stride, work);
+  Tile<double> tile;
+  tile.constants = plan.constants;
+  const std::size_t rows = rows_at_a_time<double>(stride);
+  for (std::size_t first = 0; first < a.rows; first += rows) {
+    const std::size_t last = std::min(first + rows, a.rows);
+    for (std::size_t q = 0; q < b.panels(); ++q) {
+      if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
+      tile.b = read_panel(set, reader, b, q, work);
+      panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
+                       [&](std::size_t) { return plan.kernel; });
+    }
+  }
+}
+
+}  // namespace
+
+bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a,
+                                const PackedMatrix& b, Terms terms, MatrixView<double> out,
+                                Backend backend) {
+  const KernelSet set = kernel_set(backend);
+  const auto plan = plan32(mac, set);
+  return plan && b.is_binary32() && gemm32(*plan, set, mac.operands, a, b, out, Shape::full, terms);
+}
+
+PackedMatrix::PackedMatrix(MatrixView<const double> b) { assign(b); }
+
+PackedMatrix::PackedMatrix(MatrixView<const float> b) {
+  AlignedVector<double> wide(b.rows * b.cols);
+  for (std::size_t k = 0; k < b.rows; ++k)
+    for (std::size_t j = 0; j < b.cols; ++j) wide[k * b.cols + j] = static_cast<double>(b(k, j));
+  assign(MatrixView<const double>(wide.data(), b.rows, b.cols, b.cols));
+}
+
+void PackedMatrix::assign(MatrixView<const double> b) {
+  rows_ = b.rows, cols_ = b.cols, binary32_ = true;
+  const KernelSet set = kernel_set(fastest());
+  const std::size_t size = panels() * rows_ * panel_cols;
+  panels32_.resize(size);
+  ranges_.assign(panels(), {});
+  thread_local AlignedVector<double> row;
+  thread_local AlignedVector<float> column;
+  row.resize(panel_cols);
+  for (std::size_t q = 0; q < panels() && binary32_; ++q) {
+    const std::size_t j0 = q * panel_cols;
+    const std::size_t count = std::min(panel_cols, cols_ - j0);
+    float* panel = panels32_.data() + q * rows_ * panel_cols;
+    if (count < panel_cols) std::fill_n(panel, rows_ * panel_cols, 0.0F);
+    if (b.row_stride == 1) {  // a transpose: columns are contiguous
+      column.resize(std::max(column.size(), rows_ * panel_cols));
+      for (std::size_t j = 0; j < count; ++j) {
+        binary32_ = set.narrow(b.data + (j0 + j) * b.col_stride, rows_, column.data() + j * rows_,
+                               ranges_[q]) &&
+                    binary32_;
+      }
+      for (std::size_t k = 0; k < rows_; ++k)
+        for (std::size_t j = 0; j < count; ++j) panel[k * panel_cols + j] = column[j * rows_ + k];
+    } else {
+      for (std::size_t k = 0; k < rows_; ++k) {
+        const double* from = b.data + k * b.row_stride + j0 * b.col_stride;
+        if (b.col_stride != 1) {
+          for (std::size_t j = 0; j < count; ++j) row[j] = from[j * b.col_stride];
+          from = row.data();
+        }
+        binary32_ = set.narrow(from, count, panel + k * panel_cols, ranges_[q]) && binary32_;
+      }
+    }
+  }
+  if (binary32_) return;
+  panels32_.clear();
+  panels64_.resize(size);
+  for (std::size_t q = 0; q < panels(); ++q)
+    for (std::size_t k = 0; k < rows_; ++k)
+      for (std::size_t j = 0; j < panel_cols; ++j)
+        panels64_[(q * rows_ + k) * panel_cols + j] =
+            q * panel_cols + j < cols_ ? b(k, q * panel_cols + j) : 0.0;
+}
+
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+          MatrixView<double> out, Shape shape, Backend backend) {
+  expects(a.cols == b.rows() && out.rows == a.rows && out.cols == b.cols(),
+          "gemm: (m, n) = (m, k) (k, n)");
+  expects(available(backend), "gemm: the machine has the instruction set");
+  if (backend == Backend::automatic) backend = fastest();
+  if (backend != Backend::scalar && arithmetic.order.kind == OrderKind::sequential) {
+    const KernelSet set = kernel_set(backend);
+    if (const auto plan = plan32(arithmetic.mac, set);
+        plan && gemm32(*plan, set, arithmetic.mac.operands, a, b, out, shape))
+      return;
+    const bool narrow = arithmetic.mac.format != binary64 &&
+                        binary32_operands(set, arithmetic.mac.operands, a, b, shape);
+    if (const auto plan = plan64(arithmetic.mac, narrow, set))
+      return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
+  }
+  if (backend != Backend::scalar && engine_gemm(arithmetic, a, b, out, shape, backend)) return;
+  if (backend != Backend::scalar && gemm_by_tree(arithmetic, a, b, out, shape, backend)) return;
+  if (backend != Backend::scalar && gemm_by_parts(arithmetic, a, b, out, shape, backend)) return;
+  naive(arithmetic, a, b, out, shape);
+}
+
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b,
+          MatrixView<double> out, Shape shape, Backend backend) {
+  thread_local PackedMatrix packed;
+  packed.assign(b);
+  gemm(arithmetic, a, packed, out, shape, backend);
+}
+
+std::string_view best_target() { return name_in(backend_names, fastest()); }
+
+}  // namespace lamp

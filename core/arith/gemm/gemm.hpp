@@ -1,0 +1,113 @@
+// Matrix products under an arithmetic: outputs are independent, k runs in the arithmetic's order
+// inside each of them. Tiled and vectorised over outputs, never over k, so every backend gives the
+// same bits.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "core/arith/gemm/aligned_vector.hpp"
+#include "core/arith/spec.hpp"
+#include "core/base/matrix.hpp"
+#include "core/base/names.hpp"
+
+namespace lamp {
+
+/// Which entries exist, where a and out are the rows first_row, first_row + 1, .. of the whole.
+/// `lower_output`: only (i, j <= first_row + i) is computed, the rest is not written (causal
+/// scores). `lower_operand`: a is lower triangular, row i sums k = 0..first_row + i only (causal
+/// values); the entries above are never read.
+struct Shape {
+  enum Kind : std::uint8_t { full, lower_output, lower_operand };
+  Kind kind = full;
+  std::size_t first_row = 0;
+
+  constexpr Shape(Kind kind_, std::size_t first_row_ = 0)
+      : kind(kind_), first_row(first_row_) {}  // NOLINT: a kind is a shape
+  /// Terms k = 0 .. terms - 1 of row i, of k in all.
+  [[nodiscard]] constexpr std::size_t terms(std::size_t i, std::size_t k) const {
+    return kind == lower_operand ? std::min(first_row + i + 1, k) : k;
+  }
+  /// Columns j = 0 .. columns - 1 of row i that exist, of n in all.
+  [[nodiscard]] constexpr std::size_t columns(std::size_t i, std::size_t n) const {
+    return kind == lower_output ? std::min(first_row + i + 1, n) : n;
+  }
+  friend constexpr bool operator==(const Shape&, const Shape&) = default;
+};
+
+/// `scalar` is the naive triple loop over scalar operations; the others force one instruction set
+/// (an error in `calc` where the machine has not got it). `automatic` picks the fastest that is
+/// proven to give the same bits for the operands at hand.
+enum class Backend : std::uint8_t { automatic, scalar, avx2, avx512 };
+
+inline constexpr std::array<NamedValue<Backend>, 4> backend_names{{{"auto", Backend::automatic},
+                                                                   {"scalar", Backend::scalar},
+                                                                   {"avx2", Backend::avx2},
+                                                                   {"avx512", Backend::avx512}}};
+static_assert(names_all(backend_names));
+
+/// The smallest nonzero and the largest magnitude among binary32 numbers, as their bits (which are
+/// in order).
+struct MagnitudeRange {
+  std::uint32_t smallest_less_one = ~std::uint32_t{0};  // less one, so that zero does not count
+  std::uint32_t largest = 0;
+};
+
+/// B (k, n) prepared once for the tiled kernel: panels of panel_cols columns, k rows of each in a
+/// row, in binary32 where every element is a binary32 number (else binary64), with zeros beyond
+/// column n, and each panel's magnitudes for the kernel's guard.
+class PackedMatrix {
+ public:
+  static constexpr std::size_t panel_cols = 32;
+
+  PackedMatrix() = default;
+  explicit PackedMatrix(MatrixView<const float> b);
+  explicit PackedMatrix(MatrixView<const double> b);
+  /// As the constructor; keeps its memory where it suffices.
+  void assign(MatrixView<const double> b);
+
+  [[nodiscard]] std::size_t rows() const { return rows_; }  // k
+  [[nodiscard]] std::size_t cols() const { return cols_; }  // n
+  [[nodiscard]] double at(std::size_t k, std::size_t j) const {
+    const std::size_t index = (j / panel_cols * rows_ + k) * panel_cols + j % panel_cols;
+    return binary32_ ? static_cast<double>(panels32_[index]) : panels64_[index];
+  }
+
+  [[nodiscard]] bool is_binary32() const { return binary32_; }
+  [[nodiscard]] std::size_t panels() const { return (cols_ + panel_cols - 1) / panel_cols; }
+  /// (k, panel_cols) row-major. Pre: is_binary32(), or not, and q < panels().
+  [[nodiscard]] const float* panel32(std::size_t q) const {
+    return panels32_.data() + q * rows_ * panel_cols;
+  }
+  [[nodiscard]] const double* panel64(std::size_t q) const {
+    return panels64_.data() + q * rows_ * panel_cols;
+  }
+  /// Pre: is_binary32().
+  [[nodiscard]] MagnitudeRange panel_range(std::size_t q) const { return ranges_[q]; }
+
+ private:
+  AlignedVector<float> panels32_;
+  AlignedVector<double> panels64_;
+  std::vector<MagnitudeRange> ranges_;
+  std::size_t rows_ = 0, cols_ = 0;
+  bool binary32_ = true;
+};
+
+/// out(i, j) = sum over k of a(i, k) b(k, j), each in `arithmetic` from +0.
+/// a: (m, k), b: (k, n), out: (m, n), binary64 at the boundary; any strides. k = 0 gives +0. Safe
+/// to call from several threads. Pre: fits_binary64 of every format; available(backend).
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+          MatrixView<double> out, Shape shape = Shape::full, Backend backend = Backend::automatic);
+void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b,
+          MatrixView<double> out, Shape shape = Shape::full, Backend backend = Backend::automatic);
+
+/// Instruction set that `automatic` uses on this machine: "avx512", "avx2" or "scalar".
+std::string_view best_target();
+/// This machine has the instruction set (`automatic` and `scalar` always).
+bool available(Backend backend);
+
+}  // namespace lamp

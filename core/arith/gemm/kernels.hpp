@@ -1,0 +1,102 @@
+// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions (a
+// StepShape) and the numbers they need, and a kernel for a tile of outputs. kernels.cpp
+// compiles them once for each instruction set.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/arith/gemm/gemm.hpp"
+
+namespace lamp::gemm_detail {
+
+/// A kernel fills a tile of at most tile_rows x panel_cols outputs: all columns of one panel of B.
+inline constexpr std::size_t tile_rows = 8;
+inline constexpr std::size_t panel_cols = PackedMatrix::panel_cols;
+
+/// How a * b enters the sum. `fused`: exactly. `fused_exact`: the same where a * b is a number of
+/// the lanes. `lanes`: rounded RNE to the format of the lanes (binary32 or binary64) first.
+/// `rounded`: rounded, once, to the product's own format first. `rounded_exact`: the same where a *
+/// b is a number of the lanes.
+enum class Product : std::uint8_t { fused, fused_exact, lanes, rounded, rounded_exact };
+
+/// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes.
+/// `odd`: to odd there, so that the next rounding is the only one; it needs p <= lanes' p - 2.
+/// `odd_via`: to odd, then RNE to the format `via`.
+enum class Sum : std::uint8_t { nearest, odd, odd_via };
+
+/// How a number of the lanes is rounded RNE to p bits; k is the lanes' p minus the format's.
+/// `none`: it is there already.
+/// `normal`: two multiply-adds; right for zeros and normal numbers whose sign is not that of -0,
+/// below 2^(emax - k + 1). `integer`: on the bits; right for every number of a format with the
+/// lanes' emin, emax and infinities; k >= 1, p >= 2. `full`: two multiply-adds, gradual underflow
+/// at any emin, overflow above any xmax to infinity or NaN; k >= 2 and emax + k below the lanes'
+/// emax. `saturating`: the same, overflow gives xmax.
+enum class Round : std::uint8_t { none, normal, integer, full, saturating };
+
+struct StepShape {
+  Product product = Product::fused;
+  Sum sum = Sum::nearest;
+  Round round = Round::none;
+  friend bool operator==(const StepShape&, const StepShape&) = default;
+};
+
+/// The numbers that a rounding to a format needs.
+template <class T>
+struct Target {
+  T scale = 1;             // 2^k; 1.5 2^k for `full` and `saturating`
+  T smallest_normal = 0;   // 2^emin
+  T largest = 0;           // xmax
+  T overflow = 0;          // infinity or NaN
+  std::uint32_t half = 0;  // 2^(k-1); binary32 lanes only
+};
+
+template <class T>
+struct StepConstants {
+  Target<T> product, via, format;
+};
+
+/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b:
+/// one panel, panel_cols columns a row; its rows may be those of a larger one with others between
+/// them, or in descending order.
+template <class T>
+struct Tile {
+  std::array<const T*, tile_rows> a{};
+  std::array<std::size_t, tile_rows> steps{};
+  std::size_t rows = 0;
+  const T* b = nullptr;
+  std::ptrdiff_t b_stride = panel_cols;  // from one row of b to the next
+  T* c = nullptr;                        // (rows, panel_cols)
+  StepConstants<T> constants;
+};
+
+template <class T>
+using Kernel = void (*)(const Tile<T>&);
+
+/// y = x in binary32, every NaN the same one; extends `range`. False where an element is not a
+/// binary32 number.
+using Narrow = bool (*)(const double* x, std::size_t n, float* y, MagnitudeRange& range);
+/// y = x rounded to a format, all elements binary32 numbers; extends `range` by the results. x and
+/// y may be the same memory.
+using RoundValues = void (*)(const Target<float>&, Round, const float* x, std::size_t n, float* y,
+                             MagnitudeRange& range);
+
+/// y = x in binary64, exactly.
+using Widen = void (*)(const float* x, std::size_t n, double* y);
+
+/// The functions of one instruction set; a kernel is null where the instruction set has none of
+/// that shape.
+struct KernelSet {
+  Narrow narrow = nullptr;
+  Widen widen = nullptr;
+  RoundValues round_values = nullptr;
+  Kernel<float> (*kernel32)(StepShape) = nullptr;
+  Kernel<double> (*kernel64)(StepShape) = nullptr;
+};
+
+/// Kernels of avx2 or avx512; those of `scalar` only narrow and widen. Pre: available(backend),
+/// backend is not automatic.
+KernelSet kernel_set(Backend backend);
+
+}  // namespace lamp::gemm_detail

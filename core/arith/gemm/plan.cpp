@@ -1,0 +1,169 @@
+#include "core/arith/gemm/plan.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace lamp::gemm_detail {
+namespace {
+
+template <class T>
+constexpr FloatFormat lanes_format = std::is_same_v<T, float> ? binary32 : binary64;
+
+/// Rounding by Round::full knows gradual underflow, signed zeros, and overflow to infinity where
+/// the format has infinities.
+bool regular(const FloatFormat& f) {
+  return f.p >= 2 && f.subnormals && f.signed_zero && !f.is_unsigned &&
+         f.infinities == (f.overflow == Overflow::infinity);
+}
+
+template <class T>
+std::optional<Round> round_in_lanes(const FloatFormat& f) {
+  constexpr FloatFormat lanes = lanes_format<T>;
+  const int k = lanes.p - f.p;
+  if (!regular(f)) return std::nullopt;
+  const bool whole_range =
+      f.emin == lanes.emin && f.emax == lanes.emax && f.infinities && f.top_codes_lost == 0;
+  if (whole_range && k == 0) return Round::none;
+  if (whole_range && k >= 1 && lanes == binary32) return Round::integer;
+  if (k < 2 || f.emin < lanes.emin || f.emin > f.emax || f.emax + k >= lanes.emax)
+    return std::nullopt;
+  return f.overflow == Overflow::largest ? Round::saturating : Round::full;
+}
+
+template <class T>
+Target<T> target_in_lanes(const FloatFormat& f) {
+  const int k = lanes_format<T>.p - f.p;
+  const std::optional<Round> round = round_in_lanes<T>(f);
+  if (!round) return {};  // a field of the specification that the kernel does not use
+  return {.scale = static_cast<T>((*round == Round::integer ? 1.0 : 1.5) * pow2(k)),
+          .smallest_normal = static_cast<T>(pow2(f.emin)),
+          .largest = static_cast<T>(xmax(f)),
+          .overflow = f.overflow == Overflow::nan ? std::numeric_limits<T>::quiet_NaN()
+                                                  : std::numeric_limits<T>::infinity(),
+          .half = k >= 1 && k < 32 ? std::uint32_t{1} << (k - 1) : 0U};
+}
+
+/// A sum rounded to odd in the lanes and then to `f` is rounded once: two bits more suffice.
+template <class T>
+bool odd_serves(const FloatFormat& f) {
+  return f.p <= lanes_format<T>.p - 2;
+}
+
+/// The sum of two numbers of `f`, rounded RNE to the lanes' p and then to f's, is rounded once
+/// (Figueroa 1995); a sum below 2^emin is exact.
+template <class T>
+bool double_rounding_is_innocuous(const FloatFormat& f) {
+  return lanes_format<T>.p >= 2 * f.p + 2;
+}
+
+/// Every product of two numbers of `operands` is a number of the lanes.
+template <class T>
+constexpr bool products_are_exact(const FloatFormat& operands) {
+  constexpr FloatFormat lanes = lanes_format<T>;
+  return 2 * operands.p <= lanes.p &&
+         2 * (operands.emin - operands.p + 1) >= lanes.emin - lanes.p + 1 &&
+         2 * (operands.emax + 1) <= lanes.emax + 1;
+}
+static_assert(!products_are_exact<float>(bfloat16) && products_are_exact<float>(binary16) &&
+              products_are_exact<double>(binary32));
+
+/// The three decisions, or nothing. One Round serves product, via and format: Target makes the
+/// difference.
+template <class T>
+std::optional<StepShape> step_shape(const MacSpec& mac, bool exact_products) {
+  constexpr FloatFormat lanes = lanes_format<T>;
+  const std::optional<Round> round = round_in_lanes<T>(mac.format);
+  if (!round || mac.rounding != Rounding::rne) return std::nullopt;
+  StepShape shape{.round = *round};
+  if (mac.product && *mac.product == lanes) {
+    shape.product = Product::lanes;
+  } else if (mac.product) {
+    if (round_in_lanes<T>(*mac.product) != round || !odd_serves<T>(*mac.product))
+      return std::nullopt;
+    shape.product = exact_products ? Product::rounded_exact : Product::rounded;
+  }
+  const bool via = mac.via && *mac.via != mac.format;
+  if (mac.format == lanes || (via && *mac.via == lanes)) {
+    shape.sum = Sum::nearest;
+  } else if (via) {
+    if (round_in_lanes<T>(*mac.via) != round || !odd_serves<T>(*mac.via)) return std::nullopt;
+    shape.sum = Sum::odd_via;
+  } else if (mac.product == mac.format && double_rounding_is_innocuous<T>(mac.format)) {
+    shape.sum = Sum::nearest;
+  } else {
+    if (!odd_serves<T>(mac.format)) return std::nullopt;
+    shape.sum = Sum::odd;
+  }
+  // Those kernels lose the sign of a sum that underflows to zero; numbers of the format itself have
+  // no such sum.
+  const bool rounded = shape.product == Product::rounded || shape.product == Product::rounded_exact;
+  if (rounded && shape.sum == Sum::nearest && *mac.product != mac.format) return std::nullopt;
+  // via = another format than the format, while the format is the lanes': a rounding before that
+  // none of the kernels has.
+  if (mac.format == lanes && via) return std::nullopt;
+  return shape;
+}
+
+template <class T>
+StepConstants<T> constants(const MacSpec& mac) {
+  StepConstants<T> c;
+  c.format = target_in_lanes<T>(mac.format);
+  if (mac.product) c.product = target_in_lanes<T>(*mac.product);
+  if (mac.via) c.via = target_in_lanes<T>(*mac.via);
+  return c;
+}
+
+/// Exponent of a binary32 magnitude; that of the subnormals is emin, whose last bit they share.
+int exponent(std::uint32_t magnitude) {
+  return std::max(static_cast<int>(magnitude >> 23), 1) - 127;
+}
+
+}  // namespace
+
+std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
+  const std::optional<StepShape> shape =
+      step_shape<float>(mac, mac.operands && products_are_exact<float>(*mac.operands));
+  if (!shape || set.kernel32 == nullptr) return std::nullopt;
+  Plan<float> plan{.kernel = set.kernel32(*shape), .constants = constants<float>(mac)};
+  if (plan.kernel == nullptr) return std::nullopt;
+  if (shape->round == Round::integer)
+    plan.normal_kernel = set.kernel32({shape->product, shape->sum, Round::normal});
+  return plan;
+}
+
+std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
+                                   const KernelSet& set) {
+  std::optional<StepShape> shape = step_shape<double>(mac, binary32_operands);
+  if (!shape || set.kernel64 == nullptr) return std::nullopt;
+  Plan<double> plan{.kernel = set.kernel64(*shape), .constants = constants<double>(mac)};
+  if (plan.kernel == nullptr && binary32_operands && shape->product == Product::fused) {
+    shape->product = Product::fused_exact;
+    plan.kernel = set.kernel64(*shape);
+  }
+  if (plan.kernel == nullptr) return std::nullopt;
+  return plan;
+}
+
+std::optional<Round> round32(const FloatFormat& format) { return round_in_lanes<float>(format); }
+Target<float> target32(const FloatFormat& format) { return target_in_lanes<float>(format); }
+
+// Below: an operand of exponent e is a multiple of 2^(e - 23), so with ea, eb the smallest
+// exponents every product, and (rounding to nearest keeps multiples or goes to coarser ones) every
+// partial sum is a multiple of 2^(ea + eb - 46). If that is at least 2^-126, a sum that is not zero
+// is normal before and after rounding, nothing underflows, and an exact zero sum from +0 is +0.
+//
+// Above: let every product be at most 2^E. While |c| <= 2^(E + p), |c + ab| <= 2^(E + p) + 2^E, and
+// the right side is halfway between 2^(E + p) and its successor among numbers of p bits, or below;
+// ties go to even, to 2^(E + p), and rounding is monotone (through binary32 too: the tie is a
+// binary32 number). So |c| never exceeds 2^(E + p), and no sum before rounding reaches 2^(E + p +
+// 1). Round::normal is right below 2^(128 - k) = 2^(104 + p). Hence E <= 103, for every p.
+bool stays_normal(MagnitudeRange a, MagnitudeRange b) {
+  constexpr std::uint32_t infinity = 0x7F800000U;
+  if (a.largest >= infinity || b.largest >= infinity) return false;
+  if (a.largest == 0 || b.largest == 0) return true;  // all products are zeros
+  const int low = exponent(a.smallest_less_one + 1) + exponent(b.smallest_less_one + 1);
+  const int high = exponent(a.largest) + 1 + exponent(b.largest) + 1;
+  return low - 46 >= -126 && high <= 103;
+}
+
+}  // namespace lamp::gemm_detail

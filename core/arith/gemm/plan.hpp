@@ -1,0 +1,37 @@
+// From the specification of a multiply-accumulate to the kernel that is proven to have its bits.
+#pragma once
+
+#include <optional>
+
+#include "core/arith/gemm/kernels.hpp"
+#include "core/arith/spec.hpp"
+
+namespace lamp::gemm_detail {
+
+/// A kernel and its numbers. `normal_kernel` is faster and right only where stays_normal holds; it
+/// may be null.
+template <class T>
+struct Plan {
+  Kernel<T> kernel = nullptr;
+  Kernel<T> normal_kernel = nullptr;
+  StepConstants<T> constants;
+};
+
+/// Lanes of binary32: all operands are binary32 numbers. Nothing where no kernel of the set has the
+/// specification's bits.
+std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set);
+/// Lanes of binary64: any operands. More is possible where all (after rounding to `operands`) are
+/// binary32 numbers.
+std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
+                                   const KernelSet& set);
+
+/// How a binary32 number is rounded to `format` in binary32 lanes; nothing where the lanes cannot.
+std::optional<Round> round32(const FloatFormat& format);
+Target<float> target32(const FloatFormat& format);
+
+/// No partial sum of products of the two is subnormal, -0, or so large that Round::normal
+/// overflows, for any p from 2 to 23 (a proof is at the definition). Both ranges are of binary32
+/// numbers.
+bool stays_normal(MagnitudeRange a, MagnitudeRange b);
+
+}  // namespace lamp::gemm_detail

@@ -1,0 +1,115 @@
+#include "core/model/files/input_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/model/files/text.hpp"
+
+namespace lamp {
+namespace {
+
+Error system_error(const std::filesystem::path& file, const char* doing, int number) {
+  const ExitCode code = number == ENOENT || number == ENOTDIR ? ExitCode::missing_input
+                        : number == EACCES || number == EPERM ? ExitCode::permission
+                                                              : ExitCode::io;
+  return {code, file.string() + ": cannot " + doing + ": " + std::strerror(number)};
+}
+
+std::int64_t modified_ns(const struct stat& status) {
+  return static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+}  // namespace
+
+Result<InputFile> InputFile::open(const std::filesystem::path& file) {
+  InputFile input;
+  input.path_ = file;
+  input.descriptor_ = ::open(
+      file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // non-blocking: a FIFO must not hang us
+  if (input.descriptor_ < 0) return system_error(file, "open", errno);
+  struct stat status {};
+  if (::fstat(input.descriptor_, &status) != 0) return system_error(file, "inspect", errno);
+  if (!S_ISREG(status.st_mode)) {
+    return Error{ExitCode::bad_data,
+                 file.string() + ": is " +
+                     (S_ISDIR(status.st_mode) ? "a directory" : "a pipe or device") +
+                     ", not a regular file"};
+  }
+  input.size_ = static_cast<std::uint64_t>(status.st_size);
+  input.modified_ns_ = modified_ns(status);
+  return input;
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_),
+      modified_ns_(other.modified_ns_) {}
+
+InputFile& InputFile::operator=(InputFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(size_, other.size_);
+  std::swap(modified_ns_, other.modified_ns_);
+  return *this;
+}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<void> InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t count = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error(path_, "read", errno);
+    if (count == 0) {
+      return Error{ExitCode::io, path_.string() + ": ends at byte " + std::to_string(offset) +
+                                     ", but had " + std::to_string(size_) +
+                                     " bytes when it was opened: it was truncated while being "
+                                     "read; run again when nothing writes to it"};
+    }
+    out = out.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return {};
+}
+
+Result<void> InputFile::unchanged() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) return system_error(path_, "inspect", errno);
+  if (static_cast<std::uint64_t>(status.st_size) == size_ && modified_ns(status) == modified_ns_)
+    return {};
+  return Error{ExitCode::io, path_.string() + ": was changed while being read (" +
+                                 std::to_string(size_) + " bytes before, " +
+                                 std::to_string(status.st_size) +
+                                 " now); run again when nothing writes to it"};
+}
+
+Result<std::string> read_text_file(const std::filesystem::path& file, std::uint64_t max_bytes) {
+  const Result<InputFile> input = InputFile::open(file);
+  if (!input) return input.error();
+  const auto bad = [&](const std::string& what) {
+    return Error{ExitCode::bad_data, file.string() + ": " + what};
+  };
+  if (input->size() > max_bytes) {
+    return bad("has " + std::to_string(input->size()) + " bytes; at most " +
+               std::to_string(max_bytes) + " are read");
+  }
+  std::string text(static_cast<std::size_t>(input->size()), '\0');
+  if (const Result<void> done = input->read_at(0, std::as_writable_bytes(std::span(text))); !done)
+    return done.error();
+  if (text.starts_with("\xEF\xBB\xBF"))
+    return bad("begins with a byte order mark at byte 0; save it as UTF-8 without one");
+  if (const auto at = first_invalid_utf8(text))
+    return bad("is not UTF-8 at byte offset " + std::to_string(*at));
+  return text;
+}
+
+}  // namespace lamp

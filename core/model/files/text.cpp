@@ -1,0 +1,61 @@
+#include "core/model/files/text.hpp"
+
+#include <cstdint>
+
+namespace lamp {
+namespace {
+
+/// Length of the well-formed UTF-8 sequence at the front of `text`, 0 when there is none.
+std::size_t sequence_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0};
+  };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const std::uint8_t lead = byte(0), second = byte(1);
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2) return 0;
+  if (lead < 0xE0) return continues(1) ? 2 : 0;
+  if (lead < 0xF0) {
+    const bool overlong = lead == 0xE0 && second < 0xA0, surrogate = lead == 0xED && second >= 0xA0;
+    return continues(1) && !overlong && !surrogate && continues(2) ? 3 : 0;
+  }
+  const bool overlong =
+      lead == 0xF0 && second<0x90, beyond = lead> 0xF4 || (lead == 0xF4 && second >= 0x90);
+  return continues(1) && !overlong && !beyond && continues(2) && continues(3) ? 4 : 0;
+}
+
+}  // namespace
+
+std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = sequence_length(text.substr(at, 4));
+    if (length == 0) return at;
+    at += length;
+  }
+  return std::nullopt;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t longest = 96;
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out = "\"";
+  for (std::size_t at = 0; at < text.size();) {
+    if (text.size() > longest && at >= longest / 2 && at < text.size() - longest / 2) {
+      out += "...";
+      at = text.size() - longest / 2;
+    }
+    const std::size_t length = sequence_length(text.substr(at, 4));
+    const auto byte = static_cast<std::uint8_t>(text[at]);
+    if (length == 0 || byte < 0x20 || byte == 0x7F) {
+      out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+      at += 1;
+    } else {
+      if (byte == '"' || byte == '\\') out += '\\';
+      out += text.substr(at, length);
+      at += length;
+    }
+  }
+  return out += '"';
+}
+
+}  // namespace lamp

@@ -1,0 +1,185 @@
+#include "core/model/ops/sites.hpp"
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "core/arith/gemm/gemm.hpp"
+#include "core/arith/stochastic.hpp"
+#include "core/mpfr/sites.hpp"
+
+namespace lamp {
+namespace {
+
+bool all_binary32(MatrixView<const double> x) {
+  for (std::size_t i = 0; i < x.rows; ++i)
+    if (!lamp::all_binary32(x.row(i))) return false;
+  return true;
+}
+
+/// The draws of an output go on after those of its sum.
+std::uint32_t first_step_after_sum(const Arithmetic& arithmetic, std::size_t terms) {
+  return is_stochastic(arithmetic) ? steps_of_sum(arithmetic, terms) : 0;
+}
+
+/// Of a (rows, n) matrix of causal entries: the position of its first row.
+template <class T>
+std::size_t earlier_positions(MatrixView<T> x) {
+  expects(x.cols >= x.rows, "sites: (rows, n) causal entries, rows <= n");
+  return x.cols - x.rows;
+}
+
+bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
+
+/// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an engine
+/// of its own for them.
+bool asks_for_binary32(const Arithmetic& arithmetic) { return arithmetic.mac.format == binary32; }
+
+}  // namespace
+
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
+           MatrixView<double> out, std::size_t first) {
+  if (is_unlimited(arithmetic)) return mpfr::embed(arithmetic, weights, tokens, out, first);
+  expects(out.rows == tokens.size() && out.cols == weights.wte.cols() &&
+              first + tokens.size() <= weights.wpe.rows(),
+          "embed: shapes agree");
+  visit_outputs(arithmetic, true, [&](const auto& output) {
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      expects(tokens[t] < weights.wte.rows(), "embed: token id < vocab_size");
+      const std::span<const float> token = weights.wte.row(tokens[t]),
+                                   position = weights.wpe.row(first + t);
+      const std::span<double> x = out.row(t);
+      for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
+    }
+  });
+}
+
+void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
+                MatrixView<const double> x, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::layer_norm(arithmetic, weights, eps, x, out);
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) &&
+                    lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
+  const GeneralArithmetic fl_any(arithmetic.mac);
+  visit_outputs(arithmetic, fits, [&](const auto& output) {
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      const auto& fl = output(t, 0);  // one engine a row
+      if constexpr (std::is_same_v<std::decay_t<decltype(fl)>, StochasticArithmetic>)
+        layer_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
+      else
+        layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps,
+                       out.row(t));
+    }
+  });
+}
+
+void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
+            MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
+  expects(layer.bias.size() == out.cols, "linear: one bias an output");
+  gemm(arithmetic, x, layer.weight, out);
+  const bool fits = contains(binary32, arithmetic.mac.format) && lamp::all_binary32(layer.bias);
+  const auto add_bias = [&](const auto& output) {
+    for (std::size_t t = 0; t < out.rows; ++t) {
+      const std::span<double> y = out.row(t);
+      for (std::size_t i = 0; i < y.size(); ++i) y[i] = output(t, i).add(y[i], layer.bias[i]);
+    }
+  };
+  visit_outputs(arithmetic, fits, add_bias, first_step_after_sum(arithmetic, x.cols));
+}
+
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
+            MatrixView<double> out) {
+  thread_local PackedMatrix packed;
+  packed.assign(k.transposed());
+  scores(arithmetic, q, packed, out);
+}
+
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k,
+            MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) {
+    Matrix<double> keys(k.cols(), k.rows());
+    for (std::size_t j = 0; j < k.cols(); ++j)
+      for (std::size_t c = 0; c < k.rows(); ++c) keys(j, c) = k.at(c, j);
+    return mpfr::scores(arithmetic, q, std::as_const(keys).view(), out);
+  }
+  const Shape shape(Shape::lower_output, earlier_positions(out));
+  gemm(arithmetic, q, k, out, shape);
+  const double scale = std::sqrt(static_cast<double>(q.cols));
+  const bool fits = contains(binary32, arithmetic.mac.format) && is_binary32(scale);
+  const auto divide = [&](const auto& output) {
+    for (std::size_t i = 0; i < out.rows; ++i) {
+      const std::span<double> y = out.row(i).first(shape.columns(i, out.cols));
+      for (std::size_t j = 0; j < y.size(); ++j) y[j] = output(i, j).div(y[j], scale);
+    }
+  };
+  visit_outputs(arithmetic, fits, divide, first_step_after_sum(arithmetic, q.cols));
+}
+
+void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
+  const auto magnitudes = [](MatrixView<const double> x) {
+    Matrix<double> m(x.rows, x.cols);
+    for (std::size_t i = 0; i < x.rows; ++i)
+      for (std::size_t j = 0; j < x.cols; ++j) m(i, j) = std::abs(x(i, j));
+    return m;
+  };
+  scores(fused(binary64), magnitudes(q).view(), magnitudes(k).view(), out);
+}
+
+void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
+                    std::size_t row) {
+  const bool fits = asks_for_binary32(arithmetic) && lamp::all_binary32(y);
+  visit_outputs(arithmetic, fits,
+                [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
+}
+
+void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
+  if (is_unlimited(arithmetic)) return mpfr::softmax(arithmetic, y, z);
+  const std::size_t first = earlier_positions(y);
+  for (std::size_t i = 0; i < y.rows; ++i)
+    softmax_of_row(arithmetic, y.row(i).first(first + i + 1), z.row(i).first(first + i + 1), i);
+}
+
+void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
+            MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::values(arithmetic, z, v, out);
+  gemm(arithmetic, z, v, out, Shape(Shape::lower_operand, earlier_positions(z)));
+}
+
+void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+              MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::residual(arithmetic, x, y, out);
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
+  visit_outputs(arithmetic, fits, [&](const auto& output) {
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      const std::span<const double> left = x.row(t), right = y.row(t);
+      const std::span<double> sum = out.row(t);
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = output(t, i).add(left[i], right[i]);
+    }
+  });
+}
+
+void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+          MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::gelu(arithmetic, activation, x, out);
+  const Function f = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+  if (is_stochastic(arithmetic)) {
+    visit_outputs(arithmetic, true, [&](const auto& output) {
+      for (std::size_t t = 0; t < x.rows; ++t)
+        for (std::size_t i = 0; i < x.cols; ++i) out(t, i) = output(t, i).function(f, x(t, i));
+    });
+    return;
+  }
+  visit_arithmetic(arithmetic.mac, true,
+                   [&](const auto& fl) {  // a function of one operand: the engines agree on any
+                     for (std::size_t t = 0; t < x.rows; ++t) fl.function(f, x.row(t), out.row(t));
+                   });
+}
+
+void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
+            MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::logits(arithmetic, weights, x, out);
+  gemm(arithmetic, x, weights.head, out);
+}
+
+}  // namespace lamp

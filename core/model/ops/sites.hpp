@@ -1,0 +1,132 @@
+// The operations of a GPT-2. Each site is one pure function of its inputs, weights and arithmetic,
+// which the forward pass, the local error and later the suffix runs all call (method.md section 4).
+// Rows are token positions; values are binary64. A row depends on earlier ones only, and a site may
+// be given its last rows: then scores and softmax are (rows, n) with n - rows earlier positions,
+// row i has the first n - rows + i + 1 entries, and the arithmetic's draws say which row the first
+// one is.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+
+#include "core/arith/gemm/gemm.hpp"
+#include "core/arith/orders/order.hpp"
+#include "core/base/index.hpp"
+#include "core/base/matrix.hpp"
+#include "core/model/files/config.hpp"
+#include "core/model/weights.hpp"
+
+namespace lamp {
+
+/// The first of the largest numbers of y (-0 and +0 are equally large), NaN where there is a NaN.
+/// Pre: y is not empty.
+inline double largest_or_nan(std::span<const double> y) {
+  constexpr std::size_t lanes = 8;  // independent of each other, so that they are vectors
+  std::array<double, lanes> largest, nan{};
+  largest.fill(y[0]);
+  const auto look_at = [&](double value, std::size_t lane) {
+    largest[lane] = value > largest[lane] ? value : largest[lane];
+    nan[lane] = value == value ? nan[lane] : value;
+  };
+  std::size_t j = 0;
+  for (; j + lanes <= y.size(); j += lanes)
+    for (std::size_t lane = 0; lane < lanes; ++lane) look_at(y[j + lane], lane);
+  for (; j < y.size(); ++j) look_at(y[j], 0);
+  for (const double value : nan)
+    if (std::isnan(value)) return std::numeric_limits<double>::quiet_NaN();
+  const double value = *std::max_element(largest.begin(), largest.end());
+  return value == 0.0 ? *std::find(y.begin(), y.end(), 0.0) : value;
+}
+
+/// z = softmax(y), y of length n >= 1: t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j in
+/// `order` (an Order, or an Arithmetic with its blocks), z_j = fl(e_j / s). max is NaN if any y is.
+/// y and z may be the same memory.
+template <ScalarArithmetic A, class OrderOrArithmetic>
+void softmax_row(const A& fl, const OrderOrArithmetic& order, std::span<const double> y,
+                 std::span<double> z) {
+  expects(!y.empty() && y.size() == z.size(), "softmax_row: equal lengths, at least 1");
+  const double largest = largest_or_nan(y);
+  if (std::isnan(largest))
+    return std::fill(z.begin(), z.end(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t j = 0; j < y.size(); ++j) z[j] = fl.sub(y[j], largest);
+  fl.function(Function::exp, z, z);
+  const double s = ordered_sum(fl, order, z);
+  for (double& value : z) value = fl.div(value, s);
+}
+
+/// One row of layer normalisation: m = fl(s/n), c_i = fl(x_i - m), v = fl(sum c_i c_i / n), r =
+/// fl(rsqrt(fl(v + eps))), then fl(fl(c_i r) gamma_i + beta_i) as one multiply-accumulate. eps is a
+/// binary64 number, so `fl_any` must take any operands; fl may be an engine for binary32 operands
+/// only. x and out may be the same memory.
+template <ScalarArithmetic A, ScalarArithmetic Any, class OrderOrArithmetic>
+void layer_norm_row(const A& fl, const Any& fl_any, const OrderOrArithmetic& order,
+                    std::span<const double> x, std::span<const double> gamma,
+                    std::span<const double> beta, double eps, std::span<double> out) {
+  expects(
+      !x.empty() && x.size() == gamma.size() && x.size() == beta.size() && x.size() == out.size(),
+      "layer_norm_row: equal lengths");
+  const double n = static_cast<double>(x.size());
+  const double mean = fl.div(ordered_sum(fl, order, x), n);
+  for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.sub(x[i], mean);
+  const auto centred = [out](std::size_t i) { return out[i]; };
+  const double variance = fl.div(ordered_dot(fl, order, x.size(), centred, centred), n);
+  const double r = fl.function(Function::rsqrt, fl_any.add(variance, eps));
+  for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mac(fl.mul(out[i], r), gamma[i], beta[i]);
+}
+
+/// out (T, n_embd) = fl(wte[token] + wpe[position]), positions from `first` on.
+void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
+           MatrixView<double> out, std::size_t first = 0);
+
+/// Row by row: x, out (T, n_embd).
+void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
+                MatrixView<const double> x, MatrixView<double> out);
+
+/// out (T, out) = x (T, in) W (in, out), then one addition of the bias.
+void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
+            MatrixView<double> out);
+
+/// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for the entries that exist; the rest is not
+/// written. q: (rows, d_head), k: (n, d_head), out: (rows, n). The second takes k^T packed,
+/// (d_head, n): scores in several arithmetics pack it once.
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
+            MatrixView<double> out);
+void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k,
+            MatrixView<double> out);
+
+/// z = softmax(y) of row `row` in the fastest engine with the arithmetic's bits. (The row matters
+/// to stochastic modes only: their draws belong to outputs; softmax and layer norm draw as output
+/// (row, 0), the others as output (row, column).)
+void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
+                    std::size_t row = 0);
+
+/// Row i of z is softmax of the entries of row i of y that exist; the rest is not written. y, z:
+/// (rows, n).
+void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z);
+
+/// out(i, :) = sum of z(i, k) v(k, :) over the entries of row i that exist. z: (rows, n), v: (n,
+/// d_head), out: (rows, d_head).
+void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
+            MatrixView<double> out);
+
+/// a-priori bounds of the inner products, out(i, j) = (abs(q_i) . abs(k_j)) / sqrt d_head, in fused
+/// binary64: error weights `dot`. Shapes as in scores.
+void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
+
+/// out = fl(x + y), all (T, n); out may be x.
+void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+              MatrixView<double> out);
+
+/// out = fl(GELU(x)), elementwise; out may be x.
+void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+          MatrixView<double> out);
+
+/// out (rows, vocab_size) = x (rows, n_embd) head.
+void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
+            MatrixView<double> out);
+
+}  // namespace lamp

@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/arith/stochastic.hpp"
+#include "core/model/ops/sites.hpp"
+#include "core/mpfr/arithmetic.hpp"
+#include "core/selection/selection.hpp"
+#include "experiments/calc/hex_float.hpp"
+#include "experiments/calc/operations.hpp"
+
+namespace lamp::experiments::calc {
+namespace {
+
+MatrixView<const double> view(std::span<const double> values, std::size_t rows, std::size_t cols) {
+  return {values.data(), rows, cols, cols};
+}
+
+/// Calls visitor(fl) with the scalar arithmetic of one output that the engine names, all of whose
+/// steps go through it.
+template <class Visitor>
+void visit_engine(const CalcEngine& engine, const Arithmetic& arithmetic,
+                  bool operands_are_binary32, Visitor&& visitor) {
+  if (engine.mpfr)
+    visitor(mpfr::MpfrArithmetic(arithmetic.mac, arithmetic.draws));
+  else if (is_stochastic(arithmetic))
+    visitor(StochasticArithmetic(arithmetic.mac, arithmetic.draws, 0, 0));
+  else if (engine.backend == Backend::scalar)
+    visitor(GeneralArithmetic(arithmetic.mac));
+  else
+    visit_arithmetic(arithmetic.mac, operands_are_binary32, visitor);
+}
+
+std::vector<double> softmax_by(const CalcEngine& engine, const Arithmetic& arithmetic,
+                               std::span<const double> y) {
+  std::vector<double> z(y.size());
+  if (engine.mpfr || engine.backend == Backend::scalar)
+    visit_engine(engine, arithmetic, false,
+                 [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
+  else
+    softmax_of_row(arithmetic, y, z);
+  return z;
+}
+
+std::vector<double> row_of_scores(CalcRequest& request) {
+  std::vector<double> y = request.numbers("y");
+  if (y.empty()) request.fail({"y is empty; legal: at least one number"});
+  return y;
+}
+
+}  // namespace
+
+Answer dot(CalcRequest& request) {
+  const std::vector<double> a = request.numbers("a"), b = request.numbers("b", a.size(), "a");
+  const double c = request.number("c").value_or(0.0);
+  const Arithmetic arithmetic = request.arithmetic(a.size());
+  const CalcEngine engine = request.engine();
+  if (request.failed()) return {};
+  double y = 0.0;
+  if (engine.mpfr)
+    y = mpfr::dot(arithmetic, a, b, c);
+  else if (engine.backend == Backend::automatic || c != 0.0 || std::signbit(c))
+    y = lamp::dot(arithmetic, a, b, c);
+  else  // the kernels start from +0
+    lamp::gemm(arithmetic, view(a, 1, a.size()), view(b, b.size(), 1),
+               MatrixView<double>(&y, 1, 1, 1), Shape::full, engine.backend);
+  return {{"y", to_hex_float(y)}};
+}
+
+Answer gemm(CalcRequest& request) {
+  const Matrix<double> a = request.matrix("a"), b = request.matrix("b");
+  if (!request.failed() && a.cols() != b.rows() && a.rows() != 0)
+    request.fail({"b has ", std::to_string(b.rows()), " rows, a ", std::to_string(a.cols()),
+                  " columns; legal: a (m, k), b (k, n)"});
+  const Arithmetic arithmetic = request.arithmetic(b.rows());
+  const CalcEngine engine = request.engine();
+  if (request.failed()) return {};
+  Matrix<double> y(a.rows(), b.cols());
+  if (a.rows() != 0 && engine.mpfr) mpfr::gemm(arithmetic, a.view(), b.view(), y.view());
+  if (a.rows() != 0 && !engine.mpfr)
+    lamp::gemm(arithmetic, a.view(), b.view(), y.view(), Shape::full, engine.backend);
+  Answer rows = Answer::array();
+  for (std::size_t i = 0; i < y.rows(); ++i) rows.push_back(hex_list(y.row(i)));
+  return {{"y", rows}};
+}
+
+Answer softmax(CalcRequest& request) {
+  const std::vector<double> y = row_of_scores(request);
+  const Arithmetic arithmetic = request.arithmetic(y.size());
+  const CalcEngine engine = request.engine();
+  if (request.failed()) return {};
+  return {{"z", hex_list(softmax_by(engine, arithmetic, y))}};
+}
+
+Answer layernorm(CalcRequest& request) {
+  std::vector<double> x = request.numbers("x");
+  const std::vector<double> gamma = request.numbers("gamma", x.size(), "x"),
+                            beta = request.numbers("beta", x.size(), "x");
+  const std::optional<double> eps = request.number("eps");
+  if (x.empty()) request.fail({"x is empty; legal: at least one number"});
+  if (!eps) request.fail({"eps is missing; legal: a number"});
+  const Arithmetic arithmetic = request.arithmetic(x.size());
+  const CalcEngine engine = request.engine();
+  if (request.failed()) return {};
+  const bool fits =
+      all_binary32(x) && all_binary32(gamma) && all_binary32(beta) && all_binary32({&*eps, 1});
+  visit_engine(engine, arithmetic, fits, [&](const auto& fl) {
+    layer_norm_row(fl, fl, arithmetic, x, gamma, beta, *eps, x);
+  });
+  return {{"y", hex_list(x)}};
+}
+
+namespace {
+
+SelectionSpec selection_spec(CalcRequest& request) {
+  SelectionSpec spec;
+  spec.weights = request.choice("weights", error_weights_names, ErrorWeights::absolute);
+  spec.norm = request.choice("norm", norm_names, Norm::componentwise);
+  spec.solver = request.choice("solver", solver_names, Solver::greedy);
+  spec.mask = request.choice("mask", mask_names, Mask::exclude);
+  spec.tau = request.number("tau");
+  spec.rate = request.number("rate");
+  if (const std::string problem = check(spec); !problem.empty()) request.fail({problem});
+  return spec;
+}
+
+}  // namespace
+
+Answer select(CalcRequest& request) {
+  enum class Selected { softmax };
+  constexpr std::array<NamedValue<Selected>, 1> names{{{"softmax", Selected::softmax}}};
+  request.choice("function", names, std::nullopt);
+  const std::vector<double> y = row_of_scores(request);
+  const SelectionSpec spec = selection_spec(request);
+  std::vector<double> w;
+  if (spec.weights == ErrorWeights::dot)
+    w = request.numbers("w", y.size(), "y");
+  else if (request.has("w"))
+    request.fail({"w is given; legal: with weights \"dot\" only"});
+  if (std::any_of(w.begin(), w.end(), [](double x) { return x < 0.0; }))
+    request.fail({"w: legal are numbers >= 0"});
+  const std::size_t row_length = request.count("row_length").value_or(y.size());
+  if (row_length < y.size())
+    request.fail(
+        {"row_length is ", std::to_string(row_length), "; legal: at least the length of y"});
+  const CalcEngine engine = request.engine();
+  if (request.failed()) return {};
+
+  const std::vector<double> z = softmax_by(engine, fused(lamp::binary64), y);
+  const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = row_length};
+  std::vector<std::uint8_t> marks(y.size());
+  SelectionScratch scratch;
+  select_softmax(spec, row, marks, scratch);
+  Answer selected = Answer::array();
+  for (std::size_t j = 0; j < marks.size(); ++j)
+    if (marks[j] != 0) selected.push_back(j);
+  return {{"selected", selected}, {"cost", to_hex_float(cost_softmax(spec, row, marks))}};
+}
+
+}  // namespace lamp::experiments::calc

@@ -1,0 +1,85 @@
+// One named arithmetic as a config or a line of `lamp calc` writes it, and the Arithmetic it means.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "core/arith/spec.hpp"
+#include "core/base/result.hpp"
+#include "experiments/config/value.hpp"
+
+namespace lamp::experiments {
+
+/// A format or the word that stands for none ("as-is", "exact", "none"), and whether the config
+/// gave it.
+struct FormatOrNone {
+  bool given = false;
+  std::optional<FloatFormat> format{};
+  friend bool operator==(const FormatOrNone&, const FormatOrNone&) = default;
+};
+
+/// Keys of one multiply-accumulate: of [arithmetic.NAME] and of its `block`. After complete() every
+/// key but `mu` and `format`, of which one is set, has its value.
+struct MacConfig {
+  std::string preset{};  // empty: none
+  std::optional<int> mu{};
+  std::optional<FloatFormat> format{};
+  FormatOrNone operands{}, product{}, via{};
+  std::optional<Rounding> rounding{};
+  std::optional<int> random_bits{};
+  friend bool operator==(const MacConfig&, const MacConfig&) = default;
+
+  [[nodiscard]] bool has_format() const { return mu.has_value() || format.has_value(); }
+  /// The format that mu or format says. Pre: has_format().
+  [[nodiscard]] FloatFormat accumulator() const { return mu ? ps(*mu) : *format; }
+  /// Fills what was not given from the preset, then from the defaults: as-is, exact, none, RNE, 32.
+  void complete();
+  /// Pre: complete() was called, has_format().
+  [[nodiscard]] MacSpec mac() const;
+};
+
+/// Keys of [arithmetic.NAME].
+struct ArithmeticConfig : MacConfig {
+  std::optional<Order> order{};
+  std::optional<MacConfig> block{};  // absent: the arithmetic itself
+  std::string engine{};  // empty: none. With one, operands and format are all that is left to say
+  friend bool operator==(const ArithmeticConfig&, const ArithmeticConfig&) = default;
+
+  /// As MacConfig's, and the order sequential. With an engine: operands binary16 and format
+  /// binary32, and nothing else.
+  void complete();
+  /// What is written but has no effect put aside: random_bits outside of SR, a block where the
+  /// order has none or that is the arithmetic itself. Pre: as for arithmetic().
+  void forget_idle_keys();
+  /// Pre: complete() was called, has_format() here and in block, check_engine finds nothing.
+  [[nodiscard]] Arithmetic arithmetic() const;
+};
+
+/// What is wrong with an arithmetic on an engine: keys that the engine decides, formats it has not
+/// got. Its keys begin with `path`. Pre: complete() was called.
+std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path);
+
+/// A format given by name, or as a table {p, emin, emax, subnormals, infinities, nan, signed_zero,
+/// unsigned, zero, top_codes_lost, overflow}, or as a string that holds such a table: p, emin, emax
+/// are required, the rest has IEEE's values. Any p and exponents that core/mpfr takes. The
+/// problem's key is left to the caller.
+std::optional<Problem> read_format(const Value& value, FloatFormat& format);
+
+/// A format as one word: its catalog name, or its table (which a string may hold).
+std::string format_word(const FloatFormat& format);
+/// A format as a config writes it: its catalog name in quotes, or its table.
+std::string format_text(const FloatFormat& format);
+/// Every property of a format, whatever its name: what identities are made of.
+std::string format_identity(const FloatFormat& format);
+
+/// JSON as a tree of values (places unknown).
+Value value_of_json(const nlohmann::json& json);
+
+/// The `arith` object of a line of `lamp calc`: the keys of [arithmetic.NAME], one of preset and
+/// format required.
+Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith);
+/// A format of a line of `lamp calc`: a name or an object.
+Result<FloatFormat> parse_format_json(const nlohmann::json& format);
+
+}  // namespace lamp::experiments

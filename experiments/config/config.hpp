@@ -1,0 +1,143 @@
+// The config of an experiment, typed and checked. The list of its keys is fields.hpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/names.hpp"
+#include "core/base/result.hpp"
+#include "core/model/files/config.hpp"
+#include "core/model/plan.hpp"
+#include "core/selection/selection.hpp"
+#include "experiments/config/arithmetic.hpp"
+
+namespace lamp::experiments {
+
+struct TokensConfig {
+  bool from_ids = false;                     // source = "ids"; else text
+  std::vector<std::filesystem::path> paths;  // absolute
+  bool text_axis = false;                    // path was a list: the result has a dimension "text"
+  std::size_t sequence_length = 0;
+  std::size_t sequences = 8;
+  std::size_t offset = 0;
+  bool shuffle = false;
+  friend bool operator==(const TokensConfig&, const TokensConfig&) = default;
+};
+
+struct NamedArithmetic {
+  std::string name;
+  ArithmeticConfig value;
+  friend bool operator==(const NamedArithmetic&, const NamedArithmetic&) = default;
+};
+
+struct PlanEntry {
+  SitePath path;
+  std::string arithmetic;
+  friend bool operator==(const PlanEntry&, const PlanEntry&) = default;
+};
+
+/// [lamp.SITE]: tau or rate is set, not both.
+struct SelectionConfig {
+  Site site = Site::scores;
+  SelectionSpec spec{.tau = std::nullopt, .rate = std::nullopt};
+  std::string recompute{};
+  friend bool operator==(const SelectionConfig&, const SelectionConfig&) = default;
+};
+
+using Coordinate = std::variant<std::int64_t, double, std::string>;
+
+/// One axis of the grid: a key under arithmetic, plan or lamp, and its values, all of one type.
+struct GridAxis {
+  std::string key;
+  std::vector<Coordinate> values;
+  friend bool operator==(const GridAxis&, const GridAxis&) = default;
+};
+
+/// Where each key was given, "FILE:LINE:COL" or "--set KEY"; no part of a config's value.
+struct Places {
+  std::map<std::string, std::string, std::less<>> at;
+  friend bool operator==(const Places&, const Places&) { return true; }
+};
+
+enum class Detail : std::uint8_t { summary, full };
+
+inline constexpr std::array<NamedValue<Detail>, 2> detail_names{
+    {{"summary", Detail::summary}, {"full", Detail::full}}};
+static_assert(names_all(detail_names));
+
+/// [continuation]: greedy decoding after the first `prefix` tokens of each sequence.
+struct ContinuationConfig {
+  std::size_t prefix = 32, tokens = 64;
+  friend bool operator==(const ContinuationConfig&, const ContinuationConfig&) = default;
+};
+
+struct Config {
+  int schema_version = 1;
+  std::string title;
+  std::uint32_t seed = 42;
+  std::filesystem::path model_path;      // absolute
+  std::optional<Activation> activation;  // absent: the checkpoint's
+  TokensConfig tokens;
+  std::string reference = "binary64";  // or "mpfr:N", or the name of an arithmetic
+  std::vector<NamedArithmetic> arithmetics;
+  std::string plan_default;  // empty where only an axis gives it
+  std::vector<PlanEntry> plan;
+  std::vector<SelectionConfig> selections;
+  std::vector<GridAxis> grid;  // in file order, then in the order of --set
+  std::vector<Site> record_errors;
+  Detail record_detail = Detail::summary;
+  std::vector<GridAxis>
+      record_where;  // some axes, some of their values: cells elsewhere record no errors
+  std::vector<Site> record_activations;
+  std::optional<ContinuationConfig> continuation;  // absent: none
+  Places places;
+  friend bool operator==(const Config&, const Config&) = default;
+
+  [[nodiscard]] const ArithmeticConfig* arithmetic(std::string_view name) const;
+  ArithmeticConfig& arithmetic_or_new(std::string_view name);
+  SelectionConfig& selection_or_new(Site site);
+  ContinuationConfig& continuation_or_new() {
+    return continuation ? *continuation : continuation.emplace();
+  }
+};
+
+/// N of the reference "mpfr:N", 2 to 10,000 without leading zeros; nothing for any other text.
+std::optional<int> reference_bits(std::string_view reference);
+
+/// Largest grid: the product of the axes' sizes.
+inline constexpr std::size_t most_cells = 1'000'000;
+/// Largest config file, in bytes.
+inline constexpr std::size_t most_config_bytes = std::size_t{1} << 20;
+
+/// Reads, overrides and checks a config. `sets` are KEY=VALUE as given to --set, applied in order;
+/// a key set there also replaces its alternative in the file (mu and format, tau and rate).
+/// Relative paths are relative to the config's folder. Errors: FILE:LINE:COL (or --set KEY),
+/// message, legal values, nearest known name.
+Result<Config> load_config(const std::filesystem::path& file, std::span<const std::string> sets);
+
+/// The same for a text that claims to be the file `name` in `folder`.
+Result<Config> parse_config(std::string_view text, const std::string& name,
+                            const std::filesystem::path& folder, std::span<const std::string> sets);
+
+/// Every key with its value, as TOML; reading it gives the same Config.
+std::string resolved_toml(const Config& config);
+
+/// Every key with its value as text, for provenance: ("tokens.sequences", "8"), ...
+std::vector<std::pair<std::string, std::string>> resolved_fields(const Config& config);
+
+/// What only the model can tell: layers, heads, sequence length and continuation in range; sums
+/// that a tree order does not fit.
+Result<void> check_against(const Config& config, const ModelConfig& model);
+
+/// Coordinates of the dimension "text": the names of the files without their extension.
+std::vector<std::string> text_names(const Config& config);
+
+}  // namespace lamp::experiments

@@ -1,0 +1,502 @@
+#include "experiments/config/fields.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "experiments/config/kinds.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+using Name = std::string_view;
+
+Outcome read_paths(Config& config, Name, const Value& value, const Field&) {
+  std::vector<const Value*> items{&value};
+  if (const Value::List* list = value.get<Value::List>()) {
+    items.clear();
+    for (const Value& item : *list) items.push_back(&item);
+    if (items.empty()) return wrong(value);
+    config.tokens.text_axis = true;
+  }
+  for (const Value* item : items) {
+    std::string path;
+    if (Outcome problem = read_text(*item, path)) return problem;
+    config.tokens.paths.emplace_back(path);
+  }
+  return std::nullopt;
+}
+
+/// The title names the default output folder.
+Outcome read_title(Config& config, Name, const Value& value, const Field&) {
+  if (Outcome problem = read_text(value, config.title)) return problem;
+  const std::string& title = config.title;
+  if (title.size() > 200 || title == "." || title == ".." || title.find('/') != std::string::npos ||
+      one_line(title) != title)
+    return wrong(value);
+  return std::nullopt;
+}
+
+/// What the values of an axis may be is checked key by key once the rest is read (grid.cpp).
+Outcome read_axis(Config& config, Name key, const Value& value, const Field&) {
+  GridAxis axis{.key = std::string(key), .values = {}};
+  if (Outcome problem = read_coordinates(value, find_field(key).field, axis.values)) return problem;
+  config.grid.push_back(std::move(axis));
+  return std::nullopt;
+}
+
+Outcome read_plan(Config& config, Name name, const Value& value, const Field&) {
+  SitePath path;
+  if (Outcome problem = parse_site_path(name, path)) return problem;
+  std::string arithmetic;
+  if (Outcome problem = read_text(value, arithmetic)) return problem;
+  for (PlanEntry& entry : config.plan)
+    if (entry.path == path) return entry.arithmetic = arithmetic, std::nullopt;  // an axis
+  config.plan.push_back({path, arithmetic});
+  return std::nullopt;
+}
+
+/// Axes of record.where, which are dotted keys: lists at the ends of nested tables. That they are
+/// axes is checked once the grid is read (grid.cpp).
+Outcome read_where_axes(Config& config, const Value& value, const std::string& prefix) {
+  const Value::Table* table = value.get<Value::Table>();
+  if (table == nullptr) return wrong(value);
+  for (const Entry& entry : *table) {
+    const std::string key = prefix + entry.key;
+    if (entry.value.get<Value::Table>() != nullptr) {
+      if (Outcome problem = read_where_axes(config, entry.value, key + '.')) return problem;
+      continue;
+    }
+    GridAxis axis{.key = key, .values = {}};
+    if (Outcome problem = read_coordinates(entry.value, find_field(key).field, axis.values))
+      return problem;
+    config.record_where.push_back(std::move(axis));
+  }
+  return std::nullopt;
+}
+
+Outcome read_where(Config& config, Name, const Value& value, const Field&) {
+  return read_where_axes(config, value, "");
+}
+
+Text write_where(const Config& config, Name, Form) {
+  std::vector<std::string> axes;
+  for (const GridAxis& axis : config.record_where)
+    axes.push_back(toml_string(axis.key) + " = " + coordinate_list(axis.values));
+  return '{' + join(axes) + '}';
+}
+
+Text write_paths(const Config& config, Name, Form) {
+  std::vector<std::string> paths;
+  for (const std::filesystem::path& path : config.tokens.paths)
+    paths.push_back(toml_string(path.string()));
+  return config.tokens.text_axis ? '[' + join(paths) + ']' : paths.front();
+}
+
+Text write_axis(const Config& config, Name key, Form) {
+  for (const GridAxis& axis : config.grid)
+    if (axis.key == key) return coordinate_list(axis.values);
+  return std::nullopt;
+}
+
+Text write_plan(const Config& config, Name name, Form) {
+  for (const PlanEntry& entry : config.plan)
+    if (site_path_name(entry.path) == name) return toml_string(entry.arithmetic);
+  return std::nullopt;
+}
+
+// Access to the named parts.
+
+SelectionConfig& selection(Config& config, Name name) {
+  return config.selection_or_new(*parse_site(name));
+}
+const SelectionConfig& selection(const Config& config, Name name) {
+  for (const SelectionConfig& s : config.selections)
+    if (info(s.site).name == name) return s;
+  expects(false, "selection: of a site that has one");
+  return config.selections.front();
+}
+
+template <const auto& table, auto member>
+Outcome read_selection(Config& config, Name name, const Value& value, const Field& field) {
+  return read_choice(value, field, table, selection(config, name).spec.*member);
+}
+template <const auto& table, auto member>
+Text write_selection(const Config& config, Name name, Form) {
+  return choice_text(table, selection(config, name).spec.*member);
+}
+
+// Choices that are no enum's.
+
+constexpr std::array activations = [] {
+  std::array<NamedValue<std::optional<Activation>>, activation_names.size() + 1> list{
+      {{"checkpoint", std::nullopt}}};
+  for (std::size_t i = 0; i < activation_names.size(); ++i)
+    list[i + 1] = {activation_names[i].name, activation_names[i].value};
+  return list;
+}();
+constexpr std::array<NamedValue<bool>, 2> sources{{{"text", false}, {"ids", true}}};  // from_ids
+
+constexpr double most_tokens = 1e15;
+
+// One row a key, in the order in which the resolved config writes them. Rows of one section stand
+// together.
+constexpr std::array before_arithmetic{
+    Field{.key = "schema_version",
+          .kind = Kind::integer,
+          .standard = "1",
+          .meaning = "version of this config language",
+          .min = 1,
+          .max = 1,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.schema_version); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.schema_version);
+          }},
+    Field{.key = "title",
+          .kind = Kind::text,
+          .standard = "required",
+          .meaning = "what the experiment is; names the default output folder",
+          .range = "a string of 1 to 200 bytes without \"/\" and control characters",
+          .read = read_title,
+          .write = [](const Config& c, Name, Form) { return nonempty(c.title); }},
+    Field{.key = "seed",
+          .kind = Kind::integer,
+          .standard = "42",
+          .meaning = "key of every random draw",
+          .scope = Scope::cell,
+          .min = 0,
+          .max = 4294967295.0,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.seed); },
+          .write = [](const Config& c, Name, Form) -> Text { return std::to_string(c.seed); }},
+
+    Field{.key = "model.path",
+          .kind = Kind::text,
+          .standard = "required",
+          .meaning = "model folder, relative to the config file",
+          .range = "a path",
+          .read =
+              [](Config& c, Name, const Value& v, const Field&) {
+                std::string path;
+                Outcome problem = read_text(v, path);
+                c.model_path = path;
+                return problem;
+              },
+          .write = [](const Config& c, Name, Form) { return nonempty(c.model_path.string()); }},
+    Field{.key = "model.activation",
+          .kind = Kind::choice,
+          .standard = "\"checkpoint\"",
+          .meaning = "GELU: the checkpoint's, erf form (gelu) or tanh form (gelu_new)",
+          .choices = choices_of<activations>,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_choice(v, f, activations, c.activation); },
+          .write = [](const Config& c, Name,
+                      Form) { return choice_text(activations, c.activation); }},
+
+    Field{.key = "tokens.source",
+          .kind = Kind::choice,
+          .standard = "\"text\"",
+          .meaning = "text, or lines that are JSON lists of token ids",
+          .scope = Scope::experiment,
+          .choices = choices_of<sources>,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_choice(v, f, sources, c.tokens.from_ids); },
+          .write = [](const Config& c, Name,
+                      Form) { return choice_text(sources, c.tokens.from_ids); }},
+    Field{.key = "tokens.path",
+          .kind = Kind::list,
+          .standard = "required",
+          .meaning =
+              "text file, relative to the config file; a list of them adds the dimension \"text\"",
+          .range = "a path, or a list of paths with different file names",
+          .read = read_paths,
+          .write = write_paths},
+    Field{.key = "tokens.sequence_length",
+          .kind = Kind::integer,
+          .standard = "required",
+          .meaning = "T, tokens in a sequence; at most the model's n_positions",
+          .scope = Scope::experiment,
+          .min = 1,
+          .max = 1048576,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.tokens.sequence_length); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.tokens.sequence_length);
+          }},
+    Field{.key = "tokens.sequences",
+          .kind = Kind::integer,
+          .standard = "8",
+          .meaning = "sequences of each text",
+          .min = 1,
+          .max = 10000000,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.tokens.sequences); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.tokens.sequences);
+          }},
+    Field{.key = "tokens.offset",
+          .kind = Kind::integer,
+          .standard = "0",
+          .meaning = "tokens skipped at the start of each text",
+          .scope = Scope::experiment,
+          .min = 0,
+          .max = most_tokens,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.tokens.offset); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return std::to_string(c.tokens.offset);
+          }},
+    Field{.key = "tokens.shuffle",
+          .kind = Kind::boolean,
+          .standard = "false",
+          .meaning = "permute the tokens of each sequence, seeded",
+          .scope = Scope::experiment,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_boolean(v, c.tokens.shuffle); },
+          .write = [](const Config& c, Name, Form) -> Text {
+            return boolean_text(c.tokens.shuffle);
+          }},
+
+    Field{.key = "reference.arithmetic",
+          .kind = Kind::arithmetic,
+          .standard = "\"binary64\"",
+          .meaning = "arithmetic that every run is compared with",
+          .scope = Scope::cell,
+          .range = "\"binary64\", \"mpfr:N\" (N bits, 2 to 10000, no exponent limits), or the name "
+                   "of an arithmetic",
+          .read =
+              [](Config& c, Name, const Value& v, const Field&) {
+                Outcome problem = read_text(v, c.reference);
+                if (!problem && c.reference.starts_with("mpfr") && !reference_bits(c.reference))
+                  return wrong(v);
+                return problem;
+              },
+          .write = [](const Config& c, Name, Form) { return nonempty(c.reference); }},
+
+};
+
+constexpr std::array after_arithmetic{
+    Field{.key = "plan.default",
+          .kind = Kind::arithmetic,
+          .standard = "required",
+          .meaning = "arithmetic of every site without its own",
+          .scope = Scope::cell,
+          .range = "the name of an arithmetic",
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_text(v, c.plan_default); },
+          .write = [](const Config& c, Name, Form) { return nonempty(c.plan_default); }},
+    Field{.key = "plan.*",
+          .kind = Kind::arithmetic,
+          .standard = "absent",
+          .meaning = "arithmetic of a SITE, of layer.N.SITE or of layer.N.head.M.SITE, counted "
+                     "from 0; the most specific wins",
+          .scope = Scope::cell,
+          .range = "the name of an arithmetic",
+          .read = read_plan,
+          .write = write_plan},
+
+    Field{.key = "lamp.*.rule",
+          .kind = Kind::choice,
+          .standard = "\"lamp\"",
+          .meaning = "how the components to recompute are chosen",
+          .scope = Scope::cell,
+          .choices = choices_of<rule_names, Rule::truth>,
+          .read = read_selection<rule_names, &SelectionSpec::rule>,
+          .write = write_selection<rule_names, &SelectionSpec::rule>},
+    Field{.key = "lamp.*.weights",
+          .kind = Kind::choice,
+          .standard = "\"absolute\"",
+          .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
+          .scope = Scope::cell,
+          .choices = choices_of<error_weights_names>,
+          .read = read_selection<error_weights_names, &SelectionSpec::weights>,
+          .write = write_selection<error_weights_names, &SelectionSpec::weights>},
+    Field{.key = "lamp.*.norm",
+          .kind = Kind::choice,
+          .standard = "\"componentwise\"",
+          .meaning = "norm of the cost",
+          .scope = Scope::cell,
+          .choices = choices_of<norm_names>,
+          .read = read_selection<norm_names, &SelectionSpec::norm>,
+          .write = write_selection<norm_names, &SelectionSpec::norm>},
+    Field{.key = "lamp.*.solver",
+          .kind = Kind::choice,
+          .standard = "\"greedy\"",
+          .meaning = "greedy: the paper's rule; exact: a smallest set",
+          .scope = Scope::cell,
+          .choices = choices_of<solver_names>,
+          .read = read_selection<solver_names, &SelectionSpec::solver>,
+          .write = write_selection<solver_names, &SelectionSpec::solver>},
+    Field{.key = "lamp.*.mask",
+          .kind = Kind::choice,
+          .standard = "\"exclude\"",
+          .meaning =
+              "exclude: rows are causal; as-zero: masked entries count as components with z = 0",
+          .scope = Scope::cell,
+          .choices = choices_of<mask_names>,
+          .read = read_selection<mask_names, &SelectionSpec::mask>,
+          .write = write_selection<mask_names, &SelectionSpec::mask>},
+    Field{.key = "lamp.*.tau",
+          .kind = Kind::number,
+          .standard = "1.5",
+          .meaning = "largest cost of what is left in low precision",
+          .scope = Scope::cell,
+          .min = 0,
+          .max = 4194304,
+          .alternative = "lamp.*.rate",
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_number(v, f, selection(c, n).spec.tau); },
+          .write =
+              [](const Config& c, Name n, Form) {
+                const std::optional<double>& tau = selection(c, n).spec.tau;
+                return tau ? Text(toml_number(*tau)) : Text();
+              },
+          .clear = [](Config& c, Name n) { selection(c, n).spec.tau.reset(); }},
+    Field{.key = "lamp.*.rate",
+          .kind = Kind::number,
+          .standard = "absent",
+          .meaning = "share of the causal entries of a row to recompute",
+          .scope = Scope::cell,
+          .min = 0,
+          .max = 1,
+          .alternative = "lamp.*.tau",
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_number(v, f, selection(c, n).spec.rate); },
+          .write =
+              [](const Config& c, Name n, Form) {
+                const std::optional<double>& rate = selection(c, n).spec.rate;
+                return rate ? Text(toml_number(*rate)) : Text();
+              },
+          .clear = [](Config& c, Name n) { selection(c, n).spec.rate.reset(); }},
+    Field{
+        .key = "lamp.*.recompute",
+        .kind = Kind::arithmetic,
+        .standard = "required",
+        .meaning = "arithmetic of the chosen components",
+        .scope = Scope::cell,
+        .range = "the name of an arithmetic",
+        .read = [](Config& c, Name n, const Value& v,
+                   const Field&) { return read_text(v, selection(c, n).recompute); },
+        .write = [](const Config& c, Name n, Form) { return nonempty(selection(c, n).recompute); }},
+
+    Field{.key = "grid.*",
+          .kind = Kind::list,
+          .standard = "absent",
+          .meaning = "axis: a key under arithmetic, plan or lamp, and its values; an axis replaces "
+                     "its alternative",
+          .range = "a list of one or more different numbers or strings, each legal for the key",
+          .read = read_axis,
+          .write = write_axis},
+
+    Field{.key = "record.errors",
+          .kind = Kind::list,
+          .standard = "[]",
+          .meaning = "sites whose errors are recorded",
+          .scope = Scope::experiment,
+          .range = "a list of different sites",
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_sites(v, c.record_errors); },
+          .write = [](const Config& c, Name, Form) { return site_list(c.record_errors); }},
+    Field{.key = "record.detail",
+          .kind = Kind::choice,
+          .standard = "\"summary\"",
+          .meaning = "statistics, or every component",
+          .scope = Scope::experiment,
+          .choices = choices_of<detail_names>,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_choice(v, f, detail_names, c.record_detail); },
+          .write = [](const Config& c, Name,
+                      Form) { return choice_text(detail_names, c.record_detail); }},
+    Field{.key = "record.where",
+          .kind = Kind::other,
+          .standard = "{}",
+          .meaning = "record errors only in cells that match",
+          .scope = Scope::experiment,
+          .range = "a table {\"AXIS\" = [values], ..} of axes of the grid and values of theirs",
+          .read = read_where,
+          .write = write_where},
+    Field{.key = "record.activations",
+          .kind = Kind::list,
+          .standard = "[]",
+          .meaning = "sites kept whole",
+          .scope = Scope::experiment,
+          .range = "a list of different sites",
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_sites(v, c.record_activations); },
+          .write = [](const Config& c, Name, Form) { return site_list(c.record_activations); }},
+
+    Field{.key = "continuation.prefix",
+          .kind = Kind::integer,
+          .standard = "32",
+          .meaning = "greedy continuations: the first tokens of each sequence are the prompt; "
+                     "without [continuation] there are none",
+          .scope = Scope::experiment,
+          .min = 1,
+          .max = 1048576,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.continuation_or_new().prefix); },
+          .write =
+              [](const Config& c, Name, Form) {
+                return c.continuation ? Text(std::to_string(c.continuation->prefix)) : Text();
+              }},
+    Field{.key = "continuation.tokens",
+          .kind = Kind::integer,
+          .standard = "64",
+          .meaning = "tokens generated after it; prefix + tokens at most the model's n_positions",
+          .scope = Scope::experiment,
+          .min = 1,
+          .max = 1048576,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.continuation_or_new().tokens); },
+          .write =
+              [](const Config& c, Name, Form) {
+                return c.continuation ? Text(std::to_string(c.continuation->tokens)) : Text();
+              }},
+
+    Field{.key = "truth.end_to_end",
+          .kind = Kind::other,
+          .standard = "[]",
+          .meaning = "one-low, one-high",
+          .available = false},
+    Field{.key = "truth.local",
+          .kind = Kind::other,
+          .standard = "true",
+          .meaning = "local ground truth of each row",
+          .available = false},
+    Field{.key = "truth.subset_limit",
+          .kind = Kind::other,
+          .standard = "20",
+          .meaning = "rows up to this length: all subsets",
+          .available = false},
+    Field{.key = "truth.tolerance",
+          .kind = Kind::other,
+          .standard = "[0.01]",
+          .meaning = "tolerances of the smallest set",
+          .available = false},
+    Field{.key = "truth.layers",
+          .kind = Kind::other,
+          .standard = "\"all\"",
+          .meaning = "what is evaluated",
+          .available = false},
+    Field{.key = "truth.sample",
+          .kind = Kind::other,
+          .standard = "absent",
+          .meaning = "share of what is evaluated",
+          .available = false},
+};
+
+}  // namespace
+
+std::span<const Field> fields() {
+  static const std::vector<Field> list = [] {
+    std::vector<Field> all(before_arithmetic.begin(), before_arithmetic.end());
+    for (const std::span<const Field> part :
+         {arithmetic_fields(), std::span<const Field>(after_arithmetic)})
+      all.insert(all.end(), part.begin(), part.end());
+    return all;
+  }();
+  return list;
+}
+
+}  // namespace lamp::experiments

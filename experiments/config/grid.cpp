@@ -1,0 +1,366 @@
+#include "experiments/config/grid.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "experiments/config/kinds.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+Value value_of(const Coordinate& coordinate) {
+  Value value;
+  std::visit([&](const auto& x) { value.data = x; }, coordinate);
+  return value;
+}
+
+/// Puts a coordinate in place of a key and of its alternative.
+std::optional<Problem> apply(Config& config, const std::string& key, const Coordinate& coordinate) {
+  const FieldMatch match = find_field(key);
+  if (!match.field->alternative.empty()) {
+    const FieldMatch other = find_field(path_of(match.field->alternative, match.name));
+    other.field->clear(config, other.name);
+  }
+  return read_field(config, match, value_of(coordinate));
+}
+
+/// A problem of one of an axis's values, told of the axis.
+Problem of_axis(Problem problem, const std::string& key) {
+  problem.message = problem.key == key ? problem.message : problem.key + ": " + problem.message;
+  problem.key = "grid." + key;
+  problem.where.reset();
+  return problem;
+}
+
+std::vector<std::string> arithmetic_names(const Config& config) {
+  std::vector<std::string> names;
+  for (const NamedArithmetic& a : config.arithmetics) names.push_back(a.name);
+  return names;
+}
+
+std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config) {
+  const std::vector<std::string> parts = split_path(axis.key);
+  const std::string key = "grid." + axis.key;
+  if (parts[0] != "arithmetic" && parts[0] != "plan" && parts[0] != "lamp")
+    return Problem{
+        .key = key, .message = "no axis", .legal = "keys under arithmetic, plan and lamp"};
+  const FieldMatch match = find_field(axis.key);
+  if (match.field == nullptr) {
+    Problem problem = unknown_key(axis.key, config);
+    problem.key = key;
+    return problem;
+  }
+  if (match.field->key.ends_with(".preset"))
+    return Problem{.key = key,
+                   .message = "a preset sets several keys and cannot be an axis",
+                   .legal = "axes over the keys it sets: product, via, rounding, order"};
+  if (parts[0] == "arithmetic" && config.arithmetic(match.name) == nullptr)
+    return Problem{.key = key,
+                   .message = "there is no [arithmetic." + match.name + "]",
+                   .legal = join(arithmetic_names(config)),
+                   .suggestion = nearest(match.name, arithmetic_names(config))};
+  if (parts[0] == "arithmetic" && match.name == config.reference)
+    return Problem{
+        .key = key,
+        .message = "the reference is [arithmetic." + match.name + "], and one for all cells",
+        .legal = "axes over other arithmetics"};
+  const auto selected = [&](const SelectionConfig& s) { return info(s.site).name == match.name; };
+  if (parts[0] == "lamp" &&
+      std::none_of(config.selections.begin(), config.selections.end(), selected))
+    return Problem{.key = key,
+                   .message = "there is no [lamp." + match.name + "]",
+                   .legal = "sites with a [lamp.SITE]"};
+  if (!match.field->alternative.empty()) {
+    const std::string other = path_of(match.field->alternative, match.name);
+    for (const GridAxis& a : config.grid)
+      if (a.key == other)
+        return Problem{.key = key, .message = "excludes the axis " + other, .legal = "one of them"};
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> check_where(const Config& config) {
+  std::vector<std::string> axes;
+  for (const GridAxis& axis : config.grid) axes.push_back(axis.key);
+  for (const GridAxis& part : config.record_where) {
+    const std::string key = "record.where." + part.key;
+    const auto axis = std::find_if(config.grid.begin(), config.grid.end(),
+                                   [&](const GridAxis& a) { return a.key == part.key; });
+    if (axis == config.grid.end())
+      return Problem{.key = key,
+                     .message = "is no axis of the grid",
+                     .legal = axes.empty() ? "{}: there is no [grid]" : join(axes),
+                     .suggestion = nearest(part.key, axes)};
+    for (const Coordinate& value : part.values)
+      if (std::find(axis->values.begin(), axis->values.end(), value) == axis->values.end())
+        return Problem{.key = key,
+                       .message = describe(value_of(value)) + " is no value of the axis",
+                       .legal = coordinate_list(axis->values)};
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> check_mac(const Config& config, const std::string& path,
+                                 const MacConfig& mac) {
+  if (mac.mu && mac.format)
+    return Problem{
+        .key = path + ".mu", .message = "mu and format are both given", .legal = "one of them"};
+  if (!mac.has_format()) {
+    const auto is_format_axis = [&](const GridAxis& axis) {
+      return axis.key == path + ".mu" || axis.key == path + ".format";
+    };
+    if (std::any_of(config.grid.begin(), config.grid.end(), is_format_axis)) return std::nullopt;
+    return Problem{
+        .key = path,
+        .message = "no format",
+        .legal = mac.preset.empty() ? "format, mu, preset or engine" : "preset with format or mu"};
+  }
+  const std::array<std::pair<const char*, std::optional<FloatFormat>>, 4> formats{
+      {{".format", mac.accumulator()},
+       {".operands", mac.operands.format},
+       {".product", mac.product.format},
+       {".via", mac.via.format}}};
+  for (const auto& [key, format] : formats)
+    if (format && !fits_binary64(*format))
+      return Problem{.key = path + key,
+                     .message = "a format wider than binary64",
+                     .legal =
+                         "formats whose numbers are binary64 numbers: p <= 53, emax <= 1023, emin "
+                         "- p + 1 >= -1074"};
+  return std::nullopt;
+}
+
+std::optional<Problem> check_arithmetic(const Config& config, const NamedArithmetic& named) {
+  const std::string path = "arithmetic." + named.name;
+  std::optional<Problem> problem = check_mac(config, path, named.value);
+  if (!problem) problem = check_engine(named.value, path);
+  if (!problem && named.value.block)
+    problem = check_mac(config, path + ".block", *named.value.block);
+  return problem;
+}
+
+std::optional<Problem> check_name(const Config& config, const std::string& key,
+                                  const std::string& name) {
+  if (name.empty() || config.arithmetic(name) != nullptr) return std::nullopt;
+  const std::vector<std::string> names = arithmetic_names(config);
+  return Problem{.key = key,
+                 .message = "there is no arithmetic " + toml_string(name),
+                 .legal = names.empty() ? "none: no [arithmetic.NAME] is given" : join(names),
+                 .suggestion = nearest(name, names)};
+}
+
+/// check_values without a grid.
+std::optional<Problem> check_cell(const Config& config) {
+  for (const NamedArithmetic& a : config.arithmetics)
+    if (std::optional<Problem> problem = check_arithmetic(config, a)) return problem;
+  if (std::optional<Problem> problem = check_name(config, "plan.default", config.plan_default))
+    return problem;
+  for (const PlanEntry& entry : config.plan)
+    if (std::optional<Problem> problem =
+            check_name(config, "plan." + site_path_name(entry.path), entry.arithmetic))
+      return problem;
+  if (config.reference != "binary64" && !reference_bits(config.reference))
+    if (std::optional<Problem> problem =
+            check_name(config, "reference.arithmetic", config.reference))
+      return problem;
+  for (const SelectionConfig& s : config.selections) {
+    const std::string path = "lamp." + std::string(info(s.site).name);
+    if (s.spec.tau && s.spec.rate)
+      return Problem{
+          .key = path + ".tau", .message = "tau and rate are both given", .legal = "one of them"};
+    if (std::optional<Problem> problem = check_name(config, path + ".recompute", s.recompute))
+      return problem;
+    if (const std::string what = lamp::check(s.spec); !what.empty()) {  // "KEY: what"
+      const std::size_t colon = what.find(": ");
+      return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};
+    }
+  }
+  const std::size_t length = config.tokens.sequence_length;
+  if (config.continuation && config.continuation->prefix > length)
+    return Problem{.key = "continuation.prefix",
+                   .message = std::to_string(config.continuation->prefix) +
+                              " tokens are more than a sequence has",
+                   .legal = "1 to tokens.sequence_length, " + std::to_string(length)};
+  return std::nullopt;
+}
+
+/// What an arithmetic is, whatever its name: every key of it that affects values.
+std::string arithmetic_identity(const Config& config, std::string_view name) {
+  if (reference_bits(name)) return std::string(name);
+  Config alone;
+  ArithmeticConfig& a = alone.arithmetic_or_new("a");
+  if (const ArithmeticConfig* named = config.arithmetic(name))
+    a = *named;
+  else
+    a.format = lamp::binary64;
+  a.complete();
+  a.forget_idle_keys();
+  std::string text;
+  for (const Field& field : fields())
+    if (field.key.starts_with("arithmetic.*.") && field.scope == Scope::cell)
+      if (const std::optional<std::string> value = field.write(alone, "a", Form::identity))
+        text += std::string(field.key) + '=' + *value + ' ';
+  return text;
+}
+
+std::string head(const char* what, const Inputs& inputs) {
+  return std::string("lamp ") + what + "\nsemantics=" + std::to_string(semantics) +
+         "\nmodel=" + to_hex(inputs.model) +
+         "\nactivation=" + std::string(activation_name(inputs.activation)) + '\n';
+}
+
+/// Identity of a cell. Arithmetics enter as what they are where they are used; names, paths and
+/// titles do not.
+Digest cell_identity(const Config& config, const Inputs& inputs) {
+  std::string text = head("cell", inputs);
+  for_each_field(config, [&](const Field& field, const std::string& path, const std::string& name) {
+    if (field.scope != Scope::cell || field.key.starts_with("arithmetic.")) return;
+    const std::optional<std::string> value = field.write(config, name, Form::identity);
+    if (!value) return;
+    text += path + '=' +
+            (field.kind == Kind::arithmetic
+                 ? arithmetic_identity(config, value->substr(1, value->size() - 2))
+                 : *value) +
+            '\n';
+  });
+  return sha256(text);
+}
+
+/// Identity of an experiment: all keys that matter but the axes, the names of the axes, and the
+/// contents of the texts.
+Digest experiment_identity(const Config& config, const Inputs& inputs) {
+  std::string text = head("experiment", inputs) + "tokenizer=" + to_hex(inputs.tokenizer) + '\n';
+  for (const Digest& digest : inputs.texts) text += "text=" + to_hex(digest) + '\n';
+  if (config.tokens.text_axis)
+    for (const std::string& name : text_names(config))
+      text += "text_name=" + toml_string(name) + '\n';
+  std::vector<std::string> replaced;
+  for (const GridAxis& axis : config.grid) {
+    text += "axis=" + axis.key + '\n';
+    replaced.push_back(axis.key);
+    const FieldMatch match = find_field(axis.key);
+    if (!match.field->alternative.empty())
+      replaced.push_back(path_of(match.field->alternative, match.name));
+  }
+  for_each_field(config, [&](const Field& field, const std::string& path, const std::string& name) {
+    if (field.scope == Scope::none ||
+        std::find(replaced.begin(), replaced.end(), path) != replaced.end())
+      return;
+    if (const std::optional<std::string> value = field.write(config, name, Form::identity))
+      text += path + '=' + *value + '\n';
+  });
+  return sha256(text);
+}
+
+bool matches_where(const Config& config, std::span<const std::size_t> index) {
+  for (const GridAxis& part : config.record_where)
+    for (std::size_t a = 0; a < index.size(); ++a)
+      if (config.grid[a].key == part.key &&
+          std::find(part.values.begin(), part.values.end(), config.grid[a].values[index[a]]) ==
+              part.values.end())
+        return false;
+  return true;
+}
+
+record::Axis axis_of(const GridAxis& axis) {
+  record::Axis out{.name = axis.key, .values = {}};
+  const auto collect = [&]<class T>(T) {
+    std::vector<T> values;
+    for (const Coordinate& coordinate : axis.values) values.push_back(std::get<T>(coordinate));
+    out.values = std::move(values);
+  };
+  std::visit(collect, axis.values.front());
+  out.long_name = std::string(find_field(axis.key).field->meaning);
+  return out;
+}
+
+}  // namespace
+
+PrecisionPlan plan_of(const Config& config) {
+  const auto named = [&](const std::string& name) { return config.arithmetic(name)->arithmetic(); };
+  PrecisionPlan plan(named(config.plan_default));
+  for (const PlanEntry& entry : config.plan) plan.set(entry.path, named(entry.arithmetic));
+  for (const SelectionConfig& s : config.selections)
+    plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute)});
+  return plan;
+}
+
+bool next_cell(const Config& config, std::vector<std::size_t>& index) {
+  for (std::size_t a = index.size(); a-- > 0;) {
+    if (++index[a] < config.grid[a].values.size()) return true;
+    index[a] = 0;
+  }
+  return false;
+}
+
+std::optional<Problem> check_grid(const Config& config) {
+  std::size_t cells = 1;
+  for (const GridAxis& axis : config.grid) {
+    if (std::optional<Problem> problem = check_axis_key(axis, config)) return problem;
+    if (axis.values.size() > most_cells / cells)
+      return Problem{.key = "grid." + axis.key,
+                     .message = "the grid has too many cells",
+                     .legal = "at most " + std::to_string(most_cells)};
+    cells *= axis.values.size();
+    for (const Coordinate& value : axis.values) {
+      Config trial = config;
+      if (std::optional<Problem> problem = apply(trial, axis.key, value))
+        return of_axis(*std::move(problem), axis.key);
+    }
+  }
+  return check_where(config);
+}
+
+std::optional<Problem> check_values(const Config& config) {
+  if (std::optional<Problem> problem = check_cell(config)) return problem;
+  std::vector<std::size_t> index(config.grid.size(), 0);
+  for (std::size_t a = 0; a < index.size(); ++a) {
+    for (index[a] = 0; index[a] < config.grid[a].values.size(); ++index[a])
+      if (std::optional<Problem> problem = check_cell(cell_config(config, index)))
+        return of_axis(*std::move(problem), config.grid[a].key);
+    index[a] = 0;
+  }
+  return std::nullopt;
+}
+
+Config cell_config(const Config& config, std::span<const std::size_t> index) {
+  expects(index.size() == config.grid.size(), "cell_config: one coordinate an axis");
+  Config cell = config;
+  cell.grid.clear();
+  cell.places.at.clear();
+  for (std::size_t a = 0; a < index.size(); ++a) {
+    const std::optional<Problem> problem =
+        apply(cell, config.grid[a].key, config.grid[a].values[index[a]]);
+    expects(!problem, "cell_config: the grid was checked");
+  }
+  for (NamedArithmetic& a : cell.arithmetics) a.value.complete();  // a block that only axes give
+  return cell;
+}
+
+Result<Grid> expand(const Config& config, const Inputs& inputs) {
+  Grid grid{.axes = {},
+            .cells = {},
+            .reference = PrecisionPlan(fused(binary64)),
+            .experiment = experiment_identity(config, inputs)};
+  if (const std::optional<int> bits = reference_bits(config.reference))
+    grid.reference = PrecisionPlan(unlimited(*bits));
+  if (const ArithmeticConfig* reference = config.arithmetic(config.reference))
+    grid.reference = PrecisionPlan(reference->arithmetic());
+  for (const GridAxis& axis : config.grid) grid.axes.push_back(axis_of(axis));
+  std::vector<std::size_t> index(config.grid.size(), 0);
+  do {
+    const Config cell = cell_config(config, index);
+    if (const std::optional<Problem> problem = check_cell(cell))
+      return Error{ExitCode::bad_data,
+                   "grid cell " + std::to_string(grid.cells.size()) + ": " + to_string(*problem)};
+    grid.cells.push_back(
+        {.index = index,
+         .id = cell_identity(cell, inputs),
+         .plan = plan_of(cell),
+         .records_errors = !config.record_errors.empty() && matches_where(config, index)});
+  } while (next_cell(config, index));
+  return grid;
+}
+
+}  // namespace lamp::experiments

@@ -1,0 +1,74 @@
+// The grid: every cell's plan and identity, in row-major order of the axes as the config names
+// them.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/base/sha256.hpp"
+#include "core/model/plan.hpp"
+#include "core/record/contents.hpp"
+#include "experiments/config/config.hpp"
+#include "experiments/config/value.hpp"
+
+namespace lamp::experiments {
+
+/// Raised by hand whenever the same config, model and tokens give other values than before: old
+/// results then stop matching.
+inline constexpr int semantics = 2;
+
+/// One point of the grid.
+struct Cell {
+  std::vector<std::size_t> index;  // one coordinate an axis
+  Digest id{};  // of what affects its values: the arithmetics used, plan, selections, seed,
+                // reference, model, activation
+  PrecisionPlan plan;
+  bool records_errors = false;  // record.errors names a site, and the cell matches record.where
+};
+
+struct Grid {
+  std::vector<record::Axis> axes;  // in file order; none: one cell
+  std::vector<Cell> cells;         // row-major over the axes
+  PrecisionPlan reference;
+  Digest experiment{};  // equal for two runs that may share a folder: more sequences or grid points
+                        // leave it alone
+};
+
+/// What the config names but does not contain.
+struct Inputs {
+  Digest model{};                                // Model::content
+  Activation activation = Activation::gelu_new;  // the one used
+  Digest tokenizer{};                            // zero where tokens are ids
+  std::vector<Digest> texts{};                   // content of each of tokens.path
+};
+
+/// All cells. An error names the cell whose combination of coordinates is not legal.
+Result<Grid> expand(const Config& config, const Inputs& inputs);
+
+/// Steps to the index of the next cell, row-major; false after the last, and then it is the first
+/// again.
+bool next_cell(const Config& config, std::vector<std::size_t>& index);
+
+/// The plan of a config without a grid. Pre: check_values(config) is empty.
+PrecisionPlan plan_of(const Config& config);
+
+/// The config of one cell: its coordinates put in place of the grid.
+Config cell_config(const Config& config, std::span<const std::size_t> index);
+
+/// Axes that are no keys of the plan, arithmetics or selections, or exclude each other, or vary the
+/// reference; a value that is not legal; more than most_cells; record.where of no axis or value.
+/// The config need not be complete.
+std::optional<Problem> check_grid(const Config& config);
+/// What no key can tell alone: names that name nothing, alternatives given at once, formats that
+/// are too wide, selections that are none. With a grid: each value of each axis, with the first
+/// values of the others.
+std::optional<Problem> check_values(const Config& config);
+/// An order that is an explicit tree has as many terms as every sum that it is used for. The
+/// problem's key is the plan's.
+std::optional<Problem> check_trees(const Config& config, const ModelConfig& model);
+
+}  // namespace lamp::experiments

@@ -1,0 +1,136 @@
+#include "experiments/config/value.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+
+namespace lamp::experiments {
+namespace {
+
+std::string number_text(double x) {
+  std::array<char, 32> text{};
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), x);
+  expects(error == std::errc{}, "number_text: a binary64 number has at most 24 characters");
+  return {text.data(), end};
+}
+
+/// Optimal string alignment distance.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1), previous(b.size() + 1), current(b.size() + 1);
+  std::iota(previous.begin(), previous.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    current[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      current[j] = std::min(
+          {previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        current[j] = std::min(current[j], before[j - 2] + 1);
+    }
+    before.swap(previous);
+    previous.swap(current);
+  }
+  return previous[b.size()];
+}
+
+constexpr std::size_t shown = 60;  // bytes of a value that an error quotes
+constexpr std::size_t longest_word =
+    200;  // beyond it nothing is near, and the distance is not worth its quadratic time
+
+}  // namespace
+
+std::string to_string(const Problem& problem) {
+  std::string text = problem.key.empty() ? std::string() : problem.key + ": ";
+  text += problem.message;
+  if (!problem.legal.empty()) text += "; legal: " + problem.legal;
+  if (!problem.suggestion.empty()) text += "; did you mean \"" + problem.suggestion + "\"?";
+  return text;
+}
+
+std::string describe(const Value& value) {
+  struct {
+    std::string operator()(const Unsupported&) const { return "a date, a time or null"; }
+    std::string operator()(bool x) const { return x ? "true" : "false"; }
+    std::string operator()(std::int64_t x) const { return "the integer " + std::to_string(x); }
+    std::string operator()(double x) const { return "the number " + toml_number(x); }
+    std::string operator()(const std::string& x) const {
+      return "the string " + toml_string(x.size() <= shown ? x : x.substr(0, shown) + "...");
+    }
+    std::string operator()(const Value::List& x) const {
+      return x.empty() ? "an empty list" : "a list";
+    }
+    std::string operator()(const Value::Table&) const { return "a table"; }
+  } constexpr words;
+  return std::visit(words, value.data);
+}
+
+std::string toml_number(double x) {
+  if (std::isnan(x)) return "nan";
+  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
+  std::string text = number_text(x);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
+std::string toml_string(std::string_view text) {
+  std::string quoted;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return '"' + one_line(quoted) + '"';
+}
+
+std::string shell_word(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`*?[]{}()<>|&;#~!") == std::string::npos)
+    return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string one_line(std::string_view text) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      out += "\\u00";
+      out += {digits[byte >> 4], digits[byte & 15]};
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  if (word.size() > longest_word) return {};
+  std::size_t best = std::max<std::size_t>(2, word.size() / 3) + 1;
+  std::string found;
+  for (const std::string& candidate : candidates)
+    if (const std::size_t distance = edit_distance(word, candidate);
+        distance < best && distance < candidate.size())
+      best = distance, found = candidate;
+  return found;
+}
+
+std::string join(std::span<const std::string> words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> parts(1);
+  for (const char c : path) {
+    if (c == '.')
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  return parts;
+}
+
+}  // namespace lamp::experiments

@@ -1,0 +1,87 @@
+#include "experiments/run/experiment.hpp"
+
+#include <array>
+#include <ctime>
+#include <utility>
+
+#include "experiments/run/provenance.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+std::vector<record::Axis> sequence_axes(const Config& config) {
+  std::vector<record::Axis> axes;
+  if (config.tokens.text_axis)
+    axes.push_back(
+        {.name = "text", .values = text_names(config), .long_name = "text the tokens are from"});
+  std::vector<std::int64_t> numbers;
+  for (std::size_t s = 0; s < config.tokens.sequences; ++s)
+    numbers.push_back(static_cast<std::int64_t>(s));
+  axes.push_back({.name = "sequence", .values = numbers, .long_name = "sequence within its text"});
+  return axes;
+}
+
+}  // namespace
+
+TokenRequest token_request(const Config& config) {
+  const TokensConfig& asked = config.tokens;
+  return {.from_ids = asked.from_ids,
+          .paths = asked.paths,
+          .sequence_length = asked.sequence_length,
+          .sequences = asked.sequences,
+          .offset = asked.offset,
+          .shuffle = asked.shuffle,
+          .seed = config.seed};
+}
+
+Result<Experiment> prepare(const std::filesystem::path& file, std::span<const std::string> sets) {
+  Result<Config> config = load_config(file, sets);
+  if (!config) return config.error();
+  Result<Model> model = read_model(config->model_path);
+  if (!model) return model.error();
+  if (Result<void> fits = check_against(*config, model->config); !fits) return fits.error();
+
+  Result<TokenSet> tokens = read_tokens(token_request(*config), model->config, config->model_path);
+  if (!tokens) return tokens.error();
+  const Activation activation = config->activation.value_or(model->config.activation);
+  Result<Grid> grid = expand(*config, {.model = model->content,
+                                       .activation = activation,
+                                       .tokenizer = tokens->tokenizer,
+                                       .texts = tokens->text_contents});
+  if (!grid) return grid.error();
+  return Experiment{*std::move(config), *std::move(model), activation, *std::move(tokens),
+                    *std::move(grid)};
+}
+
+std::string sequence_name(const Config& config, std::size_t text, std::size_t index) {
+  return "text " + text_names(config)[text] + ", sequence " + std::to_string(index);
+}
+
+std::string utc_now() {
+  std::array<char, 32> text{};
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text.data();
+}
+
+Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
+                                          const std::filesystem::path& out,
+                                          const Occasion& occasion) {
+  record::MergePlan plan;
+  plan.sequence_axes = sequence_axes(experiment.config);
+  plan.grid_axes = experiment.grid.axes;
+  plan.experiment = experiment.grid.experiment;
+  for (const Cell& cell : experiment.grid.cells) plan.cell_ids.push_back(cell.id);
+  for (const TokenSequence& sequence : experiment.tokens.sequences) {
+    plan.shards.push_back(folder.shard(sequence.index, sequence.id));
+    plan.sequence_ids.push_back(sequence.id);
+  }
+  for (const record::Axis& axis : CellRecorder(experiment.recording()).axes())
+    plan.inner_axes.insert({axis.name, axis});
+  plan.provenance = provenance(experiment, occasion);
+  return record::merge(plan, out);
+}
+
+}  // namespace lamp::experiments

@@ -1,0 +1,56 @@
+// An experiment ready to run: config, model, tokens and grid, checked against each other; and its
+// result from its shards.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/model/weights.hpp"
+#include "core/record/merge.hpp"
+#include "experiments/config/config.hpp"
+#include "experiments/config/grid.hpp"
+#include "experiments/config/tokens.hpp"
+#include "experiments/run/cell_recorder.hpp"
+#include "experiments/run/run_folder.hpp"
+
+namespace lamp::experiments {
+
+struct Experiment {
+  Config config;
+  Model model;
+  Activation activation = Activation::gelu_new;  // the one used
+  TokenSet tokens;
+  Grid grid;
+
+  /// What its instruments are made for. Refers to the experiment.
+  [[nodiscard]] Recording recording() const { return {config, model.config}; }
+};
+
+/// What `config` asks of read_tokens.
+TokenRequest token_request(const Config& config);
+
+/// Reads everything a config names. Nothing is written; every error is the user's to mend.
+Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets);
+
+/// "text prose, sequence 0": a sequence by text and number.
+std::string sequence_name(const Config& config, std::size_t text, std::size_t index);
+
+/// When and how the values were asked for: the part of /provenance that is not the experiment's.
+struct Occasion {
+  std::string command_line;
+  std::string started;  // UTC
+  std::size_t threads = 1;
+};
+
+/// Now, as 2026-11-20T12:34:56Z.
+std::string utc_now();
+
+/// result.h5 (at `out`) from the folder's shards; unfinished cells are pending there.
+Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
+                                          const std::filesystem::path& out,
+                                          const Occasion& occasion);
+
+}  // namespace lamp::experiments

@@ -1,0 +1,78 @@
+#include "experiments/run/progress.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+namespace lamp::experiments {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr double line_interval = 10.0, bar_interval = 0.1;  // seconds
+constexpr std::size_t bar_width = 24;
+
+double seconds_since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<long>(seconds + 0.5);
+  std::array<char, 48> text{};
+  if (whole >= 3600) {
+    std::snprintf(text.data(), text.size(), "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
+  } else if (whole >= 60) {
+    std::snprintf(text.data(), text.size(), "%ld min %02ld s", whole / 60, whole % 60);
+  } else {
+    std::snprintf(text.data(), text.size(), "%ld s", whole);
+  }
+  return text.data();
+}
+
+Progress::Progress(std::size_t total, std::size_t done, bool quiet)
+    : total_(total),
+      resumed_(done),
+      done_(done),
+      style_(quiet ? Style::quiet : (isatty(STDERR_FILENO) != 0 ? Style::bar : Style::lines)),
+      start_(Clock::now()),
+      printed_(start_) {
+  if (style_ != Style::quiet && resumed_ > 0)
+    std::fprintf(stderr, "lamp run: %zu of %zu cells are there already\n", resumed_, total_);
+}
+
+Progress::~Progress() {
+  if (style_ == Style::bar && done_ > resumed_) std::fputc('\n', stderr);
+}
+
+void Progress::step(const std::string& where) {
+  const std::lock_guard lock(mutex_);
+  ++done_;
+  if (style_ == Style::quiet) return;
+  const bool last = done_ == total_;
+  const double interval = style_ == Style::bar ? bar_interval : line_interval;
+  if (last || seconds_since(printed_) >= interval) print(where, last), printed_ = Clock::now();
+}
+
+void Progress::print(const std::string& where, bool last) {
+  const double elapsed = std::max(seconds_since(start_), 1e-9);
+  const double rate = static_cast<double>(done_ - resumed_) / elapsed;
+  const std::string time =
+      last ? "took " + duration_text(elapsed)
+           : duration_text(static_cast<double>(total_ - done_) / rate) + " left";
+  const double percent = 100.0 * static_cast<double>(done_) / static_cast<double>(total_);
+  if (style_ == Style::bar) {
+    const std::size_t filled = done_ * bar_width / total_;
+    const std::string bar = std::string(filled, '#') + std::string(bar_width - filled, '.');
+    std::fprintf(stderr, "\r[%s] %zu/%zu cells, %.1f cells/s, %s  %s\033[K", bar.c_str(), done_,
+                 total_, rate, time.c_str(), where.c_str());
+  } else {
+    std::fprintf(stderr, "lamp run: %zu of %zu cells (%.0f %%), %.1f cells/s, %s; %s\n", done_,
+                 total_, percent, rate, time.c_str(), where.c_str());
+  }
+  std::fflush(stderr);
+}
+
+}  // namespace lamp::experiments

@@ -1,0 +1,187 @@
+#include "experiments/run/run_folder.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <span>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "core/record/shard.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+constexpr std::string_view study_header = "# lamp experiment ";  // then 64 hexadecimal digits
+
+Error failure(const std::filesystem::path& path, const char* doing, int error) {
+  const ExitCode code = error == EACCES || error == EPERM || error == EROFS ? ExitCode::permission
+                        : error == ENOSPC || error == EIO                   ? ExitCode::io
+                                                          : ExitCode::cannot_create;
+  return {code, path.string() + ": " + doing + ": " + std::strerror(error)};
+}
+
+std::string holder_line() {
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  std::array<char, 32> start{};
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::strftime(start.data(), start.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return "host " + std::string(host.data()) + ", process " + std::to_string(getpid()) + ", since " +
+         start.data();
+}
+
+/// Takes a lock that is free, or soon will be: `holders` takes it for a moment.
+bool try_lock(int descriptor, int operation) {
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    if (flock(descriptor, operation | LOCK_NB) == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+std::string holder_in(int descriptor) {
+  std::array<char, 512> holder{};
+  return pread(descriptor, holder.data(), holder.size() - 1, 0) > 0 ? holder.data()
+                                                                    : "holder unknown";
+}
+
+/// Opens and locks `file`; the descriptor holds the lock until it is closed.
+Result<int> lock_file(const std::filesystem::path& file, int operation) {
+  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) return failure(file, "the lock cannot be created", errno);
+  if (!try_lock(descriptor, operation)) {
+    const std::string holder = holder_in(descriptor);
+    ::close(descriptor);
+    return Error{ExitCode::partial, file.parent_path().string() +
+                                        ": another run is at work in this folder (" + holder +
+                                        "); wait for it, or choose another --out"};
+  }
+  const std::string holder = holder_line();
+  if (operation == LOCK_EX &&
+      (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, holder.data(), holder.size(), 0) < 0)) {
+    const int error = errno;
+    ::close(descriptor);
+    return failure(file, "the lock cannot be written", error);
+  }
+  return descriptor;
+}
+
+/// Nothing in the folder but what a run puts there.
+Result<void> check_foreign(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with('.') &&
+        name != "shards")  // dot files: locks, and what a killed write left
+      return Error{
+          ExitCode::cannot_create,
+          folder.string() + ": holds '" + name +
+              "' and no study.toml, so it is not the folder of a run; choose another --out"};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> holders(const std::filesystem::path& folder) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name != ".lock" && !name.starts_with(".lock.")) continue;
+    const int descriptor = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) continue;
+    if (flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      found.push_back(holder_in(descriptor));
+    ::close(descriptor);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<std::string> experiment_of(const std::filesystem::path& folder) {
+  std::ifstream in(folder / "study.toml");
+  std::string line;
+  if (!in || !std::getline(in, line))
+    return Error{ExitCode::missing_input,
+                 folder.string() + ": no study.toml: not the folder of a run"};
+  if (!line.starts_with(study_header) || line.size() != study_header.size() + 64)
+    return Error{ExitCode::bad_data,
+                 (folder / "study.toml").string() +
+                     ":1: does not name an experiment; it was not written by lamp run"};
+  return line.substr(study_header.size());
+}
+
+Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const ShardPart& part,
+                                  const Digest& experiment) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(folder, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_directory(status))
+    return Error{ExitCode::cannot_create,
+                 folder.string() + ": exists and is not a folder; choose another --out"};
+  std::filesystem::create_directories(folder / "shards", error);
+  if (error) return failure(folder, "the folder cannot be created", error.value());
+
+  RunFolder opened(folder, experiment);
+  Result<int> lock = lock_file(folder / ".lock", part.of == 1 ? LOCK_EX : LOCK_SH);
+  if (!lock) return lock.error();
+  opened.lock_ = *lock;
+  if (part.of > 1) {
+    Result<int> part_lock = lock_file(
+        folder / (".lock." + std::to_string(part.part) + "-" + std::to_string(part.of)), LOCK_EX);
+    if (!part_lock) return part_lock.error();
+    opened.part_lock_ = *part_lock;
+  }
+  for (const std::filesystem::path& place : {folder, folder / "shards"})
+    record::remove_leftovers(place);
+  if (!std::filesystem::exists(folder / "study.toml")) {
+    if (Result<void> own = check_foreign(folder); !own) return own.error();
+    return opened;
+  }
+  const Result<std::string> present = experiment_of(folder);
+  if (!present) return Error{ExitCode::cannot_create, present.error().message};
+  if (*present != to_hex(experiment))
+    return Error{ExitCode::cannot_create, folder.string() + ": holds another experiment (" +
+                                              present->substr(0, 12) + ", this one is " +
+                                              to_hex(experiment).substr(0, 12) +
+                                              "): model, texts, reference or plan differ; compare "
+                                              "with its study.toml, or choose another --out"};
+  return opened;
+}
+
+RunFolder::RunFolder(RunFolder&& other) noexcept
+    : path_(std::move(other.path_)),
+      experiment_(other.experiment_),
+      lock_(std::exchange(other.lock_, -1)),
+      part_lock_(std::exchange(other.part_lock_, -1)) {}
+
+RunFolder::~RunFolder() {
+  for (const int descriptor : {part_lock_, lock_})
+    if (descriptor >= 0) ::close(descriptor);
+}
+
+Result<void> RunFolder::write_study(const std::string& resolved_config) const {
+  const std::string text = std::string(study_header) + to_hex(experiment_) + "\n" + resolved_config;
+  return record::publish(path_ / "study.toml", std::as_bytes(std::span(text)));
+}
+
+std::filesystem::path RunFolder::shard(std::size_t sequence, const Digest& sequence_id) const {
+  std::string number = std::to_string(sequence);
+  number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
+  return path_ / "shards" /
+         ("sequence-" + number + "-" + to_hex(sequence_id).substr(0, 16) + ".h5");
+}
+
+}  // namespace lamp::experiments

@@ -1,0 +1,44 @@
+// The heart of `lamp run`: for each sequence one reference pass, then one pass per cell of the grid
+// that its shard lacks.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/model/forward.hpp"
+#include "experiments/config/grid.hpp"
+#include "experiments/config/tokens.hpp"
+#include "experiments/run/cell_recorder.hpp"
+#include "experiments/run/run_folder.hpp"
+
+namespace lamp::experiments {
+
+struct RunRequest {
+  const Model& model;
+  PassOptions options;  // seed and activation; the sequence is filled in
+  PrecisionPlan reference;
+  const std::vector<Cell>& cells;
+  std::vector<TokenSequence> sequences;  // those of this part
+  Recording recording;
+  Digest experiment{};
+  std::size_t threads = 1;
+  bool quiet = false;
+  std::span<const InstrumentMaker> instruments = all_instruments();
+};
+
+struct RunSummary {
+  std::size_t cells = 0;    // asked for: cells x sequences
+  std::size_t resumed = 0;  // found done
+  std::size_t computed = 0;
+  int signal = 0;  // that stopped the run, 0 for none
+  double seconds = 0.0;
+};
+
+/// Computes what the folder's shards lack. A sequence's shard is published when it is complete, at
+/// a cell boundary when 30 s have passed since the last time, and when a signal stops the run. The
+/// bits do not depend on `threads`.
+Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder);
+
+}  // namespace lamp::experiments

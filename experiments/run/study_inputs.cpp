@@ -1,0 +1,56 @@
+#include "experiments/run/study_inputs.hpp"
+
+#include <fstream>
+#include <sstream>
+
+namespace lamp::experiments {
+namespace {
+
+constexpr std::string_view head = "# inputs:";
+
+std::optional<Digest> digest_of(std::string_view hex) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  Digest digest{};
+  if (hex.size() != 2 * digest.size()) return std::nullopt;
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    const std::size_t high = digits.find(hex[2 * i]), low = digits.find(hex[2 * i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    digest[i] = static_cast<std::uint8_t>(16 * high + low);
+  }
+  return digest;
+}
+
+}  // namespace
+
+std::string inputs_comment(const Inputs& inputs) {
+  std::string line = std::string(head) + " model " + to_hex(inputs.model) + " activation " +
+                     std::string(activation_name(inputs.activation)) + " tokenizer " +
+                     to_hex(inputs.tokenizer);
+  for (const Digest& text : inputs.texts) line += " text " + to_hex(text);
+  return line + "\n";
+}
+
+std::optional<Inputs> read_inputs(const std::filesystem::path& study) {
+  std::ifstream in(study);
+  std::string line;
+  if (!std::getline(in, line) || !std::getline(in, line) || !line.starts_with(head))
+    return std::nullopt;
+  Inputs inputs;
+  std::istringstream words(line.substr(head.size()));
+  for (std::string key, value; words >> key >> value;) {
+    if (key == "activation") {
+      const std::optional<Activation> activation = parse_activation(value);
+      if (!activation) return std::nullopt;
+      inputs.activation = *activation;
+      continue;
+    }
+    const std::optional<Digest> digest = digest_of(value);
+    if (!digest) return std::nullopt;
+    if (key == "model") inputs.model = *digest;
+    if (key == "tokenizer") inputs.tokenizer = *digest;
+    if (key == "text") inputs.texts.push_back(*digest);
+  }
+  return inputs;
+}
+
+}  // namespace lamp::experiments

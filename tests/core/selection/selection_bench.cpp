@@ -1,0 +1,135 @@
+// Prints ns per score of select_softmax for every error weight, norm and solver, over rows of
+// several lengths: the mean over kinds of rows (softmax of scores of several spreads, and peaked
+// ones) and over budgets, and the dearest of them. One thread.
+//   lamp_selection_bench [scalar|avx2|avx512]
+#include <time.h>  // NOLINT: clock_gettime is POSIX's
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <vector>
+
+#include "core/base/target.hpp"
+#include "core/selection/selection.hpp"
+#include "tests/support/random.hpp"
+
+namespace lamp {
+namespace {
+
+constexpr std::size_t rows_of_a_kind = 12;
+
+struct Row {
+  std::vector<double> y, z, w;
+};
+
+/// Scores of about normal distribution, times `spread`; `peak` is added to one of them.
+Row softmax_row(test::Random& random, std::size_t n, double spread, double peak) {
+  Row row;
+  for (std::size_t j = 0; j < n; ++j) {
+    double y = 0.0;
+    for (int term = 0; term < 4; ++term) y += spread * random.symmetric() * std::sqrt(0.75);
+    row.y.push_back(y);
+    row.w.push_back(std::abs(y) + spread * (1.0 + random.uniform()));
+  }
+  row.y[random.below(static_cast<std::uint32_t>(n))] += peak;
+  double sum = 0.0;
+  for (const double y : row.y) sum += row.z.emplace_back(std::exp(y));
+  for (double& z : row.z) z /= sum;
+  return row;
+}
+
+struct Kind {
+  double spread, peak;
+};
+constexpr Kind kinds[] = {{0.25, 0.0}, {1.0, 0.0}, {3.0, 0.0}, {8.0, 0.0}, {1.0, 12.0}};
+
+/// Processor time of this thread in ns: what others do on the machine does not count.
+double thread_time() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return 1e9 * static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec);
+}
+
+/// Shortest ns a score of several passes over `rows`, every row under the budget of its own that
+/// `tau_of` says.
+template <class TauOf>
+double shortest(const std::vector<Row>& rows, SelectionSpec spec, const TauOf& tau_of) {
+  const std::size_t n = rows.front().z.size();
+  SelectionScratch scratch;
+  std::vector<std::uint8_t> marks(n);
+  std::vector<double> taus;
+  for (const Row& row : rows) taus.push_back(tau_of(row));
+  double best = 1e300;
+  for (int pass = 0; pass < 12; ++pass) {
+    const double start = thread_time();
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      spec.tau = taus[r];
+      select_softmax(spec, {.z = rows[r].z, .y = rows[r].y, .w = rows[r].w, .row_length = n}, marks,
+                     scratch);
+    }
+    best = std::min(best, thread_time() - start);
+  }
+  return best / static_cast<double>(n * rows.size());
+}
+
+struct Cost {
+  double mean = 0.0, dearest = 0.0;
+};
+
+Cost cost(std::size_t n, SelectionSpec spec) {
+  Cost cost;
+  std::size_t count = 0;
+  test::Random random(1);
+  for (const Kind& kind : kinds) {
+    std::vector<Row> rows;
+    for (std::size_t r = 0; r < rows_of_a_kind; ++r)
+      rows.push_back(softmax_row(random, n, kind.spread, kind.peak));
+    const auto add = [&](double ns) {
+      cost.mean += ns, cost.dearest = std::max(cost.dearest, ns), ++count;
+    };
+    for (const double tau : {1.5, 1.1, 1.02})
+      add(shortest(rows, spec, [=](const Row&) { return tau; }));
+    const std::vector<std::uint8_t> none(n);
+    for (const double share : {0.9, 0.6, 0.3})  // of what it costs to recompute nothing
+      add(shortest(rows, spec, [&](const Row& row) {
+        return share * cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, none);
+      }));
+  }
+  cost.mean /= static_cast<double>(count);
+  return cost;
+}
+
+void bench() {
+  constexpr const char* weights[] = {"absolute", "relative", "dot"};
+  constexpr const char* norms[] = {"componentwise", "normwise1"};
+  constexpr const char* solvers[] = {"greedy", "exact"};
+  constexpr std::size_t lengths[] = {16, 64, 256, 512, 1024, 4096};
+  std::printf("%-34s", "ns a score: mean (dearest), n =");
+  for (const std::size_t n : lengths) std::printf(" %15zu", n);
+  std::printf("\n");
+  for (std::size_t w = 0; w < 3; ++w)
+    for (std::size_t norm = 0; norm < 2; ++norm)
+      for (std::size_t solver = 0; solver < 2; ++solver) {
+        std::printf("%-10s %-14s %-8s", weights[w], norms[norm], solvers[solver]);
+        for (const std::size_t n : lengths) {
+          SelectionSpec spec{.weights = static_cast<ErrorWeights>(w),
+                             .norm = static_cast<Norm>(norm),
+                             .solver = static_cast<Solver>(solver)};
+          const Cost here = cost(n, spec);
+          std::printf("  %6.1f (%5.1f)", here.mean, here.dearest);
+        }
+        std::printf("\n");
+        std::fflush(stdout);
+      }
+}
+
+}  // namespace
+}  // namespace lamp
+
+int main(int argc, char** argv) {
+  if (argc > 1)
+    if (const auto forced = lamp::force_target(argv[1]); !forced.ok())
+      return std::fprintf(stderr, "lamp_selection_bench: no %s here\n", argv[1]), 1;
+  lamp::bench();
+  return 0;
+}
