@@ -5,7 +5,7 @@
 
 #include "core/model/ops/sites.hpp"
 #include "core/mpfr/forward.hpp"
-#include "core/selection/selection.hpp"
+#include "core/selection/target.hpp"
 
 namespace lamp {
 namespace {
@@ -207,8 +207,9 @@ class Pass {
                                   .site = info(Site::scores).draw};
       const std::span<const double> w =
           dot_weights ? std::as_const(work_.bounds).row(i).first(n) : std::span<const double>{};
-      const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = length_};
-      const std::size_t count = select_row(selection.spec, row, where, marks, work_.selection);
+      const SelectionRow row{.z = z, .y = y, .w = w, .row_length = length_};
+      const std::size_t count =
+          select_row(selection.spec, targets::softmax, row, where, marks, work_.selection);
       sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = first_ + i},
                      marks);
       if (count == 0) continue;

@@ -1,5 +1,5 @@
 // Logarithmic buckets of a row's integers, vectorised: integers only, so every instruction set
-// gives the same bits. Internal to core/lamp.
+// gives the same bits. Internal to core/selection.
 #pragma once
 
 #include <algorithm>

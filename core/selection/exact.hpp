@@ -1,4 +1,4 @@
-// The exact solver of LAMP for softmax (componentwise). Internal to core/lamp.
+// The exact solver of LAMP for softmax (componentwise). Internal to core/selection.
 #pragma once
 
 #include <cstddef>

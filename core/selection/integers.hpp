@@ -1,5 +1,5 @@
 // Selection in integers: what turns a row into keys, and the search for the longest tail of the
-// keys that may be left out. Internal to core/lamp.
+// keys that may be left out. Internal to core/selection.
 #pragma once
 
 #include <algorithm>
@@ -8,14 +8,10 @@
 #include <cstdint>
 #include <span>
 
-#include "core/selection/row_integers.hpp"
-#include "core/selection/selection.hpp"
 #include "core/selection/split.hpp"
-#include "core/selection/wide.hpp"
+#include "core/selection/target.hpp"
 
 namespace lamp {
-
-inline constexpr std::int64_t one = std::int64_t{1} << 40;
 
 /// ceil(tau 2^40), saturating far above every possible cost.
 inline int128 ceil_tau(double tau) {

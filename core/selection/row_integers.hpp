@@ -1,17 +1,15 @@
 // A softmax row as integers, vectorised: every operation is exact or correctly rounded, so every
-// instruction set gives the same bits. Internal to core/lamp.
+// instruction set gives the same bits. Internal to core/selection.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 
-#include "core/selection/selection.hpp"
-#include "core/selection/wide.hpp"
+#include "core/selection/target.hpp"
 
 namespace lamp {
 
-inline constexpr double fixed_point = 0x1p40;   // the unit of every integer here is 2^-40
 inline constexpr double refused_from = 0x1p22;  // a value from here on refuses the row
 
 /// What the row as a whole amounts to; `refused`: a value is NaN, negative, or too large, and the

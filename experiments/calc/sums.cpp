@@ -7,7 +7,7 @@
 #include "core/arith/stochastic.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/mpfr/arithmetic.hpp"
-#include "core/selection/selection.hpp"
+#include "core/selection/lamp.hpp"
 #include "experiments/calc/hex_float.hpp"
 #include "experiments/calc/operations.hpp"
 
@@ -129,9 +129,13 @@ SelectionSpec selection_spec(CalcRequest& request) {
 }  // namespace
 
 Answer select(CalcRequest& request) {
-  enum class Selected { softmax };
-  constexpr std::array<NamedValue<Selected>, 1> names{{{"softmax", Selected::softmax}}};
-  request.choice("function", names, std::nullopt);
+  static constexpr std::array functions = [] {
+    std::array<NamedValue<const Target*>, all_targets.size()> names;
+    for (std::size_t i = 0; i < names.size(); ++i)
+      names[i] = {all_targets[i]->function, all_targets[i]};
+    return names;
+  }();
+  const Target* target = request.choice("function", functions, std::nullopt);
   const std::vector<double> y = row_of_scores(request);
   const SelectionSpec spec = selection_spec(request);
   std::vector<double> w;
@@ -149,14 +153,14 @@ Answer select(CalcRequest& request) {
   if (request.failed()) return {};
 
   const std::vector<double> z = softmax_by(engine, fused(lamp::binary64), y);
-  const SoftmaxRow row{.z = z, .y = y, .w = w, .row_length = row_length};
+  const SelectionRow row{.z = z, .y = y, .w = w, .row_length = row_length};
   std::vector<std::uint8_t> marks(y.size());
   SelectionScratch scratch;
-  select_softmax(spec, row, marks, scratch);
+  select_lamp(spec, *target, row, marks, scratch);
   Answer selected = Answer::array();
   for (std::size_t j = 0; j < marks.size(); ++j)
     if (marks[j] != 0) selected.push_back(j);
-  return {{"selected", selected}, {"cost", to_hex_float(cost_softmax(spec, row, marks))}};
+  return {{"selected", selected}, {"cost", to_hex_float(cost_of_set(spec, *target, row, marks))}};
 }
 
 }  // namespace lamp::experiments::calc

@@ -11,7 +11,7 @@
 #include "core/model/forward.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/record/shard.hpp"
-#include "core/selection/selection.hpp"
+#include "core/selection/target.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/unlimited_cost.hpp"
 #include "experiments/run/cell_recorder.hpp"
@@ -350,11 +350,11 @@ double TimeCost::selection(const SelectionSpec& spec, const Arithmetic& softmax_
     for (std::size_t i = 0; i < n; ++i) {
       const std::span<const double> y = std::as_const(scores_).row(i).first(i + 1),
                                     p = std::as_const(probabilities_).row(i).first(i + 1);
-      const SoftmaxRow row{.z = p,
-                           .y = y,
-                           .w = p,
-                           .row_length = length_};  // any w >= 0 takes the time of dot weights
-      if (select_row(spec, row, {.row = static_cast<std::uint32_t>(i)},
+      const SelectionRow row{.z = p,
+                             .y = y,
+                             .w = p,
+                             .row_length = length_};  // any w >= 0 takes the time of dot weights
+      if (select_row(spec, targets::softmax, row, {.row = static_cast<std::uint32_t>(i)},
                      std::span(marks).first(i + 1), scratch) > 0)
         softmax_of_row(softmax_arithmetic, y, std::span(z).first(i + 1));
     }

@@ -13,7 +13,7 @@ std::unique_ptr<Instrument> site_errors(const Recording&);
 std::unique_ptr<Instrument> activations(const Recording&);
 
 std::span<const InstrumentMaker> all_instruments() {
-  static constexpr std::array<InstrumentMaker, 5> list{
+  static constexpr std::array list{
       metrics, recompute_rate, continuation, site_errors, activations,
   };
   return list;

@@ -626,9 +626,9 @@ TEST_CASE("config: every decision of a selection is read", "[config]") {
     if (!read) FAIL(read.error().message);
     return read->selections[0].spec;
   };
-  CHECK(spec("rule = \"random-full-row\"\n").rule == Rule::random_full_row);
+  CHECK(spec("rule = \"random-full-row\"\n").rule == rule_named("random-full-row"));
   CHECK(spec("rule = \"largest-logit\"\nrate = 0.5\n") ==
-        SelectionSpec{.rule = Rule::largest_logit, .tau = std::nullopt, .rate = 0.5});
+        SelectionSpec{.rule = rule_named("largest-logit"), .tau = std::nullopt, .rate = 0.5});
   CHECK(spec("weights = \"relative\"\nsolver = \"exact\"\n") ==
         SelectionSpec{.weights = ErrorWeights::relative, .solver = Solver::exact});
   CHECK(spec("weights = \"dot\"\nnorm = \"normwise1\"\ntau = 0.1\n") ==

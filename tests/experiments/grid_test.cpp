@@ -350,7 +350,7 @@ TEST_CASE("grid: axes over everything that an arithmetic and a selection have", 
   };
   CHECK(specs_of("rule",
                  R"(["lamp", "random", "random-full-row", "largest-logit", "none", "all"])")[3]
-            .rule == Rule::largest_logit);
+            .rule == rule_named("largest-logit"));
   CHECK(specs_of("weights", R"(["absolute", "relative", "dot"])")[2].weights == ErrorWeights::dot);
   CHECK(specs_of("norm", R"(["componentwise", "normwise1"])")[1].norm == Norm::normwise1);
   CHECK(specs_of("solver", R"(["greedy", "exact"])")[1].solver == Solver::exact);

@@ -1,6 +1,7 @@
 """One experiment, the same bits of result.h5 (but /provenance): g++ and clang, optimised or not, threads, parts, instruction sets.
 
-usage: same_bits_test.py [--full]      default: a small grid, and clang's binary of build/clang-O0, which tests/run has built
+usage: same_bits_test.py [--full]      default: a small grid, and the binary that clang makes of the tree with every toy
+       extension in it (tests/structure/extend.py), which tests/run has built: an extension changes no bit of anything else
        --full: the grid of nano.toml, and g++ -O1, clang -O1 and clang -O3 too, built in build/same-bits
 """
 import os
@@ -13,19 +14,14 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from results import LAMP, ROOT, assert_same_bits, differences  # noqa: E402
 
+sys.path.insert(0, str(ROOT / "tests/structure"))
+import extend  # noqa: E402
+
 CONFIG = ROOT / "tests/experiments/nano.toml"
 RECORD = ["--set", 'record.errors=["scores", "softmax", "gelu", "resid_2", "logits"]']
 SMALL = ["--set", "tokens.sequence_length=20", "--set", 'grid."arithmetic.low.mu"=[3, 10]', "--set", 'grid."lamp.scores.tau"=[1.4]',
          "--set", 'grid."lamp.scores.rule"=["lamp", "random"]']
 COMPILERS = {"g++": "gcc", "clang++": "clang"}
-
-
-def clang_of_tests_run():
-    """The binary of the tree that tests/run builds with clang; made or renewed where a test is run alone."""
-    assert shutil.which("clang++"), "clang++ is not there; install it (Debian: apt-get install clang)"
-    subprocess.run(["cmake", "--preset", "clang-O0"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
-    subprocess.run(["cmake", "--build", "build/clang-O0", "--target", "lamp"], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
-    return ROOT / "build/clang-O0/lamp"
 
 
 def build(compiler, level):
@@ -64,7 +60,7 @@ def main(arguments):
         compared = []
 
         def compare(name, result):
-            assert_same_bits(result, reference)
+            assert_same_bits(result, reference, ("/provenance", "/toy"))  # what a toy instrument adds
             compared.append(name)
             print("same bits:", name, flush=True)
 
@@ -72,7 +68,7 @@ def main(arguments):
         compare("3 parts", run("parts", parts=3, expected=(75,)))
         for target in instruction_sets():
             compare(target, run(target, target=target))
-        compare("clang++ -O0", run("clang", binary=clang_of_tests_run()))
+        compare("clang++ -O0", run("clang", binary=extend.build("lamp")))
         for compiler, level in (("g++", "-O1"), ("clang++", "-O3"), ("clang++", "-O1")) if "--full" in arguments else ():
             compare(f"{compiler} {level}", run(compiler + level, binary=build(compiler, level)))
         control = run("control", options=["--set", "arithmetic.high.via=tf32", "--set", "seed=7"])

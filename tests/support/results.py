@@ -44,12 +44,12 @@ def contents(file, leave_out=("/provenance",)):
     return found
 
 
-def differences(one, other):
+def differences(one, other, leave_out=("/provenance",)):
     """Paths whose bits differ between two files, /provenance aside."""
-    a, b = contents(one), contents(other)
+    a, b = contents(one, leave_out), contents(other, leave_out)
     return sorted(path for path in a.keys() | b.keys() if a.get(path) != b.get(path))
 
 
-def assert_same_bits(one, other):
-    differ = differences(one, other)
+def assert_same_bits(one, other, leave_out=("/provenance",)):
+    differ = differences(one, other, leave_out)
     assert not differ, f"{one} and {other} differ in {len(differ)} places: {differ[:5]}"

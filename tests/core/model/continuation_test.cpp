@@ -182,8 +182,8 @@ TEST_CASE(
 TEST_CASE("forward_from: every rule selects what it selects in the whole pass", "[model]") {
   const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
   std::vector<SelectionSpec> specs;
-  for (const Rule rule : {Rule::lamp, Rule::random, Rule::random_full_row, Rule::largest_logit,
-                          Rule::none, Rule::all})
+  for (const Rule* rule : {rule_named("lamp"), rule_named("random"), rule_named("random-full-row"),
+                           rule_named("largest-logit"), rule_named("none"), rule_named("all")})
     specs.push_back({.rule = rule, .tau = 1.3});
   for (const ErrorWeights weights : {ErrorWeights::relative, ErrorWeights::dot})
     specs.push_back({.weights = weights, .tau = 0.5});
@@ -215,8 +215,9 @@ TEST_CASE(
     "[model]") {
   const std::vector<TokenId> all = some_tokens(sort_model(), 11),
                              tokens(all.begin(), all.begin() + 6);
-  for (const SelectionSpec& spec : {SelectionSpec{.mask = Mask::as_zero, .tau = 1.9},
-                                    SelectionSpec{.rule = Rule::random_full_row, .tau = 1.2}}) {
+  for (const SelectionSpec& spec :
+       {SelectionSpec{.mask = Mask::as_zero, .tau = 1.9},
+        SelectionSpec{.rule = rule_named("random-full-row"), .tau = 1.2}}) {
     const PrecisionPlan reference(fused(binary64));
     Pass pass{sort_model(), PrecisionPlan(fused(binary32)), {.local_reference = &reference}};
     pass.plan.set(Site::scores, lamp_paper(2));

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "core/base/philox.hpp"
-#include "core/selection/selection.hpp"
+#include "core/selection/rules/largest_logit.hpp"
+#include "core/selection/rules/random.hpp"
+#include "core/selection/target.hpp"
 #include "tests/core/selection/definition.hpp"
 #include "tests/support/random.hpp"
 
@@ -50,8 +52,7 @@ TEST_CASE("rules: every subset of a size is equally likely", "[lamp][law]") {
     std::map<std::uint32_t, int> counts;
     for (std::uint32_t row = 0; row < trials; ++row) {
       Marks marks(n);
-      select_random(k, {.seed = 42, .sequence = 1, .layer = 2, .head = 3, .row = row}, marks,
-                    scratch);
+      select_random(k, {.seed = 42, .sequence = 1, .layer = 2, .head = 3, .row = row}, marks);
       REQUIRE(std::accumulate(marks.begin(), marks.end(), std::size_t{0}) == k);
       ++counts[bits(marks)];
     }
@@ -79,7 +80,7 @@ TEST_CASE("rules: the draw is the documented one", "[lamp]") {
     const DrawCoordinates where{
         .seed = 5, .sequence = 6, .layer = 7, .head = 8, .row = row, .site = 3};
     Marks marks(2);
-    select_random(1, where, marks, scratch);
+    select_random(1, where, marks);
     const auto words = philox4x32({0, 0, row, (7 * 512 + 8) * 128 + 3 * 4 + 3}, {5, 6});
     const std::size_t drawn = words[0] >> 31;  // uniform in 0..1
     CHECK(marks[drawn] == 1);
@@ -90,7 +91,7 @@ TEST_CASE("rules: each coordinate matters", "[lamp]") {
   SelectionScratch scratch;
   const auto draw = [&](const DrawCoordinates& where) {
     Marks marks(200);
-    select_random(60, where, marks, scratch);
+    select_random(60, where, marks);
     return marks;
   };
   const DrawCoordinates where{.seed = 1, .sequence = 2, .layer = 3, .head = 4, .row = 5, .site = 3};
@@ -116,25 +117,25 @@ TEST_CASE("rules: budgets, edges, and the largest logits", "[lamp][law]") {
     for (std::size_t j = 0; j < n; ++j)
       y[j] = std::ldexp(random.between(-40, 40), -3), sum += z[j] = std::exp(y[j]);
     for (double& value : z) value /= sum;
-    const SoftmaxRow row{.z = z, .y = y, .w = {}, .row_length = 2 * n};
+    const SelectionRow row{.z = z, .y = y, .w = {}, .row_length = 2 * n};
     SelectionSpec spec{.tau = 1.0 + random.uniform()};
     const DrawCoordinates where{.row = static_cast<std::uint32_t>(trial)};
     Marks marks(n), baseline(n);
-    const std::size_t count = select_row(spec, row, where, marks, scratch);
-    spec.rule = Rule::random;
-    CHECK(select_row(spec, row, where, baseline, scratch) == count);
+    const std::size_t count = select_row(spec, targets::softmax, row, where, marks, scratch);
+    spec.rule = rule_named("random");
+    CHECK(select_row(spec, targets::softmax, row, where, baseline, scratch) == count);
     CHECK(std::accumulate(baseline.begin(), baseline.end(), std::size_t{0}) == count);
-    spec.rule = Rule::largest_logit;
-    CHECK(select_row(spec, row, where, baseline, scratch) == count);
+    spec.rule = rule_named("largest-logit");
+    CHECK(select_row(spec, targets::softmax, row, where, baseline, scratch) == count);
     // Keys are floored to 2^-40: below that, LAMP's order is the index, not the logit.
     if (*std::min_element(z.begin(), z.end()) > 0x1p-30) CHECK(baseline == marks);
-    spec.rule = Rule::random_full_row;
-    full_row += select_row(spec, row, where, baseline, scratch);
+    spec.rule = rule_named("random-full-row");
+    full_row += select_row(spec, targets::softmax, row, where, baseline, scratch);
     budget += count;
-    spec.rule = Rule::all;
-    CHECK(select_row(spec, row, where, baseline, scratch) == n);
-    spec.rule = Rule::none;
-    CHECK(select_row(spec, row, where, baseline, scratch) == 0);
+    spec.rule = rule_named("all");
+    CHECK(select_row(spec, targets::softmax, row, where, baseline, scratch) == n);
+    spec.rule = rule_named("none");
+    CHECK(select_row(spec, targets::softmax, row, where, baseline, scratch) == 0);
     CHECK(baseline == Marks(n, 0));
   }
   // Half of every full row is masked: half of the budget is lost, to 6 standard deviations of fair

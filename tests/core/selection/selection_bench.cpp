@@ -1,4 +1,4 @@
-// Prints ns per score of select_softmax for every error weight, norm and solver, over rows of
+// Prints ns per score of select_lamp for every error weight, norm and solver, over rows of
 // several lengths: the mean over kinds of rows (softmax of scores of several spreads, and peaked
 // ones) and over budgets, and the dearest of them. One thread.
 //   lamp_selection_bench [scalar|avx2|avx512]
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/base/target.hpp"
-#include "core/selection/selection.hpp"
+#include "core/selection/lamp.hpp"
 #include "tests/support/random.hpp"
 
 namespace lamp {
@@ -64,8 +64,9 @@ double shortest(const std::vector<Row>& rows, SelectionSpec spec, const TauOf& t
     const double start = thread_time();
     for (std::size_t r = 0; r < rows.size(); ++r) {
       spec.tau = taus[r];
-      select_softmax(spec, {.z = rows[r].z, .y = rows[r].y, .w = rows[r].w, .row_length = n}, marks,
-                     scratch);
+      select_lamp(spec, targets::softmax,
+                  {.z = rows[r].z, .y = rows[r].y, .w = rows[r].w, .row_length = n}, marks,
+                  scratch);
     }
     best = std::min(best, thread_time() - start);
   }
@@ -92,7 +93,8 @@ Cost cost(std::size_t n, SelectionSpec spec) {
     const std::vector<std::uint8_t> none(n);
     for (const double share : {0.9, 0.6, 0.3})  // of what it costs to recompute nothing
       add(shortest(rows, spec, [&](const Row& row) {
-        return share * cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, none);
+        return share *
+               cost_of_set(spec, targets::softmax, {.z = row.z, .y = row.y, .w = row.w}, none);
       }));
   }
   cost.mean /= static_cast<double>(count);

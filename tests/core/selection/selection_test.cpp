@@ -1,6 +1,6 @@
 // LAMP's sets against the definition (definition.hpp), and the laws that method.md section 6
 // states.
-#include "core/selection/selection.hpp"
+#include "core/selection/lamp.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -52,8 +52,9 @@ Row random_row(test::Random& random, std::size_t n) {
 Marks select(const SelectionSpec& spec, const Row& row, std::size_t row_length) {
   static SelectionScratch scratch;
   Marks marks(row.z.size(), 7);
-  const std::size_t size = select_softmax(
-      spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, marks, scratch);
+  const std::size_t size =
+      select_lamp(spec, targets::softmax,
+                  {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, marks, scratch);
   REQUIRE(size == static_cast<std::size_t>(std::accumulate(marks.begin(), marks.end(), 0)));
   return marks;
 }
@@ -83,8 +84,10 @@ TEST_CASE("selection: the worked example (0.4, 0.4, 0.2)", "[lamp]") {
   const Row row{.y = {0.0, 0.0, -0.69}, .z = {0.4, 0.4, 0.2}, .w = {}};
   SelectionSpec spec{.tau = 1.1};
   CHECK(select(spec, row, 3) == Marks{1, 1, 0});  // k = 1 costs 1.2
-  CHECK(cost_softmax(spec, {.z = row.z}, Marks{1, 0, 0}) == Approx(1.2).epsilon(1e-11));
-  CHECK(cost_softmax(spec, {.z = row.z}, Marks{0, 0, 1}) == Approx(1.0).epsilon(1e-11));
+  CHECK(cost_of_set(spec, targets::softmax, {.z = row.z}, Marks{1, 0, 0}) ==
+        Approx(1.2).epsilon(1e-11));
+  CHECK(cost_of_set(spec, targets::softmax, {.z = row.z}, Marks{0, 0, 1}) ==
+        Approx(1.0).epsilon(1e-11));
   spec.solver = Solver::exact;
   CHECK(select(spec, row, 3) == Marks{0, 0, 1});
 }
@@ -103,7 +106,8 @@ TEST_CASE("selection: greedy is the shortest prefix of the definition", "[lamp][
     if (random.below(2) == 0) {  // the cost of a prefix: a tau at which ceil and floor matter
       const Marks s = test::greedy(spec, row.z, row.y, row.w, row_length);
       const double cost =
-          cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, s);
+          cost_of_set(spec, targets::softmax,
+                      {.z = row.z, .y = row.y, .w = row.w, .row_length = row_length}, s);
       const double below[] = {
           0.0, 0x1p-41,
           0x1p-40};  // tau is rounded up to a unit, so half of one below changes nothing
@@ -199,7 +203,8 @@ TEST_CASE(
         spec.weights = static_cast<ErrorWeights>(random.below(3));
         if (random.below(2) ==
             0) {  // a share of what it costs to select nothing, or one unit less than all of it
-          const double none = cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, Marks(n, 0));
+          const double none = cost_of_set(spec, targets::softmax,
+                                          {.z = row.z, .y = row.y, .w = row.w}, Marks(n, 0));
           spec.tau = random.below(4) == 0 ? std::max(0.0, none - 0x1p-40) : none * random.uniform();
         }
         INFO(hwy::TargetName(target) << " n " << n << " kind " << kind << " tau " << *spec.tau
@@ -260,7 +265,7 @@ TEST_CASE("selection: a budget one unit lower loses what just fitted",
     SelectionSpec spec{.solver = Solver::exact, .tau = 0.1 + random.uniform()};
     spec.weights = static_cast<ErrorWeights>(random.below(3));
     const Marks before = select(spec, row, n);
-    spec.tau = cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w}, before);
+    spec.tau = cost_of_set(spec, targets::softmax, {.z = row.z, .y = row.y, .w = row.w}, before);
     const Marks at = select(spec, row, n);
     REQUIRE(at == test::exact_by_thresholds(spec, row.z, row.y, row.w));
     if (*spec.tau < 0x1p-40) continue;
@@ -334,7 +339,7 @@ TEST_CASE("selection: rows that are refused are selected whole", "[lamp]") {
     row.z[1] = bad;
     CHECK(select({.tau = 2.0}, row, 3) == Marks{1, 1, 1});
     CHECK(select({.tau = {}, .rate = 0.0}, row, 3) == Marks{1, 1, 1});
-    CHECK(cost_softmax({}, {.z = row.z}, Marks{0, 0, 0}) == infinity);
+    CHECK(cost_of_set({}, targets::softmax, {.z = row.z}, Marks{0, 0, 0}) == infinity);
   }
   for (const double bad : {not_a_number, infinity, 0x1p24}) {
     Row row{.y = {1.0, bad, 3.0}, .z = z, .w = {1.0, bad, 1.0}};
@@ -404,7 +409,7 @@ TEST_CASE("selection: a rate is the first ceil(r n - 1e-9) of the order", "[lamp
   }
 }
 
-TEST_CASE("selection: cost_softmax is the cost of the definition", "[lamp][law]") {
+TEST_CASE("selection: cost_of_set is the cost of the definition", "[lamp][law]") {
   test::Random random(9);
   for (int trial = 0; trial < 2000; ++trial) {
     const std::size_t n = 1 + random.below(12);
@@ -417,8 +422,8 @@ TEST_CASE("selection: cost_softmax is the cost of the definition", "[lamp][law]"
     const double expected =
         static_cast<double>(test::cost(test::integers(spec, row.z, row.y, row.w), spec, s)) /
         0x1p40;
-    REQUIRE(cost_softmax(spec, {.z = row.z, .y = row.y, .w = row.w, .row_length = n}, s) ==
-            expected);
+    REQUIRE(cost_of_set(spec, targets::softmax,
+                        {.z = row.z, .y = row.y, .w = row.w, .row_length = n}, s) == expected);
   }
 }
 

@@ -1,0 +1,72 @@
+// The selection rules: LAMP, and those it is compared with. A rule is one function and one row.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/base/contract.hpp"
+#include "core/base/names.hpp"
+
+namespace lamp {
+
+struct DrawCoordinates;
+struct SelectionRow;
+struct SelectionScratch;
+struct SelectionSpec;
+struct Target;
+
+/// What a rule looks at: one row, the selection that was asked for, what f makes of the row, and
+/// where its random words come from.
+struct RuleInput {
+  const SelectionSpec& spec;
+  const Target& target;
+  const SelectionRow& row;
+  const DrawCoordinates& where;
+};
+
+/// Marks each component of the row, 0 or 1, and returns the number of ones.
+/// Pre: one mark for each component of row.z.
+using RuleFunction = std::size_t (*)(const RuleInput& input, std::span<std::uint8_t> selected,
+                                     SelectionScratch& scratch);
+
+struct Rule {
+  std::string_view name;
+  RuleFunction mark;  // null: a later version has it
+};
+
+std::size_t mark_by_lamp(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_at_random(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_in_full_row(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_largest_logits(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_none(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_all(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+
+/// Every rule, in the order in which messages list them.
+inline constexpr std::array rules{
+    Rule{"lamp", mark_by_lamp},
+    Rule{"random", mark_at_random},
+    Rule{"none", mark_none},
+    Rule{"all", mark_all},
+    Rule{"random-full-row", mark_in_full_row},
+    Rule{"largest-logit", mark_largest_logits},
+    Rule{"truth", nullptr},  // known after the ground truth only
+};
+
+/// The same as names of values.
+inline constexpr std::array rule_names = [] {
+  std::array<NamedValue<const Rule*>, rules.size()> names{};
+  for (std::size_t i = 0; i < rules.size(); ++i) names[i] = {rules[i].name, &rules[i]};
+  return names;
+}();
+
+/// Pre: the name of a rule.
+constexpr const Rule* rule_named(std::string_view name) {
+  for (const Rule& rule : rules)
+    if (rule.name == name) return &rule;
+  contract_violated("rule_named: a rule of the table");
+}
+
+}  // namespace lamp

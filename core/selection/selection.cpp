@@ -1,0 +1,26 @@
+#include "core/selection/selection.hpp"
+
+#include "core/base/contract.hpp"
+
+namespace lamp {
+
+std::string check(const SelectionSpec& spec) {
+  if (spec.tau.has_value() == spec.rate.has_value())
+    return "tau and rate: exactly one of them must be set";
+  if (spec.tau && !(*spec.tau >= 0.0)) return "tau: legal are numbers >= 0";
+  if (spec.rate && !(*spec.rate >= 0.0 && *spec.rate <= 1.0))
+    return "rate: legal are numbers from 0 to 1";
+  if (spec.mask == Mask::as_zero && spec.weights != ErrorWeights::absolute)
+    return "mask: \"as-zero\" is legal with weights \"absolute\" only; use \"exclude\"";
+  return {};
+}
+
+std::size_t select_row(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
+                       const DrawCoordinates& where, std::span<std::uint8_t> selected,
+                       SelectionScratch& scratch) {
+  expects(selected.size() == row.z.size(), "select_row: one mark for every z");
+  expects(spec.rule->mark != nullptr, "select_row: a rule that this version has");
+  return spec.rule->mark({spec, target, row, where}, selected, scratch);
+}
+
+}  // namespace lamp
