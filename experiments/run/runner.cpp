@@ -1,23 +1,18 @@
 #include "experiments/run/runner.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <exception>
-#include <filesystem>
-#include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 
-#include "core/record/shard.hpp"
 #include "experiments/run/cell_recorder.hpp"
+#include "experiments/run/finished_cells.hpp"
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/progress.hpp"
+#include "experiments/run/side_by_side.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -31,191 +26,149 @@ struct Worker {
   CellRecorder recorder;
 };
 
-/// The finished cells of one sequence, by cell id; what a shard is made from and read back into.
-using FinishedCells = std::map<Digest, record::CellRecord>;
-
-/// Whether cells of a shard fit among this run's: their values are parallel to its quantities.
-bool same_places(const std::vector<record::Quantity>& a, const std::vector<record::Quantity>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
-    return one.path == other.path && one.shape == other.shape && one.prototype == other.prototype;
-  });
+std::vector<Worker> workers_of(const RunRequest& request) {
+  std::vector<Worker> workers;
+  for (std::size_t i = 0; i < std::max<std::size_t>(request.threads, 1); ++i)
+    workers.push_back({{}, CellRecorder(request.recording, request.instruments)});
+  return workers;
 }
 
-class Runner {
- public:
-  Runner(const RunRequest& request, const RunFolder& folder) : request_(request), folder_(folder) {
-    for (std::size_t i = 0; i < std::max<std::size_t>(request.threads, 1); ++i)
-      workers_.push_back({{}, CellRecorder(request.recording, request.instruments)});
-    std::set<Digest> seen;
-    for (const Cell& cell : request.cells)
-      if (seen.insert(cell.id).second) cells_.push_back(&cell);
-  }
+/// In grid order; of points that mean the same, the first.
+std::vector<const Cell*> different_cells(const std::vector<Cell>& grid) {
+  std::vector<const Cell*> cells;
+  std::set<Digest> seen;
+  for (const Cell& cell : grid)
+    if (seen.insert(cell.id).second) cells.push_back(&cell);
+  return cells;
+}
 
-  Result<RunSummary> run() {
-    const Clock::time_point start = Clock::now();
-    RunSummary summary{.cells = cells_.size() * request_.sequences.size()};
-    std::vector<FinishedCells> finished;
-    for (const TokenSequence& sequence : request_.sequences) {
-      Result<FinishedCells> present = read_finished(sequence);
-      if (!present) return present.error();
-      summary.resumed += static_cast<std::size_t>(
-          std::count_if(cells_.begin(), cells_.end(),
-                        [&](const Cell* cell) { return present->contains(cell->id); }));
-      finished.push_back(*std::move(present));
-    }
-    Progress progress(summary.cells, summary.resumed, request_.quiet);
-    for (std::size_t s = 0; s < request_.sequences.size() && interrupted_by() == 0; ++s) {
-      const Result<std::size_t> computed =
-          run_sequence(request_.sequences[s], std::move(finished[s]), progress);
-      if (!computed) return computed.error();
-      summary.computed += *computed;
-    }
-    summary.signal = interrupted_by();
-    summary.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    return summary;
-  }
+PassOptions options_of(const RunRequest& request, const TokenSequence& sequence) {
+  PassOptions options = request.options;
+  options.sequence = static_cast<std::uint32_t>(sequence.index);
+  options.local_reference = &request.reference;
+  options.threads = std::max<std::size_t>(request.threads, 1);  // of a reference in unlimited(p)
+  return options;
+}
 
- private:
-  [[nodiscard]] std::filesystem::path shard_of(const TokenSequence& sequence) const {
-    return folder_.shard(sequence.index, sequence.id);
-  }
+void run_pass(const Pass& pass, TapSink& sink) {
+  forward(pass.model, pass.tokens, pass.plan, pass.options, sink, pass.workspace);
+}
 
-  /// Cells of an earlier run. A shard that is damaged is an error: nothing is thrown away silently.
-  [[nodiscard]] Result<FinishedCells> read_finished(const TokenSequence& sequence) const {
-    FinishedCells finished;
-    const std::filesystem::path file = shard_of(sequence);
-    if (!std::filesystem::exists(file)) return finished;
-    Result<record::Shard> shard = record::read_shard(file);
-    if (!shard) return shard.error();
-    if (shard->experiment != request_.experiment || shard->sequence_id != sequence.id)
-      return Error{ExitCode::cannot_create,
-                   file.string() + ": belongs to another experiment; choose another --out"};
-    if (!same_places(shard->quantities, recorder().quantities()))
-      return Error{ExitCode::cannot_create,
-                   file.string() +
-                       ": records other quantities than this version of lamp, or in "
-                       "another order; choose another --out"};
-    for (record::CellRecord& cell : shard->cells)
-      if (cell.status == record::CellStatus::done)
-        finished.insert_or_assign(cell.id, std::move(cell));
-    return finished;
-  }
+/// The pass that every cell of a sequence is compared with.
+Reference reference_of(const Pass& pass, const CellRecorder& recorder, const Recording& recording) {
+  ReferenceRecorder logits_and_sites(recorder, recording);
+  run_pass(pass, logits_and_sites);
+  Reference reference = logits_and_sites.take(pass.tokens);
+  recorder.end_reference(pass, reference);
+  return reference;
+}
 
-  [[nodiscard]] Reference reference_of(const Pass& pass) const {
-    ReferenceRecorder logits_and_sites(recorder(), request_.recording);
-    run_pass(pass, logits_and_sites);
-    Reference reference = logits_and_sites.take(pass.tokens);
-    recorder().end_reference(pass, reference);
-    return reference;
-  }
+record::CellRecord computed_cell(const Cell& cell, const Pass& pass, const Reference& reference,
+                                 CellRecorder& recorder) {
+  recorder.begin(reference, pass.plan, cell.records_errors);
+  run_pass(pass, recorder);
+  recorder.end(pass);
+  return {.id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
+}
 
-  static record::CellRecord computed_cell(const Cell& cell, const Pass& pass,
-                                          const Reference& reference, CellRecorder& recorder) {
-    recorder.begin(reference, pass.plan, cell.records_errors);
-    run_pass(pass, recorder);
-    recorder.end(pass);
-    return {.id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
-  }
-
-  static void run_pass(const Pass& pass, TapSink& sink) {
-    forward(pass.model, pass.tokens, pass.plan, pass.options, sink, pass.workspace);
-  }
-
-  /// Computes the missing cells of a sequence; returns how many.
-  Result<std::size_t> run_sequence(const TokenSequence& sequence, FinishedCells finished,
-                                   Progress& progress) {
-    std::vector<const Cell*> missing;
-    for (const Cell* cell : cells_)
-      if (!finished.contains(cell->id)) missing.push_back(cell);
-    if (missing.empty()) return std::size_t{0};
-
-    PassOptions options = request_.options;
-    options.sequence = static_cast<std::uint32_t>(sequence.index);
-    options.local_reference = &request_.reference;
-    options.threads = workers_.size();  // of the reference: cells run while others do
-    const Reference reference = reference_of(
-        {request_.model, sequence.ids, request_.reference, options, workers_[0].workspace});
-
-    std::atomic<std::size_t> next{0}, computed{0};
-    std::mutex mutex;  // finished, published, failure
-    Clock::time_point published = Clock::now();
-    std::optional<Error> failure;
-    std::exception_ptr thrown;  // of a thread; out of memory, say
-    const auto compute_cells = [&](Worker& worker) {
-      for (std::size_t i = next++; i < missing.size() && interrupted_by() == 0; i = next++) {
-        record::CellRecord record = computed_cell(
-            *missing[i],
-            {request_.model, sequence.ids, missing[i]->plan, options, worker.workspace}, reference,
-            worker.recorder);
-        const std::lock_guard lock(mutex);
-        if (failure) return;
-        finished.insert_or_assign(record.id, std::move(record));
-        ++computed;
-        if (Clock::now() - published >= publish_interval) {
-          if (Result<void> done = publish(sequence, finished, reference); !done)
-            failure = done.error();
-          published = Clock::now();
-        }
-        progress.step("text " + std::to_string(sequence.text) + ", sequence " +
-                      std::to_string(sequence.index));
-      }
-    };
-    const auto work = [&](Worker& worker) {
-      try {
-        compute_cells(worker);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        thrown = std::current_exception();
-        next = missing.size();
-      }
-    };
-    {
-      std::vector<std::jthread> threads;
-      for (std::size_t i = 1; i < std::min(workers_.size(), missing.size()); ++i)
-        threads.emplace_back(work, std::ref(workers_[i]));
-      work(workers_[0]);
-    }
-    if (thrown) std::rethrow_exception(thrown);
-    if (!failure)
-      if (Result<void> done = publish(sequence, finished, reference); !done) failure = done.error();
-    if (failure) return *failure;
-    return computed.load();
-  }
-
-  /// The shard holds the grid's cells in grid order, then cells of earlier grids in the order of
-  /// their ids.
-  [[nodiscard]] Result<void> publish(const TokenSequence& sequence, const FinishedCells& finished,
-                                     const Reference& reference) const {
-    record::Shard shard{.experiment = request_.experiment,
-                        .sequence_id = sequence.id,
-                        .quantities = recorder().quantities(),
-                        .cells = {},
-                        .reference_quantities = recorder().reference_quantities(),
-                        .reference = recorder().reference_values(reference)};
-    std::set<Digest> written;
-    for (const Cell* cell : cells_)
-      if (const auto found = finished.find(cell->id); found != finished.end()) {
-        shard.cells.push_back(found->second);
-        written.insert(cell->id);
-      }
-    for (const auto& [id, cell] : finished)
-      if (!written.contains(id)) shard.cells.push_back(cell);
-    return record::publish_shard(shard_of(sequence), shard);
-  }
-
-  /// Of any thread: what they record is the same.
-  [[nodiscard]] const CellRecorder& recorder() const { return workers_[0].recorder; }
-
-  const RunRequest& request_;
-  const RunFolder& folder_;
-  std::vector<const Cell*> cells_;  // in grid order; of points that mean the same, the first
-  std::vector<Worker> workers_;
+/// One sequence: its shard, and what an earlier run left in it.
+struct Task {
+  const TokenSequence& sequence;
+  SequenceShard shard;
+  FinishedCells finished;
 };
+
+std::string place_of(const TokenSequence& sequence) {
+  return "text " + std::to_string(sequence.text) + ", sequence " + std::to_string(sequence.index);
+}
+
+/// Computes the cells that the task's shard lacks; returns how many.
+Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* const> cells,
+                            std::span<Worker> workers, Task& task, Progress& progress) {
+  const TokenSequence& sequence = task.sequence;
+  std::vector<const Cell*> missing;
+  for (const Cell* cell : cells)
+    if (!task.finished.contains(cell->id)) missing.push_back(cell);
+  if (missing.empty()) return std::size_t{0};
+
+  // 1. What every cell is compared with.
+  const PassOptions options = options_of(request, sequence);
+  const CellRecorder& any = workers[0].recorder;  // what the recorders record is the same
+  const Reference reference =
+      reference_of({request.model, sequence.ids, request.reference, options, workers[0].workspace},
+                   any, request.recording);
+  const auto publish = [&] {
+    return task.shard.publish(cells, task.finished, any.reference_quantities(),
+                              any.reference_values(reference));
+  };
+
+  // 2. The cells, in whatever order threads come to them; finished ones are published now and then.
+  std::mutex mutex;  // of all that follows
+  std::size_t computed = 0;
+  std::optional<Error> failure;
+  Clock::time_point published = Clock::now();
+  side_by_side(workers, missing.size(), [&](Worker& worker, std::size_t i) {
+    if (interrupted_by() != 0) return false;
+    record::CellRecord cell = computed_cell(
+        *missing[i], {request.model, sequence.ids, missing[i]->plan, options, worker.workspace},
+        reference, worker.recorder);
+    const std::lock_guard lock(mutex);
+    if (failure) return false;
+    task.finished.insert_or_assign(cell.id, std::move(cell));
+    ++computed;
+    if (Clock::now() - published >= publish_interval) {
+      if (const Result<void> done = publish(); !done) failure = done.error();
+      published = Clock::now();
+    }
+    progress.step(place_of(sequence));
+    return !failure;
+  });
+
+  // 3. The whole sequence, or what there is of it when a signal came.
+  if (!failure)
+    if (const Result<void> done = publish(); !done) failure = done.error();
+  if (failure) return *failure;
+  return computed;
+}
 
 }  // namespace
 
 Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder) {
-  return Runner(request, folder).run();
+  const Clock::time_point start = Clock::now();
+
+  // 1. What is asked for: each different cell of the grid, for each sequence.
+  const std::vector<const Cell*> cells = different_cells(request.cells);
+  std::vector<Worker> workers = workers_of(request);
+  RunSummary summary{.cells = cells.size() * request.sequences.size()};
+
+  // 2. What the folder has of it.
+  std::vector<Task> tasks;
+  for (const TokenSequence& sequence : request.sequences) {
+    SequenceShard shard(folder.shard(sequence.index, sequence.id), request.experiment, sequence.id,
+                        workers[0].recorder.quantities());
+    Result<FinishedCells> finished = shard.read();
+    if (!finished) return finished.error();
+    summary.resumed +=
+        static_cast<std::size_t>(std::count_if(cells.begin(), cells.end(), [&](const Cell* cell) {
+          return finished->contains(cell->id);
+        }));
+    tasks.push_back({sequence, std::move(shard), *std::move(finished)});
+  }
+
+  // 3. The rest, sequence by sequence: a reference pass, then a pass a cell. A signal ends it.
+  Progress progress(summary.cells, summary.resumed, request.quiet);
+  for (Task& task : tasks) {
+    if (interrupted_by() != 0) break;
+    const Result<std::size_t> computed = compute(request, cells, workers, task, progress);
+    if (!computed) return computed.error();
+    summary.computed += *computed;
+    task.finished.clear();
+  }
+
+  // 4. What came of it.
+  summary.signal = interrupted_by();
+  summary.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return summary;
 }
 
 }  // namespace lamp::experiments
