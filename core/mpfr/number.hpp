@@ -7,7 +7,10 @@
 
 namespace lamp::mpfr {
 
-/// One MPFR number of a fixed precision (bits). A number that was moved from may be assigned to or
+/// One MPFR number of a fixed precision (bits). Boost's mpfr_float does not serve here: its
+/// precision counts decimal digits (Boost 1.74 makes 51 bits of a wish for 53), and the default of
+/// new numbers is one for the whole process, threads included. Exact integers are Boost's mpz_int.
+/// A number that was moved from may be assigned to or
 /// destroyed, nothing else.
 class Number {
  public:

@@ -1,8 +1,7 @@
 #include "core/mpfr/real.hpp"
 
-#include <gmp.h>
-
 #include <algorithm>
+#include <boost/multiprecision/gmp.hpp>
 #include <cctype>
 #include <optional>
 
@@ -123,18 +122,13 @@ std::string Real::hex() const {
   const std::string sign = is_negative() ? "-" : "";
   if (mpfr_inf_p(get()) != 0) return sign + "inf";
   if (mpfr_zero_p(get()) != 0) return sign + "0x0p+0";
-  mpz_t integer;
-  mpz_init(integer);
-  mpfr_get_z_2exp(integer, get());
-  mpz_abs(integer, integer);
+  boost::multiprecision::mpz_int integer;
+  mpfr_get_z_2exp(integer.backend().data(), get());
+  integer = abs(integer);
   // The leading bit alone before the point, the others after it in digits of four.
-  mpz_tdiv_q_2exp(integer, integer, mpz_scan1(integer, 0));
-  const std::size_t fraction = mpz_sizeinbase(integer, 2) - 1;
-  mpz_mul_2exp(integer, integer, (4 - fraction % 4) % 4);
-  std::string digits(mpz_sizeinbase(integer, 16) + 1, '\0');
-  mpz_get_str(digits.data(), 16, integer);
-  mpz_clear(integer);
-  digits.resize(digits.find('\0'));
+  integer >>= lsb(integer);
+  integer <<= (4 - msb(integer) % 4) % 4;
+  const std::string digits = integer.str(0, std::ios_base::hex);
   const long exponent = mpfr_get_exp(get()) - 1;
   return sign + "0x1" + (digits.size() > 1 ? "." : "") + digits.substr(1) + "p" +
          (exponent < 0 ? "" : "+") + std::to_string(exponent);

@@ -2,9 +2,8 @@
 // of GMP where only this one does.
 #include "core/mpfr/real.hpp"
 
-#include <gmp.h>
-
 #include <array>
+#include <boost/multiprecision/gmp.hpp>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdio>
@@ -19,6 +18,7 @@
 namespace lamp {
 namespace {
 
+using Integer = boost::multiprecision::mpz_int;
 using mpfr::Real;
 using test::same_bits;
 
@@ -41,44 +41,26 @@ std::string random_digits(test::Random& random, int count) {
 }
 
 /// The integer of hexadecimal digits.
-struct Integer {
-  Integer() { mpz_init(z); }
-  explicit Integer(const std::string& digits) { mpz_init_set_str(z, digits.c_str(), 16); }
-  ~Integer() { mpz_clear(z); }
-  Integer(const Integer&) = delete;
-  Integer& operator=(const Integer&) = delete;
-  [[nodiscard]] std::string text() const {
-    std::string digits(mpz_sizeinbase(z, 16) + 2, '\0');
-    mpz_get_str(digits.data(), 16, z);
-    digits.resize(digits.find('\0'));
-    return digits;
-  }
-  mpz_t z;
-};
+Integer integer(const std::string& digits) { return Integer("0x" + digits); }
 
 /// n >= 0 as a Real.
-Real as_real(const Integer& n) { return real("0x" + n.text()); }
+Real as_real(const Integer& n) { return real("0x" + n.str(0, std::ios_base::hex)); }
+
+std::size_t bits_of(const Integer& n) { return n == 0 ? 0 : msb(n) + 1; }
 
 /// n to p bits by integer arithmetic: RNE, RTZ, RTO or SR.
 void round_integer(Integer& n, std::size_t p, Rounding mode, Draw draw) {
-  const std::size_t bits = mpz_sizeinbase(n.z, 2);
-  if (mpz_sgn(n.z) == 0 || bits <= p) return;
-  const std::size_t shift = bits - p;
-  Integer rest, half;
-  mpz_tdiv_r_2exp(rest.z, n.z, shift);
-  mpz_tdiv_q_2exp(n.z, n.z, shift);
-  mpz_setbit(half.z, shift - 1);
-  const int against_half = mpz_cmp(rest.z, half.z);
-  if (mode == Rounding::rne && (against_half > 0 || (against_half == 0 && mpz_odd_p(n.z) != 0)))
-    mpz_add_ui(n.z, n.z, 1);
-  if (mode == Rounding::rto && mpz_sgn(rest.z) != 0) mpz_setbit(n.z, 0);
+  if (bits_of(n) <= p) return;
+  const std::size_t shift = bits_of(n) - p;
+  const Integer rest = n & ((Integer(1) << shift) - 1), half = Integer(1) << (shift - 1);
+  n >>= shift;
+  if (mode == Rounding::rne && (rest > half || (rest == half && bit_test(n, 0)))) ++n;
+  if (mode == Rounding::rto && rest != 0) bit_set(n, 0);
   if (mode == Rounding::sr) {  // R + floor(2^r rest / 2^shift)
-    mpz_mul_2exp(rest.z, rest.z, static_cast<mp_bitcnt_t>(draw.bits));
-    mpz_tdiv_q_2exp(rest.z, rest.z, shift);
-    mpz_add_ui(rest.z, rest.z, draw.word >> (32 - draw.bits));
-    if (mpz_sizeinbase(rest.z, 2) > static_cast<std::size_t>(draw.bits)) mpz_add_ui(n.z, n.z, 1);
+    const Integer sum = ((rest << draw.bits) >> shift) + (draw.word >> (32 - draw.bits));
+    if (bits_of(sum) > static_cast<std::size_t>(draw.bits)) ++n;
   }
-  mpz_mul_2exp(n.z, n.z, shift);
+  n <<= shift;
 }
 
 FloatFormat wide(int p) { return {.p = p, .emin = -1'000'000, .emax = 1'000'000}; }
@@ -104,7 +86,7 @@ TEST_CASE("Real: text of any length", "[mpfr][real]") {
   test::Random random(2);
   for (int i = 0; i < 300; ++i) {
     const std::string digits = random_digits(random, random.between(1, 3000));
-    const Integer n(digits);
+    const Integer n = integer(digits);
     const Real x = real("0x" + digits);
     REQUIRE(as_real(n) == x);
     REQUIRE(real(x.hex()) == x);
@@ -186,31 +168,21 @@ TEST_CASE("operations on Real: p up to 10,000 against integers", "[mpfr][real]")
     const Rounding mode =
         std::array{Rounding::rne, Rounding::rtz, Rounding::rto, Rounding::sr}[random.below(4)];
     const Draw draw{.word = random.word(), .bits = random.between(1, 32)};
-    const Integer a(random_digits(random, random.between(1, 2600))),
-        b(random_digits(random, random.between(1, 2600))),
-        c(random_digits(random, random.between(1, 5200)));
+    const Integer a = integer(random_digits(random, random.between(1, 2600))),
+                  b = integer(random_digits(random, random.between(1, 2600))),
+                  c = integer(random_digits(random, random.between(1, 5200)));
+    const auto rounded = [&](Integer exact) {
+      round_integer(exact, static_cast<std::size_t>(p), mode, draw);
+      return as_real(exact);
+    };
     const Real x = as_real(a), y = as_real(b), z = as_real(c);
-    Integer want;
-    mpz_add(want.z, a.z, b.z);
-    round_integer(want, static_cast<std::size_t>(p), mode, draw);
-    REQUIRE(mpfr::add(x, y, wide(p), mode, draw) == as_real(want));
-    mpz_mul(want.z, a.z, b.z);
-    round_integer(want, static_cast<std::size_t>(p), mode, draw);
-    REQUIRE(mpfr::mul(x, y, wide(p), mode, draw) == as_real(want));
-    mpz_mul(want.z, a.z, b.z);
-    mpz_add(want.z, want.z, c.z);
-    round_integer(want, static_cast<std::size_t>(p), mode, draw);
-    REQUIRE(mpfr::fma(x, y, z, wide(p), mode, draw) == as_real(want));
-    mpz_set(want.z, c.z);
-    round_integer(want, static_cast<std::size_t>(p), mode, draw);
-    REQUIRE(mpfr::round(z, wide(p), mode, draw) == as_real(want));
+    REQUIRE(mpfr::add(x, y, wide(p), mode, draw) == rounded(a + b));
+    REQUIRE(mpfr::mul(x, y, wide(p), mode, draw) == rounded(a * b));
+    REQUIRE(mpfr::fma(x, y, z, wide(p), mode, draw) == rounded(a * b + c));
+    REQUIRE(mpfr::round(z, wide(p), mode, draw) == rounded(c));
     // An exact product divides back, and a square has its root.
-    mpz_mul(want.z, a.z, b.z);
-    Integer quotient(a.text());
-    round_integer(quotient, static_cast<std::size_t>(p), mode, draw);
-    REQUIRE(mpfr::div(as_real(want), y, wide(p), mode, draw) == as_real(quotient));
-    mpz_mul(want.z, a.z, a.z);
-    REQUIRE(mpfr::sqrt(as_real(want), wide(p), mode, draw) == as_real(quotient));
+    REQUIRE(mpfr::div(as_real(a * b), y, wide(p), mode, draw) == rounded(a));
+    REQUIRE(mpfr::sqrt(as_real(a * a), wide(p), mode, draw) == rounded(a));
   }
 }
 
@@ -219,15 +191,12 @@ TEST_CASE("SR on Real: at the very R that decides, up to r = 32", "[mpfr][real]"
   int turns = 0;
   for (int i = 0; i < 200; ++i) {
     const int p = random.between(54, 3000), r = i % 2 == 0 ? 32 : random.between(1, 32);
-    const Integer a(random_digits(random, 1000)), b(random_digits(random, 1000));
-    Integer exact, leading;
-    mpz_mul(exact.z, a.z, b.z);
-    const std::size_t shift = mpz_sizeinbase(exact.z, 2) - static_cast<std::size_t>(p);
-    mpz_tdiv_r_2exp(leading.z, exact.z, shift);
-    mpz_mul_2exp(leading.z, leading.z, static_cast<mp_bitcnt_t>(r));
-    mpz_tdiv_q_2exp(leading.z, leading.z, shift);
+    const Integer a = integer(random_digits(random, 1000)),
+                  b = integer(random_digits(random, 1000)), exact = a * b;
+    const std::size_t shift = bits_of(exact) - static_cast<std::size_t>(p);
+    const Integer rest = exact & ((Integer(1) << shift) - 1), leading = (rest << r) >> shift;
     const std::uint64_t least =
-        (std::uint64_t{1} << r) - mpz_get_ui(leading.z);  // R from here on goes away
+        (std::uint64_t{1} << r) - leading.convert_to<std::uint64_t>();  // R from here on goes away
     if (least >> r != 0) continue;
     const auto rounded = [&](std::uint64_t value) {
       const Draw draw{.word = static_cast<std::uint32_t>(value << (32 - r)), .bits = r};
