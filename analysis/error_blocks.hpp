@@ -45,7 +45,7 @@ struct ErrorBlock {
 };
 
 /// Takes the blocks from `first` on, row by row, as long as all components of a block are regular.
-/// Returns the first block that it did not take; its row is x.rows where there is none.
+/// Returns the first block that it did not take; row x.rows where it took all.
 ErrorBlock add_regular_blocks(const ErrorRows& rows, ErrorBlock first, ErrorSums& sums,
                               LaneBins& bins);
 

@@ -9,7 +9,7 @@
 namespace lamp {
 
 /// Restricts all vector code of this process to "scalar", "avx2" or "avx512". Call it before any
-/// arithmetic; an instruction set that this machine has not got is a usage error.
+/// arithmetic; an instruction set that this machine lacks is a usage error.
 Result<void> force_target(std::string_view name);
 
 }  // namespace lamp

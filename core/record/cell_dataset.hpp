@@ -26,9 +26,9 @@ class CellDataset {
 
   [[nodiscard]] hid_t id() const { return dataset_; }
   [[nodiscard]] std::size_t cell_bytes() const { return cell_bytes_; }
-  /// End of the run that starts at cell `first` (row-major over the leading axes): that of its
-  /// chunk, at most `limit`. Pre: limit is the number of cells, or a multiple of the product of
-  /// some last axes of which first is a multiple too.
+  /// The end of the chunk that holds cell `first` (row-major over the leading axes), at most
+  /// `limit`. Pre: limit is the number of cells; or limit and first are multiples of the product of
+  /// the last few axes.
   [[nodiscard]] std::size_t run_end(std::size_t first, std::size_t limit) const;
   /// Cells [first, end), a run; `values` holds (end - first) * cell_bytes().
   void write(std::size_t first, std::size_t end, std::span<const std::byte> values);

@@ -57,8 +57,8 @@ class Column {
   [[nodiscard]] const std::vector<const Axis*>& axes() const { return axes_; }
   [[nodiscard]] hid_t id() const { return dataset_->id(); }
 
-  /// The value of grid point `point` of the sequence at hand; the first one given stays, and an
-  /// empty one is none.
+  /// The value of grid point `point` of the sequence at hand. The first one given stays; an empty
+  /// one counts as not given.
   void set(std::size_t point, std::span<const std::byte> value) {
     std::size_t index = 0, stride = 1;
     for (std::size_t axis = grid_sizes_.size(); axis-- > 0; point /= grid_sizes_[axis]) {
@@ -180,8 +180,8 @@ class Writer {
     return summary_;
   }
 
-  /// The path of a dataset of the closed and reopened file that is not what was written; "" if
-  /// there is none.
+  /// The path of the first dataset of the closed and reopened file that differs from what was
+  /// written; "" where all are equal.
   std::string first_difference() {
     const hdf5::Handle file = hdf5::open_file(path_);
     for (Column& column : columns_)

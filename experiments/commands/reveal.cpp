@@ -162,7 +162,7 @@ std::size_t products(const Answer& answer) {
 }
 /// Every answer is reproduced, if by no arithmetic that a config could name.
 bool is_whole(const Answer& answer) { return products(answer) == random_dot_products; }
-/// The arithmetic to name; one that is rounded once more at the end is none.
+/// The arithmetic to name; null where its sum would have to be rounded once more at the end.
 const Arithmetic* named(const Answer& answer) {
   return answer.agreement && !answer.agreement->candidate.last
              ? &answer.agreement->candidate.arithmetic

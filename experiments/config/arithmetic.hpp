@@ -43,14 +43,14 @@ struct MacConfig {
 struct ArithmeticConfig : MacConfig {
   std::optional<Order> order{};
   std::optional<MacConfig> block{};  // absent: the arithmetic itself
-  std::string engine{};  // empty: none. With one, operands and format are all that is left to say
+  std::string engine{};  // of a GPU; empty: none. It decides all but operands and format
   friend bool operator==(const ArithmeticConfig&, const ArithmeticConfig&) = default;
 
   /// As MacConfig's, and the order sequential. With an engine: operands binary16 and format
   /// binary32, and nothing else.
   void complete();
-  /// What is written but has no effect put aside: random_bits outside of SR, a block where the
-  /// order has none or that is the arithmetic itself. Pre: as for arithmetic().
+  /// Drops what was written without effect: random_bits outside of SR; a block that the order does
+  /// not use, or that is the arithmetic itself. Pre: as for arithmetic().
   void forget_idle_keys();
   /// Pre: complete() was called, has_format() here and in block, check_engine finds nothing.
   [[nodiscard]] Arithmetic arithmetic() const;

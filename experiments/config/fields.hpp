@@ -85,8 +85,8 @@ std::string path_of(std::string_view key, std::string_view name);
 std::string legal_values(const Field& field);
 std::string_view kind_name(Kind kind);
 
-/// The name that '*' stands for is one an arithmetic can have, or a site where selection is there;
-/// the problem's key is left to the caller.
+/// Checks the name that '*' stands for: one that an arithmetic can have, or a selectable site. The
+/// problem's key is left to the caller.
 std::optional<Problem> check_field_name(const FieldMatch& match);
 /// Reads a value into the config; a problem names key and legal values.
 std::optional<Problem> read_field(Config& config, const FieldMatch& match, const Value& value);

@@ -59,12 +59,13 @@ PrecisionPlan plan_of(const Config& config);
 /// The config of one cell: its coordinates put in place of the grid.
 Config cell_config(const Config& config, std::span<const std::size_t> index);
 
-/// Axes that are no keys of the plan, arithmetics or selections, or exclude each other, or vary the
-/// reference; a value that is not legal; more than most_cells; record.where of no axis or value.
+/// What is wrong with the grid: an axis that is no key of plan, arithmetics or selections, two axes
+/// that exclude each other, one that varies the reference; a value that is not legal; more than
+/// most_cells; a record.where that names no axis or no value of one.
 /// The config need not be complete.
 std::optional<Problem> check_grid(const Config& config);
-/// What no key can tell alone: names that name nothing, alternatives given at once, formats that
-/// are too wide, selections that are none. With a grid: each value of each axis, with the first
+/// What no key can tell alone: unknown names, alternatives given at once, formats that are too
+/// wide, selections that cannot be used. With a grid: each value of each axis, with the first
 /// values of the others.
 std::optional<Problem> check_values(const Config& config);
 /// An order that is an explicit tree has as many terms as every sum that it is used for. The

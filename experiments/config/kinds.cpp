@@ -91,7 +91,7 @@ Outcome read_name(const Value& value, const Field& field, std::string& target) {
 }
 
 /// "numpy-sum:8192" for "numpy_sum:8192", "numpy-sum:B" for "numpysum"; nothing where the name is
-/// right or like none.
+/// right, or near none of them.
 std::string nearest_order(const std::string& text) {
   const std::vector<std::string> forms = split(order_forms(), ", ");
   std::vector<std::string> names;

@@ -59,8 +59,8 @@ Outcome read_order(const Value& value, std::optional<Order>& target);
 /// A format, or the word that stands for none.
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target);
 /// Values of one axis of the grid: a list of one or more different numbers or strings, formats also
-/// as tables; integers become numbers where the axis's key takes numbers. A key that is none takes
-/// any.
+/// as tables; integers become numbers where the axis's key takes numbers. Without a key (an unknown
+/// one) any value is read.
 Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coordinate>& target);
 /// A list of different sites.
 Outcome read_sites(const Value& value, std::vector<Site>& target);

@@ -258,7 +258,7 @@ bool answers_probes(const Candidate& candidate, const Answers& answers) {
   for (std::size_t q = 0; q < answers.more.size(); ++q)
     if (!same_bits(answer(candidate, answers.more[q]), answers.to_more[q])) return false;
   Impostor impostor(candidate, answers.to_probes);
-  // The tree, or that there is none, is known; what matters is whether the search came to its end.
+  // What the search finds is known already; what matters is whether it came to its end.
   static_cast<void>(reveal(answers.n, answers.format, std::ref(impostor)).ok());
   return impostor.all_given();
 }

@@ -18,9 +18,9 @@ struct FinalRounding {
   Rounding mode = Rounding::rne;
 };
 
-/// An arithmetic whose sum may be rounded once more at the end. Of trees other than `sequential`,
-/// whose blocked:n has a `block` that is wider, no Arithmetic says so: such a candidate is told to
-/// people, not named.
+/// An arithmetic whose sum may be rounded once more at the end. For `sequential` an Arithmetic can
+/// say that (blocked:n with a wider `block`); for other trees none can: such a candidate is
+/// described in words, not named.
 struct Candidate {
   Arithmetic arithmetic;
   std::optional<FinalRounding> last{};
@@ -31,10 +31,10 @@ bool same_bits(double x, double y);
 
 double answer(const Candidate& candidate, const DotProduct& product);
 
-/// Candidates for a tree, or for a sum that has none, the likeliest first. `format`: of the
-/// operands, and of the accumulator if it is not wider. Orders without a tree are not among them
-/// where there is one, but for `kahan` beside `sequential`, whose answers to probes it has; of
-/// fewer than three terms every sum has the same tree.
+/// Candidates for a sum, the likeliest first; null: it has no tree. `format`: of the operands, and
+/// of the accumulator if that is not wider. With a tree, orders without one are left out, except
+/// `kahan` beside `sequential`, which answers the probes alike. Sums of fewer than three terms all
+/// have the same tree.
 std::vector<Candidate> candidates(const AdditionTree* tree, std::size_t n,
                                   const FloatFormat& format);
 
