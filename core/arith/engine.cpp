@@ -5,13 +5,6 @@
 namespace lamp {
 namespace {
 
-constexpr FloatFormat e4m3fn{.p = 4,
-                             .emin = -6,
-                             .emax = 8,
-                             .infinities = false,
-                             .top_codes_lost = 1,
-                             .overflow = Overflow::nan};
-constexpr FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
 /// Binary32 cut to 13 fraction bits, what Ada's and Hopper's FP8 passes deliver.
 constexpr FloatFormat cut32{.p = 14, .emin = -126, .emax = 127};
 

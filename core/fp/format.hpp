@@ -80,12 +80,49 @@ inline constexpr FloatFormat binary64{.p = 53, .emin = -1022, .emax = 1023};
 inline constexpr FloatFormat bfloat16{.p = 8, .emin = -126, .emax = 127};
 inline constexpr FloatFormat tf32{.p = 11, .emin = -126, .emax = 127};
 
+/// OCP's OFP8: E5M2 and E4M3.
+inline constexpr FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
+inline constexpr FloatFormat e4m3fn{.p = 4,
+                                    .emin = -6,
+                                    .emax = 8,
+                                    .infinities = false,
+                                    .top_codes_lost = 1,
+                                    .overflow = Overflow::nan};
+
+/// An element of OCP's MX blocks: numbers only.
+constexpr FloatFormat mx_element(int p, int emin, int emax) {
+  return {.p = p,
+          .emin = emin,
+          .emax = emax,
+          .infinities = false,
+          .nan = false,
+          .overflow = Overflow::largest};
+}
+inline constexpr FloatFormat e3m2fn = mx_element(3, -2, 4);
+inline constexpr FloatFormat e2m3fn = mx_element(4, 0, 2);
+inline constexpr FloatFormat e2m1fn = mx_element(2, 0, 2);
+
+/// OCP's scale of MX blocks: powers of two only. An exact zero gives NaN and underflow xmin, as
+/// ml_dtypes converts.
+inline constexpr FloatFormat e8m0fnu{.p = 1,
+                                     .emin = -127,
+                                     .emax = 127,
+                                     .subnormals = false,
+                                     .infinities = false,
+                                     .signed_zero = false,
+                                     .is_unsigned = true,
+                                     .overflow = Overflow::nan,
+                                     .zero = false};
+
 /// PS(mu) of [LAMP]: binary32 with mu significand bits stored, p = mu + 1.  1 <= mu <= 23.
 constexpr FloatFormat ps(int mu) { return {.p = mu + 1, .emin = -126, .emax = 127}; }
 
 static_assert(ps(23) == binary32 && ps(10) == tf32 && ps(7) == bfloat16);
 static_assert(xmax(binary16) == 65504.0);
 static_assert(xmins(binary16) == 0x1p-24);
+static_assert(xmax(e5m2) == 57344.0 && xmax(e4m3fn) == 448.0);
+static_assert(xmax(e3m2fn) == 28.0 && xmax(e2m3fn) == 7.5 && xmax(e2m1fn) == 6.0);
+static_assert(xmax(e8m0fnu) == 0x1p127 && xmin(e8m0fnu) == 0x1p-127);
 
 /// Format of a name: the catalog, `ps<mu>`, `e<w>m<t>`, `ue<w>m<t>`. The error lists what is known,
 /// or the legal range.

@@ -541,12 +541,6 @@ TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
     if (!read) FAIL(read.error().message);
     return read->arithmetic("low")->arithmetic();
   };
-  const FloatFormat e4m3fn{.p = 4,
-                           .emin = -6,
-                           .emax = 8,
-                           .infinities = false,
-                           .top_codes_lost = 1,
-                           .overflow = Overflow::nan};
   const std::string table =
       "{p = 4, emin = -6, emax = 8, infinities = false, top_codes_lost = 1, overflow = \"nan\"}";
   CHECK(low("mu = 7\nrounding = \"SR\"\nrandom_bits = 8").mac ==

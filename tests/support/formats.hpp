@@ -19,19 +19,6 @@ inline constexpr std::array deterministic_modes{Rounding::rne, Rounding::rna, Ro
                                                 Rounding::rtp, Rounding::rtn, Rounding::rto};
 
 inline constexpr FloatFormat e3m2{.p = 3, .emin = -2, .emax = 3};
-inline constexpr FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
-inline constexpr FloatFormat e4m3fn{.p = 4,
-                                    .emin = -6,
-                                    .emax = 8,
-                                    .infinities = false,
-                                    .top_codes_lost = 1,
-                                    .overflow = Overflow::nan};
-inline constexpr FloatFormat e3m2fn{.p = 3,
-                                    .emin = -2,
-                                    .emax = 4,
-                                    .infinities = false,
-                                    .nan = false,
-                                    .overflow = Overflow::largest};
 
 /// Formats of few numbers, for exhaustive tests.
 inline constexpr std::array small_formats{
@@ -39,12 +26,7 @@ inline constexpr std::array small_formats{
     e5m2,
     e4m3fn,
     e3m2fn,
-    FloatFormat{.p = 2,
-                .emin = 0,
-                .emax = 2,
-                .infinities = false,
-                .nan = false,
-                .overflow = Overflow::largest},  // e2m1fn
+    e2m1fn,
     FloatFormat{.p = 4,
                 .emin = -7,
                 .emax = 7,

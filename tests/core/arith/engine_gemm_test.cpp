@@ -214,12 +214,6 @@ TEST_CASE(
   const Matrix<double> x = matrix(6, 70, Data::unrounded, bfloat16, 15),
                        y = matrix(70, 40, Data::ordinary, binary32, 16);
   const PackedMatrix packed(y.view());
-  const FloatFormat e4m3fn{.p = 4,
-                           .emin = -6,
-                           .emax = 8,
-                           .infinities = false,
-                           .top_codes_lost = 1,
-                           .overflow = Overflow::nan};
   std::vector<Arithmetic> list{engine_arithmetic("h100", bfloat16, binary32).value(),
                                engine_arithmetic("v100", binary16, binary32).value(),
                                engine_arithmetic("ada", e4m3fn, binary32).value()};

@@ -75,12 +75,6 @@ void bench(Backend backend) {
     Arithmetic arithmetic;
     bool wide = false;
   };
-  const FloatFormat e4m3fn{.p = 4,
-                           .emin = -6,
-                           .emax = 8,
-                           .infinities = false,
-                           .top_codes_lost = 1,
-                           .overflow = Overflow::nan};
   const FloatFormat e4m3{.p = 4, .emin = -6, .emax = 7};
   const auto both = [](const FloatFormat& f) {
     return Arithmetic{.mac = {.operands = f, .product = f, .format = f}, .order = {}};
@@ -88,7 +82,6 @@ void bench(Backend backend) {
   const auto engine = [](const char* name, const FloatFormat& operands, const FloatFormat& format) {
     return engine_arithmetic(name, operands, format).value();
   };
-  const FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
   const Row rows[] = {
       {"binary32 fused", fused(binary32)},
       {"binary32 mul, add", {.mac = {.product = binary32}, .order = {}}},

@@ -25,15 +25,6 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double unwritten = 123.0;
 
 constexpr FloatFormat e4m3{.p = 4, .emin = -6, .emax = 7};
-constexpr FloatFormat e5m2{.p = 3, .emin = -14, .emax = 15};
-constexpr FloatFormat e4m3fn{.p = 4,
-                             .emin = -6,
-                             .emax = 8,
-                             .infinities = false,
-                             .top_codes_lost = 1,
-                             .overflow = Overflow::nan};
-constexpr FloatFormat e2m1fn{
-    .p = 2, .emin = 0, .emax = 2, .infinities = false, .nan = false, .overflow = Overflow::largest};
 
 std::vector<Backend> vector_backends() {
   std::vector<Backend> backends{Backend::automatic};

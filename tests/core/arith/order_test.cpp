@@ -63,11 +63,11 @@ const std::array specs{
     MacSpec{.product = binary16, .format = binary16},
     MacSpec{.operands = bfloat16, .product = binary32},
     MacSpec{
-        .operands = test::e4m3fn, .via = binary32, .format = binary16, .rounding = Rounding::rtz},
-    MacSpec{.operands = test::e5m2, .format = test::e4m3fn, .rounding = Rounding::rtn},
+        .operands = e4m3fn, .via = binary32, .format = binary16, .rounding = Rounding::rtz},
+    MacSpec{.operands = e5m2, .format = e4m3fn, .rounding = Rounding::rtn},
     MacSpec{.format = {.p = 14, .emin = -126, .emax = 127}, .rounding = Rounding::rtz},
     MacSpec{.via = tf32, .format = ps(5), .rounding = Rounding::rna},
-    MacSpec{.format = test::e3m2fn, .rounding = Rounding::rto},
+    MacSpec{.format = e3m2fn, .rounding = Rounding::rto},
     MacSpec{.format = binary16, .rounding = Rounding::rtp}};
 const std::array<std::optional<MacSpec>, 3> blocks{
     std::nullopt, MacSpec{},
@@ -292,7 +292,7 @@ TEST_CASE("multiterm: special values and overflow", "[arith][order][hand]") {
   CHECK(sum("multiterm:4,40", terms({-largest, -0x1p104}), rtz) == -inf);
   CHECK(sum("exact", terms({largest, 0x1p104}), rtz) ==
         largest);  // sums elsewhere do as the mode says
-  const MacSpec saturating{.format = test::e3m2fn, .rounding = Rounding::rto};
+  const MacSpec saturating{.format = e3m2fn, .rounding = Rounding::rto};
   CHECK(sum("multiterm:4,40", terms({28, 28}), saturating) == 28);
 }
 
@@ -529,7 +529,7 @@ TEST_CASE(
   Random random(31);
   constexpr FloatFormat huge{.p = 9, .emin = -300, .emax = 300};  // no binary32 numbers
   const std::array macs{MacSpec{}, lamp_paper(7).mac, MacSpec{.operands = bfloat16},
-                        MacSpec{.operands = test::e4m3fn, .format = ps(9)},
+                        MacSpec{.operands = e4m3fn, .format = ps(9)},
                         MacSpec{.operands = huge, .via = binary32, .format = ps(5)}};
   std::vector<Backend> backends{Backend::automatic};
   for (const Backend backend : {Backend::avx2, Backend::avx512})
@@ -551,7 +551,7 @@ TEST_CASE(
                                  "blocked:1", "blocked:8", "pairwise:3", "split:4"})
           for (const auto& block :
                {std::optional<MacSpec>(),
-                std::optional(MacSpec{.operands = test::e4m3fn, .product = binary32})}) {
+                std::optional(MacSpec{.operands = e4m3fn, .product = binary32})}) {
             if (block && !std::string(text).starts_with("blocked")) continue;
             const Arithmetic arithmetic = in_order(text, mac, block);
             Matrix<double> want(rows, 37);

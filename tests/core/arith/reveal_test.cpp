@@ -205,7 +205,7 @@ TEST_CASE("reveal: every order of a tree comes back, n = 1 to 33, over formats",
   for (const char* text : orders) {
     const Order order = order_of(text);
     for (std::size_t n = 1; n <= 33; ++n) {
-      for (const FloatFormat& format : {binary16, ps(7), test::e4m3fn, binary64, binary32}) {
+      for (const FloatFormat& format : {binary16, ps(7), e4m3fn, binary64, binary32}) {
         if (order.kind == OrderKind::multiterm && format.p < 24) continue;
         comes_back({.mac = {.format = format}, .order = order}, format, n);
       }
@@ -285,7 +285,7 @@ TEST_CASE("reveal: who gets the same answers asks the same again, whether there 
   // alone.
   for (const char* text :
        {"sequential", "lanes:4", "pairwise:1", "exact", "neumaier", "multiterm:4,23"})
-    for (const FloatFormat& format : {binary16, binary32, test::e4m3fn}) {
+    for (const FloatFormat& format : {binary16, binary32, e4m3fn}) {
       const auto asked = [&] {
         std::vector<double> numbers;
         const DotProducts answers = products_of({.mac = {}, .order = order_of(text)});

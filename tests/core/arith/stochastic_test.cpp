@@ -92,7 +92,7 @@ TEST_CASE("gemm in SR and SRE: every output is the sum on MPFR with the draws of
   for (const auto& o : operands)
     for (const auto& p : products)
       for (const auto& v : vias)
-        for (const FloatFormat& f : {ps(7), binary32, test::e5m2})
+        for (const FloatFormat& f : {ps(7), binary32, e5m2})
           for (const Rounding mode : {Rounding::sr, Rounding::sre})
             for (const int r : {1, 8, 32}) {
               const MacSpec spec{.operands = o,

@@ -164,11 +164,11 @@ TEST_CASE("mpfr round: RNA and RTO, which no processor has, by their definition 
 }
 
 TEST_CASE("mpfr round: overflow and underflow edges of OCP's formats", "[mpfr]") {
-  CHECK(same_bits(mpfr::round(464.0, test::e4m3fn), 448.0));
-  CHECK(std::isnan(mpfr::round(465.0, test::e4m3fn)));
-  CHECK(same_bits(mpfr::round(465.0, test::e4m3fn, Rounding::rtn), 448.0));
-  CHECK(same_bits(mpfr::round(-465.0, test::e4m3fn, Rounding::rto), -448.0));
-  CHECK(same_bits(mpfr::round(inf, test::e3m2fn), 28.0));
+  CHECK(same_bits(mpfr::round(464.0, e4m3fn), 448.0));
+  CHECK(std::isnan(mpfr::round(465.0, e4m3fn)));
+  CHECK(same_bits(mpfr::round(465.0, e4m3fn, Rounding::rtn), 448.0));
+  CHECK(same_bits(mpfr::round(-465.0, e4m3fn, Rounding::rto), -448.0));
+  CHECK(same_bits(mpfr::round(inf, e3m2fn), 28.0));
   const FloatFormat flushing{.p = 4, .emin = -3, .emax = 3, .subnormals = false};
   CHECK(same_bits(mpfr::round(0x1p-4, flushing), 0.0));  // the tie: zero counts as even
   CHECK(same_bits(mpfr::round(-0x1p-4, flushing), -0.0));

@@ -1,0 +1,16 @@
+// Rounding of rows to a number system a second time: each system brings its own (the declaration
+// stands beside the first one, in core/fp), float formats round value by value.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "core/fp/number_system.hpp"
+
+namespace lamp::mpfr {
+
+/// As lamp::round_row: same meaning, same bits, another implementation.
+void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
+               std::optional<double> tensor = {});
+
+}  // namespace lamp::mpfr
