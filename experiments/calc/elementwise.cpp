@@ -6,8 +6,10 @@
 
 #include "core/arith/stochastic.hpp"
 #include "core/fp/encoding.hpp"
+#include "core/fp/number_system.hpp"
 #include "core/fp/stochastic.hpp"
 #include "core/mpfr/functions.hpp"
+#include "core/mpfr/number_system.hpp"
 #include "experiments/calc/hex_float.hpp"
 #include "experiments/calc/operations.hpp"
 
@@ -123,7 +125,36 @@ Answer hex_list(std::span<const double> values) {
   return answer(std::vector<double>(values.begin(), values.end()));
 }
 
-Answer round(CalcRequest& request) { return unary(request, "x", lamp::round, mpfr::round); }
+namespace {
+
+/// The row x in a system that is no float format; both implementations on binary64 numbers.
+Answer rounded_row(CalcRequest& request) {
+  const CalcEngine engine = request.engine();
+  std::vector<double> x = request.numbers("x");
+  const NumberSystem system = request.number_system();
+  if (request.rounding() != Rounding::rne || request.has("random_bits") || request.has("seed"))
+    request.fail({"rounding, random_bits, seed: rows of a ", kind_of(system),
+                  " are rounded RNE; legal: rounding \"RNE\" or none of them"});
+  if (request.failed()) return {};
+  if (engine.mpfr)
+    mpfr::round_row(system, x, x);
+  else
+    lamp::round_row(system, x, x);
+  return {{"y", answer(x)}};
+}
+
+}  // namespace
+
+Answer round(CalcRequest& request) {
+  CalcRequest format = request;
+  const bool single_numbers = format.number_system(true).float_format() != nullptr;
+  if (!format.failed() && !single_numbers) return rounded_row(request);
+  if (format.failed()) {  // said in the order of every operation: backend, x, format
+    request.engine().mpfr ? void(request.numbers<mpfr::Real>("x")) : void(request.numbers("x"));
+    request.number_system(true);
+  }
+  return unary(request, "x", lamp::round, mpfr::round);
+}
 Answer sqrt(CalcRequest& request) { return unary(request, "a", lamp::sqrt, mpfr::sqrt); }
 Answer add(CalcRequest& request) { return binary(request, lamp::add, mpfr::add); }
 Answer sub(CalcRequest& request) { return binary(request, lamp::sub, mpfr::sub); }

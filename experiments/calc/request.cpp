@@ -26,6 +26,10 @@ constexpr const char* legal_list =
     "a list of numbers: C hex floats such as \"0x1.8p+1\", \"nan\", \"inf\", \"-inf\", or JSON "
     "numbers";
 
+constexpr const char* legal_format =
+    "a name such as \"binary16\", \"ps7\", \"e4m3\", or an object {\"p\": 8, \"emin\": -126, "
+    "\"emax\": 127}";
+
 std::string found(const nlohmann::json& value) { return describe(value_of_json(value)); }
 
 Result<double> parse(std::string_view text, const double*) { return parse_hex_float(text); }
@@ -165,18 +169,29 @@ void CalcRequest::check_fits(const std::string& path, const MacSpec& mac) {
 }
 
 FloatFormat CalcRequest::format(bool any) {
-  const nlohmann::json* value = required("format",
-                                         "a name such as \"binary16\", \"ps7\", \"e4m3\", or an "
-                                         "object {\"p\": 8, \"emin\": -126, \"emax\": 127}");
+  const nlohmann::json* value = required("format", legal_format);
   if (value == nullptr) return lamp::binary64;
   const Result<FloatFormat> format = parse_format_json(*value);
   if (!format) return fail({"format: ", format.error().message}), lamp::binary64;
-  if (!any && !fits_binary64(*format))
+  return checked(*format, any);
+}
+
+NumberSystem CalcRequest::number_system(bool any) {
+  const nlohmann::json* value = required("format", legal_format);
+  if (value == nullptr) return lamp::binary64;
+  const Result<NumberSystem> system = parse_number_system_json(*value);
+  if (!system) return fail({"format: ", system.error().message}), lamp::binary64;
+  if (const FloatFormat* format = system->float_format()) return checked(*format, any);
+  return *system;
+}
+
+FloatFormat CalcRequest::checked(const FloatFormat& format, bool any) {
+  if (!any && !fits_binary64(format))
     fail(
         {"format: legal here are formats whose numbers are binary64 numbers: p <= 53, emax <= "
          "1023, emin - p + 1 >= -1074; wider ones "
          "only in elementwise operations with backend \"mpfr\""});
-  return failed() ? lamp::binary64 : *format;
+  return failed() ? lamp::binary64 : format;
 }
 
 Rounding CalcRequest::rounding() {

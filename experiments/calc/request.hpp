@@ -17,6 +17,7 @@
 #include "core/base/matrix.hpp"
 #include "core/base/names.hpp"
 #include "core/fp/format.hpp"
+#include "core/fp/number_system.hpp"
 #include "core/fp/rounding.hpp"
 #include "core/mpfr/real.hpp"
 #include "experiments/config/arithmetic.hpp"
@@ -51,6 +52,8 @@ class CalcRequest {
   /// "format"; required. Its numbers are binary64 numbers, unless `any` p up to 10,000 and any
   /// exponents are there.
   FloatFormat format(bool any = false);
+  /// The same of any number system.
+  NumberSystem number_system(bool any = false);
   /// "rounding"; RNE where absent.
   Rounding rounding();
   /// "random_bits" of an elementwise operation; 32 where absent.
@@ -81,6 +84,7 @@ class CalcRequest {
   template <class T>
   std::vector<T> read_list(const char* key, const nlohmann::json& value);
   std::optional<std::uint64_t> integer(const char* key, std::uint64_t least, std::uint64_t most);
+  FloatFormat checked(const FloatFormat& format, bool any);
   void check_fits(std::string_view key, const std::optional<FloatFormat>& format);
   void check_fits(const std::string& path, const MacSpec& mac);
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/arith/engine.hpp"
-#include "core/fp/format.hpp"
+#include "core/fp/number_system.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/fields.hpp"
 #include "experiments/config/kinds.hpp"
@@ -45,6 +45,7 @@ std::string completer_of(const std::string& word) {
 /// What `lamp formats` takes.
 std::vector<std::string_view> names_of_formats() {
   std::vector<std::string_view> names = catalog_names();
+  for (const std::string_view name : system_names()) names.push_back(name);
   for (const Engine& engine : engines()) names.push_back(engine.name);
   return names;
 }

@@ -10,6 +10,7 @@
 
 #include "core/arith/engine.hpp"
 #include "core/fp/format_table.hpp"
+#include "core/fp/number_system.hpp"
 #include "experiments/calc/hex_float.hpp"
 #include "experiments/commands/commands.hpp"
 
@@ -114,6 +115,12 @@ std::string details(const FormatTable& t) {
   return text;
 }
 
+std::string words(const std::vector<std::string_view>& list) {
+  std::string text;
+  for (const std::string_view word : list) text.append(text.empty() ? "" : ", ").append(word);
+  return text;
+}
+
 /// One line a format, columns aligned.
 std::string overview(const std::vector<FormatTable>& tables) {
   std::vector<std::vector<std::string>> rows{
@@ -138,8 +145,8 @@ std::string overview(const std::vector<FormatTable>& tables) {
          "1..52): IEEE-like, p = t + 1,\n"
          "emax = 2^(w-1) - 1, emin = 1 - emax; or an object {p = .., emin = .., emax = ..} in a "
          "config and in lamp calc\n"
-         "matrix engines, which may be named here too: " +
-         engine_names();
+         "number systems of operands, whose values share a scale: " +
+         words(system_names()) + "\nmatrix engines, which may be named here too: " + engine_names();
 }
 
 /// The F with which the mode reproduces its vectors.
@@ -182,16 +189,77 @@ Json as_json(const Engine& engine) {
           {"least_exponents_from", engine.clamps}};
 }
 
-/// Formats and engines in the order of their names; without names the catalog and every engine.
+/// A number system that is no float format, by what it says of itself.
+struct SystemFacts {
+  std::string name, kind;
+  Properties facts;
+};
+
+SystemFacts facts_of(const NumberSystem& system) {
+  Properties facts = system.visit([]<class S>(const S& s) {
+    if constexpr (RowSystem<S>) return s.facts();
+    return Properties{};
+  });
+  return {.name = name_of(system), .kind = kind_of(system), .facts = std::move(facts)};
+}
+
+struct FactText {
+  std::string operator()(bool x) const { return x ? "true" : "false"; }
+  std::string operator()(std::int64_t x) const { return std::to_string(x); }
+  std::string operator()(double x) const { return to_hex_float(x) + "  " + decimal(x); }
+  std::string operator()(const std::string& x) const { return x; }
+  std::string operator()(const FloatFormat& x) const { return format_name(x); }
+  std::string operator()(const std::vector<double>& x) const {
+    std::string text;
+    for (const double number : x) text += (text.empty() ? "" : ", ") + decimal(number);
+    return text;
+  }
+};
+
+struct FactJson {
+  Json operator()(double x) const { return to_hex_float(x); }
+  Json operator()(const FloatFormat& x) const { return format_name(x); }
+  Json operator()(const std::vector<double>& x) const {
+    Json list = Json::array();
+    for (const double number : x) list.push_back(to_hex_float(number));
+    return list;
+  }
+  template <class T>
+  Json operator()(const T& x) const {
+    return x;
+  }
+};
+
+std::string details(const SystemFacts& system) {
+  std::size_t width = 0;
+  for (const Property& fact : system.facts) width = std::max(width, fact.key.size());
+  std::string text = system.name + ": a " + system.kind;
+  for (const Property& fact : system.facts)
+    text += "\n  " + fact.key + std::string(width + 2 - fact.key.size(), ' ') +
+            std::visit(FactText{}, fact.value);
+  return text;
+}
+
+Json as_json(const SystemFacts& system) {
+  Json out{{"name", system.name}, {"kind", system.kind}};
+  for (const Property& fact : system.facts) out[fact.key] = std::visit(FactJson{}, fact.value);
+  return out;
+}
+
+/// Formats, engines and other number systems in the order of their names; without names the catalog
+/// and all of them.
 Json as_json(std::vector<FormatTable>& tables, const std::vector<const Engine*>& named,
-             bool catalog) {
-  Json formats = Json::array(), list = Json::array();
+             const std::vector<SystemFacts>& systems, bool catalog) {
+  Json formats = Json::array(), list = Json::array(), others = Json::array();
   for (FormatTable& table : tables) {
     if (catalog) table.values.clear();
     formats.push_back(as_json(table));
   }
   for (const Engine* engine : named) list.push_back(as_json(*engine));
-  return {{"formats", std::move(formats)}, {"engines", std::move(list)}};
+  for (const SystemFacts& system : systems) others.push_back(as_json(system));
+  Json out{{"formats", std::move(formats)}, {"engines", std::move(list)}};
+  if (!others.empty()) out["systems"] = std::move(others);
+  return out;
 }
 
 }  // namespace
@@ -202,6 +270,7 @@ Result<std::string> formats_text(const FormatsOptions& options) {
     for (const std::string_view name : catalog_names()) names.emplace_back(name);
   std::vector<FormatTable> tables;
   std::vector<const Engine*> named;
+  std::vector<SystemFacts> systems;
   std::string text;
   for (const std::string& name : names) {
     if (!text.empty()) text += '\n';
@@ -209,16 +278,22 @@ Result<std::string> formats_text(const FormatsOptions& options) {
       text += details(*named.emplace_back(engine));
       continue;
     }
-    const Result<FloatFormat> format = parse_format(name);
-    if (!format)
-      return Error{format.error().code, format.error().message + "; engines: " + engine_names()};
-    text += details(tables.emplace_back(format_table(*format)));
+    const Result<NumberSystem> system = parse_number_system(name);
+    if (!system)
+      return Error{system.error().code, system.error().message + "; engines: " + engine_names()};
+    if (const FloatFormat* format = system->float_format())
+      text += details(tables.emplace_back(format_table(*format)));
+    else
+      text += details(systems.emplace_back(facts_of(*system)));
   }
   const bool catalog = options.names.empty();
   if (!options.json) return catalog ? overview(tables) : text;
   if (catalog)
     for (const Engine& engine : engines()) named.push_back(&engine);
-  return as_json(tables, named, catalog).dump();
+  if (catalog)
+    for (const std::string_view name : system_names())
+      systems.push_back(facts_of(*parse_number_system(name)));
+  return as_json(tables, named, systems, catalog).dump();
 }
 
 int formats_command(const FormatsOptions& options) {

@@ -7,6 +7,7 @@
 
 #include "core/arith/spec.hpp"
 #include "core/base/result.hpp"
+#include "experiments/config/number_systems.hpp"
 #include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
@@ -60,26 +61,10 @@ struct ArithmeticConfig : MacConfig {
 /// got. Its keys begin with `path`. Pre: complete() was called.
 std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path);
 
-/// A format given by name, or as a table {p, emin, emax, subnormals, infinities, nan, signed_zero,
-/// unsigned, zero, top_codes_lost, overflow}, or as a string that holds such a table: p, emin, emax
-/// are required, the rest has IEEE's values. Any p and exponents that core/mpfr takes. The
-/// problem's key is left to the caller.
-std::optional<Problem> read_format(const Value& value, FloatFormat& format);
-
-/// A format as one word: its catalog name, or its table (which a string may hold).
-std::string format_word(const FloatFormat& format);
-/// A format as a config writes it: its catalog name in quotes, or its table.
-std::string format_text(const FloatFormat& format);
-/// Every property of a format, whatever its name: what identities are made of.
-std::string format_identity(const FloatFormat& format);
-
 /// JSON as a tree of values (places unknown).
 Value value_of_json(const nlohmann::json& json);
 
 /// The `arith` object of a line of `lamp calc`: the keys of [arithmetic.NAME], one of preset and
 /// format required.
 Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith);
-/// A format of a line of `lamp calc`: a name or an object.
-Result<FloatFormat> parse_format_json(const nlohmann::json& format);
-
 }  // namespace lamp::experiments

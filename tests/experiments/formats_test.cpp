@@ -49,16 +49,16 @@ TEST_CASE("lamp formats: a named format with its value table", "[formats]") {
 TEST_CASE("lamp formats --json: one object", "[formats]") {
   const auto json = nlohmann::json::parse(text_of({"e5m2", "ps7"}, true));
   REQUIRE(json.at("formats").size() == 2);
-  const auto& e5m2 = json["formats"][0];
-  CHECK(e5m2["name"] == "e5m2");
-  CHECK(e5m2["xmax"] == "0x1.cp+15");
-  CHECK(e5m2["codes"]["finite"] == 248);
-  CHECK(e5m2["codes"]["infinity"] == 2);
-  CHECK(e5m2["codes"]["nan"] == 6);
-  REQUIRE(e5m2["values"].size() == 256);
-  CHECK(e5m2["values"][0x7C]["value"] == "inf");
-  CHECK(e5m2["values"][0x7C]["kind"] == "infinity");
-  CHECK(e5m2["values"][0x01]["code"] == "0x01");
+  const auto& fp8 = json["formats"][0];
+  CHECK(fp8["name"] == "e5m2");
+  CHECK(fp8["xmax"] == "0x1.cp+15");
+  CHECK(fp8["codes"]["finite"] == 248);
+  CHECK(fp8["codes"]["infinity"] == 2);
+  CHECK(fp8["codes"]["nan"] == 6);
+  REQUIRE(fp8["values"].size() == 256);
+  CHECK(fp8["values"][0x7C]["value"] == "inf");
+  CHECK(fp8["values"][0x7C]["kind"] == "infinity");
+  CHECK(fp8["values"][0x01]["code"] == "0x01");
   const auto& ps7 = json["formats"][1];
   CHECK(ps7["name"] == "bfloat16");  // the same format
   CHECK((ps7["p"] == 8 && ps7["bits"] == 16 && !ps7.contains("values")));
@@ -99,6 +99,23 @@ TEST_CASE("lamp formats: a matrix engine says what it does and what its vectors 
   CHECK(json["engines"][0]["modes"][1]["most_fraction_bits"].is_null());
   CHECK(nlohmann::json::parse(text_of({}, true)).at("engines").size() == 8);
   CHECK(formats_text({.names = {"h10"}}).error().message.find("engines: v100, a100") !=
+        std::string::npos);
+}
+
+TEST_CASE("lamp formats: a block format says its element, scale and ends", "[formats]") {
+  const std::string text = text_of({"nvfp4"});
+  CHECK(text.find("nvfp4: a block format\n  element         e2m1fn\n") == 0);
+  CHECK(text.find("\n  scale           e4m3fn\n  size            16\n") != std::string::npos);
+  CHECK(text.find("\n  largest         0x1.5p+11  2688") != std::string::npos);
+  CHECK(text_of({}).find("mxfp6-e2m3, mxfp4, nvfp4\n") != std::string::npos);
+  const auto json = nlohmann::json::parse(text_of({"mxfp4", "e2m1fn"}, true));
+  CHECK(json.at("formats").size() == 1);
+  REQUIRE(json.at("systems").size() == 1);
+  CHECK(json["systems"][0]["element"] == "e2m1fn");
+  CHECK(json["systems"][0]["size"] == 32);
+  CHECK(json["systems"][0]["largest"] == "0x1.8p+129");
+  CHECK_FALSE(nlohmann::json::parse(text_of({"e2m1fn"}, true)).contains("systems"));
+  CHECK(formats_text({.names = {"mxfp5"}}).error().message.find("here also mxfp8-e4m3") !=
         std::string::npos);
 }
 
