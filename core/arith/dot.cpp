@@ -2,7 +2,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "core/arith/orders/order.hpp"
+#include "core/arith/orders/ordered_dot.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/arith/stochastic.hpp"
 

@@ -177,7 +177,7 @@ Result<Arithmetic> engine_arithmetic(std::string_view name, const FloatFormat& o
   for (const EngineMode& mode : engine->modes)
     if (mode.operands == operands && mode.format == format)
       return Arithmetic{.mac = {.operands = operands, .format = format},
-                        .order = {.kind = OrderKind::engine, .engine = mode.step}};
+                        .order = MatrixEngine{mode.step}};
   return Error{ExitCode::bad_data, "the engine " + std::string(name) + " has no operands " +
                                        format_name(operands) + " with format " +
                                        format_name(format) + "; legal: " + engine_modes(*engine)};

@@ -1,6 +1,6 @@
 // Scalar arithmetic of a site: the steps every naive loop, elementwise site and small sum is
-// written in. One concept, several engines with the same bits; visit_arithmetic hoists the choice
-// out of loops.
+// written in. One concept, several evaluators with the same bits; visit_arithmetic hoists the
+// choice out of loops.
 #pragma once
 
 #include <cmath>
@@ -30,7 +30,7 @@ concept ScalarArithmetic = requires(const A& fl, double x, std::span<const doubl
   { fl.function(Function::exp, in, out) } -> std::same_as<void>;
 };
 
-/// Any MacSpec, by THE rounding routine. The definition among the fast engines.
+/// Any MacSpec, by THE rounding routine. The definition among the fast evaluators.
 class GeneralArithmetic {
  public:
   explicit GeneralArithmetic(const MacSpec& spec) : spec_(spec) {}
@@ -129,7 +129,7 @@ struct Binary32Arithmetic {
   }
 };
 
-/// Calls visitor(engine) with the fastest engine that has the specification's bits.
+/// Calls visitor(fl) with the fastest evaluator that has the specification's bits.
 /// `operands_are_binary32` promises that every operand of every operation is a binary32 number.
 template <class Visitor>
 decltype(auto) visit_arithmetic(const MacSpec& spec, bool operands_are_binary32,

@@ -4,10 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <string>
 
+#include "core/arith/orders/catalog.hpp"
 #include "core/fp/format.hpp"
 #include "core/fp/rounding.hpp"
 
@@ -27,63 +26,6 @@ struct MacSpec {
   friend bool operator==(const MacSpec&, const MacSpec&) = default;
 };
 
-enum class OrderKind : std::uint8_t {
-  sequential,
-  reverse,
-  blocked,
-  pairwise,
-  lanes,
-  split,
-  panels,
-  lane_tree,
-  numpy_sum,
-  kahan,
-  neumaier,
-  exact,
-  tree,
-  fused_tree,
-  multiterm,
-  engine
-};
-
-class SummationTree;  // core/arith/orders/tree.hpp
-
-/// How c enters a step of a matrix engine. A pass of the unit is a step of multiterm:N,F with
-/// `output` and `rounding`. `fused`: one pass over the step's products and c. `separate`: one pass
-/// over the products, then fl(its sum + c). `interleaved`: a pass over the products k with k/2
-/// even, one over the others and the first one's sum, then fl(the second one's sum + c).
-enum class EngineProtocol : std::uint8_t { fused, separate, interleaved };
-
-/// One step of a matrix engine; engine.hpp has those of known GPUs.
-struct EngineStep {
-  std::size_t products = 1;       // of a step; the last one takes what is left
-  int fraction_bits = 0;          // F
-  FloatFormat output = binary32;  // what a pass's sum is rounded to
-  Rounding rounding = Rounding::rtz;
-  EngineProtocol protocol = EngineProtocol::fused;
-  std::optional<int> least_exponent{};  // the clamp: a pass aligns to this exponent where all its
-                                        // terms have smaller ones
-  friend bool operator==(const EngineStep&, const EngineStep&) = default;
-};
-
-/// An order of accumulation by its name and parameters: README.md defines each, order_text.hpp
-/// reads and writes them.
-struct Order {
-  OrderKind kind = OrderKind::sequential;
-  std::size_t size = 0;      // B of blocked, pairwise and numpy_sum, L of lanes, S of split, Q of
-                             // panels, N of multiterm; S of a split engine
-  std::size_t multiple = 0;  // U of panels
-  int fraction_bits = 0;     // F of multiterm
-  std::shared_ptr<const SummationTree>
-      tree{};           // of tree and fused_tree; of lane_tree over its lanes; compared by value
-  EngineStep engine{};  // of engine
-
-  /// Split-K on a matrix engine: `size` >= 1 contiguous parts, each the engine's from +0, added in
-  /// order to +0, and c last.
-  [[nodiscard]] bool splits_engine() const { return kind == OrderKind::engine && size > 0; }
-  friend bool operator==(const Order& x, const Order& y);
-};
-
 /// Where the random words of stochastic modes come from: the coordinates that a site's outputs
 /// share. Part of a run, not of what the arithmetic is.
 struct DrawStream {
@@ -97,10 +39,15 @@ struct DrawStream {
 struct Arithmetic {
   MacSpec mac;
   Order order;
-  std::optional<MacSpec> block{};  // the arithmetic inside the blocks of blocked:B; absent: mac.
-                                   // Other orders do not look at it
+  std::optional<MacSpec> block{};  // the arithmetic inside blocks; absent: mac. Orders without
+                                   // blocks do not look at it
   DrawStream draws{};
 
+  /// The specification of the steps that multiply: block's where the order has blocks.
+  [[nodiscard]] const MacSpec& steps() const {
+    return block && row_of(order).has_blocks ? *block : mac;
+  }
+  [[nodiscard]] MacSpec& steps() { return block && row_of(order).has_blocks ? *block : mac; }
   friend bool operator==(const Arithmetic& x, const Arithmetic& y) {
     return x.mac == y.mac && x.order == y.order && x.block == y.block;
   }

@@ -1,6 +1,6 @@
 #include "core/arith/stochastic.hpp"
 
-#include "core/arith/orders/order.hpp"
+#include "core/arith/orders/ordered_dot.hpp"
 #include "core/base/philox.hpp"
 
 namespace lamp {

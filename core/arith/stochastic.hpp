@@ -51,9 +51,9 @@ class StochasticArithmetic {
   /// The arithmetic of a block of this output (order blocked): steps go on counting here, sums draw
   /// as `block`.
   [[nodiscard]] StochasticArithmetic block(const MacSpec& inner) const {
-    StochasticArithmetic engine(inner, stream_, row_, column_);
-    engine.what_ = DrawFor::block, engine.step_ = step_;
-    return engine;
+    StochasticArithmetic evaluator(inner, stream_, row_, column_);
+    evaluator.what_ = DrawFor::block, evaluator.step_ = step_;
+    return evaluator;
   }
   [[nodiscard]] const MacSpec& spec() const { return spec_; }
   /// The steps so far: the number of the next one.
@@ -124,9 +124,9 @@ class StochasticArithmetic {
   std::uint32_t* step_ = &own_;  // a block's: its output's
 };
 
-/// Calls visitor(output), where output(row, column) is the engine of that output:
+/// Calls visitor(output), where output(row, column) is the evaluator of that output:
 /// visit_arithmetic's for all of them, or in a stochastic mode one of its own, whose draws start at
-/// `first_step`. An output's roundings must all go through one engine, in the defined order.
+/// `first_step`. An output's roundings must all go through one evaluator, in the defined order.
 template <class Visitor>
 decltype(auto) visit_outputs(const Arithmetic& arithmetic, bool operands_are_binary32,
                              Visitor&& visitor, std::uint32_t first_step = 0) {

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "core/base/philox.hpp"
+#include "core/mpfr/exact_sums.hpp"
 #include "core/mpfr/functions.hpp"
 #include "core/mpfr/operations.hpp"
-#include "core/mpfr/orders.hpp"
 
 namespace lamp::mpfr {
 
@@ -90,35 +90,36 @@ void MpfrArithmetic::function(Function f, std::span<const double> x, std::span<d
   for (std::size_t i = 0; i < x.size(); ++i) y[i] = function(f, x[i]);
 }
 
-double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block,
-                           std::span<const double> x, std::span<const double> y, double c) const {
-  expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
-  if (order.kind == OrderKind::exact) return exact_dot(spec_, x, y, c, step());
-  if (order.kind == OrderKind::engine) {
-    if (!order.splits_engine()) return engine_dot(spec_, order.engine, x, y, c);
-    double sum = 0.0;
-    const std::size_t size = (x.size() + order.size - 1) / order.size;
-    for (std::size_t first = 0; first < x.size(); first += size) {
-      const std::size_t count = std::min(size, x.size() - first);
-      sum = add(sum, engine_dot(spec_, order.engine, x.subspan(first, count),
-                                y.subspan(first, count), 0.0));
-    }
-    return c == 0.0 && !std::signbit(c) ? sum : add(sum, c);
+double MpfrArithmetic::multiterm_dot(const Multiterm& order, std::span<const double> x,
+                                     std::span<const double> y, double c) const {
+  for (std::size_t first = 0; first < x.size(); first += order.size) {
+    const std::size_t count = std::min(order.size, x.size() - first);
+    c = multiterm_step(spec_, order.fraction_bits, x.subspan(first, count), y.subspan(first, count),
+                       c, step());
   }
-  if (order.kind == OrderKind::multiterm) {
-    for (std::size_t first = 0; first < x.size(); first += order.size) {
-      const std::size_t count = std::min(order.size, x.size() - first);
-      c = multiterm_step(spec_, order.fraction_bits, x.subspan(first, count),
-                         y.subspan(first, count), c, step());
-    }
-    return c;
+  return c;
+}
+
+double MpfrArithmetic::split_engine_dot(const SplitEngine& order, std::span<const double> x,
+                                        std::span<const double> y, double c) const {
+  double sum = 0.0;
+  const std::size_t size = (x.size() + order.parts - 1) / order.parts;
+  for (std::size_t first = 0; first < x.size(); first += size) {
+    const std::size_t count = std::min(size, x.size() - first);
+    sum = add(sum,
+              engine_dot(spec_, order.step, x.subspan(first, count), y.subspan(first, count), 0.0));
   }
+  return c == 0.0 && !std::signbit(c) ? sum : add(sum, c);
+}
+
+double MpfrArithmetic::run(const Program& program, Program::Result sum,
+                           const std::optional<MacSpec>& block, std::span<const double> x,
+                           std::span<const double> y, double c) const {
   MpfrArithmetic inner = *this;
   inner.spec_ = block ? *block : spec_;
   inner.purpose_ = Purpose::block;
-  const Program sum = program(order, x.size(), c);
   std::vector<double> results;
-  for (const Program::Step& step : sum.steps()) {
+  for (const Program::Step& step : program.steps()) {
     const auto left = [&] { return results[step.left]; };
     const auto right = [&] { return results[step.right]; };
     const auto left_is_larger = [&] { return std::abs(left()) >= std::abs(right()); };
@@ -149,7 +150,7 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
         break;
     }
   }
-  return results[sum.result()];
+  return results[sum];
 }
 
 double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y,

@@ -12,6 +12,7 @@
 #include "core/arith/spec.hpp"
 #include "core/base/matrix.hpp"
 #include "core/fp/elementary.hpp"
+#include "core/mpfr/orders.hpp"
 
 namespace lamp::mpfr {
 
@@ -39,14 +40,22 @@ class MpfrArithmetic {
   /// x and y have one length and may be the same memory.
   void function(Function f, std::span<const double> x, std::span<double> y) const;
   /// sum over k of x[k] y[k] in `order`, with c as the order has it; `block`: the arithmetic inside
-  /// the blocks of blocked:B, where it is not this one. What the orders of
-  /// core/arith/orders/order.hpp call for this engine. Pre: x.size() == y.size(), a tree's number
-  /// of terms.
+  /// blocks, where it is not this one. ordered_dot calls it for this evaluator. In orders.cpp.
+  /// Pre: x.size() == y.size(), a tree's number of terms.
   [[nodiscard]] double dot(const Order& order, const std::optional<MacSpec>& block,
                            std::span<const double> x, std::span<const double> y, double c) const;
 
  private:
   enum class Purpose : std::uint32_t { sum = 0, product = 1, block = 2 };
+
+  /// What the program's step `sum` gives; c is what its steps `c` give.
+  [[nodiscard]] double run(const Program& program, Program::Result sum,
+                           const std::optional<MacSpec>& block, std::span<const double> x,
+                           std::span<const double> y, double c) const;
+  [[nodiscard]] double multiterm_dot(const Multiterm& order, std::span<const double> x,
+                                     std::span<const double> y, double c) const;
+  [[nodiscard]] double split_engine_dot(const SplitEngine& order, std::span<const double> x,
+                                        std::span<const double> y, double c) const;
 
   [[nodiscard]] Draw draw(Purpose purpose) const;
   /// A step: its draw, and on to the next.

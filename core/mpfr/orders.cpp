@@ -1,17 +1,13 @@
 #include "core/mpfr/orders.hpp"
 
-#include <gmp.h>
-
 #include <algorithm>
 #include <cmath>
-#include <deque>
-#include <limits>
 #include <numeric>
 #include <optional>
 
-#include "core/arith/orders/tree.hpp"
-#include "core/mpfr/operations.hpp"
-#include "core/mpfr/rounding.hpp"
+#include "core/base/overloaded.hpp"
+#include "core/mpfr/arithmetic.hpp"
+#include "core/mpfr/exact_sums.hpp"
 
 namespace lamp::mpfr {
 namespace {
@@ -206,223 +202,99 @@ Result of_tree(Program& p, const SummationTree& tree, const Leaf& leaf) {
   return *open.front();
 }
 
-/// An integer of GMP with an owner.
-struct Integer {
-  Integer() { mpz_init(value); }
-  ~Integer() { mpz_clear(value); }
-  Integer(const Integer&) = delete;
-  Integer& operator=(const Integer&) = delete;
-  mpz_t value;
-};
+// The programs: an overload for each struct of the catalog, from +0 where c is added last. Pre: n >
+// 0.
 
-double to_operands(const MacSpec& mac, double x) {
-  return mac.operands ? mpfr::round(x, *mac.operands, Rounding::rne) : x;
+Result sum_of(Program& p, const Blocked& order, std::size_t n) {
+  const std::size_t size = order.size, blocks = n / size + (n % size != 0 ? 1 : 0);
+  return groups_in_order(p, grouped(n, blocks, [=](std::size_t k) { return k / size; }),
+                         Operation::block_mac);
 }
 
-/// Exact products of the operands.
-std::deque<Number> products(const MacSpec& mac, std::span<const double> x,
-                            std::span<const double> y) {
-  std::deque<Number> list;
-  for (std::size_t k = 0; k < x.size(); ++k) {
-    const Number a = Number::exactly(to_operands(mac, x[k])),
-                 b = Number::exactly(to_operands(mac, y[k]));
-    mpfr_mul(list.emplace_back(106).get(), a.get(), b.get(), MPFR_RNDN);
+Result sum_of(Program& p, const Split& order, std::size_t n) {
+  const std::size_t length = n / order.parts + (n % order.parts != 0 ? 1 : 0);  // of a part
+  return groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }),
+                         Operation::mac);
+}
+
+Result sum_of(Program& p, const Pairwise& order, std::size_t n) {
+  return halves(p, first_terms(n), order.size);
+}
+
+Result sum_of(Program& p, const Lanes& order, std::size_t n) {
+  return folded_lanes(p, grouped(n, order.count, [&](std::size_t k) { return k % order.count; }));
+}
+
+Result sum_of(Program& p, const Panels& order, std::size_t n) {
+  std::vector<Terms> parts;
+  std::size_t k = 0;
+  for (const std::size_t length : panel_lengths(n, order.size, order.multiple)) {
+    parts.emplace_back(length);
+    std::iota(parts.back().begin(), parts.back().end(), k);
+    k += length;
   }
-  return list;
+  return groups_in_order(p, parts, Operation::mac);
 }
 
-/// floor(log2 |x|) of a finite nonzero x, at least emin of a format.
-long exponent(double x, const std::optional<FloatFormat>& format) {
-  int e = 0;
-  std::frexp(x, &e);
-  return std::max<long>(e - 1, format ? format->emin : std::numeric_limits<int>::min());
+Result sum_of(Program& p, const LaneTree& order, std::size_t n) {
+  std::vector<Result> lanes;
+  const std::size_t count = order.lanes.terms();
+  for (const Terms& lane : grouped(n, count, [=](std::size_t k) { return k % count; }))
+    lanes.push_back(chain(p, p.put(Operation::zero), lane));
+  return of_tree(p, order.lanes, [&](std::uint32_t lane) { return lanes[lane]; });
 }
 
-/// sum += x 2^scale, truncated toward zero to an integer.
-void add_truncated(Integer& sum, const Number& x, long scale) {
-  Integer term;
-  const long shift = mpfr_get_z_2exp(term.value, x.get()) + scale;
-  if (shift >= 0)
-    mpz_mul_2exp(term.value, term.value, static_cast<mp_bitcnt_t>(shift));
-  else
-    mpz_tdiv_q_2exp(term.value, term.value, static_cast<mp_bitcnt_t>(-shift));
-  mpz_add(sum.value, sum.value, term.value);
+Result sum_of(Program& p, const NumpySum& order, std::size_t n) {
+  return numpy_sum(p, n, order.buffer);
 }
 
-/// What rounding toward zero or to odd would keep at xmax is an overflow where the rounded
-/// magnitude, its exponent unbounded, is above.
-bool engine_overflows(const Number& x, const FloatFormat& format, Rounding mode) {
-  Number bound(working_precision), distance(working_precision);
-  mpfr_set_d(bound.get(), xmax(format), MPFR_RNDN);
-  mpfr_set_si_2exp(distance.get(), 1, format.emax - format.p + 1, MPFR_RNDN);
-  mpfr_add(distance.get(), bound.get(), distance.get(), MPFR_RNDN);  // the number after xmax
-  if (mpfr_cmpabs(x.get(), distance.get()) >= 0) return true;
-  const bool xmax_is_even = format.top_codes_lost % 2 != 0;
-  return mode == Rounding::rto && xmax_is_even && mpfr_cmpabs(x.get(), bound.get()) > 0;
+Result sum_of(Program& p, const Kahan&, std::size_t n) { return compensated(p, n); }
+
+Result sum_of(Program& p, const Neumaier&, std::size_t n) { return compensated_both_ways(p, n); }
+
+Result sum_of(Program& p, const Tree& order, std::size_t n) {
+  expects(order.tree.terms() == n, "mpfr dot: a tree of n terms");
+  return of_tree(p, order.tree, [&](std::uint32_t k) { return product(p, k); });
 }
 
-double round_as_engine(const Integer& sum, long scale, const FloatFormat& format, Rounding mode,
-                       Draw draw) {
-  if (mpz_sgn(sum.value) == 0) return mpfr::round(0.0, format, mode, draw);
-  Number x(static_cast<mpfr_prec_t>(mpz_sizeinbase(sum.value, 2)) + working_precision);
-  mpfr_set_z_2exp(x.get(), sum.value, scale, MPFR_RNDN);
-  const bool negative = mpz_sgn(sum.value) < 0;
-  if (!(negative && format.is_unsigned) &&
-      engine_overflows(x, format, mode)) {  // RNE's overflow is the format's own
-    mpfr_set_si_2exp(x.get(), negative ? -1 : 1, 3000, MPFR_RNDN);
-    return to_format(x, format, Rounding::rne);
-  }
-  return to_format(x, format, mode, draw);
+Result sum_of(Program& p, const FusedTree& order, std::size_t n) {
+  expects(order.tree.terms() == n, "mpfr dot: a tree of n terms");
+  return fused(p, order.tree);
 }
 
-/// The sum of what is zero, infinite or NaN decides where one of it is infinite or NaN.
-std::optional<double> special_sum(const std::deque<Number>& products, double c) {
-  double sum = std::isfinite(c) ? 0.0 : c;
-  for (const Number& p : products)
-    if (mpfr_number_p(p.get()) == 0) sum += mpfr_get_d(p.get(), MPFR_RNDN);
-  return sum == 0.0 ? std::nullopt : std::optional(sum);
+/// Orders that end with c.
+template <class O>
+Result sum_with_c(Program& p, const O& order, std::size_t n, double c) {
+  const Result sum = n == 0 ? p.put(Operation::zero) : sum_of(p, order, n);
+  return c != 0.0 || std::signbit(c) ? p.put(Operation::add, sum, p.put(Operation::c)) : sum;
 }
 
-/// Orders that end with c: their sum from +0. Pre: n > 0.
-Result sum_without_c(Program& p, const Order& order, std::size_t n) {
-  const std::size_t size = order.size;
-  switch (order.kind) {
-    case OrderKind::blocked: {
-      const std::size_t blocks = n / size + (n % size != 0 ? 1 : 0);
-      return groups_in_order(p, grouped(n, blocks, [=](std::size_t k) { return k / size; }),
-                             Operation::block_mac);
-    }
-    case OrderKind::split: {
-      const std::size_t length = n / size + (n % size != 0 ? 1 : 0);  // of a part
-      return groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }),
-                             Operation::mac);
-    }
-    case OrderKind::pairwise:
-      return halves(p, first_terms(n), size);
-    case OrderKind::lanes:
-      return folded_lanes(p, grouped(n, size, [=](std::size_t k) { return k % size; }));
-    case OrderKind::panels: {
-      std::vector<Terms> parts;
-      std::size_t k = 0;
-      for (const std::size_t length : panel_lengths(n, size, order.multiple)) {
-        parts.emplace_back(length);
-        std::iota(parts.back().begin(), parts.back().end(), k);
-        k += length;
-      }
-      return groups_in_order(p, parts, Operation::mac);
-    }
-    case OrderKind::lane_tree: {
-      std::vector<Result> lanes;
-      const std::size_t count = order.tree->terms();
-      for (const Terms& lane : grouped(n, count, [=](std::size_t k) { return k % count; }))
-        lanes.push_back(chain(p, p.put(Operation::zero), lane));
-      return of_tree(p, *order.tree, [&](std::uint32_t lane) { return lanes[lane]; });
-    }
-    case OrderKind::numpy_sum:
-      return numpy_sum(p, n, size);
-    case OrderKind::kahan:
-      return compensated(p, n);
-    case OrderKind::neumaier:
-      return compensated_both_ways(p, n);
-    case OrderKind::tree:
-      expects(order.tree->terms() == n, "mpfr::program: a tree of n terms");
-      return of_tree(p, *order.tree, [&](std::uint32_t k) { return product(p, k); });
-    case OrderKind::fused_tree:
-      expects(order.tree->terms() == n, "mpfr::program: a tree of n terms");
-      return fused(p, *order.tree);
-    case OrderKind::sequential:
-    case OrderKind::reverse:
-      break;  // start with c: program
-    case OrderKind::exact:
-    case OrderKind::multiterm:
-    case OrderKind::engine:
-      break;  // no programs: MpfrArithmetic::dot
-  }
-  contract_violated("mpfr::program: an order of additions");
+// And those that start with it.
+Result sum_with_c(Program& p, const Sequential&, std::size_t n, double) {
+  return chain(p, p.put(Operation::c), first_terms(n));
+}
+Result sum_with_c(Program& p, const Reverse&, std::size_t n, double) {
+  Terms terms = first_terms(n);
+  std::reverse(terms.begin(), terms.end());
+  return chain(p, p.put(Operation::c), terms);
 }
 
 }  // namespace
 
-Program program(const Order& order, std::size_t n, double c) {
-  Program p;
-  const auto from_c = [&](const Terms& terms) { chain(p, p.put(Operation::c), terms); };
-  if (order.kind == OrderKind::sequential) return from_c(first_terms(n)), p;
-  if (order.kind == OrderKind::reverse) {
-    Terms terms = first_terms(n);
-    std::reverse(terms.begin(), terms.end());
-    return from_c(terms), p;
-  }
-  Result sum = n == 0 ? p.put(Operation::zero) : sum_without_c(p, order, n);
-  if (c != 0.0 || std::signbit(c)) sum = p.put(Operation::add, sum, p.put(Operation::c));
-  p.set_result(sum);
-  return p;
-}
-
-double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c,
-                 Draw draw) {
-  const ExponentRange range = ExponentRange::wide();
-  std::deque<Number> terms = products(mac, x, y);
-  mpfr_set_d(terms.emplace_back(53).get(), c, MPFR_RNDN);
-  std::vector<mpfr_ptr> pointers;
-  for (Number& term : terms) pointers.push_back(term.get());
-  Number r(working_precision);
-  round_to_odd(r, mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDZ));
-  if (!mac.via && mac.rounding == Rounding::rtn &&
-      mpfr_zero_p(r.get()) != 0)  // the sign of an exact zero
-    mpfr_sum(r.get(), pointers.data(), pointers.size(), MPFR_RNDD);
-  if (!mac.via) return to_format(r, mac.format, mac.rounding, draw);
-  return mpfr::round(to_format(r, *mac.via, Rounding::rne), mac.format, mac.rounding, draw);
-}
-
-double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const double> x,
-                      std::span<const double> y, double c, Draw draw,
-                      std::optional<int> least_exponent) {
-  const ExponentRange range = ExponentRange::wide();
-  const std::deque<Number> terms = products(mac, x, y);
-  if (const std::optional<double> sum = special_sum(terms, c))
-    return mpfr::round(*sum, mac.format, mac.rounding, draw);
-  long largest = std::numeric_limits<int>::min();
-  if (c != 0.0) largest = exponent(c, mac.format);
-  for (std::size_t k = 0; k < terms.size(); ++k) {
-    if (mpfr_zero_p(terms[k].get()) != 0) continue;
-    largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) +
-                                    exponent(to_operands(mac, y[k]), mac.operands));
-  }
-  if (least_exponent && largest < *least_exponent) largest = *least_exponent;
-  Integer sum;
-  const long scale = largest - fraction_bits;
-  if (c != 0.0) add_truncated(sum, Number::exactly(c), -scale);
-  for (const Number& term : terms)
-    if (mpfr_zero_p(term.get()) == 0) add_truncated(sum, term, -scale);
-  return round_as_engine(sum, scale, mac.format, mac.rounding, draw);
-}
-
-double engine_dot(const MacSpec& mac, const EngineStep& step, std::span<const double> x,
-                  std::span<const double> y, double c) {
-  const MacSpec pass{.operands = mac.operands, .format = step.output, .rounding = step.rounding};
-  using Values = std::vector<double>;
-  const auto run = [&](const Values& left, const Values& right, double from) {
-    return multiterm_step(pass, step.fraction_bits, left, right, from, {}, step.least_exponent);
-  };
-  double sum = mpfr::round(c, mac.format, Rounding::rne);
-  while (!x.empty()) {
-    const std::size_t count = std::min(step.products, x.size());
-    const Values left(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(count));
-    const Values right(y.begin(), y.begin() + static_cast<std::ptrdiff_t>(count));
-    x = x.subspan(count), y = y.subspan(count);
-    if (step.protocol == EngineProtocol::fused) {
-      sum = run(left, right, sum);
-    } else if (step.protocol == EngineProtocol::separate) {
-      sum = mpfr::add(run(left, right, 0.0), sum, mac.format, Rounding::rne);
-    } else {
-      Values lefts[2], rights[2];  // of the pairs with even and with odd number
-      for (std::size_t k = 0; k < count; ++k)
-        lefts[k >> 1 & 1].push_back(left[k]), rights[k >> 1 & 1].push_back(right[k]);
-      const double half = run(lefts[0], rights[0], 0.0);
-      sum = mpfr::add(run(lefts[1], rights[1], half), sum, mac.format, Rounding::rne);
-    }
-  }
-  return sum;
+double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block,
+                           std::span<const double> x, std::span<const double> y, double c) const {
+  expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
+  return std::visit(
+      Overloaded{[&](const Exact&) { return exact_dot(spec_, x, y, c, step()); },
+                 [&](const Multiterm& o) { return multiterm_dot(o, x, y, c); },
+                 [&](const MatrixEngine& o) { return engine_dot(spec_, o.step, x, y, c); },
+                 [&](const SplitEngine& o) { return split_engine_dot(o, x, y, c); },
+                 [&](const auto& o) {
+                   Program p;
+                   const Result sum = sum_with_c(p, o, x.size(), c);
+                   return run(p, sum, block, x, y, c);
+                 }},
+      order);
 }
 
 }  // namespace lamp::mpfr

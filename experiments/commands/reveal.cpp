@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/arith/orders/order_text.hpp"
+#include "core/arith/reveal/order_names.hpp"
 #include "core/arith/reveal/reveal.hpp"
 #include "experiments/calc/hex_float.hpp"
 #include "experiments/calc/line_filter.hpp"
@@ -269,6 +270,12 @@ Result<Answer> question(const RevealOptions& options, Answers& answers) {
   return answer;
 }
 
+/// A tree says nothing of F.
+std::string order_name(const Order& order) {
+  const auto* steps = std::get_if<Multiterm>(&order);
+  return steps != nullptr ? "multiterm:" + std::to_string(steps->size) + ",F" : order_text(order);
+}
+
 }  // namespace
 
 int reveal_command(const RevealOptions& options) {
@@ -278,10 +285,7 @@ int reveal_command(const RevealOptions& options) {
   Answer answer = std::move(asked).value();
   const AdditionTree* tree = answer.revealed ? &answer.revealed->tree : nullptr;
   if (tree != nullptr)
-    for (const Order& order : orders_of(*tree))
-      answer.names.push_back(order.kind == OrderKind::multiterm
-                                 ? "multiterm:" + std::to_string(order.size) + ",F"
-                                 : order_text(order));
+    for (const Order& order : orders_of(*tree)) answer.names.push_back(order_name(order));
   answer.agreement = best_candidate(candidates(tree, options.n, options.format), answers);
   if (!is_whole(answer) && answer.narrower &&
       !(answer.revealed && answer.narrower->probes_hold))  // the tree, if any, may be a false one

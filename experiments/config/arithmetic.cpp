@@ -47,14 +47,14 @@ void ArithmeticConfig::forget_idle_keys() {
   if (!engine.empty()) return;
   forget_bits(*this);
   if (block) forget_bits(*block);
-  if (block && (order->kind != OrderKind::blocked || block->mac() == mac())) block.reset();
+  if (block && (!row_of(*order).has_blocks || block->mac() == mac())) block.reset();
 }
 
 Arithmetic ArithmeticConfig::arithmetic() const {
   if (!engine.empty()) {
     expects(operands.format && has_format(), "ArithmeticConfig::arithmetic: complete");
     Arithmetic known = engine_arithmetic(engine, *operands.format, accumulator()).value();
-    if (order) known.order.size = order->size;
+    if (order) known.order = SplitEngine{*engine_step(known.order), std::get<Split>(*order).parts};
     return known;
   }
   expects(order.has_value(), "ArithmeticConfig::arithmetic: complete");
@@ -71,7 +71,7 @@ std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::s
        {"via", config.via.given},
        {"rounding", config.rounding.has_value()},
        {"random_bits", config.random_bits.has_value()},
-       {"order", config.order && config.order->kind != OrderKind::split},
+       {"order", config.order && !is<Split>(*config.order)},
        {"block", config.block.has_value()}}};
   for (const auto& [key, given] : decided)
     if (given)

@@ -239,7 +239,7 @@ std::string engine_identity(const ArithmeticConfig& a) {
   const Result<Arithmetic> known = engine_arithmetic(
       a.engine, operands, a.has_format() ? a.accumulator() : default_engine_format);
   if (!known) return toml_string(a.engine);
-  const EngineStep& step = known->order.engine;
+  const EngineStep& step = *engine_step(known->order);
   return "{products = " + std::to_string(step.products) +
          ", fraction_bits = " + std::to_string(step.fraction_bits) +
          ", output = " + format_identity(step.output) +

@@ -8,7 +8,7 @@
 
 #include "core/arith/engine.hpp"
 #include "core/arith/orders/order_text.hpp"
-#include "core/arith/orders/tree.hpp"
+#include "core/arith/reveal/order_names.hpp"
 #include "core/arith/scalar.hpp"
 #include "experiments/config/arithmetic.hpp"
 
@@ -109,9 +109,8 @@ void add_steps(std::vector<Candidate>& list, std::size_t size, const FloatFormat
   for (const FloatFormat& accumulator : accumulators)
     for (const Rounding mode : {Rounding::rtz, Rounding::rne})
       for (int bits = 0; bits <= most_fraction_bits; ++bits)
-        list.push_back(
-            {{.mac = {.operands = format, .format = accumulator, .rounding = mode},
-              .order = {.kind = OrderKind::multiterm, .size = size, .fraction_bits = bits}}});
+        list.push_back({{.mac = {.operands = format, .format = accumulator, .rounding = mode},
+                         .order = Multiterm{.size = size, .fraction_bits = bits}}});
 }
 
 /// Matrix engines and steps of their kind, for a tree that adds more than two terms at once.
@@ -122,12 +121,17 @@ std::vector<Candidate> engine_candidates(const AdditionTree& tree, const FloatFo
       const Result<Arithmetic> known = engine_arithmetic(engine.name, mode.operands, mode.format);
       if (!known || mode.operands != format) continue;
       Arithmetic arithmetic = *known;
-      for (std::size_t parts = 0; parts <= std::min(tree.terms(), most_parts); ++parts) {
-        arithmetic.order.size = parts;
+      const auto consider = [&] {
         if (*tree_of(arithmetic.order, tree.terms()) == tree) list.push_back({arithmetic});
+      };
+      consider();
+      for (std::size_t parts = 1; parts <= std::min(tree.terms(), most_parts); ++parts) {
+        arithmetic.order = SplitEngine{mode.step, parts};
+        consider();
       }
     }
-  for (const Order& order : orders_of(tree)) add_steps(list, order.size, format);
+  for (const Order& order : orders_of(tree))
+    if (const auto* steps = std::get_if<Multiterm>(&order)) add_steps(list, steps->size, format);
   return list;
 }
 
@@ -147,7 +151,7 @@ void add_order(std::vector<Candidate>& list, const Order& order, const FloatForm
 
 /// All terms as one block of a wider sum, rounded once.
 void add_whole_blocks(std::vector<Candidate>& list, std::size_t n, const FloatFormat& format) {
-  const Order whole{.kind = OrderKind::blocked, .size = n};
+  const Order whole = Blocked{n};
   const std::vector<MacSpec> wide = with_operands(wide_sums(format), format);
   const auto add = [&](Rounding mode) {
     for (const MacSpec& block : wide)
@@ -172,19 +176,18 @@ void add_blocks(std::vector<Candidate>& list, const Order& order, const FloatFor
 std::vector<Candidate> binary_candidates(const AdditionTree& tree, const FloatFormat& format) {
   constexpr std::size_t least_terms_of_trees = 3;  // of fewer, every sum has the same tree
   const std::vector<Order> orders = binary_orders(tree);
-  const bool is_sequential = orders.front().kind == OrderKind::sequential;
+  const bool is_sequential = is<Sequential>(orders.front());
   std::vector<Candidate> list;
   for (const Order& order : orders) {
     add_order(list, order, format);
-    if (order.kind == OrderKind::blocked) add_blocks(list, order, format);
-    if (order.kind == OrderKind::sequential) add_whole_blocks(list, tree.terms(), format);
+    if (is<Blocked>(order)) add_blocks(list, order, format);
+    if (is<Sequential>(order)) add_whole_blocks(list, tree.terms(), format);
   }
   // Of the orders without a tree Kahan's answers probes, as `sequential` does: -M takes the
   // corrections with it.
-  if (is_sequential) add_order(list, {.kind = OrderKind::kahan}, format);
+  if (is_sequential) add_order(list, Kahan{}, format);
   if (tree.terms() < least_terms_of_trees)
-    for (const OrderKind kind : {OrderKind::neumaier, OrderKind::exact})
-      add_order(list, {.kind = kind}, format);
+    for (const Order& order : {Order(Neumaier{}), Order(Exact{})}) add_order(list, order, format);
   return list;
 }
 
@@ -192,10 +195,9 @@ std::vector<Candidate> binary_candidates(const AdditionTree& tree, const FloatFo
 /// than M over the units.
 std::vector<Candidate> treeless_candidates(std::size_t n, const FloatFormat& format) {
   std::vector<Candidate> list;
-  add_order(list, {.kind = OrderKind::exact}, format);
+  add_order(list, Exact{}, format);
   add_whole_blocks(list, n, format);
-  for (const OrderKind kind : {OrderKind::neumaier, OrderKind::kahan})
-    add_order(list, {.kind = kind}, format);
+  for (const Order& order : {Order(Neumaier{}), Order(Kahan{})}) add_order(list, order, format);
   return list;
 }
 
@@ -290,9 +292,9 @@ std::optional<Agreement> best_candidate(const std::vector<Candidate>& candidates
 
 std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arithmetic) {
   std::vector<std::pair<std::string, std::string>> keys;
-  if (arithmetic.order.kind == OrderKind::engine) {
+  if (const EngineStep* step = engine_step(arithmetic.order)) {
     Arithmetic whole = arithmetic;
-    whole.order.size = 0;
+    whole.order = MatrixEngine{*step};
     for (const Engine& engine : engines())
       for (const EngineMode& mode : engine.modes)
         if (keys.empty() &&
@@ -300,8 +302,8 @@ std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arith
           keys = {{"engine", std::string(engine.name)},
                   {"operands", format_word(mode.operands)},
                   {"format", format_word(mode.format)}};
-    if (arithmetic.order.splits_engine())
-      keys.emplace_back("order", "split:" + std::to_string(arithmetic.order.size));
+    if (const auto* split = std::get_if<SplitEngine>(&arithmetic.order))
+      keys.emplace_back("order", order_text(Split{split->parts}));
     return keys;
   }
   const auto mac_keys = [&](const MacSpec& mac, const std::string& prefix) {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/arith/orders/addition_tree.hpp"
+#include "core/arith/reveal/addition_tree.hpp"
 
 namespace lamp::experiments {
 

@@ -573,7 +573,7 @@ TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
   CHECK(
       blocked ==
       Arithmetic{.mac = {.format = ps(7)},
-                 .order = {.kind = OrderKind::blocked, .size = 32},
+                 .order = Blocked{32},
                  .block = MacSpec{
                      .via = binary32, .format = tf32, .rounding = Rounding::sr, .random_bits = 3}});
   CHECK(low("mu = 7\norder = \"blocked:32\"\nblock.format = \"tf32\"\nblock.via = "
@@ -602,9 +602,10 @@ TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]")
   };
   CHECK(low("engine = \"h100\"") == *engine_arithmetic("h100", binary16, binary32));
   Arithmetic split = *engine_arithmetic("h100", binary16, binary32);
-  split.order.size = 1;
+  const EngineStep step = *engine_step(split.order);
+  split.order = SplitEngine{step, 1};
   CHECK(low("engine = \"h100\"\norder = \"split:1\"") == split);
-  split.order.size = 4;
+  split.order = SplitEngine{step, 4};
   CHECK(low("engine = \"h100\"\norder = \"split:4\"") == split);
   CHECK(low("engine = \"h200\"\nformat = \"binary16\"") ==
         *engine_arithmetic("h100", binary16, binary16));

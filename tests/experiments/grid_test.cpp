@@ -320,8 +320,8 @@ TEST_CASE("grid: axes over everything that an arithmetic and a selection have", 
   const std::vector<Arithmetic> orders = low_of(
       base_config, "order", R"x(["blocked:2", "kahan", "tree:((0 1) (2 3))", "multiterm:4,3"])x");
   REQUIRE(orders.size() == 4);
-  CHECK(orders[0].order == Order{.kind = OrderKind::blocked, .size = 2});
-  CHECK(orders[3].order == Order{.kind = OrderKind::multiterm, .size = 4, .fraction_bits = 3});
+  CHECK(orders[0].order == Order(Blocked{2}));
+  CHECK(orders[3].order == Order(Multiterm{.size = 4, .fraction_bits = 3}));
   CHECK(low_of(base_config, "rounding", R"(["SR", "RNE", "SRE"])")[2].mac.rounding ==
         Rounding::sre);
   CHECK(low_of(with("mu = 7", "mu = 7\nrounding = \"SR\""), "random_bits", "[1, 8, 32]")[1]
@@ -398,7 +398,7 @@ TEST_CASE("grid: the reference is binary64 or a named arithmetic", "[grid]") {
   CHECK(grid_of(with_grid(axes) + "[reference]\narithmetic = \"wide\"\n[arithmetic.wide]\nformat = "
                                   "\"binary64\"\norder = \"exact\"\n")
             .reference.at(Site::scores) ==
-        Arithmetic{.mac = {.format = lamp::binary64}, .order = {.kind = OrderKind::exact}});
+        Arithmetic{.mac = {.format = lamp::binary64}, .order = Exact{}});
   // The reference's own keys count, its name does not.
   const std::string wide =
       "[arithmetic.wide]\nformat = \"binary32\"\n[reference]\narithmetic = \"wide\"\n";

@@ -158,10 +158,10 @@ TEST_CASE("reveal: orders without a tree are tried where there is none", "[revea
     std::string names;
     const AdditionTree tree = tree_of(order(text), 9).value();
     for (const Candidate& candidate : candidates(&tree, 9, bfloat16))
-      for (const OrderKind kind : {OrderKind::kahan, OrderKind::neumaier, OrderKind::exact})
-        if (candidate.arithmetic.order.kind == kind &&
-            names.find(order_text({.kind = kind})) == std::string::npos)
-          names += order_text({.kind = kind}) + " ";
+      for (const Order& without_tree : {Order(Kahan{}), Order(Neumaier{}), Order(Exact{})})
+        if (candidate.arithmetic.order == without_tree &&
+            names.find(order_text(without_tree)) == std::string::npos)
+          names += order_text(without_tree) + " ";
     return names;
   };
   CHECK(kinds("sequential") == "kahan ");

@@ -6,9 +6,9 @@
 
 namespace lamp::gemm_detail {
 
-/// As gemm, for `reverse`, `blocked`, `pairwise`, `lanes` and `split` where a kernel has the bits
-/// of the steps; the same bits as the naive loop. False, with nothing written, where it does not
-/// serve. Pre: backend is neither automatic nor scalar, and available.
+/// As gemm, for `reverse` and the orders that are made of chains (OrderRow) where a kernel has the
+/// bits of their steps; the same bits as the naive loop. False, with nothing written, where it does
+/// not serve. Pre: backend is neither automatic nor scalar, and available.
 bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
                    MatrixView<double> out, Shape shape, Backend backend);
 

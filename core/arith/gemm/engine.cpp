@@ -234,11 +234,10 @@ class EngineGemm {
 
 bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
                  MatrixView<double> out, Shape shape, Backend backend, std::size_t first_term) {
-  if (arithmetic.order.kind != OrderKind::engine || arithmetic.order.splits_engine() ||
-      a.rows == 0 || a.cols == 0)
-    return false;
+  const auto* order = std::get_if<MatrixEngine>(&arithmetic.order);
+  if (order == nullptr || a.rows == 0 || a.cols == 0) return false;
   const EngineKernelSet set = engine_kernel_set(backend);
-  const std::optional<EnginePlan> found = plan(arithmetic.mac, arithmetic.order.engine, set);
+  const std::optional<EnginePlan> found = plan(arithmetic.mac, order->step, set);
   if (!found) return false;
   thread_local Workspace work;
   EngineGemm(*found, arithmetic, a, b, out, shape, first_term, kernel_set(backend), set, work)
@@ -247,8 +246,8 @@ bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const
 }
 
 bool has_engine_kernel(const Arithmetic& arithmetic, Backend backend) {
-  return arithmetic.order.kind == OrderKind::engine &&
-         plan(arithmetic.mac, arithmetic.order.engine, engine_kernel_set(backend));
+  const EngineStep* step = engine_step(arithmetic.order);
+  return step != nullptr && plan(arithmetic.mac, *step, engine_kernel_set(backend));
 }
 
 }  // namespace lamp::gemm_detail

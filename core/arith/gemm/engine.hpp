@@ -6,7 +6,7 @@
 
 namespace lamp::gemm_detail {
 
-/// As gemm with the a.cols rows of b from first_term on, for the order `engine` in one part; the
+/// As gemm with the a.cols rows of b from first_term on, for the order MatrixEngine; the
 /// same bits as the naive loop. False, with nothing written, where it does not serve. Pre: backend
 /// is neither automatic nor scalar, and available.
 bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,

@@ -7,12 +7,12 @@
 #include <optional>
 
 #include "core/arith/gemm/by_parts.hpp"
-#include "core/arith/gemm/by_tree.hpp"
+#include "core/arith/gemm/by_program.hpp"
 #include "core/arith/gemm/engine.hpp"
 #include "core/arith/gemm/kernels.hpp"
 #include "core/arith/gemm/operands.hpp"
 #include "core/arith/gemm/plan.hpp"
-#include "core/arith/orders/order.hpp"
+#include "core/arith/orders/ordered_dot.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/arith/stochastic.hpp"
 
@@ -28,17 +28,15 @@ Backend fastest() {
   return best;
 }
 
-/// The definition among the fast code: every output by itself, through the scalar engine.
+/// The definition among the fast code: every output by itself, by scalar code.
 void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
            MatrixView<double> out, Shape shape) {
   Arithmetic rounded = arithmetic;
-  MacSpec& step =
-      rounded.order.kind == OrderKind::blocked && rounded.block ? *rounded.block : rounded.mac;
+  MacSpec& step = rounded.steps();
   const auto operand = [format = step.operands](double x) {
     return format ? round(x, *format) : x;
   };
-  const bool needs_emin =
-      rounded.order.kind == OrderKind::multiterm || rounded.order.kind == OrderKind::engine;
+  const bool needs_emin = row_of(rounded.order).kind == SumKind::steps;
   if (!needs_emin) step.operands.reset();  // once, here
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
   Matrix<double> columns(n, k);
@@ -328,7 +326,7 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const Packed
           "gemm: (m, n) = (m, k) (k, n)");
   expects(available(backend), "gemm: the machine has the instruction set");
   if (backend == Backend::automatic) backend = fastest();
-  if (backend != Backend::scalar && arithmetic.order.kind == OrderKind::sequential) {
+  if (backend != Backend::scalar && is<Sequential>(arithmetic.order)) {
     const KernelSet set = kernel_set(backend);
     if (const auto plan = plan32(arithmetic.mac, set);
         plan && gemm32(*plan, set, arithmetic.mac.operands, a, b, out, shape))
@@ -339,7 +337,7 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const Packed
       return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
   }
   if (backend != Backend::scalar && engine_gemm(arithmetic, a, b, out, shape, backend)) return;
-  if (backend != Backend::scalar && gemm_by_tree(arithmetic, a, b, out, shape, backend)) return;
+  if (backend != Backend::scalar && gemm_by_program(arithmetic, a, b, out, shape, backend)) return;
   if (backend != Backend::scalar && gemm_by_parts(arithmetic, a, b, out, shape, backend)) return;
   naive(arithmetic, a, b, out, shape);
 }

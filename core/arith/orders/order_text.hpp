@@ -19,10 +19,8 @@ std::string order_text(const Order& order);
 /// Every order as it is written, for help and errors: "sequential, reverse, blocked:B, ...".
 std::string order_forms();
 
-/// Explicit trees of terms: for sums of one length.
-inline bool has_fixed_length(const Order& order) {
-  return order.kind == OrderKind::tree || order.kind == OrderKind::fused_tree;
-}
+/// For sums of one length: explicit trees.
+inline bool has_fixed_length(const Order& order) { return row_of(order).fixed_length; }
 
 /// A sum of n terms can be taken in the order: a tree is for its own n only. The error says which n
 /// is legal.

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/arith/orders/addition_tree.hpp"
+#include "core/arith/reveal/addition_tree.hpp"
 #include "core/base/result.hpp"
 #include "core/fp/format.hpp"
 

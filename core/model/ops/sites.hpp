@@ -14,7 +14,7 @@
 #include <span>
 
 #include "core/arith/gemm/gemm.hpp"
-#include "core/arith/orders/order.hpp"
+#include "core/arith/orders/ordered_dot.hpp"
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
 #include "core/model/files/config.hpp"

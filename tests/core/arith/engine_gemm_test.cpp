@@ -13,8 +13,8 @@
 #include "core/arith/gemm/gemm.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/mpfr/arithmetic.hpp"
+#include "core/mpfr/exact_sums.hpp"
 #include "core/mpfr/operations.hpp"
-#include "core/mpfr/orders.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/random.hpp"
 
@@ -124,7 +124,7 @@ std::vector<Arithmetic> modes() {
 }
 
 std::string name(const Arithmetic& a) {
-  return format_name(*a.mac.operands) + ": " + engine_step_text(a.order.engine);
+  return format_name(*a.mac.operands) + ": " + engine_step_text(*engine_step(a.order));
 }
 
 }  // namespace
@@ -147,7 +147,7 @@ TEST_CASE("engine gemm: the bits of exact integers, every mode, kind of data and
         CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(), expected.flat()));
       }
       Arithmetic slip = a;  // what the data can tell from the engine
-      --slip.order.engine.fraction_bits;
+      --std::get<MatrixEngine>(slip.order).step.fraction_bits;
       if (!same_bits(product(slip, x, y, Shape::full, Backend::automatic).flat(), expected.flat()))
         ++slips_caught;
     }
@@ -156,7 +156,7 @@ TEST_CASE("engine gemm: the bits of exact integers, every mode, kind of data and
 
 TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][engine][gemm]") {
   for (const Arithmetic& a : modes()) {
-    const std::size_t step = a.order.engine.products;
+    const std::size_t step = engine_step(a.order)->products;
     for (const Data data : {Data::spread, Data::special, Data::tiny_rows}) {
       INFO(name(a) << ", data " << static_cast<int>(data));
       const std::size_t t = 2 * step + 5;
@@ -219,7 +219,7 @@ TEST_CASE(
                                engine_arithmetic("ada", e4m3fn, binary32).value()};
   for (const FloatFormat& operands : {bfloat16, e4m3fn}) {
     list.push_back({.mac = {.operands = operands}, .order = {}});
-    list.push_back({.mac = {.operands = operands}, .order = {.kind = OrderKind::lanes, .size = 4}});
+    list.push_back({.mac = {.operands = operands}, .order = Lanes{4}});
   }
   std::vector<Matrix<double>> expected;
   for (const Arithmetic& a : list)
@@ -251,10 +251,10 @@ TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added 
     for (const std::size_t parts :
          {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{16}}) {
       Arithmetic a = whole;
-      a.order.size = parts;
+      a.order = SplitEngine{*engine_step(whole.order), parts};
       const Data data = parts == 3 ? Data::special : Data::spread;
       INFO(name(a) << ", " << parts << " parts");
-      const std::size_t t = 3 * a.order.engine.products / 2 + 7;
+      const std::size_t t = 3 * engine_step(a.order)->products / 2 + 7;
       const Matrix<double> x = matrix(t, t, data, *a.mac.operands, 13),
                            y = matrix(t, 5, data, *a.mac.operands, 14);
       const Matrix<double> full = oracle(a, x, y, Shape::full),
@@ -275,8 +275,9 @@ TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added 
         std::vector<double> left, right;
         for (std::size_t l = k; l < k + count; ++l)
           left.push_back(x(1, l)), right.push_back(y(l, 2));
-        sum = mpfr::add(sum, mpfr::engine_dot(whole.mac, whole.order.engine, left, right, 0.0),
-                        a.mac.format, Rounding::rne);
+        sum =
+            mpfr::add(sum, mpfr::engine_dot(whole.mac, *engine_step(whole.order), left, right, 0.0),
+                      a.mac.format, Rounding::rne);
       }
       CHECK(same_bits(full(1, 2), sum));
       if (!same_bits(full.flat(), oracle(whole, x, y, Shape::full).flat())) ++told_apart;
@@ -287,7 +288,7 @@ TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added 
   Arithmetic one = engine_arithmetic("a100", binary16, binary32).value();
   const std::vector<double> x{0x1.8p-12}, y{0x1p-12};
   CHECK(same_bits(dot(one, x, y, 1.0), 1.0));
-  one.order.size = 1;
+  one.order = SplitEngine{*engine_step(one.order), 1};
   CHECK(same_bits(dot(one, x, y, 1.0), 0x1.000002p+0));
   CHECK(same_bits(mpfr::MpfrArithmetic(one.mac).dot(one.order, std::nullopt, x, y, 1.0),
                   0x1.000002p+0));

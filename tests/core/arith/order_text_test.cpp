@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/arith/orders/tree.hpp"
+#include "core/arith/orders/summation_tree.hpp"
 #include "tests/core/arith/orders.hpp"
 
 namespace lamp {
@@ -25,12 +25,11 @@ bool contains(const std::string& text, const std::string& part) {
 
 TEST_CASE("orders: every text gives its fields and comes back", "[arith][order][text]") {
   CHECK(parse_order("sequential").value() == Order{});
-  CHECK(parse_order("blocked:32").value() == Order{.kind = OrderKind::blocked, .size = 32});
-  CHECK(parse_order("pairwise:8").value() == Order{.kind = OrderKind::pairwise, .size = 8});
-  CHECK(parse_order("lanes:16").value() == Order{.kind = OrderKind::lanes, .size = 16});
-  CHECK(parse_order("split:4").value() == Order{.kind = OrderKind::split, .size = 4});
-  CHECK(parse_order("multiterm:8,24").value() ==
-        Order{.kind = OrderKind::multiterm, .size = 8, .fraction_bits = 24});
+  CHECK(parse_order("blocked:32").value() == Order(Blocked{32}));
+  CHECK(parse_order("pairwise:8").value() == Order(Pairwise{8}));
+  CHECK(parse_order("lanes:16").value() == Order(Lanes{16}));
+  CHECK(parse_order("split:4").value() == Order(Split{4}));
+  CHECK(parse_order("multiterm:8,24").value() == Order(Multiterm{.size = 8, .fraction_bits = 24}));
   for (const char* text :
        {"sequential", "reverse", "blocked:1", "blocked:1000000000", "pairwise:8", "lanes:1048576",
         "split:3", "numpy-sum:8192", "kahan", "neumaier", "exact", "multiterm:1,0",

@@ -10,7 +10,9 @@
 
 #include "core/arith/engine.hpp"
 #include "core/arith/orders/order_text.hpp"
+#include "core/arith/reveal/order_names.hpp"
 #include "core/arith/scalar.hpp"
+#include "core/base/overloaded.hpp"
 #include "tests/core/arith/orders.hpp"
 #include "tests/support/formats.hpp"
 
@@ -153,35 +155,20 @@ class Written {
 
 std::string written(const Order& order, std::size_t n) {
   Written tree(n);
-  switch (order.kind) {
-    case OrderKind::sequential:
-      return tree.sequential();
-    case OrderKind::reverse:
-      return tree.reverse();
-    case OrderKind::blocked:
-      return tree.blocked(order.size);
-    case OrderKind::split:
-      return tree.blocked((n + order.size - 1) / order.size);
-    case OrderKind::lanes:
-      return tree.lanes(order.size);
-    case OrderKind::pairwise:
-      return tree.pairwise(order.size);
-    case OrderKind::lane_tree:
-      return tree.lane_tree();
-    case OrderKind::numpy_sum:
-      return tree.numpy_sum();
-    case OrderKind::multiterm:
-      return tree.steps(order.size);
-    case OrderKind::panels:
-    case OrderKind::kahan:
-    case OrderKind::neumaier:
-    case OrderKind::exact:
-    case OrderKind::tree:
-    case OrderKind::fused_tree:
-    case OrderKind::engine:
-      break;
-  }
-  contract_violated("reveal_test: an order that `orders` lists");
+  return std::visit(
+      Overloaded{[&](const Sequential&) { return tree.sequential(); },
+                 [&](const Reverse&) { return tree.reverse(); },
+                 [&](const Blocked& o) { return tree.blocked(o.size); },
+                 [&](const Split& o) { return tree.blocked((n + o.parts - 1) / o.parts); },
+                 [&](const Lanes& o) { return tree.lanes(o.count); },
+                 [&](const Pairwise& o) { return tree.pairwise(o.size); },
+                 [&](const LaneTree&) { return tree.lane_tree(); },
+                 [&](const NumpySum&) { return tree.numpy_sum(); },
+                 [&](const Multiterm& o) { return tree.steps(o.size); },
+                 [](const auto&) -> std::string {
+                   contract_violated("reveal_test: an order that `orders` lists");
+                 }},
+      order);
 }
 
 constexpr const char* orders[] = {
@@ -206,7 +193,7 @@ TEST_CASE("reveal: every order of a tree comes back, n = 1 to 33, over formats",
     const Order order = order_of(text);
     for (std::size_t n = 1; n <= 33; ++n) {
       for (const FloatFormat& format : {binary16, ps(7), e4m3fn, binary64, binary32}) {
-        if (order.kind == OrderKind::multiterm && format.p < 24) continue;
+        if (is<Multiterm>(order) && format.p < 24) continue;
         comes_back({.mac = {.format = format}, .order = order}, format, n);
       }
     }
@@ -244,14 +231,14 @@ TEST_CASE("reveal: an order keeps its name, or that of one with the same bits", 
     const Order order = order_of(text);
     for (const std::size_t n : {5U, 33U, 64U}) {
       const std::vector<Order> names = orders_of(*tree_of(order, n));
-      const bool steps = order.kind == OrderKind::multiterm;
+      const auto* steps = std::get_if<Multiterm>(&order);
       const auto same = [&](const Order& found) {
-        if (steps) return found.size == std::min(order.size, n);
+        if (steps != nullptr) return std::get<Multiterm>(found).size == std::min(steps->size, n);
         return tree_of(found, n)->fused_text() == tree_of(order, n)->fused_text();
       };
       CAPTURE(text, n);
       CHECK(std::any_of(names.begin(), names.end(), same));
-      if (steps) continue;
+      if (steps != nullptr) continue;
       // As a fused tree it has the same bits.
       test::Random random(7);
       const test::Operands o = test::operands(random, test::Terms::ordinary, n);
@@ -332,7 +319,7 @@ TEST_CASE("reveal: matrix engines of every mode, whole and split, around their s
       for (const std::size_t parts : {0U, 2U, 3U})
         for (const std::size_t n : {7U, 16U, 31U, 32U, 33U}) {
           Arithmetic a = engine_arithmetic(engine.name, mode.operands, mode.format).value();
-          a.order.size = parts;
+          if (parts > 0) a.order = SplitEngine{mode.step, parts};
           INFO(engine.name << ' ' << format_name(mode.operands) << " to "
                            << format_name(mode.format) << ", parts " << parts << ", n " << n);
           const Result<RevealedTree> found = reveal(n, mode.operands, products_of(a));

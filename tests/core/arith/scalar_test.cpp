@@ -65,10 +65,8 @@ TEST_CASE(
     "GeneralArithmetic agrees with MPFR for every combination of operands, product, via, format "
     "and mode",
     "[arith][scalar]") {
-  const std::array<std::optional<FloatFormat>, 4> operands{std::nullopt, ps(7), binary16,
-                                                           e4m3fn};
-  const std::array<std::optional<FloatFormat>, 4> products{std::nullopt, ps(7), binary32,
-                                                           e5m2};
+  const std::array<std::optional<FloatFormat>, 4> operands{std::nullopt, ps(7), binary16, e4m3fn};
+  const std::array<std::optional<FloatFormat>, 4> products{std::nullopt, ps(7), binary32, e5m2};
   const std::array<std::optional<FloatFormat>, 4> vias{std::nullopt, binary32, tf32, binary64};
   const std::array formats{ps(7), ps(22), binary32, binary16, e4m3fn, binary64};
   test::Random random(1);

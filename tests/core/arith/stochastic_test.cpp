@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/arith/gemm/gemm.hpp"
-#include "core/arith/orders/order.hpp"
+#include "core/arith/orders/ordered_dot.hpp"
 #include "core/base/philox.hpp"
 #include "core/mpfr/functions.hpp"
 #include "core/mpfr/operations.hpp"

@@ -164,7 +164,7 @@ TEST_CASE(
     "[model]") {
   const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
   for (const Arithmetic& arithmetic : arithmetics()) {
-    INFO((arithmetic.order.kind == OrderKind::engine ? "engine" : order_text(arithmetic.order))
+    INFO((is<MatrixEngine>(arithmetic.order) ? "engine" : order_text(arithmetic.order))
          << ", p " << arithmetic.mac.format.p << ", rounding "
          << rounding_name(arithmetic.mac.rounding));
     const PrecisionPlan reference(fused(binary64));

@@ -55,9 +55,10 @@ struct FastFunctionOutputs {
 };
 
 std::string name(const Arithmetic& a) {
-  std::string text =
-      format_name(a.mac.format) + " " + std::string(rounding_name(a.mac.rounding)) + " " +
-      (a.order.kind == OrderKind::engine ? engine_step_text(a.order.engine) : order_text(a.order));
+  std::string text = format_name(a.mac.format) + " " + std::string(rounding_name(a.mac.rounding)) +
+                     " " +
+                     (engine_step(a.order) != nullptr ? engine_step_text(*engine_step(a.order))
+                                                      : order_text(a.order));
   if (a.mac.via) text += " via " + format_name(*a.mac.via);
   if (a.mac.product) text += " product " + format_name(*a.mac.product);
   if (a.mac.operands) text += " operands " + format_name(*a.mac.operands);
@@ -92,7 +93,7 @@ Arithmetic random_arithmetic(Random& random, bool wide, bool stochastic) {
     if (random.below(3) == 0) a.mac.product = any(narrow);
     if (random.below(3) == 0) a.mac.operands = any(narrow);
     if (random.below(2) == 0) a.mac.random_bits = random.between(1, 32);
-    if (a.order.kind == OrderKind::blocked && random.below(2) == 0)
+    if (is<Blocked>(a.order) && random.below(2) == 0)
       a.block = MacSpec{.product = any(narrow), .format = any(broad)};
   }
   if (stochastic && random.below(2) == 0)

@@ -59,13 +59,7 @@ class AdditionTree {
 };
 
 /// The tree of an order's sum of n terms; additions to +0 are none. Nothing for kahan, neumaier and
-/// exact, which have no tree, and for n = 0. Pre: a tree order is asked for as many terms as it
-/// has.
+/// exact, which have no tree, and for n = 0. Pre: check_length(order, n).
 std::optional<AdditionTree> tree_of(const Order& order, std::size_t n);
-
-/// The orders with a name and this tree, the simplest first: sequential, reverse, pairwise:B,
-/// blocked:B, lanes:L, split:S; of groups multiterm:N,F for every F, with F = 0 here. Explicit
-/// trees are not among them.
-std::vector<Order> orders_of(const AdditionTree& tree);
 
 }  // namespace lamp

@@ -1,4 +1,4 @@
-#include "core/arith/orders/tree.hpp"
+#include "core/arith/orders/summation_tree.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -81,8 +81,8 @@ class Writer {
 }  // namespace
 
 Result<SummationTree> SummationTree::parse(std::string_view text, bool keep_lone_leaves) {
-  SummationTree tree;
-  Writer writer(tree.tokens_, keep_lone_leaves);
+  std::vector<std::uint32_t> tokens;
+  Writer writer(tokens, keep_lone_leaves);
   std::size_t terms = 0, nodes = 0;
   char before = ' ';  // the last character that is no blank: ' ', '(', ')' or a digit
   for (std::size_t i = 0; i < text.size();) {
@@ -118,15 +118,17 @@ Result<SummationTree> SummationTree::parse(std::string_view text, bool keep_lone
   }
   if (writer.depth() != 0) return bad_tree("a '(' is never closed");
   if (terms == 0) return bad_tree("no terms");
-  const Result<std::size_t> counted = count_terms(tree.tokens_);
+  const Result<std::size_t> counted = count_terms(tokens);
   if (!counted) return counted.error();
+  SummationTree tree;
+  tree.tokens_ = std::make_shared<const std::vector<std::uint32_t>>(std::move(tokens));
   tree.terms_ = *counted;
   return tree;
 }
 
 std::string SummationTree::text() const {
   std::string text;
-  for (const std::uint32_t token : tokens_) {
+  for (const std::uint32_t token : tokens()) {
     if (token == close) {
       text += ')';
       continue;

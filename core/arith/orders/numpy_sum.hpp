@@ -1,0 +1,62 @@
+// numpy-sum:B: numpy.sum of the rounded products, a buffer of B after the other, added in order to
+// +0; of each numpy's pairwise sum.
+#pragma once
+
+#include <algorithm>
+
+#include "core/arith/orders/row.hpp"
+
+namespace lamp {
+
+struct NumpySum {
+  std::size_t buffer = 8192;  // B
+
+  static constexpr OrderRow row{
+      .name = "numpy-sum",
+      .kind = SumKind::tree,
+      .c = CEnters::last,
+      .products = Products::alone,
+      .made_of = MadeOf::terms,
+      .meaning =
+          "the terms of numpy's buffer: 8192 up to numpy 2.2; 1000000000, which is none, "
+          "from 2.3 on"};
+  static constexpr std::array<Parameter<NumpySum>, 1> parameters() {
+    return {{{.letter = "B", .member = &NumpySum::buffer}}};
+  }
+
+  template <class Sum>
+  typename Sum::Value sum(const Sum& s) const {
+    typename Sum::Value acc{};
+    for (std::size_t first = 0; first < s.n; first += buffer)
+      acc = s.add(acc, pairwise(s, first, std::min(buffer, s.n - first)));
+    return acc;
+  }
+
+  friend bool operator==(const NumpySum&, const NumpySum&) = default;
+
+ private:
+  /// The n terms from `first` on: eight lanes, neighbours first, then the tail; above 128 terms
+  /// halves, the first a multiple of eight. Pre: n > 0.
+  template <class Sum>
+  static typename Sum::Value pairwise(const Sum& s, std::size_t first, std::size_t n) {
+    constexpr std::size_t most = 128, width = 8;
+    if (n > most) {
+      const std::size_t m = n / 2 / width * width;
+      const typename Sum::Value left = pairwise(s, first, m);
+      return s.add(left, pairwise(s, first + m, n - m));
+    }
+    const std::size_t lanes = n < width ? 1 : width, tail = n / lanes * lanes;
+    std::array<typename Sum::Value, width> lane{};
+    for (std::size_t l = 0; l < lanes; ++l) {
+      lane[l] = s.product(first + l);
+      for (std::size_t k = l + lanes; k < tail; k += lanes)
+        lane[l] = s.add(lane[l], s.product(first + k));
+    }
+    for (std::size_t apart = 1; apart < lanes; apart *= 2)
+      for (std::size_t l = 0; l < lanes; l += 2 * apart) lane[l] = s.add(lane[l], lane[l + apart]);
+    for (std::size_t k = tail; k < n; ++k) lane[0] = s.add(lane[0], s.product(first + k));
+    return lane[0];
+  }
+};
+
+}  // namespace lamp

@@ -1,0 +1,36 @@
+// split:S: S contiguous parts of ceil(n/S) terms, each sequential from +0, added in order to +0
+// (split-K). The last part may be short; parts without terms are left out.
+#pragma once
+
+#include <algorithm>
+
+#include "core/arith/orders/row.hpp"
+
+namespace lamp {
+
+struct Split {
+  std::size_t parts = 1;  // S
+
+  static constexpr OrderRow row{.name = "split",
+                                .kind = SumKind::tree,
+                                .c = CEnters::last,
+                                .products = Products::in_step,
+                                .made_of = MadeOf::chains,
+                                .meaning = "the number of parts"};
+  static constexpr std::array<Parameter<Split>, 1> parameters() {
+    return {{{.letter = "S", .member = &Split::parts}}};
+  }
+
+  template <class Sum>
+  typename Sum::Value sum(const Sum& s) const {
+    const std::size_t size = (s.n + parts - 1) / parts;
+    typename Sum::Value acc{};
+    for (std::size_t first = 0; first < s.n; first += size)
+      acc = s.add(acc, s.chain(first, std::min(s.n, first + size)));
+    return acc;
+  }
+
+  friend bool operator==(const Split&, const Split&) = default;
+};
+
+}  // namespace lamp
