@@ -244,20 +244,6 @@ std::size_t sums_at_once(const O&) {
 std::size_t sums_at_once(const Lanes& lanes) { return lanes.count; }
 std::size_t sums_at_once(const LaneTree& tree) { return tree.lanes.terms(); }
 
-bool serves(const Arithmetic& arithmetic, Backend backend) {
-  return std::visit(
-      [&]<class O>(const O& order) {
-        if constexpr (!is_served<O>)
-          return false;
-        else if constexpr (O::row.kind == SumKind::steps)
-          return true;  // gemm has every engine
-        else
-          return sums_at_once(order) <= most_sums && !is_stochastic(arithmetic) &&
-                 has_kernel(arithmetic.steps(), kernel_set(backend));
-      },
-      arithmetic.order);
-}
-
 /// A packed B is worth more than a tile that stays in the cache: few rows, of binary32 numbers
 /// after rounding.
 bool serves_packed(const Arithmetic& arithmetic, View a, const PackedMatrix& b, Shape shape,
@@ -279,10 +265,23 @@ void copy_row(std::span<const double> from, MatrixView<double> out, std::size_t 
 
 }  // namespace
 
-bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+bool parts_serve(const Arithmetic& arithmetic, Backend backend) {
+  return std::visit(
+      [&]<class O>(const O& order) {
+        if constexpr (!is_served<O>)
+          return false;
+        else if constexpr (O::row.kind == SumKind::steps)
+          return true;  // gemm has every engine
+        else
+          return sums_at_once(order) <= most_sums && !is_stochastic(arithmetic) &&
+                 has_kernel(arithmetic.steps(), kernel_set(backend));
+      },
+      arithmetic.order);
+}
+
+void gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
                    MatrixView<double> out, Shape shape, Backend backend) {
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
-  if (k == 0 || !serves(arithmetic, backend)) return false;
   const Blocked* blocked = std::get_if<Blocked>(&arithmetic.order);
   const bool triangular = shape.kind == Shape::lower_operand;
   std::size_t height =
@@ -293,7 +292,7 @@ bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, con
   if (serves_packed(arithmetic, a, b, shape, backend)) {
     const View sums = sum_of_tile(arithmetic.order, parts, a, PackedRows{&b, k});
     for (std::size_t i = 0; i < m; ++i) copy_row(sums.row(i), out, i, 0);
-    return true;
+    return;
   }
   Matrix<double> columns(k, std::min(n, tile_width));
   Matrix<double> triangle(triangular && blocked != nullptr ? std::min(m, height) : 0,
@@ -323,7 +322,6 @@ bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, con
                  out, i0 + i, j0);
     }
   }
-  return true;
 }
 
 }  // namespace lamp::gemm_detail

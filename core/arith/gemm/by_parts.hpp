@@ -6,10 +6,12 @@
 
 namespace lamp::gemm_detail {
 
-/// As gemm, for `reverse` and the orders that are made of chains (OrderRow) where a kernel has the
-/// bits of their steps; the same bits as the naive loop. False, with nothing written, where it does
-/// not serve. Pre: backend is neither automatic nor scalar, and available.
-bool gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+/// The order is `reverse` or made of chains (OrderRow), and a kernel has the bits of their steps.
+bool parts_serve(const Arithmetic& arithmetic, Backend backend);
+
+/// As gemm; the same bits as the naive loop. Pre: parts_serve, at least one term; backend is
+/// neither automatic nor scalar, and available.
+void gemm_by_parts(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
                    MatrixView<double> out, Shape shape, Backend backend);
 
 /// Rows of a packed B: first, first + step, ..

@@ -126,7 +126,7 @@ namespace lamp::gemm_detail {
 namespace {
 
 /// The order is additions alone, and more than one chain, which the kernels of gemm have faster.
-bool is_served(const Arithmetic& arithmetic) {
+bool has_program(const Arithmetic& arithmetic) {
   const OrderRow& row = row_of(arithmetic.order);
   return row.kind == SumKind::tree && row.made_of != MadeOf::chain &&
          !(row.has_blocks && arithmetic.block);
@@ -177,25 +177,24 @@ void gemm_in(const Order& order, MatrixView<const double> a, const PackedMatrix&
 
 }  // namespace
 
-bool gemm_by_program(const Arithmetic& arithmetic, MatrixView<const double> a,
-                     const PackedMatrix& b, MatrixView<double> out, Shape shape, Backend backend) {
+bool program_serves(const Arithmetic& arithmetic, bool binary32_operands) {
   const MacSpec& mac = arithmetic.mac;
   const FloatFormat& format = mac.format;
   const bool plain = !mac.operands && mac.rounding == Rounding::rne &&
                      (!mac.via || *mac.via == format) && (!mac.product || *mac.product == format);
-  if (!plain || !is_served(arithmetic) || a.cols == 0 || a.rows == 0) return false;
-  const bool fused = !mac.product;
+  return plain && has_program(arithmetic) &&
+         (format == binary64 || (format == binary32 && binary32_operands));
+}
+
+void gemm_by_program(const Arithmetic& arithmetic, MatrixView<const double> a,
+                     const PackedMatrix& b, MatrixView<double> out, Shape shape, Backend backend) {
+  const bool fused = !arithmetic.mac.product;
 #if HWY_TARGETS & HWY_AVX3
   const bool wide = backend == Backend::avx512;
 #else
   const bool wide = false;
 #endif
-  if (format == binary32 && b.is_binary32()) {
-    for (std::size_t i = 0; i < a.rows; ++i)
-      for (std::size_t k = 0; k < shape.terms(i, a.cols); ++k) {
-        const double x = a(i, k);
-        if (!all_binary32({&x, 1})) return false;
-      }
+  if (arithmetic.mac.format == binary32) {
     gemm_in<float>(
         arithmetic.order, a, b, out, shape, [&](std::size_t q) { return b.panel32(q); },
         [&](const ProgramTile<float>& tile) {
@@ -204,9 +203,8 @@ bool gemm_by_program(const Arithmetic& arithmetic, MatrixView<const double> a,
 #endif
           N_AVX2::program32(tile, fused);
         });
-    return true;
+    return;
   }
-  if (format != binary64) return false;
   AlignedVector<double> widened;
   const auto panel = [&](std::size_t q) {
     if (!b.is_binary32()) return b.panel64(q);
@@ -219,7 +217,6 @@ bool gemm_by_program(const Arithmetic& arithmetic, MatrixView<const double> a,
 #endif
     N_AVX2::program64(tile, fused);
   });
-  return true;
 }
 
 }  // namespace lamp::gemm_detail

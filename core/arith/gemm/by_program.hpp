@@ -6,10 +6,13 @@
 
 namespace lamp::gemm_detail {
 
-/// As gemm, for orders that are trees and a fused or twice rounded multiply-accumulate of binary32
-/// or binary64, RNE; the same bits as the naive loop. False, with nothing written, where it does
-/// not serve. Pre: backend is neither automatic nor scalar, and available.
-bool gemm_by_program(const Arithmetic& arithmetic, MatrixView<const double> a,
+/// The order is a tree, and the multiply-accumulate a fused or twice rounded one of binary32 (of
+/// binary32 operands) or binary64, RNE.
+bool program_serves(const Arithmetic& arithmetic, bool binary32_operands);
+
+/// As gemm; the same bits as the naive loop. Pre: program_serves, at least one row and term;
+/// backend is neither automatic nor scalar, and available.
+void gemm_by_program(const Arithmetic& arithmetic, MatrixView<const double> a,
                      const PackedMatrix& b, MatrixView<double> out, Shape shape, Backend backend);
 
 }  // namespace lamp::gemm_detail

@@ -1,5 +1,4 @@
-// Which kernel computes a product, and the loops over tiles around it. Everything that no kernel is
-// proven for goes through the naive loop, which defines the bits.
+// Matrix products: packing, the loops over tiles, and the naive loop, which defines the bits.
 #include "core/arith/gemm/gemm.hpp"
 
 #include <algorithm>
@@ -20,13 +19,6 @@ namespace lamp {
 namespace {
 
 using namespace gemm_detail;  // NOLINT: this file is its other half
-
-Backend fastest() {
-  static const Backend best = available(Backend::avx512) ? Backend::avx512
-                              : available(Backend::avx2) ? Backend::avx2
-                                                         : Backend::scalar;
-  return best;
-}
 
 /// The definition among the fast code: every output by itself, by scalar code.
 void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
@@ -191,12 +183,12 @@ std::size_t padded(std::size_t k) {
 }
 
 /// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the
-/// a.cols rows `terms`, which are all of them where b is not of binary32 numbers.
+/// a.cols rows `terms`, which are all of them where b is not of binary32 numbers. Pre:
+/// b.is_binary32() or operands.
 bool gemm32(const Plan<float>& plan, const KernelSet& set,
             const std::optional<FloatFormat>& operands, MatrixView<const double> a,
             const PackedMatrix& b, MatrixView<double> out, Shape shape, Terms terms = {}) {
   thread_local Workspace<float> work;
-  if (!b.is_binary32() && !operands) return false;
   OperandReader reader(set, operands, work.values);
   const std::size_t stride = padded<float>(a.cols);
   if (!read_rows(reader, a, shape, stride, work)) return false;
@@ -278,7 +270,7 @@ PackedMatrix::PackedMatrix(MatrixView<const float> b) {
 
 void PackedMatrix::assign(MatrixView<const double> b) {
   rows_ = b.rows, cols_ = b.cols, binary32_ = true;
-  const KernelSet set = kernel_set(fastest());
+  const KernelSet set = kernel_set(resolved(Backend::automatic));
   const std::size_t size = panels() * rows_ * panel_cols;
   panels32_.resize(size);
   ranges_.assign(panels(), {});
@@ -320,35 +312,56 @@ void PackedMatrix::assign(MatrixView<const double> b) {
             q * panel_cols + j < cols_ ? b(k, q * panel_cols + j) : 0.0;
 }
 
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
-          MatrixView<double> out, Shape shape, Backend backend) {
+Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                MatrixView<double> out, Shape shape, Backend backend) {
   expects(a.cols == b.rows() && out.rows == a.rows && out.cols == b.cols(),
           "gemm: (m, n) = (m, k) (k, n)");
   expects(available(backend), "gemm: the machine has the instruction set");
-  if (backend == Backend::automatic) backend = fastest();
-  if (backend != Backend::scalar && is<Sequential>(arithmetic.order)) {
-    const KernelSet set = kernel_set(backend);
-    if (const auto plan = plan32(arithmetic.mac, set);
-        plan && gemm32(*plan, set, arithmetic.mac.operands, a, b, out, shape))
-      return;
-    const bool narrow = arithmetic.mac.format != binary64 &&
-                        binary32_operands(set, arithmetic.mac.operands, a, b, shape);
-    if (const auto plan = plan64(arithmetic.mac, narrow, set))
-      return gemm64(*plan, set, arithmetic.mac.operands, a, b, out, shape);
+  backend = resolved(backend);
+  const MacSpec& mac = arithmetic.mac;
+  const KernelSet set = kernel_set(backend);
+  const auto decide = [&](bool binary32_numbers) {
+    return evaluation_of(arithmetic, a.rows, a.cols, binary32_numbers, backend);
+  };
+  bool narrow = b.is_binary32() || mac.operands;  // as far as is known before A is read
+  Evaluation evaluation = decide(narrow);
+  if (evaluation == Evaluation::kernel32) {
+    // The kernel's operands are read in any case, which shows what they are.
+    if (gemm32(*plan32(mac, set), set, mac.operands, a, b, out, shape)) return evaluation;
+    narrow = false;
+  } else if (narrow && (evaluation == Evaluation::kernel64 || decide(false) != evaluation)) {
+    narrow = mac.format != binary64 && binary32_operands(set, mac.operands, a, b, shape);
   }
-  if (backend != Backend::scalar && engine_gemm(arithmetic, a, b, out, shape, backend)) return;
-  if (backend != Backend::scalar && gemm_by_program(arithmetic, a, b, out, shape, backend)) return;
-  if (backend != Backend::scalar && gemm_by_parts(arithmetic, a, b, out, shape, backend)) return;
-  naive(arithmetic, a, b, out, shape);
+  if (!narrow) evaluation = decide(false);
+  switch (evaluation) {
+    case Evaluation::kernel32:
+      contract_violated("gemm: lanes of binary32 serve binary32 numbers");
+    case Evaluation::kernel64:
+      gemm64(*plan64(mac, narrow, set), set, mac.operands, a, b, out, shape);
+      break;
+    case Evaluation::engine_kernel: {
+      const bool served = engine_gemm(arithmetic, a, b, out, shape, backend);
+      expects(served, "gemm: a kernel of the engine");
+      break;
+    }
+    case Evaluation::by_program:
+      gemm_by_program(arithmetic, a, b, out, shape, backend);
+      break;
+    case Evaluation::by_parts:
+      gemm_by_parts(arithmetic, a, b, out, shape, backend);
+      break;
+    case Evaluation::naive:
+      naive(arithmetic, a, b, out, shape);
+      break;
+  }
+  return evaluation;
 }
 
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b,
-          MatrixView<double> out, Shape shape, Backend backend) {
+Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a,
+                MatrixView<const double> b, MatrixView<double> out, Shape shape, Backend backend) {
   thread_local PackedMatrix packed;
   packed.assign(b);
-  gemm(arithmetic, a, packed, out, shape, backend);
+  return gemm(arithmetic, a, packed, out, shape, backend);
 }
-
-std::string_view best_target() { return name_in(backend_names, fastest()); }
 
 }  // namespace lamp

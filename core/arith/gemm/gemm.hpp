@@ -4,20 +4,20 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "core/arith/gemm/aligned_vector.hpp"
+#include "core/arith/gemm/backend.hpp"
+#include "core/arith/gemm/evaluation.hpp"
 #include "core/arith/spec.hpp"
 #include "core/base/matrix.hpp"
-#include "core/base/names.hpp"
 
 namespace lamp {
 
-/// Which entries exist, where a and out are the rows first_row, first_row + 1, .. of the whole.
+/// Which entries are computed, where a and out are the rows first_row, first_row + 1, .. of the
+/// whole.
 /// `lower_output`: only (i, j <= first_row + i) is computed, the rest is not written (causal
 /// scores). `lower_operand`: a is lower triangular, row i sums k = 0..first_row + i only (causal
 /// values); the entries above are never read.
@@ -32,23 +32,12 @@ struct Shape {
   [[nodiscard]] constexpr std::size_t terms(std::size_t i, std::size_t k) const {
     return kind == lower_operand ? std::min(first_row + i + 1, k) : k;
   }
-  /// Columns j = 0 .. columns - 1 of row i that exist, of n in all.
+  /// Columns j = 0 .. columns - 1 of row i, of n in all.
   [[nodiscard]] constexpr std::size_t columns(std::size_t i, std::size_t n) const {
     return kind == lower_output ? std::min(first_row + i + 1, n) : n;
   }
   friend constexpr bool operator==(const Shape&, const Shape&) = default;
 };
-
-/// `scalar` is the naive triple loop over scalar operations; the others force one instruction set
-/// (an error in `calc` where the machine has not got it). `automatic` picks the fastest that is
-/// proven to give the same bits for the operands at hand.
-enum class Backend : std::uint8_t { automatic, scalar, avx2, avx512 };
-
-inline constexpr std::array<NamedValue<Backend>, 4> backend_names{{{"auto", Backend::automatic},
-                                                                   {"scalar", Backend::scalar},
-                                                                   {"avx2", Backend::avx2},
-                                                                   {"avx512", Backend::avx512}}};
-static_assert(names_all(backend_names));
 
 /// The smallest nonzero and the largest magnitude among binary32 numbers, as their bits (which are
 /// in order).
@@ -99,15 +88,13 @@ class PackedMatrix {
 
 /// out(i, j) = sum over k of a(i, k) b(k, j), each in `arithmetic` from +0.
 /// a: (m, k), b: (k, n), out: (m, n), binary64 at the boundary; any strides. k = 0 gives +0. Safe
-/// to call from several threads. Pre: fits_binary64 of every format; available(backend).
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
-          MatrixView<double> out, Shape shape = Shape::full, Backend backend = Backend::automatic);
-void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<const double> b,
-          MatrixView<double> out, Shape shape = Shape::full, Backend backend = Backend::automatic);
-
-/// Instruction set that `automatic` uses on this machine: "avx512", "avx2" or "scalar".
-std::string_view best_target();
-/// This machine has the instruction set (`automatic` and `scalar` always).
-bool available(Backend backend);
+/// to call from several threads. Returns how it was evaluated. Pre: fits_binary64 of every format;
+/// available(backend).
+Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                MatrixView<double> out, Shape shape = Shape::full,
+                Backend backend = Backend::automatic);
+Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a,
+                MatrixView<const double> b, MatrixView<double> out, Shape shape = Shape::full,
+                Backend backend = Backend::automatic);
 
 }  // namespace lamp

@@ -457,6 +457,15 @@ bool available(Backend backend) {
   contract_violated("available: a known backend");
 }
 
+Backend resolved(Backend backend) {
+  static const Backend fastest = available(Backend::avx512) ? Backend::avx512
+                                 : available(Backend::avx2) ? Backend::avx2
+                                                            : Backend::scalar;
+  return backend == Backend::automatic ? fastest : backend;
+}
+
+std::string_view best_target() { return name_in(backend_names, resolved(Backend::automatic)); }
+
 gemm_detail::KernelSet gemm_detail::kernel_set(Backend backend) {
 #if HWY_TARGETS & HWY_AVX3
   if (backend == Backend::avx512) return N_AVX3::kernels();

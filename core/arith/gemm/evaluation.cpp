@@ -1,0 +1,31 @@
+#include "core/arith/gemm/evaluation.hpp"
+
+#include "core/arith/gemm/by_parts.hpp"
+#include "core/arith/gemm/by_program.hpp"
+#include "core/arith/gemm/engine.hpp"
+#include "core/arith/gemm/kernels.hpp"
+#include "core/arith/gemm/plan.hpp"
+
+namespace lamp {
+
+Evaluation evaluation_of(const Arithmetic& arithmetic, std::size_t rows, std::size_t terms,
+                         bool binary32_operands, Backend backend) {
+  using namespace gemm_detail;  // NOLINT: what it chooses among
+  backend = resolved(backend);
+  if (backend == Backend::scalar) return Evaluation::naive;
+  if (is<Sequential>(arithmetic.order)) {
+    const KernelSet set = kernel_set(backend);
+    if (binary32_operands && plan32(arithmetic.mac, set)) return Evaluation::kernel32;
+    const bool narrow = binary32_operands && arithmetic.mac.format != binary64;
+    if (plan64(arithmetic.mac, narrow, set)) return Evaluation::kernel64;
+    return Evaluation::naive;
+  }
+  if (rows == 0 || terms == 0) return Evaluation::naive;
+  if (is<MatrixEngine>(arithmetic.order) && has_engine_kernel(arithmetic, backend))
+    return Evaluation::engine_kernel;
+  if (program_serves(arithmetic, binary32_operands)) return Evaluation::by_program;
+  if (parts_serve(arithmetic, backend)) return Evaluation::by_parts;
+  return Evaluation::naive;
+}
+
+}  // namespace lamp

@@ -1,0 +1,44 @@
+// How a product of matrices is evaluated: one decision, which gemm takes and `lamp plan` prints.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/arith/gemm/backend.hpp"
+#include "core/arith/spec.hpp"
+#include "core/base/names.hpp"
+
+namespace lamp {
+
+/// `kernel32`, `kernel64`: sequential sums in lanes of binary32 or binary64 (plan.hpp).
+/// `engine_kernel`: the steps of a matrix engine (engine.hpp). `by_program`: any order of additions
+/// in binary32 or binary64 (by_program.hpp). `by_parts`: orders made of chains, each by a kernel
+/// (by_parts.hpp). `naive`: every output by itself in scalar code, the definition.
+enum class Evaluation : std::uint8_t {
+  kernel32,
+  kernel64,
+  engine_kernel,
+  by_program,
+  by_parts,
+  naive
+};
+
+inline constexpr std::array<NamedValue<Evaluation>, 6> evaluation_names{
+    {{"kernel-32", Evaluation::kernel32},
+     {"kernel-64", Evaluation::kernel64},
+     {"engine-kernel", Evaluation::engine_kernel},
+     {"by-program", Evaluation::by_program},
+     {"by-parts", Evaluation::by_parts},
+     {"naive", Evaluation::naive}}};
+static_assert(names_all(evaluation_names));
+
+/// How gemm evaluates a product of a (rows, terms) by any matrix. The shape of what is left out
+/// does not matter, nor the number of columns. `binary32_operands`: every operand, after its
+/// rounding to `operands`, is a binary32 number; gemm finds that out, and a plan may take it from
+/// the formats. Tiles that an engine's kernel is not proven for are naive all the same. Pre:
+/// available(backend), fits_binary64 of every format.
+Evaluation evaluation_of(const Arithmetic& arithmetic, std::size_t rows, std::size_t terms,
+                         bool binary32_operands, Backend backend = Backend::automatic);
+
+}  // namespace lamp
