@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/model/buffers.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/mpfr/forward.hpp"
 #include "core/selection/target.hpp"
@@ -17,11 +18,14 @@ constexpr std::size_t tapped_rows =
 /// share.
 class Pass {
  public:
+  using Rows = std::span<const SiteRow>;
+
   /// earlier: the rows before; null where there are none and none of these will be asked for.
   Pass(const Model& model, EarlierRows* earlier, std::span<const TokenId> tokens,
        const PrecisionPlan& plan, const PassOptions& options, TapSink& sink, Workspace& work)
       : model_(model),
         config_(model.config),
+        buffers_(model.config),
         earlier_(earlier),
         first_(earlier == nullptr ? 0 : earlier->rows),
         tokens_(tokens),
@@ -32,42 +36,212 @@ class Pass {
         work_(work) {}
 
   void run() {
-    const std::size_t rows = tokens_.size(), width = config_.n_embd;
+    const std::size_t rows = tokens_.size();
     expects(rows >= 1 && first_ + rows <= length_ && length_ <= config_.n_positions,
             "forward: 1 <= tokens <= n_positions");
-    work_.x.reshape(rows, width);
-    work_.normed.reshape(rows, width);
-    work_.attention.reshape(rows, width);
-    work_.projected.reshape(rows, width);
-    work_.qkv.reshape(rows, 3 * width);
-    work_.hidden.reshape(rows, config_.n_inner);
-    for (Matrix<double>* causal : {&work_.scores, &work_.recomputed, &work_.probabilities})
-      causal->reshape(rows, first_ + rows);
-
-    site(at(Site::embed), work_.x.view(), [&](const Arithmetic& a, MatrixView<double> out) {
-      embed(a, model_.weights, tokens_, out, first_);
-    });
-    for (std::size_t l = 0; l < config_.n_layer; ++l) block(Layer{l}, model_.weights.blocks[l]);
-    normalise(at(Site::ln_f), model_.weights.ln_f);
-    const std::size_t skipped = std::min(rows, std::max(options_.first_logits, first_) - first_);
-    for (std::size_t i = skipped; i < rows; i += logit_rows)
-      logit_block(i, std::min(logit_rows, rows - i));
+    work_.stream.reshape(rows, config_.n_embd);
+    work_.outputs.resize(buffers_.shapes.size());
+    for (std::size_t b = 0; b < buffers_.shapes.size(); ++b)
+      work_.outputs[b].reshape(rows,
+                               buffers_.shapes[b].square() ? so_far() : buffers_.shapes[b].cols);
+    for (Rows rest = config_.network->sites; !rest.empty();) {
+      const Rows part = same_grain(rest, &SiteInfo::per_layer);
+      for (std::size_t l = 0; l < layers_of(config_, part.front().site); ++l) layer(part, Layer{l});
+      rest = rest.subspan(part.size());
+    }
     if (earlier_ != nullptr) earlier_->rows += rows;
   }
 
  private:
-  [[nodiscard]] TapPoint at(Site site, Layer layer = Layer{}, Head head = Head{}) const {
-    return {.site = site, .layer = layer, .head = head, .first_row = first_};
+  [[nodiscard]] std::size_t so_far() const { return first_ + tokens_.size(); }
+
+  /// The sites of one layer, or of none; those per head head by head.
+  void layer(Rows rows, Layer layer) {
+    while (!rows.empty()) {
+      const Rows part = same_grain(rows, &SiteInfo::per_head);
+      for (std::size_t h = 0; h < heads_of(config_, part.front().site); ++h)
+        for (Rows rest = part; !rest.empty();) rest = rest.subspan(step(rest, layer, Head{h}));
+      rows = rows.subspan(part.size());
+    }
   }
 
-  /// One site: evaluates `operation(arithmetic, out)` in the plan's arithmetic, taps it, and where
-  /// the sink wants the local error evaluates it in the reference arithmetic too: first, because
-  /// `out` may be an input.
-  template <class Operation>
-  void site(const TapPoint& point, MatrixView<double> out, const Operation& operation) {
-    const bool local = evaluate_local(point, out, operation);
-    operation(arithmetic_at(point), out);
+  /// Evaluates the first of the sites, with the next where LAMP selects for that; returns how many.
+  std::size_t step(Rows rows, Layer layer, Head head) {
+    const SiteRow& row = rows.front();
+    const TapPoint point{.site = row.site, .layer = layer, .head = head, .first_row = first_};
+    if (row.operation == Operation::logits) return logits(row), 1;
+    const SelectionPlan* selection = row.f ? plan_.selection(row.site) : nullptr;
+    if (selection != nullptr)
+      select(*selection, row, rows[1], point);
+    else
+      site(row, point);
+    if (earlier_ != nullptr) keep(row, layer);
+    return selection != nullptr ? 2 : 1;
+  }
+
+  /// One site in the plan's arithmetic, tapped; where the sink wants the local error in the
+  /// reference arithmetic too: first, because the output may take the place of an input.
+  void site(const SiteRow& row, const TapPoint& point) {
+    const MatrixView<double> out = output(row, point.head);
+    prepare(row, point);
+    const bool local = evaluate_local(row, point, out);
+    compute(row, point, arithmetic_at(point), out);
     tap(point, out, local);
+  }
+
+  /// "Select, recompute, mix" at the site g of `row`, which f follows: evaluates f on the low
+  /// values of g, chooses S in every row, replaces the chosen components by those of `recompute`
+  /// and applies f to the mixed rows. The recomputed values are evaluated all at once, which costs
+  /// less than picking them and gives the same bits. Taps see the mixed rows.
+  void select(const SelectionPlan& selection, const SiteRow& row, const SiteRow& f,
+              const TapPoint& point) {
+    const TapPoint at_f{
+        .site = f.site, .layer = point.layer, .head = point.head, .first_row = first_};
+    const MatrixView<double> y = output(row, point.head), z = output(f, point.head);
+    prepare(row, point);
+    const bool local = evaluate_local(row, point, y);
+    work_.recomputed.reshape(y.rows, y.cols);
+    compute(row, point, drawing(selection.recompute, point), work_.recomputed.view());
+    if (selection.spec.weights == ErrorWeights::dot) bounds(row, point, y);
+    compute(row, point, arithmetic_at(point), y);
+    compute(f, at_f, arithmetic_at(at_f), z);
+    const Arithmetic f_arithmetic = arithmetic_at(at_f);
+    for (std::size_t i = 0; i < y.rows; ++i) {
+      const std::size_t n = entries(row, y.cols, i);
+      if (mix_row(selection.spec, point, i, y.row(i).first(n), z.row(i).first(n)))
+        softmax_of_row(f_arithmetic, y.row(i).first(n), z.row(i).first(n), i);
+    }
+    tap(point, y, local);
+    tap(at_f, z, evaluate_local(f, at_f, z));
+  }
+
+  /// Replaces the chosen components of the low row y, of which z = f(y); whether there are any.
+  bool mix_row(const SelectionSpec& spec, const TapPoint& point, std::size_t i, std::span<double> y,
+               std::span<const double> z) {
+    const std::size_t n = y.size();
+    const bool causal = info(point.site).causal;
+    const DrawCoordinates where{.seed = options_.seed,
+                                .sequence = options_.sequence,
+                                .layer = static_cast<std::uint32_t>(point.layer.value),
+                                .head = static_cast<std::uint32_t>(point.head.value),
+                                .row = static_cast<std::uint32_t>(first_ + i),
+                                .site = info(point.site).draw};
+    const std::span<const double> w = spec.weights == ErrorWeights::dot
+                                          ? std::as_const(work_.bounds).row(i).first(n)
+                                          : std::span<const double>{};
+    work_.marks.resize(work_.recomputed.cols());
+    const std::span<std::uint8_t> marks = std::span(work_.marks).first(n);
+    const SelectionRow row{.z = z, .y = y, .w = w, .row_length = causal ? length_ : n};
+    const std::size_t count =
+        select_row(spec, targets::softmax, row, where, marks, work_.selection);
+    TapPoint at_row = point;
+    at_row.first_row = first_ + i;
+    sink_.selected(at_row, marks);
+    if (count == 0) return false;
+    const std::span<const double> high = std::as_const(work_.recomputed).row(i);
+    for (std::size_t j = 0; j < n; ++j)
+      if (marks[j] != 0) y[j] = high[j];
+    return true;
+  }
+
+  /// Components of row i of a site that are defined.
+  [[nodiscard]] std::size_t entries(const SiteRow& row, std::size_t cols, std::size_t i) const {
+    return info(row.site).causal ? first_ + i + 1 : cols;
+  }
+
+  /// The head's part of a site's output.
+  [[nodiscard]] MatrixView<double> output(const SiteRow& row, Head head) {
+    if (makes_stream(row.operation)) return work_.stream.view();
+    const MatrixView<double> all = buffer(row.site).view();
+    const SiteInfo& site = info(row.site);
+    if (!site.per_head || site.causal) return all;
+    const std::size_t width = row.width(config_);
+    return all.columns(head.value * width, width);
+  }
+
+  /// What the site reads as input k in a head.
+  [[nodiscard]] MatrixView<const double> input(const SiteRow& row, std::size_t k,
+                                               const TapPoint& point) const {
+    const Input& input = row.inputs[k];
+    if (!input.site) return work_.stream.view();
+    const Columns columns = input_columns(config_, row, k, point.head, so_far());
+    if (input.earlier_rows && earlier_ != nullptr) {
+      const std::size_t kept = index_of_kept(*input.site);
+      return earlier_->values[point.layer.value][kept]
+          .view()
+          .row_block(0, so_far())
+          .columns(columns.first - earlier_->kept[kept].columns.first, columns.count);
+    }
+    return buffer(*input.site).view().columns(columns.first, columns.count);
+  }
+
+  [[nodiscard]] Matrix<double>& buffer(Site site) const {
+    return work_.outputs[buffers_.of[static_cast<std::size_t>(site)]];
+  }
+
+  [[nodiscard]] std::size_t index_of_kept(Site site) const {
+    std::size_t index = 0;
+    while (earlier_->kept[index].site != site) ++index;
+    return index;
+  }
+
+  /// What later rows need of a site joins what they need of the earlier ones.
+  void keep(const SiteRow& row, Layer layer) {
+    for (std::size_t k = 0; k < earlier_->kept.size(); ++k) {
+      const auto& [site, columns] = earlier_->kept[k];
+      if (site != row.site) continue;
+      const MatrixView<const double> here =
+          std::as_const(buffer(site)).view().columns(columns.first, columns.count);
+      Matrix<double>& all = earlier_->values[layer.value][k];
+      for (std::size_t i = 0; i < here.rows; ++i)
+        std::copy(here.row(i).begin(), here.row(i).end(), all.row(first_ + i).begin());
+    }
+  }
+
+  /// What all evaluations of a site share: scores in several arithmetics pack the keys once.
+  void prepare(const SiteRow& row, const TapPoint& point) {
+    if (row.operation == Operation::scores) work_.keys.assign(input(row, 1, point).transposed());
+  }
+
+  /// Evaluates a site, or a block of its rows from point.first_row on.
+  void compute(const SiteRow& row, const TapPoint& point, const Arithmetic& a,
+               MatrixView<double> out) {
+    const auto in = [&](std::size_t k) { return input(row, k, point); };
+    switch (row.operation) {
+      case Operation::embed:
+        return embed(a, weights<EmbeddingWeights>(point), tokens_, out, first_);
+      case Operation::layer_norm:
+        return layer_norm(a, weights<LayerNormWeights>(point), config_.layer_norm_epsilon, in(0),
+                          out);
+      case Operation::linear:
+        return linear(a, weights<Linear>(point), in(0), out);
+      case Operation::scores:
+        return scores(a, in(0), work_.keys, out);
+      case Operation::softmax:
+        return softmax(a, in(0), out, entries_of(row.site));
+      case Operation::values:
+        return values(a, in(0), in(1), out);
+      case Operation::residual:
+        return residual(a, in(0), in(1), out);
+      case Operation::activation:
+        return activate(a, options_.activation, in(0), out);
+      case Operation::logits:
+        return linear(a, weights<Linear>(point),
+                      in(0).row_block(point.first_row - first_, out.rows), out);
+    }
+    contract_violated("forward: a known operation");
+  }
+
+  template <class Of>
+  [[nodiscard]] const Of& weights(const TapPoint& point) const {
+    return model_.weights.at<Of>(point.site, point.layer);
+  }
+
+  /// work_.bounds, of y's shape: error weights `dot`.
+  void bounds(const SiteRow& row, const TapPoint& point, MatrixView<const double> y) {
+    expects(has_bounds(row.operation), "forward: error weights dot at a site that has bounds");
+    work_.bounds.reshape(y.rows, y.cols);
+    score_bounds(input(row, 0, point), input(row, 1, point), work_.bounds.view());
   }
 
   /// The plan's arithmetic at a point, drawing from the point's own stream.
@@ -85,14 +259,14 @@ class Pass {
     return arithmetic;
   }
 
-  template <class Operation>
-  bool evaluate_local(const TapPoint& point, MatrixView<double> out, const Operation& operation) {
+  bool evaluate_local(const SiteRow& row, const TapPoint& point, MatrixView<const double> out) {
     if (!sink_.wants_local(point.site)) return false;
     expects(options_.local_reference != nullptr,
             "forward: a local reference for a sink that wants it");
     work_.local.reshape(out.rows, out.cols);
-    operation(drawing(options_.local_reference->at(point.site, point.layer, point.head), point),
-              work_.local.view());
+    compute(row, point,
+            drawing(options_.local_reference->at(point.site, point.layer, point.head), point),
+            work_.local.view());
     return true;
   }
 
@@ -101,146 +275,32 @@ class Pass {
     if (local) sink_.local(point, x, std::as_const(work_.local).view());
   }
 
-  void normalise(const TapPoint& point, const LayerNormWeights& weights) {
-    site(point, work_.normed.view(), [&](const Arithmetic& a, MatrixView<double> out) {
-      layer_norm(a, weights, config_.layer_norm_epsilon, std::as_const(work_.x).view(), out);
-    });
+  void logits(const SiteRow& row) {
+    const std::size_t rows = tokens_.size(),
+                      skipped = std::min(rows, std::max(options_.first_logits, first_) - first_);
+    for (std::size_t i = skipped; i < rows; i += logit_rows)
+      logit_block(row, i, std::min(logit_rows, rows - i));
   }
 
-  void transform(const TapPoint& point, const Linear& weights, const Matrix<double>& in,
-                 Matrix<double>& out) {
-    site(point, out.view(),
-         [&](const Arithmetic& a, MatrixView<double> y) { linear(a, weights, in.view(), y); });
-  }
-
-  void add_residual(const TapPoint& point) {
-    site(point, work_.x.view(), [&](const Arithmetic& a, MatrixView<double> out) {
-      residual(a, std::as_const(work_.x).view(), std::as_const(work_.projected).view(), out);
-    });
-  }
-
-  void block(Layer layer, const BlockWeights& w) {
-    normalise(at(Site::ln_1, layer), w.ln_1);
-    transform(at(Site::qkv, layer), w.qkv, work_.normed, work_.qkv);
-    const MatrixView<const double> kv = keys_values(layer);
-    for (std::size_t h = 0; h < config_.n_head; ++h) attention(layer, Head{h}, kv);
-    transform(at(Site::attn_proj, layer), w.attn_proj, work_.attention, work_.projected);
-    add_residual(at(Site::resid_1, layer));
-
-    normalise(at(Site::ln_2, layer), w.ln_2);
-    transform(at(Site::mlp_fc, layer), w.mlp_fc, work_.normed, work_.hidden);
-    site(at(Site::gelu, layer), work_.hidden.view(),
-         [&](const Arithmetic& a, MatrixView<double> out) {
-           gelu(a, options_.activation, std::as_const(work_.hidden).view(), out);
-         });
-    transform(at(Site::mlp_proj, layer), w.mlp_proj, work_.hidden, work_.projected);
-    add_residual(at(Site::resid_2, layer));
-  }
-
-  /// Keys and values of all rows so far, (first_ + rows, 2 n_embd); those of these rows join the
-  /// earlier ones.
-  MatrixView<const double> keys_values(Layer layer) {
-    const std::size_t rows = tokens_.size(), width = config_.n_embd;
-    const MatrixView<const double> here = std::as_const(work_.qkv).view().columns(width, 2 * width);
-    if (earlier_ == nullptr) return here;
-    Matrix<double>& all = earlier_->keys_values[layer.value];
-    for (std::size_t i = 0; i < rows; ++i)
-      std::copy(here.row(i).begin(), here.row(i).end(), all.row(first_ + i).begin());
-    return std::as_const(all).view().row_block(0, first_ + rows);
-  }
-
-  void attention(Layer layer, Head head, MatrixView<const double> kv) {
-    const std::size_t width = config_.n_embd, d = config_.d_head(), offset = head.value * d;
-    const MatrixView<const double> q = std::as_const(work_.qkv).view().columns(offset, d);
-    const MatrixView<const double> k = kv.columns(offset, d), v = kv.columns(width + offset, d);
-
-    // Selection needs softmax of the low scores first; the tapped scores and probabilities are
-    // those of the mixed rows.
-    const TapPoint at_scores = at(Site::scores, layer, head),
-                   at_softmax = at(Site::softmax, layer, head);
-    work_.keys.assign(k.transposed());
-    const auto score = [&](const Arithmetic& a, MatrixView<double> out) {
-      lamp::scores(a, q, work_.keys, out);
-    };
-    const auto normalise_scores = [&](const Arithmetic& a, MatrixView<double> out) {
-      softmax(a, std::as_const(work_.scores).view(), out);
-    };
-    score(arithmetic_at(at_scores), work_.scores.view());
-    normalise_scores(arithmetic_at(at_softmax), work_.probabilities.view());
-    if (const SelectionPlan* selection = plan_.selection(Site::scores))
-      recompute_scores(*selection, layer, head, q, k);
-    tap(at_scores, work_.scores.view(), evaluate_local(at_scores, work_.scores.view(), score));
-    tap(at_softmax, work_.probabilities.view(),
-        evaluate_local(at_softmax, work_.probabilities.view(), normalise_scores));
-
-    site(at(Site::values, layer, head), work_.attention.view().columns(offset, d),
-         [&](const Arithmetic& a, MatrixView<double> out) {
-           lamp::values(a, std::as_const(work_.probabilities).view(), v, out);
-         });
-  }
-
-  /// Chooses S in every row of the low scores, replaces the chosen ones by those of `recompute` and
-  /// applies softmax to the mixed rows. The recomputed scores are evaluated all at once, which
-  /// costs less than picking them and gives the same bits.
-  void recompute_scores(const SelectionPlan& selection, Layer layer, Head head,
-                        MatrixView<const double> q, MatrixView<const double> k) {
-    const std::size_t rows = tokens_.size();
-    const TapPoint at_scores = at(Site::scores, layer, head);
-    const Arithmetic softmax_arithmetic = arithmetic_at(at(Site::softmax, layer, head));
-    lamp::scores(drawing(selection.recompute, at_scores), q, work_.keys, work_.recomputed.view());
-    const bool dot_weights = selection.spec.weights == ErrorWeights::dot;
-    if (dot_weights) {
-      work_.bounds.reshape(rows, first_ + rows);
-      score_bounds(q, k, work_.bounds.view());
-    }
-    work_.marks.resize(first_ + rows);
-    for (std::size_t i = 0; i < rows; ++i) {
-      const std::size_t n = first_ + i + 1;  // causal entries
-      const std::span<double> y = work_.scores.row(i).first(n),
-                              z = work_.probabilities.row(i).first(n);
-      const std::span<std::uint8_t> marks = std::span(work_.marks).first(n);
-      const DrawCoordinates where{.seed = options_.seed,
-                                  .sequence = options_.sequence,
-                                  .layer = static_cast<std::uint32_t>(layer.value),
-                                  .head = static_cast<std::uint32_t>(head.value),
-                                  .row = static_cast<std::uint32_t>(first_ + i),
-                                  .site = info(Site::scores).draw};
-      const std::span<const double> w =
-          dot_weights ? std::as_const(work_.bounds).row(i).first(n) : std::span<const double>{};
-      const SelectionRow row{.z = z, .y = y, .w = w, .row_length = length_};
-      const std::size_t count =
-          select_row(selection.spec, targets::softmax, row, where, marks, work_.selection);
-      sink_.selected({.site = Site::scores, .layer = layer, .head = head, .first_row = first_ + i},
-                     marks);
-      if (count == 0) continue;
-      const std::span<const double> high = work_.recomputed.row(i);
-      for (std::size_t j = 0; j < n; ++j)
-        if (marks[j] != 0) y[j] = high[j];
-      softmax_of_row(softmax_arithmetic, y, z, i);
-    }
-  }
-
-  void logit_block(std::size_t first, std::size_t rows) {
-    work_.logits.reshape(rows, config_.vocab_size);
-    const MatrixView<const double> x = std::as_const(work_.normed).view().row_block(first, rows);
-    const TapPoint block{.site = Site::logits, .first_row = first_ + first};
-    const auto logits = [&](const Arithmetic& a, MatrixView<double> out) {
-      lamp::logits(a, model_.weights, x, out);
-    };
-    const bool local = evaluate_local(block, work_.logits.view(), logits);
-    logits(arithmetic_at(block), work_.logits.view());
+  void logit_block(const SiteRow& site, std::size_t first, std::size_t rows) {
+    work_.logits.reshape(rows, site.width(config_));
+    const TapPoint block{.site = site.site, .first_row = first_ + first};
+    const MatrixView<const double> out = std::as_const(work_.logits).view();
+    const bool local = evaluate_local(site, block, out);
+    compute(site, block, arithmetic_at(block), work_.logits.view());
     for (std::size_t row = 0; row < rows; row += tapped_rows) {
       const std::size_t count = std::min(tapped_rows, rows - row);
-      const TapPoint point{.site = Site::logits, .first_row = first_ + first + row};
-      sink_.values(point, std::as_const(work_.logits).view().row_block(row, count));
+      const TapPoint point{.site = site.site, .first_row = first_ + first + row};
+      sink_.values(point, out.row_block(row, count));
       if (local)
-        sink_.local(point, std::as_const(work_.logits).view().row_block(row, count),
+        sink_.local(point, out.row_block(row, count),
                     std::as_const(work_.local).view().row_block(row, count));
     }
   }
 
   const Model& model_;
   const ModelConfig& config_;
+  Buffers buffers_;
   EarlierRows* earlier_;
   std::size_t first_;
   std::span<const TokenId> tokens_;
@@ -251,6 +311,11 @@ class Pass {
   Workspace& work_;
 };
 
+/// The site whose arithmetic says whether a plan is unlimited: all are, or none.
+bool is_unlimited_plan(const Model& model, const PrecisionPlan& plan) {
+  return is_unlimited(plan.at(model.config.network->sites.front().site));
+}
+
 }  // namespace
 
 void TapSink::local(const TapPoint&, MatrixView<const double>, MatrixView<const double>) {
@@ -259,7 +324,7 @@ void TapSink::local(const TapPoint&, MatrixView<const double>, MatrixView<const 
 
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
              const PassOptions& options, TapSink& sink, Workspace& workspace) {
-  if (is_unlimited(plan.at(Site::embed))) {
+  if (is_unlimited_plan(model, plan)) {
     EarlierRows none(model.config, tokens.size());
     return mpfr::forward_unlimited(model, none, tokens, plan, options, sink);
   }
@@ -267,12 +332,15 @@ void forward(const Model& model, std::span<const TokenId> tokens, const Precisio
 }
 
 EarlierRows::EarlierRows(const ModelConfig& model, std::size_t length_)
-    : length(length_), keys_values(model.n_layer, Matrix<double>(length_, 2 * model.n_embd)) {}
+    : length(length_), kept(kept_columns(model)), values(model.n_layer) {
+  for (std::vector<Matrix<double>>& layer : values)
+    for (const KeptColumns& part : kept) layer.emplace_back(length, part.columns.count);
+}
 
 void forward_from(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens,
                   const PrecisionPlan& plan, const PassOptions& options, TapSink& sink,
                   Workspace& workspace) {
-  if (is_unlimited(plan.at(Site::embed)))
+  if (is_unlimited_plan(model, plan))
     return mpfr::forward_unlimited(model, earlier, tokens, plan, options, sink);
   Pass(model, &earlier, tokens, plan, options, sink, workspace).run();
 }

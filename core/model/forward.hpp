@@ -1,6 +1,6 @@
-// The forward pass of a GPT-2, layer by layer under a precision plan. Activations are binary64 at
-// every site boundary. A pass goes on from rows computed before where it is given them: it is
-// causal, so later rows change nothing in earlier ones.
+// The forward pass of a network: its table of sites, layer by layer under a precision plan.
+// Activations are binary64 at every site boundary. A pass goes on from rows computed before where
+// it is given them: it is causal, so later rows change nothing in earlier ones.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +36,8 @@ struct TapPoint {
 class TapSink {
  public:
   virtual ~TapSink() = default;
-  /// Rows are token positions. scores and softmax: (rows, first_row + rows), entries (i, j >
-  /// first_row + i) are unspecified; values: (rows, d_head).
+  /// Rows are token positions. Of a causal site (rows, first_row + rows), entries (i, j > first_row
+  /// + i) are unspecified; of another one (rows, width of the site in one head).
   virtual void values(const TapPoint& point, MatrixView<const double> x) = 0;
   /// Whether local() is wanted at a site; it costs a second evaluation there.
   [[nodiscard]] virtual bool wants_local(Site) const { return false; }
@@ -45,8 +45,8 @@ class TapSink {
   /// (PassOptions::local_reference).
   virtual void local(const TapPoint& point, MatrixView<const double> x,
                      MatrixView<const double> reference);
-  /// Selected components of row `first_row` of a site with a selection rule: one byte per causal
-  /// entry, 0 or 1.
+  /// Selected components of row `first_row` of a site with a selection rule: one byte per entry (of
+  /// a causal site, per causal entry), 0 or 1.
   virtual void selected(const TapPoint& point, std::span<const std::uint8_t> marks) = 0;
 };
 
@@ -62,19 +62,23 @@ struct PassOptions {
   std::size_t threads = 1;       // of a pass in unlimited(p); others take one
 };
 
-/// Buffers of a pass, reused from one to the next: one per thread.
+/// Memory of a pass, reused from one to the next: one per thread. `rows` are those of the pass.
 class Workspace {
  public:
-  Matrix<double> x, normed, qkv, attention, projected, hidden, scores, recomputed, bounds,
-      probabilities, logits, local;
-  PackedMatrix keys;  // of one head, transposed
-  std::vector<std::uint8_t> marks;
+  Matrix<double> stream;                // (rows, n_embd): the residual stream
+  std::vector<Matrix<double>> outputs;  // of sites, as Buffers says
+  Matrix<double> logits;                // (up to logit_rows, vocab_size)
+  Matrix<double> local;                 // a site's output in the reference arithmetic
+  Matrix<double> recomputed, bounds;    // of a site where LAMP selects: its high values, and w_j
+  PackedMatrix keys;                    // of one head, transposed: (d_head, rows so far)
+  std::vector<std::uint8_t> marks;      // one a component of a row
   SelectionScratch selection;
 };
 
 /// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the
-/// caller validates). A plan that is unlimited(p) everywhere selects nothing and keeps its values
-/// in p bits from site to site (core/mpfr/forward.hpp); taps see them rounded to binary64.
+/// caller validates). The plan selects at selectable sites of the network only. A plan that is
+/// unlimited(p) everywhere selects nothing and keeps its values in p bits from site to site
+/// (core/mpfr/forward.hpp); taps see them rounded to binary64.
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
              const PassOptions& options, TapSink& sink, Workspace& workspace);
 
@@ -85,8 +89,9 @@ struct EarlierRows {
 
   std::size_t length;    // of the whole sequence: rules that count masked entries depend on it
   std::size_t rows = 0;  // computed so far. To go on from fewer with other tokens, lower it
-  std::vector<Matrix<double>>
-      keys_values;  // by layer: (length, 2 n_embd), of which the first `rows`
+  std::vector<KeptColumns> kept;  // what they need of each layer: keys and values
+  /// By layer, then as in `kept`: (length, columns), of which the first `rows` are known.
+  std::vector<std::vector<Matrix<double>>> values;
   std::shared_ptr<mpfr::KeysValues> unlimited{};  // the same of a pass in unlimited(p)
 };
 

@@ -52,6 +52,7 @@ class PrecisionPlan {
     const auto found = selections_.find(site);
     return found == selections_.end() ? nullptr : &found->second;
   }
+  [[nodiscard]] bool selects() const { return !selections_.empty(); }
 
  private:
   Arithmetic default_;

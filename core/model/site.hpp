@@ -1,5 +1,5 @@
-// The sites: the operations of a GPT-2 at which arithmetic is chosen and values are tapped, in the
-// order data meets them.
+// The sites of all networks: the operations at which arithmetic is chosen and values are tapped.
+// What is known of one without a model stands here; the rest in the table of a network that has it.
 #pragma once
 
 #include <array>
@@ -36,8 +36,11 @@ struct SiteInfo {
   std::uint32_t draw;  // the site in the coordinates of a random draw: never changes, < 32
   bool per_layer;
   bool per_head;
-  bool causal = false;  // (T, T), entries (i, j > i) do not exist
+  bool causal = false;  // (T, T), of which row i has the entries j <= i
 };
+
+/// The components of a row of a site: the causal ones, or all.
+enum class Entries : std::uint8_t { causal, all };
 
 inline constexpr std::array<SiteInfo, 15> sites{{
     {Site::embed, "embed", 0, false, false},
@@ -58,6 +61,10 @@ inline constexpr std::array<SiteInfo, 15> sites{{
 }};
 
 constexpr const SiteInfo& info(Site site) { return sites[static_cast<std::size_t>(site)]; }
+
+constexpr Entries entries_of(Site site) {
+  return info(site).causal ? Entries::causal : Entries::all;
+}
 
 constexpr std::optional<Site> parse_site(std::string_view name) {
   for (const SiteInfo& s : sites)

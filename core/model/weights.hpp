@@ -1,37 +1,57 @@
-// The weights of a GPT-2 in the form the forward pass uses.
+// The weights of a network in the form the forward pass uses.
 #pragma once
 
 #include <filesystem>
-#include <string>
+#include <map>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/arith/gemm/gemm.hpp"
+#include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
 #include "core/base/sha256.hpp"
 #include "core/model/files/config.hpp"
+#include "core/model/networks/network.hpp"
+#include "core/model/site.hpp"
 
 namespace lamp {
 
 struct Linear {
   PackedMatrix weight;       // (in, out)
-  std::vector<double> bias;  // (out)
+  std::vector<double> bias;  // (out), or empty: none is added
 };
 
 struct LayerNormWeights {
   std::vector<double> gamma, beta;  // (n_embd)
 };
 
-struct BlockWeights {
-  LayerNormWeights ln_1, ln_2;
-  Linear qkv, attn_proj, mlp_fc, mlp_proj;
+struct EmbeddingWeights {
+  Matrix<float> tokens;     // (vocab_size, n_embd)
+  Matrix<float> positions;  // (n_positions, n_embd)
 };
 
-struct Weights {
-  Matrix<float> wte;  // (vocab_size, n_embd)
-  Matrix<float> wpe;  // (n_positions, n_embd)
-  std::vector<BlockWeights> blocks;
-  LayerNormWeights ln_f;
-  PackedMatrix head;  // (n_embd, vocab_size): wte transposed where tied
+/// Of one site in one layer; nothing where its operation has none.
+using SiteWeights = std::variant<std::monostate, EmbeddingWeights, LayerNormWeights, Linear>;
+
+class Weights {
+ public:
+  /// Those of the site's next layer.
+  void add(Site site, SiteWeights weights) { by_site_[site].push_back(std::move(weights)); }
+  void reserve(Site site, std::size_t layers) { by_site_[site].reserve(layers); }
+  /// Pre: the site's operation has weights of this type.
+  template <class Of>
+  [[nodiscard]] const Of& at(Site site, Layer layer = Layer{}) const {
+    const auto found = by_site_.find(site);
+    expects(found != by_site_.end() && layer.value < found->second.size(),
+            "Weights: a site of the network, and a layer of it");
+    const Of* weights = std::get_if<Of>(&found->second[layer.value]);
+    expects(weights != nullptr, "Weights: of the kind that the site's operation takes");
+    return *weights;
+  }
+
+ private:
+  std::map<Site, std::vector<SiteWeights>> by_site_;  // by layer
 };
 
 /// A model folder: config.json and model.safetensors, validated against each other.
@@ -42,10 +62,11 @@ struct Model {
                      // paths
 };
 
-/// Reads an HF folder. Names with or without `transformer.`; `h.N.attn.bias` and
-/// `h.N.attn.masked_bias` are ignored; an `lm_head.weight` equal to wte counts as tied, another one
-/// unties; any other extra, missing or mis-shaped tensor is an error that names it and the shape it
-/// should have. NaN or Inf weights are an error naming tensor and index.
+/// Reads an HF folder of one of networks(). Names with or without the network's prefix
+/// (`transformer.`); the tensors that it ignores (GPT-2's masks) may be there; a head equal to the
+/// token vectors counts as tied, another one unties; any other extra, missing or mis-shaped tensor
+/// is an error that names it and the shape it should have. NaN or Inf weights are an error naming
+/// tensor and index.
 Result<Model> read_model(const std::filesystem::path& folder);
 
 }  // namespace lamp

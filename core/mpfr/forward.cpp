@@ -1,7 +1,9 @@
 #include "core/mpfr/forward.hpp"
 
 #include <algorithm>
+#include <map>
 #include <type_traits>
+#include <utility>
 
 #include "core/mpfr/outputs.hpp"
 #include "core/mpfr/steps.hpp"
@@ -9,91 +11,98 @@
 namespace lamp::mpfr {
 namespace {
 
-/// Rows first .. first + tokens - 1 of a sequence; keys_values has those of the rows before, and is
-/// given these.
+/// Rows first .. first + tokens - 1 of a sequence; `earlier` has what they need of the rows before,
+/// by layer and as in `kept`, and is given theirs.
 template <class Outputs>
 class Pass {
  public:
   using Value = typename Outputs::Value;
+  using Kept = std::vector<std::vector<Matrix<Value>>>;
 
-  Pass(const Model& model, std::size_t first, std::vector<Matrix<Value>>& keys_values,
+  Pass(const Model& model, std::size_t first, const std::vector<KeptColumns>& kept, Kept& earlier,
        std::span<const TokenId> tokens, const PrecisionPlan& plan, const PassOptions& options,
        TapSink& sink)
       : model_(model),
         first_(first),
-        keys_values_(keys_values),
+        kept_(kept),
+        earlier_(earlier),
         tokens_(tokens),
         plan_(plan),
         options_(options),
         sink_(sink) {}
 
+  /// A site's values are there until the last site that reads them has been evaluated.
   void run() {
-    const Weights& weights = model_.weights;
-    x_ = site({.site = Site::embed}, tokens_.size(), model_.config.n_embd,
-              [&](const Outputs& outputs, auto out) {
-                steps::embed(outputs, options_.threads, weights, tokens_, first_, out);
-              });
-    for (std::size_t l = 0; l < model_.config.n_layer; ++l) layer(Layer{l}, weights.blocks[l]);
-    const Matrix<Value> last = normalised({.site = Site::ln_f}, weights.ln_f);
-    const std::size_t skipped = std::max(options_.first_logits, first_) - first_;
-    for (std::size_t i = skipped; i < tokens_.size(); i += logit_rows)
-      logits(last, i, std::min(logit_rows, tokens_.size() - i));
+    const std::span<const SiteRow> rows = model_.config.network->sites;
+    for (std::size_t first = 0, end = 0; first < rows.size(); first = end) {
+      end = first + same_grain(rows.subspan(first), &SiteInfo::per_layer).size();
+      for (std::size_t l = 0; l < layers_of(model_.config, rows[first].site); ++l)
+        layer(rows.subspan(first, end - first), Layer{l});
+    }
   }
 
  private:
-  void layer(Layer l, const BlockWeights& w) {
-    const Matrix<Value> qkv = transformed({.site = Site::qkv, .layer = l}, w.qkv,
-                                          normalised({.site = Site::ln_1, .layer = l}, w.ln_1));
-    const Matrix<Value> attended = attention(l, qkv);
-    add_residual({.site = Site::resid_1, .layer = l},
-                 transformed({.site = Site::attn_proj, .layer = l}, w.attn_proj, attended));
-    const Matrix<Value> hidden = transformed({.site = Site::mlp_fc, .layer = l}, w.mlp_fc,
-                                             normalised({.site = Site::ln_2, .layer = l}, w.ln_2));
-    const Matrix<Value> activated =
-        site({.site = Site::gelu, .layer = l}, hidden.rows(), hidden.cols(),
-             [&](const Outputs& outputs, auto out) {
-               steps::gelu(outputs, options_.threads, options_.activation, hidden.view(), out);
-             });
-    add_residual({.site = Site::resid_2, .layer = l},
-                 transformed({.site = Site::mlp_proj, .layer = l}, w.mlp_proj, activated));
-  }
-
-  Matrix<Value> attention(Layer l, const Matrix<Value>& qkv) {
-    const std::size_t rows = tokens_.size(), width = model_.config.n_embd,
-                      d = model_.config.d_head();
-    Matrix<Value>& kv = keys_values_[l.value];
-    for (std::size_t i = 0; i < rows; ++i)
-      for (std::size_t j = 0; j < 2 * width; ++j) kv(first_ + i, j) = copy_of(qkv(i, width + j));
-    const MatrixView<const Value> known = std::as_const(kv).view().row_block(0, first_ + rows);
-    Matrix<Value> attended;
-    attended.reshape(rows, width);
-    for (std::size_t h = 0; h < model_.config.n_head; ++h) {
-      const MatrixView<const Value> q = qkv.view().columns(h * d, d), k = known.columns(h * d, d),
-                                    v = known.columns(width + h * d, d);
-      const Matrix<Value> y = site({.site = Site::scores, .layer = l, .head = Head{h}}, rows,
-                                   first_ + rows, [&](const Outputs& outputs, auto out) {
-                                     steps::scores(outputs, options_.threads, q, k, out);
-                                   });
-      const Matrix<Value> z = site({.site = Site::softmax, .layer = l, .head = Head{h}}, rows,
-                                   first_ + rows, [&](const Outputs& outputs, auto out) {
-                                     steps::softmax(outputs, options_.threads, y.view(), out);
-                                   });
-      Matrix<Value> o = site({.site = Site::values, .layer = l, .head = Head{h}}, rows, d,
-                             [&](const Outputs& outputs, auto out) {
-                               steps::values(outputs, options_.threads, z.view(), v, out);
-                             });
-      for (std::size_t i = 0; i < rows; ++i)
-        std::move(o.row(i).begin(), o.row(i).end(),
-                  attended.row(i).begin() + static_cast<std::ptrdiff_t>(h * d));
+  void layer(std::span<const SiteRow> rows, Layer l) {
+    for (std::size_t at = 0; at < rows.size();) {
+      const std::span<const SiteRow> part = same_grain(rows.subspan(at), &SiteInfo::per_head);
+      for (std::size_t h = 0; h < heads_of(model_.config, part.front().site); ++h)
+        for (const SiteRow& row : part) step(row, {.site = row.site, .layer = l, .head = Head{h}});
+      at += part.size();
+      std::erase_if(values_, [&](const auto& v) { return !reads(rows.subspan(at), v.first); });
     }
-    return attended;
   }
 
-  /// One site: out = what compute(outputs, out) gives, shown to the sink in binary64.
-  template <class Compute>
-  Matrix<Value> site(TapPoint point, std::size_t rows, std::size_t cols, const Compute& compute,
-                     std::size_t first_row = 0) {
-    point.first_row = first_ + first_row;
+  void step(const SiteRow& row, const TapPoint& point) {
+    if (row.operation == Operation::logits) return logits(row);
+    const std::size_t rows = tokens_.size();
+    Matrix<Value> out = site(row, point, rows);
+    if (makes_stream(row.operation)) {
+      stream_ = std::move(out);
+      return;
+    }
+    keep(point, out);
+    Matrix<Value>& known = values_[row.site];
+    if (!info(row.site).per_head || info(row.site).causal) {
+      known = std::move(out);
+      return;
+    }
+    known.reshape(rows, model_.config.n_head * out.cols());  // the heads side by side
+    for (std::size_t i = 0; i < rows; ++i)
+      std::move(out.row(i).begin(), out.row(i).end(),
+                known.row(i).begin() + static_cast<std::ptrdiff_t>(point.head.value * out.cols()));
+  }
+
+  /// Those of these rows that later ones need.
+  void keep(const TapPoint& point, const Matrix<Value>& out) {
+    for (std::size_t k = 0; k < kept_.size(); ++k) {
+      if (kept_[k].site != point.site) continue;
+      const Columns columns = kept_[k].columns;
+      for (std::size_t i = 0; i < out.rows(); ++i)
+        for (std::size_t j = 0; j < columns.count; ++j)
+          earlier_[point.layer.value][k](first_ + i, j) = copy_of(out(i, columns.first + j));
+    }
+  }
+
+  [[nodiscard]] MatrixView<const Value> input(const SiteRow& row, std::size_t k,
+                                              const TapPoint& point) const {
+    const Input& input = row.inputs[k];
+    if (!input.site) return stream_.view();
+    const std::size_t so_far = first_ + tokens_.size();
+    const Columns columns = input_columns(model_.config, row, k, point.head, so_far);
+    if (!input.earlier_rows)
+      return values_.at(*input.site).view().columns(columns.first, columns.count);
+    const auto at = std::find_if(kept_.begin(), kept_.end(),
+                                 [&](const KeptColumns& c) { return c.site == *input.site; });
+    return std::as_const(earlier_)[point.layer.value][static_cast<std::size_t>(at - kept_.begin())]
+        .view()
+        .row_block(0, so_far)
+        .columns(columns.first - at->columns.first, columns.count);
+  }
+
+  /// Rows of a site, from point.first_row of the pass on; shown to the sink in binary64.
+  Matrix<Value> site(const SiteRow& row, TapPoint point, std::size_t rows) {
+    const std::size_t first_row = point.first_row;
+    point.first_row += first_;
     Arithmetic arithmetic = plan_.at(point.site, point.layer, point.head);
     expects(is_unlimited(arithmetic) == std::is_same_v<Value, Number>,
             "mpfr::forward: unlimited everywhere or nowhere");
@@ -104,61 +113,75 @@ class Pass {
                         .site = info(point.site).draw,
                         .first_row = static_cast<std::uint32_t>(point.first_row)};
     Matrix<Value> out;
-    out.reshape(rows, cols);
-    compute(Outputs{arithmetic}, out.view());
-    Matrix<double> shown(rows, cols);
+    out.reshape(rows, width_of(model_.config, row.site, first_ + tokens_.size()));
+    compute(row, point, Outputs{arithmetic}, out.view(), first_row);
+    Matrix<double> shown(rows, out.cols());
     for (std::size_t i = 0; i < rows; ++i)
-      for (std::size_t j = 0; j < cols; ++j) shown(i, j) = to_binary64(out(i, j));
+      for (std::size_t j = 0; j < out.cols(); ++j) shown(i, j) = to_binary64(out(i, j));
     sink_.values(point, std::as_const(shown).view());
     return out;
   }
 
-  Matrix<Value> normalised(const TapPoint& point, const LayerNormWeights& w) {
-    return site(point, x_.rows(), x_.cols(), [&](const Outputs& outputs, auto out) {
-      steps::layer_norm(outputs, options_.threads, std::as_const(x_).view(), w.gamma, w.beta,
-                        model_.config.layer_norm_epsilon, out);
-    });
+  void compute(const SiteRow& row, const TapPoint& point, const Outputs& outputs,
+               MatrixView<Value> out, std::size_t first_row) {
+    const Weights& weights = model_.weights;
+    const std::size_t threads = options_.threads;
+    const auto in = [&](std::size_t k) { return input(row, k, point); };
+    switch (row.operation) {
+      case Operation::embed:
+        return steps::embed(outputs, threads, weights.at<EmbeddingWeights>(row.site), tokens_,
+                            first_, out);
+      case Operation::layer_norm: {
+        const auto& w = weights.at<LayerNormWeights>(row.site, point.layer);
+        return steps::layer_norm(outputs, threads, in(0), w.gamma, w.beta,
+                                 model_.config.layer_norm_epsilon, out);
+      }
+      case Operation::linear:
+      case Operation::logits: {
+        const auto& w = weights.at<Linear>(row.site, point.layer);
+        const auto weight = [&](std::size_t k, std::size_t j) { return w.weight.at(k, j); };
+        return steps::linear(outputs, threads, in(0).row_block(first_row, out.rows), weight, w.bias,
+                             out);
+      }
+      case Operation::scores:
+        return steps::scores(outputs, threads, in(0), in(1), out);
+      case Operation::softmax:
+        return steps::softmax(outputs, threads, in(0), out, entries_of(row.site));
+      case Operation::values:
+        return steps::values(outputs, threads, in(0), in(1), out);
+      case Operation::residual:
+        return steps::residual(outputs, threads, in(0), in(1), out);
+      case Operation::activation:
+        return steps::activate(outputs, threads, options_.activation, in(0), out);
+    }
+    contract_violated("mpfr::forward: a known operation");
   }
 
-  Matrix<Value> transformed(const TapPoint& point, const Linear& w, const Matrix<Value>& in) {
-    return site(point, in.rows(), w.bias.size(), [&](const Outputs& outputs, auto out) {
-      steps::linear(
-          outputs, options_.threads, in.view(),
-          [&](std::size_t k, std::size_t j) { return w.weight.at(k, j); }, w.bias, out);
-    });
-  }
-
-  void add_residual(const TapPoint& point, const Matrix<Value>& y) {
-    x_ = site(point, x_.rows(), x_.cols(), [&](const Outputs& outputs, auto out) {
-      steps::residual(outputs, options_.threads, std::as_const(x_).view(), y.view(), out);
-    });
-  }
-
-  void logits(const Matrix<Value>& last, std::size_t first, std::size_t rows) {
-    const MatrixView<const Value> in = last.view().row_block(first, rows);
-    const auto weight = [&](std::size_t k, std::size_t v) { return model_.weights.head.at(k, v); };
-    site(
-        {.site = Site::logits}, rows, model_.config.vocab_size,
-        [&](const Outputs& outputs, auto out) {
-          steps::linear(outputs, options_.threads, in, weight, {}, out);
-        },
-        first);
+  void logits(const SiteRow& row) {
+    const std::size_t skipped = std::max(options_.first_logits, first_) - first_;
+    for (std::size_t i = skipped; i < tokens_.size(); i += logit_rows)
+      site(row, {.site = row.site, .first_row = i}, std::min(logit_rows, tokens_.size() - i));
   }
 
   const Model& model_;
   std::size_t first_;
-  std::vector<Matrix<Value>>& keys_values_;
+  const std::vector<KeptColumns>& kept_;
+  Kept& earlier_;
   std::span<const TokenId> tokens_;
   const PrecisionPlan& plan_;
   const PassOptions& options_;
   TapSink& sink_;
-  Matrix<Value> x_;
+  Matrix<Value> stream_;
+  std::map<Site, Matrix<Value>> values_;  // of this layer; per head: of the head, or of all
 };
 
 template <class Value>
-std::vector<Matrix<Value>> empty_keys_values(const ModelConfig& config, std::size_t length) {
-  std::vector<Matrix<Value>> layers(config.n_layer);
-  for (Matrix<Value>& layer : layers) layer.reshape(length, 2 * config.n_embd);
+std::vector<std::vector<Matrix<Value>>> nothing_kept(const ModelConfig& config,
+                                                     const std::vector<KeptColumns>& kept,
+                                                     std::size_t length) {
+  std::vector<std::vector<Matrix<Value>>> layers(config.n_layer);
+  for (std::vector<Matrix<Value>>& layer : layers)
+    for (const KeptColumns& part : kept) layer.emplace_back().reshape(length, part.columns.count);
   return layers;
 }
 
@@ -166,7 +189,7 @@ void check(const Model& model, std::size_t first, std::span<const TokenId> token
            std::size_t length, const PrecisionPlan& plan) {
   expects(!tokens.empty() && first + tokens.size() <= length && length <= model.config.n_positions,
           "mpfr::forward: 1 <= tokens <= n_positions");
-  expects(plan.selection(Site::scores) == nullptr, "mpfr::forward: a plan without selection");
+  expects(!plan.selects(), "mpfr::forward: a plan without selection");
 }
 
 }  // namespace
@@ -175,8 +198,10 @@ void forward(const Model& model, std::span<const TokenId> tokens, const Precisio
              const PassOptions& options, TapSink& sink) {
   check(model, 0, tokens, tokens.size(), plan);
   const ExponentRange range = ExponentRange::widest_of_all();
-  std::vector<Matrix<double>> keys_values = empty_keys_values<double>(model.config, tokens.size());
-  Pass<RoundedOutputs>(model, 0, keys_values, tokens, plan, options, sink).run();
+  const std::vector<KeptColumns> kept = kept_columns(model.config);
+  std::vector<std::vector<Matrix<double>>> earlier =
+      nothing_kept<double>(model.config, kept, tokens.size());
+  Pass<RoundedOutputs>(model, 0, kept, earlier, tokens, plan, options, sink).run();
 }
 
 void forward_unlimited(const Model& model, EarlierRows& earlier, std::span<const TokenId> tokens,
@@ -185,9 +210,9 @@ void forward_unlimited(const Model& model, EarlierRows& earlier, std::span<const
   const ExponentRange range = ExponentRange::widest_of_all();
   if (!earlier.unlimited)
     earlier.unlimited = std::make_shared<KeysValues>(
-        KeysValues{empty_keys_values<Number>(model.config, earlier.length)});
-  Pass<UnlimitedOutputs>(model, earlier.rows, earlier.unlimited->layers, tokens, plan, options,
-                         sink)
+        KeysValues{nothing_kept<Number>(model.config, earlier.kept, earlier.length)});
+  Pass<UnlimitedOutputs>(model, earlier.rows, earlier.kept, earlier.unlimited->layers, tokens, plan,
+                         options, sink)
       .run();
   earlier.rows += tokens.size();
 }

@@ -1,6 +1,6 @@
-// The forward pass a second time, on MPFR and without selection: every site by core/mpfr/steps.hpp,
-// values from one to the next in the pass's own numbers. In p <= 53 bits a twin of
-// core/model/forward.hpp, for tests; in `unlimited(p)` the reference mpfr:p.
+// The forward pass a second time, on MPFR and without selection: the same table of sites, every one
+// by core/mpfr/steps.hpp, values from one to the next in the pass's own numbers. In p <= 53 bits a
+// twin of core/model/forward.hpp, for tests; in `unlimited(p)` the reference mpfr:p.
 #pragma once
 
 #include <span>
@@ -12,10 +12,9 @@
 
 namespace lamp::mpfr {
 
-/// Keys and values of the rows before, by layer: (length, 2 n_embd), of which the first
-/// EarlierRows::rows are known.
+/// What later rows need of the rows before, as EarlierRows::values.
 struct KeysValues {
-  std::vector<Matrix<Number>> layers;
+  std::vector<std::vector<Matrix<Number>>> layers;
 };
 
 /// As lamp::forward, bit for bit where p <= 24 at every site with a function. Pre: the plan selects

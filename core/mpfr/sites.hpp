@@ -12,26 +12,26 @@
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
 #include "core/model/files/config.hpp"
+#include "core/model/site.hpp"
 #include "core/model/weights.hpp"
 
 namespace lamp::mpfr {
 
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
-           MatrixView<double> out, std::size_t first = 0);
+void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
+           std::span<const TokenId> tokens, MatrixView<double> out, std::size_t first = 0);
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
                 MatrixView<const double> x, MatrixView<double> out);
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out);
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
             MatrixView<double> out);
-void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z);
+void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z,
+             Entries entries = Entries::causal);
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
             MatrixView<double> out);
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out);
-void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
-          MatrixView<double> out);
-void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
-            MatrixView<double> out);
+void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+              MatrixView<double> out);
 
 }  // namespace lamp::mpfr

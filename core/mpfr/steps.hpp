@@ -54,6 +54,12 @@ struct Causal {
   [[nodiscard]] std::size_t entries(std::size_t row) const { return earlier + row + 1; }
 };
 
+/// How many entries row i of a site's matrix has, from column 0.
+template <class Value>
+std::size_t entries_of_row(Entries entries, MatrixView<Value> x, std::size_t row) {
+  return entries == Entries::causal ? Causal{x.cols - x.rows}.entries(row) : x.cols;
+}
+
 /// z = softmax(y): t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j, z_j = fl(e_j / s).
 template <OutputArithmetic F>
 void softmax_row(const F& fl, std::span<const typename F::Value> y,
@@ -166,14 +172,13 @@ void values(const Outputs& outputs, std::size_t threads, MatrixView<const Value>
       out, as_it_is);
 }
 
-/// Row i of z is softmax of the causal entries of row i of y.
+/// Row i of z is softmax of the entries of row i of y.
 template <class Outputs, class Value>
 void softmax(const Outputs& outputs, std::size_t threads, MatrixView<const Value> y,
-             MatrixView<Value> z) {
-  const Causal causal{y.cols - y.rows};
+             MatrixView<Value> z, Entries entries = Entries::causal) {
   for_each_index(y.rows, threads, [&](std::size_t i) {
-    softmax_row(outputs(i, 0), y.row(i).first(causal.entries(i)),
-                z.row(i).first(causal.entries(i)));
+    const std::size_t n = entries_of_row(entries, y, i);
+    softmax_row(outputs(i, 0), y.row(i).first(n), z.row(i).first(n));
   });
 }
 
@@ -195,13 +200,13 @@ void elementwise(const Outputs& outputs, std::size_t threads, MatrixView<Value> 
   });
 }
 
-/// out(t, :) = fl(wte[token t] + wpe[first + t]).
+/// out(t, :) = fl(tokens[token t] + positions[first + t]).
 template <class Outputs, class Value>
-void embed(const Outputs& outputs, std::size_t threads, const Weights& weights,
+void embed(const Outputs& outputs, std::size_t threads, const EmbeddingWeights& weights,
            std::span<const TokenId> tokens, std::size_t first, MatrixView<Value> out) {
   elementwise(outputs, threads, out, [&](const auto& fl, std::size_t t, std::size_t i) {
-    return fl.add(fl.exactly(static_cast<double>(weights.wte(tokens[t], i))),
-                  fl.exactly(static_cast<double>(weights.wpe(first + t, i))));
+    return fl.add(fl.exactly(static_cast<double>(weights.tokens(tokens[t], i))),
+                  fl.exactly(static_cast<double>(weights.positions(first + t, i))));
   });
 }
 
@@ -213,15 +218,22 @@ void residual(const Outputs& outputs, std::size_t threads, MatrixView<const Valu
   });
 }
 
-constexpr Function gelu_function(Activation activation) {
-  return activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+constexpr Function function_of(Activation activation) {
+  switch (activation) {
+    case Activation::gelu_new:
+      return Function::gelu_tanh;
+    case Activation::gelu:
+      return Function::gelu_erf;
+  }
+  contract_violated("activate: a known activation");
 }
 
 template <class Outputs, class Value>
-void gelu(const Outputs& outputs, std::size_t threads, Activation activation,
-          MatrixView<const Value> x, MatrixView<Value> out) {
+void activate(const Outputs& outputs, std::size_t threads, Activation activation,
+              MatrixView<const Value> x, MatrixView<Value> out) {
+  const Function f = function_of(activation);
   elementwise(outputs, threads, out, [&](const auto& fl, std::size_t i, std::size_t j) {
-    return fl.function(gelu_function(activation), x(i, j));
+    return fl.function(f, x(i, j));
   });
 }
 

@@ -82,7 +82,7 @@ std::vector<std::string> settable_keys() {
     if (!field.available || field.key.starts_with("grid.")) continue;
     std::vector<std::string> names{""};
     if (field.key.starts_with("arithmetic.")) names = {"NAME"};
-    if (field.key.starts_with("lamp.")) names = {std::string(info(Site::scores).name)};
+    if (field.key.starts_with("lamp.")) names = selectable_names();
     if (field.key == "plan.*") names = site_names();
     for (const std::string& name : names) {
       keys.push_back(path_of(field.key, name));

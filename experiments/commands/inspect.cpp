@@ -23,11 +23,14 @@ using Json = nlohmann::ordered_json;
 
 /// Numbers in the weights; tied ones once.
 std::size_t parameters(const ModelConfig& c) {
-  const std::size_t block = 4 * c.n_embd + (c.n_embd + 1) * 3 * c.n_embd +
-                            (c.n_embd + 1) * c.n_embd + (c.n_embd + 1) * c.n_inner +
-                            (c.n_inner + 1) * c.n_embd;
-  return (c.vocab_size * (c.tied ? 1 : 2) + c.n_positions) * c.n_embd + c.n_layer * block +
-         2 * c.n_embd;
+  std::size_t all = 0;
+  for (const SiteRow& row : c.network->sites)
+    for (const TensorRow& tensor : tensors_of(row)) {
+      const bool counted = row.operation != Operation::logits || !c.tied;
+      const std::size_t size = tensor.rows(c) * (tensor.cols == nullptr ? 1 : tensor.cols(c));
+      all += counted ? layers_of(c, row.site) * size : 0;
+    }
+  return all;
 }
 
 Result<Json> inspect_model(const std::filesystem::path& folder) {

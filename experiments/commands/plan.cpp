@@ -82,7 +82,8 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
 
   TimeCost time(experiment);
   plan.reference_seconds = time.reference();
-  plan.reference_in_parallel = is_unlimited(experiment.grid.reference.at(Site::embed));
+  plan.reference_in_parallel = is_unlimited(
+      experiment.grid.reference.at(experiment.model.config.network->sites.front().site));
   const std::size_t step = (cells.size() + most_timed_cells - 1) / most_timed_cells;
   std::size_t timed = 0;
   for (std::size_t i = 0; i < cells.size(); i += step, ++timed)

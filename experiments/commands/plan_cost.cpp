@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "analysis/metrics.hpp"
+#include "core/model/buffers.hpp"
 #include "core/model/forward.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/record/shard.hpp"
@@ -71,14 +72,61 @@ MatrixView<double> first_rows(Matrix<double>& x, std::size_t n, std::size_t cols
   return x.view().row_block(0, n).columns(0, cols);
 }
 
+/// Multiply-accumulates of a site's inner products, in one layer and head.
+double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length) {
+  const double in = rows(
+      input_count(row.operation) == 0 ? 0 : input_columns(model, row, 0, Head{}, length).count);
+  switch (row.operation) {
+    case Operation::linear:
+    case Operation::logits:
+      return rows(length) * in * rows(row.width(model));
+    case Operation::scores:
+      return triangle(length) * in;
+    case Operation::values:
+      return triangle(length) * rows(row.width(model));
+    case Operation::embed:
+    case Operation::layer_norm:
+    case Operation::softmax:
+    case Operation::residual:
+    case Operation::activation:
+      return 0.0;
+  }
+  contract_violated("macs_of: a known operation");
+}
+
+/// Bytes of a site's weights in one layer, as the pass keeps them.
+double weight_bytes(const ModelConfig& model, const SiteRow& row) {
+  switch (row.operation) {
+    case Operation::embed: {
+      double bytes = 0.0;
+      for (const TensorRow& tensor : tensors_of(row))
+        bytes += rows(tensor.rows(model)) * rows(tensor.cols(model)) * sizeof(float);
+      return bytes;
+    }
+    case Operation::linear:
+    case Operation::logits:
+      return packed_bytes(input_columns(model, row, 0, Head{}, 0).count, row.width(model));
+    case Operation::layer_norm:  // too few to count
+    case Operation::scores:
+    case Operation::softmax:
+    case Operation::values:
+    case Operation::residual:
+    case Operation::activation:
+      return 0.0;
+  }
+  contract_violated("weight_bytes: a known operation");
+}
+
 }  // namespace
 
-double macs_of_pass(const ModelConfig& c, std::size_t length, const PrecisionPlan& plan) {
-  const double t = rows(length), d = rows(c.n_embd), inner = rows(c.n_inner);
-  const double linears = t * d * (4.0 * d + 2.0 * inner);
-  const double attention =
-      triangle(length) * d * (plan.selection(Site::scores) == nullptr ? 2.0 : 3.0);
-  return rows(c.n_layer) * (linears + attention) + t * d * rows(c.vocab_size);
+double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan) {
+  double macs = 0.0;
+  for (const SiteRow& row : model.network->sites) {
+    const bool twice = row.f && plan.selection(row.site) != nullptr;  // recomputed as a whole
+    macs += rows(layers_of(model, row.site) * heads_of(model, row.site)) * (twice ? 2.0 : 1.0) *
+            macs_of(model, row, length);
+  }
+  return macs;
 }
 
 namespace {
@@ -105,42 +153,59 @@ double bytes_of_cell(const Cell& cell, const std::vector<record::Quantity>& quan
   return bytes;
 }
 
+/// Numbers that a pass holds: Workspace, EarlierRows and what gemm packs.
+double workspace_numbers(const Experiment& experiment) {
+  const ModelConfig& c = experiment.model.config;
+  const Config& config = experiment.config;
+  const std::size_t length = config.tokens.sequence_length;
+  const double t = rows(length);
+  double outputs = t * rows(c.n_embd);  // the stream
+  for (const Buffers::Shape& shape : Buffers(c).shapes)
+    outputs += t * (shape.square() ? t : rows(shape.cols));
+  double widest = 0.0, recomputed = 0.0, operands = 0.0, keys = 0.0;
+  for (const SiteRow& row : c.network->sites) {
+    const double width = t * rows(width_of(c, row.site, length));
+    if (row.operation != Operation::logits) widest = std::max(widest, width);
+    if (row.f) recomputed = std::max(recomputed, width);
+    if (row.operation == Operation::linear || row.operation == Operation::logits)
+      operands = std::max(operands, rows(input_columns(c, row, 0, Head{}, length).count));
+    if (row.operation == Operation::scores)  // queries, keys, and the values that follow
+      keys = 3.0 * t * rows(input_columns(c, row, 1, Head{}, length).count);
+  }
+  const double logits = rows(std::min(logit_rows, length)) * rows(c.vocab_size);
+  const double packing = keys + t * operands / 2.0;  // of operands, in gemm
+  const double local = config.record_errors.empty() ? 0.0 : std::max(logits, widest);
+  double earlier = 0.0;
+  if (config.continuation)
+    for (const KeptColumns& part : kept_columns(c))
+      earlier += rows(layers_of(c, part.site)) * rows(part.columns.count) *
+                 rows(config.continuation->prefix + config.continuation->tokens);
+  return outputs + recomputed + logits + packing + local + earlier;
+}
+
 }  // namespace
 
 MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& cells) {
   const ModelConfig& c = experiment.model.config;
   const Config& config = experiment.config;
   const std::size_t length = config.tokens.sequence_length;
-  const double t = rows(length), d = rows(c.n_embd), vocab = rows(c.vocab_size);
+  const double t = rows(length), vocab = rows(c.vocab_size);
   MemoryCost cost;
-  cost.weights =
-      rows(c.n_layer) * (packed_bytes(c.n_embd, 3 * c.n_embd) + packed_bytes(c.n_embd, c.n_embd) +
-                         packed_bytes(c.n_embd, c.n_inner) + packed_bytes(c.n_inner, c.n_embd)) +
-      packed_bytes(c.n_embd, c.vocab_size) + (vocab + rows(c.n_positions)) * d * sizeof(float);
+  for (const SiteRow& row : c.network->sites)
+    cost.weights += rows(layers_of(c, row.site)) * weight_bytes(c, row);
   const CellRecorder recorder(experiment.recording());
   std::vector<Site> kept;  // of the reference
-  for (const SiteInfo& s : sites)
-    if (recorder.needs_reference(s.site)) kept.push_back(s.site);
+  for (const SiteRow& row : c.network->sites)
+    if (recorder.needs_reference(row.site)) kept.push_back(row.site);
   cost.reference =
       t * vocab * sizeof(double) *
           (length * c.vocab_size <= ReferenceDistribution::stored_probabilities ? 2.0 : 1.0) +
       bytes_of_sites(experiment, kept);
-  if (const Arithmetic& reference = experiment.grid.reference.at(Site::embed);
+  if (const Arithmetic& reference = experiment.grid.reference.at(c.network->sites.front().site);
       is_unlimited(reference))
     cost.reference += unlimited_bytes(reference, c, length);
-  const double activations = t * (7.0 * d + rows(c.n_inner)), squares = 3.0 * t * t,
-               logits = rows(std::min(logit_rows, length)) * vocab;
-  const double packing =
-      3.0 * t * rows(c.d_head()) + t * std::max(d, rows(c.n_inner)) / 2.0;  // of operands, in gemm
-  const double local = config.record_errors.empty()
-                           ? 0.0
-                           : std::max(logits, t * std::max({3.0 * d, rows(c.n_inner), t}));
-  const double earlier =
-      config.continuation
-          ? rows(c.n_layer * (config.continuation->prefix + config.continuation->tokens)) * 2.0 * d
-          : 0.0;
   cost.workspace =
-      sizeof(double) * (activations + squares + logits + packing + local + earlier) +
+      sizeof(double) * workspace_numbers(experiment) +
       bytes_of_sites(experiment, config.record_activations) +
       (config.record_detail == Detail::full ? 2.0 * bytes_of_sites(experiment, config.record_errors)
                                             : 0.0);
@@ -204,10 +269,12 @@ TimeCost::TimeCost(const Experiment& experiment)
       config_(experiment.model.config),
       length_(experiment.config.tokens.sequence_length) {
   std::mt19937_64 random(2);
-  const std::size_t widest = std::max(3 * config_.n_embd, config_.n_inner);
-  for (auto [matrix, cols] :
-       {std::pair{&x_, config_.n_embd}, std::pair{&wide_, widest}, std::pair{&out_, widest}}) {
-    matrix->reshape(length_, cols);
+  std::size_t widest = config_.n_embd;
+  for (const SiteRow& row : config_.network->sites)
+    if (row.width != nullptr && row.operation != Operation::logits)
+      widest = std::max(widest, heads_of(config_, row.site) * row.width(config_));
+  for (Matrix<double>* matrix : {&x_, &y_, &out_}) {
+    matrix->reshape(length_, widest);
     fill(*matrix, random, 1.0);
   }
   scores_.reshape(length_, length_);
@@ -235,9 +302,8 @@ void TimeCost::prepare_metrics() {
   metrics_ = scale * seconds_of(work);
 }
 
-double TimeCost::measure(Site at, const Arithmetic& a, Rows which) {
+double TimeCost::measure(const SiteRow& row, const Arithmetic& a, Rows which) {
   const Weights& weights = experiment_.model.weights;
-  const std::size_t d = config_.n_embd, head = config_.d_head();
   const bool one = which == Rows::one;
   const auto by_rows = [&](const auto& work) {
     return one ? extrapolated(1, 1, rows, work) : extrapolated(4, length_, rows, work);
@@ -245,72 +311,55 @@ double TimeCost::measure(Site at, const Arithmetic& a, Rows which) {
   const auto square = [&](const auto& work) {  // one row: its share of the entries
     return extrapolated(16, length_, triangle, work) * (one ? share_of_row() : 1.0);
   };
-  const auto linear_of = [&](const Linear& layer, std::size_t in, std::size_t out) {
-    return by_rows([&](std::size_t n) {
-      linear(a, layer, first_rows(std::as_const(wide_), n, in), first_rows(out_, n, out));
-    });
-  };
   const auto corner = [](auto& x, std::size_t n) { return first_rows(x, n, n); };
-  const BlockWeights& block = weights.blocks.front();
-  switch (at) {
-    case Site::embed:
+  const std::size_t width = width_of(config_, row.site, length_);
+  const auto in = [&](std::size_t k, std::size_t n) {
+    return first_rows(k == 0 ? std::as_const(x_) : std::as_const(y_), n,
+                      input_columns(config_, row, k, Head{}, length_).count);
+  };
+  const auto out = [&](std::size_t n) { return first_rows(out_, n, width); };
+  switch (row.operation) {
+    case Operation::embed:
       return by_rows([&](std::size_t n) {
-        embed(a, weights, std::vector<TokenId>(n, 0), first_rows(out_, n, d));
+        embed(a, weights.at<EmbeddingWeights>(row.site), std::vector<TokenId>(n, 0), out(n));
       });
-    case Site::ln_1:
-    case Site::ln_2:
-    case Site::ln_f:
+    case Operation::layer_norm:
       return by_rows([&](std::size_t n) {
-        layer_norm(a, block.ln_1, config_.layer_norm_epsilon, first_rows(std::as_const(x_), n, d),
-                   first_rows(out_, n, d));
+        layer_norm(a, weights.at<LayerNormWeights>(row.site), config_.layer_norm_epsilon, in(0, n),
+                   out(n));
       });
-    case Site::qkv:
-      return linear_of(block.qkv, d, 3 * d);
-    case Site::attn_proj:
-      return linear_of(block.attn_proj, d, d);
-    case Site::mlp_fc:
-      return linear_of(block.mlp_fc, d, config_.n_inner);
-    case Site::mlp_proj:
-      return linear_of(block.mlp_proj, config_.n_inner, d);
-    case Site::scores: {
+    case Operation::linear:
+      return by_rows(
+          [&](std::size_t n) { linear(a, weights.at<Linear>(row.site), in(0, n), out(n)); });
+    case Operation::scores: {
       Matrix<double> s(length_, length_);
-      return square([&](std::size_t n) {
-        scores(a, first_rows(std::as_const(x_), n, head), first_rows(std::as_const(wide_), n, head),
-               corner(s, n));
-      });
+      return square([&](std::size_t n) { scores(a, in(0, n), in(1, n), corner(s, n)); });
     }
-    case Site::softmax: {
+    case Operation::softmax: {
+      if (!info(row.site).causal)
+        return by_rows([&](std::size_t n) { softmax(a, in(0, n), out(n), Entries::all); });
       Matrix<double> z(length_, length_);
       return square(
           [&](std::size_t n) { softmax(a, corner(std::as_const(scores_), n), corner(z, n)); });
     }
-    case Site::values:
+    case Operation::values:
       return square([&](std::size_t n) {
-        values(a, corner(std::as_const(probabilities_), n), first_rows(std::as_const(x_), n, head),
-               first_rows(out_, n, head));
+        values(a, corner(std::as_const(probabilities_), n), in(1, n), out(n));
       });
-    case Site::resid_1:
-    case Site::resid_2:
-      return by_rows([&](std::size_t n) {
-        residual(a, first_rows(std::as_const(x_), n, d), first_rows(std::as_const(wide_), n, d),
-                 first_rows(out_, n, d));
-      });
-    case Site::gelu:
-      return by_rows([&](std::size_t n) {
-        gelu(a, experiment_.activation, first_rows(std::as_const(wide_), n, config_.n_inner),
-             first_rows(out_, n, config_.n_inner));
-      });
-    case Site::logits: {
+    case Operation::residual:
+      return by_rows([&](std::size_t n) { residual(a, in(0, n), in(1, n), out(n)); });
+    case Operation::activation:
+      return by_rows([&](std::size_t n) { activate(a, experiment_.activation, in(0, n), out(n)); });
+    case Operation::logits: {
       const std::size_t most = one ? 1 : std::min(length_, logit_rows);
-      Matrix<double> y(most, config_.vocab_size);
+      Matrix<double> y(most, width);
       const double block_seconds = extrapolated(4, most, rows, [&](std::size_t n) {
-        logits(a, weights, first_rows(std::as_const(x_), n, d),
-               first_rows(y, n, config_.vocab_size));
+        linear(a, weights.at<Linear>(row.site), in(0, n), first_rows(y, n, width));
       });
       return one ? block_seconds : block_seconds * rows(length_) / rows(most);
     }
   }
-  contract_violated("TimeCost: a site of the table");
+  contract_violated("TimeCost: a known operation");
 }
 
 double TimeCost::site(Site at, const Arithmetic& arithmetic, Rows rows) {
@@ -318,12 +367,13 @@ double TimeCost::site(Site at, const Arithmetic& arithmetic, Rows rows) {
   if (is_unlimited(arithmetic)) {
     const auto middle =
         static_cast<std::size_t>(rows == Rows::one ? share_of_row() * triangle(length_) : 0.0);
-    return unlimited(arithmetic).site(at, config_, middle, rows == Rows::one ? 1 : length_);
+    return unlimited(arithmetic)
+        .site(row_of(*config_.network, at), config_, middle, rows == Rows::one ? 1 : length_);
   }
   const auto known = [&](const auto& entry) { return entry.first == key; };
   if (const auto found = std::find_if(sites_.begin(), sites_.end(), known); found != sites_.end())
     return found->second;
-  return sites_.emplace_back(key, measure(at, arithmetic, rows)).second;
+  return sites_.emplace_back(key, measure(row_of(*config_.network, at), arithmetic, rows)).second;
 }
 
 const UnlimitedCost& TimeCost::unlimited(const Arithmetic& arithmetic) {
@@ -336,46 +386,57 @@ double TimeCost::share_of_row() const {
   return (rows(asked.prefix) + rows(asked.tokens) / 2.0) / triangle(length_);
 }
 
-double TimeCost::selection(const SelectionSpec& spec, const Arithmetic& softmax_arithmetic) {
-  const auto known = [&](const auto& entry) {
-    return entry.first.first == spec && entry.first.second == softmax_arithmetic;
-  };
+double TimeCost::selection(const SiteRow& row, const SelectionSpec& spec, const Arithmetic& f) {
+  const bool causal = info(row.site).causal;
+  const std::tuple key{causal ? 0 : width_of(config_, row.site, length_), spec, f};
+  const auto known = [&](const auto& entry) { return entry.first == key; };
   if (const auto found = std::find_if(selections_.begin(), selections_.end(), known);
       found != selections_.end())
     return found->second;
+  Matrix<double> z = probabilities_;
+  if (!causal) {
+    z.reshape(length_, row.width(config_));
+    softmax(fused(binary64), first_rows(std::as_const(x_), length_, z.cols()), z.view(),
+            Entries::all);
+  }
+  const Matrix<double>& y = causal ? scores_ : x_;
   SelectionScratch scratch;
-  std::vector<std::uint8_t> marks(length_);
-  std::vector<double> z(length_);
+  std::vector<std::uint8_t> marks(z.cols());
+  std::vector<double> mixed(z.cols());
   const auto work = [&](std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
-      const std::span<const double> y = std::as_const(scores_).row(i).first(i + 1),
-                                    p = std::as_const(probabilities_).row(i).first(i + 1);
-      const SelectionRow row{.z = p,
-                             .y = y,
-                             .w = p,
-                             .row_length = length_};  // any w >= 0 takes the time of dot weights
-      if (select_row(spec, targets::softmax, row, {.row = static_cast<std::uint32_t>(i)},
-                     std::span(marks).first(i + 1), scratch) > 0)
-        softmax_of_row(softmax_arithmetic, y, std::span(z).first(i + 1));
+      const std::size_t entries = causal ? i + 1 : z.cols();
+      const std::span<const double> low = y.row(i).first(entries),
+                                    p = std::as_const(z).row(i).first(entries);
+      const SelectionRow of{.z = p,
+                            .y = low,
+                            .w = p,  // any w >= 0 takes the time of dot weights
+                            .row_length = causal ? length_ : entries};
+      if (select_row(spec, targets::softmax, of, {.row = static_cast<std::uint32_t>(i)},
+                     std::span(marks).first(entries), scratch) > 0)
+        softmax_of_row(f, low, std::span(mixed).first(entries));
     }
   };
-  return selections_
-      .emplace_back(std::pair{spec, softmax_arithmetic}, extrapolated(32, length_, triangle, work))
-      .second;
+  const double seconds =
+      causal ? extrapolated(32, length_, triangle, work) : extrapolated(4, length_, rows, work);
+  return selections_.emplace_back(key, seconds).second;
 }
 
 double TimeCost::pass(const PrecisionPlan& plan, Rows which) {
   double seconds = 0.0;
-  for (const SiteInfo& s : sites)
-    for (std::size_t l = 0; l < (s.per_layer ? config_.n_layer : 1); ++l)
-      for (std::size_t h = 0; h < (s.per_head ? config_.n_head : 1); ++h)
-        seconds += site(s.site, plan.at(s.site, Layer{l}, Head{h}), which);
-  if (const SelectionPlan* selected = plan.selection(Site::scores))
-    for (std::size_t l = 0; l < config_.n_layer; ++l)
-      for (std::size_t h = 0; h < config_.n_head; ++h)
-        seconds += site(Site::scores, selected->recompute, which) +
-                   selection(selected->spec, plan.at(Site::softmax, Layer{l}, Head{h})) *
-                       (which == Rows::one ? share_of_row() : 1.0);
+  for (const SiteRow& row : config_.network->sites) {
+    const SelectionPlan* selected = row.f ? plan.selection(row.site) : nullptr;
+    for (std::size_t l = 0; l < layers_of(config_, row.site); ++l)
+      for (std::size_t h = 0; h < heads_of(config_, row.site); ++h) {
+        seconds += site(row.site, plan.at(row.site, Layer{l}, Head{h}), which);
+        if (selected == nullptr) continue;
+        const double share = which == Rows::all      ? 1.0
+                             : info(row.site).causal ? share_of_row()
+                                                     : 1.0 / rows(length_);
+        seconds += site(row.site, selected->recompute, which) +
+                   selection(row, selected->spec, plan.at(*row.f, Layer{l}, Head{h})) * share;
+      }
+  }
   return seconds;
 }
 
@@ -390,9 +451,7 @@ double TimeCost::cell(const Cell& cell) {
   double seconds = pass(cell.plan) + metrics_ + continuation(cell.plan);
   if (!cell.records_errors) return seconds;
   for (const Site recorded : experiment_.config.record_errors) {
-    const SiteInfo& s = info(recorded);
-    const double evaluations =
-        rows((s.per_layer ? config_.n_layer : 1) * (s.per_head ? config_.n_head : 1));
+    const double evaluations = rows(layers_of(config_, recorded) * heads_of(config_, recorded));
     seconds += evaluations * site(recorded, experiment_.grid.reference.at(recorded));
   }
   return seconds;

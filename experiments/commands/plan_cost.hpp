@@ -16,8 +16,8 @@
 
 namespace lamp::experiments {
 
-/// Multiply-accumulates of one pass over T tokens, recomputed scores among them where the plan
-/// selects.
+/// Multiply-accumulates of one pass over T tokens, those of recomputed sites among them where the
+/// plan selects.
 double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan);
 
 /// Bytes, by what they are for.
@@ -57,18 +57,20 @@ class TimeCost {
   /// Causal entries of a row in the middle of a continuation, over those of a pass.
   [[nodiscard]] double share_of_row() const;
   double site(Site site, const Arithmetic& arithmetic, Rows rows = Rows::all);
-  double measure(Site site, const Arithmetic& arithmetic, Rows rows);
+  double measure(const SiteRow& row, const Arithmetic& arithmetic, Rows rows);
   const UnlimitedCost& unlimited(
       const Arithmetic& arithmetic);  // the one of an experiment: its reference
-  double selection(const SelectionSpec& spec, const Arithmetic& softmax);
+  /// Choosing and mixing at a site, in one layer and head; then f in its arithmetic.
+  double selection(const SiteRow& row, const SelectionSpec& spec, const Arithmetic& f);
   void prepare_metrics();
 
   const Experiment& experiment_;
   const ModelConfig& config_;
   std::size_t length_;
-  Matrix<double> x_, wide_, out_, scores_, probabilities_;
+  Matrix<double> x_, y_, out_, scores_, probabilities_;
   std::vector<std::pair<std::tuple<Site, Arithmetic, Rows>, double>> sites_;
-  std::vector<std::pair<std::pair<SelectionSpec, Arithmetic>, double>> selections_;
+  /// By the width of a row, 0 where it is causal.
+  std::vector<std::pair<std::tuple<std::size_t, SelectionSpec, Arithmetic>, double>> selections_;
   std::optional<UnlimitedCost> unlimited_;
   double distribution_ = 0.0, metrics_ = 0.0;  // of all positions
 };

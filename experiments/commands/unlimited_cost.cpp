@@ -49,56 +49,78 @@ UnlimitedCost::UnlimitedCost(const Arithmetic& arithmetic, Activation activation
   mac_ = seconds_each(terms, [&] { static_cast<void>(fl.dot(x, weights)); });
   operation_ = seconds_each(2, [&] { static_cast<void>(fl.div(fl.add(x[0], x[1]), x[2])); });
   exp_ = seconds_each(1, [&] { static_cast<void>(fl.function(Function::exp, x[3])); });
-  const Function gelu = mpfr::steps::gelu_function(activation);
-  gelu_ = seconds_each(1, [&] { static_cast<void>(fl.function(gelu, x[4])); });
+  const Function f = mpfr::steps::function_of(activation);
+  activation_ = seconds_each(1, [&] { static_cast<void>(fl.function(f, x[4])); });
 }
 
-double UnlimitedCost::site(Site site, const ModelConfig& model, std::size_t first,
+double UnlimitedCost::site(const SiteRow& row, const ModelConfig& model, std::size_t first,
                            std::size_t rows) const {
-  const double t = count(rows), d = count(model.n_embd), inner = count(model.n_inner),
-               head = count(model.d_head());
-  const double entries = t * (count(first) + (t + 1.0) / 2.0);  // causal
-  const auto linear = [&](double in, double out) { return t * out * (in * mac_ + operation_); };
-  switch (site) {
-    case Site::embed:
-    case Site::resid_1:
-    case Site::resid_2:
-      return t * d * operation_;
-    case Site::ln_1:
-    case Site::ln_2:
-    case Site::ln_f:
-      return t * d * (2.0 * mac_ + 3.0 * operation_);
-    case Site::qkv:
-      return linear(d, 3.0 * d);
-    case Site::scores:
-      return entries * (head * mac_ + operation_);
-    case Site::softmax:
-      return entries * (mac_ + exp_ + 2.0 * operation_);
-    case Site::values:
-      return entries * head * mac_;
-    case Site::attn_proj:
-      return linear(d, d);
-    case Site::mlp_fc:
-      return linear(d, inner);
-    case Site::gelu:
-      return t * inner * gelu_;
-    case Site::mlp_proj:
-      return linear(inner, d);
-    case Site::logits:
-      return linear(d, count(model.vocab_size));
+  const double t = count(rows), so_far = count(first) + (t + 1.0) / 2.0;  // of a row, in the mean
+  const double width = row.width == nullptr ? so_far : count(row.width(model));
+  const auto in = [&](std::size_t k) {
+    return count(input_columns(model, row, k, Head{}, first + rows).count);
+  };
+  switch (row.operation) {
+    case Operation::embed:
+    case Operation::residual:
+      return t * width * operation_;
+    case Operation::layer_norm:
+      return t * width * (2.0 * mac_ + 3.0 * operation_);
+    case Operation::linear:
+    case Operation::logits:
+      return t * width * (in(0) * mac_ + operation_);
+    case Operation::scores:
+      return t * width * (in(0) * mac_ + operation_);
+    case Operation::softmax:
+      return t * width * (mac_ + exp_ + 2.0 * operation_);
+    case Operation::values:
+      return t * so_far * width * mac_;
+    case Operation::activation:
+      return t * width * activation_;
   }
-  contract_violated("UnlimitedCost: a site of the table");
+  contract_violated("UnlimitedCost: a known operation");
 }
+
+namespace {
+
+/// Numbers of a site's output in a pass over `length` tokens: of a causal site those of one head,
+/// of another one those of all.
+double numbers_of(const ModelConfig& model, const SiteRow& row, std::size_t length) {
+  const double width = count(width_of(model, row.site, length));
+  return count(length) * width * (info(row.site).causal ? 1.0 : count(heads_of(model, row.site)));
+}
+
+/// The most that is held at once besides the stream and the logits: what the sites of a part (of
+/// one, or of those per head together) give, and what of the sites before is still read.
+double most_held(const ModelConfig& model, std::size_t length) {
+  const std::span<const SiteRow> rows = model.network->sites;
+  double most = 0.0;
+  for (std::size_t at = 0, end = 0; at < rows.size(); at = end) {
+    end = at + (info(rows[at].site).per_head
+                    ? same_grain(rows.subspan(at), &SiteInfo::per_head).size()
+                    : 1);
+    double held = 0.0;
+    for (const SiteRow& row : rows.first(end))
+      if (!makes_stream(row.operation) && row.operation != Operation::logits &&
+          (&row >= &rows[at] || reads(rows.subspan(at), row.site)))
+        held += numbers_of(model, row, length);
+    most = std::max(most, held);
+  }
+  return most;
+}
+
+}  // namespace
 
 double unlimited_bytes(const Arithmetic& arithmetic, const ModelConfig& model, std::size_t length) {
   constexpr double limb_bits = 64.0, owner = sizeof(mpfr::Number) + 16.0;  // and the allocator's
   const double number = owner + 8.0 * std::ceil(arithmetic.mac.format.p / limb_bits);
   const double t = count(length), d = count(model.n_embd);
-  const double kept =
-      t * d * (2.0 * count(model.n_layer) + 2.0);  // keys and values; x, and what is added to it
-  const double layer = t * std::max({4.0 * d + 2.0 * t, d + 2.0 * count(model.n_inner), 4.0 * d});
+  double kept = 0.0;
+  for (const KeptColumns& part : kept_columns(model))
+    kept += t * count(part.columns.count) * count(layers_of(model, part.site));
+  const double streams = 2.0 * t * d;  // and the next one, made from it
   const double logits = d * t + count(std::min(logit_rows, length) * model.vocab_size);
-  return (kept + std::max(layer, logits)) * number;
+  return (kept + streams + std::max(most_held(model, length), logits)) * number;
 }
 
 }  // namespace lamp::experiments

@@ -5,8 +5,7 @@
 #include <cstddef>
 
 #include "core/arith/spec.hpp"
-#include "core/model/files/config.hpp"
-#include "core/model/site.hpp"
+#include "core/model/networks/network.hpp"
 
 namespace lamp::experiments {
 
@@ -17,11 +16,11 @@ class UnlimitedCost {
   /// Times the operations: milliseconds, or one call of each where that takes longer.
   UnlimitedCost(const Arithmetic& arithmetic, Activation activation);
   [[nodiscard]] double mac() const { return mac_; }
-  [[nodiscard]] double site(Site site, const ModelConfig& model, std::size_t first,
+  [[nodiscard]] double site(const SiteRow& row, const ModelConfig& model, std::size_t first,
                             std::size_t rows) const;
 
  private:
-  double mac_ = 0.0, operation_ = 0.0, exp_ = 0.0, gelu_ = 0.0;
+  double mac_ = 0.0, operation_ = 0.0, exp_ = 0.0, activation_ = 0.0;
 };
 
 /// Bytes of the values that a pass over `length` tokens holds at once in unlimited(N).

@@ -292,47 +292,6 @@ std::string resolved_toml(const Config& config) {
   return out;
 }
 
-Result<void> check_against(const Config& config, const ModelConfig& model) {
-  const auto fail = [&](const std::string& key, const std::string& message) {
-    const auto place = config.places.at.find(key);
-    return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) +
-                                         ": " + key + ": " + message};
-  };
-  const auto absent = [](const char* what, std::size_t index, std::size_t count) {
-    return std::string(what) + std::to_string(index) +
-           ", which the model has not got; legal: 0 to " + std::to_string(count - 1);
-  };
-  if (config.tokens.sequence_length > model.n_positions)
-    return fail("tokens.sequence_length",
-                std::to_string(config.tokens.sequence_length) +
-                    " is more than the model's n_positions; legal: 1 to " +
-                    std::to_string(model.n_positions));
-  if (const auto& c = config.continuation; c && c->prefix + c->tokens > model.n_positions)
-    return fail("continuation.tokens",
-                std::to_string(c->tokens) + " tokens after a prefix of " +
-                    std::to_string(c->prefix) +
-                    " are more than the model's n_positions; legal: prefix + tokens up to " +
-                    std::to_string(model.n_positions));
-  std::vector<std::pair<std::string, SitePath>> paths;
-  for (const PlanEntry& entry : config.plan)
-    paths.emplace_back("plan." + site_path_name(entry.path), entry.path);
-  for (const GridAxis& axis : config.grid) {
-    SitePath path;
-    if (axis.key.starts_with("plan.") && axis.key != "plan.default" &&
-        !parse_site_path(axis.key.substr(5), path))
-      paths.emplace_back("grid." + axis.key, path);
-  }
-  for (const auto& [key, path] : paths) {
-    if (path.layer && path.layer->value >= model.n_layer)
-      return fail(key, absent("layer ", path.layer->value, model.n_layer));
-    if (path.head && path.head->value >= model.n_head)
-      return fail(key, absent("head ", path.head->value, model.n_head));
-  }
-  if (const std::optional<Problem> problem = check_trees(config, model))
-    return fail(problem->key, problem->message);
-  return {};
-}
-
 std::vector<std::string> text_names(const Config& config) {
   std::vector<std::string> names;
   for (const std::filesystem::path& path : config.tokens.paths)

@@ -3,76 +3,49 @@
 #include <algorithm>
 
 #include "core/arith/orders/order_text.hpp"
-#include "core/model/files/config.hpp"
+#include "core/model/networks/network.hpp"
 #include "experiments/config/grid.hpp"
 
 namespace lamp::experiments {
 namespace {
-
-/// Lengths of the sums of a site: one, or 1 to that many in the sites that are causal.
-struct SumLengths {
-  std::size_t longest;
-  bool causal;
-};
 
 /// The last token generated is not read.
 std::size_t longest_row(const ContinuationConfig& continuation) {
   return continuation.prefix + continuation.tokens - 1;
 }
 
-std::optional<SumLengths> sum_lengths(Site site, const Config& config, const ModelConfig& model) {
-  switch (site) {
-    case Site::embed:
-    case Site::resid_1:
-    case Site::resid_2:
-    case Site::gelu:
-      return std::nullopt;
-    case Site::scores:
-      return SumLengths{model.d_head(), false};
-    case Site::softmax:
-    case Site::values:
-      return SumLengths{std::max(config.tokens.sequence_length,
-                                 config.continuation ? longest_row(*config.continuation) : 1),
-                        true};
-    case Site::mlp_proj:
-      return SumLengths{model.n_inner, false};
-    case Site::ln_1:
-    case Site::qkv:
-    case Site::attn_proj:
-    case Site::ln_2:
-    case Site::mlp_fc:
-    case Site::ln_f:
-    case Site::logits:
-      return SumLengths{model.n_embd, false};
-  }
-  contract_violated("grid: a site of the table");
+/// Rows of the longest pass.
+std::size_t longest_pass(const Config& config) {
+  return std::max(config.tokens.sequence_length,
+                  config.continuation ? longest_row(*config.continuation) : 1);
 }
 
-std::optional<Problem> check_tree(const Arithmetic& arithmetic, Site site, const std::string& key,
-                                  const Config& config, const ModelConfig& model) {
-  const std::optional<SumLengths> lengths = sum_lengths(site, config, model);
+std::optional<Problem> check_tree(const Arithmetic& arithmetic, const SiteRow& site,
+                                  const std::string& key, const Config& config,
+                                  const ModelConfig& model) {
+  const std::optional<SumLengths> lengths = sum_lengths(model, site, longest_pass(config));
   if (!lengths) return std::nullopt;
   for (const std::size_t n : {lengths->longest, lengths->causal ? 1 : lengths->longest})
     if (const Result<void> fits = check_length(arithmetic.order, n); !fits)
-      return Problem{
-          .key = key,
-          .message = "at the site " + std::string(info(site).name) + " " + fits.error().message};
+      return Problem{.key = key,
+                     .message = "at the site " + std::string(info(site.site).name) + " " +
+                                fits.error().message};
   return std::nullopt;
 }
 
 /// Every arithmetic of the plan where it is used.
 std::optional<Problem> check_trees_of(const PrecisionPlan& plan, const std::string& key,
                                       const Config& config, const ModelConfig& model) {
-  for (const SiteInfo& site : sites) {
-    for (std::size_t l = 0; l < (site.per_layer ? model.n_layer : 1); ++l)
-      for (std::size_t h = 0; h < (site.per_head ? model.n_head : 1); ++h)
+  for (const SiteRow& site : model.network->sites) {
+    for (std::size_t l = 0; l < layers_of(model, site.site); ++l)
+      for (std::size_t h = 0; h < heads_of(model, site.site); ++h)
         if (std::optional<Problem> problem =
-                check_tree(plan.at(site.site, Layer{l}, Head{h}), site.site, key, config, model))
+                check_tree(plan.at(site.site, Layer{l}, Head{h}), site, key, config, model))
           return problem;
     if (const SelectionPlan* selection = plan.selection(site.site))
       if (std::optional<Problem> problem =
-              check_tree(selection->recompute, site.site,
-                         "lamp." + std::string(site.name) + ".recompute", config, model))
+              check_tree(selection->recompute, site,
+                         "lamp." + std::string(info(site.site).name) + ".recompute", config, model))
         return problem;
   }
   return std::nullopt;

@@ -107,18 +107,17 @@ std::optional<Problem> check_field_name(const FieldMatch& match) {
                      .legal = "another name"};
   }
   if (match.field->key.starts_with("lamp.*")) {
-    const std::vector<std::string> names = site_names();
-    const std::optional<Site> site = parse_site(match.name);
-    if (!site)
+    const std::vector<std::string> names = site_names(), selectable = selectable_names();
+    if (!parse_site(match.name))
       return Problem{.key = {},
                      .message = "unknown site " + toml_string(match.name),
-                     .legal = "scores",
+                     .legal = join(selectable),
                      .suggestion = nearest(match.name, names)};
-    if (*site != Site::scores)
+    if (std::find(selectable.begin(), selectable.end(), match.name) == selectable.end())
       return Problem{.key = {},
                      .message = "selection at " + toml_string(match.name) +
                                 " is not available yet in this version",
-                     .legal = "scores"};
+                     .legal = join(selectable)};
   }
   return std::nullopt;
 }

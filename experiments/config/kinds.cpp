@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/arith/orders/order_text.hpp"
+#include "core/model/networks/network.hpp"
 
 namespace lamp::experiments {
 
@@ -61,6 +62,19 @@ Outcome out_of_range(const Value& value, const std::string& shown) {
 std::vector<std::string> site_names() {
   std::vector<std::string> names;
   for (const SiteInfo& site : sites) names.emplace_back(site.name);
+  return names;
+}
+
+std::vector<std::string> selectable_names() {
+  std::vector<std::string> names;
+  for (const SiteInfo& site : sites) {
+    const auto selectable = [&](const Network* network) {
+      const SiteRow* row = find_row(network->sites, site.site);
+      return row != nullptr && row->f;
+    };
+    if (std::any_of(networks().begin(), networks().end(), selectable))
+      names.emplace_back(site.name);
+  }
   return names;
 }
 

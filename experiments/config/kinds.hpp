@@ -24,6 +24,8 @@ Outcome not_available(const Value& value, const std::string& what);
 
 std::vector<std::string> available_names(std::span<const Choice> choices);
 std::vector<std::string> site_names();
+/// Sites at which LAMP may select in one of the networks.
+std::vector<std::string> selectable_names();
 
 /// An integer within the field's range.
 template <class T>

@@ -6,52 +6,13 @@
 #include <utility>
 
 namespace lamp::experiments {
-namespace {
-
-/// Width of a site's values: how many components a token position has.
-std::size_t components_of(const ModelConfig& model, Site site, std::size_t sequence_length) {
-  switch (site) {
-    case Site::qkv:
-      return 3 * model.n_embd;
-    case Site::scores:
-    case Site::softmax:
-      return sequence_length;
-    case Site::values:
-      return model.d_head();
-    case Site::mlp_fc:
-    case Site::gelu:
-      return model.n_inner;
-    case Site::logits:
-      return model.vocab_size;
-    case Site::embed:
-    case Site::ln_1:
-    case Site::attn_proj:
-    case Site::resid_1:
-    case Site::ln_2:
-    case Site::mlp_proj:
-    case Site::resid_2:
-    case Site::ln_f:
-      return model.n_embd;
-  }
-  contract_violated("components_of: a site of the table");
-}
-
-}  // namespace
-
-std::size_t layers_of(const ModelConfig& model, Site site) {
-  return info(site).per_layer ? model.n_layer : 1;
-}
-std::size_t heads_of(const ModelConfig& model, Site site) {
-  return info(site).per_head ? model.n_head : 1;
-}
-
 std::size_t part_of(const ModelConfig& model, const TapPoint& point) {
   return point.layer.value * heads_of(model, point.site) + point.head.value;
 }
 
 std::size_t elements_of(const ModelConfig& model, Site site, std::size_t sequence_length) {
   return layers_of(model, site) * heads_of(model, site) * sequence_length *
-         components_of(model, site, sequence_length);
+         width_of(model, site, sequence_length);
 }
 
 record::Quantity site_quantity(const ModelConfig& model, Site site, std::string path,
@@ -75,14 +36,14 @@ record::Quantity whole_site_quantity(const ModelConfig& model, Site site,
       site_quantity(model, site, std::move(path), "1", std::string(long_name));
   quantity.dims.insert(quantity.dims.end(), {"query", "component"});
   quantity.shape.insert(quantity.shape.end(),
-                        {sequence_length, components_of(model, site, sequence_length)});
+                        {sequence_length, width_of(model, site, sequence_length)});
   return quantity;
 }
 
 SiteValues::SiteValues(const ModelConfig& model, Site site, std::size_t sequence_length)
     : causal_(info(site).causal), heads_(heads_of(model, site)) {
   const std::size_t parts = layers_of(model, site) * heads_,
-                    width = components_of(model, site, sequence_length);
+                    width = width_of(model, site, sequence_length);
   parts_.assign(parts,
                 Matrix<double>(sequence_length, width, std::numeric_limits<double>::quiet_NaN()));
 }

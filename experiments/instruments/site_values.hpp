@@ -8,13 +8,10 @@
 #include <vector>
 
 #include "core/model/forward.hpp"
+#include "core/model/networks/network.hpp"
 #include "core/record/contents.hpp"
 
 namespace lamp::experiments {
-
-/// Layers of a site, 1 where it belongs to none; so heads.
-std::size_t layers_of(const ModelConfig& model, Site site);
-std::size_t heads_of(const ModelConfig& model, Site site);
 
 /// Where a (layer, head) of a site stands among all of them.
 std::size_t part_of(const ModelConfig& model, const TapPoint& point);

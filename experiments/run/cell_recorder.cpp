@@ -95,10 +95,9 @@ std::vector<record::Values> CellRecorder::reference_values(const Reference& refe
 
 ReferenceRecorder::ReferenceRecorder(const CellRecorder& cells, const Recording& recording)
     : logits_(recording.sequence_length(), recording.model.vocab_size) {
-  for (const SiteInfo& site : sites)
-    if (cells.needs_reference(site.site))
-      sites_.insert(
-          {site.site, SiteValues(recording.model, site.site, recording.sequence_length())});
+  for (const SiteRow& row : recording.model.network->sites)
+    if (cells.needs_reference(row.site))
+      sites_.insert({row.site, SiteValues(recording.model, row.site, recording.sequence_length())});
 }
 
 void ReferenceRecorder::values(const TapPoint& point, MatrixView<const double> x) {

@@ -109,9 +109,10 @@ def other_axes(result):
 
 
 def sites(result):
-    """The sites whose errors the file holds, in the order of the data."""
+    """The sites whose errors the file holds, in the order of the data; those of other networks after them, as the config names them."""
     with h5py.File(result.path, "r") as f:
-        return [s for s in DATA_ORDER if f"errors/{s}" in f]
+        others = [s for s in result.config.get("record", {}).get("errors", ()) if s not in DATA_ORDER]
+        return [s for s in (*DATA_ORDER, *others) if f"errors/{s}" in f]
 
 
 def open_errors(result, site):

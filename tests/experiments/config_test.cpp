@@ -15,6 +15,7 @@
 #include "config_text.hpp"
 #include "core/arith/engine.hpp"
 #include "core/arith/orders/order_text.hpp"
+#include "core/model/networks/network.hpp"
 #include "experiments/config/fields.hpp"
 #include "experiments/config/read.hpp"
 
@@ -663,6 +664,7 @@ TEST_CASE("config: a continuation is there where its section is, with its defaul
   CHECK(error_has(parse(base_config + "[continuation]\ntoken = 3\n"),
                   {"did you mean \"continuation.tokens\"?"}));
   ModelConfig model;
+  model.network = networks().front();
   model.n_positions = 96, model.n_layer = 1, model.n_head = 1, model.n_embd = 8, model.n_inner = 16;
   CHECK(check_against(*parse(base_config + "[continuation]\n"), model).ok());
   CHECK(
@@ -674,6 +676,7 @@ TEST_CASE("config: a continuation is there where its section is, with its defaul
 
 TEST_CASE("config: a tree has as many terms as the sums it is planned for", "[config]") {
   ModelConfig model;
+  model.network = networks().front();
   model.n_positions = 64, model.n_layer = 2, model.n_head = 2, model.n_embd = 8,
   model.n_inner = 16;  // d_head 4
   const std::string four = "[arithmetic.tree]\nformat = \"ps7\"\norder = \"tree:((0 1) (2 3))\"\n";
@@ -736,6 +739,7 @@ TEST_CASE("config: a plan's paths", "[config]") {
   CHECK(read->plan[1].path == SitePath{Site::scores, Layer{3}, {}});
   CHECK(read->plan[2].path == SitePath{Site::scores, Layer{3}, Head{1}});
   ModelConfig model;
+  model.network = networks().front();
   model.n_positions = 64;
   model.n_layer = 4;
   model.n_head = 2;

@@ -1,4 +1,4 @@
-// Shape of a GPT-2, as its config.json says.
+// Shape of a model, as its config.json says.
 #pragma once
 
 #include <array>
@@ -15,6 +15,8 @@
 
 namespace lamp {
 
+struct Network;  // core/model/networks/network.hpp
+
 enum class Activation : std::uint8_t { gelu_new, gelu };  // tanh form, erf form
 
 /// As in config.json.
@@ -22,15 +24,17 @@ inline constexpr std::array<NamedValue<Activation>, 2> activation_names{
     {{"gelu", Activation::gelu}, {"gelu_new", Activation::gelu_new}}};
 static_assert(names_all(activation_names));
 
+/// What a network's file reads of config.json; a network uses those that it has.
 struct ModelConfig {
+  const Network* network = nullptr;  // one of networks()
   std::size_t vocab_size = 0, n_positions = 0, n_embd = 0, n_layer = 0, n_head = 0;
   std::size_t n_inner = 0;  // 4 n_embd unless config.json says otherwise
   double layer_norm_epsilon = 1e-5;
   Activation activation = Activation::gelu_new;
-  bool tied = true;                    // logits use wte
+  bool tied = true;                    // logits use the token vectors
   std::optional<TokenId> end_of_text;  // eos_token_id
 
-  [[nodiscard]] std::size_t d_head() const { return n_embd / n_head; }
+  [[nodiscard]] constexpr std::size_t d_head() const { return n_embd / n_head; }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
@@ -41,13 +45,28 @@ constexpr std::optional<Activation> parse_activation(std::string_view name) {
   return value_in(activation_names, name);
 }
 
+/// An integer of a config. The upper limits keep every product of two of them within 64 bits;
+/// those of n_layer and n_head are what the counter of a stochastic rounding holds (9 bits of head,
+/// 16 of layer).
+struct ShapeKey {
+  std::string_view name;
+  std::size_t ModelConfig::*member;
+  std::uint64_t most;
+};
+inline constexpr std::array<ShapeKey, 6> shape_keys{
+    {{"vocab_size", &ModelConfig::vocab_size, 1U << 24},
+     {"n_positions", &ModelConfig::n_positions, 1U << 20},
+     {"n_embd", &ModelConfig::n_embd, 1U << 20},
+     {"n_layer", &ModelConfig::n_layer, 1U << 16},
+     {"n_head", &ModelConfig::n_head, 1U << 9},
+     {"n_inner", &ModelConfig::n_inner, 1U << 24}}};
+
 /// What the config means, on one line: equal texts, equal models. For content digests.
 std::string canonical_text(const ModelConfig& config);
 
-/// Reads and validates config.json (model_type gpt2; known activation; shapes positive and
-/// consistent; scaling options that GPT-2 never used, such as scale_attn_by_inverse_layer_idx, are
-/// refused by name). Keys that do not change the function (dropout, initialisation, generation, ..)
-/// are ignored; a key given twice is an error.
+/// Reads and validates config.json: model_type names the network, whose file reads the rest. Keys
+/// that do not change the function (dropout, initialisation, generation, ..) are ignored; a key
+/// given twice is an error.
 Result<ModelConfig> read_model_config(const std::filesystem::path& file);
 
 }  // namespace lamp

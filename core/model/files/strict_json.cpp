@@ -85,6 +85,12 @@ Result<json> parse_strict_json(std::string_view text, std::string_view name) {
   return Error{ExitCode::bad_data, where + ": " + builder.complaint};
 }
 
+std::string shown(const json& value) {
+  return value.is_string()       ? in_quotes(value.get_ref<const std::string&>())
+         : value.is_structured() ? std::string(value.is_array() ? "an array" : "an object")
+                                 : value.dump();
+}
+
 std::string json_complaint(const std::exception& error) {
   std::string what = error.what();
   if (const std::size_t column = what.find(", column "); column != std::string::npos) {

@@ -15,6 +15,9 @@ namespace lamp {
 /// bad_data: "name:line:column: ..".
 Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view name);
 
+/// A value in a message: its text, or what it is where that is long.
+std::string shown(const nlohmann::json& value);
+
 /// What nlohmann-json says about a syntax error, without its own prefix, in at most 200 bytes.
 std::string json_complaint(const std::exception& error);
 

@@ -29,6 +29,16 @@ std::size_t earlier_positions(MatrixView<T> x) {
   return x.cols - x.rows;
 }
 
+Function function_of(Activation activation) {
+  switch (activation) {
+    case Activation::gelu_new:
+      return Function::gelu_tanh;
+    case Activation::gelu:
+      return Function::gelu_erf;
+  }
+  contract_violated("activate: a known activation");
+}
+
 bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
 
 /// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an engine
@@ -37,17 +47,17 @@ bool asks_for_binary32(const Arithmetic& arithmetic) { return arithmetic.mac.for
 
 }  // namespace
 
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
-           MatrixView<double> out, std::size_t first) {
+void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
+           std::span<const TokenId> tokens, MatrixView<double> out, std::size_t first) {
   if (is_unlimited(arithmetic)) return mpfr::embed(arithmetic, weights, tokens, out, first);
-  expects(out.rows == tokens.size() && out.cols == weights.wte.cols() &&
-              first + tokens.size() <= weights.wpe.rows(),
+  expects(out.rows == tokens.size() && out.cols == weights.tokens.cols() &&
+              first + tokens.size() <= weights.positions.rows(),
           "embed: shapes agree");
   visit_outputs(arithmetic, true, [&](const auto& output) {
     for (std::size_t t = 0; t < tokens.size(); ++t) {
-      expects(tokens[t] < weights.wte.rows(), "embed: token id < vocab_size");
-      const std::span<const float> token = weights.wte.row(tokens[t]),
-                                   position = weights.wpe.row(first + t);
+      expects(tokens[t] < weights.tokens.rows(), "embed: token id < vocab_size");
+      const std::span<const float> token = weights.tokens.row(tokens[t]),
+                                   position = weights.positions.row(first + t);
       const std::span<double> x = out.row(t);
       for (std::size_t i = 0; i < x.size(); ++i)
         x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
@@ -76,8 +86,9 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
-  expects(layer.bias.size() == out.cols, "linear: one bias an output");
+  expects(layer.bias.empty() || layer.bias.size() == out.cols, "linear: one bias an output");
   gemm(arithmetic, x, layer.weight, out);
+  if (layer.bias.empty()) return;
   const bool fits = contains(binary32, arithmetic.mac.format) && lamp::all_binary32(layer.bias);
   const auto add_bias = [&](const auto& output) {
     for (std::size_t t = 0; t < out.rows; ++t) {
@@ -133,11 +144,14 @@ void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std
                 [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
 }
 
-void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z) {
-  if (is_unlimited(arithmetic)) return mpfr::softmax(arithmetic, y, z);
-  const std::size_t first = earlier_positions(y);
-  for (std::size_t i = 0; i < y.rows; ++i)
-    softmax_of_row(arithmetic, y.row(i).first(first + i + 1), z.row(i).first(first + i + 1), i);
+void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z,
+             Entries entries) {
+  if (is_unlimited(arithmetic)) return mpfr::softmax(arithmetic, y, z, entries);
+  const std::size_t first = entries == Entries::causal ? earlier_positions(y) : 0;
+  for (std::size_t i = 0; i < y.rows; ++i) {
+    const std::size_t n = entries == Entries::causal ? first + i + 1 : y.cols;
+    softmax_of_row(arithmetic, y.row(i).first(n), z.row(i).first(n), i);
+  }
 }
 
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
@@ -149,6 +163,8 @@ void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::residual(arithmetic, x, y, out);
+  expects(x.rows == y.rows && x.cols == y.cols && x.rows == out.rows && x.cols == out.cols,
+          "residual: shapes agree");
   const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
@@ -159,10 +175,11 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
   });
 }
 
-void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
-          MatrixView<double> out) {
-  if (is_unlimited(arithmetic)) return mpfr::gelu(arithmetic, activation, x, out);
-  const Function f = activation == Activation::gelu_new ? Function::gelu_tanh : Function::gelu_erf;
+void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+              MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::activate(arithmetic, activation, x, out);
+  expects(x.rows == out.rows && x.cols == out.cols, "activate: shapes agree");
+  const Function f = function_of(activation);
   if (is_stochastic(arithmetic)) {
     visit_outputs(arithmetic, true, [&](const auto& output) {
       for (std::size_t t = 0; t < x.rows; ++t)
@@ -174,12 +191,6 @@ void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const 
                    [&](const auto& fl) {  // a function of one operand: the engines agree on any
                      for (std::size_t t = 0; t < x.rows; ++t) fl.function(f, x.row(t), out.row(t));
                    });
-}
-
-void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
-            MatrixView<double> out) {
-  if (is_unlimited(arithmetic)) return mpfr::logits(arithmetic, weights, x, out);
-  gemm(arithmetic, x, weights.head, out);
 }
 
 }  // namespace lamp

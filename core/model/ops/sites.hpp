@@ -1,4 +1,4 @@
-// The operations of a GPT-2. Each site is one pure function of its inputs, weights and arithmetic,
+// The operations of networks. Each is one pure function of its inputs, weights and arithmetic,
 // which the forward pass, the local error and later the suffix runs all call (method.md section 4).
 // Rows are token positions; values are binary64. A row depends on earlier ones only, and a site may
 // be given its last rows: then scores and softmax are (rows, n) with n - rows earlier positions,
@@ -78,20 +78,20 @@ void layer_norm_row(const A& fl, const Any& fl_any, const OrderOrArithmetic& ord
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mac(fl.mul(out[i], r), gamma[i], beta[i]);
 }
 
-/// out (T, n_embd) = fl(wte[token] + wpe[position]), positions from `first` on.
-void embed(const Arithmetic& arithmetic, const Weights& weights, std::span<const TokenId> tokens,
-           MatrixView<double> out, std::size_t first = 0);
+/// out (T, n_embd) = fl(tokens[id] + positions[position]), positions from `first` on.
+void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
+           std::span<const TokenId> tokens, MatrixView<double> out, std::size_t first = 0);
 
 /// Row by row: x, out (T, n_embd).
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
                 MatrixView<const double> x, MatrixView<double> out);
 
-/// out (T, out) = x (T, in) W (in, out), then one addition of the bias.
+/// out (T, out) = x (T, in) W (in, out), then one addition of the bias where there is one.
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out);
 
-/// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for the entries that exist; the rest is not
-/// written. q: (rows, d_head), k: (n, d_head), out: (rows, n). The second takes k^T packed,
+/// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for the causal entries; the rest is not written.
+/// q: (rows, d_head), k: (n, d_head), out: (rows, n). The second takes k^T packed,
 /// (d_head, n): scores in several arithmetics pack it once.
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
             MatrixView<double> out);
@@ -104,11 +104,12 @@ void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const Pack
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
                     std::size_t row = 0);
 
-/// Row i of z is softmax of the entries of row i of y that exist; the rest is not written. y, z:
-/// (rows, n).
-void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z);
+/// Row i of z is softmax of row i of y, or of its causal entries, and then the rest is not written.
+/// y, z: (rows, n).
+void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z,
+             Entries entries = Entries::causal);
 
-/// out(i, :) = sum of z(i, k) v(k, :) over the entries of row i that exist. z: (rows, n), v: (n,
+/// out(i, :) = sum of z(i, k) v(k, :) over the causal entries of row i. z: (rows, n), v: (n,
 /// d_head), out: (rows, d_head).
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
             MatrixView<double> out);
@@ -121,12 +122,8 @@ void score_bounds(MatrixView<const double> q, MatrixView<const double> k, Matrix
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out);
 
-/// out = fl(GELU(x)), elementwise; out may be x.
-void gelu(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
-          MatrixView<double> out);
-
-/// out (rows, vocab_size) = x (rows, n_embd) head.
-void logits(const Arithmetic& arithmetic, const Weights& weights, MatrixView<const double> x,
-            MatrixView<double> out);
+/// out = fl(f(x)), elementwise; out may be x.
+void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
+              MatrixView<double> out);
 
 }  // namespace lamp

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/model/files/config.hpp"
+#include "core/model/networks/network.hpp"
 #include "tests/core/model/files.hpp"
 
 namespace {
@@ -47,6 +48,8 @@ TEST_CASE("config: the shipped models are read as their files say", "[model][con
   const auto tiny = lamp::read_model_config(source("data/models/gpt2-tiny/config.json"));
   REQUIRE(tiny);
   ModelConfig expected;
+  expected.network = lamp::networks().front();
+  CHECK(expected.network->model_type == "gpt2");
   expected.vocab_size = 4096, expected.n_positions = 512, expected.n_embd = 256,
   expected.n_layer = 6, expected.n_head = 4;
   expected.n_inner = 1024, expected.end_of_text = 4095;

@@ -109,13 +109,16 @@ std::vector<TokenId> sort_tokens(std::size_t batch) {
 TEST_CASE("gpt-nano-sort: every site on PyTorch's inputs, within the operation's bound",
           "[model][golden]") {
   const Model& model = sort_model();
-  const BlockWeights& block = model.weights.blocks[0];
+  const auto norm = [&](Site site) -> const LayerNormWeights& {
+    return model.weights.at<LayerNormWeights>(site);
+  };
+  const auto layer = [&](Site site) -> const Linear& { return model.weights.at<Linear>(site); };
   const auto read = [](const char* name) { return test::read_golden(activations, name); };
   for (std::size_t b = 0; b < 3; ++b) {
     CAPTURE(b);
     const std::vector<TokenId> tokens = sort_tokens(b);
     Matrix<double> out(length, width);
-    embed(fused(binary32), model.weights, tokens, out.view());
+    embed(fused(binary32), model.weights.at<EmbeddingWeights>(Site::embed), tokens, out.view());
     const Matrix<double> x = matrix(read("x"), b, length, width);
     CHECK(excess(out, x, Matrix<double>(length, width, 0.0)) <=
           0.0);  // one binary32 addition: the same bits
@@ -144,9 +147,9 @@ TEST_CASE("gpt-nano-sort: every site on PyTorch's inputs, within the operation's
     const Matrix<double> ln1 = matrix(read("ln1"), b, length, width),
                          ln2 = matrix(read("ln2"), b, length, width);
     const Matrix<double> resid_1 = matrix(read("attnResid"), b, length, width);
-    check_layer_norm(x, block.ln_1, ln1);
-    check_layer_norm(resid_1, block.ln_2, ln2);
-    check_layer_norm(matrix(read("block2"), b, length, width), model.weights.ln_f,
+    check_layer_norm(x, norm(Site::ln_1), ln1);
+    check_layer_norm(resid_1, norm(Site::ln_2), ln2);
+    check_layer_norm(matrix(read("block2"), b, length, width), norm(Site::ln_f),
                      matrix(read("ln_f"), b, length, width));
 
     const auto check_linear = [&](const Matrix<double>& in, const Linear& w,
@@ -160,12 +163,12 @@ TEST_CASE("gpt-nano-sort: every site on PyTorch's inputs, within the operation's
             0.0);  // the bound is not vacuous: PyTorch did round
     };
     const Matrix<double> qkv = matrix(read("qkv"), b, length, 3 * width);
-    check_linear(ln1, block.qkv, qkv);
-    check_linear(matrix(read("y"), b, length, width), block.attn_proj,
+    check_linear(ln1, layer(Site::qkv), qkv);
+    check_linear(matrix(read("y"), b, length, width), layer(Site::attn_proj),
                  matrix(read("yProj"), b, length, width));
-    check_linear(ln2, block.mlp_fc, matrix(read("fc"), b, length, 4 * width));
+    check_linear(ln2, layer(Site::mlp_fc), matrix(read("fc"), b, length, 4 * width));
     const Matrix<double> hidden = matrix(read("gelu"), b, length, 4 * width);
-    check_linear(hidden, block.mlp_proj, matrix(read("mlp"), b, length, width));
+    check_linear(hidden, layer(Site::mlp_proj), matrix(read("mlp"), b, length, width));
 
     const std::vector<double> att = read("att").slice(b), probabilities = read("attSm").slice(b),
                               attended = read("y").slice(b);
@@ -227,8 +230,8 @@ TEST_CASE("gpt-nano-sort: gelu_new within 4u|x|, which the erf form fails", "[mo
     const Matrix<double> expected =
         matrix(test::read_golden(activations, "gelu"), b, length, 4 * width);
     Matrix<double> tanh_form(length, 4 * width), erf_form(length, 4 * width);
-    gelu(reference, Activation::gelu_new, fc.view(), tanh_form.view());
-    gelu(reference, Activation::gelu, fc.view(), erf_form.view());
+    activate(reference, Activation::gelu_new, fc.view(), tanh_form.view());
+    activate(reference, Activation::gelu, fc.view(), erf_form.view());
     // x/2 (1 + tanh): each of its five binary32 roundings after the argument moves 1 + tanh <= 2 by
     // at most u relative.
     const Matrix<double> bound = scaled(magnitudes(fc), 4.0 * u);

@@ -17,8 +17,13 @@
 
 namespace {
 
+using lamp::EmbeddingWeights;
 using lamp::ExitCode;
+using lamp::Layer;
+using lamp::LayerNormWeights;
+using lamp::Linear;
 using lamp::Model;
+using lamp::Site;
 using lamp::test::Random;
 using lamp::test::same_bits;
 using lamp::test::says;
@@ -111,31 +116,36 @@ TEST_CASE("weights: every tensor arrives in its place, bit for bit", "[model][we
   const Reading reading(small);
   REQUIRE(reading.model);
   const lamp::Weights& weights = reading.model->weights;
-  REQUIRE(weights.blocks.size() == 2);
-  CHECK(binary32({weights.wte.flat().begin(), weights.wte.flat().end()}) ==
+  const auto& embedding = weights.at<EmbeddingWeights>(Site::embed);
+  CHECK(binary32({embedding.tokens.flat().begin(), embedding.tokens.flat().end()}) ==
         small.at("wte.weight").bytes);
-  CHECK(binary32({weights.wpe.flat().begin(), weights.wpe.flat().end()}) ==
+  CHECK(binary32({embedding.positions.flat().begin(), embedding.positions.flat().end()}) ==
         small.at("wpe.weight").bytes);
-  CHECK(holds(weights.ln_f.gamma, small.at("ln_f.weight").bytes));
-  CHECK(holds(weights.ln_f.beta, small.at("ln_f.bias").bytes));
+  CHECK(holds(weights.at<LayerNormWeights>(Site::ln_f).gamma, small.at("ln_f.weight").bytes));
+  CHECK(holds(weights.at<LayerNormWeights>(Site::ln_f).beta, small.at("ln_f.bias").bytes));
   for (std::size_t layer = 0; layer < 2; ++layer) {
     const std::string h = "h." + std::to_string(layer) + ".";
-    const lamp::BlockWeights& block = weights.blocks[layer];
-    CHECK(holds(block.ln_1.gamma, small.at(h + "ln_1.weight").bytes));
-    CHECK(holds(block.ln_2.beta, small.at(h + "ln_2.bias").bytes));
-    CHECK(packs(block.qkv.weight, 4, 12, small.at(h + "attn.c_attn.weight").bytes));
-    CHECK(packs(block.attn_proj.weight, 4, 4, small.at(h + "attn.c_proj.weight").bytes));
-    CHECK(packs(block.mlp_fc.weight, 4, 6, small.at(h + "mlp.c_fc.weight").bytes));
-    CHECK(packs(block.mlp_proj.weight, 6, 4, small.at(h + "mlp.c_proj.weight").bytes));
-    CHECK(holds(block.qkv.bias, small.at(h + "attn.c_attn.bias").bytes));
-    CHECK(holds(block.mlp_proj.bias, small.at(h + "mlp.c_proj.bias").bytes));
-    CHECK_FALSE(packs(block.qkv.weight, 4, 12,
+    const auto linear = [&](Site site) -> const Linear& {
+      return weights.at<Linear>(site, Layer{layer});
+    };
+    CHECK(holds(weights.at<LayerNormWeights>(Site::ln_1, Layer{layer}).gamma,
+                small.at(h + "ln_1.weight").bytes));
+    CHECK(holds(weights.at<LayerNormWeights>(Site::ln_2, Layer{layer}).beta,
+                small.at(h + "ln_2.bias").bytes));
+    CHECK(packs(linear(Site::qkv).weight, 4, 12, small.at(h + "attn.c_attn.weight").bytes));
+    CHECK(packs(linear(Site::attn_proj).weight, 4, 4, small.at(h + "attn.c_proj.weight").bytes));
+    CHECK(packs(linear(Site::mlp_fc).weight, 4, 6, small.at(h + "mlp.c_fc.weight").bytes));
+    CHECK(packs(linear(Site::mlp_proj).weight, 6, 4, small.at(h + "mlp.c_proj.weight").bytes));
+    CHECK(holds(linear(Site::qkv).bias, small.at(h + "attn.c_attn.bias").bytes));
+    CHECK(holds(linear(Site::mlp_proj).bias, small.at(h + "mlp.c_proj.bias").bytes));
+    CHECK_FALSE(packs(linear(Site::qkv).weight, 4, 12,
                       small.at("h." + std::to_string(1 - layer) + ".attn.c_attn.weight").bytes));
   }
   CHECK(reading.model->config.tied);
   for (std::size_t v = 0; v < 5; ++v)
     for (std::size_t k = 0; k < 4; ++k)
-      CHECK(same_bits(weights.head.at(k, v), static_cast<double>(weights.wte(v, k))));
+      CHECK(same_bits(weights.at<Linear>(Site::logits).weight.at(k, v),
+                      static_cast<double>(embedding.tokens(v, k))));
 }
 
 TEST_CASE("weights: the shipped models load; the golden one is untied", "[model][weights]") {
@@ -145,9 +155,11 @@ TEST_CASE("weights: the shipped models load; the golden one is untied", "[model]
     const auto model = lamp::read_model(source(folder));
     REQUIRE(model);
     CHECK(model->config.tied == tied);
-    CHECK(model->weights.head.rows() == model->config.n_embd);
-    CHECK(model->weights.head.cols() == model->config.vocab_size);
-    CHECK(model->weights.blocks.size() == model->config.n_layer);
+    const lamp::PackedMatrix& head = model->weights.at<Linear>(Site::logits).weight;
+    CHECK(head.rows() == model->config.n_embd);
+    CHECK(head.cols() == model->config.vocab_size);
+    CHECK(model->weights.at<Linear>(Site::mlp_fc, Layer{model->config.n_layer - 1}).bias.size() ==
+          model->config.n_inner);
   }
 }
 
@@ -171,13 +183,15 @@ TEST_CASE("weights: published-style files, tied and untied heads", "[model][weig
   const Reading untied(published);
   REQUIRE(untied.model);
   CHECK_FALSE(untied.model->config.tied);
-  CHECK(packs(untied.model->weights.blocks[1].mlp_fc.weight, 4, 6,
+  CHECK(packs(untied.model->weights.at<Linear>(Site::mlp_fc, Layer{1}).weight, 4, 6,
               small.at("h.1.mlp.c_fc.weight").bytes));
   float changed = 0.0F;
   std::memcpy(&changed, published.tensors.back().bytes.data(), sizeof changed);
-  CHECK(same_bits(untied.model->weights.head.at(0, 0), static_cast<double>(changed)));
-  CHECK_FALSE(same_bits(untied.model->weights.head.at(0, 0),
-                        static_cast<double>(untied.model->weights.wte(0, 0))));
+  CHECK(same_bits(untied.model->weights.at<Linear>(Site::logits).weight.at(0, 0),
+                  static_cast<double>(changed)));
+  CHECK_FALSE(same_bits(
+      untied.model->weights.at<Linear>(Site::logits).weight.at(0, 0),
+      static_cast<double>(untied.model->weights.at<EmbeddingWeights>(Site::embed).tokens(0, 0))));
 }
 
 TEST_CASE("weights: binary16 and bfloat16 tensors are read exactly", "[model][weights]") {
@@ -190,8 +204,10 @@ TEST_CASE("weights: binary16 and bfloat16 tensors are read exactly", "[model][we
   brain.bytes = std::string("\x80\x3F\x01\x00\x7F\x7F\x00\x80", 8);  // 1, 2^-133, xmax, -0
   const Reading reading(small);
   REQUIRE(reading.model);
-  CHECK(same_bits(reading.model->weights.ln_f.gamma, std::vector{1.0, 0x1p-24, 65504.0, -0.0}));
-  CHECK(same_bits(reading.model->weights.ln_f.beta, std::vector{1.0, 0x1p-133, 0x1.FEp127, -0.0}));
+  CHECK(same_bits(reading.model->weights.at<LayerNormWeights>(Site::ln_f).gamma,
+                  std::vector{1.0, 0x1p-24, 65504.0, -0.0}));
+  CHECK(same_bits(reading.model->weights.at<LayerNormWeights>(Site::ln_f).beta,
+                  std::vector{1.0, 0x1p-133, 0x1.FEp127, -0.0}));
 }
 
 TEST_CASE("weights: content is of meaning and bytes, not of paths or layout of config.json",

@@ -203,8 +203,8 @@ struct Sites {
         });
     for (const Activation form : {Activation::gelu_new, Activation::gelu})
       both(
-          "gelu", rows, width, [&](auto out) { gelu(arithmetic, form, view(x), out); },
-          [&](const auto& outputs, auto out) { steps::gelu(outputs, 1, form, view(x), out); });
+          "gelu", rows, width, [&](auto out) { activate(arithmetic, form, view(x), out); },
+          [&](const auto& outputs, auto out) { steps::activate(outputs, 1, form, view(x), out); });
   }
 };
 
@@ -219,7 +219,8 @@ std::string differing_sites(const Arithmetic& arithmetic, Random& random, test::
 Model random_model(std::uint32_t seed) {
   Random random(seed);
   Model model;
-  model.config = {.vocab_size = 23,
+  model.config = {.network = networks().front(),
+                  .vocab_size = 23,
                   .n_positions = 9,
                   .n_embd = 24,
                   .n_layer = 2,
@@ -254,17 +255,20 @@ Model random_model(std::uint32_t seed) {
                    [](double value) { return static_cast<float>(value); });
     return y;
   };
-  w.wte = narrow(matrix(23, 24, 0.0625));  // variances of the size of eps
-  w.wpe = narrow(matrix(9, 24, 0.03125));
-  for (int l = 0; l < 2; ++l)
-    w.blocks.push_back({.ln_1 = norm(),
-                        .ln_2 = norm(),
-                        .qkv = linear_of(24, 72),
-                        .attn_proj = linear_of(24, 24),
-                        .mlp_fc = linear_of(24, 20),
-                        .mlp_proj = linear_of(20, 24)});
-  w.ln_f = norm();
-  w.head = PackedMatrix(std::as_const(w.wte).view().transposed());
+  w.add(Site::embed,
+        EmbeddingWeights{narrow(matrix(23, 24, 0.0625)),  // variances of the size of eps
+                         narrow(matrix(9, 24, 0.03125))});
+  for (int l = 0; l < 2; ++l) {
+    w.add(Site::ln_1, norm());
+    w.add(Site::ln_2, norm());
+    w.add(Site::qkv, linear_of(24, 72));
+    w.add(Site::attn_proj, linear_of(24, 24));
+    w.add(Site::mlp_fc, linear_of(24, 20));
+    w.add(Site::mlp_proj, linear_of(20, 24));
+  }
+  w.add(Site::ln_f, norm());
+  const Matrix<float>& vectors = w.at<EmbeddingWeights>(Site::embed).tokens;
+  w.add(Site::logits, Linear{PackedMatrix(vectors.view().transposed()), {}});
   return model;
 }
 

@@ -1,0 +1,41 @@
+// The keys of one config.json, as a network's file reads them.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "core/model/files/config.hpp"
+
+namespace lamp {
+
+/// Every getter returns the value, or remembers the first complaint and returns its fallback.
+class ConfigReader {
+ public:
+  ConfigReader(const nlohmann::json& document, std::string file)
+      : document_(document), file_(std::move(file)) {}
+
+  /// The integer of shape_keys with this name, from 1 to its limit, which must be there.
+  std::size_t shape(std::string_view name);
+  std::uint64_t integer(std::string_view key, std::uint64_t least, std::uint64_t most);
+  bool boolean(std::string_view key, bool fallback);
+  /// Above 0, at most 1.
+  double fraction(std::string_view key, double fallback);
+  std::string string(std::string_view key, std::string_view fallback, std::string_view legal);
+  /// Whether the key is there and not null.
+  [[nodiscard]] bool has_value(std::string_view key) const;
+
+  /// "KEY WHAT; legal: LEGAL".
+  void complain(std::string_view key, const std::string& what, std::string_view legal);
+  [[nodiscard]] const std::string& complaint() const { return complaint_; }
+
+ private:
+  [[nodiscard]] const nlohmann::json* find(std::string_view key) const;
+
+  const nlohmann::json& document_;
+  std::string file_;
+  std::string complaint_;
+};
+
+}  // namespace lamp

@@ -1,0 +1,297 @@
+// A network is a table of its sites. The pass runs the table, in both implementations; the reader
+// of checkpoints, the recorder, costs and checks read it. Data and no arithmetic.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/contract.hpp"
+#include "core/base/index.hpp"
+#include "core/model/files/config.hpp"
+#include "core/model/site.hpp"
+
+namespace lamp {
+
+class ConfigReader;
+
+/// What a site computes of its inputs: once in core/model/ops and once in core/mpfr/steps.hpp.
+enum class Operation : std::uint8_t {
+  embed,       // token vector + position vector
+  layer_norm,  // of each row of its input
+  linear,      // input W + bias
+  scores,      // queries keys^T / sqrt(width of a head), causal; inputs: queries, keys
+  softmax,     // of each row of its input
+  values,      // weighted sums over the causal rows; inputs: weights, what is summed
+  residual,    // stream + input, which becomes the stream
+  activation,  // PassOptions::activation of each element of its input
+  logits       // input W, by blocks of rows
+};
+
+using Extent = std::size_t (*)(const ModelConfig&);
+
+struct Columns {
+  std::size_t first, count;
+};
+
+/// What a site reads.
+struct Input {
+  std::optional<Site> site{};  // absent: the residual stream, as the site before left it
+  /// Those of a head; where heads share keys, those of its group. Null: all; of a site per head
+  /// that a site per head reads, the head's own.
+  Columns (*columns)(const ModelConfig&, Head) = nullptr;
+  bool earlier_rows = false;  // also the rows of earlier passes: keys and values
+};
+inline constexpr Input residual_stream{};
+
+/// A tensor of a checkpoint: its name, within the layer where its site is per layer, and its shape.
+struct TensorRow {
+  std::string_view name;
+  Extent rows = nullptr;
+  Extent cols = nullptr;  // null: a vector
+};
+
+struct SiteRow {
+  Site site;
+  Operation operation;
+  Extent width = nullptr;              // of its output, for one head; null: the rows so far
+  std::array<Input, 2> inputs{};       // the first input_count(operation)
+  std::array<TensorRow, 2> tensors{};  // the first tensor_count(operation)
+  /// The site that applies f to this one's rows: LAMP may select their components.
+  std::optional<Site> f{};
+};
+
+/// All that is known of a network. One file each; a row in list.cpp.
+struct Network {
+  std::string_view model_type;  // in config.json
+  std::string_view title;       // in messages
+  std::span<const SiteRow> sites;
+  ModelConfig (*read)(ConfigReader&) = nullptr;  // the other keys of config.json
+  std::string_view prefix{};                     // may stand before the name of every tensor
+  std::string_view layer_prefix{};               // stands before "N." of those of layer N
+  std::span<const std::string_view> ignored{};   // tensors that a layer may have
+};
+
+/// Every network there is.
+std::span<const Network* const> networks();
+
+constexpr std::size_t input_count(Operation operation) {
+  switch (operation) {
+    case Operation::embed:
+      return 0;
+    case Operation::layer_norm:
+    case Operation::linear:
+    case Operation::softmax:
+    case Operation::activation:
+    case Operation::logits:
+      return 1;
+    case Operation::scores:
+    case Operation::values:
+    case Operation::residual:
+      return 2;
+  }
+  contract_violated("input_count: a known operation");
+}
+
+/// Of embed: token and position vectors. Of layer_norm: gamma, beta. Of linear: weight (in, out),
+/// bias. Of logits: weight (out, in), which a tied model has not: its token vectors are used.
+constexpr std::size_t tensor_count(Operation operation) {
+  switch (operation) {
+    case Operation::embed:
+    case Operation::layer_norm:
+    case Operation::linear:
+      return 2;
+    case Operation::logits:
+      return 1;
+    case Operation::scores:
+    case Operation::softmax:
+    case Operation::values:
+    case Operation::residual:
+    case Operation::activation:
+      return 0;
+  }
+  contract_violated("tensor_count: a known operation");
+}
+
+constexpr std::span<const Input> inputs_of(const SiteRow& row) {
+  return std::span(row.inputs).first(input_count(row.operation));
+}
+constexpr std::span<const TensorRow> tensors_of(const SiteRow& row) {
+  return std::span(row.tensors).first(tensor_count(row.operation));
+}
+
+/// Whether a site's output becomes the residual stream.
+constexpr bool makes_stream(Operation operation) {
+  return operation == Operation::embed || operation == Operation::residual;
+}
+
+/// Whether the error of an inner product has an a-priori bound here: error weights `dot`.
+constexpr bool has_bounds(Operation operation) { return operation == Operation::scores; }
+
+constexpr const SiteRow* find_row(std::span<const SiteRow> rows, Site site) {
+  for (const SiteRow& row : rows)
+    if (row.site == site) return &row;
+  return nullptr;
+}
+
+/// The row of a site that the network has.
+constexpr const SiteRow& row_of(const Network& network, Site site) {
+  const SiteRow* row = find_row(network.sites, site);
+  expects(row != nullptr, "row_of: a site of the network");
+  return *row;
+}
+
+/// The longest part at the front that is all per layer, or not; so per head.
+constexpr std::span<const SiteRow> same_grain(std::span<const SiteRow> rows,
+                                              bool SiteInfo::*grain) {
+  std::size_t n = 1;
+  while (n < rows.size() && info(rows[n].site).*grain == info(rows[0].site).*grain) ++n;
+  return rows.first(n);
+}
+
+/// Whether a row of `rows` reads the output of a site.
+constexpr bool reads(std::span<const SiteRow> rows, Site site) {
+  for (const SiteRow& row : rows)
+    for (const Input& input : inputs_of(row))
+      if (input.site == site) return true;
+  return false;
+}
+
+/// Whether a row can stand where it does: what the pass relies on.
+constexpr bool fits(std::span<const SiteRow> rows, std::size_t at) {
+  const SiteRow& row = rows[at];
+  const SiteInfo& site = info(row.site);
+  if (find_row(rows, row.site) != &row || site.causal != (row.width == nullptr)) return false;
+  const bool last = at + 1 == rows.size();
+  if ((row.operation == Operation::embed) != (at == 0) ||
+      (row.operation == Operation::logits) != last || (row.site == Site::logits) != last)
+    return false;
+  if (makes_stream(row.operation) && site.per_head) return false;
+  if (row.operation == Operation::scores && !site.causal) return false;
+  for (const Input& input : inputs_of(row)) {
+    if (!input.site) continue;  // a value lasts while its layer is computed, the stream longer
+    const SiteRow* from = find_row(rows.first(at), *input.site);
+    if (from == nullptr || info(from->site).per_layer != site.per_layer ||
+        makes_stream(from->operation))
+      return false;
+    if (input.earlier_rows && (!site.per_layer || info(from->site).per_head)) return false;
+  }
+  for (const TensorRow& tensor : tensors_of(row))
+    if (tensor.name.empty() || tensor.rows == nullptr) return false;
+  if (!row.f) return true;
+  const bool followed = at + 1 < rows.size() && rows[at + 1].site == *row.f;
+  return followed && rows[at + 1].operation == Operation::softmax &&
+         rows[at + 1].inputs[0].site == row.site && info(*row.f).causal == site.causal &&
+         info(*row.f).per_layer == site.per_layer && info(*row.f).per_head == site.per_head;
+}
+
+/// Whether the pass can run the table: asserted beside each.
+constexpr bool is_network(std::span<const SiteRow> rows) {
+  for (std::size_t at = 0; at < rows.size(); ++at) {
+    if (!fits(rows, at)) return false;
+    for (bool SiteInfo::*grain : {&SiteInfo::per_layer, &SiteInfo::per_head})  // no second part
+      for (std::size_t i = at + 1; i < rows.size(); ++i)
+        if (info(rows[at].site).*grain && info(rows[i].site).*grain &&
+            !(info(rows[i - 1].site).*grain))
+          return false;
+  }
+  return rows.size() >= 2;
+}
+
+// What follows from the table and a config.
+
+/// Layers of a site, 1 where it belongs to none; so heads.
+inline std::size_t layers_of(const ModelConfig& model, Site site) {
+  return info(site).per_layer ? model.n_layer : 1;
+}
+inline std::size_t heads_of(const ModelConfig& model, Site site) {
+  return info(site).per_head ? model.n_head : 1;
+}
+
+/// How many components a row of a site's output has, for one head, in a pass over `rows` rows.
+inline std::size_t width_of(const ModelConfig& model, Site site, std::size_t rows) {
+  const SiteRow& row = row_of(*model.network, site);
+  return row.width == nullptr ? rows : row.width(model);
+}
+
+/// The columns of input k that a site reads in a head, in a pass over `rows` rows. Of a causal site
+/// per head its square, of another one its columns among those of all heads.
+inline Columns input_columns(const ModelConfig& model, const SiteRow& row, std::size_t k, Head head,
+                             std::size_t rows) {
+  const Input& input = row.inputs[k];
+  if (input.columns != nullptr) return input.columns(model, head);
+  if (!input.site) return {0, model.n_embd};
+  const std::size_t width = width_of(model, *input.site, rows);
+  if (!info(*input.site).per_head || info(*input.site).causal) return {0, width};
+  if (info(row.site).per_head) return {head.value * width, width};
+  return {0, model.n_head * width};
+}
+
+/// Lengths of the sums of a site: one, or 1 to that many.
+struct SumLengths {
+  std::size_t longest;
+  bool causal;
+};
+
+/// Nothing where the site sums nothing.
+inline std::optional<SumLengths> sum_lengths(const ModelConfig& model, const SiteRow& row,
+                                             std::size_t rows) {
+  switch (row.operation) {
+    case Operation::embed:
+    case Operation::residual:
+    case Operation::activation:
+      return std::nullopt;
+    case Operation::layer_norm:
+    case Operation::linear:
+    case Operation::scores:
+    case Operation::logits:
+      return SumLengths{input_columns(model, row, 0, Head{}, rows).count, false};
+    case Operation::softmax:
+    case Operation::values:
+      return SumLengths{input_columns(model, row, 0, Head{}, rows).count,
+                        info(*row.inputs[0].site).causal};
+  }
+  contract_violated("sum_lengths: a known operation");
+}
+
+/// Columns of a site per layer that later rows of a sequence need: keys and values.
+struct KeptColumns {
+  Site site;
+  Columns columns;
+};
+
+inline std::vector<KeptColumns> kept_columns(const ModelConfig& model) {
+  std::vector<KeptColumns> all;
+  for (const SiteRow& row : model.network->sites)
+    for (std::size_t k = 0; k < inputs_of(row).size(); ++k) {
+      const Input& input = row.inputs[k];
+      if (!input.earlier_rows) continue;
+      auto kept = std::find_if(all.begin(), all.end(),
+                               [&](const KeptColumns& c) { return c.site == *input.site; });
+      for (std::size_t h = 0; h < heads_of(model, row.site); ++h) {
+        const Columns c = input_columns(model, row, k, Head{h}, 0);
+        if (kept == all.end()) kept = all.insert(kept, {*input.site, c});
+        const std::size_t first = std::min(kept->columns.first, c.first),
+                          end = std::max(kept->columns.first + kept->columns.count,
+                                         c.first + c.count);
+        kept->columns = {first, end - first};
+      }
+    }
+  return all;
+}
+
+/// "h.3.attn.c_attn.weight" of layer 3.
+inline std::string tensor_name(const Network& network, const SiteRow& row, const TensorRow& tensor,
+                               std::size_t layer) {
+  std::string name(tensor.name);
+  if (!info(row.site).per_layer) return name;
+  return std::string(network.layer_prefix) + std::to_string(layer) + "." + name;
+}
+
+}  // namespace lamp

@@ -1,0 +1,119 @@
+// What a config asks of its model: sites, layers, heads and positions that the model has.
+#include <algorithm>
+#include <utility>
+
+#include "core/model/networks/network.hpp"
+#include "experiments/config/config.hpp"
+#include "experiments/config/fields.hpp"
+#include "experiments/config/grid.hpp"
+#include "experiments/config/kinds.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+template <class T>
+using Keyed = std::vector<std::pair<std::string, T>>;
+
+/// What the plan and its axes name.
+Keyed<SitePath> planned_paths(const Config& config) {
+  Keyed<SitePath> paths;
+  for (const PlanEntry& entry : config.plan)
+    paths.emplace_back("plan." + site_path_name(entry.path), entry.path);
+  for (const GridAxis& axis : config.grid) {
+    SitePath path;
+    if (axis.key.starts_with("plan.") && axis.key != "plan.default" &&
+        !parse_site_path(axis.key.substr(5), path))
+      paths.emplace_back("grid." + axis.key, path);
+  }
+  return paths;
+}
+
+/// Every site that the config names, with the key that does.
+Keyed<Site> named_sites(const Config& config) {
+  Keyed<Site> all;
+  for (const auto& [key, path] : planned_paths(config)) all.emplace_back(key, path.site);
+  for (const Site site : config.record_errors) all.emplace_back("record.errors", site);
+  for (const Site site : config.record_activations) all.emplace_back("record.activations", site);
+  return all;
+}
+
+std::string no_such_site(Site site, const Network& network) {
+  std::vector<std::string> names;
+  for (const SiteRow& row : network.sites) names.emplace_back(info(row.site).name);
+  return std::string(network.title) + " has no site " + toml_string(info(site).name) +
+         "; legal: " + join(names);
+}
+
+bool uses_bounds(const SelectionConfig& selection, const Config& config) {
+  const std::string dot(name_in(error_weights_names, ErrorWeights::dot)),
+      key = "lamp." + std::string(info(selection.site).name) + ".weights";
+  return selection.spec.weights == ErrorWeights::dot ||
+         std::any_of(config.grid.begin(), config.grid.end(), [&](const GridAxis& axis) {
+           return axis.key == key && std::find(axis.values.begin(), axis.values.end(),
+                                               Coordinate(dot)) != axis.values.end();
+         });
+}
+
+/// Selection at a site that has none in this network, or not with these weights.
+std::optional<Problem> problem_of(const SelectionConfig& selection, const Config& config,
+                                  const ModelConfig& model) {
+  const Network& network = *model.network;
+  const std::string key = "lamp." + std::string(info(selection.site).name);
+  const SiteRow* row = find_row(network.sites, selection.site);
+  if (row == nullptr || !row->f) {
+    std::vector<std::string> names;
+    for (const SiteRow& site : network.sites)
+      if (site.f) names.emplace_back(info(site.site).name);
+    return Problem{.key = key + ".recompute",
+                   .message = std::string(network.title) + " has no selection at " +
+                              toml_string(info(selection.site).name),
+                   .legal = names.empty() ? "leave it out" : join(names)};
+  }
+  if (uses_bounds(selection, config) && !has_bounds(row->operation))
+    return Problem{.key = key + ".weights",
+                   .message = toml_string(name_in(error_weights_names, ErrorWeights::dot)) +
+                              " has no bounds of the inner products there",
+                   .legal = "the other weights"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<void> check_against(const Config& config, const ModelConfig& model) {
+  const auto fail = [&](const std::string& key, const std::string& message) {
+    const auto place = config.places.at.find(key);
+    return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) +
+                                         ": " + key + ": " + message};
+  };
+  const auto absent = [](const char* what, std::size_t index, std::size_t count) {
+    return std::string(what) + std::to_string(index) +
+           ", which the model has not got; legal: 0 to " + std::to_string(count - 1);
+  };
+  if (config.tokens.sequence_length > model.n_positions)
+    return fail("tokens.sequence_length",
+                std::to_string(config.tokens.sequence_length) +
+                    " is more than the model's n_positions; legal: 1 to " +
+                    std::to_string(model.n_positions));
+  if (const auto& c = config.continuation; c && c->prefix + c->tokens > model.n_positions)
+    return fail("continuation.tokens",
+                std::to_string(c->tokens) + " tokens after a prefix of " +
+                    std::to_string(c->prefix) +
+                    " are more than the model's n_positions; legal: prefix + tokens up to " +
+                    std::to_string(model.n_positions));
+  for (const auto& [key, site] : named_sites(config))
+    if (!find_row(model.network->sites, site)) return fail(key, no_such_site(site, *model.network));
+  for (const SelectionConfig& selection : config.selections)
+    if (const std::optional<Problem> problem = problem_of(selection, config, model))
+      return fail(problem->key, problem->message + "; legal: " + problem->legal);
+  for (const auto& [key, path] : planned_paths(config)) {
+    if (path.layer && path.layer->value >= model.n_layer)
+      return fail(key, absent("layer ", path.layer->value, model.n_layer));
+    if (path.head && path.head->value >= model.n_head)
+      return fail(key, absent("head ", path.head->value, model.n_head));
+  }
+  if (const std::optional<Problem> problem = check_trees(config, model))
+    return fail(problem->key, problem->message);
+  return {};
+}
+
+}  // namespace lamp::experiments
