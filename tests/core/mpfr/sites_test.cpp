@@ -69,9 +69,9 @@ std::string name(const Arithmetic& a) {
 /// kernels know.
 Arithmetic random_arithmetic(Random& random, bool wide, bool stochastic) {
   constexpr std::array narrow{
-      binary16,   bfloat16,     tf32,
-      binary32,   ps(3),        ps(13),
-      e5m2, e4m3fn, FloatFormat{.p = 5, .emin = -20, .emax = 20, .subnormals = false}};
+      binary16, bfloat16, tf32,
+      binary32, ps(3),    ps(13),
+      e5m2,     e4m3fn,   FloatFormat{.p = 5, .emin = -20, .emax = 20, .subnormals = false}};
   constexpr std::array broad{binary64, FloatFormat{.p = 25, .emin = -126, .emax = 127},
                              FloatFormat{.p = 40, .emin = -300, .emax = 300}};
   constexpr std::array modes{Rounding::rne, Rounding::rna, Rounding::rtz, Rounding::rtp,
