@@ -329,15 +329,18 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const 
     // The kernel's operands are read in any case, which shows what they are.
     if (gemm32(*plan32(mac, set), set, mac.operands, a, b, out, shape)) return evaluation;
     narrow = false;
-  } else if (narrow && (evaluation == Evaluation::kernel64 || decide(false) != evaluation)) {
-    narrow = mac.format != binary64 && binary32_operands(set, mac.operands, a, b, shape);
+    evaluation = decide(narrow);
+  } else if (narrow && mac.format != binary64 &&
+             (evaluation == Evaluation::kernel64 || evaluation == Evaluation::by_program)) {
+    narrow = binary32_operands(set, mac.operands, a, b, shape);
+    if (!narrow) evaluation = decide(narrow);
   }
-  if (!narrow) evaluation = decide(false);
   switch (evaluation) {
     case Evaluation::kernel32:
       contract_violated("gemm: lanes of binary32 serve binary32 numbers");
     case Evaluation::kernel64:
-      gemm64(*plan64(mac, narrow, set), set, mac.operands, a, b, out, shape);
+      gemm64(*plan64(mac, narrow && mac.format != binary64, set), set, mac.operands, a, b, out,
+             shape);
       break;
     case Evaluation::engine_kernel: {
       const bool served = engine_gemm(arithmetic, a, b, out, shape, backend);

@@ -60,7 +60,10 @@ class SumOfProducts {
   [[nodiscard]] double sub(double x, double y) const { return fl_.sub(x, y); }
   [[nodiscard]] double chain(std::size_t first, std::size_t last, std::size_t step = 1,
                              double x = 0.0) const {
-    for (std::size_t k = first; k < last; k += step) x = mac(k, x);
+    const A& fl = fl_;
+    Left& a = a_;
+    Right& b = b_;
+    for (std::size_t k = first; k < last; k += step) x = fl.mac(a(k), b(k), x);
     return x;
   }
   [[nodiscard]] double chain_down(std::size_t first, std::size_t last, double x) const {
@@ -84,8 +87,13 @@ class SumOfProducts {
   /// x and the terms first .. last - 1 in one step of multiterm:N,F.
   [[nodiscard]] double multiterm_step(int fraction_bits, std::size_t first, std::size_t last,
                                       double x) const {
-    collect(first, last, [](std::size_t) { return true; });
-    return fl_.round_by_engine(aligned_sum(fl_.spec(), fraction_bits, left_, right_, x));
+    const MacSpec& spec = fl_.spec();
+    left_.resize(last - first), right_.resize(last - first);
+    for (std::size_t k = 0; k < left_.size(); ++k) {
+      left_[k] = operand(spec, a_(first + k));
+      right_[k] = operand(spec, b_(first + k));
+    }
+    return fl_.round_by_engine(aligned_sum(spec, fraction_bits, left_, right_, x));
   }
   /// What the steps of a matrix engine start from.
   [[nodiscard]] double start_on_engine(double x) const { return fl_.round(x); }
@@ -94,7 +102,12 @@ class SumOfProducts {
   template <class Takes>
   [[nodiscard]] double engine_pass(const EngineStep& step, std::size_t first, std::size_t last,
                                    Takes&& takes, double x) const {
-    collect(first, last, takes);
+    left_.clear(), right_.clear();
+    for (std::size_t k = first; k < last; ++k) {
+      if (!takes(k - first)) continue;
+      left_.push_back(operand(fl_.spec(), a_(k)));
+      right_.push_back(operand(fl_.spec(), b_(k)));
+    }
     const MacSpec pass{
         .operands = fl_.spec().operands, .format = step.output, .rounding = step.rounding};
     return aligned_sum(pass, step.fraction_bits, left_, right_, x, step.least_exponent)
@@ -106,16 +119,6 @@ class SumOfProducts {
   }
 
  private:
-  template <class Takes>
-  void collect(std::size_t first, std::size_t last, Takes&& takes) const {
-    left_.clear(), right_.clear();
-    for (std::size_t k = first; k < last; ++k) {
-      if (!takes(k - first)) continue;
-      left_.push_back(operand(fl_.spec(), a_(k)));
-      right_.push_back(operand(fl_.spec(), b_(k)));
-    }
-  }
-
   const A& fl_;
   const Inner& inner_;
   Left& a_;
