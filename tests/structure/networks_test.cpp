@@ -188,6 +188,13 @@ class Everything final : public TapSink {
     std::vector<std::uint8_t>& all = marks[{p.site, p.layer.value, p.head.value}];
     all.insert(all.end(), chosen.begin(), chosen.end());
   }
+  [[nodiscard]] bool wants_local(Site site) const override { return site == local_at; }
+  void local(const TapPoint& p, MatrixView<const double>,
+             MatrixView<const double> reference) override {
+    std::vector<double>& all = locals[p.layer.value];
+    for (std::size_t i = 0; i < reference.rows; ++i)
+      all.insert(all.end(), reference.row(i).begin(), reference.row(i).end());
+  }
   [[nodiscard]] MatrixView<const double> matrix(Site site, std::size_t layer,
                                                 std::size_t cols) const {
     const std::vector<double>& all = taps.at({site, layer, 0});
@@ -195,6 +202,8 @@ class Everything final : public TapSink {
   }
   std::map<Place, std::vector<double>> taps;
   std::map<Place, std::vector<std::uint8_t>> marks;
+  std::optional<Site> local_at{};
+  std::map<std::size_t, std::vector<double>> locals;  // by layer: the site's reference values
 };
 
 bool same(const Everything& a, const Everything& b) {
@@ -318,6 +327,31 @@ TEST_CASE("networks: select, recompute, mix at a site without heads is its steps
     }
     CHECK((chosen > 0) == (rule != "none"));
     if (rule == "lamp") CHECK(chosen < layers * length * n);
+  }
+}
+
+TEST_CASE("networks: local references at a selecting site and at the one it selects for",
+          "[structure][networks]") {
+  const Model model = random_model();
+  const std::size_t n = model.config.n_inner;
+  const Arithmetic exact = fused(binary64);
+  const PrecisionPlan plan = plan_with({Site::scores, Site::mlp_fc}, "lamp"), reference(exact);
+  for (const Site site : {Site::mlp_fc, Site::gelu}) {
+    Everything sink;
+    sink.local_at = site;
+    Workspace workspace;
+    forward(model, ids, plan, {.seed = 3, .sequence = 2, .local_reference = &reference}, sink,
+            workspace);
+    REQUIRE(sink.locals.size() == layers);
+    for (std::size_t l = 0; l < layers; ++l) {
+      Matrix<double> expected(length, n);  // on the inputs as the pass computed them
+      if (site == Site::mlp_fc)
+        linear(exact, model.weights.at<Linear>(site, Layer{l}),
+               sink.matrix(Site::ln_2, l, model.config.n_embd), expected.view());
+      else
+        softmax(exact, sink.matrix(Site::mlp_fc, l, n), expected.view(), Entries::all);
+      CHECK(same_bits(sink.locals.at(l), std::as_const(expected).flat()));
+    }
   }
 }
 
