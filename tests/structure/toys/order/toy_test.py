@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from fractions import Fraction
+from pathlib import Path
 
 LAMP = os.environ["LAMP_BINARY"]
 
@@ -70,12 +71,21 @@ def products():
     return count
 
 
-def refusals():
-    for order in ["outside-in:3", "outside_in"]:
-        refused, = calc([{"op": "dot", "a": [1], "b": [1], "arith": {"format": "binary32", "order": order}}])
-        assert "outside-in" in json.dumps(refused) and "y" not in refused, refused
-    alone, = calc([{"op": "dot", "a": [1], "b": [1], "arith": {"format": "binary32", "order": "outside-in:3"}}])
-    assert "legal: outside-in alone" in json.dumps(alone), alone
+def configs():
+    """The order in a config: taken, listed among the legal ones, and its range where it is written wrongly."""
+    nano = Path(__file__).resolve().parents[4] / "tests/experiments/nano.toml"
+
+    def plan(order):
+        done = subprocess.run([LAMP, "plan", nano, "--set", f"arithmetic.low.order={order}"], text=True, capture_output=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert plan("outside-in")[0] == 0, plan("outside-in")
+    code, said = plan("outside-in:3")
+    assert code != 0 and "legal: outside-in alone" in said, said
+    code, said = plan("outside_in")
+    assert code != 0 and "exact, " in said and "outside-in; did you mean \"outside-in\"?" in said, said
+    listed = subprocess.run([LAMP, "config", "--json"], text=True, capture_output=True, check=True).stdout
+    assert "outside-in" in listed, "lamp config --json lists the orders"
 
 
 def revealed():
@@ -86,7 +96,7 @@ def revealed():
                     "arith = {'format': 'binary32', 'order': 'outside-in'}\n"
                     "lines = [json.dumps({'op': 'dot', 'arith': arith, **json.loads(line)}) for line in sys.stdin]\n"
                     f"sys.exit(subprocess.run([{LAMP!r}, 'calc'], input='\\n'.join(lines) + '\\n', text=True).returncode)\n")
-        question = [LAMP, "reveal", "--n", "9", "--command", f"{sys.executable} {box}", "--json"]
+        question = [LAMP, "reveal", "--n", "9", "--format", "binary32", "--command", f"{sys.executable} {box}", "--json"]
         done = subprocess.run(question, text=True, capture_output=True, check=False)
     found = json.loads(done.stdout)
     assert found["tree"] == "(0 8 1 7 2 6 3 5 4)", found
@@ -96,9 +106,9 @@ def revealed():
 
 def main():
     checked = dots() + products()
-    refusals()
+    configs()
     revealed()
-    print(f"outside-in: {checked} sums by three backends, its refusals, and its tree and name by reveal")
+    print(f"outside-in: {checked} sums by three backends, in configs, and its tree and name by reveal")
 
 
 main()
