@@ -1,7 +1,9 @@
 // lamp plan: what a run of a config will take. Reads what the run reads, runs nothing of it, writes
 // nothing.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -10,6 +12,7 @@
 
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/plan_cost.hpp"
+#include "experiments/commands/plan_products.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/run/progress.hpp"
@@ -31,6 +34,7 @@ struct RunPlan {
   double shards = 0.0, result = 0.0;  // bytes on disk
   double reference_seconds = 0.0, cell_seconds = 0.0, output_seconds = 0.0;
   bool reference_in_parallel = false;
+  std::vector<ProductPlan> products{};
   std::size_t threads = 1;
 };
 
@@ -89,10 +93,21 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   for (std::size_t i = 0; i < cells.size(); i += step, ++timed)
     plan.cell_seconds += time.cell(cells[i]);
   plan.cell_seconds /= number(timed);
+  plan.products = products_of(experiment, cells, time);
   return plan;
 }
 
 using Json = nlohmann::ordered_json;
+
+Json products_json(const std::vector<ProductPlan>& products) {
+  Json list = Json::array();
+  for (const ProductPlan& p : products)
+    list.push_back({{"what", p.what},
+                    {"evaluation", name_in(evaluation_names, p.evaluation)},
+                    {"arithmetics", p.arithmetics},
+                    {"ns_per_mac", {p.fastest * 1e9, p.slowest * 1e9}}});
+  return list;
+}
 
 Json as_json(const Experiment& experiment, const RunPlan& plan) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
@@ -109,6 +124,7 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
           {"cells", plan.cells},
           {"passes", plan.sequences * (plan.cells + 1)},
           {"macs_per_pass", whole(plan.macs)},
+          {"products", products_json(plan.products)},
           {"memory",
            {{"peak", whole(plan.peak)},
             {"program", whole(plan.program)},
@@ -124,6 +140,29 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
             {"one_thread", seconds(plan, 1)},
             {"all", seconds(plan, plan.threads)}}},
           {"threads", plan.threads}};
+}
+
+/// "0.08", "12": nanoseconds to two digits.
+std::string nanoseconds(double seconds) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2g", seconds * 1e9);
+  return text.data();
+}
+
+/// "products    scores: kernel-32, 0.07 to 0.1 ns a multiply-accumulate, 3 arithmetics", a line
+/// each.
+std::string products_text(const std::vector<ProductPlan>& products) {
+  std::string text;
+  for (const ProductPlan& p : products) {
+    text += text.empty() ? "products    " : "            ";
+    for (std::size_t i = 0; i < p.what.size(); ++i) text += (i == 0 ? "" : ", ") + p.what[i];
+    const std::string least = nanoseconds(p.fastest), most = nanoseconds(p.slowest);
+    text += ": " + std::string(name_in(evaluation_names, p.evaluation)) + ", " + least +
+            (least == most ? "" : " to " + most) + " ns each" +
+            (p.arithmetics == 1 ? "" : ", " + std::to_string(p.arithmetics) + " arithmetics") +
+            "\n";
+  }
+  return text;
 }
 
 std::string plain(const Experiment& experiment, const RunPlan& plan) {
@@ -146,7 +185,8 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
           std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued +
           "passes      " + std::to_string(plan.sequences * (plan.cells + 1)) +
           " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
-          std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n";
+          std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n" +
+          products_text(plan.products);
   const MemoryCost& m = plan.memory;
   text += "memory      about " + bytes_text(plan.peak) + " with " + count(plan.threads, "thread") +
           ": program " + bytes_text(plan.program) + ", weights " + bytes_text(m.weights) +

@@ -72,28 +72,6 @@ MatrixView<double> first_rows(Matrix<double>& x, std::size_t n, std::size_t cols
   return x.view().row_block(0, n).columns(0, cols);
 }
 
-/// Multiply-accumulates of a site's inner products, in one layer and head.
-double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length) {
-  const double in = rows(
-      input_count(row.operation) == 0 ? 0 : input_columns(model, row, 0, Head{}, length).count);
-  switch (row.operation) {
-    case Operation::linear:
-    case Operation::logits:
-      return rows(length) * in * rows(row.width(model));
-    case Operation::scores:
-      return triangle(length) * in;
-    case Operation::values:
-      return triangle(length) * rows(row.width(model));
-    case Operation::embed:
-    case Operation::layer_norm:
-    case Operation::softmax:
-    case Operation::residual:
-    case Operation::activation:
-      return 0.0;
-  }
-  contract_violated("macs_of: a known operation");
-}
-
 /// Bytes of a site's weights in one layer, as the pass keeps them.
 double weight_bytes(const ModelConfig& model, const SiteRow& row) {
   switch (row.operation) {
@@ -118,6 +96,27 @@ double weight_bytes(const ModelConfig& model, const SiteRow& row) {
 }
 
 }  // namespace
+
+double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length) {
+  const double in = rows(
+      input_count(row.operation) == 0 ? 0 : input_columns(model, row, 0, Head{}, length).count);
+  switch (row.operation) {
+    case Operation::linear:
+    case Operation::logits:
+      return rows(length) * in * rows(row.width(model));
+    case Operation::scores:
+      return triangle(length) * in;
+    case Operation::values:
+      return triangle(length) * rows(row.width(model));
+    case Operation::embed:
+    case Operation::layer_norm:
+    case Operation::softmax:
+    case Operation::residual:
+    case Operation::activation:
+      return 0.0;
+  }
+  contract_violated("macs_of: a known operation");
+}
 
 double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan) {
   double macs = 0.0;
@@ -360,6 +359,10 @@ double TimeCost::measure(const SiteRow& row, const Arithmetic& a, Rows which) {
     }
   }
   contract_violated("TimeCost: a known operation");
+}
+
+double TimeCost::seconds_per_mac(const SiteRow& row, const Arithmetic& arithmetic) {
+  return site(row.site, arithmetic) / macs_of(config_, row, length_);
 }
 
 double TimeCost::site(Site at, const Arithmetic& arithmetic, Rows rows) {

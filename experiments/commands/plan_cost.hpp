@@ -20,6 +20,9 @@ namespace lamp::experiments {
 /// plan selects.
 double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan);
 
+/// Those of a site's inner products, in one layer and head; 0 where it is no matrix product.
+double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length);
+
 /// Bytes, by what they are for.
 struct MemoryCost {
   double weights = 0.0;    // of the model
@@ -47,6 +50,8 @@ class TimeCost {
   double cell(const Cell& cell);
   /// The reference pass with its distribution, and its continuation.
   double reference();
+  /// One multiply-accumulate of a site that is a matrix product. Pre: not unlimited(p).
+  double seconds_per_mac(const SiteRow& row, const Arithmetic& arithmetic);
 
  private:
   /// All rows of a pass, or one row of it by itself, which shares the reading of weights with no

@@ -123,8 +123,9 @@ def open_errors(result, site):
 
 
 def open_continuations(result):
-    """Greedy continuations over (text, sequence, mu, tau, rule[, position]): `run` and `reference` (text, sequence, position), token ids, NaN
-    where there is none, and `divergence_position`, the first position at which they differ. None where the file holds none."""
+    """Greedy continuations over (text, sequence, mu, tau, rule[, position]): `run` and `reference` (text, sequence, position),
+    token ids, NaN from a NaN logit on, and `divergence_position`, the first position at which they differ. None where the file has no
+    continuations."""
     with h5py.File(result.path, "r") as f:
         if "continuations" not in f:
             return None

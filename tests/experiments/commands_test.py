@@ -106,6 +106,24 @@ class Commands(unittest.TestCase):
         self.assertLess(plan["seconds"]["one_thread"], 5 * self.seconds)
         self.assertGreater(plan["seconds"]["one_thread"], self.seconds / 5)
 
+    def test_plan_says_how_products_are_evaluated(self):
+        def products(*arguments):
+            plan = json.loads(lamp("plan", CONFIG, "--json", *arguments).stdout)
+            return {what: product for product in plan["products"] for what in product["what"]}
+        low = "arithmetic.low."
+        for arguments, expected, sites in (([], "kernel-32", 3), (["--set", low + 'rounding="SR"'], "naive", 3),
+                                           (["--set", low + 'order="pairwise:8"'], "by-parts", 3)):
+            found = products(*arguments)
+            self.assertEqual(found["scores"]["evaluation"], expected, arguments)
+            self.assertEqual(found["scores"]["arithmetics"], sites)  # three mu
+            self.assertEqual(found["scores recomputed"]["arithmetics"], 1)
+            self.assertEqual(found["reference"]["evaluation"], "kernel-64")
+            self.assertEqual({"qkv", "values", "attn_proj", "mlp_fc", "mlp_proj", "logits"} - found.keys(), set())
+            for product in found.values():
+                self.assertTrue(0 < product["ns_per_mac"][0] <= product["ns_per_mac"][1] < 1e5, product)
+        self.assertNotIn("reference", products("--set", 'reference.arithmetic="mpfr:60"'))
+        self.assertIn("\n            scores: kernel-32, ", lamp("plan", CONFIG).stdout)
+
     def test_plan_grows_with_what_is_asked(self):
         def plan(*arguments):
             return json.loads(lamp("plan", CONFIG, "--json", "--threads", 1, *arguments).stdout)
