@@ -140,17 +140,31 @@ double bytes_of_sites(const Experiment& experiment, const std::vector<Site>& lis
   return bytes;
 }
 
-/// Whether the cell records the quantity.
-bool records(const Cell& cell, const record::Quantity& q) {
-  return cell.records_errors || !q.path.starts_with("/errors/");
-}
+/// What a cell records of the quantities of a shard.
+class RecordedBytes {
+ public:
+  explicit RecordedBytes(const Experiment& experiment) {
+    const CellRecorder recorder(experiment.recording());
+    quantities_ = recorder.quantities();
+    with_errors_ = recorder.recorded(true), without_errors_ = recorder.recorded(false);
+  }
+  /// Whether the cell records quantity q.
+  [[nodiscard]] bool has(const Cell& cell, std::size_t q) const {
+    return (cell.records_errors ? with_errors_ : without_errors_)[q];
+  }
+  [[nodiscard]] double of(const Cell& cell) const {
+    double bytes = 0.0;
+    for (std::size_t q = 0; q < quantities_.size(); ++q)
+      if (has(cell, q))
+        bytes +=
+            rows(record::elements(quantities_[q]) * record::element_size(quantities_[q].prototype));
+    return bytes;
+  }
 
-double bytes_of_cell(const Cell& cell, const std::vector<record::Quantity>& quantities) {
-  double bytes = 0.0;
-  for (const record::Quantity& q : quantities)
-    if (records(cell, q)) bytes += rows(record::elements(q) * record::element_size(q.prototype));
-  return bytes;
-}
+ private:
+  std::vector<record::Quantity> quantities_;
+  std::vector<bool> with_errors_, without_errors_;
+};
 
 /// Numbers that a pass holds: Workspace, EarlierRows and what gemm packs.
 double workspace_numbers(const Experiment& experiment) {
@@ -211,7 +225,8 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
   const std::vector<record::Quantity> quantities = empty_shard(experiment).quantities;
   const double held = rows(quantities.size()) * (sizeof(record::Values) + 16.0) +
                       sizeof(record::CellRecord) + 64.0;  // and the allocator's
-  for (const Cell& cell : cells) cost.recorded += 2.0 * (bytes_of_cell(cell, quantities) + held);
+  const RecordedBytes recorded(experiment);
+  for (const Cell& cell : cells) cost.recorded += 2.0 * (recorded.of(cell) + held);
   cost.recorded += 2.0 * shard_cost(experiment, cells).bytes;
   return cost;
 }
@@ -247,13 +262,14 @@ ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cell
   const ShardCost empty = made();
 
   double all = 64.0, some = 0.0;  // bytes
-  for (const Cell& cell : cells) all += bytes_of_cell(cell, shard.quantities) + 64.0;
+  const RecordedBytes recorded(experiment);
+  for (const Cell& cell : cells) all += recorded.of(cell) + 64.0;
   const std::size_t step = std::max<std::size_t>(1, static_cast<std::size_t>(all / sample_bytes));
   for (std::size_t i = step / 2 < cells.size() ? step / 2 : 0; i < cells.size(); i += step) {
     record::CellRecord record{.id = cells[i].id, .values = {}};
-    for (const record::Quantity& q : shard.quantities)
-      record.values.push_back(value_of(q, records(cells[i], q)));
-    some += bytes_of_cell(cells[i], shard.quantities) + 64.0;
+    for (std::size_t q = 0; q < shard.quantities.size(); ++q)
+      record.values.push_back(value_of(shard.quantities[q], recorded.has(cells[i], q)));
+    some += recorded.of(cells[i]) + 64.0;
     shard.cells.push_back(std::move(record));
   }
   const ShardCost sample = made();

@@ -79,6 +79,9 @@ class Instrument : public TapSink {
   /// Whether Reference::sites must have a site.
   [[nodiscard]] virtual bool needs_reference(Site) const { return false; }
 
+  /// Whether its readings are empty in the cells that record.where leaves without errors.
+  [[nodiscard]] virtual bool is_of_errors() const { return false; }
+
   /// Before a pass. Where `errors` is false, record.where leaves the cell without errors.
   virtual void begin(const Reference&, const PrecisionPlan&, [[maybe_unused]] bool errors) {}
   void values(const TapPoint&, MatrixView<const double>) override {}

@@ -103,6 +103,7 @@ class SiteErrors final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return recorded_.contains(site); }
   [[nodiscard]] bool needs_reference(Site site) const override { return listens(site); }
+  [[nodiscard]] bool is_of_errors() const override { return true; }
   [[nodiscard]] bool wants_local(Site site) const override { return errors_ && listens(site); }
 
   void begin(const Reference& reference, const PrecisionPlan& plan, bool errors) override {

@@ -42,6 +42,13 @@ std::vector<record::Quantity> CellRecorder::reference_quantities() const {
   return quantities_of(reference_readings_);
 }
 
+std::vector<bool> CellRecorder::recorded(bool errors) const {
+  std::vector<bool> all;
+  for (const std::unique_ptr<Instrument>& instrument : instruments_)
+    all.resize(all.size() + instrument->readings().size(), errors || !instrument->is_of_errors());
+  return all;
+}
+
 std::vector<record::Axis> CellRecorder::axes() const {
   std::vector<record::Axis> all;
   for (const std::unique_ptr<Instrument>& instrument : instruments_)

@@ -20,6 +20,8 @@ class CellRecorder final : public TapSink {
   /// The quantities of every cell, and those recorded once a sequence, of the reference.
   [[nodiscard]] std::vector<record::Quantity> quantities() const;
   [[nodiscard]] std::vector<record::Quantity> reference_quantities() const;
+  /// Of each of quantities(), whether a cell records it that is recorded with errors, or without.
+  [[nodiscard]] std::vector<bool> recorded(bool errors) const;
   /// Coordinates of their dimensions, where those are not 0, 1, ..
   [[nodiscard]] std::vector<record::Axis> axes() const;
   /// Whether the cells are compared with the reference at a site.
