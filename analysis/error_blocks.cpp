@@ -47,9 +47,9 @@ class Histogram {
 
 /// The sums in registers: a block of 8 is as many vectors as it takes.
 ///
-/// A relative error is 0 or at least 2^-54, for two numbers that differ do so by more than 2^-54 of
-/// either; so bins are found without a look at subnormals: the bin is the exponent, moved, of the
-/// relative error clamped to [2^-65 u, 2^63 u].
+/// A relative error is 0 or at least 2^-54, because two different numbers differ by more than 2^-54
+/// of either; so bins are found without a test for subnormals: the bin is the exponent, moved, of
+/// the relative error clamped to [2^-65 u, 2^63 u].
 class Blocks {
  public:
   HWY_INLINE Blocks(const ErrorRows& rows, const ErrorSums& sums)
@@ -65,7 +65,7 @@ class Blocks {
     }
   }
 
-  /// False, and nothing done, where a component is not regular.
+  /// Returns false, and does nothing, where a component is not regular.
   HWY_INLINE bool add(const double* x, const double* r, std::size_t n, Histogram& histogram) {
     const D d;
     Vector size[parts], difference[parts];

@@ -19,19 +19,19 @@ struct ErrorBins {
   static double edge(std::size_t bin);
 };
 
-/// Running maxima, and sums of squares by column mod 8, which is the order of every target.
+/// Running maxima, and sums of squares by column mod 8: every target adds in this order.
 struct ErrorSums {
   static constexpr std::size_t lanes = 8;
   double max_abs = 0.0, max_rel = 0.0;
   std::array<double, lanes> squares_abs{}, squares_rel{};
 };
 
-/// A histogram a lane, so that equal bins in a row do not wait for each other.
+/// One histogram for each lane, so that equal bins in a row do not wait for each other.
 using LaneBins = std::array<std::array<std::uint64_t, ErrorBins::count>, ErrorSums::lanes>;
 
-/// Values x against r, of one shape, rows contiguous; `causal`: of row i the first i + 1 columns
-/// only. Regular is a component where x - r is finite, r is not 0, and abs(x) >= smallest_normal >
-/// 0. units = 1 / u, a power of two from 1 to 2^53.
+/// Compares values x with r, both of one shape with contiguous rows; with `causal` only the first i
+/// + 1 columns of row i. A component is regular where x - r is finite, r is not 0, and abs(x) >=
+/// smallest_normal > 0. units = 1 / u, a power of two from 1 to 2^53.
 struct ErrorRows {
   MatrixView<const double> x, r;
   bool causal = false;

@@ -24,8 +24,8 @@ class ErrorStatistics {
   explicit ErrorStatistics(const FloatFormat& format);
 
   /// Adds components row by row; squares are summed by column mod 8, and those sums pairwise: one
-  /// order everywhere. x and r have one shape and contiguous rows. `causal`: of row i the first i +
-  /// 1 columns only.
+  /// order everywhere. x and r have one shape and contiguous rows. `causal`: only the first i + 1
+  /// columns of row i count.
   void add(MatrixView<const double> x, MatrixView<const double> r, bool causal = false);
   /// One row.
   void add(std::span<const double> x, std::span<const double> r);

@@ -14,11 +14,11 @@ namespace {
 constexpr std::size_t chunk = MetricsScratch::chunk, group = MetricsScratch::rows;
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-/// From here down p = exp(log p) may be 0, or q/p overflow.
+/// For log p below this, p = exp(log p) may be 0, or q/p overflow.
 constexpr double vanishing_log = -700.0;
 
-/// The largest number of x, NaN passed over; -inf where there is none. Eight running maxima, which
-/// compilers make vectors of: the maximum does not depend on the order.
+/// The largest number of x, without the NaN; -inf where x has no number. Eight running maxima,
+/// which compilers make vectors of: the maximum does not depend on the order.
 double largest(std::span<const double> x) {
   constexpr std::size_t lanes = 8;
   std::array<double, lanes> most;

@@ -23,7 +23,7 @@ struct MetricsScratch {
   std::array<double, chunk> second;
 };
 
-/// log p = log-softmax of the reference's logits, for one sequence, and the tokens that were there.
+/// The reference of one sequence: log p, the log-softmax of its logits, and the tokens.
 class ReferenceDistribution {
  public:
   /// logits: (T, V), T >= 1, V >= 1; they become the log-probabilities in place. tokens: T ids < V.
@@ -34,7 +34,7 @@ class ReferenceDistribution {
   [[nodiscard]] std::span<const double> log_probabilities(std::size_t t) const {
     return log_p_.row(t);
   }
-  /// exp of the log-probabilities; empty where they are too many to keep a second array of.
+  /// exp of the log-probabilities; empty where a second array of their size would be too large.
   [[nodiscard]] std::span<const double> probabilities(std::size_t t) const {
     return p_.rows() == 0 ? std::span<const double>{} : p_.row(t);
   }
@@ -44,7 +44,7 @@ class ReferenceDistribution {
   [[nodiscard]] std::size_t argmax(std::size_t t) const { return argmax_[t]; }
   /// -log p of token t + 1, T - 1 values.
   [[nodiscard]] std::span<const double> cross_entropy() const { return cross_entropy_; }
-  /// Some p of the row is 0, or so small that q/p may overflow.
+  /// Whether some p of the row is 0, or so small that q/p may overflow.
   [[nodiscard]] bool has_vanishing(std::size_t t) const { return vanishing_[t] != 0; }
 
   static constexpr std::size_t no_argmax = ~std::size_t{0};
@@ -59,10 +59,11 @@ class ReferenceDistribution {
   std::vector<std::uint8_t> vanishing_;
 };
 
-/// Of one pass, per token position. A row with a NaN logit has KL and cross-entropy NaN and counts
-/// as a flip; so has a row whose largest logit is infinite (inf - inf), but its flip is told by the
-/// argmax. A logit of -inf is a probability of 0: KL is infinite where the reference's probability
-/// is not 0 too, cross-entropy where it is the next token's.
+/// The metrics of one pass, a value for each token position. In a row with a NaN logit, KL and
+/// cross-entropy are NaN and the row counts as a flip. They are NaN too where the largest logit is
+/// infinite (inf - inf), but there the argmax decides whether the row is a flip. A logit of -inf is
+/// a probability of 0: KL is infinite where the reference's probability is not 0, cross-entropy
+/// where the next token has that probability.
 struct PositionMetrics {
   std::vector<double> kl;          // KL(ref || run), natural logarithm, T values, >= 0
   std::vector<std::uint8_t> flip;  // 1 where the argmax differs (lowest index wins ties), T values
@@ -86,11 +87,11 @@ struct MeanMetrics {
   double kl = 0.0, flip_rate = 0.0, cross_entropy = 0.0;
 };
 MeanMetrics means(const PositionMetrics& metrics);
-/// As MeanMetrics::cross_entropy, of any values (the reference's).
+/// The mean of any cross-entropies, as MeanMetrics::cross_entropy (the reference's, for example).
 double mean(std::span<const double> values);
 
 /// The first position at which two continuations of `count` tokens differ, or one has no token;
-/// `count` where there is none.
+/// `count` where there is no such position.
 std::size_t divergence_position(std::span<const TokenId> one, std::span<const TokenId> other,
                                 std::size_t count);
 

@@ -15,8 +15,9 @@
 
 namespace lamp {
 
-/// One pair of input and output formats, what a step does, and between which F (inclusive; no upper
-/// bound: any larger one too) the vectors of every GPU of the preset agree with it.
+/// One pair of operand and output formats, what a step does with it, and the least and the most F
+/// (both inclusive; absent: any larger F) with which the step gives every output that was measured
+/// on the engine's GPUs.
 struct EngineMode {
   FloatFormat operands;
   FloatFormat format;
@@ -25,7 +26,8 @@ struct EngineMode {
   std::optional<int> most_fraction_bits;
 };
 
-/// A preset. `same_as`: another name of that preset; empty: its own.
+/// An engine under one of its names. `same_as`: the name of the engine that this is another name
+/// for; empty where there is none.
 struct Engine {
   std::string_view name;
   std::string_view same_as;
@@ -40,8 +42,8 @@ std::span<const Engine> engines();
 /// The engine of a name, or null.
 const Engine* find_engine(std::string_view name);
 
-/// Operands of a config that names none: binary16, which every engine has. Its format that names
-/// none is binary32.
+/// The operands where a config names none: binary16, which every engine has. The format where it
+/// names none: binary32.
 inline constexpr FloatFormat default_engine_operands = binary16;
 inline constexpr FloatFormat default_engine_format = binary32;
 

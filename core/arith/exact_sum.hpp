@@ -44,7 +44,7 @@ class ExactSum {
   void add_special(double x);
   [[nodiscard]] bool finite() const { return !nan_ && !positive_infinity_ && !negative_infinity_; }
   [[nodiscard]] double special() const;
-  /// The value of digits that are not all zero, with a sticky bit; significand 0: they are.
+  /// The value of the digits, with a sticky bit; significand 0 where all digits are zero.
   [[nodiscard]] Unpacked value() const;
 
   std::array<std::int64_t, digit_count> digits_{};
@@ -57,7 +57,7 @@ class ExactSum {
 /// One step of `multiterm` before its rounding: c and the products a[k] b[k], which are rounded to
 /// mac.operands already, aligned to the largest of their exponents, E, and truncated toward zero to
 /// multiples of 2^(E - F). The exponent of a product is the sum of its operands' (each at least
-/// emin of mac.operands where there is one), c's is at least emin of mac.format; zero terms are
+/// emin of mac.operands where that is given), c's is at least emin of mac.format; zero terms are
 /// dropped. E is at least `least_exponent`, an engine's clamp. Pre: a.size() == b.size().
 ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const double> a,
                      std::span<const double> b, double c, std::optional<int> least_exponent = {});

@@ -41,7 +41,7 @@ std::vector<std::string> names_in(const std::array<NamedValue<E>, n>& table) {
   return names;
 }
 
-/// The value has a name in the source: the compiler spells another one "(E)7".
+/// Whether the value has a name in the source: the compiler spells one without a name "(E)7".
 template <auto value>
 constexpr bool is_enumerator() {
   constexpr std::string_view text = __PRETTY_FUNCTION__;

@@ -43,7 +43,7 @@ static_assert(names_all(functions));
 /// +-inf +-1; rsqrt(+-0) = reciprocal(+-0) = +-inf, rsqrt(x < 0) = NaN, reciprocal(+-inf) = +-0.
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 
-/// Elementwise; x and y have one length and may be the same memory. Same bits as the scalar form.
+/// The same elementwise, with the same bits; x and y have one length and may be the same memory.
 void evaluate(Function f, std::span<const double> x, std::span<double> y, const FloatFormat& format,
               Rounding mode = Rounding::rne);
 

@@ -40,8 +40,8 @@ struct FloatFormat {
   friend bool operator==(const FloatFormat&, const FloatFormat&) = default;
 };
 
-/// 2^e as binary64; infinite above 1023, 0 below -1074. Made of its bits: formats are asked for
-/// their numbers row by row.
+/// 2^e as binary64; infinite above 1023, 0 below -1074. Made from its bits, because it is called
+/// for every row.
 constexpr double pow2(int e) {
   if (e > 1023) return std::numeric_limits<double>::infinity();
   if (e < -1074) return 0.0;
@@ -59,12 +59,12 @@ constexpr double xmins(const FloatFormat& f) { return pow2(f.emin - f.p + 1); }
 constexpr double xmax(const FloatFormat& f) {
   return pow2(f.emax) * (2.0 - pow2(1 - f.p) * (1 + f.top_codes_lost));
 }
-/// Every number of the format is a binary64 number: the condition of the fast path; other formats
-/// need the MPFR backend.
+/// Whether every number of the format is a binary64 number: the condition of the fast path; other
+/// formats need the MPFR backend.
 constexpr bool fits_binary64(const FloatFormat& f) {
   return f.p >= 1 && f.p <= 53 && f.emax <= 1023 && f.emin - f.p + 1 >= -1074 && f.emin <= f.emax;
 }
-/// Every number of `inner` is a number of `outer` (zeros, infinities and NaN aside).
+/// Whether every number of `inner` is a number of `outer` (zeros, infinities and NaN aside).
 constexpr bool contains(const FloatFormat& outer, const FloatFormat& inner) {
   return inner.p <= outer.p && inner.emax <= outer.emax &&
          (inner.subnormals ? inner.emin - inner.p + 1 >= outer.emin - outer.p + 1
@@ -133,8 +133,8 @@ std::vector<std::string_view> catalog_names();
 /// object form with the fields that are not the default. parse_format(format_name(f)) is f for
 /// every format with a name.
 std::string format_name(const FloatFormat& format);
-/// The fields make a format whose numbers all are binary64 numbers; the error names the field and
-/// its legal range.
+/// Checks that the fields make a format whose numbers all are binary64 numbers; the error names the
+/// field and its legal range.
 Result<void> check_format(const FloatFormat& format);
 
 }  // namespace lamp

@@ -26,7 +26,7 @@ struct FormatTable {
   std::vector<CodedValue> values;  // every code ascending, of formats up to 8 bits; else empty
 };
 
-/// Formats with at most so many bits have their values listed.
+/// Formats of at most this many bits have their values listed.
 inline constexpr int listed_bits = 8;
 
 /// Pre: check_format(format).

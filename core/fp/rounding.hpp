@@ -29,7 +29,7 @@ constexpr std::optional<Rounding> parse_rounding(std::string_view name) {
   return value_in(rounding_names, name);
 }
 
-/// The mode rounds by a draw.
+/// Whether the mode rounds by a draw.
 constexpr bool is_stochastic(Rounding mode) {
   return mode == Rounding::sr || mode == Rounding::sre;
 }
@@ -66,7 +66,7 @@ double div(double a, double b, const FloatFormat& format, Rounding mode, Draw dr
 double fma(double a, double b, double c, const FloatFormat& format, Rounding mode, Draw draw);
 double sqrt(double a, const FloatFormat& format, Rounding mode, Draw draw);
 
-/// x is a number of the format (zeros, infinities and NaN count where the format has them).
+/// Whether x is a number of the format (zeros, infinities and NaN count where the format has them).
 bool representable(double x, const FloatFormat& format);
 
 }  // namespace lamp

@@ -79,7 +79,7 @@ std::optional<double> known(Function f, double x, double y) {
   contract_violated("ziv::known: Function is one of the nine");
 }
 
-/// Magnitudes low <= abs(f(x)) <= high.
+/// Bounds: low <= abs(f(x)) <= high.
 struct Enclosure {
   double low, high;
 };

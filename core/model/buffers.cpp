@@ -13,7 +13,7 @@ std::size_t columns_of(const ModelConfig& model, const SiteRow& row) {
   return row.width == nullptr ? 0 : heads_of(model, row.site) * row.width(model);
 }
 
-/// Whether none of `readers` reads what one of the rows before them left in the buffer.
+/// Whether the buffer is free: no row of `readers` reads what a row of `before` left in it.
 bool is_free(const Buffers& buffers, std::span<const SiteRow> before,
              std::span<const SiteRow> readers, std::size_t buffer) {
   for (const SiteRow& row : before)
@@ -23,7 +23,7 @@ bool is_free(const Buffers& buffers, std::span<const SiteRow> before,
   return true;
 }
 
-/// A buffer that row `at` may write to.
+/// A buffer that row `at` may write to; nothing where each is in use.
 std::optional<std::size_t> shared(const Buffers& buffers, const ModelConfig& model,
                                   std::size_t at) {
   const std::span<const SiteRow> rows = model.network->sites;

@@ -13,7 +13,7 @@ namespace lamp {
 /// width; an activation takes the place of its input where nothing else reads it. The residual
 /// stream and the logits have their own.
 struct Buffers {
-  /// Of a causal site: a square, (rows, rows so far).
+  /// The shape of a buffer: (rows, cols), or for a causal site a square, (rows, rows so far).
   struct Shape {
     std::size_t cols = 0;  // of all heads; 0: a square
     [[nodiscard]] bool square() const { return cols == 0; }

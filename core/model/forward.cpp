@@ -20,7 +20,7 @@ class Pass {
  public:
   using Rows = std::span<const SiteRow>;
 
-  /// earlier: the rows before; null where there are none and none of these will be asked for.
+  /// earlier: the rows before; null where the pass starts at row 0 and no pass goes on from it.
   Pass(const Model& model, EarlierRows* earlier, std::span<const TokenId> tokens,
        const PrecisionPlan& plan, const PassOptions& options, TapSink& sink, Workspace& work)
       : model_(model),
@@ -115,7 +115,8 @@ class Pass {
     tap(at_f, z, evaluate_local(f, at_f, z));
   }
 
-  /// Replaces the chosen components of the low row y, of which z = f(y); whether there are any.
+  /// Replaces the chosen components of the low row y, where z = f(y); returns whether any was
+  /// chosen.
   bool mix_row(const SelectionSpec& spec, const TapPoint& point, std::size_t i, std::span<double> y,
                std::span<const double> z) {
     const std::size_t n = y.size();
@@ -185,7 +186,7 @@ class Pass {
     return index;
   }
 
-  /// What later rows need of a site joins what they need of the earlier ones.
+  /// Adds what later rows need of a site to what is kept of the earlier rows.
   void keep(const SiteRow& row, Layer layer) {
     for (std::size_t k = 0; k < earlier_->kept.size(); ++k) {
       const auto& [site, columns] = earlier_->kept[k];

@@ -32,7 +32,7 @@ struct TapPoint {
       0;  // of the sequence: what row 0 of the values is. Logits come in blocks of rows
 };
 
-/// Reads what passes. Values are valid during the call only.
+/// Is shown the values of a pass. They are valid during the call only.
 class TapSink {
  public:
   virtual ~TapSink() = default;
@@ -50,8 +50,8 @@ class TapSink {
   virtual void selected(const TapPoint& point, std::span<const std::uint8_t> marks) = 0;
 };
 
-/// What a forward pass needs besides the model: the coordinates that its random draws (rules, later
-/// rounding) depend on.
+/// What a forward pass needs besides the model: the coordinates that its random draws (rules,
+/// stochastic rounding) depend on.
 struct PassOptions {
   Activation activation = Activation::gelu_new;
   std::uint32_t seed = 0;
@@ -84,7 +84,7 @@ void forward(const Model& model, std::span<const TokenId> tokens, const Precisio
 
 /// What the later rows of a sequence need of the earlier ones.
 struct EarlierRows {
-  /// Of a sequence of `length` tokens, 1 <= length <= n_positions, of which no row is there yet.
+  /// Of a sequence of `length` tokens, 1 <= length <= n_positions, of which no row is computed yet.
   EarlierRows(const ModelConfig& model, std::size_t length);
 
   std::size_t length;    // of the whole sequence: rules that count masked entries depend on it

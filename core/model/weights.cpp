@@ -86,8 +86,8 @@ constexpr std::string_view conversion =
     R"x(python3 -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in )x"
     R"x(torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, 'model.safetensors')")x";
 
-/// Why a folder without model.safetensors is none, where it holds a form of the model that we do
-/// not read.
+/// Why a folder without model.safetensors is refused, where it holds the model in a form that is
+/// not read here.
 std::optional<Error> refused_form(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (std::filesystem::exists(folder / "model.safetensors", ignored)) return std::nullopt;

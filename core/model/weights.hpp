@@ -31,12 +31,12 @@ struct EmbeddingWeights {
   Matrix<float> positions;  // (n_positions, n_embd)
 };
 
-/// Of one site in one layer; nothing where its operation has none.
+/// The weights of one site in one layer; std::monostate where its operation has none.
 using SiteWeights = std::variant<std::monostate, EmbeddingWeights, LayerNormWeights, Linear>;
 
 class Weights {
  public:
-  /// Those of the site's next layer.
+  /// Adds the weights of the site's next layer.
   void add(Site site, SiteWeights weights) { by_site_[site].push_back(std::move(weights)); }
   void reserve(Site site, std::size_t layers) { by_site_[site].reserve(layers); }
   /// Pre: the site's operation has weights of this type.

@@ -11,8 +11,8 @@
 namespace lamp::mpfr {
 namespace {
 
-/// Rows first .. first + tokens - 1 of a sequence; `earlier` has what they need of the rows before,
-/// by layer and as in `kept`, and is given theirs.
+/// Rows first .. first + tokens - 1 of a sequence; `earlier` holds what they need of the rows
+/// before, by layer and as in `kept`; theirs is added to it.
 template <class Outputs>
 class Pass {
  public:
@@ -31,7 +31,8 @@ class Pass {
         options_(options),
         sink_(sink) {}
 
-  /// A site's values are there until the last site that reads them has been evaluated.
+  /// Evaluates the sites. The values of each are kept until the last site that reads them is
+  /// evaluated.
   void run() {
     const std::span<const SiteRow> rows = model_.config.network->sites;
     for (std::size_t first = 0, end = 0; first < rows.size(); first = end) {
@@ -72,7 +73,7 @@ class Pass {
                 known.row(i).begin() + static_cast<std::ptrdiff_t>(point.head.value * out.cols()));
   }
 
-  /// Those of these rows that later ones need.
+  /// Keeps what later rows need of these ones.
   void keep(const TapPoint& point, const Matrix<Value>& out) {
     for (std::size_t k = 0; k < kept_.size(); ++k) {
       if (kept_[k].site != point.site) continue;

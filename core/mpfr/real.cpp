@@ -10,8 +10,8 @@
 namespace lamp::mpfr {
 namespace {
 
-/// The exponent after the p, decimal with an optional sign; far beyond any legal one it stays far
-/// beyond.
+/// The exponent after the p, decimal with an optional sign; an exponent far beyond the legal ones
+/// stays far beyond.
 std::optional<long> read_exponent(std::string_view text) {
   const bool negative = text.starts_with('-');
   if (negative || text.starts_with('+')) text.remove_prefix(1);

@@ -52,7 +52,7 @@ class CellDataset {
   std::size_t cell_bytes_ = 0;
 };
 
-/// One cell's worth of the value that stands for "not computed": NaN, or 0 for integers.
+/// A cell's values where they are not computed: all NaN, or 0 for integers.
 std::vector<std::byte> fill_bytes(const Quantity& quantity);
 
 }  // namespace lamp::record

@@ -33,8 +33,8 @@ std::size_t product(std::span<const std::size_t> dims) {
 /// One dataset of the result: its cells of a sequence, and the hash of every run written to it.
 class Column {
  public:
-  /// `grid`: the grid axes; those in quantity.constant_over are left out. A reference has none at
-  /// all.
+  /// `grid`: the grid axes; those in quantity.constant_over are left out. A reference has no grid
+  /// axes.
   Column(hid_t file, const Quantity& quantity, const std::vector<Axis>& sequence_axes,
          const std::vector<Axis>& grid)
       : quantity_(quantity),
@@ -236,7 +236,7 @@ class Writer {
   MergeSummary summary_;
 };
 
-/// What makes the shard of `sequence` no part of this result, or "".
+/// Why the shard of `sequence` cannot be part of this result, or "".
 std::string mismatch(const MergePlan& plan, std::size_t sequence, const Shard& shard,
                      const std::optional<Shard>& first) {
   if (shard.experiment != plan.experiment)

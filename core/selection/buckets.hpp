@@ -10,8 +10,8 @@
 
 namespace lamp {
 
-/// Buckets of the integers 0..limit, 2^fraction to a power of two, `count` of them: the last is
-/// limit's own, bucket 0 takes all that is smaller than the others. The position of x is its
+/// `count` buckets of the integers 0..limit, 2^fraction of them to each power of two: limit lies in
+/// the last one, and bucket 0 takes every integer below the others. The position of x is its
 /// exponent with `fraction` more bits; integers are cut to 52 bits, which are exact in binary64.
 struct Buckets {
   int count = 0, dropped = 0, shift = 0,
@@ -26,7 +26,8 @@ struct Buckets {
              static_cast<int>(std::bit_cast<std::uint64_t>(static_cast<double>(limit >> shift)) >>
                               dropped);
   }
-  /// The smallest integer that is in no lower bucket; the largest of all above the last bucket.
+  /// The smallest integer that is in no lower bucket; for a bucket above the last one, the largest
+  /// uint64.
   [[nodiscard]] std::uint64_t first(int bucket) const {
     if (bucket >= count) return std::numeric_limits<std::uint64_t>::max();
     if (bucket == 0 || bucket <= offset) return 0;
@@ -39,8 +40,8 @@ struct Buckets {
 
 /// The components that some threshold may leave out are those with b + max(a, 0) <= budget.
 /// codes[j] = 2^16 i + k with k the bucket of b, and i the bucket of max(a, 0) counted upwards in
-/// a: by_diagonal is of top - max(a, 0). Of the others i is by_diagonal.count. Pre: budget >= 0, b
-/// + max(a, 0) < 2^63, and where b + max(a, 0) <= budget: a <= top.
+/// a: by_diagonal is of top - max(a, 0). For the other components i is by_diagonal.count. Pre:
+/// budget >= 0, b + max(a, 0) < 2^63, and where b + max(a, 0) <= budget: a <= top.
 void bucket_codes(const std::uint64_t* keys, const std::int64_t* diagonal, std::size_t n,
                   std::int64_t budget, std::int64_t top, const Buckets& by_diagonal,
                   const Buckets& by_key, std::uint64_t* codes);

@@ -1,6 +1,6 @@
 // Two searches, the first coarse. As t rises, more components may be left out and the budget falls,
 // so the key up to which they are left out (the cut) only falls: one sweep over the a ascending and
-// the keys descending does for all t. Sorting is what costs, so the components go into logarithmic
+// the keys descending serves all t. Sorting is what costs, so the components go into logarithmic
 // buckets of a and of b first, O(n), and a sweep over those bounds what each bucket's thresholds
 // leave out. Only the buckets that may hold the best threshold, and only keys that its cut may run
 // through, are sorted.
@@ -120,7 +120,7 @@ class Search {
     return window;
   }
 
-  /// The smallest key that is in no bucket below this one.
+  /// The smallest key that lies in no bucket below this one.
   [[nodiscard]] std::uint64_t first_key(int bucket) const { return by_key_.first(bucket); }
 
  private:

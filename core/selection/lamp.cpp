@@ -64,7 +64,7 @@ std::size_t select_lamp(const SelectionSpec& spec, const Target& target, const S
   const int128 cost_of_none =
       left_out(static_cast<int128>(costs.sum), costs) + std::max(costs.diagonal, costs.outside);
   if (cost_of_none <= tau) return mark_every(selected, 0);
-  // A row outside sets the first threshold at 1, where no a_j is above it: greedy's set.
+  // A masked row outside of S costs 1 more than B, and no a_j exceeds 1: the exact set is greedy's.
   if (spec.solver == Solver::exact && costs.surplus != Surplus::zero &&
       costs.outside == RowCosts::nothing)
     return select_exact(tau - costs.missing, tau, costs.sum, costs.diagonal, selected, scratch);

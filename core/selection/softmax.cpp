@@ -1,6 +1,6 @@
 // The target of softmax, J = diag(z) - z z^T: keys b_j = z_j w_j, surplus a_j = (1 - 2 z_j) w_j.
-// With absolute weights B is 1 - (sum over S of z), at least 0: the same number as the sum of z
-// over what is left out, but that computed z do not sum to 1.
+// With absolute weights B is 1 - (sum over S of z), at least 0: that equals the sum of z over what
+// is left out, except that computed z do not sum to 1 exactly.
 #include <cstddef>
 #include <cstdint>
 #include <span>

@@ -19,7 +19,7 @@ struct KeySplit {
                diagonal_equal = std::numeric_limits<std::int64_t>::min();
 };
 
-/// A split may write so many elements past each of its parts.
+/// A split may write this many elements past the end of each of its parts.
 inline constexpr std::size_t split_slack = 8;
 
 /// Splits keys round a pivot, keeping their order: those below it into `low`, which may be where

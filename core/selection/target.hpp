@@ -16,7 +16,7 @@ namespace lamp {
 inline constexpr double fixed_point = 0x1p40;  // the unit of every integer here is 2^-40
 inline constexpr std::int64_t one = std::int64_t{1} << 40;
 
-/// How the surplus a_j of a component is known.
+/// What is known of the surpluses a_j of a row.
 enum class Surplus : std::uint8_t {
   zero,   // every a_j is 0: the cost is a sum (normwise-1)
   falls,  // a_j falls as the key grows, up to ties
@@ -32,7 +32,7 @@ struct RowCosts {
   static constexpr std::int64_t nothing = std::numeric_limits<std::int64_t>::min();
 
   uint128 sum = 0;                  // of all keys
-  int128 missing = 0;               // of B where it is counted from what is in S
+  int128 missing = 0;               // what B lacks where it is counted from the keys in S
   std::int64_t diagonal = nothing;  // the largest a_j; 0 where all are zero
   std::int64_t outside = nothing;   // the largest a of rows that are never in S (masked entries)
   Surplus surplus = Surplus::any;

@@ -1,5 +1,5 @@
 // `lamp calc`: single operations of the toolkit as a filter, JSON Lines in, JSON Lines out
-// (experiments/README.md).
+// (commands/calc.md).
 #pragma once
 
 #include <iosfwd>

@@ -21,7 +21,7 @@ int hex_digit(char c) {
   return -1;
 }
 
-/// "p-12" as -12; far beyond any exponent it stays far beyond.
+/// "p-12" as -12; an exponent far beyond the legal ones stays far beyond.
 std::optional<long> read_exponent(std::string_view text) {
   if (text.empty()) return 0;
   text.remove_prefix(1);  // the p

@@ -30,8 +30,8 @@ Answer gelu(CalcRequest& request);
 Answer encode(CalcRequest& request);
 Answer decode(CalcRequest& request);
 
-// sums.cpp: dot draws as output (0, 0), gemm as output (i, j); softmax and layernorm as one
-// output whose steps are theirs in order.
+// sums.cpp: dot draws as output (0, 0), gemm as output (i, j); softmax and layernorm draw as one
+// output, with their roundings as its steps.
 Answer dot(CalcRequest& request);
 Answer gemm(CalcRequest& request);
 Answer softmax(CalcRequest& request);

@@ -49,8 +49,8 @@ class CalcRequest {
   std::optional<std::size_t> count(const char* key);
   /// `"code": [..]`: codes as hexadecimal strings or integers.
   std::vector<std::uint64_t> codes(const char* key);
-  /// "format"; required. Its numbers are binary64 numbers, unless `any` p up to 10,000 and any
-  /// exponents are there.
+  /// "format"; required. Its numbers must be binary64 numbers, unless `any` allows p up to 10,000
+  /// and any exponents.
   FloatFormat format(bool any = false);
   /// The same of any number system.
   NumberSystem number_system(bool any = false);
@@ -77,7 +77,7 @@ class CalcRequest {
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
-  /// The value of a key that must be there.
+  /// The value of a required key.
   const nlohmann::json* required(const char* key, const char* legal);
   template <class T>
   T read_number(const char* key, const nlohmann::json& value);

@@ -18,8 +18,8 @@ MatrixView<const double> view(std::span<const double> values, std::size_t rows, 
   return {values.data(), rows, cols, cols};
 }
 
-/// Calls visitor(fl) with the scalar arithmetic of one output that the engine names, all of whose
-/// steps go through it.
+/// Calls visitor(fl) with the evaluator of one output that the backend asks for; it does all steps
+/// of the output.
 template <class Visitor>
 void visit_engine(const CalcEngine& engine, const Arithmetic& arithmetic,
                   bool operands_are_binary32, Visitor&& visitor) {

@@ -96,7 +96,7 @@ int version_command(bool json);
 int tokenize_command(const TokenizeOptions& options, std::istream& in, std::ostream& out);
 int inspect_command(const InspectOptions& options);
 /// The summation tree of a command that answers dot products, and an arithmetic that has its bits;
-/// 1 where none that is tried has them.
+/// 1 where no arithmetic that is tried has them.
 int reveal_command(const RevealOptions& options);
 /// A script for bash that completes these commands.
 int completion_command(std::span<const CommandInfo> commands);

@@ -70,7 +70,7 @@ Json as_json(const FormatTable& t) {
   return out;
 }
 
-/// What a format has that IEEE 754's have not, or lacks.
+/// How a format differs from those of IEEE 754: what it has and they lack, or the reverse.
 std::string particulars(const FloatFormat& f) {
   std::string text;
   if (!f.subnormals) text += ", no subnormals";

@@ -14,8 +14,8 @@ struct FormatsOptions {
   bool json = false;
 };
 
-/// What the command prints, without its last line end. An error: a name that is not one, with the
-/// names that are.
+/// What the command prints, without its last line end. An unknown name is an error, which lists the
+/// known ones.
 Result<std::string> formats_text(const FormatsOptions& options);
 
 /// Exit code 0, or 65 with one line on standard error.

@@ -61,7 +61,7 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
   return out;
 }
 
-/// null for NaN, which JSON has not.
+/// null for NaN, which JSON cannot express.
 Json number(double x) { return std::isnan(x) ? Json(nullptr) : Json(x); }
 
 /// What a file's numbers say, beside its structure.

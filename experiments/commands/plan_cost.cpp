@@ -166,7 +166,7 @@ class RecordedBytes {
   std::vector<bool> with_errors_, without_errors_;
 };
 
-/// Numbers that a pass holds: Workspace, EarlierRows and what gemm packs.
+/// How many numbers a pass holds: those of Workspace, of EarlierRows and what gemm packs.
 double workspace_numbers(const Experiment& experiment) {
   const ModelConfig& c = experiment.model.config;
   const Config& config = experiment.config;

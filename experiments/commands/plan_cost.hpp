@@ -16,8 +16,8 @@
 
 namespace lamp::experiments {
 
-/// Multiply-accumulates of one pass over T tokens, those of recomputed sites among them where the
-/// plan selects.
+/// Multiply-accumulates of one pass over T tokens, with those of recomputed sites where the plan
+/// selects.
 double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan);
 
 /// Those of a site's inner products, in one layer and head; 0 where it is no matrix product.
@@ -32,8 +32,8 @@ struct MemoryCost {
 };
 MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& cells);
 
-/// A shard with these cells: its bytes on disk, those of them that are no values, and seconds to
-/// make it; from a small one of random numbers.
+/// What a shard with these cells costs: its bytes on disk, those among them that are not values,
+/// and the seconds to make it; extrapolated from a small one of random numbers.
 struct ShardCost {
   double bytes = 0.0, structure = 0.0, seconds = 0.0;
 };
@@ -59,7 +59,7 @@ class TimeCost {
   enum class Rows { all, one };
   double pass(const PrecisionPlan& plan, Rows rows = Rows::all);
   double continuation(const PrecisionPlan& plan);
-  /// Causal entries of a row in the middle of a continuation, over those of a pass.
+  /// The causal entries of a row in the middle of a continuation, as a share of a pass's.
   [[nodiscard]] double share_of_row() const;
   double site(Site site, const Arithmetic& arithmetic, Rows rows = Rows::all);
   double measure(const SiteRow& row, const Arithmetic& arithmetic, Rows rows);

@@ -15,7 +15,8 @@ struct Use {
   friend bool operator==(const Use&, const Use&) = default;
 };
 
-/// The different ones, in the order in which they came; the one asked for last is found first.
+/// The different arithmetics, in the order in which they came; the one asked for last is found
+/// first.
 class Uses {
  public:
   void add(const Use& use) {
@@ -58,8 +59,8 @@ class Products {
   std::vector<ProductPlan> take() { return std::move(products_); }
 
  private:
-  /// Every value that the site reads is a binary32 number: weights are, and what its inputs'
-  /// formats hold.
+  /// Whether every value that the site reads is a binary32 number: weights are, and what its
+  /// inputs' formats hold.
   [[nodiscard]] bool reads_binary32(const SiteRow& row, const PrecisionPlan& plan, Layer layer,
                                     Head head) const {
     const auto narrow = [&](Site site) {
@@ -105,7 +106,7 @@ class Products {
   std::vector<ProductPlan> products_;
 };
 
-/// Those with one evaluation and as many arithmetics together, in the place of the first.
+/// Joins those with one evaluation and equally many arithmetics, in the place of the first.
 std::vector<ProductPlan> alike_together(const std::vector<ProductPlan>& products) {
   std::vector<ProductPlan> together;
   for (const ProductPlan& product : products) {

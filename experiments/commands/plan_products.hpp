@@ -19,9 +19,9 @@ struct ProductPlan {
   double fastest = 0, slowest = 0;  // seconds a multiply-accumulate, by the arithmetic
 };
 
-/// The products of all cells, then those of the reference; one in unlimited(p) has none: it is
-/// evaluated on MPFR. `time` measures each once an arithmetic; of many arithmetics a few, evenly
-/// spaced.
+/// The products of all cells, then those of the reference, unless it is in unlimited(p), which MPFR
+/// evaluates. `time` measures each product once an arithmetic; of many arithmetics it takes a few,
+/// evenly spaced.
 std::vector<ProductPlan> products_of(const Experiment& experiment, const std::vector<Cell>& cells,
                                      TimeCost& time);
 

@@ -50,7 +50,7 @@ std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& a
   return mine;
 }
 
-/// Of the shards of a part: there is no result yet.
+/// The NaN cells in the shards of a part, for which there is no result yet.
 Result<NanCells> nan_cells_of_part(const Experiment& experiment, const RunFolder& folder,
                                    const ShardPart& part) {
   std::map<Digest, const Cell*> by_id;

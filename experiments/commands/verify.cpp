@@ -116,7 +116,7 @@ std::string place(const Experiment& experiment, const Cell& cell) {
   return cell.index.empty() ? "" : ", " + point_name(experiment.grid.axes, cell.index);
 }
 
-/// The shards agree in the reference and in every cell of `cells`.
+/// Whether the shards agree in the reference and in every cell of `cells`.
 std::optional<Difference> compare(const Experiment& experiment, const TokenSequence& sequence,
                                   const std::vector<Cell>& cells, const record::Shard& stored,
                                   const record::Shard& computed) {

@@ -54,7 +54,8 @@ bool uses_bounds(const SelectionConfig& selection, const Config& config) {
          });
 }
 
-/// Selection at a site that has none in this network, or not with these weights.
+/// The problem of selection at a site that does not select in this network, or not with these
+/// weights.
 std::optional<Problem> problem_of(const SelectionConfig& selection, const Config& config,
                                   const ModelConfig& model) {
   const Network& network = *model.network;

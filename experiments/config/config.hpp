@@ -133,8 +133,8 @@ std::string resolved_toml(const Config& config);
 /// Every key with its value as text, for provenance: ("tokens.sequences", "8"), ...
 std::vector<std::pair<std::string, std::string>> resolved_fields(const Config& config);
 
-/// What only the model can tell: layers, heads, sequence length and continuation in range; sums
-/// that a tree order does not fit.
+/// Checks what only the model can tell: layers, heads, sequence length and continuation in range;
+/// sums that a tree order does not fit.
 Result<void> check_against(const Config& config, const ModelConfig& model);
 
 /// Coordinates of the dimension "text": the names of the files without their extension.

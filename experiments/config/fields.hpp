@@ -30,8 +30,8 @@ enum class Kind : std::uint8_t {
   other
 };
 
-/// What a key is part of the identity of. A key that changes values is `cell` or, where it changes
-/// which tokens or quantities there are, `experiment`.
+/// Whose identity a key is part of. A key that changes values is `cell` or, where it changes which
+/// tokens or quantities there are, `experiment`.
 enum class Scope : std::uint8_t { none, experiment, cell };
 
 /// `toml`: as the config writes it. `identity`: what it means, the same for two spellings of one

@@ -38,7 +38,7 @@ struct Grid {
                         // leave it alone
 };
 
-/// What the config names but does not contain.
+/// What the files contain that the config names.
 struct Inputs {
   Digest model{};                                // Model::content
   Activation activation = Activation::gelu_new;  // the one used

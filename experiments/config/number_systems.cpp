@@ -19,7 +19,7 @@ struct FormatInteger {
   int min, max;
   bool required;
 };
-// Wide enough for MPFR (`calc` only); the fast engines need numbers that are binary64 numbers.
+// Wide enough for MPFR (`calc` only); the fast evaluators need formats within binary64.
 constexpr int widest = mpfr::largest_format_exponent;
 constexpr std::array<FormatInteger, 4> format_integers{
     {{"p", &FloatFormat::p, 1, mpfr::largest_precision, true},
@@ -118,7 +118,7 @@ Result<Value::Table> read_table(const std::string& text) {
                toml_string(text) + " is no format; legal: " + std::string(format_legal)};
 }
 
-/// The table of a value: its own or one that a string holds; absent: it is no table.
+/// The table of a value: its own, or one that a string holds; absent where it is neither.
 std::optional<Result<Value::Table>> table_of(const Value& value) {
   if (const Value::Table* table = value.get<Value::Table>()) return Result<Value::Table>(*table);
   const std::string* text = value.get<std::string>();
@@ -257,7 +257,7 @@ std::optional<Problem> read_number_system(const Value& value, std::optional<Numb
 std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
   std::optional<NumberSystem> system;
   if (std::optional<Problem> problem = read_number_system(value, system)) {
-    // Of a name that is nobody's the float formats alone are legal here.
+    // For an unknown name: only the float formats are legal here.
     const std::string* name = value.get<std::string>();
     if (name != nullptr && !name->starts_with('{'))
       problem->message = parse_format(*name).error().message;

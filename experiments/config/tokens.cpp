@@ -32,8 +32,7 @@ Result<std::string> read_file(const std::filesystem::path& file) {
   return bytes;
 }
 
-/// The first mark that a carriage return beside it keeps from being a line of its own: that return,
-/// or nothing.
+/// The carriage return that first keeps a mark beside it from being a line of its own, or nothing.
 std::optional<std::size_t> return_beside_mark(std::string_view text) {
   constexpr std::size_t none = std::string_view::npos;
   for (std::size_t at = text.find(end_of_text_token); at != none;

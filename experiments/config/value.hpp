@@ -17,7 +17,7 @@
 namespace lamp::experiments {
 
 /// Place of a value: source 0 is the config file, source k the k-th --set. Line and column count
-/// from 1, bytes before tabs alike.
+/// from 1; a column is a character, also a tab.
 struct Where {
   std::size_t source = 0;
   std::size_t line = 0;

@@ -51,7 +51,7 @@ struct Reading {
   std::function<record::Values(const Of&...)> values;
 };
 
-/// What a pass was of, for an instrument that goes on from there with passes of its own.
+/// What was passed, for an instrument that goes on from there with passes of its own.
 struct Pass {
   const Model& model;
   std::span<const TokenId> tokens;
@@ -60,7 +60,8 @@ struct Pass {
   Workspace& workspace;
 };
 
-/// Of a cell: begin(), taps, end(), then the values of its readings. One a thread and run.
+/// For each cell: begin(), the taps, end(), then the values of its readings. Each thread of a run
+/// has its own.
 class Instrument : public TapSink {
  public:
   Instrument() = default;
@@ -71,7 +72,7 @@ class Instrument : public TapSink {
   /// time.
   [[nodiscard]] virtual std::vector<Reading<>> readings() = 0;
   [[nodiscard]] virtual std::vector<Reading<Reference>> reference_readings() const { return {}; }
-  /// Coordinates of dimensions that have others than 0, 1, ..
+  /// Coordinates of dimensions, where they are not 0, 1, ..
   [[nodiscard]] virtual std::vector<record::Axis> axes() const { return {}; }
 
   /// Whether it is shown the values, local values and selections of a site.

@@ -34,7 +34,7 @@ class SiteValues {
   SiteValues(const ModelConfig& model, Site site, std::size_t sequence_length);
   void put(const TapPoint& point, MatrixView<const double> x);
   [[nodiscard]] MatrixView<const double> at(const TapPoint& point, std::size_t rows) const;
-  /// All of it, (layer, head, query, component), NaN where an entry does not exist.
+  /// All values, (layer, head, query, component), NaN for the masked entries of a causal site.
   [[nodiscard]] std::vector<double> flat() const;
 
  private:

@@ -39,8 +39,7 @@ std::vector<Candidate> candidates(const AdditionTree* tree, std::size_t n,
                                   const FloatFormat& format);
 
 /// Questions to a command with its answers. Those of reveal(n, format, ..), the probes, are not
-/// kept (gigabytes at most_revealed_terms): it asks the same ones again while it is answered the
-/// same.
+/// kept (gigabytes at most_revealed_terms): given the same answers, it asks the same ones again.
 struct Answers {
   std::size_t n = 1;
   FloatFormat format;

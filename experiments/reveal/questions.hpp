@@ -26,7 +26,7 @@ struct NarrowerType {
   bool probes_hold = false;  // it has +M and counts of n units
 };
 /// What the answers to type_products say of a command whose type is narrower than `format`, or
-/// whose sums are. Nothing where they come back, or are not those of a type at all.
+/// whose sums are. Nothing where all numbers come back, or where no type gives these answers.
 std::optional<NarrowerType> narrower_type(std::size_t n, const FloatFormat& format,
                                           std::span<const double> answers);
 

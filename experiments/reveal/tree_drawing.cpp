@@ -88,8 +88,8 @@ class Drawing {
     return text;
   }
 
-  /// The steps of a matrix engine, each a group with the sum so far, first one first: their terms;
-  /// empty where a step has other parts.
+  /// The steps of a matrix engine, each a group with the sum so far, from first to last: their
+  /// terms; empty where a step has other parts.
   [[nodiscard]] std::vector<std::vector<Index>> steps_of(Index node) const {
     std::vector<std::vector<Index>> steps;
     while (true) {

@@ -20,7 +20,7 @@ class CellRecorder final : public TapSink {
   /// The quantities of every cell, and those recorded once a sequence, of the reference.
   [[nodiscard]] std::vector<record::Quantity> quantities() const;
   [[nodiscard]] std::vector<record::Quantity> reference_quantities() const;
-  /// Of each of quantities(), whether a cell records it that is recorded with errors, or without.
+  /// For each of quantities(): whether a cell records it, with its errors recorded or without.
   [[nodiscard]] std::vector<bool> recorded(bool errors) const;
   /// Coordinates of their dimensions, where those are not 0, 1, ..
   [[nodiscard]] std::vector<record::Axis> axes() const;
@@ -36,9 +36,9 @@ class CellRecorder final : public TapSink {
   void end(const Pass& pass);
   void end_reference(const Pass& pass, Reference& reference) const;
 
-  /// Of the same readings as quantities(), of the pass since begin().
+  /// The values of quantities(), one for one, of the pass since begin().
   [[nodiscard]] std::vector<record::Values> cell_values() const;
-  /// Of the same readings as reference_quantities().
+  /// The values of reference_quantities(), one for one.
   [[nodiscard]] std::vector<record::Values> reference_values(const Reference& reference) const;
 
  private:

@@ -7,7 +7,7 @@
 namespace lamp::experiments {
 namespace {
 
-/// Whether cells of a shard fit among this run's: their values are parallel to its quantities.
+/// Whether the cells of a shard can join this run's: they have the same quantities.
 bool same_places(const std::vector<record::Quantity>& a, const std::vector<record::Quantity>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
     return one.path == other.path && one.shape == other.shape && one.prototype == other.prototype;

@@ -14,18 +14,18 @@
 
 namespace lamp::experiments {
 
-/// How many, and the names of the first few in the order of the grid.
+/// How many such cells there are, and the names of the first few in the order of the grid.
 struct NanCells {
   static constexpr std::size_t most_names = 3;
   std::size_t count = 0;
   std::vector<std::string> first{};
 
-  /// name(): of one more of them.
+  /// One more cell, whose name is name().
   template <std::invocable Name>
   void add(Name&& name) {
     if (++count <= most_names) first.push_back(name());
   }
-  /// Those of a later part.
+  /// The cells of a later part.
   void add(const NanCells& more);
 };
 

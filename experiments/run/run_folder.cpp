@@ -78,7 +78,7 @@ Result<int> lock_file(const std::filesystem::path& file, int operation) {
   return descriptor;
 }
 
-/// Nothing in the folder but what a run puts there.
+/// Whether the folder holds nothing but what a run puts there.
 Result<void> check_foreign(const std::filesystem::path& folder) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {

@@ -33,7 +33,7 @@ std::vector<Worker> workers_of(const RunRequest& request) {
   return workers;
 }
 
-/// In grid order; of points that mean the same, the first.
+/// The cells in grid order; of points that mean the same, the first.
 std::vector<const Cell*> different_cells(const std::vector<Cell>& grid) {
   std::vector<const Cell*> cells;
   std::set<Digest> seen;

@@ -20,7 +20,7 @@ inline constexpr std::array<NamedValue<Backend>, 4> backend_names{{{"auto", Back
                                                                    {"avx512", Backend::avx512}}};
 static_assert(names_all(backend_names));
 
-/// This machine has the instruction set (`automatic` and `scalar` always).
+/// Whether this machine has the instruction set (`automatic` and `scalar` it always has).
 bool available(Backend backend);
 /// The backend itself, or the fastest one of this machine for `automatic`.
 Backend resolved(Backend backend);

@@ -1,12 +1,13 @@
-// Matrix products in orders that are made of sequential sums: those by the kernels of gemm, the
-// additions between them elementwise.
+// Matrix products in orders that are made of sequential sums: the kernels of gemm evaluate these,
+// elementwise additions join them.
 #pragma once
 
 #include "core/arith/gemm/gemm.hpp"
 
 namespace lamp::gemm_detail {
 
-/// The order is `reverse` or made of chains (OrderRow), and a kernel has the bits of their steps.
+/// Whether the order is `reverse` or made of chains (OrderRow), and a kernel has the bits of their
+/// steps.
 bool parts_serve(const Arithmetic& arithmetic, Backend backend);
 
 /// As gemm; the same bits as the naive loop. Pre: parts_serve, at least one term; backend is
@@ -23,9 +24,9 @@ struct Terms {
   }
 };
 
-/// out = a times the rows `terms` of b, sequential steps of `mac`, on binary32 lanes and without
-/// packing anything anew. False, with `out` partly written at most, where there is no kernel or an
-/// operand is not a binary32 number. In gemm.cpp.
+/// out = a times the rows `terms` of b, sequential steps of `mac`, on binary32 lanes, from b as it
+/// is packed. Returns false where no kernel serves or an operand is not a binary32 number; `out`
+/// may then be partly written. Defined in gemm.cpp.
 bool gemm_of_terms(const MacSpec& mac, MatrixView<const double> a, const PackedMatrix& b,
                    Terms terms, MatrixView<double> out, Backend backend);
 

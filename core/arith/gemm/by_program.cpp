@@ -125,14 +125,15 @@ HWY_AFTER_NAMESPACE();
 namespace lamp::gemm_detail {
 namespace {
 
-/// The order is additions alone, and more than one chain, which the kernels of gemm have faster.
+/// Whether the order consists of additions, and of more than one chain: the kernels of gemm are
+/// faster for a lone one.
 bool has_program(const Arithmetic& arithmetic) {
   const OrderRow& row = row_of(arithmetic.order);
   return row.kind == SumKind::tree && row.made_of != MadeOf::chain &&
          !(row.has_blocks && arithmetic.block);
 }
 
-/// The rows of A that are there, in T.
+/// The rows of A, converted to T; entries beyond a row's terms stay zero.
 template <class T>
 AlignedVector<T> copied_rows(MatrixView<const double> a, Shape shape) {
   AlignedVector<T> rows(a.rows * a.cols);

@@ -6,8 +6,8 @@
 
 namespace lamp::gemm_detail {
 
-/// The order is a tree, and the multiply-accumulate a fused or twice rounded one of binary32 (of
-/// binary32 operands) or binary64, RNE.
+/// Whether the order is a tree, and the multiply-accumulate a fused or twice rounded one of
+/// binary32 (of binary32 operands) or binary64, RNE.
 bool program_serves(const Arithmetic& arithmetic, bool binary32_operands);
 
 /// As gemm; the same bits as the naive loop. Pre: program_serves, at least one row and term;

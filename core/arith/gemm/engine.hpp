@@ -6,13 +6,13 @@
 
 namespace lamp::gemm_detail {
 
-/// As gemm with the a.cols rows of b from first_term on, for the order MatrixEngine; the
-/// same bits as the naive loop. False, with nothing written, where it does not serve. Pre: backend
-/// is neither automatic nor scalar, and available.
+/// As gemm, for the order MatrixEngine, with the a.cols rows of b from first_term on; the same bits
+/// as the naive loop. Returns false, and writes nothing, where no kernel serves. Pre: backend is
+/// neither automatic nor scalar, and available.
 bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
                  MatrixView<double> out, Shape shape, Backend backend, std::size_t first_term = 0);
 
-/// engine_gemm serves a step of the order, in as many parts as it may have.
+/// Whether engine_gemm serves the step of the order, be the order whole or split.
 bool has_engine_kernel(const Arithmetic& arithmetic, Backend backend);
 
 }  // namespace lamp::gemm_detail

@@ -14,7 +14,7 @@ namespace lamp::gemm_detail {
 /// rounded RNE to binary16.
 enum class EngineOutput : std::uint8_t { binary32_rtz, fraction13_rtz, binary16_rne };
 
-/// The exponent of a zero operand: the sum with any other operand's is below every product's.
+/// The exponent of a zero operand: added to any other operand's, it is below that of every product.
 inline constexpr std::int16_t no_exponent = -8192;
 
 /// What every step does. `products`: of one pass, an even number; an interleaved step is two
@@ -22,8 +22,8 @@ inline constexpr std::int16_t no_exponent = -8192;
 struct EngineConstants {
   std::size_t products = 0;
   int fraction_bits = 0;            // F
-  int least_exponent = 0;           // that c's is at least: emin of the passes' output
-  int least_largest = no_exponent;  // that E is at least: the clamp
+  int least_exponent = 0;           // the least exponent of c: emin of the passes' output
+  int least_largest = no_exponent;  // the least E: the clamp
 };
 
 /// c(r, j) = the engine's sum from +0 over k < steps[r] products or pairs of passes, r < rows.
@@ -41,16 +41,16 @@ struct EngineTile {
   EngineConstants constants;
 };
 
-/// Bit r is set where row r of c is not to be used: a sum became infinite, or all that a pass added
+/// Bit r is set where row r of c must not be used: a sum became infinite, or all that a pass added
 /// is very small. Pre: products of operands are below 2^127; 10 <= F; what an accumulator holds
 /// stays below 2^31 (engine.cpp).
 using EngineKernel = std::uint32_t (*)(const EngineTile&);
-/// Exponents of n binary32 numbers, at least emin; zeros have none.
+/// Exponents of n binary32 numbers, at least emin; no_exponent for zeros.
 using EngineExponents = void (*)(const float* x, std::size_t n, int emin, std::int16_t* exponents);
 
 struct EngineKernelSet {
-  /// Null where there is none of that kind. `small`: the exact sum of a pass, in units of 2^(E -
-  /// F), is below 2^31.
+  /// Null where the instruction set has no such kernel. `small`: the exact sum of a pass, in units
+  /// of 2^(E - F), is below 2^31.
   EngineKernel (*kernel)(EngineProtocol, EngineOutput, bool small) = nullptr;
   EngineExponents exponents = nullptr;
 };

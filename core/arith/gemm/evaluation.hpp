@@ -33,11 +33,11 @@ inline constexpr std::array<NamedValue<Evaluation>, 6> evaluation_names{
      {"naive", Evaluation::naive}}};
 static_assert(names_all(evaluation_names));
 
-/// How gemm evaluates a product of a (rows, terms) by any matrix. The shape of what is left out
-/// does not matter, nor the number of columns. `binary32_operands`: every operand, after its
-/// rounding to `operands`, is a binary32 number; gemm finds that out, and a plan may take it from
-/// the formats. Tiles that an engine's kernel is not proven for are naive all the same. Pre:
-/// available(backend), fits_binary64 of every format.
+/// How gemm evaluates the product of a (rows, terms) and any matrix. Neither the number of columns
+/// matters, nor the Shape. `binary32_operands`: every operand, after its rounding to `operands`, is
+/// a binary32 number; gemm finds that out, and a plan may take it from the formats. Tiles that an
+/// engine's kernel is not proven for are naive all the same. Pre: available(backend), fits_binary64
+/// of every format.
 Evaluation evaluation_of(const Arithmetic& arithmetic, std::size_t rows, std::size_t terms,
                          bool binary32_operands, Backend backend = Backend::automatic);
 

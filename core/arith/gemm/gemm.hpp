@@ -28,11 +28,11 @@ struct Shape {
 
   constexpr Shape(Kind kind_, std::size_t first_row_ = 0)
       : kind(kind_), first_row(first_row_) {}  // NOLINT: a kind is a shape
-  /// Terms k = 0 .. terms - 1 of row i, of k in all.
+  /// How many of k terms row i sums: 0 .. terms - 1.
   [[nodiscard]] constexpr std::size_t terms(std::size_t i, std::size_t k) const {
     return kind == lower_operand ? std::min(first_row + i + 1, k) : k;
   }
-  /// Columns j = 0 .. columns - 1 of row i, of n in all.
+  /// How many of n columns row i has: 0 .. columns - 1.
   [[nodiscard]] constexpr std::size_t columns(std::size_t i, std::size_t n) const {
     return kind == lower_output ? std::min(first_row + i + 1, n) : n;
   }
@@ -46,9 +46,9 @@ struct MagnitudeRange {
   std::uint32_t largest = 0;
 };
 
-/// B (k, n) prepared once for the tiled kernel: panels of panel_cols columns, k rows of each in a
-/// row, in binary32 where every element is a binary32 number (else binary64), with zeros beyond
-/// column n, and each panel's magnitudes for the kernel's guard.
+/// B (k, n) prepared once for the tiled kernel: panels of panel_cols columns, k rows of each one
+/// after the other, in binary32 where every element is a binary32 number (else binary64), with
+/// zeros beyond column n, and each panel's magnitudes for the kernel's guard.
 class PackedMatrix {
  public:
   static constexpr std::size_t panel_cols = 32;
@@ -68,7 +68,7 @@ class PackedMatrix {
 
   [[nodiscard]] bool is_binary32() const { return binary32_; }
   [[nodiscard]] std::size_t panels() const { return (cols_ + panel_cols - 1) / panel_cols; }
-  /// (k, panel_cols) row-major. Pre: is_binary32(), or not, and q < panels().
+  /// Panel q, (k, panel_cols) row-major. Pre: q < panels(); panel32 is_binary32(), panel64 not.
   [[nodiscard]] const float* panel32(std::size_t q) const {
     return panels32_.data() + q * rows_ * panel_cols;
   }

@@ -335,9 +335,9 @@ void kernel(const Tile<T>& tile) {
   }
 }
 
-/// The kernels there are. AVX2 has no directed rounding in the instruction, so no fused sum to odd
-/// unless the product is exact, and no product to odd; and sums to odd only in binary64 lanes,
-/// where they are the last resort before the naive loop.
+/// The kernel of a shape. AVX2 has no instructions with a rounding of their own, so it has no
+/// kernel for a fused sum to odd, unless the product is exact, nor for a product to odd. It has
+/// sums to odd in binary64 lanes only, where they are the last resort before the naive loop.
 template <class T>
 Kernel<T> find(StepShape wanted) {
   Kernel<T> found = nullptr;

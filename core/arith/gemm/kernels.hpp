@@ -58,8 +58,8 @@ struct StepConstants {
 };
 
 /// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b:
-/// one panel, panel_cols columns a row; its rows may be those of a larger one with others between
-/// them, or in descending order.
+/// one panel, panel_cols columns a row; its rows may be every few rows of a larger panel, or stand
+/// in descending order.
 template <class T>
 struct Tile {
   std::array<const T*, tile_rows> a{};

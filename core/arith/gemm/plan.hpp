@@ -17,11 +17,11 @@ struct Plan {
   StepConstants<T> constants;
 };
 
-/// Lanes of binary32: all operands are binary32 numbers. Nothing where no kernel of the set has the
-/// specification's bits.
+/// The kernel in lanes of binary32, for operands that are all binary32 numbers. Nothing where no
+/// kernel of the set has the specification's bits.
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set);
-/// Lanes of binary64: any operands. More is possible where all (after rounding to `operands`) are
-/// binary32 numbers.
+/// The kernel in lanes of binary64, for any operands. More specifications have one where all
+/// operands (after rounding to `operands`) are binary32 numbers.
 std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
                                    const KernelSet& set);
 
@@ -29,9 +29,9 @@ std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
 std::optional<Round> round32(const FloatFormat& format);
 Target<float> target32(const FloatFormat& format);
 
-/// No partial sum of products of the two is subnormal, -0, or so large that Round::normal
-/// overflows, for any p from 2 to 23 (a proof is at the definition). Both ranges are of binary32
-/// numbers.
+/// Whether no partial sum of products of numbers in the two ranges is subnormal, -0, or so large
+/// that Round::normal overflows, for any p from 2 to 23 (a proof is at the definition). Both ranges
+/// are of binary32 numbers.
 bool stays_normal(MagnitudeRange a, MagnitudeRange b);
 
 }  // namespace lamp::gemm_detail

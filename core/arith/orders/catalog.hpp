@@ -22,8 +22,8 @@
 
 namespace lamp {
 
-/// An order of accumulation, in the sequence in which help lists them. Numbers of alternatives
-/// never leave the process.
+/// An order of accumulation. Help lists the alternatives in this sequence; their numbers never
+/// leave the process.
 using Order = std::variant<Sequential,    //
                            Reverse,       //
                            Blocked,       //

@@ -29,8 +29,8 @@ struct EngineStep {
   friend bool operator==(const EngineStep&, const EngineStep&) = default;
 };
 
-/// x and the terms first .. last - 1 in the engine's steps: what s.engine is where it is not
-/// faster.
+/// x plus the terms first .. last - 1 in the engine's steps: what s.engine does, unless an
+/// evaluator has a faster way.
 template <class Sum>
 typename Sum::Value engine_steps(const Sum& s, const EngineStep& step, std::size_t first,
                                  std::size_t last, typename Sum::Value x) {

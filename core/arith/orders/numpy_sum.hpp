@@ -1,5 +1,5 @@
-// numpy-sum:B: numpy.sum of the rounded products, a buffer of B after the other, added in order to
-// +0; of each numpy's pairwise sum.
+// numpy-sum:B: numpy.sum of the rounded products. Buffers of B terms, each summed by numpy's
+// pairwise sum, are added in order to +0.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +35,9 @@ struct NumpySum {
   friend bool operator==(const NumpySum&, const NumpySum&) = default;
 
  private:
-  /// The n terms from `first` on: eight lanes, neighbours first, then the tail; above 128 terms
-  /// halves, the first a multiple of eight. Pre: n > 0.
+  /// The sum of the n terms from `first` on: eight lanes, of which neighbours are added first, then
+  /// the tail. More than 128 terms are halved; the first half's length is a multiple of eight. Pre:
+  /// n > 0.
   template <class Sum>
   static typename Sum::Value pairwise(const Sum& s, std::size_t first, std::size_t n) {
     constexpr std::size_t most = 128, width = 8;

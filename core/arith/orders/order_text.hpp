@@ -13,17 +13,17 @@ namespace lamp {
 
 /// The order of a text. The error says what is wrong and what is legal there.
 Result<Order> parse_order(std::string_view text);
-/// Its one text: parse_order(order_text(order)) == order, for every order that a text gives (a
-/// matrix engine has none, but a name). A tree is written as short as it can be.
+/// The one text of an order: parse_order(order_text(order)) == order, for every order that has a
+/// text (a matrix engine has a name instead). A tree is written as short as it can be.
 std::string order_text(const Order& order);
-/// Every order as it is written, for help and errors: "sequential, reverse, blocked:B, ...".
+/// How every order is written, for help and errors: "sequential, reverse, blocked:B, ...".
 std::string order_forms();
 
-/// For sums of one length: explicit trees.
+/// Whether the order is for sums of one length only, as explicit trees are.
 inline bool has_fixed_length(const Order& order) { return row_of(order).fixed_length; }
 
-/// A sum of n terms can be taken in the order: a tree is for its own n only. The error says which n
-/// is legal.
+/// Checks that a sum of n terms can be taken in the order: a tree is for its own n only. The error
+/// says which n is legal.
 Result<void> check_length(const Order& order, std::size_t n);
 
 }  // namespace lamp

@@ -23,8 +23,8 @@ struct Panels {
         {{.letter = "Q", .member = &Panels::size}, {.letter = "U", .member = &Panels::multiple}}};
   }
 
-  /// Terms of the next part where `rest` are left: Q while two parts more follow, then one or two
-  /// of about half of the rest, the first a multiple of U.
+  /// How many terms the next part has where `rest` are left: Q of them where rest >= 2 Q, all where
+  /// rest <= Q, else half of them, rounded up to a multiple of U.
   [[nodiscard]] std::size_t length(std::size_t rest) const {
     if (rest >= 2 * size) return size;
     if (rest <= size) return rest;

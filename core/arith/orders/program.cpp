@@ -6,7 +6,7 @@
 namespace lamp {
 namespace {
 
-/// The number of a partial sum; none: +0.
+/// The number of a partial sum; absent for +0.
 struct SumNumber {
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
   std::uint32_t sum = none;

@@ -18,7 +18,7 @@ struct SumOperation {
   std::uint32_t sum, from;
 };
 
-/// Terms that are added in one step, to the sum's value before where there is one.
+/// Terms that are added in one step, together with the sum so far where there is one.
 struct SumStep {
   std::vector<std::uint32_t> terms;
   bool from_sum = false;

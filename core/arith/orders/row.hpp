@@ -49,7 +49,7 @@ struct OrderRow {
   MadeOf made_of;
   bool fixed_length = false;      // for sums of one length, which is terms()
   bool has_blocks = false;        // some steps are of Arithmetic::block
-  std::string_view meaning = {};  // of the parameters, for who left them out or got them wrong
+  std::string_view meaning = {};  // what the parameters are, for error messages
 };
 
 /// A parameter that is a number, and its legal range.

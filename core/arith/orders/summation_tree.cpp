@@ -16,7 +16,7 @@ Error bad_tree(std::string what) {
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// Each of 0..n-1 is there once, n being their number.
+/// The number n of terms; an error unless each of 0..n-1 occurs once.
 Result<std::size_t> count_terms(const std::vector<std::uint32_t>& tokens) {
   std::vector<std::uint32_t> leaves;
   std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(leaves),

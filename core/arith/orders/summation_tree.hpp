@@ -27,19 +27,19 @@ class SummationTree {
   static constexpr std::uint32_t open = ~std::uint32_t{0};
   static constexpr std::uint32_t close = open - 1;
 
-  /// A leaf or a node: "3", "((0 1) (2 3))"; blanks separate. The error says what is wrong at which
-  /// character, and what is legal. `keep_lone_leaves`: (0) is not 0 where it is not the first
+  /// Reads a leaf or a node: "3", "((0 1) (2 3))"; blanks separate. The error says what is wrong at
+  /// which character, and what is legal. `keep_lone_leaves`: (0) is not 0 where it is not the first
   /// child; of fused trees.
   static Result<SummationTree> parse(std::string_view text, bool keep_lone_leaves = false);
   [[nodiscard]] std::string text() const;
 
-  /// n: the tree sums this many terms, no other number.
+  /// n, the number of terms that the tree sums.
   [[nodiscard]] std::size_t terms() const { return terms_; }
   /// Leaves (their k), `open` and `close`, in the order of the text.
   [[nodiscard]] const std::vector<std::uint32_t>& tokens() const { return *tokens_; }
 
   /// The tree's value over any terms: term(k) is called with ascending position in the text, add(x,
-  /// y) as soon as both are there. Takes memory, not stack, for deep trees.
+  /// y) as soon as x and y are known. Takes memory, not stack, for deep trees.
   template <class Term, class Add>
   [[nodiscard]] auto evaluate(Term&& term, Add&& add) const;
   /// The value of the fused tree: every node sums from `zero`, a leaf k by mac(k, sum so far), a

@@ -22,8 +22,7 @@ class AdditionTree {
     Index term = 0;      // of a leaf
     bool fused = false;  // of a leaf: a multiply-accumulate on the sum it is added to; else a
                          // product that is rounded alone
-    std::vector<Index>
-        children{};  // empty: a leaf. Else at least two, numbers of nodes that were there before
+    std::vector<Index> children{};  // empty: a leaf. Else at least two, numbers of earlier nodes
   };
   static constexpr Index open = ~Index{0}, close = open - 1, open_group = open - 2,
                          close_group = open - 3;
@@ -38,7 +37,7 @@ class AdditionTree {
   /// Additions on the longest way from a term to the sum.
   [[nodiscard]] std::size_t depth() const;
 
-  /// The one way of writing it: partial sums before terms, then by their least term; (0 1 2) for
+  /// The tree as text, in one way: partial sums before terms, both by their least term; (0 1 2) for
   /// ((0 1) 2), groups in braces {0 1 2 3}.
   [[nodiscard]] std::vector<Index> tokens() const;
   [[nodiscard]] std::string text() const;
@@ -47,7 +46,7 @@ class AdditionTree {
   /// sibling is not fused.
   [[nodiscard]] std::string fused_text() const;
 
-  /// The same additions, whatever is fused.
+  /// Whether two trees have the same additions; what is fused does not count.
   friend bool operator==(const AdditionTree& x, const AdditionTree& y) {
     return x.tokens() == y.tokens();
   }
@@ -58,8 +57,8 @@ class AdditionTree {
   bool has_groups_ = false;
 };
 
-/// The tree of an order's sum of n terms; additions to +0 are none. Nothing for kahan, neumaier and
-/// exact, which have no tree, and for n = 0. Pre: check_length(order, n).
+/// The tree of an order's sum of n terms; an addition to +0 is not counted as one. Nothing for
+/// kahan, neumaier and exact, which have no tree, and for n = 0. Pre: check_length(order, n).
 std::optional<AdditionTree> tree_of(const Order& order, std::size_t n);
 
 }  // namespace lamp

@@ -79,8 +79,7 @@ std::vector<Order> panels(const AdditionTree& tree) {
   return orders;
 }
 
-/// Collects the orders that have a tree, each arithmetic once: what is considered first has its
-/// name.
+/// Collects the orders that have a tree, each arithmetic once: the order considered first names it.
 class Names {
  public:
   explicit Names(const AdditionTree& tree) : n_(tree.terms()), tokens_(tree.tokens()) {}
@@ -102,7 +101,7 @@ class Names {
   std::vector<std::string> arithmetics_;  // of the orders found: what they fuse
 };
 
-/// O has nothing to be found out but whether it has the tree.
+/// O has no parameters that would have to be found before its tree is compared.
 template <class O>
 constexpr bool can_be_tried = O::row.kind == SumKind::tree && !O::row.name.empty() &&
                               !O::row.fixed_length && std::is_empty_v<O>;

@@ -18,7 +18,7 @@ constexpr std::size_t most_numbers = std::size_t{1} << 22;  // of one batch
 constexpr std::size_t most_terms_of_marks = 128;            // n^2 log n probes
 constexpr std::size_t least_checks = 64;
 
-/// +M at i, -M at j, units at some other terms; i = j: neither, units alone.
+/// +M at i, -M at j, units at some other terms; where i = j there are units alone.
 struct Probe {
   Index i = 0, j = 0;
   Terms units;
@@ -86,7 +86,7 @@ class Prober {
   std::size_t& asked_;
 };
 
-/// Units alone all survive.
+/// Checks that all units survive where there are units alone.
 Result<void> check_units(std::size_t n, const Prober& prober) {
   Terms units(std::min(n, prober.scale().units));
   std::iota(units.begin(), units.end(), Index{0});
@@ -189,8 +189,8 @@ class Search {
     } while (first < whole.units.size());
   }
 
-  /// by_size: the terms whose smallest common partial sum with the pivot has that many terms, of
-  /// the subtree's and the witness.
+  /// by_size: for each size, the terms whose smallest common partial sum with the pivot has that
+  /// many terms, counted among the subtree's and the witness.
   Result<void> join(std::size_t s, const std::map<std::size_t, Terms>& by_size) {
     std::size_t size = 1;
     for (const auto& [common, terms] : by_size) {
@@ -216,7 +216,7 @@ class Search {
     return {};
   }
 
-  /// Children come after their parents among the subtrees.
+  /// The tree, assembled from the last subtree to the first: children come after their parents.
   AdditionTree assembled() const {
     AdditionTree tree;
     std::vector<Terms> tops(subtrees_.size());  // of each subtree its one top, or, where it is

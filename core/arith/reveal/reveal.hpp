@@ -29,7 +29,7 @@ using DotProducts = std::function<Result<std::vector<double>>(std::span<const Do
 struct ProbeScale {
   double large_a = 1.0, large_b = 1.0, unit_a = 1.0, unit_b = 1.0;
   std::size_t units =
-      1;  // at most so many in one probe: M swallows them all, and their number is exact
+      1;  // the most units of one probe: M swallows them all, and their number is exact
   bool marks = false;  // one unit a probe, which is there or not: for accumulators that round
                        // toward one side
 
@@ -44,9 +44,8 @@ std::vector<ProbeScale> probe_scales(const FloatFormat& format, std::size_t n);
 struct RevealedTree {
   AdditionTree tree;
   ProbeScale scale;
-  std::size_t probes =
-      0;  // dot products that were asked for, with those of scales that did not serve
-  std::size_t checks = 0;  // of them, after the tree was there: random ones, all as it says
+  std::size_t probes = 0;  // dot products asked for, also in scales that did not serve
+  std::size_t checks = 0;  // of these, random ones that the tree was checked with
 };
 
 inline constexpr std::size_t most_revealed_terms = 4096;
@@ -55,8 +54,8 @@ inline constexpr std::size_t most_revealed_terms = 4096;
 /// the smallest partial sum that has both i and j. One term against all others sorts these into the
 /// subtrees that join its own, which are resolved in the same way, all subtrees of a level in one
 /// batch: about n log n probes for most trees. The tree is then tested with random probes. The
-/// error names probes that no tree answers so (code check_failed), or is that of `ask`. Pre: 1 <= n
-/// <= most_revealed_terms.
+/// error names probes whose answers no tree gives (code check_failed), or is that of `ask`. Pre: 1
+/// <= n <= most_revealed_terms.
 Result<RevealedTree> reveal(std::size_t n, const FloatFormat& format, const DotProducts& ask);
 
 }  // namespace lamp

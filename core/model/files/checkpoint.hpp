@@ -20,8 +20,8 @@ class Checkpoint {
   Checkpoint(const ModelConfig& config, const Safetensors& file, std::string path)
       : config_(config), file_(file), path_(std::move(path)) {}
 
-  /// Every tensor of the network is there, has its shape and a dtype within binary32; there is no
-  /// other. Reads no element.
+  /// Checks that every tensor of the network is there with its shape and a dtype within binary32,
+  /// and that there is no other. Reads no element.
   Result<void> check();
   /// Whether a tensor of a site is there: false for the logits' where they use the token vectors.
   [[nodiscard]] bool has(const SiteRow& row, const TensorRow& tensor, std::size_t layer) const;

@@ -24,7 +24,8 @@ inline constexpr std::array<NamedValue<Activation>, 2> activation_names{
     {{"gelu", Activation::gelu}, {"gelu_new", Activation::gelu_new}}};
 static_assert(names_all(activation_names));
 
-/// What a network's file reads of config.json; a network uses those that it has.
+/// What config.json says, read by the file of the network; each network uses the fields that it has
+/// a key for.
 struct ModelConfig {
   const Network* network = nullptr;  // one of networks()
   std::size_t vocab_size = 0, n_positions = 0, n_embd = 0, n_layer = 0, n_head = 0;

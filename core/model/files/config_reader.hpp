@@ -16,11 +16,11 @@ class ConfigReader {
   ConfigReader(const nlohmann::json& document, std::string file)
       : document_(document), file_(std::move(file)) {}
 
-  /// The integer of shape_keys with this name, from 1 to its limit, which must be there.
+  /// The required integer of shape_keys with this name, from 1 to its limit.
   std::size_t shape(std::string_view name);
   std::uint64_t integer(std::string_view key, std::uint64_t least, std::uint64_t most);
   bool boolean(std::string_view key, bool fallback);
-  /// Above 0, at most 1.
+  /// A number above 0 and at most 1.
   double fraction(std::string_view key, double fallback);
   std::string string(std::string_view key, std::string_view fallback, std::string_view legal);
   /// Whether the key is there and not null.

@@ -5,7 +5,7 @@
 namespace lamp {
 namespace {
 
-/// Length of the well-formed UTF-8 sequence at the front of `text`, 0 when there is none.
+/// Length of the well-formed UTF-8 sequence at the front of `text`, 0 where there is none.
 std::size_t sequence_length(std::string_view text) {
   const auto byte = [&](std::size_t i) {
     return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0};

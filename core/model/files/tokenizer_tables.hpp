@@ -19,7 +19,7 @@ namespace lamp {
 
 inline constexpr std::string_view end_of_text_token = "<|endoftext|>";
 
-/// A merge: the lower `rank` goes first, and `id` is what the pair becomes.
+/// A merge: the pair of lower `rank` is merged first, and becomes the token `id`.
 struct Merge {
   std::uint32_t rank = 0;
   TokenId id = 0;

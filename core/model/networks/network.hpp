@@ -43,8 +43,8 @@ struct Columns {
 /// What a site reads.
 struct Input {
   std::optional<Site> site{};  // absent: the residual stream, as the site before left it
-  /// Those of a head; where heads share keys, those of its group. Null: all; of a site per head
-  /// that a site per head reads, the head's own.
+  /// The columns that a head reads; where heads share keys, those of its group. Null: all columns,
+  /// or the head's own where both sites are per head.
   Columns (*columns)(const ModelConfig&, Head) = nullptr;
   bool earlier_rows = false;  // also the rows of earlier passes: keys and values
 };
@@ -63,7 +63,7 @@ struct SiteRow {
   Extent width = nullptr;              // of its output, for one head; null: the rows so far
   std::array<Input, 2> inputs{};       // the first input_count(operation)
   std::array<TensorRow, 2> tensors{};  // the first tensor_count(operation)
-  /// The site that applies f to this one's rows: LAMP may select their components.
+  /// The site that applies f to the rows of this one: LAMP may select components of these rows.
   std::optional<Site> f{};
 };
 
@@ -78,7 +78,7 @@ struct Network {
   std::span<const std::string_view> ignored{};   // tensors that a layer may have
 };
 
-/// Every network there is.
+/// Every network, in the order of list.cpp.
 std::span<const Network* const> networks();
 
 constexpr std::size_t input_count(Operation operation) {
@@ -100,7 +100,7 @@ constexpr std::size_t input_count(Operation operation) {
 }
 
 /// Of embed: token and position vectors. Of layer_norm: gamma, beta. Of linear: weight (in, out),
-/// bias. Of logits: weight (out, in), which a tied model has not: its token vectors are used.
+/// bias. Of logits: weight (out, in), in whose place a tied model uses its token vectors.
 constexpr std::size_t tensor_count(Operation operation) {
   switch (operation) {
     case Operation::embed:
@@ -147,7 +147,7 @@ constexpr const SiteRow& row_of(const Network& network, Site site) {
   return *row;
 }
 
-/// The longest part at the front that is all per layer, or not; so per head.
+/// The longest run of rows at the front that are all per layer, or all not; likewise for per head.
 constexpr std::span<const SiteRow> same_grain(std::span<const SiteRow> rows,
                                               bool SiteInfo::*grain) {
   std::size_t n = 1;
@@ -206,7 +206,7 @@ constexpr bool is_network(std::span<const SiteRow> rows) {
 
 // What follows from the table and a config.
 
-/// Layers of a site, 1 where it belongs to none; so heads.
+/// The number of layers of a site, 1 where it belongs to none; likewise of heads.
 inline std::size_t layers_of(const ModelConfig& model, Site site) {
   return info(site).per_layer ? model.n_layer : 1;
 }
@@ -233,7 +233,7 @@ inline Columns input_columns(const ModelConfig& model, const SiteRow& row, std::
   return {0, model.n_head * width};
 }
 
-/// Lengths of the sums of a site: one, or 1 to that many.
+/// The lengths of a site's sums: one length, or all from 1 to it.
 struct SumLengths {
   std::size_t longest;
   bool causal;

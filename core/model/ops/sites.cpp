@@ -22,7 +22,7 @@ std::uint32_t first_step_after_sum(const Arithmetic& arithmetic, std::size_t ter
   return is_stochastic(arithmetic) ? steps_of_sum(arithmetic, terms) : 0;
 }
 
-/// Of a (rows, n) matrix of causal entries: the position of its first row.
+/// The position of the first row of a (rows, n) matrix of causal entries.
 template <class T>
 std::size_t earlier_positions(MatrixView<T> x) {
   expects(x.cols >= x.rows, "sites: (rows, n) causal entries, rows <= n");
@@ -41,8 +41,8 @@ Function function_of(Activation activation) {
 
 bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
 
-/// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an engine
-/// of its own for them.
+/// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an
+/// evaluator of its own for them.
 bool asks_for_binary32(const Arithmetic& arithmetic) { return arithmetic.mac.format == binary32; }
 
 }  // namespace
@@ -73,7 +73,7 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
   const GeneralArithmetic fl_any(arithmetic.mac);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
-      const auto& fl = output(t, 0);  // one engine a row
+      const auto& fl = output(t, 0);  // one evaluator a row
       if constexpr (std::is_same_v<std::decay_t<decltype(fl)>, StochasticArithmetic>)
         layer_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
       else
@@ -188,7 +188,7 @@ void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<co
     return;
   }
   visit_arithmetic(arithmetic.mac, true,
-                   [&](const auto& fl) {  // a function of one operand: the engines agree on any
+                   [&](const auto& fl) {  // a function of one operand: the evaluators agree on any
                      for (std::size_t t = 0; t < x.rows; ++t) fl.function(f, x.row(t), out.row(t));
                    });
 }

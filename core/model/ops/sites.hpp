@@ -1,9 +1,8 @@
 // The operations of networks. Each is one pure function of its inputs, weights and arithmetic,
-// which the forward pass, the local error and later the suffix runs all call (method.md section 4).
-// Rows are token positions; values are binary64. A row depends on earlier ones only, and a site may
-// be given its last rows: then scores and softmax are (rows, n) with n - rows earlier positions,
-// row i has the first n - rows + i + 1 entries, and the arithmetic's draws say which row the first
-// one is.
+// which the forward pass and the local error both call (method.md section 4). Rows are token
+// positions; values are binary64. A row depends on earlier ones only, and a site may be given its
+// last rows: then scores and softmax are (rows, n) with n - rows earlier positions, row i has the
+// first n - rows + i + 1 entries, and the arithmetic's draws say which row the first one is.
 #pragma once
 
 #include <algorithm>
@@ -60,8 +59,8 @@ void softmax_row(const A& fl, const OrderOrArithmetic& order, std::span<const do
 
 /// One row of layer normalisation: m = fl(s/n), c_i = fl(x_i - m), v = fl(sum c_i c_i / n), r =
 /// fl(rsqrt(fl(v + eps))), then fl(fl(c_i r) gamma_i + beta_i) as one multiply-accumulate. eps is a
-/// binary64 number, so `fl_any` must take any operands; fl may be an engine for binary32 operands
-/// only. x and out may be the same memory.
+/// binary64 number, so `fl_any` must take any operands; fl may be an evaluator for binary32
+/// operands only. x and out may be the same memory.
 template <ScalarArithmetic A, ScalarArithmetic Any, class OrderOrArithmetic>
 void layer_norm_row(const A& fl, const Any& fl_any, const OrderOrArithmetic& order,
                     std::span<const double> x, std::span<const double> gamma,
@@ -98,9 +97,9 @@ void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k,
             MatrixView<double> out);
 
-/// z = softmax(y) of row `row` in the fastest engine with the arithmetic's bits. (The row matters
-/// to stochastic modes only: their draws belong to outputs; softmax and layer norm draw as output
-/// (row, 0), the others as output (row, column).)
+/// z = softmax(y) of row `row` by the fastest evaluator with the arithmetic's bits. (The row
+/// matters to stochastic modes only: their draws belong to outputs; softmax and layer norm draw as
+/// output (row, 0), the others as output (row, column).)
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
                     std::size_t row = 0);
 

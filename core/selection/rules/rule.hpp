@@ -62,7 +62,7 @@ inline constexpr std::array rule_names = [] {
   return names;
 }();
 
-/// Pre: the name of a rule.
+/// The rule of this name. Pre: the table has it.
 constexpr const Rule* rule_named(std::string_view name) {
   for (const Rule& rule : rules)
     if (rule.name == name) return &rule;
