@@ -66,7 +66,7 @@ bool is_odd(const Number& integer) {
   return mpfr_integer_p(half.get()) == 0;
 }
 
-/// floor(2^r fraction), 0 <= fraction < 1, and whether R + it reaches 2^r.
+/// Whether R + floor(2^r fraction) reaches 2^r, 0 <= fraction < 1.
 bool reaches_one(const Number& fraction, Draw draw) {
   Number bits(mpfr_get_prec(fraction.get()));
   mpfr_mul_2ui(bits.get(), fraction.get(), static_cast<unsigned long>(draw.bits), MPFR_RNDN);
@@ -75,7 +75,8 @@ bool reaches_one(const Number& fraction, Draw draw) {
          most;
 }
 
-/// Whether integer + fraction, its floor and the rest, goes away from zero to integer + 1.
+/// Whether integer + fraction, of which integer is the floor, is rounded away from zero to integer
+/// + 1.
 bool goes_away(const Number& integer, const Number& fraction, bool negative, Rounding mode,
                Draw draw) {
   const int against_half = mpfr_cmp_d(fraction.get(), 0.5);

@@ -12,7 +12,7 @@
 namespace lamp {
 namespace {
 
-/// B of a set outside of which the keys sum to `sum`.
+/// B of a set, where the keys outside of it sum to `sum`.
 int128 left_out(int128 sum, const RowCosts& costs) {
   return std::max<int128>(0, sum + costs.missing);
 }

@@ -26,7 +26,7 @@ HWY_INLINE V compress(D d, V v, M mask) {
                                   hn::MaskFromVec(hn::BitCast(halves, hn::VecFromMask(d, mask)))));
 }
 
-/// As many whole vectors as there are; returns where it stopped.
+/// Splits all whole vectors; returns where it stopped.
 template <bool pairs>
 std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
                           std::uint64_t pivot, Pairs low, Pairs high, KeySplit& s) {

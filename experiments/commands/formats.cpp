@@ -189,7 +189,7 @@ Json as_json(const Engine& engine) {
           {"least_exponents_from", engine.clamps}};
 }
 
-/// A number system that is no float format, by what it says of itself.
+/// A number system other than a float format, by its own description.
 struct SystemFacts {
   std::string name, kind;
   Properties facts;

@@ -74,7 +74,7 @@ class TimeCost {
   std::size_t length_;
   Matrix<double> x_, y_, out_, scores_, probabilities_;
   std::vector<std::pair<std::tuple<Site, Arithmetic, Rows>, double>> sites_;
-  /// By the width of a row, 0 where it is causal.
+  /// Seconds by the width of a row (0 where it is causal), the selection, and the arithmetic of f.
   std::vector<std::pair<std::tuple<std::size_t, SelectionSpec, Arithmetic>, double>> selections_;
   std::optional<UnlimitedCost> unlimited_;
   double distribution_ = 0.0, metrics_ = 0.0;  // of all positions

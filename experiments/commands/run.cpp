@@ -179,7 +179,7 @@ int merge_command(const MergeOptions& options) {
   if (!merged) return report("merge", merged.error());
   const Result<NanCells> nan = merged->done > 0
                                    ? nan_cells(out)
-                                   : NanCells{};  // without a shard, nobody said what cells hold
+                                   : NanCells{};  // without a shard it is not known what cells hold
   if (!nan) return report("merge", nan.error());
   if (options.json)
     std::cout << nlohmann::ordered_json{{"result", out.string()},

@@ -126,7 +126,7 @@ Text write_selection(const Config& config, Name name, Form) {
   return choice_text(table, selection(config, name).spec.*member);
 }
 
-// Choices that are no enum's.
+// Choices that belong to no enum.
 
 constexpr std::array activations = [] {
   std::array<NamedValue<std::optional<Activation>>, activation_names.size() + 1> list{

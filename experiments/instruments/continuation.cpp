@@ -52,7 +52,7 @@ class Continuation final : public Instrument {
                                pass.plan, pass.options, pass.workspace);
   }
 
-  /// Token ids are binary64 numbers here, so that NaN can say that there is none.
+  /// Token ids are binary64 numbers here, so that NaN can stand for no token.
   [[nodiscard]] record::Quantity tokens_quantity(const std::string& name,
                                                  const std::string& whose) const {
     return {.path = "/continuations/" + name,

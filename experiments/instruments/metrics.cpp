@@ -71,7 +71,7 @@ class Metrics final : public Instrument {
   void end(const Pass&) override { means_ = means(positions_); }
 
  private:
-  /// readings() has path and member on one line: no exchange of lines parts them.
+  /// readings() names path and member on one line, so that swapping lines cannot part them.
   [[nodiscard]] Reading<> mean_reading(std::string_view path, double MeanMetrics::*value,
                                        std::string_view units, std::string_view long_name) const {
     return {scalar(path, units, long_name), [this, value] { return std::vector{means_.*value}; }};

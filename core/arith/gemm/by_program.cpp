@@ -72,7 +72,7 @@ void run_rows(const ProgramTile<T>& tile) {
         const T* b = tile.b + step.from * columns;
         each(sum, [&](T* s, std::size_t r, std::size_t j) {
           const auto x = hn::Set(d, tile.a[r][step.from]), y = hn::Load(d, b + j);
-          // A product rounded to the format: no sum is -0, so +0 added to it shows nowhere.
+          // The product rounded to the format. No sum is -0, so it need not be added to +0 first.
           hn::Store(hn::Add(hn::Load(d, s), fused ? hn::MulAdd(x, y, hn::Zero(d)) : hn::Mul(x, y)),
                     d, s);
         });

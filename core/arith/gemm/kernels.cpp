@@ -92,9 +92,9 @@ void widen(const float* x, std::size_t n, double* y) {
 /// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating`
 /// return +0 for every zero.
 ///
-/// With t = x + 1.5 2^k P, P the power of two in x but at least 2^emin, the last bit of t counts
-/// what the last bit of the result is to count, so the addition is the rounding; 1.5 leaves room
-/// for either sign of x.
+/// With t = x + 1.5 2^k P, P the larger of 2^emin and the power of two in x, the last bit of t has
+/// the weight that the last bit of the result must have, so the addition does the rounding; 1.5
+/// leaves room for either sign of x.
 template <class D, Round round, bool sign_of_zero = true>
 class Rounder {
  public:
@@ -256,9 +256,9 @@ class Step {
     return hn::Mul(a, b);
   }
 
-  /// A sum of two numbers of one format never underflows to a zero, so none is -0 after +0, and the
-  /// sign of a zero product is lost in the sum anyway: `nearest` after a rounded product is used
-  /// for product == format only.
+  /// A sum of two numbers of one format never underflows to a zero, so no sum that started from +0
+  /// is -0, and the sign of a zero product is lost in the sum anyway: `nearest` after a rounded
+  /// product is used for product == format only.
   static constexpr bool sign_of_zero =
       !(sum == Sum::nearest && (product == Product::rounded || product == Product::rounded_exact));
   Rounder<D, round, sign_of_zero> product_, format_;

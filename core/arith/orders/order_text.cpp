@@ -61,7 +61,7 @@ std::string ranges(const std::array<Parameter<O>, n>& parameters) {
   return alike ? text + " " + range_text(p) : text;
 }
 
-/// What is legal for who wrote the order's name: "blocked:B with an integer from 1 to 1000000000
+/// What is legal where the order's name stands: "blocked:B with an integer from 1 to 1000000000
 /// (the terms of a block)".
 template <class O>
 std::string legal_range() {
@@ -88,7 +88,7 @@ bool is_legal(const Parameter<O>& p, std::size_t value) {
   return value >= p.least && value <= p.most && (!p.power_of_two || std::has_single_bit(value));
 }
 
-/// The order of the numbers that a text gives, as many as there are parameters.
+/// The order whose parameters are the numbers of a text, one number for each.
 template <class O>
 std::optional<Order> read_numbers(std::string_view text) {
   O order{};

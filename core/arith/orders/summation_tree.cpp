@@ -84,7 +84,7 @@ Result<SummationTree> SummationTree::parse(std::string_view text, bool keep_lone
   std::vector<std::uint32_t> tokens;
   Writer writer(tokens, keep_lone_leaves);
   std::size_t terms = 0, nodes = 0;
-  char before = ' ';  // the last character that is no blank: ' ', '(', ')' or a digit
+  char before = ' ';  // the last character but for blanks: ' ', '(', ')' or a digit
   for (std::size_t i = 0; i < text.size();) {
     const auto at = [&] { return " at character " + std::to_string(i + 1); };
     const char c = text[i];

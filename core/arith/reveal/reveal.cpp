@@ -44,7 +44,7 @@ class Prober {
 
   [[nodiscard]] const ProbeScale& scale() const { return scale_; }
 
-  /// Of each probe the units that survive; NaN where the answer is none of 0, 1, .. units.
+  /// How many units survive in each probe; NaN where the answer is not 0, 1, .. units.
   Result<std::vector<double>> counts(std::span<const Probe> probes) const {
     std::vector<double> counts;
     const std::size_t at_once = std::max<std::size_t>(most_numbers / (2 * n_), 1);
@@ -247,7 +247,7 @@ class Search {
   std::uint32_t counter_ = 0;
 };
 
-/// Random probes, of which the tree says how many units survive.
+/// Random probes, each with the number of units that survive by the tree.
 Result<std::size_t> check(const AdditionTree& tree, const Prober& prober) {
   const std::vector<AdditionTree::Node>& nodes = tree.nodes();
   const std::size_t n = tree.terms();
