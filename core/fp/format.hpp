@@ -28,13 +28,13 @@ struct FloatFormat {
   int p = 24;
   int emin = -126;
   int emax = 127;
-  bool subnormals = true;
-  bool infinities = true;
-  bool nan = true;
+  bool subnormals = true;  // without: 0 and xmin = 2^emin are neighbours
+  bool infinities = true;  // without: an infinite value becomes what `overflow` says
+  bool nan = true;         // NaN has a code; as a value it exists in every format
   bool signed_zero = true;
-  bool is_unsigned = false;
-  int top_codes_lost = 0;  // largest significands of the top binade that encode no number
-  Overflow overflow = Overflow::infinity;
+  bool is_unsigned = false;  // a negative value becomes NaN
+  int top_codes_lost = 0;    // largest significands of the top binade that encode no number
+  Overflow overflow = Overflow::infinity;  // what a rounded magnitude above xmax becomes
   bool zero = true;  // without: a nonzero value rounds to xmin at least, an exact zero to NaN
 
   friend bool operator==(const FloatFormat&, const FloatFormat&) = default;

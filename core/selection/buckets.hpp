@@ -12,11 +12,10 @@ namespace lamp {
 
 /// `count` buckets of the integers 0..limit, 2^fraction of them to each power of two: limit lies in
 /// the last one, and bucket 0 takes every integer below the others. The position of x is its
-/// exponent with `fraction` more bits; integers are cut to 52 bits, which are exact in binary64.
+/// exponent with `fraction` more bits: the bits of x as binary64 without the last `dropped`, after
+/// a shift to at most 52 bits. Its bucket is its position plus `offset`, at least 0.
 struct Buckets {
-  int count = 0, dropped = 0, shift = 0,
-      offset = 0;  // of the bits of a number, `dropped` do not count; bucket of x: position of x,
-                   // plus offset, at least 0
+  int count = 0, dropped = 0, shift = 0, offset = 0;
 
   Buckets(int number, int fraction, std::uint64_t limit)
       : count(number),

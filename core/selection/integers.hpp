@@ -35,10 +35,10 @@ struct Cut {
 
 /// The longest tail of the order (keys descending, ties lower index first) that `admits` accepts.
 /// Precondition: a tail of an accepted tail is accepted. Expected time O(n): quickselect, weighted
-/// by what the tail sums to. With with_diagonal, a is scratch.diagonal. Without, a decreases with
-/// the keys up to ties: `row_diagonal` is its maximum over the row, reached within the smallest
-/// key, and diagonal_at(j) gives it one by one. keys are scratch.keys; `empty` is the tail of what
-/// is left out always.
+/// by what the tail sums to. With with_diagonal, a is scratch.diagonal. Without, a falls as the key
+/// grows, up to ties: `row_diagonal` is its maximum over the row, reached by a component with the
+/// smallest key, and diagonal_at(j) gives it one by one. keys are scratch.keys; `empty` is the tail
+/// of what is left out always.
 template <bool with_diagonal, class Admits, class DiagonalAt>
 Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_diagonal,
                  const Admits& admits, const DiagonalAt& diagonal_at) {

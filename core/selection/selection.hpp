@@ -15,9 +15,16 @@
 
 namespace lamp {
 
+/// w_j of the error model abs(dy_j) <= eps w_j: 1, abs(y_j), or the a-priori bound of the inner
+/// product that y_j is.
 enum class ErrorWeights : std::uint8_t { absolute, relative, dot };
+/// What the cost of a set bounds, to first order and in units of eps: the largest relative error of
+/// a component of z, or the 1-norm of the error of z.
 enum class Norm : std::uint8_t { componentwise, normwise1 };
+/// `greedy`: the shortest set in descending order of keys that costs at most tau, as in the paper;
+/// `exact`: a smallest set of all.
 enum class Solver : std::uint8_t { greedy, exact };
+/// Masked entries of a causal row are no components, or are components with z = 0.
 enum class Mask : std::uint8_t { exclude, as_zero };
 
 inline constexpr std::array<NamedValue<ErrorWeights>, 3> error_weights_names{

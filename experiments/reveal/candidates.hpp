@@ -50,7 +50,8 @@ struct Answers {
   std::vector<double> to_random{};
 };
 
-/// The candidate gives every answer to probes and `more`, bit by bit; every NaN is the same.
+/// Whether the candidate gives every answer to probes and `more`, bit by bit; every NaN is the
+/// same.
 bool answers_probes(const Candidate& candidate, const Answers& answers);
 
 struct Agreement {

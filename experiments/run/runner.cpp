@@ -141,7 +141,7 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
   std::vector<Worker> workers = workers_of(request);
   RunSummary summary{.cells = cells.size() * request.sequences.size()};
 
-  // 2. What the folder has of it.
+  // 2. What of it the folder has.
   std::vector<Task> tasks;
   for (const TokenSequence& sequence : request.sequences) {
     SequenceShard shard(folder.shard(sequence.index, sequence.id), request.experiment, sequence.id,

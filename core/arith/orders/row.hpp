@@ -84,6 +84,6 @@ struct TreeParameter {
 //     block(first, last)           a chain from +0 in the arithmetic of blocks
 //   and, for the orders that need them, sub(x, y), exact(), multiterm_step, engine, engine_pass,
 //   start_on_engine (core/arith/orders/ordered_dot.hpp).
-// The calls happen in the order in which they are defined to: stochastic modes count them.
+// The definition fixes the order of these calls, because stochastic modes count them.
 
 }  // namespace lamp

@@ -34,8 +34,10 @@ enum class Operation : std::uint8_t {
   logits       // input W, by blocks of rows
 };
 
+/// A width or a length, as a function of the model's shape.
 using Extent = std::size_t (*)(const ModelConfig&);
 
+/// The columns first .. first + count - 1.
 struct Columns {
   std::size_t first, count;
 };
@@ -57,6 +59,7 @@ struct TensorRow {
   Extent cols = nullptr;  // null: a vector
 };
 
+/// A row of the table: what a site computes, of which inputs and with which tensors.
 struct SiteRow {
   Site site;
   Operation operation;
@@ -195,7 +198,7 @@ constexpr bool fits(std::span<const SiteRow> rows, std::size_t at) {
 constexpr bool is_network(std::span<const SiteRow> rows) {
   for (std::size_t at = 0; at < rows.size(); ++at) {
     if (!fits(rows, at)) return false;
-    for (bool SiteInfo::*grain : {&SiteInfo::per_layer, &SiteInfo::per_head})  // no second part
+    for (bool SiteInfo::*grain : {&SiteInfo::per_layer, &SiteInfo::per_head})  // neighbours all
       for (std::size_t i = at + 1; i < rows.size(); ++i)
         if (info(rows[at].site).*grain && info(rows[i].site).*grain &&
             !(info(rows[i - 1].site).*grain))
