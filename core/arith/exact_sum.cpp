@@ -24,7 +24,7 @@ Unpacked product(double a, double b) {
 }
 
 /// floor(log2 |x|), at least emin of the format where there is one.
-int exponent_in(const std::optional<FloatFormat>& format, double x) {
+int exponent_in(const FloatFormat* format, double x) {
   const int own = std::ilogb(x);
   return format ? std::max(own, format->emin) : own;
 }
@@ -147,17 +147,17 @@ ExactSum aligned_sum(const MacSpec& mac, int fraction_bits, std::span<const doub
                      std::span<const double> b, double c, std::optional<int> least_exponent) {
   expects(a.size() == b.size(), "aligned_sum: a.size() == b.size()");
   int largest = least_exponent.value_or(std::numeric_limits<int>::min());
+  const FloatFormat* operands = mac.float_operands();
   ExactSum sum;
   if (is_special(c))
     sum.add(c);
   else
-    largest = std::max(largest, exponent_in(mac.format, c));
+    largest = std::max(largest, exponent_in(&mac.format, c));
   for (std::size_t k = 0; k < a.size(); ++k) {
     if (is_special(a[k]) || is_special(b[k]))
       sum.add_product(a[k], b[k]);
     else
-      largest =
-          std::max(largest, exponent_in(mac.operands, a[k]) + exponent_in(mac.operands, b[k]));
+      largest = std::max(largest, exponent_in(operands, a[k]) + exponent_in(operands, b[k]));
   }
   const auto add_truncated = [&](Unpacked x) {
     truncate(x, largest - fraction_bits);

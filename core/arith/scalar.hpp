@@ -14,9 +14,10 @@
 
 namespace lamp {
 
-/// add, sub, mul, div: fl of a lone operation. mac(a, b, c): one multiply-accumulate c + a*b,
-/// operands rounded as the specification says. function: fl(f(x)). round: fl of an exact value. All
-/// on binary64 values.
+/// add, sub, mul, div: fl of a lone operation. mac(a, b, c): a lone multiply-accumulate c + a*b,
+/// the operands rounded as the specification says, each a row of one. mac_rounded: one of a sum,
+/// whose rows are rounded already. function: fl(f(x)). round: fl of an exact value. All on binary64
+/// values.
 template <class A>
 concept ScalarArithmetic = requires(const A& fl, double x, std::span<const double> in,
                                     std::span<double> out) {
@@ -26,6 +27,7 @@ concept ScalarArithmetic = requires(const A& fl, double x, std::span<const doubl
   { fl.mul(x, x) } -> std::same_as<double>;
   { fl.div(x, x) } -> std::same_as<double>;
   { fl.mac(x, x, x) } -> std::same_as<double>;
+  { fl.mac_rounded(x, x, x) } -> std::same_as<double>;
   { fl.function(Function::exp, x) } -> std::same_as<double>;
   { fl.function(Function::exp, in, out) } -> std::same_as<void>;
 };
@@ -63,7 +65,10 @@ class GeneralArithmetic {
                      : lamp::div(x, y, spec_.format, spec_.rounding);
   }
   [[nodiscard]] double mac(double a, double b, double c) const {
-    if (spec_.operands) a = lamp::round(a, *spec_.operands), b = lamp::round(b, *spec_.operands);
+    if (!spec_.operands) return mac_rounded(a, b, c);
+    return mac_rounded(round_alone(*spec_.operands, a), round_alone(*spec_.operands, b), c);
+  }
+  [[nodiscard]] double mac_rounded(double a, double b, double c) const {
     if (spec_.product) return add(c, lamp::mul(a, b, *spec_.product, spec_.rounding));
     return spec_.via ? last(lamp::fma(a, b, c, *spec_.via))
                      : lamp::fma(a, b, c, spec_.format, spec_.rounding);
@@ -93,6 +98,7 @@ struct Binary64Arithmetic {
   static double mul(double x, double y) { return x * y; }
   static double div(double x, double y) { return x / y; }
   static double mac(double a, double b, double c) { return std::fma(a, b, c); }
+  static double mac_rounded(double a, double b, double c) { return mac(a, b, c); }
   static double accumulate(double x, double sum) { return sum + x; }  // mac(x, 1, sum)
   static double function(Function f, double x) { return evaluate(f, x, binary64); }
   static void function(Function f, std::span<const double> x, std::span<double> y) {
@@ -120,6 +126,7 @@ struct Binary32Arithmetic {
     return static_cast<double>(
         std::fma(static_cast<float>(a), static_cast<float>(b), static_cast<float>(c)));
   }
+  static double mac_rounded(double a, double b, double c) { return mac(a, b, c); }
   static double accumulate(double x, double sum) {
     return static_cast<double>(static_cast<float>(sum) + static_cast<float>(x));
   }  // mac(x, 1, sum)

@@ -8,13 +8,15 @@
 
 #include "core/arith/orders/catalog.hpp"
 #include "core/fp/format.hpp"
+#include "core/fp/number_system.hpp"
 #include "core/fp/rounding.hpp"
 
 namespace lamp {
 
 /// c <- c + a*b as the decisions it consists of.
 struct MacSpec {
-  std::optional<FloatFormat> operands{};  // absent: as-is. Else a, b are rounded to it once, RNE
+  // absent: as-is. Else the rows a and b along k are rounded to it once, RNE, before the sum
+  std::optional<NumberSystem> operands{};
   std::optional<FloatFormat> product{};  // absent: exact, one rounding of a*b + c. Else the product
                                          // is rounded to it first, by `rounding`
   std::optional<FloatFormat>
@@ -23,6 +25,12 @@ struct MacSpec {
   Rounding rounding = Rounding::rne;
   int random_bits = 32;  // r of SR, 1..32
 
+  /// Null where operands are as they are, or of a system that is no float format.
+  [[nodiscard]] const FloatFormat* float_operands() const {
+    return operands ? operands->float_format() : nullptr;
+  }
+  /// Operands are of a system that rounds whole rows.
+  [[nodiscard]] bool rounds_rows() const { return operands && !float_operands(); }
   friend bool operator==(const MacSpec&, const MacSpec&) = default;
 };
 
@@ -52,6 +60,12 @@ struct Arithmetic {
     return x.mac == y.mac && x.order == y.order && x.block == y.block;
   }
 };
+
+/// The same for rows that are rounded to its operands already.
+inline Arithmetic of_rounded_rows(Arithmetic arithmetic) {
+  arithmetic.steps().operands.reset();
+  return arithmetic;
+}
 
 /// The preset `lamp-paper`: exact product, via binary32, PS(mu), RNE, sequential: the reference
 /// code of [LAMP].

@@ -83,7 +83,10 @@ class StochasticArithmetic {
     return lone([=](const auto&... to) { return lamp::div(x, y, to...); });
   }
   [[nodiscard]] double mac(double a, double b, double c) const {
-    if (spec_.operands) a = lamp::round(a, *spec_.operands), b = lamp::round(b, *spec_.operands);
+    if (!spec_.operands) return mac_rounded(a, b, c);
+    return mac_rounded(round_alone(*spec_.operands, a), round_alone(*spec_.operands, b), c);
+  }
+  [[nodiscard]] double mac_rounded(double a, double b, double c) const {
     if (!spec_.product) return lone([=](const auto&... to) { return lamp::fma(a, b, c, to...); });
     const double product = lamp::mul(a, b, *spec_.product, spec_.rounding, draw(DrawFor::product));
     return add(c, product);  // ends the step that the product began

@@ -43,43 +43,22 @@ constexpr double smallest_positive(const FloatFormat& format) {
   return format.subnormals ? xmins(format) : xmin(format);
 }
 
-/// Rounding to the elements by additions (nearest.hpp), and their end.
-struct FastElement {
-  Nearest nearest;
-  double largest;
-};
-
-std::optional<FastElement> fast_element(const FloatFormat& element) {
-  const std::optional<Nearest> nearest = nearest_of(element);
-  if (!nearest) return std::nullopt;
-  return FastElement{.nearest = *nearest, .largest = xmax(element)};
-}
-
-constexpr std::size_t chunk = 64;
-
-/// y = x / d rounded to the elements, times d; x has at most `chunk` numbers. Rounding is monotone,
-/// so the binary64 quotient rounds as the exact one does unless it is a midpoint of two elements
-/// and inexact: then false, and y is not written. Quotients by a power of two are exact where it
-/// matters: those that underflow are far below half the smallest element.
-bool round_by_additions(const FastElement& f, double d, bool power_of_two,
-                        std::span<const double> x, std::span<double> y) {
-  std::array<double, chunk> value;
-  bool doubt = false;
+/// y = x / d rounded to the elements, saturating, times d. Dividing to binary64 first is harmless
+/// where m, d times a midpoint of two elements, is always a normal binary64 number. x = m gives the
+/// midpoint itself. x > m gives more: x - m is an ulp of m at least, more than 2^-53 m, and half an
+/// ulp of the midpoint is at most 2^-53 of it. x < m gives less: m - x is 2^-53 m at least, and
+/// half the distance from the midpoint to the number below it is less than 2^-53 of it.
+void round_by_additions(const Nearest& nearest, double largest, double d, std::span<const double> x,
+                        std::span<double> y) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double q = x[i] / d;
     const double magnitude = std::abs(q);
-    const double a = f.largest < magnitude ? f.largest : magnitude;  // NaN stays
+    const double a = largest < magnitude ? largest : magnitude;  // NaN stays
     constexpr std::uint64_t exponent_bits = 0x7FF0000000000000U;
     const auto binade = std::bit_cast<double>(std::bit_cast<std::uint64_t>(a) & exponent_bits);
-    const double e = binade < f.nearest.xmin ? f.nearest.xmin : binade;
-    const double shift = e * f.nearest.shift;
-    const double rounded = (a + shift) - shift;
-    doubt |= std::abs(a - rounded) == e * f.nearest.half_spacing;
-    value[i] = std::copysign(rounded, q) * d;
+    const double shift = (binade < nearest.xmin ? nearest.xmin : binade) * nearest.shift;
+    y[i] = std::copysign((a + shift) - shift, q) * d;
   }
-  if (doubt && !power_of_two) return false;
-  std::copy_n(value.begin(), x.size(), y.begin());
-  return true;
 }
 
 template <class T>
@@ -259,18 +238,18 @@ double BlockFormat::block_scale(double largest, double factor) const {
 
 void BlockFormat::round_row(std::span<const double> x, std::span<double> y, double tensor) const {
   const double t = tensor_factor(tensor);
-  const std::optional<FastElement> fast = fast_element(element);
+  const ProductRange range = values_of(*this);  // midpoints have one bit more
+  const std::optional<Nearest> nearest =
+      range.bits < 53 && range.lowest > -1022 ? nearest_of(element) : std::nullopt;
   const FloatFormat to = saturating(element);
   for (std::size_t first = 0, length = 0; first < x.size(); first += length) {
     length = std::min(size, x.size() - first);
-    const double d = block_scale(largest_magnitude(x.subspan(first, length)), t) * t;
-    for (std::size_t i = first; i < first + length; i += chunk) {
-      const std::size_t count = std::min(chunk, first + length - i);
-      if (fast &&
-          round_by_additions(*fast, d, scale.p == 1, x.subspan(i, count), y.subspan(i, count)))
-        continue;
-      for (std::size_t k = i; k < i + count; ++k) y[k] = div(x[k], d, to) * d;
-    }
+    const std::span<const double> block = x.subspan(first, length);
+    const double d = block_scale(largest_magnitude(block), t) * t;
+    if (nearest)
+      round_by_additions(*nearest, xmax(element), d, block, y.subspan(first, length));
+    else
+      for (std::size_t k = 0; k < length; ++k) y[first + k] = div(block[k], d, to) * d;
   }
 }
 

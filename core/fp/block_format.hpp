@@ -47,6 +47,7 @@ struct BlockFormat {
   /// t is that of the largest finite magnitude of all the rows.
   [[nodiscard]] bool reads_tensor() const { return tensor_scale.automatic; }
   void round_row(std::span<const double> x, std::span<double> y, double tensor) const;
+  [[nodiscard]] std::size_t reach() const { return size; }
 
   /// t of a tensor whose largest finite magnitude is `tensor`.
   [[nodiscard]] double tensor_factor(double tensor) const;

@@ -40,6 +40,14 @@ struct Name {
   }
 };
 
+struct Reach {
+  std::size_t operator()(const FloatFormat&) const { return 1; }
+  template <RowSystem S>
+  std::size_t operator()(const S& system) const {
+    return system.reach();
+  }
+};
+
 struct ReadsTensor {
   bool operator()(const FloatFormat&) const { return false; }
   template <RowSystem S>
@@ -56,6 +64,7 @@ bool any_of(const std::vector<std::string_view>& list, std::string_view word) {
 
 std::string kind_of(const NumberSystem& system) { return system.visit(Kind{}); }
 std::string name_of(const NumberSystem& system) { return system.visit(Name{}); }
+std::size_t reach_of(const NumberSystem& system) { return system.visit(Reach{}); }
 bool reads_tensor(const NumberSystem& system) { return system.visit(ReadsTensor{}); }
 
 std::vector<std::string_view> system_names() {
@@ -138,6 +147,13 @@ void round_row(const NumberSystem& system, std::span<const double> x, std::span<
   system.visit([&]<class S>(const S& row_system) {
     if constexpr (RowSystem<S>) row_system.round_row(x, y, largest);
   });
+}
+
+double round_alone(const NumberSystem& system, double x) {
+  if (const FloatFormat* format = system.float_format()) return round(x, *format);
+  double y = 0.0;
+  round_row(system, {&x, 1}, {&y, 1});
+  return y;
 }
 
 }  // namespace lamp

@@ -39,6 +39,8 @@ concept RowSystem = std::equality_comparable<S> &&
   // s.reads_tensor().
   { s.reads_tensor() } -> std::same_as<bool>;
   { s.round_row(x, y, 0.0) } -> std::same_as<void>;
+  // Values k and l of a row do not look at each other where k / reach != l / reach.
+  { s.reach() } -> std::same_as<std::size_t>;
   mpfr::round_row(s, x, y, 0.0);  // the same a second time (core/mpfr)
 };
 
@@ -47,9 +49,10 @@ using AnySystem = std::variant<FloatFormat,  //
                                BlockFormat   // a scale shared by B values
                                >;
 
-template <class... S>
+/// A call that the compiler refuses with what a system lacks of RowSystem.
+template <RowSystem... S>
 constexpr bool all_row_systems(const std::variant<FloatFormat, S...>*) {
-  return (RowSystem<S> && ...);
+  return true;
 }
 template <class S, class... Systems>
 constexpr bool is_row_system(const std::variant<FloatFormat, Systems...>*) {
@@ -60,13 +63,15 @@ static_assert(all_row_systems(static_cast<const AnySystem*>(nullptr)));
 /// One of them: a value, comparable with each.
 class NumberSystem {
  public:
-  NumberSystem(const FloatFormat& format) : system_(format) {}  // NOLINT: implicit on purpose
+  constexpr NumberSystem(const FloatFormat& format)
+      : system_(format) {}  // NOLINT: implicit on purpose
   template <class S>
-  requires(is_row_system<S>(static_cast<const AnySystem*>(nullptr))) NumberSystem(S system)
+  requires(is_row_system<S>(static_cast<const AnySystem*>(nullptr))) constexpr NumberSystem(
+      S system)
       : system_(std::move(system)) {}  // NOLINT: implicit on purpose
 
   /// Null where it is no float format.
-  [[nodiscard]] const FloatFormat* float_format() const {
+  [[nodiscard]] constexpr const FloatFormat* float_format() const {
     return std::get_if<FloatFormat>(&system_);
   }
   /// Calls visitor with the float format or the system.
@@ -103,5 +108,10 @@ double largest_magnitude(std::span<const double> x);
 /// largest_magnitude of all rows that are rounded together; absent: of this row.
 void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
                std::optional<double> tensor = {});
+/// x rounded as a row of one: an operand of a lone multiply-accumulate.
+double round_alone(const NumberSystem& system, double x);
+/// Values k and l of a row are rounded independently of each other, and of how the row goes on,
+/// where k / reach != l / reach.
+std::size_t reach_of(const NumberSystem& system);
 
 }  // namespace lamp

@@ -7,6 +7,7 @@
 #include "core/base/philox.hpp"
 #include "core/mpfr/exact_sums.hpp"
 #include "core/mpfr/functions.hpp"
+#include "core/mpfr/number_system.hpp"
 #include "core/mpfr/operations.hpp"
 
 namespace lamp::mpfr {
@@ -69,9 +70,13 @@ double MpfrArithmetic::div(double x, double y) const {
 
 double MpfrArithmetic::mac(double a, double b, double c) const {
   if (spec_.operands) {
-    a = mpfr::round(a, *spec_.operands, Rounding::rne);
-    b = mpfr::round(b, *spec_.operands, Rounding::rne);
+    mpfr::round_row(*spec_.operands, {&a, 1}, {&a, 1});
+    mpfr::round_row(*spec_.operands, {&b, 1}, {&b, 1});
   }
+  return mac_rounded(a, b, c);
+}
+
+double MpfrArithmetic::mac_rounded(double a, double b, double c) const {
   if (!spec_.product)
     return fl([=](const FloatFormat& f, Rounding mode, Draw draw) {
       return mpfr::fma(a, b, c, f, mode, draw);
@@ -131,10 +136,10 @@ double MpfrArithmetic::run(const Program& program, Program::Result sum,
         results.push_back(c);
         break;
       case Program::Operation::mac:
-        results.push_back(mac(x[step.right], y[step.right], left()));
+        results.push_back(mac_rounded(x[step.right], y[step.right], left()));
         break;
       case Program::Operation::block_mac:
-        results.push_back(inner.mac(x[step.right], y[step.right], left()));
+        results.push_back(inner.mac_rounded(x[step.right], y[step.right], left()));
         break;
       case Program::Operation::add:
         results.push_back(add(left(), right()));
@@ -153,6 +158,19 @@ double MpfrArithmetic::run(const Program& program, Program::Result sum,
   return results[sum];
 }
 
+double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block,
+                           std::span<const double> x, std::span<const double> y, double c,
+                           std::optional<double> tensor) const {
+  expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
+  const std::optional<NumberSystem>& operands =
+      block && row_of(order).has_blocks ? block->operands : spec_.operands;
+  if (!operands) return dot_of_rounded(order, block, x, y, c);
+  std::vector<double> a(x.size()), b(y.size());
+  mpfr::round_row(*operands, x, a);
+  mpfr::round_row(*operands, y, b, tensor);
+  return dot_of_rounded(order, block, a, b, c);
+}
+
 double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<const double> y,
            double c) {
   return MpfrArithmetic(arithmetic.mac, arithmetic.draws)
@@ -163,6 +181,9 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<c
           MatrixView<double> out, Shape shape) {
   expects(a.cols == b.rows && out.rows == a.rows && out.cols == b.cols,
           "mpfr::gemm: a is (m, k), b is (k, n), out is (m, n)");
+  const std::optional<NumberSystem>& operands = arithmetic.steps().operands;
+  std::optional<double> tensor;
+  if (operands && mpfr::reads_tensor(*operands)) tensor = largest_finite(b);
   std::vector<double> row(a.cols), column(a.cols);
   for (std::size_t i = 0; i < out.rows; ++i) {
     const std::size_t causal = shape.first_row + i + 1;
@@ -175,7 +196,7 @@ void gemm(const Arithmetic& arithmetic, MatrixView<const double> a, MatrixView<c
       for (std::size_t k = 0; k < terms; ++k) column[k] = b(k, j);
       const MpfrArithmetic fl(arithmetic.mac, arithmetic.draws, i, j);
       out(i, j) = fl.dot(arithmetic.order, arithmetic.block, std::span(row).first(terms),
-                         std::span(column).first(terms), 0.0);
+                         std::span(column).first(terms), 0.0, tensor);
     }
   }
 }

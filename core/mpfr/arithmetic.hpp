@@ -36,16 +36,23 @@ class MpfrArithmetic {
   [[nodiscard]] double mul(double x, double y) const;
   [[nodiscard]] double div(double x, double y) const;
   [[nodiscard]] double mac(double a, double b, double c) const;
+  [[nodiscard]] double mac_rounded(double a, double b, double c) const;
   [[nodiscard]] double function(Function f, double x) const;
   /// x and y have one length and may be the same memory.
   void function(Function f, std::span<const double> x, std::span<double> y) const;
-  /// sum over k of x[k] y[k] in `order`, with c as the order has it; `block`: the arithmetic inside
-  /// blocks, where it is not this one. ordered_dot calls it for this evaluator. In orders.cpp.
-  /// Pre: x.size() == y.size(), a tree's number of terms.
+  /// sum over k of x[k] y[k] in `order`, with c as the order has it, the rows x and y rounded to
+  /// the operands first; `block`: the arithmetic inside blocks, where it is not this one.
+  /// ordered_dot calls it for this evaluator. `tensor`: the largest finite magnitude of the tensor
+  /// that y is a column of; absent: of y. Pre: x.size() == y.size(), a tree's number of terms.
   [[nodiscard]] double dot(const Order& order, const std::optional<MacSpec>& block,
-                           std::span<const double> x, std::span<const double> y, double c) const;
+                           std::span<const double> x, std::span<const double> y, double c,
+                           std::optional<double> tensor = {}) const;
 
  private:
+  /// In orders.cpp.
+  [[nodiscard]] double dot_of_rounded(const Order& order, const std::optional<MacSpec>& block,
+                                      std::span<const double> x, std::span<const double> y,
+                                      double c) const;
   enum class Purpose : std::uint32_t { sum = 0, product = 1, block = 2 };
 
   /// What the program's step `sum` gives; c is what its steps `c` give.

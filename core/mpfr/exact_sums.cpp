@@ -23,27 +23,21 @@ struct Integer {
   mpz_t value;
 };
 
-double to_operands(const MacSpec& mac, double x) {
-  return mac.operands ? mpfr::round(x, *mac.operands, Rounding::rne) : x;
-}
-
 /// Exact products of the operands.
-std::deque<Number> products(const MacSpec& mac, std::span<const double> x,
-                            std::span<const double> y) {
+std::deque<Number> products(std::span<const double> x, std::span<const double> y) {
   std::deque<Number> list;
   for (std::size_t k = 0; k < x.size(); ++k) {
-    const Number a = Number::exactly(to_operands(mac, x[k])),
-                 b = Number::exactly(to_operands(mac, y[k]));
+    const Number a = Number::exactly(x[k]), b = Number::exactly(y[k]);
     mpfr_mul(list.emplace_back(106).get(), a.get(), b.get(), MPFR_RNDN);
   }
   return list;
 }
 
 /// floor(log2 |x|) of a finite nonzero x, at least emin of a format.
-long exponent(double x, const std::optional<FloatFormat>& format) {
+long exponent(double x, const FloatFormat* format) {
   int e = 0;
   std::frexp(x, &e);
-  return std::max<long>(e - 1, format ? format->emin : std::numeric_limits<int>::min());
+  return std::max<long>(e - 1, format != nullptr ? format->emin : std::numeric_limits<int>::min());
 }
 
 /// sum += x 2^scale, truncated toward zero to an integer.
@@ -96,7 +90,7 @@ std::optional<double> special_sum(const std::deque<Number>& products, double c) 
 double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c,
                  Draw draw) {
   const ExponentRange range = ExponentRange::wide();
-  std::deque<Number> terms = products(mac, x, y);
+  std::deque<Number> terms = products(x, y);
   mpfr_set_d(terms.emplace_back(53).get(), c, MPFR_RNDN);
   std::vector<mpfr_ptr> pointers;
   for (Number& term : terms) pointers.push_back(term.get());
@@ -113,15 +107,15 @@ double multiterm_step(const MacSpec& mac, int fraction_bits, std::span<const dou
                       std::span<const double> y, double c, Draw draw,
                       std::optional<int> least_exponent) {
   const ExponentRange range = ExponentRange::wide();
-  const std::deque<Number> terms = products(mac, x, y);
+  const std::deque<Number> terms = products(x, y);
   if (const std::optional<double> sum = special_sum(terms, c))
     return mpfr::round(*sum, mac.format, mac.rounding, draw);
   long largest = std::numeric_limits<int>::min();
-  if (c != 0.0) largest = exponent(c, mac.format);
+  if (c != 0.0) largest = exponent(c, &mac.format);
   for (std::size_t k = 0; k < terms.size(); ++k) {
     if (mpfr_zero_p(terms[k].get()) != 0) continue;
-    largest = std::max(largest, exponent(to_operands(mac, x[k]), mac.operands) +
-                                    exponent(to_operands(mac, y[k]), mac.operands));
+    largest = std::max(largest,
+                       exponent(x[k], mac.float_operands()) + exponent(y[k], mac.float_operands()));
   }
   if (least_exponent && largest < *least_exponent) largest = *least_exponent;
   Integer sum;

@@ -9,7 +9,7 @@
 
 namespace lamp::mpfr {
 
-/// Exact sum of c and the products, then fl. Operands are rounded to mac.operands.
+/// Exact sum of c and the products, then fl. The rows x and y of all three are rounded already.
 double exact_dot(const MacSpec& mac, std::span<const double> x, std::span<const double> y, double c,
                  Draw draw = {});
 

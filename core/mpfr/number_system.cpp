@@ -1,11 +1,11 @@
 #include "core/mpfr/number_system.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/mpfr/operations.hpp"
 
 namespace lamp::mpfr {
-namespace {
 
 double largest_finite(std::span<const double> x) {
   double largest = 0.0;
@@ -14,7 +14,24 @@ double largest_finite(std::span<const double> x) {
   return largest;
 }
 
-}  // namespace
+double largest_finite(MatrixView<const double> x) {
+  double largest = 0.0;
+  for (std::size_t i = 0; i < x.rows; ++i)
+    for (std::size_t j = 0; j < x.cols; ++j) {
+      const double value = x(i, j);
+      largest = std::max(largest, largest_finite(std::span(&value, 1)));
+    }
+  return largest;
+}
+
+bool reads_tensor(const NumberSystem& system) {
+  return system.visit([]<class S>(const S& s) {
+    if constexpr (RowSystem<S>)
+      return s.reads_tensor();
+    else
+      return false;
+  });
+}
 
 void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
                std::optional<double> tensor) {

@@ -281,8 +281,9 @@ Result sum_with_c(Program& p, const Reverse&, std::size_t n, double) {
 
 }  // namespace
 
-double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& block,
-                           std::span<const double> x, std::span<const double> y, double c) const {
+double MpfrArithmetic::dot_of_rounded(const Order& order, const std::optional<MacSpec>& block,
+                                      std::span<const double> x, std::span<const double> y,
+                                      double c) const {
   expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
   return std::visit(
       Overloaded{[&](const Exact&) { return exact_dot(spec_, x, y, c, step()); },

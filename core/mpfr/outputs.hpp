@@ -5,12 +5,14 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "core/arith/spec.hpp"
 #include "core/mpfr/arithmetic.hpp"
 #include "core/mpfr/functions.hpp"
 #include "core/mpfr/number.hpp"
+#include "core/mpfr/number_system.hpp"
 
 namespace lamp::mpfr {
 
@@ -36,8 +38,10 @@ class RoundedOutput : public MpfrArithmetic {
   RoundedOutput(const Arithmetic& arithmetic, std::size_t row, std::size_t column)
       : MpfrArithmetic(arithmetic.mac, arithmetic.draws, row, column), arithmetic_(&arithmetic) {}
   static double exactly(double x) { return x; }
-  [[nodiscard]] double dot(std::span<const double> x, std::span<const double> y) const {
-    return MpfrArithmetic::dot(arithmetic_->order, arithmetic_->block, x, y, 0.0);
+  /// `tensor`: as MpfrArithmetic's.
+  [[nodiscard]] double dot(std::span<const double> x, std::span<const double> y,
+                           std::optional<double> tensor = {}) const {
+    return MpfrArithmetic::dot(arithmetic_->order, arithmetic_->block, x, y, 0.0, tensor);
   }
 
  private:
@@ -80,7 +84,8 @@ class UnlimitedOutput {
     evaluate(y, f, x, format_, Rounding::rne, {});
     return y;
   }
-  [[nodiscard]] Number dot(std::span<const Number> x, std::span<const Number> y) const {
+  [[nodiscard]] Number dot(std::span<const Number> x, std::span<const Number> y,
+                           std::optional<double> = {}) const {
     expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
     Number sum(format_.p);
     mpfr_set_zero(sum.get(), 1);
@@ -103,6 +108,11 @@ class UnlimitedOutput {
 struct RoundedOutputs {
   using Value = double;
   const Arithmetic& arithmetic;
+  /// The operands ask for the largest magnitude of a whole tensor.
+  [[nodiscard]] bool reads_tensor() const {
+    const std::optional<NumberSystem>& operands = arithmetic.steps().operands;
+    return operands && mpfr::reads_tensor(*operands);
+  }
   RoundedOutput operator()(std::size_t row, std::size_t column) const {
     return {arithmetic, row, column};
   }
@@ -111,6 +121,7 @@ struct RoundedOutputs {
 struct UnlimitedOutputs {
   using Value = Number;
   const Arithmetic& arithmetic;
+  static bool reads_tensor() { return false; }
   UnlimitedOutput operator()(std::size_t, std::size_t) const {
     return UnlimitedOutput(arithmetic.mac.format);
   }

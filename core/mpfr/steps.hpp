@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <utility>
@@ -104,14 +105,15 @@ void layer_norm_row(const F& fl, std::span<const typename F::Value> x,
 template <class Outputs, class Value, class Column, class Terms, class Exists, class Finish>
 void product(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x,
              const Column& column, const Terms& terms, const Exists& exists, MatrixView<Value> out,
-             const Finish& finish) {
+             const Finish& finish, std::optional<double> tensor = {}) {
   for_each_index(out.cols, threads, [&](std::size_t j) {
     const std::vector<Value> b = column(j);
     for (std::size_t i = 0; i < out.rows; ++i) {
       if (!exists(i, j)) continue;
       const auto fl = outputs(i, j);
       const std::size_t n = terms(i);
-      out(i, j) = finish(fl, j, fl.dot(x.row(i).first(n), std::span<const Value>(b).first(n)));
+      out(i, j) =
+          finish(fl, j, fl.dot(x.row(i).first(n), std::span<const Value>(b).first(n), tensor));
     }
   });
 }
@@ -130,9 +132,16 @@ void linear(const Outputs& outputs, std::size_t threads, MatrixView<const Value>
   const auto add_bias = [&](const auto& fl, std::size_t j, Value sum) {
     return bias.empty() ? std::move(sum) : fl.add(sum, fl.exactly(bias[j]));
   };
+  std::optional<double> tensor;  // the largest weight
+  if (outputs.reads_tensor()) {
+    std::vector<double> weights;
+    for (std::size_t k = 0; k < x.cols; ++k)
+      for (std::size_t j = 0; j < out.cols; ++j) weights.push_back(weight(k, j));
+    tensor = largest_finite(std::span<const double>(weights));
+  }
   product(
-      outputs, threads, x, column, [&](std::size_t) { return x.cols; }, every_output, out,
-      add_bias);
+      outputs, threads, x, column, [&](std::size_t) { return x.cols; }, every_output, out, add_bias,
+      tensor);
 }
 
 /// out(i, j) = fl(q_i . k_j / sqrt d) where j is causal; sqrt d is rounded RNE to binary64.

@@ -163,7 +163,7 @@ void CalcRequest::check_fits(std::string_view key, const std::optional<FloatForm
 
 void CalcRequest::check_fits(const std::string& path, const MacSpec& mac) {
   check_fits(path + ".format", mac.format);
-  check_fits(path + ".operands", mac.operands);
+  if (const FloatFormat* operands = mac.float_operands()) check_fits(path + ".operands", *operands);
   check_fits(path + ".product", mac.product);
   check_fits(path + ".via", mac.via);
 }

@@ -21,7 +21,7 @@ void MacConfig::complete() {
 
 MacSpec MacConfig::mac() const {
   expects(rounding && random_bits && has_format(), "MacConfig::mac: complete");
-  return {.operands = operands.format,
+  return {.operands = operands.system,
           .product = product.format,
           .via = via.format,
           .format = accumulator(),
@@ -31,7 +31,7 @@ MacSpec MacConfig::mac() const {
 
 void ArithmeticConfig::complete() {
   if (!engine.empty()) {
-    if (!operands.given) operands = {.given = true, .format = default_engine_operands};
+    if (!operands.given) operands = {.given = true, .system = default_engine_operands};
     if (!has_format()) format = default_engine_format;
     return;
   }
@@ -52,8 +52,8 @@ void ArithmeticConfig::forget_idle_keys() {
 
 Arithmetic ArithmeticConfig::arithmetic() const {
   if (!engine.empty()) {
-    expects(operands.format && has_format(), "ArithmeticConfig::arithmetic: complete");
-    Arithmetic known = engine_arithmetic(engine, *operands.format, accumulator()).value();
+    expects(float_operands() != nullptr && has_format(), "ArithmeticConfig::arithmetic: complete");
+    Arithmetic known = engine_arithmetic(engine, *float_operands(), accumulator()).value();
     if (order) known.order = SplitEngine{*engine_step(known.order), std::get<Split>(*order).parts};
     return known;
   }
@@ -79,16 +79,15 @@ std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::s
                      .message = "given beside " + engine + ", which decides it",
                      .legal = "engine, operands, format, order = \"split:S\""};
   const std::string legal = engine_modes(*find_engine(config.engine));
-  if (!config.operands.format)
+  if (!config.operands.system)
     return Problem{.key = path + ".operands",
                    .message = "\"as-is\" beside " + engine + ", whose operands have a format",
                    .legal = legal};
-  if (const Result<Arithmetic> known =
-          engine_arithmetic(config.engine, *config.operands.format, config.accumulator());
-      !known)
+  const FloatFormat* operands = config.float_operands();
+  if (operands == nullptr || !engine_arithmetic(config.engine, *operands, config.accumulator()))
     return Problem{.key = path + ".engine",
                    .message = toml_string(config.engine) + " has no operands " +
-                              format_word(*config.operands.format) + " with format " +
+                              system_word(*config.operands.system) + " with format " +
                               format_word(config.accumulator()),
                    .legal = legal};
   return std::nullopt;

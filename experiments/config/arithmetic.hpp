@@ -20,13 +20,21 @@ struct FormatOrNone {
   friend bool operator==(const FormatOrNone&, const FormatOrNone&) = default;
 };
 
+/// The same of any number system: operands.
+struct SystemOrNone {
+  bool given = false;
+  std::optional<NumberSystem> system{};
+  friend bool operator==(const SystemOrNone&, const SystemOrNone&) = default;
+};
+
 /// Keys of one multiply-accumulate: of [arithmetic.NAME] and of its `block`. After complete() every
 /// key but `mu` and `format`, of which one is set, has its value.
 struct MacConfig {
   std::string preset{};  // empty: none
   std::optional<int> mu{};
   std::optional<FloatFormat> format{};
-  FormatOrNone operands{}, product{}, via{};
+  SystemOrNone operands{};
+  FormatOrNone product{}, via{};
   std::optional<Rounding> rounding{};
   std::optional<int> random_bits{};
   friend bool operator==(const MacConfig&, const MacConfig&) = default;
@@ -34,6 +42,10 @@ struct MacConfig {
   [[nodiscard]] bool has_format() const { return mu.has_value() || format.has_value(); }
   /// The format that mu or format says. Pre: has_format().
   [[nodiscard]] FloatFormat accumulator() const { return mu ? ps(*mu) : *format; }
+  /// Null where operands are as they are, or of a system that is no float format.
+  [[nodiscard]] const FloatFormat* float_operands() const {
+    return operands.system ? operands.system->float_format() : nullptr;
+  }
   /// Fills what was not given from the preset, then from the defaults: as-is, exact, none, RNE, 32.
   void complete();
   /// Pre: complete() was called, has_format().

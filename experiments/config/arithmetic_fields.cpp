@@ -118,15 +118,15 @@ constexpr std::array mac_fields{
           .standard = "\"as-is\"",
           .meaning = "format that a_k and b_k are rounded to, RNE",
           .scope = Scope::cell,
-          .range = "\"as-is\" or a format",
+          .range = "\"as-is\", a format, or a number system such as \"mxfp4\"",
           .read =
               [](Config& c, Name n, const Value& v, const Field&) {
-                return read_format_or_none(v, "as-is", Part::mac(c, n).operands);
+                return read_system_or_none(v, "as-is", Part::mac(c, n).operands);
               },
           .write =
               [](const Config& c, Name n, Form form) {
                 return write_part<Part>(c, n, [&](const MacConfig& mac) {
-                  return format_or_none(form, mac.operands, "as-is");
+                  return system_or_none(form, mac.operands, "as-is");
                 });
               }},
     Field{.key = Part::keys[4],
@@ -235,9 +235,10 @@ static_assert(names_all(protocol_ids));
 /// What the engine does with these operands and this format, so that two names of one thing are
 /// one; the name where it cannot do it.
 std::string engine_identity(const ArithmeticConfig& a) {
-  const FloatFormat operands = a.operands.format.value_or(default_engine_operands);
+  const NumberSystem operands = a.operands.system.value_or(default_engine_operands);
+  if (operands.float_format() == nullptr) return toml_string(a.engine);
   const Result<Arithmetic> known = engine_arithmetic(
-      a.engine, operands, a.has_format() ? a.accumulator() : default_engine_format);
+      a.engine, *operands.float_format(), a.has_format() ? a.accumulator() : default_engine_format);
   if (!known) return toml_string(a.engine);
   const EngineStep& step = *engine_step(known->order);
   return "{products = " + std::to_string(step.products) +

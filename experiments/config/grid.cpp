@@ -118,7 +118,8 @@ std::optional<Problem> check_mac(const Config& config, const std::string& path,
   }
   const std::array<std::pair<const char*, std::optional<FloatFormat>>, 4> formats{
       {{".format", mac.accumulator()},
-       {".operands", mac.operands.format},
+       {".operands",
+        mac.float_operands() != nullptr ? std::optional(*mac.float_operands()) : std::nullopt},
        {".product", mac.product.format},
        {".via", mac.via.format}}};
   for (const auto& [key, format] : formats)

@@ -144,6 +144,13 @@ Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrN
   return std::nullopt;
 }
 
+Outcome read_system_or_none(const Value& value, std::string_view none, SystemOrNone& target) {
+  target = {.given = true};
+  if (const std::string* x = value.get<std::string>(); x != nullptr && *x == none)
+    return std::nullopt;
+  return read_number_system(value, target.system);
+}
+
 Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coordinate>& target) {
   const Value::List* list = value.get<Value::List>();
   if (list == nullptr || list->empty()) return wrong(value);
@@ -157,9 +164,9 @@ Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coord
     } else if (const std::string* text = item.get<std::string>()) {
       coordinate = *text;
     } else if (key != nullptr && key->kind == Kind::format && item.get<Value::Table>() != nullptr) {
-      FloatFormat format;
-      if (Outcome problem = read_format(item, format)) return problem;
-      coordinate = format_word(format);
+      std::optional<NumberSystem> system;
+      if (Outcome problem = read_number_system(item, system)) return problem;
+      coordinate = system_word(*system);
     } else {
       return wrong(item);
     }
@@ -203,6 +210,12 @@ std::string format_in(Form form, const FloatFormat& format) {
 Text format_or_none(Form form, const FormatOrNone& x, std::string_view none) {
   if (!x.given) return std::nullopt;
   return x.format ? format_in(form, *x.format) : toml_string(none);
+}
+
+Text system_or_none(Form form, const SystemOrNone& x, std::string_view none) {
+  if (!x.given) return std::nullopt;
+  if (!x.system) return toml_string(none);
+  return form == Form::toml ? system_text(*x.system) : system_identity(*x.system);
 }
 
 std::string coordinate_list(const std::vector<Coordinate>& list) {

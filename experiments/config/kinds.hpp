@@ -60,6 +60,8 @@ Outcome read_choice(const Value& value, const Field& field,
 Outcome read_order(const Value& value, std::optional<Order>& target);
 /// A format, or the word that stands for none.
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target);
+/// A number system, or the word that stands for none.
+Outcome read_system_or_none(const Value& value, std::string_view none, SystemOrNone& target);
 /// Values of one axis of the grid: a list of one or more different numbers or strings, formats also
 /// as tables; integers become numbers where the axis's key takes numbers. Without a key (an unknown
 /// one) any value is read.
@@ -75,6 +77,7 @@ Text choice_text(const std::array<NamedValue<E>, n>& table, E value) {
 std::string boolean_text(bool x);
 std::string format_in(Form form, const FloatFormat& format);
 Text format_or_none(Form form, const FormatOrNone& x, std::string_view none);
+Text system_or_none(Form form, const SystemOrNone& x, std::string_view none);
 Text site_list(const std::vector<Site>& list);
 std::string coordinate_list(const std::vector<Coordinate>& list);
 

@@ -308,7 +308,7 @@ std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arith
   }
   const auto mac_keys = [&](const MacSpec& mac, const std::string& prefix) {
     keys.emplace_back(prefix + "format", format_word(mac.format));
-    if (mac.operands) keys.emplace_back(prefix + "operands", format_word(*mac.operands));
+    if (mac.operands) keys.emplace_back(prefix + "operands", system_word(*mac.operands));
     if (mac.product) keys.emplace_back(prefix + "product", format_word(*mac.product));
     if (mac.via) keys.emplace_back(prefix + "via", format_word(*mac.via));
     if (mac.rounding != Rounding::rne)

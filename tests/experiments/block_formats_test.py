@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from block_formats import BLOCKS, largest, named, rounded  # noqa: E402
-from results import lamp  # noqa: E402
+from results import ROOT, lamp  # noqa: E402
 
 SPECIALS = [0.0, -0.0, math.inf, -math.inf, math.nan]
 
@@ -89,6 +89,38 @@ class BlockFormats(unittest.TestCase):
         by_name, by_object = calc([{"op": "round", "x": x, "format": f} for f in ("mxfp4", {**named("mxfp4"), "element": nested})])
         self.assertEqual(by_name, by_object)
 
+    def test_sums(self):
+        """Operands of dot and gemm: rows rounded by the fractions, then summed as they are, in every kind of order."""
+        r = random.Random(22)
+        orders = ["sequential", "reverse", "blocked:8", "pairwise:4", "lanes:8", "split:3", "kahan", "neumaier", "exact", "multiterm:8,24",
+                  "panels:8,4", "numpy-sum:8192"]
+        requests, plain = [], []
+        for block, written in [(named(name), name) for name in BLOCKS] + [(o, o) for o in OBJECTS]:
+            for order in orders:
+                for n in (0, 1, 17, 40):
+                    a, b = row("many sizes", n, r), row("one size", n, r)
+                    arith = {"via": "binary32", "format": "ps7", "order": order}
+                    for backend in ("auto", "scalar", "mpfr"):
+                        requests.append({"op": "dot", "a": hexes(a), "b": hexes(b), "backend": backend, "arith": {**arith, "operands": written}})
+                        plain.append({"op": "dot", "a": hexes(rounded(a, block)), "b": hexes(rounded(b, block)), "arith": arith})
+        for request, got, want in zip(requests, calc(requests), calc(plain), strict=True):
+            self.assertEqual(got, want, request)
+
+    def test_products(self):
+        """The tensor of B is all of B; each row of A is its own."""
+        r = random.Random(23)
+        a, b = [row("short", 20, r) for _ in range(3)], [row("many sizes", 7, r) for _ in range(20)]
+        for block in OBJECTS:
+            tensor = max(abs(v) for line in b for v in line if math.isfinite(v))
+            columns = [rounded([line[j] for line in b], block, tensor) for j in range(7)]
+            lines = [{"op": "gemm", "a": [hexes(x) for x in a], "b": [hexes(x) for x in b], "backend": backend,
+                      "arith": {"operands": block, "format": "binary32"}} for backend in ("auto", "scalar", "mpfr")]
+            lines.append({"op": "gemm", "a": [hexes(rounded(x, block)) for x in a], "b": [hexes(x) for x in zip(*columns, strict=True)],
+                          "arith": {"format": "binary32"}})
+            *got, want = calc(lines)
+            for answer in got:
+                self.assertEqual(answer, want)
+
     def test_refused(self):
         """One line that names what is wrong and what is legal; the other lines go on."""
         def of(**change):
@@ -109,9 +141,27 @@ class BlockFormats(unittest.TestCase):
                  ({"op": "dot", "a": [1], "b": [1], "arith": {"format": "nvfp4"}}, "arith.format: \"nvfp4\" is a block format"),
                  ({"op": "dot", "a": [1], "b": [1], "arith": {"format": "ps7", "via": "mxfp4"}}, "arith.via: \"mxfp4\" is a block format"),
                  ({"op": "dot", "a": [1], "b": [1], "arith": {"format": "ps7", "product": "mxfp4"}}, "arith.product: \"mxfp4\" is a block")]
+        cases += [({"op": "dot", "a": [1], "b": [1], "arith": {"engine": "h100", "operands": "mxfp4"}}, "\"h100\" has no operands mxfp4"),
+                  ({"op": "dot", "a": [1], "b": [1], "arith": {"format": "ps7", "operands": "mxfp5"}}, "here also mxfp8-e4m3")]
         for (request, message), answer in zip(cases, calc([c for c, _ in cases]), strict=True):
             self.assertIn(message, answer.get("error", answer), request)
         self.assertEqual(calc([of(size=3)])[0]["y"], ["0x1p+0"])
+
+    def test_plans(self):
+        """Where a tensor's scale would be that of keys to come, the plan is refused; elsewhere it stands."""
+        automatic = '{element = "e2m1fn", scale = "e4m3fn", size = 16, tensor_scale = "auto"}'
+        def plan(*settings):
+            return lamp("plan", ROOT / "tests/experiments/nano.toml", *(w for s in settings for w in ("--set", s)), check=False)
+        for site in ("scores", "values"):
+            for settings in ([f"arithmetic.low.operands={automatic}"], [f"grid.\"arithmetic.low.operands\"=[\"mxfp4\", {automatic}]"]):
+                done = plan("plan.scores=high", f"plan.{site}=low", *settings)
+                self.assertEqual(done.returncode, 65, done)
+                self.assertIn(f"at the site {site} the operands", done.stderr)
+                self.assertIn("tensor_scale = 1", done.stderr)
+        done = plan(f"arithmetic.high.operands={automatic}", "plan.default=low", "plan.scores=low")
+        self.assertIn("lamp.scores.recompute", done.stderr)
+        self.assertEqual(plan(f"arithmetic.third={{format = \"binary32\", operands = {automatic}}}", "plan.qkv=third").returncode, 0)
+        self.assertEqual(plan("arithmetic.low.operands=mxfp4", "plan.values=low").returncode, 0)
 
 
 if __name__ == "__main__":

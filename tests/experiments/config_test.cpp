@@ -291,6 +291,26 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
       {"engine, operands as-is",
        with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\noperands = \"as-is\""),
        {"arithmetic.low.operands: \"as-is\" beside engine"}},
+      {"engine, operands of a block format",
+       with("preset = \"lamp-paper\"\nmu = 7", "engine = \"h100\"\noperands = \"mxfp4\""),
+       {"c.toml:9:10: arithmetic.low.engine: \"h100\" has no operands mxfp4 with format binary32",
+        "legal: binary16 to binary32"}},
+      {"a block format for an accumulator",
+       with("mu = 7", "format = \"mxfp4\""),
+       {"c.toml:10:10: arithmetic.low.format: \"mxfp4\" is a block format, which rounds rows",
+        "legal: a float format"}},
+      {"a block format for a product",
+       with("mu = 7", "mu = 7\nproduct = {element = \"e2m1fn\", scale = \"e8m0fnu\", size = 8}"),
+       {"arithmetic.low.product: {element = \"e2m1fn\"", "is a block format"}},
+      {"a block format for a first rounding",
+       with("mu = 7", "mu = 7\nvia = \"nvfp4\""),
+       {"arithmetic.low.via: \"nvfp4\" is a block format"}},
+      {"a block format of size 0",
+       with("mu = 7", "mu = 7\noperands = {element = \"e2m1fn\", scale = \"e8m0fnu\", size = 0}"),
+       {"arithmetic.low.operands: size is 0", "legal: an integer, 1 to"}},
+      {"a block format with an unknown key",
+       with("mu = 7", "mu = 7\noperands = {element = \"e2m1fn\", scale = \"e8m0fnu\", sise = 8}"),
+       {"c.toml:11:52: arithmetic.low.operands: unknown key \"sise\"", "did you mean \"size\"?"}},
       {"engine unknown",
        with("mu = 7", "mu = 7\nengine = \"h10\""),
        {"legal: v100, a100", "did you mean \"h100\"?"}},
@@ -591,6 +611,35 @@ TEST_CASE("config: every decision of an arithmetic is read", "[config]") {
   CHECK(parse(with("mu = 7", "mu = 7\nblock = {mu = 3}"), {"arithmetic.low.block.format=ps4"})
             ->arithmetic("low")
             ->block->format == ps(4));
+}
+
+TEST_CASE("config: operands of a block format, by name, table or string, and the way back",
+          "[config]") {
+  const auto operands = [](const std::string& text) {
+    const Result<Config> read = parse(with("mu = 7", "mu = 7\noperands = " + text));
+    if (!read) FAIL(read.error().message);
+    CHECK(*parse(resolved_toml(*read)) == *read);
+    return *read->arithmetic("low")->arithmetic().mac.operands;
+  };
+  const BlockFormat mx = *BlockFormat::named("mxfp4");
+  const std::string table = "{element = \"e2m1fn\", scale = \"e8m0fnu\", size = 32}";
+  CHECK(operands("\"mxfp4\"") == NumberSystem(mx));
+  CHECK(operands(table) == NumberSystem(mx));
+  CHECK(operands("'" + table + "'") == NumberSystem(mx));
+  CHECK(operands("{element = {p = 2, emin = 0, emax = 2, infinities = false, nan = false, overflow "
+                 "= \"max\"}, scale = \"e8m0fnu\", size = 32, tensor_scale = 1}") ==
+        NumberSystem(mx));
+  CHECK(operands("{element = {p = 3, emin = -1, emax = 2}, scale = \"e4m3fn\", size = 3, "
+                 "tensor_scale = \"auto\"}") ==
+        NumberSystem(BlockFormat{.element = {.p = 3, .emin = -1, .emax = 2},
+                                 .scale = e4m3fn,
+                                 .size = 3,
+                                 .tensor_scale = {.automatic = true}}));
+  CHECK(operands("{element = \"e2m1fn\", scale = \"e4m3fn\", size = 16, tensor_scale = 0.1}") ==
+        NumberSystem(BlockFormat{.element = e2m1fn,
+                                 .scale = e4m3fn,
+                                 .size = 16,
+                                 .tensor_scale = {.number = static_cast<double>(0.1F)}}));
 }
 
 TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]") {

@@ -163,6 +163,10 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
       "seed = 43\n" + base_config,
       with("mu = 7", "mu = 8"),
       with("mu = 7", "mu = 7\noperands = \"bfloat16\""),
+      with("mu = 7", "mu = 7\noperands = \"mxfp4\""),
+      with("mu = 7", "mu = 7\noperands = {element = \"e2m1fn\", scale = \"e8m0fnu\", size = 16}"),
+      with("mu = 7", "mu = 7\noperands = \"nvfp4\""),
+      with("mu = 7", "mu = 7\noperands = \"mxfp6-e2m3\""),
       with("mu = 7", "mu = 7\nproduct = \"bfloat16\""),
       with("mu = 7", "mu = 7\nvia = \"none\""),
       with("mu = 7", "mu = 7\nrounding = \"RTZ\""),
@@ -328,6 +332,12 @@ TEST_CASE("grid: axes over everything that an arithmetic and a selection have", 
             .mac.random_bits == 8);
   CHECK(low_of(base_config, "operands", R"(["as-is", "e8m0fnu", {p = 3, emin = -4, emax = 4}])")[2]
             .mac.operands == FloatFormat{.p = 3, .emin = -4, .emax = 4});
+  CHECK(
+      low_of(
+          base_config, "operands",
+          R"(["mxfp4", {element = "e2m1fn", scale = "e4m3fn", size = 8}, "bfloat16", "nvfp4"])")[1]
+          .mac.operands ==
+      NumberSystem(BlockFormat{.element = e2m1fn, .scale = e4m3fn, .size = 8}));
   CHECK(low_of(base_config, "format",
                R"([{p = 3, emin = -4, emax = 4}, {p = 1, emin = 0, emax = 0}, "ps3"])")[1]
             .mac.format == FloatFormat{.p = 1, .emin = 0, .emax = 0});

@@ -252,7 +252,7 @@ bool serves_packed(const Arithmetic& arithmetic, View a, const PackedMatrix& b, 
   if (a.rows > tile_rows || shape.kind != Shape::full || !b.is_binary32()) return false;
   if (engine_step(arithmetic.order) != nullptr) return has_engine_kernel(arithmetic, backend);
   if (!plan32(steps, kernel_set(backend))) return false;
-  if (steps.operands) return contains(binary32, *steps.operands);
+  if (const FloatFormat* format = steps.float_operands()) return contains(binary32, *format);
   for (std::size_t i = 0; i < a.rows; ++i)
     for (std::size_t k = 0; k < a.cols; ++k)
       if (const double x = a(i, k); !all_binary32({&x, 1})) return false;

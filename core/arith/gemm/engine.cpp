@@ -47,7 +47,8 @@ std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step,
   const std::size_t products = interleaved ? step.products / 2 : step.products;
   const bool whole = interleaved ? step.products % 4 == 0 : step.products % 2 == 0;
   const bool binary16_sums = step.output == binary16;
-  if (!output || set.kernel == nullptr || !mac.operands || mac.operands->p > 11 || !whole ||
+  const FloatFormat* operands = mac.float_operands();
+  if (!output || set.kernel == nullptr || operands == nullptr || operands->p > 11 || !whole ||
       products == 0)
     return std::nullopt;
   if (mac.rounding != Rounding::rne || mac.via ||
@@ -55,7 +56,7 @@ std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step,
     return std::nullopt;
   // Products of p bits are at most (2 - 2^(1-p))^2 2^E, c is below 2^(E + 1); half of the products
   // and c are in one accumulator.
-  const double largest = 2.0 - std::ldexp(1.0, 1 - mac.operands->p),
+  const double largest = 2.0 - std::ldexp(1.0, 1 - operands->p),
                half = static_cast<double>(products) / 2.0 * largest * largest;
   if (step.fraction_bits + 1 < step.output.p || std::ldexp(half + 2.0, step.fraction_bits) > 0x1p31)
     return std::nullopt;
@@ -67,7 +68,7 @@ std::optional<EnginePlan> plan(const MacSpec& mac, const EngineStep& step,
                                 .least_largest = step.least_exponent.value_or(no_exponent)},
                   .step = step.products,
                   .interleaved = interleaved,
-                  .emin = mac.operands->emin};
+                  .emin = operands->emin};
   if (plan.kernel == nullptr) return std::nullopt;
   return plan;
 }
@@ -111,7 +112,7 @@ class EngineGemm {
         first_term_(first_term),
         set_(set),
         work_(work),
-        reader_(narrowing, arithmetic.mac.operands, work.values),
+        reader_(narrowing, arithmetic.mac.float_operands(), work.values),
         depth_(plan.steps(a.cols) * plan.step),
         stride_(depth_ + 16) {}
 

@@ -10,7 +10,9 @@ namespace lamp {
 
 Evaluation evaluation_of(const Arithmetic& arithmetic, std::size_t rows, std::size_t terms,
                          bool binary32_operands, Backend backend) {
-  using namespace gemm_detail;  // NOLINT: what it chooses among
+  using namespace gemm_detail;           // NOLINT: what it chooses among
+  if (arithmetic.steps().rounds_rows())  // by gemm_of_rows, then as they are
+    return evaluation_of(of_rounded_rows(arithmetic), rows, terms, binary32_operands, backend);
   backend = resolved(backend);
   if (backend == Backend::scalar) return Evaluation::naive;
   if (is<Sequential>(arithmetic.order)) {

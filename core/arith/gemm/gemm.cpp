@@ -11,6 +11,7 @@
 #include "core/arith/gemm/kernels.hpp"
 #include "core/arith/gemm/operands.hpp"
 #include "core/arith/gemm/plan.hpp"
+#include "core/arith/gemm/rows.hpp"
 #include "core/arith/orders/ordered_dot.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/arith/stochastic.hpp"
@@ -26,7 +27,7 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
   Arithmetic rounded = arithmetic;
   MacSpec& step = rounded.steps();
   const auto operand = [format = step.operands](double x) {
-    return format ? round(x, *format) : x;
+    return format ? round(x, *format->float_format()) : x;
   };
   const bool needs_emin = row_of(rounded.order).kind == SumKind::steps;
   if (!needs_emin) step.operands.reset();  // once, here
@@ -185,9 +186,9 @@ std::size_t padded(std::size_t k) {
 /// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the
 /// a.cols rows `terms`, which are all of them where b is not of binary32 numbers. Pre:
 /// b.is_binary32() or operands.
-bool gemm32(const Plan<float>& plan, const KernelSet& set,
-            const std::optional<FloatFormat>& operands, MatrixView<const double> a,
-            const PackedMatrix& b, MatrixView<double> out, Shape shape, Terms terms = {}) {
+bool gemm32(const Plan<float>& plan, const KernelSet& set, const FloatFormat* operands,
+            MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
+            Terms terms = {}) {
   thread_local Workspace<float> work;
   OperandReader reader(set, operands, work.values);
   const std::size_t stride = padded<float>(a.cols);
@@ -214,9 +215,9 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set,
 }
 
 /// Every operand, after rounding, is a binary32 number.
-bool binary32_operands(const KernelSet& set, const std::optional<FloatFormat>& operands,
+bool binary32_operands(const KernelSet& set, const FloatFormat* operands,
                        MatrixView<const double> a, const PackedMatrix& b, Shape shape) {
-  if (operands) return contains(binary32, *operands);
+  if (operands != nullptr) return contains(binary32, *operands);
   thread_local Workspace<float> work;
   OperandReader reader(set, operands, work.values);
   work.a.resize(std::max(work.a.size(), a.cols));
@@ -228,9 +229,9 @@ bool binary32_operands(const KernelSet& set, const std::optional<FloatFormat>& o
   return b.is_binary32();
 }
 
-void gemm64(const Plan<double>& plan, const KernelSet& set,
-            const std::optional<FloatFormat>& operands, MatrixView<const double> a,
-            const PackedMatrix& b, MatrixView<double> out, Shape shape) {
+void gemm64(const Plan<double>& plan, const KernelSet& set, const FloatFormat* operands,
+            MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out,
+            Shape shape) {
   thread_local Workspace<double> work;
   OperandReader reader(set, operands, work.values);
   const std::size_t stride = padded<double>(a.cols);
@@ -256,7 +257,8 @@ bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a,
                                 Backend backend) {
   const KernelSet set = kernel_set(backend);
   const auto plan = plan32(mac, set);
-  return plan && b.is_binary32() && gemm32(*plan, set, mac.operands, a, b, out, Shape::full, terms);
+  return plan && b.is_binary32() &&
+         gemm32(*plan, set, mac.float_operands(), a, b, out, Shape::full, terms);
 }
 
 PackedMatrix::PackedMatrix(MatrixView<const double> b) { assign(b); }
@@ -317,6 +319,7 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const 
   expects(a.cols == b.rows() && out.rows == a.rows && out.cols == b.cols(),
           "gemm: (m, n) = (m, k) (k, n)");
   expects(available(backend), "gemm: the machine has the instruction set");
+  if (arithmetic.steps().rounds_rows()) return gemm_of_rows(arithmetic, a, b, out, shape, backend);
   backend = resolved(backend);
   const MacSpec& mac = arithmetic.mac;
   const KernelSet set = kernel_set(backend);
@@ -327,20 +330,20 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const 
   Evaluation evaluation = decide(narrow);
   if (evaluation == Evaluation::kernel32) {
     // The kernel's operands are read in any case, which shows what they are.
-    if (gemm32(*plan32(mac, set), set, mac.operands, a, b, out, shape)) return evaluation;
+    if (gemm32(*plan32(mac, set), set, mac.float_operands(), a, b, out, shape)) return evaluation;
     narrow = false;
     evaluation = decide(narrow);
   } else if (narrow && mac.format != binary64 &&
              (evaluation == Evaluation::kernel64 || evaluation == Evaluation::by_program)) {
-    narrow = binary32_operands(set, mac.operands, a, b, shape);
+    narrow = binary32_operands(set, mac.float_operands(), a, b, shape);
     if (!narrow) evaluation = decide(narrow);
   }
   switch (evaluation) {
     case Evaluation::kernel32:
       contract_violated("gemm: lanes of binary32 serve binary32 numbers");
     case Evaluation::kernel64:
-      gemm64(*plan64(mac, narrow && mac.format != binary64, set), set, mac.operands, a, b, out,
-             shape);
+      gemm64(*plan64(mac, narrow && mac.format != binary64, set), set, mac.float_operands(), a, b,
+             out, shape);
       break;
     case Evaluation::engine_kernel: {
       const bool served = engine_gemm(arithmetic, a, b, out, shape, backend);

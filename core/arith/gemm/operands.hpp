@@ -16,13 +16,12 @@ namespace lamp::gemm_detail {
 /// its memory from outside.
 class OperandReader {
  public:
-  OperandReader(const KernelSet& set, const std::optional<FloatFormat>& format,
-                AlignedVector<double>& values)
+  OperandReader(const KernelSet& set, const FloatFormat* format, AlignedVector<double>& values)
       : set_(set), format_(format), values_(values) {
-    if (format) round_ = round32(*format);
+    if (format != nullptr) round_ = round32(*format);
     if (round_) target_ = target32(*format);
   }
-  [[nodiscard]] bool rounds() const { return format_.has_value(); }
+  [[nodiscard]] bool rounds() const { return format_ != nullptr; }
 
   /// y = n elements of x, `stride` apart; false where one (after rounding) is not a binary32
   /// number.
@@ -65,7 +64,7 @@ class OperandReader {
   }
 
   const KernelSet& set_;
-  const std::optional<FloatFormat>& format_;
+  const FloatFormat* format_;  // null: as they are
   AlignedVector<double>& values_;
   std::optional<Round> round_;
   Target<float> target_;

@@ -121,8 +121,8 @@ int exponent(std::uint32_t magnitude) {
 }  // namespace
 
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
-  const std::optional<StepShape> shape =
-      step_shape<float>(mac, mac.operands && products_are_exact<float>(*mac.operands));
+  const std::optional<StepShape> shape = step_shape<float>(
+      mac, mac.float_operands() && products_are_exact<float>(*mac.float_operands()));
   if (!shape || set.kernel32 == nullptr) return std::nullopt;
   Plan<float> plan{.kernel = set.kernel32(*shape), .constants = constants<float>(mac)};
   if (plan.kernel == nullptr) return std::nullopt;

@@ -38,12 +38,8 @@ decltype(auto) general(const A& fl) {
   }
 }
 
-inline double operand(const MacSpec& mac, double x) {
-  return mac.operands ? round(x, *mac.operands) : x;
-}
-
-/// What definitions of orders add (core/arith/orders/row.hpp), as numbers: a(k) b(k), k < n, in the
-/// arithmetic fl; `inner` is that of blocks.
+/// What definitions of orders add (core/arith/orders/row.hpp), as numbers: a(k) b(k), k < n, of
+/// rows that are rounded already, in the arithmetic fl; `inner` is that of blocks.
 template <ScalarArithmetic A, ScalarArithmetic Inner, class Left, class Right>
 class SumOfProducts {
  public:
@@ -54,7 +50,9 @@ class SumOfProducts {
   SumOfProducts(const A& fl, const Inner& inner, std::size_t n_, Left& a, Right& b, double c_)
       : n(n_), c(c_), fl_(fl), inner_(inner), a_(a), b_(b) {}
 
-  [[nodiscard]] double mac(std::size_t k, double x) const { return fl_.mac(a_(k), b_(k), x); }
+  [[nodiscard]] double mac(std::size_t k, double x) const {
+    return fl_.mac_rounded(a_(k), b_(k), x);
+  }
   [[nodiscard]] double product(std::size_t k) const { return mac(k, 0.0); }
   [[nodiscard]] double add(double x, double y) const { return fl_.add(x, y); }
   [[nodiscard]] double sub(double x, double y) const { return fl_.sub(x, y); }
@@ -63,7 +61,7 @@ class SumOfProducts {
     const A& fl = fl_;
     Left& a = a_;
     Right& b = b_;
-    for (std::size_t k = first; k < last; k += step) x = fl.mac(a(k), b(k), x);
+    for (std::size_t k = first; k < last; k += step) x = fl.mac_rounded(a(k), b(k), x);
     return x;
   }
   [[nodiscard]] double chain_down(std::size_t first, std::size_t last, double x) const {
@@ -72,7 +70,7 @@ class SumOfProducts {
   }
   [[nodiscard]] double block(std::size_t first, std::size_t last) const {
     double x = 0.0;
-    for (std::size_t k = first; k < last; ++k) x = inner_.mac(a_(k), b_(k), x);
+    for (std::size_t k = first; k < last; ++k) x = inner_.mac_rounded(a_(k), b_(k), x);
     return x;
   }
 
@@ -80,8 +78,7 @@ class SumOfProducts {
   [[nodiscard]] double exact() const {
     ExactSum sum;
     sum.add(c);
-    for (std::size_t k = 0; k < n; ++k)
-      sum.add_product(operand(fl_.spec(), a_(k)), operand(fl_.spec(), b_(k)));
+    for (std::size_t k = 0; k < n; ++k) sum.add_product(a_(k), b_(k));
     return fl_.round(sum);
   }
   /// x and the terms first .. last - 1 in one step of multiterm:N,F.
@@ -90,8 +87,8 @@ class SumOfProducts {
     const MacSpec& spec = fl_.spec();
     left_.resize(last - first), right_.resize(last - first);
     for (std::size_t k = 0; k < left_.size(); ++k) {
-      left_[k] = operand(spec, a_(first + k));
-      right_[k] = operand(spec, b_(first + k));
+      left_[k] = a_(first + k);
+      right_[k] = b_(first + k);
     }
     return fl_.round_by_engine(aligned_sum(spec, fraction_bits, left_, right_, x));
   }
@@ -105,8 +102,8 @@ class SumOfProducts {
     left_.clear(), right_.clear();
     for (std::size_t k = first; k < last; ++k) {
       if (!takes(k - first)) continue;
-      left_.push_back(operand(fl_.spec(), a_(k)));
-      right_.push_back(operand(fl_.spec(), b_(k)));
+      left_.push_back(a_(k));
+      right_.push_back(b_(k));
     }
     const MacSpec pass{
         .operands = fl_.spec().operands, .format = step.output, .rounding = step.rounding};
@@ -129,8 +126,9 @@ class SumOfProducts {
 }  // namespace order_detail
 
 /// sum over k < n of a(k) b(k) in `order` and with c as the order has it; a and b are callables k
-/// -> binary64. `inner` is the evaluator inside blocks. The roundings happen in the order of the
-/// definitions, so evaluators may count them. Pre: check_length(order, n).
+/// -> binary64, operands that are rounded already. `inner` is the evaluator inside blocks. The
+/// roundings happen in the order of the definitions, so evaluators may count them. Pre:
+/// check_length(order, n).
 template <ScalarArithmetic A, ScalarArithmetic Inner, class Left, class Right>
 double ordered_dot(const A& fl, const Inner& inner, const Order& order, std::size_t n, Left&& a,
                    Right&& b, double c = 0.0) {
@@ -162,28 +160,47 @@ double ordered_dot(const A& fl, const Inner& inner, const Order& order, std::siz
   return std::visit(in_order, order);
 }
 
-/// The same in the arithmetic's order, with the evaluator of its blocks. fl has the bits of
-/// arithmetic.mac for these operands.
+namespace order_detail {
+
+/// Of rows that are rounded already, with the evaluator of blocks.
+template <ScalarArithmetic A, class Left, class Right>
+double dot_of_rounded(const A& fl, const Arithmetic& arithmetic, std::size_t n, Left& a, Right& b,
+                      double c) {
+  if (!row_of(arithmetic.order).has_blocks)
+    return ordered_dot(fl, fl, arithmetic.order, n, a, b, c);
+  if constexpr (MakesBlocks<A>) {
+    return ordered_dot(fl, fl.block(arithmetic.steps()), arithmetic.order, n, a, b, c);
+  } else {
+    if (!arithmetic.block) return ordered_dot(fl, fl, arithmetic.order, n, a, b, c);
+    // fl may be for binary32 operands only, and a block's sum may be any number.
+    return visit_arithmetic(*arithmetic.block, std::is_same_v<A, Binary32Arithmetic>,
+                            [&](const auto& inner) {
+                              return ordered_dot(general(fl), inner, arithmetic.order, n, a, b, c);
+                            });
+  }
+}
+
+}  // namespace order_detail
+
+/// The same in the arithmetic's order, with the evaluator of its blocks, of rows a and b that are
+/// rounded to the arithmetic's operands first. fl has the bits of arithmetic.mac for these
+/// operands.
 template <ScalarArithmetic A, class Left, class Right>
 double ordered_dot(const A& fl, const Arithmetic& arithmetic, std::size_t n, Left&& a, Right&& b,
                    double c = 0.0) {
+  const std::optional<NumberSystem>& operands = arithmetic.steps().operands;
+  if constexpr (!order_detail::HasOwnOrders<A>)
+    if (!operands) return order_detail::dot_of_rounded(fl, arithmetic, n, a, b, c);
+  std::vector<double> x(n), y(n);
+  for (std::size_t k = 0; k < n; ++k) x[k] = a(k), y[k] = b(k);
   if constexpr (order_detail::HasOwnOrders<A>) {
-    std::vector<double> x(n), y(n);
-    for (std::size_t k = 0; k < n; ++k) x[k] = a(k), y[k] = b(k);
     return fl.dot(arithmetic.order, arithmetic.block, x, y, c);
   } else {
-    if (!row_of(arithmetic.order).has_blocks)
-      return ordered_dot(fl, fl, arithmetic.order, n, a, b, c);
-    if constexpr (order_detail::MakesBlocks<A>) {
-      return ordered_dot(fl, fl.block(arithmetic.steps()), arithmetic.order, n, a, b, c);
-    } else {
-      if (!arithmetic.block) return ordered_dot(fl, fl, arithmetic.order, n, a, b, c);
-      // fl may be for binary32 operands only, and a block's sum may be any number.
-      return visit_arithmetic(
-          *arithmetic.block, std::is_same_v<A, Binary32Arithmetic>, [&](const auto& inner) {
-            return ordered_dot(order_detail::general(fl), inner, arithmetic.order, n, a, b, c);
-          });
-    }
+    round_row(*operands, x, x);
+    round_row(*operands, y, y);
+    const auto left = [&x](std::size_t k) { return x[k]; };
+    const auto right = [&y](std::size_t k) { return y[k]; };
+    return order_detail::dot_of_rounded(fl, arithmetic, n, left, right, c);
   }
 }
 
@@ -191,11 +208,7 @@ double ordered_dot(const A& fl, const Arithmetic& arithmetic, std::size_t n, Lef
 template <ScalarArithmetic A, class Left, class Right>
 double ordered_dot(const A& fl, const Order& order, std::size_t n, Left&& a, Right&& b,
                    double c = 0.0) {
-  if constexpr (order_detail::HasOwnOrders<A> || order_detail::MakesBlocks<A>) {
-    return ordered_dot(fl, Arithmetic{.mac = fl.spec(), .order = order}, n, a, b, c);
-  } else {
-    return ordered_dot(fl, fl, order, n, a, b, c);
-  }
+  return ordered_dot(fl, Arithmetic{.mac = fl.spec(), .order = order}, n, a, b, c);
 }
 
 /// sum of x in `order` from +0 (an Order, or an Arithmetic with its blocks): the dot product of x

@@ -124,7 +124,7 @@ std::vector<Arithmetic> modes() {
 }
 
 std::string name(const Arithmetic& a) {
-  return format_name(*a.mac.operands) + ": " + engine_step_text(*engine_step(a.order));
+  return format_name(*a.mac.float_operands()) + ": " + engine_step_text(*engine_step(a.order));
 }
 
 }  // namespace
@@ -137,8 +137,8 @@ TEST_CASE("engine gemm: the bits of exact integers, every mode, kind of data and
   for (const Arithmetic& a : modes())
     for (const Data data : all_data) {
       const std::size_t k = 3 + (seed * 7) % 71;  // rarely a multiple of the step
-      const Matrix<double> x = matrix(9, k, data, *a.mac.operands, seed),
-                           y = matrix(k, 35, data, *a.mac.operands, seed + 1);
+      const Matrix<double> x = matrix(9, k, data, *a.mac.float_operands(), seed),
+                           y = matrix(k, 35, data, *a.mac.float_operands(), seed + 1);
       seed += 2;
       const Matrix<double> expected = oracle(a, x, y, Shape::full);
       for (const Backend backend : vector_backends()) {
@@ -160,10 +160,10 @@ TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][en
     for (const Data data : {Data::spread, Data::special, Data::tiny_rows}) {
       INFO(name(a) << ", data " << static_cast<int>(data));
       const std::size_t t = 2 * step + 5;
-      const Matrix<double> z = matrix(t, t, data, *a.mac.operands, 5),
-                           v = matrix(t, 3, data, *a.mac.operands, 6);
-      const Matrix<double> q = matrix(t, 6, data, *a.mac.operands, 7),
-                           keys = matrix(t, 6, data, *a.mac.operands, 8);
+      const Matrix<double> z = matrix(t, t, data, *a.mac.float_operands(), 5),
+                           v = matrix(t, 3, data, *a.mac.float_operands(), 6);
+      const Matrix<double> q = matrix(t, 6, data, *a.mac.float_operands(), 7),
+                           keys = matrix(t, 6, data, *a.mac.float_operands(), 8);
       const Matrix<double> lower = oracle(a, z, v, Shape::lower_operand);
       Matrix<double> scores(t, t, unwritten), fast(t, t, unwritten);
       mpfr::gemm(a, q.view(), keys.view().transposed(), scores.view(), Shape::lower_output);
@@ -179,8 +179,8 @@ TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][en
     }
     for (const std::size_t k :
          {std::size_t{0}, std::size_t{1}, step - 1, step, step + 1, 2 * step}) {
-      const Matrix<double> x = matrix(3, k, Data::spread, *a.mac.operands, 9),
-                           y = matrix(k, 2, Data::spread, *a.mac.operands, 10);
+      const Matrix<double> x = matrix(3, k, Data::spread, *a.mac.float_operands(), 9),
+                           y = matrix(k, 2, Data::spread, *a.mac.float_operands(), 10);
       for (const Backend backend : vector_backends()) {
         INFO(name(a) << ", k " << k);
         CHECK(same_bits(product(a, x, y, Shape::full, backend).flat(),
@@ -193,8 +193,8 @@ TEST_CASE("engine gemm: triangles, lengths 0 to two steps, strides", "[arith][en
 TEST_CASE("engine gemm: larger products as the naive loop has them, by two threads too",
           "[arith][engine][gemm]") {
   for (const Arithmetic& a : modes()) {
-    const Matrix<double> x = matrix(21, 256, Data::unrounded, *a.mac.operands, 11),
-                         y = matrix(256, 100, Data::ordinary, *a.mac.operands, 12);
+    const Matrix<double> x = matrix(21, 256, Data::unrounded, *a.mac.float_operands(), 11),
+                         y = matrix(256, 100, Data::ordinary, *a.mac.float_operands(), 12);
     const Matrix<double> expected = product(a, x, y, Shape::full, Backend::scalar);
     for (const Backend backend : vector_backends()) {
       INFO(name(a));
@@ -255,8 +255,8 @@ TEST_CASE("engine gemm: split-K is the engine's sums of contiguous parts, added 
       const Data data = parts == 3 ? Data::special : Data::spread;
       INFO(name(a) << ", " << parts << " parts");
       const std::size_t t = 3 * engine_step(a.order)->products / 2 + 7;
-      const Matrix<double> x = matrix(t, t, data, *a.mac.operands, 13),
-                           y = matrix(t, 5, data, *a.mac.operands, 14);
+      const Matrix<double> x = matrix(t, t, data, *a.mac.float_operands(), 13),
+                           y = matrix(t, 5, data, *a.mac.float_operands(), 14);
       const Matrix<double> full = oracle(a, x, y, Shape::full),
                            lower = oracle(a, x, y, Shape::lower_operand);
       for (const Backend backend : vector_backends()) {

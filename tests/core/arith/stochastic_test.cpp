@@ -38,7 +38,8 @@ Draw word(const DrawStream& s, std::uint32_t row, std::uint32_t column, std::uin
 double mac(const MacSpec& spec, double a, double b, double c, const DrawStream& s, std::uint32_t i,
            std::uint32_t j, std::uint32_t step, std::uint32_t sum = 0) {
   const Draw draw = word(s, i, j, step, sum, spec.random_bits);
-  if (spec.operands) a = mpfr::round(a, *spec.operands), b = mpfr::round(b, *spec.operands);
+  if (const FloatFormat* format = spec.float_operands())
+    a = mpfr::round(a, *format), b = mpfr::round(b, *format);
   if (spec.product) {
     const double product =
         mpfr::mul(a, b, *spec.product, spec.rounding, word(s, i, j, step, 1, spec.random_bits));

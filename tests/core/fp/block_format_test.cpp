@@ -232,12 +232,39 @@ TEST_CASE("block formats: both implementations on rows made to hurt", "[fp][bloc
   formats.push_back({.element = {.p = 30, .emin = -8, .emax = 8},
                      .scale = {.p = 20, .emin = -40, .emax = 30, .subnormals = false},
                      .size = 8});
+  formats.push_back({.element = {.p = 22, .emin = -8, .emax = 8},
+                     .scale = {.p = 31, .emin = -40, .emax = 30},
+                     .size = 8});  // 53 bits: exact quotients
+  formats.push_back({.element = {.p = 22, .emin = -8, .emax = 8},
+                     .scale = {.p = 30, .emin = -40, .emax = 30},
+                     .size = 8});  // 52
   formats.push_back({.element = e2m1fn, .scale = {.p = 1, .emin = 5, .emax = 6}, .size = 4});
   for (const BlockFormat& format : formats) REQUIRE(refused(format) == "");
   test::Random random(77);
   for (const BlockFormat& format : formats)
     for (int trial = 0; trial < 400; ++trial)
       rounded(format, hurtful_row(random, format, random.below(trial % 4 == 0 ? 150U : 40U)));
+}
+
+TEST_CASE("block formats: midpoints times the scale and their neighbours", "[fp][blocks][oracle]") {
+  test::Random random(79);
+  const BlockFormat wide{.element = {.p = 22, .emin = -8, .emax = 8},
+                         .scale = {.p = 30, .emin = -40, .emax = 30},
+                         .size = 64};
+  for (const BlockFormat& format : {named("nvfp4"), wide})
+    for (int trial = 0; trial < 300; ++trial) {
+      Row x{random.with_exponent(0, 3)};  // decides the scale
+      const double d = format.block_scale(std::abs(x[0]), 1);
+      while (x.size() < 16) {
+        const int end = 1 << std::min(format.element.p + 1, 23);
+        const double midpoint = std::ldexp(random.between(end / 2, end - 1) | 1,
+                                           random.between(-3, 1) - format.element.p);
+        const double m = midpoint * d;
+        if (m < std::abs(x[0])) x.insert(x.end(), {m, std::nextafter(m, 0), std::nextafter(m, 9)});
+      }
+      x.resize(16);
+      rounded(format, x);
+    }
 }
 
 TEST_CASE("block formats: what was rounded stays, and powers of two scale it",

@@ -49,6 +49,9 @@ class FastFunctions : public mpfr::RoundedOutput {
 struct FastFunctionOutputs {
   using Value = double;
   const Arithmetic& arithmetic;
+  [[nodiscard]] bool reads_tensor() const {
+    return mpfr::RoundedOutputs{arithmetic}.reads_tensor();
+  }
   FastFunctions operator()(std::size_t row, std::size_t column) const {
     return {arithmetic, row, column};
   }
@@ -61,7 +64,7 @@ std::string name(const Arithmetic& a) {
                                                       : order_text(a.order));
   if (a.mac.via) text += " via " + format_name(*a.mac.via);
   if (a.mac.product) text += " product " + format_name(*a.mac.product);
-  if (a.mac.operands) text += " operands " + format_name(*a.mac.operands);
+  if (a.mac.operands) text += " operands " + name_of(*a.mac.operands);
   return text;
 }
 
@@ -92,6 +95,7 @@ Arithmetic random_arithmetic(Random& random, bool wide, bool stochastic) {
     a.mac.rounding = modes[random.below(stochastic ? 8 : 6)];
     if (random.below(3) == 0) a.mac.product = any(narrow);
     if (random.below(3) == 0) a.mac.operands = any(narrow);
+    if (random.below(6) == 0) a.mac.operands = *BlockFormat::named(any(BlockFormat::names()));
     if (random.below(2) == 0) a.mac.random_bits = random.between(1, 32);
     if (is<Blocked>(a.order) && random.below(2) == 0)
       a.block = MacSpec{.product = any(narrow), .format = any(broad)};
