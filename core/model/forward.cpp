@@ -55,7 +55,8 @@ class Pass {
  private:
   [[nodiscard]] std::size_t so_far() const { return first_ + tokens_.size(); }
 
-  /// The sites of one layer, or of none; those per head head by head.
+  /// Evaluates the sites of one layer, or those outside of layers; the sites per head, head by
+  /// head.
   void layer(Rows rows, Layer layer) {
     while (!rows.empty()) {
       const Rows part = same_grain(rows, &SiteInfo::per_head);
@@ -79,8 +80,8 @@ class Pass {
     return selection != nullptr ? 2 : 1;
   }
 
-  /// One site in the plan's arithmetic, tapped; where the sink wants the local error in the
-  /// reference arithmetic too: first, because the output may take the place of an input.
+  /// Evaluates one site in the plan's arithmetic and taps it. Where the sink wants the local error,
+  /// the reference arithmetic comes first, because the output may take the place of an input.
   void site(const SiteRow& row, const TapPoint& point) {
     const MatrixView<double> out = output(row, point.head);
     prepare(row, point);
@@ -145,7 +146,7 @@ class Pass {
     return true;
   }
 
-  /// Components of row i of a site that are defined.
+  /// How many components of row i of a site are defined.
   [[nodiscard]] std::size_t entries(const SiteRow& row, std::size_t cols, std::size_t i) const {
     return info(row.site).causal ? first_ + i + 1 : cols;
   }
@@ -199,7 +200,8 @@ class Pass {
     }
   }
 
-  /// What all evaluations of a site share: scores in several arithmetics pack the keys once.
+  /// Prepares what all evaluations of a site share: scores in several arithmetics pack the keys
+  /// once.
   void prepare(const SiteRow& row, const TapPoint& point) {
     if (row.operation == Operation::scores) work_.keys.assign(input(row, 1, point).transposed());
   }
@@ -238,7 +240,7 @@ class Pass {
     return model_.weights.at<Of>(point.site, point.layer);
   }
 
-  /// work_.bounds, of y's shape: error weights `dot`.
+  /// Fills work_.bounds, of y's shape, for error weights `dot`.
   void bounds(const SiteRow& row, const TapPoint& point, MatrixView<const double> y) {
     expects(has_bounds(row.operation), "forward: error weights dot at a site that has bounds");
     work_.bounds.reshape(y.rows, y.cols);

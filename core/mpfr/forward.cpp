@@ -100,7 +100,8 @@ class Pass {
         .columns(columns.first - at->columns.first, columns.count);
   }
 
-  /// Rows of a site, from point.first_row of the pass on; shown to the sink in binary64.
+  /// Evaluates the rows of a site from point.first_row of the pass on, and shows them to the sink
+  /// in binary64.
   Matrix<Value> site(const SiteRow& row, TapPoint point, std::size_t rows) {
     const std::size_t first_row = point.first_row;
     point.first_row += first_;

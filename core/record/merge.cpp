@@ -164,7 +164,7 @@ class Writer {
     for (Column& column : columns_) column.write(sequence);
   }
 
-  /// Provenance, scales attached, everything closed.
+  /// Writes the provenance, attaches the scales, closes everything.
   MergeSummary finish() {
     for (Column& column : columns_) column.close();
     scales_.close();

@@ -164,8 +164,8 @@ void write_contents(hid_t file, const Shard& shard) {
   }
 }
 
-/// Everything about the quantity at `path` that its dataset says; its extent has `lead` axes before
-/// those of one cell.
+/// All that the dataset at `path` says of its quantity; its extent has `lead` axes before those of
+/// one cell.
 Quantity read_quantity(hid_t file, const std::string& path, std::size_t lead) {
   const hdf5::Handle dataset = hdf5::open_dataset(file, path);
   Quantity q{.path = path,

@@ -20,8 +20,8 @@ namespace {
 struct Window {
   int first_diagonal, last_diagonal;  // buckets of the thresholds that may be best
   int first_key, last_key;            // buckets that their cuts may run through
-  std::uint64_t sum;  // of the components in lower buckets of a, and in none of b above last_key;
-                      // and their number
+  std::uint64_t sum;  // of the keys in lower buckets of a and in buckets of b up to last_key, and
+                      // their number
   std::uint32_t count;
 };
 
@@ -39,7 +39,7 @@ class Search {
         by_diagonal_(diagonal_buckets, diagonal_fraction, static_cast<std::uint64_t>(top_)),
         by_key_(key_buckets, key_fraction, std::min(sum, static_cast<std::uint64_t>(budget_))) {}
 
-  /// Every component's two buckets; the components in order of the first.
+  /// Finds the two buckets of every component and sorts the components by the first.
   void distribute() {
     const std::size_t n = scratch_.keys.size(), half = n / 2;
     scratch_.codes.resize(n), scratch_.order.resize(n);
@@ -48,8 +48,8 @@ class Search {
     const auto bucket_at = [codes = scratch_.codes.data()](std::size_t j) {
       return codes[j] >> 16;
     };
-    // Both halves in turn, with counts of their own: neighbours are often in one bucket, and would
-    // wait for each other.
+    // The two halves take turns and count apart, because neighbours are often in one bucket and
+    // would wait for each other.
     std::array<std::array<std::uint32_t, nowhere + 1>, 2> next{};
     for (std::size_t j = 0; j < half; ++j) ++next[0][bucket_at(j)], ++next[1][bucket_at(half + j)];
     if (n % 2 != 0) ++next[1][bucket_at(n - 1)];
@@ -86,7 +86,7 @@ class Search {
     };
     std::array<Bounds, diagonal_buckets> bounds;
     std::size_t used = 0;
-    std::uint32_t best = 0;  // some threshold leaves out so many
+    std::uint32_t best = 0;  // some threshold leaves out this many
     sums_.fill(0), counts_.fill(0);
     for (int i = 0; i < diagonal_buckets; ++i) {
       const std::span<const std::uint32_t> here = members(i);
@@ -125,7 +125,7 @@ class Search {
 
  private:
   /// Lowers the cut until the whole buckets below it fit into the budget. Returns a bound on the
-  /// number of components that fit: at most so many, or at least. Keys of a bucket differ by less
+  /// number of components that fit: at most this many, or at least. Keys of a bucket differ by less
   /// than an eighth, but in bucket 0.
   std::uint32_t lower_cut(std::uint64_t budget, bool at_most) {
     while (sum_ > budget) {

@@ -36,8 +36,8 @@ double seconds_of(const Work& work) {
   return thread_seconds() - start;
 }
 
-/// Seconds of work(full), from the least of `first`, 2 first, .. that takes long enough; amount(n)
-/// is what time grows with.
+/// Seconds of work(full), scaled up from work(n) for the least n of first, 2 first, .. that takes
+/// long enough; time grows with amount(n).
 template <class Work, class Amount>
 double extrapolated(std::size_t first, std::size_t full, const Amount& amount, const Work& work) {
   for (std::size_t n = std::min(first, full);; n = std::min(2 * n, full)) {
@@ -256,7 +256,7 @@ ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cell
     return cost;
   };
   const std::vector<record::Quantity> reference = std::exchange(shard.reference_quantities, {});
-  const double structure = made().bytes;  // also, the library is slow when used for the first time
+  const double structure = made().bytes;  // this also warms up the library, which is slow at first
   shard.reference_quantities = reference;
   for (const record::Quantity& q : reference) shard.reference.push_back(value_of(q, true));
   const ShardCost empty = made();

@@ -161,7 +161,7 @@ std::string toml(const Arithmetic& arithmetic) {
 std::size_t products(const Answer& answer) {
   return answer.agreement ? answer.agreement->products : 0;
 }
-/// Every answer is reproduced, if by no arithmetic that a config could name.
+/// Whether every answer is reproduced, even if by no arithmetic that a config could name.
 bool is_whole(const Answer& answer) { return products(answer) == random_dot_products; }
 /// The arithmetic to name; null where its sum would have to be rounded once more at the end.
 const Arithmetic* named(const Answer& answer) {

@@ -88,8 +88,8 @@ class Reader {
   }
 
  private:
-  /// An engine that only an axis gives: its first value, so that the other keys have an engine's
-  /// defaults.
+  /// Takes the first value of an engine that only an axis gives, so that the other keys have an
+  /// engine's defaults.
   void take_engine_of_axis(NamedArithmetic& a) const {
     for (const GridAxis& axis : config_.grid)
       if (axis.key == "arithmetic." + a.name + ".engine" && a.value.engine.empty())
@@ -107,7 +107,7 @@ class Reader {
     return read_field(config_, match, *leaf.value);
   }
 
-  /// An empty table: an arithmetic or a selection with nothing but defaults, or a mistake.
+  /// Reads an empty table: an arithmetic or a selection with nothing but defaults, or a mistake.
   std::optional<Problem> read_section(const Leaf& leaf) {
     const std::vector<std::string> parts = split_path(leaf.path);
     const bool named = parts.size() == 2 && (parts[0] == "arithmetic" || parts[0] == "lamp");
@@ -141,7 +141,7 @@ class Reader {
     return problem;
   }
 
-  /// Required keys, which an axis may give as well.
+  /// Checks the required keys, which an axis may give as well.
   std::optional<Problem> check_required() const {
     std::optional<Problem> problem;
     const auto axis = [&](const std::string& key) {

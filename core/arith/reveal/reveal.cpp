@@ -136,14 +136,14 @@ class Search {
     std::size_t probes, units;
   };
 
-  /// One batch: the pivots of the subtrees first, .. against all their other terms.
+  /// Probes in one batch the pivot of each subtree first, .. against all its other terms.
   Result<void> resolve(std::size_t first, std::size_t last) {
     std::vector<Pair> pairs;
     std::vector<Probe> probes;
     for (std::size_t s = first; s < last; ++s) {
       Subtree& subtree = subtrees_[s];
-      subtree.pivot =
-          subtree.terms[draw(subtree.terms.size())];  // a random one: no tree is the worst case
+      subtree.pivot = subtree.terms[draw(
+          subtree.terms.size())];  // at random, so that no tree is always the worst case
       Terms around = subtree.terms;
       if (subtree.witness) around.push_back(*subtree.witness);
       for (const Index j : subtree.terms) {
