@@ -1,8 +1,7 @@
 #include "core/mpfr/exact_sums.hpp"
 
-#include <gmp.h>
-
 #include <algorithm>
+#include <boost/multiprecision/gmp.hpp>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -14,14 +13,7 @@
 namespace lamp::mpfr {
 namespace {
 
-/// An integer of GMP with an owner.
-struct Integer {
-  Integer() { mpz_init(value); }
-  ~Integer() { mpz_clear(value); }
-  Integer(const Integer&) = delete;
-  Integer& operator=(const Integer&) = delete;
-  mpz_t value;
-};
+using Integer = boost::multiprecision::mpz_int;
 
 /// Exact products of the operands.
 std::deque<Number> products(std::span<const double> x, std::span<const double> y) {
@@ -43,12 +35,14 @@ long exponent(double x, const FloatFormat* format) {
 /// sum += x 2^scale, truncated toward zero to an integer.
 void add_truncated(Integer& sum, const Number& x, long scale) {
   Integer term;
-  const long shift = mpfr_get_z_2exp(term.value, x.get()) + scale;
+  const long shift = mpfr_get_z_2exp(term.backend().data(), x.get()) + scale;
+  const bool negative = term < 0;
+  Integer magnitude = abs(term);
   if (shift >= 0)
-    mpz_mul_2exp(term.value, term.value, static_cast<mp_bitcnt_t>(shift));
+    magnitude <<= shift;
   else
-    mpz_tdiv_q_2exp(term.value, term.value, static_cast<mp_bitcnt_t>(-shift));
-  mpz_add(sum.value, sum.value, term.value);
+    magnitude >>= -shift;
+  negative ? sum -= magnitude : sum += magnitude;
 }
 
 /// What rounding toward zero or to odd would keep at xmax is an overflow where the rounded
@@ -65,10 +59,10 @@ bool engine_overflows(const Number& x, const FloatFormat& format, Rounding mode)
 
 double round_as_engine(const Integer& sum, long scale, const FloatFormat& format, Rounding mode,
                        Draw draw) {
-  if (mpz_sgn(sum.value) == 0) return mpfr::round(0.0, format, mode, draw);
-  Number x(static_cast<mpfr_prec_t>(mpz_sizeinbase(sum.value, 2)) + working_precision);
-  mpfr_set_z_2exp(x.get(), sum.value, scale, MPFR_RNDN);
-  const bool negative = mpz_sgn(sum.value) < 0;
+  if (sum == 0) return mpfr::round(0.0, format, mode, draw);
+  Number x(static_cast<mpfr_prec_t>(msb(abs(sum)) + 1) + working_precision);
+  mpfr_set_z_2exp(x.get(), sum.backend().data(), scale, MPFR_RNDN);
+  const bool negative = sum < 0;
   if (!(negative && format.is_unsigned) &&
       engine_overflows(x, format, mode)) {  // RNE's overflow is the format's own
     mpfr_set_si_2exp(x.get(), negative ? -1 : 1, 3000, MPFR_RNDN);

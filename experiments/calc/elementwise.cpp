@@ -71,8 +71,8 @@ template <std::size_t count, class First, class Second>
 Answer elementwise(CalcRequest& request, const std::array<const char*, count>& names, First first,
                    Second second) {
   constexpr std::make_index_sequence<count> indices;
-  return request.engine().mpfr ? elementwise_of<mpfr::Real>(request, names, second, indices)
-                               : elementwise_of<double>(request, names, first, indices);
+  return request.backend().mpfr ? elementwise_of<mpfr::Real>(request, names, second, indices)
+                                : elementwise_of<double>(request, names, first, indices);
 }
 
 using mpfr::Real;
@@ -97,8 +97,8 @@ Answer ternary(CalcRequest& request,
 }
 
 Answer function_of(CalcRequest& request, const char* operand, Function f) {
-  const CalcEngine engine = request.engine();
-  if (engine.mpfr) {
+  const CalcBackend backend = request.backend();
+  if (backend.mpfr) {
     const auto of_real = [f](const Real& x, const FloatFormat& format, Rounding mode, Draw draw) {
       return mpfr::evaluate(f, x, format, mode, draw);
     };
@@ -109,7 +109,7 @@ Answer function_of(CalcRequest& request, const char* operand, Function f) {
   const RoundingOf to(request, false);
   if (request.failed()) return {};
   const bool random = to.mode == Rounding::sr || to.mode == Rounding::sre;
-  if (!random && engine.backend != Backend::scalar) {
+  if (!random && backend.fast != Backend::scalar) {
     evaluate(f, x, x, to.format, to.mode);
   } else {
     for (std::size_t i = 0; i < x.size(); ++i)
@@ -129,14 +129,14 @@ namespace {
 
 /// The row x in a system that is no float format; both implementations on binary64 numbers.
 Answer rounded_row(CalcRequest& request) {
-  const CalcEngine engine = request.engine();
+  const CalcBackend backend = request.backend();
   std::vector<double> x = request.numbers("x");
   const NumberSystem system = request.number_system();
   if (request.rounding() != Rounding::rne || request.has("random_bits") || request.has("seed"))
     request.fail({"rounding, random_bits, seed: rows of a ", kind_of(system),
                   " are rounded RNE; legal: rounding \"RNE\" or none of them"});
   if (request.failed()) return {};
-  if (engine.mpfr)
+  if (backend.mpfr)
     mpfr::round_row(system, x, x);
   else
     lamp::round_row(system, x, x);
@@ -150,7 +150,7 @@ Answer round(CalcRequest& request) {
   const bool single_numbers = format.number_system(true).float_format() != nullptr;
   if (!format.failed() && !single_numbers) return rounded_row(request);
   if (format.failed()) {  // said in the order of every operation: backend, x, format
-    request.engine().mpfr ? void(request.numbers<mpfr::Real>("x")) : void(request.numbers("x"));
+    request.backend().mpfr ? void(request.numbers<mpfr::Real>("x")) : void(request.numbers("x"));
     request.number_system(true);
   }
   return unary(request, "x", lamp::round, mpfr::round);
@@ -180,7 +180,7 @@ Answer gelu(CalcRequest& request) {
 Answer encode(CalcRequest& request) {
   const std::vector<double> x = request.numbers("x");
   const FloatFormat format = request.format();
-  static_cast<void>(request.engine());
+  static_cast<void>(request.backend());
   if (request.failed()) return {};
   Answer codes = Answer::array();
   for (const double number : x) {
@@ -197,7 +197,7 @@ Answer encode(CalcRequest& request) {
 Answer decode(CalcRequest& request) {
   const std::vector<std::uint64_t> codes = request.codes("code");
   const FloatFormat format = request.format();
-  static_cast<void>(request.engine());
+  static_cast<void>(request.backend());
   if (request.failed()) return {};
   std::vector<double> x;
   for (const std::uint64_t code : codes) {

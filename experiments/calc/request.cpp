@@ -246,27 +246,27 @@ Arithmetic CalcRequest::arithmetic(std::size_t terms) {
   return arithmetic;
 }
 
-CalcEngine CalcRequest::engine() {
+CalcBackend CalcRequest::backend() {
   const BackendName name = choice("backend", names_of_backends, BackendName::automatic);
   const auto absent = [&](const char* what) {
     std::string legal = "auto, scalar, mpfr";
     if (available(Backend::avx512)) legal += ", avx512";
     if (available(Backend::avx2)) legal += ", avx2";
     fail({"backend: ", what, "; legal here: ", legal});
-    return CalcEngine{};
+    return CalcBackend{};
   };
   switch (name) {
     case BackendName::automatic:
       return {};
     case BackendName::scalar:
-      return {.backend = Backend::scalar};
+      return {.fast = Backend::scalar};
     case BackendName::mpfr:
       return {.mpfr = true};
     case BackendName::avx512:
-      return available(Backend::avx512) ? CalcEngine{.backend = Backend::avx512}
+      return available(Backend::avx512) ? CalcBackend{.fast = Backend::avx512}
                                         : absent("this machine has no AVX-512");
     case BackendName::avx2:
-      return available(Backend::avx2) ? CalcEngine{.backend = Backend::avx2}
+      return available(Backend::avx2) ? CalcBackend{.fast = Backend::avx2}
                                       : absent("this machine has no AVX2");
     case BackendName::sse4:
       return absent("there are no kernels for SSE4");

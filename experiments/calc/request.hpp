@@ -26,9 +26,9 @@
 namespace lamp::experiments {
 
 /// "backend": the second implementation, or the instruction set of the first.
-struct CalcEngine {
+struct CalcBackend {
   bool mpfr = false;
-  Backend backend = Backend::automatic;
+  Backend fast = Backend::automatic;
 };
 
 class CalcRequest {
@@ -66,7 +66,7 @@ class CalcRequest {
   template <class Enum, std::size_t n>
   Enum choice(const char* key, const std::array<NamedValue<Enum>, n>& names,
               std::type_identity_t<std::optional<Enum>> standard);
-  CalcEngine engine();
+  CalcBackend backend();
 
   /// The parts one after the other: what is wrong, and what is legal.
   void fail(std::initializer_list<std::string_view> parts) {

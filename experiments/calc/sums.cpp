@@ -21,24 +21,24 @@ MatrixView<const double> view(std::span<const double> values, std::size_t rows, 
 /// Calls visitor(fl) with the evaluator of one output that the backend asks for; it does all steps
 /// of the output.
 template <class Visitor>
-void visit_engine(const CalcEngine& engine, const Arithmetic& arithmetic,
-                  bool operands_are_binary32, Visitor&& visitor) {
-  if (engine.mpfr)
+void visit_backend(const CalcBackend& backend, const Arithmetic& arithmetic,
+                   bool operands_are_binary32, Visitor&& visitor) {
+  if (backend.mpfr)
     visitor(mpfr::MpfrArithmetic(arithmetic.mac, arithmetic.draws));
   else if (is_stochastic(arithmetic))
     visitor(StochasticArithmetic(arithmetic.mac, arithmetic.draws, 0, 0));
-  else if (engine.backend == Backend::scalar)
+  else if (backend.fast == Backend::scalar)
     visitor(GeneralArithmetic(arithmetic.mac));
   else
     visit_arithmetic(arithmetic.mac, operands_are_binary32, visitor);
 }
 
-std::vector<double> softmax_by(const CalcEngine& engine, const Arithmetic& arithmetic,
+std::vector<double> softmax_by(const CalcBackend& backend, const Arithmetic& arithmetic,
                                std::span<const double> y) {
   std::vector<double> z(y.size());
-  if (engine.mpfr || engine.backend == Backend::scalar)
-    visit_engine(engine, arithmetic, false,
-                 [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
+  if (backend.mpfr || backend.fast == Backend::scalar)
+    visit_backend(backend, arithmetic, false,
+                  [&](const auto& fl) { softmax_row(fl, arithmetic, y, z); });
   else
     softmax_of_row(arithmetic, y, z);
   return z;
@@ -56,16 +56,16 @@ Answer dot(CalcRequest& request) {
   const std::vector<double> a = request.numbers("a"), b = request.numbers("b", a.size(), "a");
   const double c = request.number("c").value_or(0.0);
   const Arithmetic arithmetic = request.arithmetic(a.size());
-  const CalcEngine engine = request.engine();
+  const CalcBackend backend = request.backend();
   if (request.failed()) return {};
   double y = 0.0;
-  if (engine.mpfr)
+  if (backend.mpfr)
     y = mpfr::dot(arithmetic, a, b, c);
-  else if (engine.backend == Backend::automatic || c != 0.0 || std::signbit(c))
+  else if (backend.fast == Backend::automatic || c != 0.0 || std::signbit(c))
     y = lamp::dot(arithmetic, a, b, c);
   else  // the kernels start from +0
     lamp::gemm(arithmetic, view(a, 1, a.size()), view(b, b.size(), 1),
-               MatrixView<double>(&y, 1, 1, 1), Shape::full, engine.backend);
+               MatrixView<double>(&y, 1, 1, 1), Shape::full, backend.fast);
   return {{"y", to_hex_float(y)}};
 }
 
@@ -75,12 +75,12 @@ Answer gemm(CalcRequest& request) {
     request.fail({"b has ", std::to_string(b.rows()), " rows, a ", std::to_string(a.cols()),
                   " columns; legal: a (m, k), b (k, n)"});
   const Arithmetic arithmetic = request.arithmetic(b.rows());
-  const CalcEngine engine = request.engine();
+  const CalcBackend backend = request.backend();
   if (request.failed()) return {};
   Matrix<double> y(a.rows(), b.cols());
-  if (a.rows() != 0 && engine.mpfr) mpfr::gemm(arithmetic, a.view(), b.view(), y.view());
-  if (a.rows() != 0 && !engine.mpfr)
-    lamp::gemm(arithmetic, a.view(), b.view(), y.view(), Shape::full, engine.backend);
+  if (a.rows() != 0 && backend.mpfr) mpfr::gemm(arithmetic, a.view(), b.view(), y.view());
+  if (a.rows() != 0 && !backend.mpfr)
+    lamp::gemm(arithmetic, a.view(), b.view(), y.view(), Shape::full, backend.fast);
   Answer rows = Answer::array();
   for (std::size_t i = 0; i < y.rows(); ++i) rows.push_back(hex_list(y.row(i)));
   return {{"y", rows}};
@@ -89,9 +89,9 @@ Answer gemm(CalcRequest& request) {
 Answer softmax(CalcRequest& request) {
   const std::vector<double> y = row_of_scores(request);
   const Arithmetic arithmetic = request.arithmetic(y.size());
-  const CalcEngine engine = request.engine();
+  const CalcBackend backend = request.backend();
   if (request.failed()) return {};
-  return {{"z", hex_list(softmax_by(engine, arithmetic, y))}};
+  return {{"z", hex_list(softmax_by(backend, arithmetic, y))}};
 }
 
 Answer layernorm(CalcRequest& request) {
@@ -102,11 +102,11 @@ Answer layernorm(CalcRequest& request) {
   if (x.empty()) request.fail({"x is empty; legal: at least one number"});
   if (!eps) request.fail({"eps is missing; legal: a number"});
   const Arithmetic arithmetic = request.arithmetic(x.size());
-  const CalcEngine engine = request.engine();
+  const CalcBackend backend = request.backend();
   if (request.failed()) return {};
   const bool fits =
       all_binary32(x) && all_binary32(gamma) && all_binary32(beta) && all_binary32({&*eps, 1});
-  visit_engine(engine, arithmetic, fits, [&](const auto& fl) {
+  visit_backend(backend, arithmetic, fits, [&](const auto& fl) {
     layer_norm_row(fl, fl, arithmetic, x, gamma, beta, *eps, x);
   });
   return {{"y", hex_list(x)}};
@@ -149,10 +149,10 @@ Answer select(CalcRequest& request) {
   if (row_length < y.size())
     request.fail(
         {"row_length is ", std::to_string(row_length), "; legal: at least the length of y"});
-  const CalcEngine engine = request.engine();
+  const CalcBackend backend = request.backend();
   if (request.failed()) return {};
 
-  const std::vector<double> z = softmax_by(engine, fused(lamp::binary64), y);
+  const std::vector<double> z = softmax_by(backend, fused(lamp::binary64), y);
   const SelectionRow row{.z = z, .y = y, .w = w, .row_length = row_length};
   std::vector<std::uint8_t> marks(y.size());
   SelectionScratch scratch;

@@ -1,6 +1,7 @@
 """Running two builds under the same names, and the list of what may differ between their words."""
 import contextlib
 import dataclasses
+import fnmatch
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ SUBSTITUTIONS = [
     (r"host \S+, process \d+, since", "host <host>, process <pid>, since", "the process that holds a lock"),
     (r"(?m)^(memory      about ).*\n.*", r"\1<bytes>", "plan: an estimate from the memory the process has"),
     (r"(?m)^(time        about ).*", r"\1<durations>", "plan: an estimate from kernels run for milliseconds"),
+    (r", [\d.e+]+( to [\d.e+]+)? ns each", ", <time> each", "plan: a time of a kernel run for milliseconds"),
     (r"(?m)^lamp \d+\.\d+\.\d+$", "lamp <version>", "version: of the build"),
     (r"(?m)^commit [0-9a-f]+.*", "commit <commit>", "version: of the build"),
     (r"(?m)^compiler .*", "compiler <compiler and flags>", "version: of the build"),
@@ -31,7 +33,7 @@ SUBSTITUTIONS = [
 # The same for JSON: places whose value is replaced by its type. Their keys must be there.
 BUILD = ["version", "commit", "dirty", "compiler", "flags", "build_type"]
 PROVENANCE = ["lamp_version", "git_commit", "git_dirty", "compiler", "compiler_flags", "started", "finished"]
-ESTIMATES = {"run": ["seconds"], "plan": ["memory.*", "seconds.*"], "version": BUILD,
+ESTIMATES = {"run": ["seconds"], "plan": ["memory.*", "seconds.*", "products[*].ns_per_mac*"], "version": BUILD,
              "inspect": ["provenance." + name for name in PROVENANCE]}
 
 
@@ -51,7 +53,7 @@ def _walk(value, path, estimates):
         return {key: _walk(item, f"{path}.{key}" if path else key, estimates) for key, item in value.items()}
     if isinstance(value, list):
         return [_walk(item, f"{path}[{i}]", estimates) for i, item in enumerate(value)]
-    if any(path == e or (e.endswith(".*") and path.startswith(e[:-1])) for e in estimates):
+    if any(fnmatch.fnmatchcase(path.replace("[", "("), e.replace("[", "(")) for e in estimates):  # indices are no sets of characters
         return f"<{'number' if isinstance(value, Digits) else type(value).__name__}>"
     return f"number {value}" if isinstance(value, Digits) else value
 
