@@ -54,7 +54,7 @@ TEST_CASE("row operands: rows are rounded, then summed as they are, in every ord
           "[arith][order][rows]") {
   Random random(61);
   for (const BlockFormat& system : systems)
-    for (const std::size_t n : {0, 1, 3, 17, 40})
+    for (const std::size_t n : std::array<std::size_t, 5>{0, 1, 3, 17, 40})
       for (const std::string& text : test::order_texts(random, n))
         for (const test::Terms kind : test::all_terms) {
           const test::Operands o = operands(random, kind, n);
