@@ -10,14 +10,15 @@ namespace {
 
 class Largest final : public Instrument {
  public:
-  explicit Largest(const Recording& recording) : layers_(recording.model.n_layer) {}
+  explicit Largest(const Recording& recording)  // a network may be without layers
+      : layers_(std::max<std::size_t>(recording.model.n_layer, 1)) {}
 
   std::vector<Reading<>> readings() override {
     return {{{.path = "/toy/largest",
               .dims = {"site", "layer"},
               .shape = {sites.size(), layers_},
               .units = "1",
-              .long_name = "largest absolute value of a site's output; 0 in layers it has not"},
+              .long_name = "largest absolute value of a site's output; 0 in layers without it"},
              [this] { return largest_; }}};
   }
 
