@@ -15,6 +15,7 @@
 #include "experiments/commands/plan_products.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/text.hpp"
+#include "experiments/commands/time_cost.hpp"
 #include "experiments/run/progress.hpp"
 
 namespace lamp::experiments {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "experiments/commands/plan_cost.hpp"
+
 namespace lamp::experiments {
 namespace {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/arith/gemm/evaluation.hpp"
-#include "experiments/commands/plan_cost.hpp"
+#include "experiments/commands/time_cost.hpp"
 
 namespace lamp::experiments {
 

@@ -1,6 +1,7 @@
-// A config for tests, as text, and ways to change it.
+// A config for tests, as text, ways to change it, and what its errors must say.
 #pragma once
 
+#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,21 @@ inline std::string with(const std::string& from, const std::string& to) {
 
 inline std::string with_grid(const std::string& axes) {
   return base_config + "[grid]\n" + axes + "\n";
+}
+
+/// The error holds every one of the words, on one line.
+inline bool error_has(const Result<experiments::Config>& result,
+                      const std::vector<std::string>& words, ExitCode code = ExitCode::bad_data) {
+  if (result.ok()) return false;
+  UNSCOPED_INFO(result.error().message);
+  if (result.error().code != code || result.error().message.find('\n') != std::string::npos)
+    return false;
+  for (const std::string& word : words)
+    if (result.error().message.find(word) == std::string::npos) {
+      UNSCOPED_INFO("lacks: " << word);
+      return false;
+    }
+  return true;
 }
 
 }  // namespace lamp::test

@@ -1,4 +1,5 @@
-// The largest y, with LAMP's budget for the same row. For absolute weights it is LAMP's own set.
+// The largest y, with LAMP's budget for the same row. For absolute weights it is LAMP's own set, but
+// for z so small or so close that their integers tie.
 #include "core/selection/rules/largest_logit.hpp"
 
 #include <algorithm>
