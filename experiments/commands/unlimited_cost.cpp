@@ -67,9 +67,8 @@ double UnlimitedCost::site(const SiteRow& row, const ModelConfig& model, std::si
     case Operation::layer_norm:
       return t * width * (2.0 * mac_ + 3.0 * operation_);
     case Operation::linear:
-    case Operation::logits:
-      return t * width * (in(0) * mac_ + operation_);
     case Operation::scores:
+    case Operation::logits:
       return t * width * (in(0) * mac_ + operation_);
     case Operation::softmax:
       return t * width * (mac_ + exp_ + 2.0 * operation_);
