@@ -34,9 +34,7 @@ double dot(const Arithmetic& arithmetic, std::span<const double> x, std::span<co
   expects(x.size() == y.size(), "dot: x.size() == y.size()");
   const bool binary32_operands = is_binary32(c) && all_binary32(x) && all_binary32(y);
   return visit_outputs(arithmetic, binary32_operands, [&](const auto& output) {
-    const auto left = [x](std::size_t k) { return x[k]; };
-    const auto right = [y](std::size_t k) { return y[k]; };
-    return ordered_dot(output(0, 0), arithmetic, x.size(), left, right, c);
+    return ordered_dot(output(0, 0), arithmetic, x, y, c);
   });
 }
 

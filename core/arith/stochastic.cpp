@@ -17,8 +17,8 @@ Draw draw_at(const DrawStream& stream, std::uint32_t row, std::uint32_t column, 
 
 std::uint32_t steps_of_sum(const Arithmetic& arithmetic, std::size_t n) {
   const StochasticArithmetic fl(arithmetic.mac, {}, 0, 0);
-  const auto zero = [](std::size_t) { return 0.0; };
-  static_cast<void>(ordered_dot(fl, arithmetic, n, zero, zero));
+  const std::vector<double> zeros(n);
+  static_cast<void>(ordered_dot(fl, arithmetic, zeros, zeros));
   return fl.steps();
 }
 

@@ -43,11 +43,10 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
   }
   visit_outputs(rounded, binary32_operands, [&](const auto& output) {
     for (std::size_t i = 0; i < m; ++i) {
-      for (std::size_t j = 0; j < shape.columns(i, n); ++j) {
-        out(i, j) = ordered_dot(
-            output(i, j), rounded, shape.terms(i, k), [&](std::size_t l) { return rows(i, l); },
-            [&](std::size_t l) { return columns(j, l); });
-      }
+      const std::size_t terms = shape.terms(i, k);
+      const std::span<const double> row = rows.row(i).first(terms);
+      for (std::size_t j = 0; j < shape.columns(i, n); ++j)
+        out(i, j) = ordered_dot(output(i, j), rounded, row, columns.row(j).first(terms));
     }
   });
 }

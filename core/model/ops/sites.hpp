@@ -42,10 +42,10 @@ inline double largest_or_nan(std::span<const double> y) {
 }
 
 /// z = softmax(y), y of length n >= 1: t_j = fl(y_j - max), e_j = fl(exp t_j), s = sum e_j in
-/// `order` (an Order, or an Arithmetic with its blocks), z_j = fl(e_j / s). max is NaN if any y is.
+/// the arithmetic's order, z_j = fl(e_j / s). max is NaN if any y is.
 /// y and z may be the same memory.
-template <ScalarArithmetic A, class OrderOrArithmetic>
-void softmax_row(const A& fl, const OrderOrArithmetic& order, std::span<const double> y,
+template <ScalarArithmetic A>
+void softmax_row(const A& fl, const Arithmetic& arithmetic, std::span<const double> y,
                  std::span<double> z) {
   expects(!y.empty() && y.size() == z.size(), "softmax_row: equal lengths, at least 1");
   const double largest = largest_or_nan(y);
@@ -53,7 +53,7 @@ void softmax_row(const A& fl, const OrderOrArithmetic& order, std::span<const do
     return std::fill(z.begin(), z.end(), std::numeric_limits<double>::quiet_NaN());
   for (std::size_t j = 0; j < y.size(); ++j) z[j] = fl.sub(y[j], largest);
   fl.function(Function::exp, z, z);
-  const double s = ordered_sum(fl, order, z);
+  const double s = ordered_sum(fl, arithmetic, z);
   for (double& value : z) value = fl.div(value, s);
 }
 
@@ -61,18 +61,17 @@ void softmax_row(const A& fl, const OrderOrArithmetic& order, std::span<const do
 /// fl(rsqrt(fl(v + eps))), then fl(fl(c_i r) gamma_i + beta_i) as one multiply-accumulate. eps is a
 /// binary64 number, so `fl_any` must take any operands; fl may be an evaluator for binary32
 /// operands only. x and out may be the same memory.
-template <ScalarArithmetic A, ScalarArithmetic Any, class OrderOrArithmetic>
-void layer_norm_row(const A& fl, const Any& fl_any, const OrderOrArithmetic& order,
+template <ScalarArithmetic A, ScalarArithmetic Any>
+void layer_norm_row(const A& fl, const Any& fl_any, const Arithmetic& arithmetic,
                     std::span<const double> x, std::span<const double> gamma,
                     std::span<const double> beta, double eps, std::span<double> out) {
   expects(
       !x.empty() && x.size() == gamma.size() && x.size() == beta.size() && x.size() == out.size(),
       "layer_norm_row: equal lengths");
   const double n = static_cast<double>(x.size());
-  const double mean = fl.div(ordered_sum(fl, order, x), n);
+  const double mean = fl.div(ordered_sum(fl, arithmetic, x), n);
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.sub(x[i], mean);
-  const auto centred = [out](std::size_t i) { return out[i]; };
-  const double variance = fl.div(ordered_dot(fl, order, x.size(), centred, centred), n);
+  const double variance = fl.div(ordered_dot(fl, arithmetic, out, out), n);
   const double r = fl.function(Function::rsqrt, fl_any.add(variance, eps));
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mac(fl.mul(out[i], r), gamma[i], beta[i]);
 }

@@ -127,10 +127,10 @@ TEST_CASE("SR does not depend on threads, blocks of rows, shapes or the order of
     std::swap(outputs[i - 1], outputs[random.below(static_cast<std::uint32_t>(i))]);
   for (const std::size_t at : outputs) {
     const std::size_t i = at / n, j = at % n;
+    std::vector<double> column(k);
+    for (std::size_t l = 0; l < k; ++l) column[l] = b(l, j);
     const double sum = visit_outputs(arithmetic, true, [&](const auto& output) {
-      return ordered_dot(
-          output(i, j), arithmetic.order, k, [&](std::size_t l) { return a(i, l); },
-          [&](std::size_t l) { return b(l, j); });
+      return ordered_dot(output(i, j), arithmetic, a.row(i), column);
     });
     REQUIRE(same_bits(sum, whole(i, j)));
   }
