@@ -126,7 +126,7 @@ TEST_CASE("subsets: within roundings of the textbook's formulas", "[truth]") {
 
 TEST_CASE("subsets: long rows", "[truth]") {
   test::Random random(5);
-  constexpr std::size_t n = 18;
+  constexpr std::size_t n = 16;
   const test::ScoreRows rows = test::score_rows(random, n, 5.0, 0.5);
   const LocalRow row(rows.low, rows.high);
   for (const SetError error : both) {
