@@ -15,6 +15,7 @@
 #include "analysis/oracle/losses.hpp"
 #include "analysis/oracle/pass.hpp"
 #include "analysis/oracle/replacements.hpp"
+#include "core/fp/rounding.hpp"
 #include "core/model/forward.hpp"
 #include "core/mpfr/forward.hpp"
 #include "tests/support/bits.hpp"
@@ -513,6 +514,42 @@ TEST_CASE("oracle: a rerun is the whole run; KL of replacements one by one", "[o
     CHECK(difference(on_low[r], whole(all_low)) <= 0x1p-180);
     CHECK(difference(on_low[r], one_low[r]) > 0x1p-20);
   }
+}
+
+// KL is quadratic in the change c of the logits, half its variance; rounding errors e of the logits
+// and of log q - log p turn c into c + e: KL is off by at most about sqrt(2 KL) |e| + e^2 / 2. What
+// e is, the floor, is measured here: 2^-45, when logits of the size of 10 carry errors of some u.
+TEST_CASE("oracle: the KL of binary64 runs with one score low, against 200 bits",
+          "[oracle][exhaustive]") {
+  constexpr double floor = 0x1p-45;
+  const std::vector<TokenId> tokens{464, 3, 4000, 1200, 77, 77, 2, 901, 33, 4094, 5, 6};
+  const oracle::Weights<double> weights(nano());
+  const Pass<double> base = oracle::forward<double>(weights, tokens);
+  const oracle::Weights<Real> exact_weights(nano());
+  const Pass<Real> exact_base = oracle::forward<Real>(exact_weights, tokens);
+  Random random(3);
+  std::vector<oracle::Replacement<double>> low;
+  std::vector<oracle::Replacement<Real>> exact;
+  for (const Score& s : scores_of(base)) {
+    if (s.query == 0 || random.below(8) != 0) continue;
+    const double y = round(score_in(base, s), ps(2 + random.between(0, 3) * 7), Rounding::rne);
+    low.push_back({s, y});
+    exact.push_back({s, Real(y)});
+  }
+  const std::vector<double> kl = oracle::kl_of_each(weights, base, base.logits, low, 2);
+  const std::vector<Real> truth =
+      oracle::kl_of_each(exact_weights, exact_base, exact_base.logits, exact, 2);
+  REQUIRE(kl.size() > 60);
+  double smallest = infinity, largest = 0.0, worst = 0.0;
+  for (std::size_t r = 0; r < kl.size(); ++r) {
+    const double t = binary64_of(truth[r]), error = binary64_of(abs(Real(kl[r]) - truth[r]));
+    CHECK(error <= std::sqrt(2.0 * t) * floor + floor * floor / 2.0);
+    worst = std::max(worst, std::sqrt(2.0 * t + 2.0 * error) - std::sqrt(2.0 * t));
+    smallest = std::min(smallest, t), largest = std::max(largest, t);
+  }
+  CAPTURE(std::log2(smallest), std::log2(largest), std::log2(worst));
+  CHECK((smallest < 1e-18 && largest > 1e-8));  // far apart: the law is tried over ten decades
+  CHECK(worst > floor / 64.0);                  // a floor that says something
 }
 
 }  // namespace lamp
