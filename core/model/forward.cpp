@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/fp/rounding.hpp"
 #include "core/model/buffers.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/mpfr/forward.hpp"
@@ -107,20 +108,22 @@ class Pass {
     compute(row, point, arithmetic_at(point), y);
     compute(f, at_f, arithmetic_at(at_f), z);
     const Arithmetic f_arithmetic = arithmetic_at(at_f);
+    if (selection.spec.rule->traits.reads_values) read_values(f, point);
     for (std::size_t i = 0; i < y.rows; ++i) {
       const std::size_t n = entries(row, y.cols, i);
-      if (mix_row(selection.spec, point, i, y.row(i).first(n), z.row(i).first(n)))
+      if (mix_row(selection, row, point, i, y.row(i).first(n), z.row(i).first(n)))
         softmax_of_row(f_arithmetic, y.row(i).first(n), z.row(i).first(n), i);
     }
     tap(point, y, local);
     tap(at_f, z, evaluate_local(f, at_f, z));
   }
 
-  /// Replaces the chosen components of the low row y, where z = f(y); returns whether any was
-  /// chosen.
-  bool mix_row(const SelectionSpec& spec, const TapPoint& point, std::size_t i, std::span<double> y,
-               std::span<const double> z) {
+  /// Replaces the chosen components of the low row y, where z = f(y), and shifts the others;
+  /// returns whether any was chosen.
+  bool mix_row(const SelectionPlan& selection, const SiteRow& site, const TapPoint& point,
+               std::size_t i, std::span<double> y, std::span<const double> z) {
     const std::size_t n = y.size();
+    const SelectionSpec& spec = selection.spec;
     const bool causal = info(point.site).causal;
     const DrawCoordinates where{.seed = options_.seed,
                                 .sequence = options_.sequence,
@@ -133,17 +136,35 @@ class Pass {
                                           : std::span<const double>{};
     work_.marks.resize(work_.recomputed.cols());
     const std::span<std::uint8_t> marks = std::span(work_.marks).first(n);
-    const SelectionRow row{.z = z, .y = y, .w = w, .row_length = causal ? length_ : n};
+    SelectionRow row{.z = z, .y = y, .w = w, .row_length = causal ? length_ : n};
+    if (spec.rule->traits.reads_keys) {
+      row.q = input(site, 0, point).row(i);
+      row.k = input(site, 1, point).row_block(0, n);
+    }
+    if (spec.rule->traits.reads_values) row.v = work_.values.in_row_of(n);
     const std::size_t count =
         select_row(spec, targets::softmax, row, where, marks, work_.selection);
     TapPoint at_row = point;
     at_row.first_row = first_ + i;
     sink_.selected(at_row, marks);
     if (count == 0) return false;
-    const std::span<const double> high = std::as_const(work_.recomputed).row(i);
+    const std::span<const double> high = std::as_const(work_.recomputed).row(i).first(n);
+    const std::optional<double> shift = shift_of(selection.shift, y, high, marks);
     for (std::size_t j = 0; j < n; ++j)
-      if (marks[j] != 0) y[j] = high[j];
+      if (marks[j] != 0)
+        y[j] = high[j];
+      else if (shift)
+        y[j] = add(y[j], *shift, selection.recompute.mac.format);
     return true;
+  }
+
+  /// Lets rules see the values that f weights in a head, as that product reads them.
+  void read_values(const SiteRow& f, const TapPoint& point) {
+    const SiteRow* row = row_of_values(config_.network->sites, f.site);
+    expects(row != nullptr, "forward: a rule that reads values where f weights some");
+    TapPoint at = point;
+    at.site = row->site;
+    work_.values.assign(arithmetic_at(at), input(*row, 1, at));
   }
 
   /// How many components of row i of a site are defined.

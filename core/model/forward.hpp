@@ -11,6 +11,7 @@
 
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
+#include "core/model/ops/read_values.hpp"
 #include "core/model/plan.hpp"
 #include "core/model/weights.hpp"
 
@@ -71,6 +72,7 @@ class Workspace {
   Matrix<double> local;                 // a site's output in the reference arithmetic
   Matrix<double> recomputed, bounds;    // of a site where LAMP selects: its high values, and w_j
   PackedMatrix keys;                    // of one head, transposed: (d_head, rows so far)
+  ReadValues values;                    // of one head, for rules that read them
   std::vector<std::uint8_t> marks;      // one a component of a row
   SelectionScratch selection;
 };

@@ -11,6 +11,7 @@
 #include "core/base/index.hpp"
 #include "core/model/site.hpp"
 #include "core/selection/selection.hpp"
+#include "core/selection/shift.hpp"
 
 namespace lamp {
 
@@ -22,10 +23,12 @@ struct SitePath {
   friend auto operator<=>(const SitePath&, const SitePath&) = default;
 };
 
-/// Selection at a site g: S is chosen on the low values, then recomputed in `recompute`.
+/// Selection at a site g: S is chosen on the low values, then recomputed in `recompute`; the values
+/// outside of S are shifted, rounded RNE to the format of `recompute`.
 struct SelectionPlan {
   SelectionSpec spec;
   Arithmetic recompute;
+  Shift shift = Shift::none;
 };
 
 class PrecisionPlan {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,12 @@ namespace lamp {
 inline int128 ceil_tau(double tau) {
   constexpr double far = 0x1p100;
   return static_cast<int128>(std::ceil(std::min(std::max(tau * fixed_point, -far), far)));
+}
+
+/// The order of the numbers as one of unsigned integers; the zeros are one number. Pre: not NaN.
+inline std::uint64_t order_key(double x) {
+  const auto bits = std::bit_cast<std::uint64_t>(x + 0.0);
+  return (bits >> 63) != 0 ? ~bits : bits | (std::uint64_t{1} << 63);
 }
 
 /// What a set of components that are left out amounts to.

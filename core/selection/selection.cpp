@@ -12,6 +12,11 @@ std::string check(const SelectionSpec& spec) {
     return "rate: legal are numbers from 0 to 1";
   if (spec.mask == Mask::as_zero && spec.weights != ErrorWeights::absolute)
     return "mask: \"as-zero\" is legal with weights \"absolute\" only; use \"exclude\"";
+  if (spec.rule->traits.own_cost && spec.norm != Norm::componentwise)
+    return "norm: rule \"" + std::string(spec.rule->name) + "\" has its own; leave it out";
+  if (spec.rule->traits.own_cost && spec.solver != Solver::greedy)
+    return "solver: the sets of rule \"" + std::string(spec.rule->name) +
+           "\" are smallest ones already; leave it out";
   return {};
 }
 

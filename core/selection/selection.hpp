@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/matrix.hpp"
 #include "core/base/names.hpp"
 #include "core/selection/rules/rule.hpp"
 
@@ -69,6 +70,7 @@ struct SelectionScratch {
   std::vector<std::uint64_t> codes;
   std::vector<Ranked> thresholds, admitted;
   std::vector<std::uint8_t> marks;
+  std::vector<double> reals;
 };
 
 /// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = z.size() causal
@@ -79,6 +81,9 @@ struct SelectionRow {
   std::span<const double> w{};  // weights `dot`: the a-priori bound of each inner product, >= 0
   std::size_t row_length = 0;   // T, the length of the row with its masked entries: mask `as_zero`,
                                 // rule `random-full-row`
+  std::span<const double> q{};  // rules that read keys: the query, (d),
+  MatrixView<const double> k{};  // and the keys, (n, d): y_j is q . k_j / sqrt d
+  MatrixView<const double> v{};  // rules that read values: (width, n), column j is v_j of f(y) V
 };
 
 /// Coordinates of a random draw: two rows that differ in any of them draw independently.

@@ -172,6 +172,8 @@ double TimeCost::selection(const SiteRow& row, const SelectionSpec& spec, const 
             Entries::all);
   }
   const Matrix<double>& y = causal ? scores_ : x_;
+  const std::size_t width = input_columns(config_, row, 0, Head{}, length_).count;
+  Matrix<double> v(width, z.cols(), 1.0);  // any values take the same time
   SelectionScratch scratch;
   std::vector<std::uint8_t> marks(z.cols());
   std::vector<double> mixed(z.cols());
@@ -183,7 +185,10 @@ double TimeCost::selection(const SiteRow& row, const SelectionSpec& spec, const 
       const SelectionRow of{.z = p,
                             .y = low,
                             .w = p,  // any w >= 0 takes the time of dot weights
-                            .row_length = causal ? length_ : entries};
+                            .row_length = causal ? length_ : entries,
+                            .q = x_.row(i).first(width),
+                            .k = first_rows(std::as_const(y_), entries, width),
+                            .v = std::as_const(v).view().columns(0, entries)};
       if (select_row(spec, targets::softmax, of, {.row = static_cast<std::uint32_t>(i)},
                      std::span(marks).first(entries), scratch) > 0)
         softmax_of_row(f, low, std::span(mixed).first(entries));

@@ -44,18 +44,20 @@ std::string no_such_site(Site site, const Network& network) {
          "; legal: " + join(names);
 }
 
-bool uses_bounds(const SelectionConfig& selection, const Config& config) {
-  const std::string dot(name_in(error_weights_names, ErrorWeights::dot)),
-      key = "lamp." + std::string(info(selection.site).name) + ".weights";
-  return selection.spec.weights == ErrorWeights::dot ||
+/// Whether a selection has this value of a key of its, in some cell; `given`: without the grid.
+bool uses(const SelectionConfig& selection, const Config& config, std::string_view key,
+          std::string_view given, std::string_view value) {
+  const std::string path = path_of(key, info(selection.site).name);
+  return given == value ||
          std::any_of(config.grid.begin(), config.grid.end(), [&](const GridAxis& axis) {
-           return axis.key == key && std::find(axis.values.begin(), axis.values.end(),
-                                               Coordinate(dot)) != axis.values.end();
+           return axis.key == path &&
+                  std::find(axis.values.begin(), axis.values.end(),
+                            Coordinate(std::string(value))) != axis.values.end();
          });
 }
 
 /// The problem of selection at a site that does not select in this network, or not with these
-/// weights.
+/// weights or this rule.
 std::optional<Problem> problem_of(const SelectionConfig& selection, const Config& config,
                                   const ModelConfig& model) {
   const Network& network = *model.network;
@@ -70,11 +72,24 @@ std::optional<Problem> problem_of(const SelectionConfig& selection, const Config
                               toml_string(info(selection.site).name),
                    .legal = names.empty() ? "leave it out" : join(names)};
   }
-  if (uses_bounds(selection, config) && !has_bounds(row->operation))
+  const std::string_view dot = name_in(error_weights_names, ErrorWeights::dot);
+  if (!has_bounds(row->operation) &&
+      uses(selection, config, "lamp.*.weights",
+           name_in(error_weights_names, selection.spec.weights), dot))
     return Problem{.key = key + ".weights",
-                   .message = toml_string(name_in(error_weights_names, ErrorWeights::dot)) +
-                              " has no bounds of the inner products there",
+                   .message = toml_string(dot) + " has no bounds of the inner products there",
                    .legal = "the other weights"};
+  for (const Rule& rule : rules) {
+    const bool lacks_keys = rule.traits.reads_keys && !has_keys(row->operation),
+               lacks_values = rule.traits.reads_values && !row_of_values(network.sites, *row->f);
+    if ((lacks_keys || lacks_values) &&
+        uses(selection, config, "lamp.*.rule", selection.spec.rule->name, rule.name))
+      return Problem{.key = key + ".rule",
+                     .message = toml_string(rule.name) + " reads " +
+                                (lacks_keys ? "queries and keys" : "values") +
+                                ", and there are none there",
+                     .legal = "the other rules"};
+  }
   return std::nullopt;
 }
 

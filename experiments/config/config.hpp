@@ -48,6 +48,7 @@ struct PlanEntry {
 struct SelectionConfig {
   Site site = Site::scores;
   SelectionSpec spec{.tau = std::nullopt, .rate = std::nullopt};
+  Shift shift = Shift::none;
   std::string recompute{};
   friend bool operator==(const SelectionConfig&, const SelectionConfig&) = default;
 };
@@ -97,6 +98,7 @@ struct Config {
   std::vector<GridAxis>
       record_where;  // some axes, some of their values: cells elsewhere record no errors
   std::vector<Site> record_activations;
+  bool record_selected = false;
   std::optional<ContinuationConfig> continuation;  // absent: none
   Places places;
   friend bool operator==(const Config&, const Config&) = default;

@@ -377,6 +377,23 @@ constexpr std::array after_arithmetic{
                 return rate ? Text(toml_number(*rate)) : Text();
               },
           .clear = [](Config& c, Name n) { selection(c, n).spec.rate.reset(); }},
+    Field{.key = "lamp.*.shift",
+          .kind = Kind::choice,
+          .standard = "\"none\"",
+          .meaning = "what the low scores of a row get added: the mean of recomputed - low of the "
+                     "others; adaptive: where it is above its standard error",
+          .scope = Scope::cell,
+          .choices = choices_of<shift_names>,
+          .read =
+              [](Config& c, Name n, const Value& v, const Field& f) {
+                return read_choice(v, f, shift_names, selection(c, n).shift);
+              },
+          .write = [](const Config& c, Name n,
+                      Form form) -> Text {  // none: cells keep their identity
+            const Shift shift = selection(c, n).shift;
+            if (form == Form::identity && shift == Shift::none) return std::nullopt;
+            return choice_text(shift_names, shift);
+          }},
     Field{
         .key = "lamp.*.recompute",
         .kind = Kind::arithmetic,
@@ -433,6 +450,17 @@ constexpr std::array after_arithmetic{
           .read = [](Config& c, Name, const Value& v,
                      const Field&) { return read_sites(v, c.record_activations); },
           .write = [](const Config& c, Name, Form) { return site_list(c.record_activations); }},
+    Field{.key = "record.selected",
+          .kind = Kind::boolean,
+          .standard = "false",
+          .meaning = "keep every selected set, packed in bits",
+          .scope = Scope::experiment,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_boolean(v, c.record_selected); },
+          .write = [](const Config& c, Name, Form form) -> Text {  // false: as before the key was
+            if (form == Form::identity && !c.record_selected) return std::nullopt;
+            return boolean_text(c.record_selected);
+          }},
 
     Field{.key = "continuation.prefix",
           .kind = Kind::integer,

@@ -177,6 +177,10 @@ std::optional<Problem> check_cell(const Config& config) {
       return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};
     }
   }
+  if (config.record_selected && config.selections.empty())
+    return Problem{.key = "record.selected",
+                   .message = "nothing is selected",
+                   .legal = "false, or a [lamp.SITE]"};
   const std::size_t length = config.tokens.sequence_length;
   if (config.continuation && config.continuation->prefix > length)
     return Problem{.key = "continuation.prefix",
@@ -283,7 +287,7 @@ PrecisionPlan plan_of(const Config& config) {
   PrecisionPlan plan(named(config.plan_default));
   for (const PlanEntry& entry : config.plan) plan.set(entry.path, named(entry.arithmetic));
   for (const SelectionConfig& s : config.selections)
-    plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute)});
+    plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute), .shift = s.shift});
   return plan;
 }
 

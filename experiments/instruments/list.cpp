@@ -11,10 +11,11 @@ std::unique_ptr<Instrument> recompute_rate(const Recording&);
 std::unique_ptr<Instrument> continuation(const Recording&);
 std::unique_ptr<Instrument> site_errors(const Recording&);
 std::unique_ptr<Instrument> activations(const Recording&);
+std::unique_ptr<Instrument> selected_sets(const Recording&);
 
 std::span<const InstrumentMaker> all_instruments() {
   static constexpr std::array list{
-      metrics, recompute_rate, continuation, site_errors, activations,
+      metrics, recompute_rate, continuation, site_errors, activations, selected_sets,
   };
   return list;
 }

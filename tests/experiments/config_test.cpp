@@ -246,6 +246,11 @@ TEST_CASE("config: every decision of a selection is read", "[config]") {
         SelectionSpec{.weights = ErrorWeights::relative, .solver = Solver::exact});
   CHECK(spec("weights = \"dot\"\nnorm = \"normwise1\"\ntau = 0.1\n") ==
         SelectionSpec{.weights = ErrorWeights::dot, .norm = Norm::normwise1, .tau = 0.1});
+  CHECK(spec("rule = \"value-aware\"\nweights = \"dot\"\n") ==
+        SelectionSpec{.rule = rule_named("value-aware"), .weights = ErrorWeights::dot});
+  CHECK(parse(base_config)->selections[0].shift == Shift::none);
+  CHECK(parse(with("recompute", "shift = \"adaptive\"\nrecompute"))->selections[0].shift ==
+        Shift::adaptive);
 }
 
 TEST_CASE("config: what is recorded is read", "[config]") {
@@ -257,6 +262,8 @@ TEST_CASE("config: what is recorded is read", "[config]") {
   CHECK(read->record_errors == std::vector{Site::scores, Site::logits});
   CHECK(read->record_detail == Detail::full);
   CHECK(read->record_activations == std::vector{Site::embed});
+  CHECK(!read->record_selected);
+  CHECK(parse(base_config, {"record.selected=true"})->record_selected);
   CHECK(read->record_where == std::vector<GridAxis>{{"lamp.scores.tau", {1.0, 2.0}},
                                                     {"plan.scores", {std::string("low")}}});
   CHECK(parse(with_grid("\"lamp.scores.tau\" = [2]"), {"record.where.\"lamp.scores.tau\"=[2]"})
@@ -438,7 +445,8 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
            "\"e4m3fn\""),
       with("recompute",
            "weights = \"dot\"\nnorm = \"normwise1\"\nsolver = \"exact\"\nrule = "
-           "\"largest-logit\"\nrecompute"),
+           "\"largest-logit\"\nshift = \"mean\"\nrecompute") +
+          "[record]\nselected = true\n",
       with_grid("\"lamp.scores.tau\" = [2, 1.5]\n\"arithmetic.low.format\" = [{p = 5, emin = -20, "
                 "emax = 20, infinities = false, overflow = "
                 "\"max\"}, \"binary16\", {p = 8, emin = -126, emax = "

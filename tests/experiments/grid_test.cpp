@@ -206,6 +206,10 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
       with("recompute", "rule = \"none\"\nrecompute"),
       with("recompute", "rule = \"random-full-row\"\nrecompute"),
       with("recompute", "rule = \"largest-logit\"\nrecompute"),
+      with("recompute", "rule = \"window\"\nrecompute"),
+      with("recompute", "rule = \"value-aware\"\nrecompute"),
+      with("recompute", "shift = \"mean\"\nrecompute"),
+      with("recompute", "shift = \"adaptive\"\nrecompute"),
       with("recompute", "weights = \"relative\"\nrecompute"),
       with("recompute", "weights = \"dot\"\nrecompute"),
       with("recompute", "norm = \"normwise1\"\nrecompute"),
@@ -366,6 +370,8 @@ TEST_CASE("grid: axes over everything that an arithmetic and a selection have", 
   CHECK(specs_of("solver", R"(["greedy", "exact"])")[1].solver == Solver::exact);
   CHECK(specs_of("mask", R"(["exclude", "as-zero"])")[1].mask == Mask::as_zero);
   CHECK(specs_of("rate", "[0, 0.5]")[1].rate == 0.5);
+  const Grid shifts = grid_of(with_grid(R"("lamp.scores.shift" = ["none", "mean", "adaptive"])"));
+  CHECK(shifts.cells[1].plan.selection(Site::scores)->shift == Shift::mean);
 }
 
 TEST_CASE("grid: a combination that is not legal is named by its cell", "[grid]") {

@@ -137,9 +137,20 @@ constexpr bool makes_stream(Operation operation) {
 /// Whether the error of an inner product has an a-priori bound here: error weights `dot`.
 constexpr bool has_bounds(Operation operation) { return operation == Operation::scores; }
 
+/// Whether a site's components are of queries and keys: what rules that read keys need.
+constexpr bool has_keys(Operation operation) { return operation == Operation::scores; }
+
 constexpr const SiteRow* find_row(std::span<const SiteRow> rows, Site site) {
   for (const SiteRow& row : rows)
     if (row.site == site) return &row;
+  return nullptr;
+}
+
+/// The row that sums values weighted by the output of a site, f of a selection: what rules that
+/// read values need. Null where nothing does.
+constexpr const SiteRow* row_of_values(std::span<const SiteRow> rows, Site weights) {
+  for (const SiteRow& row : rows)
+    if (row.operation == Operation::values && row.inputs[0].site == weights) return &row;
   return nullptr;
 }
 

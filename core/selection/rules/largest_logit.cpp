@@ -1,23 +1,13 @@
-// The largest y, with LAMP's budget for the same row. For absolute weights it is LAMP's own set, but
-// for z so small or so close that their integers tie.
+// The largest y, with LAMP's budget for the same row. For absolute weights it is LAMP's own set,
+// but for z so small or so close that their integers tie.
 #include "core/selection/rules/largest_logit.hpp"
 
 #include <algorithm>
-#include <bit>
 
 #include "core/base/contract.hpp"
 #include "core/selection/integers.hpp"
 
 namespace lamp {
-namespace {
-
-/// Total order of the numbers as unsigned integers; the zeros are one number.
-std::uint64_t ordered(double x) {
-  const auto bits = std::bit_cast<std::uint64_t>(x + 0.0);
-  return (bits >> 63) != 0 ? ~bits : bits | (std::uint64_t{1} << 63);
-}
-
-}  // namespace
 
 void select_largest(std::size_t count, std::span<const double> y, std::span<std::uint8_t> selected,
                     SelectionScratch& scratch) {
@@ -25,7 +15,7 @@ void select_largest(std::size_t count, std::span<const double> y, std::span<std:
   expects(selected.size() == n && count <= n,
           "select_largest: one mark for every y, count <= y.size()");
   scratch.keys.resize(n);
-  std::transform(y.begin(), y.end(), scratch.keys.begin(), ordered);
+  std::transform(y.begin(), y.end(), scratch.keys.begin(), order_key);
   mark(scratch.keys, cut_of_size(scratch, count), selected);
 }
 

@@ -32,15 +32,27 @@ struct RuleInput {
 using RuleFunction = std::size_t (*)(const RuleInput& input, std::span<std::uint8_t> selected,
                                      SelectionScratch& scratch);
 
+/// What sets a rule apart from one that looks at z, y and w, with LAMP's budget or none.
+struct RuleTraits {
+  bool reads_keys = false;    // SelectionRow::q and k
+  bool reads_values = false;  // SelectionRow::v
+  bool own_cost = false;      // and its sets are smallest ones for it: norm and solver are LAMP's
+};
+
 struct Rule {
   std::string_view name;
   RuleFunction mark;  // null: a later version has it
+  RuleTraits traits{};
 };
 
 std::size_t mark_by_lamp(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_at_random(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_in_full_row(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_largest_logits(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_window(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_by_block_mean(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_by_page_bound(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_by_values(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_none(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_all(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 
@@ -52,6 +64,10 @@ inline constexpr std::array rules{
     Rule{"all", mark_all},
     Rule{"random-full-row", mark_in_full_row},
     Rule{"largest-logit", mark_largest_logits},
+    Rule{"window", mark_window},
+    Rule{"block-mean", mark_by_block_mean},
+    Rule{"page-bound", mark_by_page_bound, {.reads_keys = true}},
+    Rule{"value-aware", mark_by_values, {.reads_values = true, .own_cost = true}},
     Rule{"truth", nullptr},  // known after the ground truth only
 };
 

@@ -185,8 +185,10 @@ TEST_CASE(
 TEST_CASE("forward_from: every rule selects what it selects in the whole pass", "[model]") {
   const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
   std::vector<SelectionSpec> specs;
-  for (const Rule* rule : {rule_named("lamp"), rule_named("random"), rule_named("random-full-row"),
-                           rule_named("largest-logit"), rule_named("none"), rule_named("all")})
+  for (const Rule* rule :
+       {rule_named("lamp"), rule_named("random"), rule_named("random-full-row"),
+        rule_named("largest-logit"), rule_named("window"), rule_named("block-mean"),
+        rule_named("page-bound"), rule_named("none"), rule_named("all")})
     specs.push_back({.rule = rule, .tau = 1.3});
   for (const ErrorWeights weights : {ErrorWeights::relative, ErrorWeights::dot})
     specs.push_back({.weights = weights, .tau = 0.5});
@@ -194,6 +196,9 @@ TEST_CASE("forward_from: every rule selects what it selects in the whole pass", 
   specs.push_back({.norm = Norm::normwise1, .tau = 0.3});
   specs.push_back({.mask = Mask::as_zero, .tau = 1.2});
   specs.push_back({.tau = std::nullopt, .rate = 0.3});
+  specs.push_back({.rule = rule_named("value-aware"), .tau = 0.3});
+  BlockFormat blocks = *BlockFormat::named("mxfp4");
+  blocks.size = 4;
   for (const Arithmetic& recompute : {fused(binary32), stochastic}) {
     for (std::size_t s = 0; s < specs.size(); ++s) {
       INFO("selection " << s);
@@ -204,7 +209,10 @@ TEST_CASE("forward_from: every rule selects what it selects in the whole pass", 
       pass.plan.set(Site::scores, lamp_paper(2));
       pass.plan.set(SitePath{Site::scores, Layer{1}, Head{2}}, stochastic);
       pass.plan.set(Site::softmax, lamp_paper(5));
-      pass.plan.select(Site::scores, {.spec = specs[s], .recompute = recompute});
+      pass.plan.set(Site::values, {.mac = {.operands = blocks}, .order = {}});
+      pass.plan.select(Site::scores, {.spec = specs[s],
+                                      .recompute = recompute,
+                                      .shift = shift_names[s % shift_names.size()].value});
       const Everything whole = pass.whole(tokens);
       CHECK(whole.marks.size() == 3 * 3 * 11);
       CHECK(same(pass.by_steps(tokens, {5, 1, 1, 1, 1, 1, 1}, 11), whole));
@@ -255,6 +263,22 @@ TEST_CASE("forward_from: gpt2-nano, one row at a time after a prefix; rows may b
   forward_from(nano_model(), earlier, std::span(tokens).subspan(50), pass.plan, pass.options, sink,
                workspace);
   CHECK(same(sink, whole));
+}
+
+TEST_CASE("forward_from: rules that look at more than one block of keys", "[model]") {
+  const std::vector<TokenId> tokens = some_tokens(nano_model(), 40);
+  const PrecisionPlan reference(fused(binary32));
+  std::vector<Everything> passes;
+  for (const char* rule : {"block-mean", "page-bound"}) {
+    Pass pass{nano_model(), PrecisionPlan(fused(binary32)), {.local_reference = &reference}};
+    pass.plan.set(Site::scores, lamp_paper(3));
+    pass.plan.select(Site::scores, {.spec = {.rule = rule_named(rule), .tau = 1.4},
+                                    .recompute = fused(binary32),
+                                    .shift = Shift::mean});
+    passes.push_back(pass.whole(tokens));
+    CHECK(same(pass.by_steps(tokens, {15, 1, 1, 15, 8}, 40), passes.back()));
+  }
+  CHECK(passes[0].marks != passes[1].marks);
 }
 
 TEST_CASE("forward: logits of early rows are left out on request, and nothing else", "[model]") {

@@ -1,12 +1,14 @@
-// The rules LAMP is compared with: uniformity by a binomial bound, budgets, and the documented
-// counter.
+// The rules LAMP is compared with: uniformity by a binomial bound, budgets, the documented
+// counter, and the laws of windows and blocks.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <vector>
 
 #include "core/base/philox.hpp"
+#include "core/selection/rules/blocks.hpp"
 #include "core/selection/rules/largest_logit.hpp"
 #include "core/selection/rules/random.hpp"
 #include "core/selection/target.hpp"
@@ -40,6 +42,64 @@ std::size_t binomial(std::size_t n, std::size_t k) {
   std::size_t result = 1;
   for (std::size_t i = 1; i <= k; ++i) result = result * (n - k + i) / i;
   return result;
+}
+
+std::size_t count(const Marks& marks) {
+  return std::accumulate(marks.begin(), marks.end(), std::size_t{0});
+}
+
+/// A row with its softmax, q and k. y is random: the rules do not know that it is q . k_j.
+struct Row {
+  std::vector<double> y, z, q;
+  Matrix<double> k;
+
+  Row(test::Random& random, std::size_t n, std::size_t d) : y(n), z(n), q(d), k(n, d) {
+    double sum = 0.0;
+    for (std::size_t j = 0; j < n; ++j)
+      y[j] = std::ldexp(random.between(-40, 40), -3), sum += z[j] = std::exp(y[j]);
+    for (double& value : z) value /= sum;
+    for (double& value : q) value = random.between(-3, 3);
+    for (double& value : k.flat()) value = random.between(-3, 3);
+  }
+  [[nodiscard]] SelectionRow view() const {
+    return {.z = z, .y = y, .row_length = z.size(), .q = q, .k = k.view()};
+  }
+  [[nodiscard]] Marks marks_of(std::string_view rule, double tau) const {
+    SelectionScratch scratch;
+    Marks marks(z.size(), 7);
+    const std::size_t size = select_row({.rule = rule_named(rule), .tau = tau}, targets::softmax,
+                                        view(), {}, marks, scratch);
+    CHECK(size == count(marks));
+    return marks;
+  }
+};
+
+/// Whether the marks are whole blocks with the highest scores, ties lower block first, but for the
+/// last one, which may have its first keys only.
+bool is_of_highest_blocks(const Marks& marks, const std::vector<double>& scores) {
+  const auto first = [&](std::size_t block) {
+    return marks.begin() + static_cast<std::ptrdiff_t>(16 * block);
+  };
+  std::vector<std::size_t> whole, partly, empty;
+  for (std::size_t b = 0; b < scores.size(); ++b) {
+    const auto begin = first(b), end = b + 1 < scores.size() ? first(b + 1) : marks.end();
+    if (!std::is_sorted(begin, end, std::greater<>())) return false;
+    (std::find(begin, end, 0) == end   ? whole
+     : std::find(begin, end, 1) == end ? empty
+                                       : partly)
+        .push_back(b);
+  }
+  const auto before = [&](std::size_t a, std::size_t b) {
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+  };
+  const auto all_before = [&](const auto& some, const auto& others) {
+    for (const std::size_t a : some)
+      for (const std::size_t b : others)
+        if (!before(a, b)) return false;
+    return true;
+  };
+  return partly.size() <= 1 && all_before(whole, partly) && all_before(whole, empty) &&
+         all_before(partly, empty);
 }
 
 }  // namespace
@@ -152,4 +212,114 @@ TEST_CASE("rules: largest takes signed zeros as one number and ties by index", "
   CHECK(marks == Marks{1, 1, 0, 1, 0, 0, 1});
   select_largest(6, y, marks, scratch);
   CHECK(marks == Marks{1, 1, 1, 1, 1, 0, 1});
+}
+
+TEST_CASE("rules: a window is key 0 and the most recent keys", "[lamp][law]") {
+  test::Random random(5);
+  std::size_t partial = 0;
+  for (int trial = 0; trial < 400; ++trial) {
+    const std::size_t n = 1 + random.below(40);
+    const Row row(random, n, 1);
+    const double tau = 0.8 + random.uniform();
+    const std::size_t budget = count(row.marks_of("lamp", tau));
+    Marks expected(n, 0);
+    for (std::size_t j = 0; j < n; ++j)
+      expected[j] = budget > 0 && (j == 0 || j > n - budget) ? 1 : 0;
+    CHECK(row.marks_of("window", tau) == expected);
+    partial += budget > 1 && budget < n ? 1 : 0;
+  }
+  CHECK(partial > 100);
+}
+
+TEST_CASE("rules: blocks with the highest mean magnitude, or the highest bound", "[lamp][law]") {
+  test::Random random(6);
+  std::size_t partial = 0, differ = 0;
+  for (int trial = 0; trial < 1000; ++trial) {
+    const std::size_t n = 1 + random.below(90), blocks = (n + 15) / 16, d = 1 + random.below(5);
+    const Row row(random, n, d);
+    const double tau = 0.8 + random.uniform();
+    std::vector<double> means(blocks, 0.0), bounds(blocks, 0.0);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const std::size_t first = 16 * b, end = std::min(n, first + 16);
+      for (std::size_t j = first; j < end; ++j) means[b] += std::abs(row.y[j]);  // eighths: exact
+      means[b] /= static_cast<double>(end - first);
+      for (std::size_t c = 0; c < d; ++c) {  // integers: exact
+        double largest = -HUGE_VAL;
+        for (std::size_t j = first; j < end; ++j)
+          largest = std::max(largest, row.q[c] * row.k(j, c));
+        bounds[b] += largest;
+      }
+    }
+    const std::size_t budget = count(row.marks_of("lamp", tau));
+    const Marks by_mean = row.marks_of("block-mean", tau),
+                by_bound = row.marks_of("page-bound", tau);
+    REQUIRE((count(by_mean) == budget && count(by_bound) == budget));
+    CHECK(is_of_highest_blocks(by_mean, means));
+    CHECK(is_of_highest_blocks(by_bound, bounds));
+    partial += budget > 16 && budget % 16 != 0 && budget < n ? 1 : 0;
+    differ += by_mean != by_bound ? 1 : 0;
+  }
+  CHECK(partial > 50);
+  CHECK(differ > 50);
+}
+
+TEST_CASE("rules: blocks tie by index; the last block may be short; NaN comes first", "[lamp]") {
+  SelectionScratch scratch;
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto marked = [&](std::size_t n, std::size_t size, const std::vector<double>& scores) {
+    Marks marks(n, 7);
+    mark_blocks(size, scores, marks, scratch);
+    std::vector<std::size_t> indices;
+    for (std::size_t j = 0; j < n; ++j)
+      if (marks[j] != 0) indices.push_back(j);
+    return indices;
+  };
+  const auto from_to = [](std::size_t first, std::size_t last, std::vector<std::size_t> more = {}) {
+    std::vector<std::size_t> indices(last + 1 - first);
+    std::iota(indices.begin(), indices.end(), first);
+    more.insert(more.end(), indices.begin(), indices.end());
+    return more;
+  };
+  CHECK(marked(35, 3, {1.0, 2.0, 2.0}) == from_to(16, 18));
+  CHECK(marked(35, 5, {1.0, 2.0, 3.0}) == from_to(32, 34, {16, 17}));
+  CHECK(marked(35, 2, {HUGE_VAL, 2.0, nan}) == from_to(32, 33));
+  CHECK(marked(35, 1, {-0.0, 0.0, -1.0}) == from_to(0, 0));
+  CHECK(marked(35, 35, {nan, nan, nan}) == from_to(0, 34));
+  CHECK(marked(1, 1, {-HUGE_VAL}) == from_to(0, 0));
+  CHECK(marked(16, 0, {1.0}).empty());
+  CHECK(marked(0, 0, {}).empty());
+}
+
+TEST_CASE("rules: the bound of a page is a fused sum, and a box", "[lamp]") {
+  const double a = 1.0 + 0x1p-30, b = 1.0 + 0x1p-30, product = a * b;
+  const double rest = std::fma(a, b, -product);
+  REQUIRE(rest > 0.0);
+  test::Random random(7);
+  const auto first_marked = [&](std::vector<double> q, const std::vector<double>& last_page) {
+    Row row(random, 20, q.size());
+    row.q = std::move(q);
+    std::fill(row.z.begin(), row.z.end(), 1.0 / 20), std::fill(row.y.begin(), row.y.end(), 0.0);
+    for (std::size_t j = 0; j < 20; ++j)
+      for (std::size_t c = 0; c < row.q.size(); ++c)
+        row.k(j, c) = j < 16 ? 0.0 : last_page[(j % 2) * row.q.size() + c];
+    SelectionScratch scratch;
+    Marks marks(20);
+    select_row({.rule = rule_named("page-bound"), .tau = std::nullopt, .rate = 0.05},
+               targets::softmax, row.view(), {}, marks, scratch);
+    return std::find(marks.begin(), marks.end(), 1) - marks.begin();
+  };
+  CHECK(first_marked({-1.0, a}, {product, b, product, b}) == 16);  // rounded products: a tie
+  CHECK(first_marked({1.0, 1.0}, {3.0, -2.0, -2.0, 3.0}) == 16);   // 6, though no key has above 1
+  CHECK(first_marked({1.0, 1.0}, {0.0, 0.0, -1.0, 0.0}) == 0);
+  CHECK(first_marked({0.0, 1.0}, {HUGE_VAL, -9.0, HUGE_VAL, -9.0}) == 16);  // 0 inf: no bound
+}
+
+TEST_CASE("rules: a row that LAMP refuses is selected whole by the rules with its budget",
+          "[lamp]") {
+  test::Random random(8);
+  Row row(random, 40, 2);
+  row.y[3] = row.z[3] = std::numeric_limits<double>::quiet_NaN();
+  row.k(3, 0) = row.k(3, 1) = std::numeric_limits<double>::quiet_NaN();
+  for (const std::string_view rule : {"window", "block-mean", "page-bound"})
+    CHECK(row.marks_of(rule, 1.5) == Marks(40, 1));
 }

@@ -1,0 +1,69 @@
+// The scores whose errors move the output of attention most (ours). With f(y) = softmax(y) V, o =
+// sum_j z_j v_j: d o = sum_j z_j (v_j - o) dy_j, so |dy_j| <= eps w_j moves o by at most eps times
+// the key z_j norm2(v_j - o) w_j. LAMP's cost is that of softmax alone; this one is relative to
+// norm2(o). A sum of keys has no smaller set of the same cost than the largest ones.
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/contract.hpp"
+#include "core/selection/distances.hpp"
+#include "core/selection/integers.hpp"
+#include "core/selection/lamp.hpp"
+#include "core/selection/row_integers.hpp"
+
+namespace lamp {
+namespace {
+
+/// Fills scratch.keys with floor(key 2^40); false where a value is NaN, negative or too large.
+bool fill_keys(const RuleInput& input, std::span<const double> distances,
+               SelectionScratch& scratch) {
+  const ErrorWeights weights = input.spec.weights;
+  const SelectionRow& row = input.row;
+  const std::size_t n = row.z.size();
+  scratch.keys.resize(n);
+  bool good = true;
+  for (std::size_t j = 0; j < n; ++j) {
+    double w = 1.0;
+    if (weights == ErrorWeights::relative) w = std::fabs(row.y[j]);
+    if (weights == ErrorWeights::dot) w = row.w[j];
+    const double z = row.z[j], key = z * distances[j] * w;
+    const bool fine = z >= 0.0 && z < refused_from && key >= 0.0 && key < refused_from;
+    scratch.keys[j] = fine ? static_cast<std::uint64_t>(key * fixed_point) : 0;
+    good = good && fine;
+  }
+  return good;
+}
+
+}  // namespace
+
+std::size_t mark_by_values(const RuleInput& input, std::span<std::uint8_t> selected,
+                           SelectionScratch& scratch) {
+  const SelectionSpec& spec = input.spec;
+  const SelectionRow& row = input.row;
+  const std::size_t n = row.z.size(), width = row.v.rows;
+  expects(row.v.cols == n, "mark_by_values: one value for every z");
+  expects(spec.weights == ErrorWeights::absolute ||
+              (spec.weights == ErrorWeights::dot ? row.w : row.y).size() == n,
+          "mark_by_values: one y or w for every z");
+  if (n == 0) return 0;
+  scratch.reals.resize(width + n);
+  const std::span<double> o = std::span(scratch.reals).first(width),
+                          distances = std::span(scratch.reals).last(n);
+  const double norm = distances_to_output(row.z, row.v, o, distances);
+  if (!fill_keys(input, distances, scratch) || !std::isfinite(norm)) {
+    std::fill(selected.begin(), selected.end(), std::uint8_t{1});
+    return n;
+  }
+  if (n == 1) scratch.keys[0] = 0;  // softmax of one number is 1
+  if (spec.rate)
+    return mark(scratch.keys, cut_of_size(scratch, count_of_rate(*spec.rate, n)), selected);
+  const int128 most = ceil_tau(*spec.tau * norm);
+  return mark(scratch.keys,
+              longest_tail<false>(
+                  scratch, Tail{.diagonal = 0}, 0,
+                  [&](const Tail& left_out) { return left_out.sum <= most; },
+                  [](std::size_t) { return std::int64_t{0}; }),
+              selected);
+}
+
+}  // namespace lamp
