@@ -7,6 +7,7 @@
 
 #include "config_text.hpp"
 #include "core/arith/engine.hpp"
+#include "experiments/config/fields.hpp"
 
 using namespace lamp;
 using namespace lamp::experiments;
@@ -155,6 +156,21 @@ TEST_CASE("grid: what does not affect values leaves a cell's id alone", "[grid]"
   for (std::size_t at; (at = renamed.find("high")) != std::string::npos;)
     renamed.replace(at, 4, "fp32");
   CHECK(cell_of(renamed) == id);
+}
+
+TEST_CASE("grid: keys that came later are in no identity where they have their default", "[grid]") {
+  const std::string shift_none = with("recompute", "shift = \"none\"\nrecompute"),
+                    selected_not = base_config + "[record]\nselected = false\n",
+                    selected = base_config + "[record]\nselected = true\n";
+  const Result<experiments::Config> config = parse(base_config);
+  REQUIRE(config.ok());
+  for (const auto& [key, name] :
+       {std::pair{"lamp.scores.shift", "scores"}, std::pair{"record.selected", ""}})
+    CHECK(!find_field(key).field->write(*config, name, Form::identity));
+  CHECK(experiment_of(shift_none) == experiment_of(base_config));
+  CHECK(experiment_of(selected_not) == experiment_of(base_config));
+  CHECK(experiment_of(selected) != experiment_of(base_config));
+  CHECK(cell_of(selected) == cell_of(base_config));
 }
 
 TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {

@@ -375,17 +375,45 @@ TEST_CASE("networks: a pass goes on from earlier rows with what its table keeps"
     goes_on(group, plan_with({Site::scores, Site::mlp_fc}, rule), 1, 2 * head);
     goes_on(each, plan_with({Site::scores}, rule), 2, heads * head);
   }
+  for (const std::string_view rule : {"page-bound", "value-aware"}) {  // a group's keys and values
+    goes_on(group, plan_with({Site::scores}, rule), 1, 2 * head);
+    goes_on(each, plan_with({Site::scores}, rule), 2, heads * head);
+  }
   goes_on(group, PrecisionPlan(unlimited(90)), 1, 2 * head);
   goes_on(each, PrecisionPlan(unlimited(90)), 2, heads * head);
 }
 
-TEST_CASE("networks: each selecting site has its own draws, counts and dataset",
+TEST_CASE("networks: rules that read keys or values are refused where there are none",
+          "[structure][networks]") {
+  const Model model = random_model();
+  const auto problem = [&](Site site, const char* rule, std::vector<GridAxis> grid = {}) {
+    Config config;
+    config.tokens.sequence_length = length;
+    config.grid = std::move(grid);
+    config.selection_or_new(site).spec.rule = rule_named(rule);
+    const Result<void> fits = check_against(config, model.config);
+    return fits.ok() ? std::string() : fits.error().message;
+  };
+  for (const char* rule : {"page-bound", "value-aware"}) CHECK(problem(Site::scores, rule).empty());
+  for (const char* rule : {"window", "block-mean"}) CHECK(problem(Site::mlp_fc, rule).empty());
+  const std::string none = ", and there are none there; legal: the other rules";
+  CHECK(problem(Site::mlp_fc, "page-bound") ==
+        "config: lamp.mlp_fc.rule: \"page-bound\" reads queries and keys" + none);
+  CHECK(problem(Site::mlp_fc, "value-aware") ==
+        "config: lamp.mlp_fc.rule: \"value-aware\" reads values" + none);
+  CHECK(problem(Site::mlp_fc, "lamp",
+                {{"lamp.mlp_fc.rule", {std::string("lamp"), std::string("value-aware")}}}) ==
+        "config: lamp.mlp_fc.rule: \"value-aware\" reads values" + none);
+}
+
+TEST_CASE("networks: each selecting site has its own draws, counts and datasets",
           "[structure][networks]") {
   const Model model = random_model();
   Config config;
   config.tokens.sequence_length = length;
   config.selection_or_new(Site::mlp_fc);
   config.selection_or_new(Site::scores);
+  config.record_selected = true;
   const Recording recording{config, model.config};
   CellRecorder recorder(recording);
   Workspace workspace;
@@ -395,6 +423,7 @@ TEST_CASE("networks: each selecting site has its own draws, counts and dataset",
   forward(model, ids, exact, options, reference_recorder, workspace);
   const Reference reference = reference_recorder.take(ids);
 
+  std::map<std::string, std::vector<std::uint8_t>> sets;
   const auto recorded = [&](std::initializer_list<Site> selecting) {
     const PrecisionPlan plan = plan_with(selecting, "lamp");
     recorder.begin(reference, plan, false);
@@ -403,8 +432,16 @@ TEST_CASE("networks: each selecting site has its own draws, counts and dataset",
     std::map<std::string, std::vector<double>> rates;
     const std::vector<record::Quantity> quantities = recorder.quantities();
     const std::vector<record::Values> values = recorder.cell_values();
+    sets.clear();
     for (std::size_t q = 0; q < quantities.size(); ++q)
-      if (quantities[q].path.starts_with("/metrics/recompute_rate")) {
+      if (quantities[q].path.starts_with("/selected/")) {
+        sets[quantities[q].path] = std::get<std::vector<std::uint8_t>>(values[q]);
+        CHECK(sets[quantities[q].path].size() == record::elements(quantities[q]));
+        CHECK(quantities[q].dims ==
+              (quantities[q].path.ends_with("scores")
+                   ? std::vector<std::string>{"layer", "head", "query", "byte"}
+                   : std::vector<std::string>{"layer", "query", "byte_mlp_fc"}));
+      } else if (quantities[q].path.starts_with("/metrics/recompute_rate")) {
         rates[quantities[q].path] = std::get<std::vector<double>>(values[q]);
         const bool scores = quantities[q].path.ends_with("rate");
         CHECK(quantities[q].dims == (scores ? std::vector<std::string>{"layer", "head"}
@@ -419,6 +456,20 @@ TEST_CASE("networks: each selecting site has its own draws, counts and dataset",
   auto both = recorded({Site::scores, Site::mlp_fc});
   REQUIRE(both.size() == 2);
   const Everything taps = pass(model, plan_with({Site::scores, Site::mlp_fc}, "lamp"));
+  const auto bit = [&](const std::string& path, std::size_t row, std::size_t bytes, std::size_t j) {
+    return sets.at(path)[row * bytes + j / 8] >> (j % 8) & 1;
+  };
+  const std::size_t n = model.config.n_inner, bytes = (n + 7) / 8;
+  for (std::size_t l = 0; l < layers; ++l)
+    for (std::size_t i = 0; i < length; ++i) {
+      for (std::size_t j = 0; j < 8 * bytes; ++j)
+        CHECK(bit("/selected/mlp_fc", l * length + i, bytes, j) ==
+              (j < n ? taps.marks.at({Site::mlp_fc, l, 0})[i * n + j] : 0));
+      for (std::size_t h = 0; h < heads; ++h)
+        for (std::size_t j = 0; j < 8; ++j)
+          CHECK(bit("/selected/scores", (l * heads + h) * length + i, 1, j) ==
+                (j <= i ? taps.marks.at({Site::scores, l, h})[i * (i + 1) / 2 + j] : 0));
+    }
   for (std::size_t l = 0; l < layers; ++l) {
     CHECK(both[of_mlp_fc][l] == static_cast<double>(count(taps.marks.at({Site::mlp_fc, l, 0}))) /
                                     static_cast<double>(length * model.config.n_inner));
