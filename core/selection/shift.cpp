@@ -15,11 +15,9 @@ std::optional<double> shift_of(Shift shift, std::span<const double> low,
   double count = 0.0, sum = 0.0;
   for (std::size_t j = 0; j < n; ++j) {
     if (marks[j] == 0) continue;
-    const double difference = high[j] - low[j];
-    if (!std::isfinite(difference)) return std::nullopt;
-    sum += difference, count += 1.0;
+    sum += high[j] - low[j], count += 1.0;
   }
-  const double mean = sum / count;  // NaN of an empty S
+  const double mean = sum / count;  // not finite where S is empty or a difference is not finite
   if (!std::isfinite(mean)) return std::nullopt;
   if (shift == Shift::mean) return mean;
   if (count < 3.0) return std::nullopt;

@@ -1,5 +1,6 @@
 """record.selected: every set of a run, against rates and mixed scores; the sets of the rules and the shift, computed a second time from what the
 run records of layer 0, where every cell sees the same queries, keys, values and low scores."""
+import math
 import pathlib
 import sys
 import tempfile
@@ -20,7 +21,8 @@ TAU = 1.2
 ARGUMENTS = ["--set", "tokens.sequences=1", "--set", "record.selected=true", "--set", 'record.activations=["qkv", "scores", "softmax"]',
              "--set", 'grid."arithmetic.low.mu"=[2]', "--set", f'grid."lamp.scores.tau"=[{TAU}]', "--set", f'grid."lamp.scores.rule"={RULES}',
              "--set", f'grid."lamp.scores.shift"={SHIFTS}', "--set", 'arithmetic.values={format="binary32", operands="bfloat16"}',
-             "--set", "plan.values=values", "--quiet"]
+             "--set", "plan.values=values",
+             "--set", "arithmetic.top={format={p=52, emin=-1022, emax=1023}}", "--set", "lamp.scores.recompute=top", "--quiet"]
 
 
 def bfloat16(x):
@@ -28,11 +30,12 @@ def bfloat16(x):
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32).astype(float)
 
 
-def binary32(x):
-    """A fraction rounded to nearest even: once, which float(x) and then binary32 would not be."""
-    near = np.float32(float(x))
-    candidates = [near, np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))]
-    return float(min(candidates, key=lambda c: (abs(Fraction(float(c)) - x), int(c.view(np.uint32)) & 1)))
+def to_52_bits(x):
+    """A fraction rounded to nearest even, once: by way of binary64 it would be twice."""
+    if x == 0:
+        return 0.0
+    unit = Fraction(2) ** (math.frexp(float(x))[1] - 52)
+    return float(round(x / unit) * unit)
 
 
 def in_descending_order(chosen, scores, slack=1e-12):
@@ -142,7 +145,7 @@ class Selected(unittest.TestCase):
                 spread = np.std(errors, ddof=1) / np.sqrt(count) if count >= 3 else np.inf
                 for shift, applies in (("mean", count > 0), ("adaptive", abs(mean) > spread)):
                     np.testing.assert_array_equal(self.row(self.sets, rule, shift, text, head, i), chosen)
-                    expected = [high[j] if chosen[j] else binary32(Fraction(low[j]) + Fraction(mean)) if applies else low[j]
+                    expected = [high[j] if chosen[j] else to_52_bits(Fraction(low[j]) + Fraction(mean)) if applies else low[j]
                                 for j in range(i + 1)]
                     np.testing.assert_array_equal(self.row(self.scores, rule, shift, text, head, i), expected)
                     shifted[shift] += bool(applies)

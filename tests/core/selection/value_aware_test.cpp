@@ -199,9 +199,28 @@ TEST_CASE("value-aware: edges", "[lamp]") {
     CHECK(row_of({0.5, 0.5}, {1.0, bad}).select({.tau = std::nullopt, .rate = 0.5}) == Marks{1, 1});
   }
   for (const double bad : {not_a_number, -0.5, 0x1p22})
-    CHECK(row_of({0.5, bad}, {1.0, 1.0}).select({.tau = 1e6}) == Marks{1, 1});
+    for (const double v : {0.0, 1.0})
+      CHECK(row_of({0.5, bad}, {v, v}).select({.tau = 1e6}) == Marks{1, 1});
   // Values so large that norm2(o) overflows while every v_j - o is 0.
-  CHECK(row_of({1.0, 0.0}, {0x1p1000, 0x1p1000}).select(none_left) == Marks{1, 1});
+  CHECK(row_of({1.0, 0.0}, {0x1p1000, 0x1p1000}).select({.tau = 1.0}) == Marks{1, 1});
+}
+
+TEST_CASE("value-aware: keys to the last bit", "[lamp]") {
+  test::Random random(4);
+  std::size_t by_order = 0;  // rows in which z (distance w) would give another set
+  for (int trial = 0; trial < 400; ++trial) {
+    const double z = 0.3 + 0.2 * random.uniform(), v = 1.0 + random.uniform(),
+                 w = 0x1p20 * (0.5 + 0.5 * random.uniform());
+    Row row{.y = {0.0, 0.0}, .z = {z, z}, .w = {w, std::nextafter(w, HUGE_VAL)}, .v = {}};
+    row.v = Matrix<double>(1, 2);
+    row.v(0, 0) = v, row.v(0, 1) = -v;
+    const Marks marks =
+        row.select({.weights = ErrorWeights::dot, .tau = std::nullopt, .rate = 0.5});
+    REQUIRE(marks == prefix(keys_of(row, ErrorWeights::dot), 1));
+    const std::vector<double> to = definition(row.z, row.v).to;
+    by_order += (z * (to[0] * row.w[0]) < z * (to[1] * row.w[1])) != (marks[1] == 1) ? 1 : 0;
+  }
+  CHECK(by_order > 20);
 }
 
 TEST_CASE("value-aware: norm and solver are not for it", "[lamp]") {
