@@ -1,5 +1,5 @@
-"""record.selected: every set of a run, against rates and mixed scores; the sets of the rules and the shift, computed a second time from what the
-run records of layer 0, where every cell sees the same queries, keys, values and low scores."""
+"""record.selected: every set of a run, against rates and mixed scores; the sets of the rules and the shift, computed a second time from
+what the run records of layer 0, where every cell sees the same queries, keys, values and low scores."""
 import math
 import pathlib
 import sys
@@ -18,11 +18,12 @@ T = 48
 RULES = ["none", "all", "lamp", "random", "window", "block-mean", "page-bound", "value-aware"]
 SHIFTS = ["none", "mean", "adaptive"]
 TAU = 1.2
-ARGUMENTS = ["--set", "tokens.sequences=1", "--set", "record.selected=true", "--set", 'record.activations=["qkv", "scores", "softmax"]',
-             "--set", 'grid."arithmetic.low.mu"=[2]', "--set", f'grid."lamp.scores.tau"=[{TAU}]', "--set", f'grid."lamp.scores.rule"={RULES}',
-             "--set", f'grid."lamp.scores.shift"={SHIFTS}', "--set", 'arithmetic.values={format="binary32", operands="bfloat16"}',
-             "--set", "plan.values=values",
-             "--set", "arithmetic.top={format={p=52, emin=-1022, emax=1023}}", "--set", "lamp.scores.recompute=top", "--quiet"]
+SETS = [f"tokens.path={ROOT}/data/texts/prose.txt", "tokens.sequences=1", "record.selected=true",
+        'record.activations=["qkv", "scores", "softmax"]', 'grid."arithmetic.low.mu"=[2]', f'grid."lamp.scores.tau"=[{TAU}]',
+        f'grid."lamp.scores.rule"={RULES}', f'grid."lamp.scores.shift"={SHIFTS}',
+        'arithmetic.values={format="binary32", operands="bfloat16"}', "plan.values=values",
+        "arithmetic.top={format={p=52, emin=-1022, emax=1023}}", "lamp.scores.recompute=top"]
+ARGUMENTS = ["--quiet", *(word for key in SETS for word in ("--set", key))]
 
 
 def bfloat16(x):
@@ -52,8 +53,8 @@ class Selected(unittest.TestCase):
         with h5py.File(cls.result) as f:
             cls.dataset = {"dims": [d.label for d in f["selected/scores"].dims], "dtype": f["selected/scores"].dtype,
                            "scales": [d.keys() for d in f["selected/scores"].dims], "shape": f["selected/scores"].shape}
-            at = (slice(None), 0, 0, 0)  # of text, sequence, mu, tau
-            packed, cls.rate = f["selected/scores"][at], f["metrics/recompute_rate"][at]  # (text, rule, shift, layer, head, ..)
+            at = (0, 0, 0)  # of sequence, mu, tau
+            packed, cls.rate = f["selected/scores"][at], f["metrics/recompute_rate"][at]  # (rule, shift, layer, head, ..)
             cls.scores, cls.z, cls.qkv = (f[f"activations/{site}/run"][at] for site in ("scores", "softmax", "qkv"))
         cls.sets = np.unpackbits(packed, axis=-1, bitorder="little").astype(bool)
 
@@ -62,15 +63,14 @@ class Selected(unittest.TestCase):
         cls.scratch_folder.cleanup()
 
     def rows(self):
-        """(text, head, query) of layer 0."""
-        heads = self.sets.shape[4]
-        return ((text, head, i) for text in range(2) for head in range(heads) for i in range(T))
+        """(head, query) of layer 0."""
+        return ((head, i) for head in range(self.sets.shape[3]) for i in range(T))
 
-    def row(self, values, rule, shift, text, head, i):
-        return values[text, RULES.index(rule), SHIFTS.index(shift), 0, head, i, :i + 1]
+    def row(self, values, rule, shift, head, i):
+        return values[RULES.index(rule), SHIFTS.index(shift), 0, head, i, :i + 1]
 
     def test_the_dataset_is_that_of_the_contract(self):
-        self.assertEqual(self.dataset["dims"], ["text", "sequence", "arithmetic.low.mu", "lamp.scores.tau", "lamp.scores.rule",
+        self.assertEqual(self.dataset["dims"], ["sequence", "arithmetic.low.mu", "lamp.scores.tau", "lamp.scores.rule",
                                                 "lamp.scores.shift", "layer", "head", "query", "byte"])
         self.assertTrue(all(len(scales) == 1 for scales in self.dataset["scales"]))
         self.assertEqual((self.dataset["dtype"], self.dataset["shape"][-2:]), (np.dtype("u1"), (T, T // 8)))
@@ -78,27 +78,27 @@ class Selected(unittest.TestCase):
     def test_only_causal_entries_and_as_many_as_the_rate_says(self):
         self.assertFalse(self.sets[..., ~np.tri(T, dtype=bool)].any())
         np.testing.assert_array_equal(self.sets.sum(axis=(-2, -1)) / (T * (T + 1) / 2), self.rate)
-        self.assertTrue((self.rate[:, RULES.index("none")] == 0).all() and (self.rate[:, RULES.index("all")] == 1).all())
-        self.assertTrue((self.rate[:, 2:].mean(axis=(-1, -2)) > 0.05).all() and (self.rate[:, 2:] < 1).all())
+        self.assertTrue((self.rate[RULES.index("none")] == 0).all() and (self.rate[RULES.index("all")] == 1).all())
+        self.assertTrue((self.rate[2:].mean(axis=(-1, -2)) > 0.05).all() and (self.rate[2:] < 1).all())
 
     def test_the_mixed_scores_are_recomputed_where_the_bits_say_and_low_elsewhere(self):
-        low, high = (self.scores[:, RULES.index(rule), 0, 0] for rule in ("none", "all"))  # (text, head, query, key)
+        low, high = (self.scores[RULES.index(rule), 0, 0] for rule in ("none", "all"))  # (head, query, key)
         lower = np.broadcast_to(np.tri(T, dtype=bool), low.shape)
         for r in range(len(RULES)):
-            chosen = self.sets[:, r, 0, 0]
-            np.testing.assert_array_equal(self.scores[:, r, 0, 0][lower], np.where(chosen, high, low)[lower])
+            chosen = self.sets[r, 0, 0]
+            np.testing.assert_array_equal(self.scores[r, 0, 0][lower], np.where(chosen, high, low)[lower])
         self.assertGreater((low != high)[lower].mean(), 0.9)
 
     def test_the_rules_with_the_budget_of_lamp(self):
         distinct = 0
         width = self.qkv.shape[-1] // 3
-        d = width // self.sets.shape[4]
-        for text, head, i in self.rows():
-            n, qkv = i + 1, self.qkv[text, 0, 0, 0]
-            chosen = {rule: self.row(self.sets, rule, "none", text, head, i) for rule in RULES}
+        d = width // self.sets.shape[3]
+        for head, i in self.rows():
+            n, qkv = i + 1, self.qkv[0, 0, 0]
+            chosen = {rule: self.row(self.sets, rule, "none", head, i) for rule in RULES}
             k = int(chosen["lamp"].sum())
             q, keys = qkv[i, head * d:(head + 1) * d], qkv[:n, width + head * d:width + (head + 1) * d]
-            low = self.row(self.scores, "none", "none", text, head, i)
+            low = self.row(self.scores, "none", "none", head, i)
             blocks = [slice(b, min(b + 16, n)) for b in range(0, n, 16)]
             scores = {"block-mean": [np.abs(low[b]).mean() for b in blocks],
                       "page-bound": [(np.maximum(q * keys[b].min(axis=0), q * keys[b].max(axis=0))).sum() for b in blocks]}
@@ -116,14 +116,14 @@ class Selected(unittest.TestCase):
 
     def test_value_aware_sets_are_the_largest_keys_that_the_budget_asks_for(self):
         width = self.qkv.shape[-1] // 3
-        d = width // self.sets.shape[4]
+        d = width // self.sets.shape[3]
         sizes = set()
-        for text, head, i in self.rows():
-            v = bfloat16(self.qkv[text, 0, 0, 0, :i + 1, 2 * width + head * d:2 * width + (head + 1) * d])
-            z = self.row(self.z, "none", "none", text, head, i)
+        for head, i in self.rows():
+            v = bfloat16(self.qkv[0, 0, 0, :i + 1, 2 * width + head * d:2 * width + (head + 1) * d])
+            z = self.row(self.z, "none", "none", head, i)
             o = z @ v
             key = z * np.linalg.norm(v - o, axis=1) if i else np.zeros(1)
-            chosen = self.row(self.sets, "value-aware", "none", text, head, i)
+            chosen = self.row(self.sets, "value-aware", "none", head, i)
             most, unit = TAU * np.linalg.norm(o), 2.0 ** -39 * (i + 1)
             self.assertTrue(in_descending_order(chosen, key))
             self.assertLessEqual(key[~chosen].sum(), most + unit)
@@ -134,29 +134,31 @@ class Selected(unittest.TestCase):
 
     def test_the_shift_is_the_mean_error_of_the_set_rounded_once(self):
         shifted = {"mean": 0, "adaptive": 0}
-        for text, head, i in self.rows():
+        for head, i in self.rows():
             for rule in ("lamp", "random"):
-                low, high = (self.row(self.scores, other, "none", text, head, i) for other in ("none", "all"))
-                chosen = self.row(self.sets, rule, "none", text, head, i)
+                low, high = (self.row(self.scores, other, "none", head, i) for other in ("none", "all"))
+                chosen = self.row(self.sets, rule, "none", head, i)
                 count, mean, errors = int(chosen.sum()), 0.0, (high - low)[chosen]
                 for error in errors:
                     mean += error
                 mean /= max(count, 1)
                 spread = np.std(errors, ddof=1) / np.sqrt(count) if count >= 3 else np.inf
                 for shift, applies in (("mean", count > 0), ("adaptive", abs(mean) > spread)):
-                    np.testing.assert_array_equal(self.row(self.sets, rule, shift, text, head, i), chosen)
+                    np.testing.assert_array_equal(self.row(self.sets, rule, shift, head, i), chosen)
                     expected = [high[j] if chosen[j] else to_52_bits(Fraction(low[j]) + Fraction(mean)) if applies else low[j]
                                 for j in range(i + 1)]
-                    np.testing.assert_array_equal(self.row(self.scores, rule, shift, text, head, i), expected)
+                    np.testing.assert_array_equal(self.row(self.scores, rule, shift, head, i), expected)
                     shifted[shift] += bool(applies)
         self.assertTrue(0 < shifted["adaptive"] < shifted["mean"], shifted)
 
-    def test_a_run_without_it_has_the_same_numbers_and_cells(self):
-        out = pathlib.Path(self.scratch_folder.name) / "without"
-        lamp("run", CONFIG, "--out", out, *ARGUMENTS, "--set", "record.selected=false", "--threads", 2)
-        others = [path for path in differences(out / "result.h5", self.result) if not path.startswith("/selected")]
+    def test_a_run_without_it_has_the_same_numbers(self):
+        runs = pathlib.Path(self.scratch_folder.name)
+        small = [*ARGUMENTS, "--set", 'grid."lamp.scores.rule"=["lamp", "random"]', "--set", 'grid."lamp.scores.shift"=["none"]']
+        for kept in ("true", "false"):
+            lamp("run", CONFIG, "--out", runs / kept, *small, "--set", f"record.selected={kept}")
+        others = [path for path in differences(runs / "true/result.h5", runs / "false/result.h5") if not path.startswith("/selected")]
         self.assertEqual(others, ["/@experiment"])
-        refused = lamp("run", CONFIG, "--out", out, *ARGUMENTS, check=False)
+        refused = lamp("run", CONFIG, "--out", runs / "false", *small, check=False)
         self.assertEqual(refused.returncode, 73, refused.stderr)
 
 
