@@ -437,7 +437,9 @@ TEST_CASE("oracle: KL is the textbook's, and the one of the metrics", "[oracle][
   CHECK(kl_of({7.0}, {-3.0}) == 0.0);  // a vocabulary of one
   CHECK(kl_of({1.0, 2.0}, {1.0, -infinity}) == infinity);
   CHECK(kl_of({0.0, 0.0, -infinity}, {0.0, 0.0, 0.0}) == Approx(std::log(1.5)).epsilon(1e-14));
-  CHECK(kl_of({0.0, -800.0}, {0.0, 0.0}) == Approx(std::log(2.0)).epsilon(1e-14));  // q/p overflows
+  CHECK(kl_of({0.0, -800.0}, {0.0, 0.0}) == Approx(std::log(2.0)).epsilon(1e-14));  // p is 0
+  CHECK(kl_of({0.0, -730.0}, {0.0, 0.0}) == Approx(std::log(2.0)).epsilon(1e-14));  // q/p is inf
+  CHECK(kl_of({0.0, 0.0}, {0.0, -100.0}) == Approx(50.0 - std::log(2.0)).epsilon(1e-14));
   CHECK(std::isnan(kl_of({1.0, 2.0}, {1.0, not_a_number})));
   CHECK(std::isnan(kl_of({1.0, 2.0}, {1.0, infinity})));
 }
