@@ -44,7 +44,10 @@ std::vector<S> kl_of_each(const Weights<Number<S>>& weights, const Pass<S>& base
   };
   std::vector<std::jthread> others;
   for (std::size_t i = 1; i < std::min(threads, replacements.size()); ++i)
-    others.emplace_back(work);
+    others.emplace_back([&] {
+      work();
+      mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE);  // its constants, of Real, are the thread's own
+    });
   work();
   others.clear();  // joins them
   return out;
