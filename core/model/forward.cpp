@@ -6,6 +6,7 @@
 #include "core/fp/rounding.hpp"
 #include "core/model/buffers.hpp"
 #include "core/model/ops/sites.hpp"
+#include "core/model/rows.hpp"
 #include "core/mpfr/forward.hpp"
 #include "core/selection/target.hpp"
 
@@ -233,32 +234,24 @@ class Pass {
     const auto in = [&](std::size_t k) { return input(row, k, point); };
     switch (row.operation) {
       case Operation::embed:
-        return embed(a, weights<EmbeddingWeights>(point), tokens_, out, first_);
-      case Operation::layer_norm:
-        return layer_norm(a, weights<LayerNormWeights>(point), config_.layer_norm_epsilon, in(0),
-                          out);
-      case Operation::linear:
-        return linear(a, weights<Linear>(point), in(0), out);
+        return embed(a, model_.weights.at<EmbeddingWeights>(point.site), tokens_, out, first_);
       case Operation::scores:
         return scores(a, in(0), work_.keys, out);
       case Operation::softmax:
         return softmax(a, in(0), out, entries_of(row.site));
       case Operation::values:
         return values(a, in(0), in(1), out);
+      case Operation::layer_norm:
+      case Operation::linear:
       case Operation::residual:
-        return residual(a, in(0), in(1), out);
       case Operation::activation:
-        return activate(a, options_.activation, in(0), out);
-      case Operation::logits:
-        return linear(a, weights<Linear>(point),
-                      in(0).row_block(point.first_row - first_, out.rows), out);
+      case Operation::logits: {
+        const MatrixView<const double> x0 = in(0).row_block(point.first_row - first_, out.rows);
+        return evaluate_rows(model_, row, point.layer, options_.activation, a, x0,
+                             input_count(row.operation) == 2 ? in(1) : x0, out);
+      }
     }
     contract_violated("forward: a known operation");
-  }
-
-  template <class Of>
-  [[nodiscard]] const Of& weights(const TapPoint& point) const {
-    return model_.weights.at<Of>(point.site, point.layer);
   }
 
   /// Fills work_.bounds, of y's shape, for error weights `dot`.
@@ -273,14 +266,8 @@ class Pass {
     return drawing(plan_.at(point.site, point.layer, point.head), point);
   }
 
-  [[nodiscard]] Arithmetic drawing(Arithmetic arithmetic, const TapPoint& point) const {
-    arithmetic.draws = {.seed = options_.seed,
-                        .sequence = options_.sequence,
-                        .layer = static_cast<std::uint32_t>(point.layer.value),
-                        .head = static_cast<std::uint32_t>(point.head.value),
-                        .site = info(point.site).draw,
-                        .first_row = static_cast<std::uint32_t>(point.first_row)};
-    return arithmetic;
+  [[nodiscard]] Arithmetic drawing(const Arithmetic& arithmetic, const TapPoint& point) const {
+    return drawing_at(arithmetic, options_, point);
   }
 
   bool evaluate_local(const SiteRow& row, const TapPoint& point, MatrixView<const double> out) {
@@ -344,6 +331,16 @@ bool is_unlimited_plan(const Model& model, const PrecisionPlan& plan) {
 
 void TapSink::local(const TapPoint&, MatrixView<const double>, MatrixView<const double>) {
   contract_violated("TapSink: a sink that wants local() takes it");
+}
+
+Arithmetic drawing_at(Arithmetic arithmetic, const PassOptions& options, const TapPoint& point) {
+  arithmetic.draws = {.seed = options.seed,
+                      .sequence = options.sequence,
+                      .layer = static_cast<std::uint32_t>(point.layer.value),
+                      .head = static_cast<std::uint32_t>(point.head.value),
+                      .site = info(point.site).draw,
+                      .first_row = static_cast<std::uint32_t>(point.first_row)};
+  return arithmetic;
 }
 
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,

@@ -63,6 +63,9 @@ struct PassOptions {
   std::size_t threads = 1;       // of a pass in unlimited(p); others take one
 };
 
+/// The arithmetic with the draws of a point: row 0 of what is evaluated is row point.first_row.
+Arithmetic drawing_at(Arithmetic arithmetic, const PassOptions& options, const TapPoint& point);
+
 /// Memory of a pass, reused from one to the next: one per thread. `rows` are those of the pass.
 class Workspace {
  public:

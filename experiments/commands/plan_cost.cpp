@@ -97,11 +97,13 @@ class RecordedBytes {
   explicit RecordedBytes(const Experiment& experiment) {
     const CellRecorder recorder(experiment.recording());
     quantities_ = recorder.quantities();
-    with_errors_ = recorder.recorded(true), without_errors_ = recorder.recorded(false);
+    for (const bool errors : {false, true})
+      for (const bool truth : {false, true})
+        recorded_[errors][truth] = recorder.recorded({.errors = errors, .truth = truth});
   }
   /// Whether the cell records quantity q.
   [[nodiscard]] bool has(const Cell& cell, std::size_t q) const {
-    return (cell.records_errors ? with_errors_ : without_errors_)[q];
+    return recorded_[cell.records.errors][cell.records.truth][q];
   }
   [[nodiscard]] double of(const Cell& cell) const {
     double bytes = 0.0;
@@ -114,7 +116,7 @@ class RecordedBytes {
 
  private:
   std::vector<record::Quantity> quantities_;
-  std::vector<bool> with_errors_, without_errors_;
+  std::array<std::array<std::vector<bool>, 2>, 2> recorded_;  // [errors][truth]
 };
 
 /// How many numbers a pass holds: those of Workspace, of EarlierRows and what gemm packs.

@@ -226,7 +226,7 @@ double TimeCost::continuation(const PrecisionPlan& plan) {
 
 double TimeCost::cell(const Cell& cell) {
   double seconds = pass(cell.plan) + metrics_ + continuation(cell.plan);
-  if (!cell.records_errors) return seconds;
+  if (!cell.records.errors) return seconds;
   for (const Site recorded : experiment_.config.record_errors) {
     const double evaluations = rows(layers_of(config_, recorded) * heads_of(config_, recorded));
     seconds += evaluations * site(recorded, experiment_.grid.reference.at(recorded));

@@ -127,6 +127,17 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
     if (path.head && path.head->value >= model.n_head)
       return fail(key, absent("head ", path.head->value, model.n_head));
   }
+  if (config.truth) {
+    if (const SiteRow* row = find_row(model.network->sites, Site::scores);
+        row == nullptr || !row->f)
+      return fail("truth",
+                  std::string(model.network->title) + " has no scores; legal: leave [truth] out");
+    for (const std::size_t layer : config.truth->layers)
+      if (layer >= model.n_layer)
+        return fail("truth.layers", absent("layer ", layer, model.n_layer));
+    for (const std::size_t head : config.truth->heads)
+      if (head >= model.n_head) return fail("truth.heads", absent("head ", head, model.n_head));
+  }
   if (const std::optional<Problem> problem = check_trees(config, model))
     return fail(problem->key, problem->message);
   return {};

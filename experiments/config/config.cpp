@@ -124,15 +124,11 @@ class Reader {
       return std::nullopt;
     }
     if (leaf.path == "continuation") return config_.continuation_or_new(), std::nullopt;
+    if (leaf.path == "truth") return config_.truth_or_new(), std::nullopt;
     if (leaf.path == "grid")
       return Problem{.key = "grid",
                      .message = "has no axis",
                      .legal = "one or more axes, or no [grid] at all",
-                     .where = leaf.where};
-    if (leaf.path == "truth")
-      return Problem{.key = "truth",
-                     .message = "not available yet in this version",
-                     .legal = "leave it out",
                      .where = leaf.where};
     for (const Field& field : fields())
       if (field.key.starts_with(leaf.path + '.')) return std::nullopt;

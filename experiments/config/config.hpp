@@ -80,6 +80,27 @@ struct ContinuationConfig {
   friend bool operator==(const ContinuationConfig&, const ContinuationConfig&) = default;
 };
 
+/// One score apart from all others: low among exact ones, or recomputed among low ones.
+enum class OneChange : std::uint8_t { low, high };
+
+inline constexpr std::array<NamedValue<OneChange>, 2> one_change_names{
+    {{"one-low", OneChange::low}, {"one-high", OneChange::high}}};
+static_assert(names_all(one_change_names));
+
+/// [truth]: what is evaluated exhaustively, and the rules that are ranked against it.
+struct TruthConfig {
+  std::vector<OneChange> end_to_end{OneChange::low, OneChange::high};
+  bool local = true;
+  std::size_t subset_limit = 20;
+  std::vector<double> tolerance{1e-2};
+  std::vector<std::size_t> layers{}, heads{}, queries{};  // empty: all
+  std::optional<double> sample{};                         // share of the rows that these leave
+  std::vector<std::string> rules{"lamp", "largest-logit"};
+  std::vector<double> budgets{0.01, 0.034, 0.05, 0.1, 0.15, 0.343};
+  bool coarse = true;
+  friend bool operator==(const TruthConfig&, const TruthConfig&) = default;
+};
+
 struct Config {
   int schema_version = 1;
   std::string title;
@@ -100,6 +121,7 @@ struct Config {
   std::vector<Site> record_activations;
   bool record_selected = false;
   std::optional<ContinuationConfig> continuation;  // absent: none
+  std::optional<TruthConfig> truth;                // absent: none
   Places places;
   friend bool operator==(const Config&, const Config&) = default;
 
@@ -109,6 +131,7 @@ struct Config {
   ContinuationConfig& continuation_or_new() {
     return continuation ? *continuation : continuation.emplace();
   }
+  TruthConfig& truth_or_new() { return truth ? *truth : truth.emplace(); }
 };
 
 /// N of the reference "mpfr:N", 2 to 10,000 without leading zeros; nothing for any other text.

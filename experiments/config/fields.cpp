@@ -489,37 +489,6 @@ constexpr std::array after_arithmetic{
               [](const Config& c, Name, Form) {
                 return c.continuation ? Text(std::to_string(c.continuation->tokens)) : Text();
               }},
-
-    Field{.key = "truth.end_to_end",
-          .kind = Kind::other,
-          .standard = "[]",
-          .meaning = "one-low, one-high",
-          .available = false},
-    Field{.key = "truth.local",
-          .kind = Kind::other,
-          .standard = "true",
-          .meaning = "local ground truth of each row",
-          .available = false},
-    Field{.key = "truth.subset_limit",
-          .kind = Kind::other,
-          .standard = "20",
-          .meaning = "rows up to this length: all subsets",
-          .available = false},
-    Field{.key = "truth.tolerance",
-          .kind = Kind::other,
-          .standard = "[0.01]",
-          .meaning = "tolerances of the smallest set",
-          .available = false},
-    Field{.key = "truth.layers",
-          .kind = Kind::other,
-          .standard = "\"all\"",
-          .meaning = "what is evaluated",
-          .available = false},
-    Field{.key = "truth.sample",
-          .kind = Kind::other,
-          .standard = "absent",
-          .meaning = "share of what is evaluated",
-          .available = false},
 };
 
 }  // namespace
@@ -528,7 +497,7 @@ std::span<const Field> fields() {
   static const std::vector<Field> list = [] {
     std::vector<Field> all(before_arithmetic.begin(), before_arithmetic.end());
     for (const std::span<const Field> part :
-         {arithmetic_fields(), std::span<const Field>(after_arithmetic)})
+         {arithmetic_fields(), std::span<const Field>(after_arithmetic), truth_fields()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "core/arith/stochastic.hpp"
 #include "experiments/config/kinds.hpp"
 
 namespace lamp::experiments {
@@ -151,6 +152,27 @@ std::optional<Problem> check_name(const Config& config, const std::string& key,
                  .suggestion = nearest(name, names)};
 }
 
+/// The rest of a pass is evaluated from a changed score on: in a reference that core/model has, and
+/// that draws nothing.
+std::optional<Problem> check_truth(const Config& config) {
+  if (!config.truth) return std::nullopt;
+  const ArithmeticConfig* reference = config.arithmetic(config.reference);
+  if (reference_bits(config.reference) ||
+      (reference != nullptr && is_stochastic(reference->arithmetic())))
+    return Problem{.key = "reference.arithmetic",
+                   .message = toml_string(config.reference) + " has no ground truth",
+                   .legal =
+                       "with [truth]: binary64, or the name of an arithmetic without "
+                       "stochastic rounding"};
+  const std::size_t length = config.tokens.sequence_length;
+  for (const std::size_t query : config.truth->queries)
+    if (query >= length)
+      return Problem{.key = "truth.queries",
+                     .message = std::to_string(query) + " is no position of a sequence",
+                     .legal = "0 to tokens.sequence_length - 1, " + std::to_string(length - 1)};
+  return std::nullopt;
+}
+
 /// check_values without a grid.
 std::optional<Problem> check_cell(const Config& config) {
   for (const NamedArithmetic& a : config.arithmetics)
@@ -187,7 +209,7 @@ std::optional<Problem> check_cell(const Config& config) {
                    .message = std::to_string(config.continuation->prefix) +
                               " tokens are more than a sequence has",
                    .legal = "1 to tokens.sequence_length, " + std::to_string(length)};
-  return std::nullopt;
+  return check_truth(config);
 }
 
 /// What an arithmetic is, whatever its name: every key of it that affects values.
@@ -268,6 +290,16 @@ bool matches_where(const Config& config, std::span<const std::size_t> index) {
   return true;
 }
 
+bool is_beside_truth(std::string_view axis) {
+  return axis.starts_with("lamp.") && !axis.ends_with(".recompute");
+}
+
+bool is_first_beside_truth(const Config& config, std::span<const std::size_t> index) {
+  for (std::size_t a = 0; a < index.size(); ++a)
+    if (index[a] != 0 && is_beside_truth(config.grid[a].key)) return false;
+  return true;
+}
+
 record::Axis axis_of(const GridAxis& axis) {
   record::Axis out{.name = axis.key, .values = {}};
   const auto collect = [&]<class T>(T) {
@@ -289,6 +321,13 @@ PrecisionPlan plan_of(const Config& config) {
   for (const SelectionConfig& s : config.selections)
     plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute), .shift = s.shift});
   return plan;
+}
+
+std::vector<std::string> axes_beside_truth(const Config& config) {
+  std::vector<std::string> axes;
+  for (const GridAxis& axis : config.grid)
+    if (is_beside_truth(axis.key)) axes.push_back(axis.key);
+  return axes;
 }
 
 bool next_cell(const Config& config, std::vector<std::size_t>& index) {
@@ -363,7 +402,8 @@ Result<Grid> expand(const Config& config, const Inputs& inputs) {
         {.index = index,
          .id = cell_identity(cell, inputs),
          .plan = plan_of(cell),
-         .records_errors = !config.record_errors.empty() && matches_where(config, index)});
+         .records = {.errors = !config.record_errors.empty() && matches_where(config, index),
+                     .truth = config.truth && is_first_beside_truth(config, index)}});
   } while (next_cell(config, index));
   return grid;
 }

@@ -21,13 +21,20 @@ namespace lamp::experiments {
 /// results then stop matching.
 inline constexpr int semantics = 2;
 
+/// What a cell records besides what every cell does.
+struct Records {
+  bool errors = false;  // record.errors names a site, and the cell matches record.where
+  bool truth = false;   // [truth] is there, and of the cells that differ in how scores are selected
+                        // alone this is the first
+};
+
 /// One point of the grid.
 struct Cell {
   std::vector<std::size_t> index;  // one coordinate an axis
   Digest id{};  // of what affects its values: the arithmetics used, plan, selections, seed,
                 // reference, model, activation
   PrecisionPlan plan;
-  bool records_errors = false;  // record.errors names a site, and the cell matches record.where
+  Records records;
 };
 
 struct Grid {
@@ -48,6 +55,9 @@ struct Inputs {
 
 /// All cells. An error names the cell whose combination of coordinates is not legal.
 Result<Grid> expand(const Config& config, const Inputs& inputs);
+
+/// Axes of the grid that the ground truth does not depend on: how scores are selected.
+std::vector<std::string> axes_beside_truth(const Config& config);
 
 /// Steps to the index of the next cell, row-major; false after the last, and then it is the first
 /// again.

@@ -81,7 +81,8 @@ Text system_or_none(Form form, const SystemOrNone& x, std::string_view none);
 Text site_list(const std::vector<Site>& list);
 std::string coordinate_list(const std::vector<Coordinate>& list);
 
-/// Rows of [arithmetic.NAME] (arithmetic_fields.cpp).
+/// Rows of [arithmetic.NAME] (arithmetic_fields.cpp), and of [truth] (truth_fields.cpp).
 std::span<const Field> arithmetic_fields();
+std::span<const Field> truth_fields();
 
 }  // namespace lamp::experiments

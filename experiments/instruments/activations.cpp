@@ -33,7 +33,7 @@ class Activations final : public Instrument {
   }
   [[nodiscard]] bool needs_reference(Site site) const override { return listens(site); }
 
-  void begin(const Reference&, const PrecisionPlan&, bool) override {
+  void begin(const Reference&, const PrecisionPlan&, const Records&) override {
     run_.clear();
     for (const Site site : recording_.config.record_activations)
       run_.insert({site, SiteValues(recording_.model, site, recording_.sequence_length())});

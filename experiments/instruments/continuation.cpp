@@ -37,7 +37,7 @@ class Continuation final : public Instrument {
              }}};
   }
 
-  void begin(const Reference& reference, const PrecisionPlan&, bool) override {
+  void begin(const Reference& reference, const PrecisionPlan&, const Records&) override {
     reference_ = &reference;
   }
   void end(const Pass& pass) override { run_ = generated(pass); }

@@ -13,7 +13,7 @@
 #include "analysis/metrics.hpp"
 #include "core/model/forward.hpp"
 #include "core/record/contents.hpp"
-#include "experiments/config/config.hpp"
+#include "experiments/config/grid.hpp"
 #include "experiments/instruments/site_values.hpp"
 
 namespace lamp::experiments {
@@ -80,14 +80,16 @@ class Instrument : public TapSink {
   /// Whether Reference::sites must have a site.
   [[nodiscard]] virtual bool needs_reference(Site) const { return false; }
 
-  /// Whether its readings are empty in the cells that record.where leaves without errors.
-  [[nodiscard]] virtual bool is_of_errors() const { return false; }
+  /// Whether a cell that records so much has its readings; they are empty in others.
+  [[nodiscard]] virtual bool is_recorded(const Records&) const { return true; }
 
-  /// Before a pass. Where `errors` is false, record.where leaves the cell without errors.
-  virtual void begin(const Reference&, const PrecisionPlan&, [[maybe_unused]] bool errors) {}
+  /// Before a pass of a cell.
+  virtual void begin(const Reference&, const PrecisionPlan&, const Records&) {}
   void values(const TapPoint&, MatrixView<const double>) override {}
   void selected(const TapPoint&, std::span<const std::uint8_t>) override {}
   virtual void end(const Pass&) {}
+  /// Whether end() came to its end: false where a signal stopped it, and then nothing is recorded.
+  [[nodiscard]] virtual bool is_complete() const { return true; }
   /// After a sequence's reference pass: what cells are compared with besides the sites.
   virtual void end_reference(const Pass&, Reference&) const {}
 };

@@ -12,10 +12,12 @@ std::unique_ptr<Instrument> continuation(const Recording&);
 std::unique_ptr<Instrument> site_errors(const Recording&);
 std::unique_ptr<Instrument> activations(const Recording&);
 std::unique_ptr<Instrument> selected_sets(const Recording&);
+std::unique_ptr<Instrument> truth_of_scores(const Recording&);
 
 std::span<const InstrumentMaker> all_instruments() {
   static constexpr std::array list{
-      metrics, recompute_rate, continuation, site_errors, activations, selected_sets,
+      metrics,     recompute_rate, continuation,    site_errors,
+      activations, selected_sets,  truth_of_scores,
   };
   return list;
 }

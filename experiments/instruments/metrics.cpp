@@ -59,7 +59,7 @@ class Metrics final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return site == Site::logits; }
 
-  void begin(const Reference& reference, const PrecisionPlan&, bool) override {
+  void begin(const Reference& reference, const PrecisionPlan&, const Records&) override {
     reference_ = &reference.distribution;
     positions_.resize(length_);
   }

@@ -39,7 +39,7 @@ class RecomputeRate final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return recomputed_.contains(site); }
 
-  void begin(const Reference&, const PrecisionPlan&, bool) override {
+  void begin(const Reference&, const PrecisionPlan&, const Records&) override {
     for (auto& [site, counts] : recomputed_)
       counts.assign(layers_of(recording_.model, site) * heads_of(recording_.model, site), 0);
   }

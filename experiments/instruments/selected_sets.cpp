@@ -24,7 +24,7 @@ class SelectedSets final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return sets_.contains(site); }
 
-  void begin(const Reference&, const PrecisionPlan&, bool) override {
+  void begin(const Reference&, const PrecisionPlan&, const Records&) override {
     for (auto& [site, sets] : sets_)
       sets.assign(layers_of(recording_.model, site) * heads_of(recording_.model, site) *
                       recording_.sequence_length() * bytes_of_row(site),

@@ -103,14 +103,15 @@ class SiteErrors final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return recorded_.contains(site); }
   [[nodiscard]] bool needs_reference(Site site) const override { return listens(site); }
-  [[nodiscard]] bool is_of_errors() const override { return true; }
+  [[nodiscard]] bool is_recorded(const Records& records) const override { return records.errors; }
   [[nodiscard]] bool wants_local(Site site) const override { return errors_ && listens(site); }
 
-  void begin(const Reference& reference, const PrecisionPlan& plan, bool errors) override {
+  void begin(const Reference& reference, const PrecisionPlan& plan,
+             const Records& records) override {
     reference_ = &reference.sites;
-    errors_ = errors;
+    errors_ = records.errors;
     for (auto& [site, recorded] : recorded_) {
-      recorded.forward = errors ? no_errors_yet(site, plan) : Errors{};
+      recorded.forward = errors_ ? no_errors_yet(site, plan) : Errors{};
       recorded.local = recorded.forward;
     }
   }

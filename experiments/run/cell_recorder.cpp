@@ -42,10 +42,10 @@ std::vector<record::Quantity> CellRecorder::reference_quantities() const {
   return quantities_of(reference_readings_);
 }
 
-std::vector<bool> CellRecorder::recorded(bool errors) const {
+std::vector<bool> CellRecorder::recorded(const Records& records) const {
   std::vector<bool> all;
   for (const std::unique_ptr<Instrument>& instrument : instruments_)
-    all.resize(all.size() + instrument->readings().size(), errors || !instrument->is_of_errors());
+    all.resize(all.size() + instrument->readings().size(), instrument->is_recorded(records));
   return all;
 }
 
@@ -61,9 +61,10 @@ bool CellRecorder::needs_reference(Site site) const {
                      [&](const auto& instrument) { return instrument->needs_reference(site); });
 }
 
-void CellRecorder::begin(const Reference& reference, const PrecisionPlan& plan, bool errors) {
+void CellRecorder::begin(const Reference& reference, const PrecisionPlan& plan,
+                         const Records& records) {
   for (const std::unique_ptr<Instrument>& instrument : instruments_)
-    instrument->begin(reference, plan, errors);
+    instrument->begin(reference, plan, records);
 }
 
 void CellRecorder::values(const TapPoint& point, MatrixView<const double> x) {
@@ -88,6 +89,11 @@ void CellRecorder::selected(const TapPoint& point, std::span<const std::uint8_t>
 
 void CellRecorder::end(const Pass& pass) {
   for (const std::unique_ptr<Instrument>& instrument : instruments_) instrument->end(pass);
+}
+
+bool CellRecorder::is_complete() const {
+  return std::all_of(instruments_.begin(), instruments_.end(),
+                     [](const auto& instrument) { return instrument->is_complete(); });
 }
 
 void CellRecorder::end_reference(const Pass& pass, Reference& reference) const {

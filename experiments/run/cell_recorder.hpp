@@ -20,20 +20,22 @@ class CellRecorder final : public TapSink {
   /// The quantities of every cell, and those recorded once a sequence, of the reference.
   [[nodiscard]] std::vector<record::Quantity> quantities() const;
   [[nodiscard]] std::vector<record::Quantity> reference_quantities() const;
-  /// For each of quantities(): whether a cell records it, with its errors recorded or without.
-  [[nodiscard]] std::vector<bool> recorded(bool errors) const;
+  /// For each of quantities(): whether a cell that records so much has it.
+  [[nodiscard]] std::vector<bool> recorded(const Records& records) const;
   /// Coordinates of their dimensions, where those are not 0, 1, ..
   [[nodiscard]] std::vector<record::Axis> axes() const;
   /// Whether the cells are compared with the reference at a site.
   [[nodiscard]] bool needs_reference(Site site) const;
 
-  void begin(const Reference& reference, const PrecisionPlan& plan, bool errors);
+  void begin(const Reference& reference, const PrecisionPlan& plan, const Records& records);
   void values(const TapPoint& point, MatrixView<const double> x) override;
   [[nodiscard]] bool wants_local(Site site) const override;
   void local(const TapPoint& point, MatrixView<const double> x,
              MatrixView<const double> reference) override;
   void selected(const TapPoint& point, std::span<const std::uint8_t> marks) override;
   void end(const Pass& pass);
+  /// False where a signal stopped end(): the cell then is not recorded.
+  [[nodiscard]] bool is_complete() const;
   void end_reference(const Pass& pass, Reference& reference) const;
 
   /// The values of quantities(), one for one, of the pass since begin().

@@ -8,11 +8,11 @@
 #include <string>
 #include <utility>
 
+#include "core/base/side_by_side.hpp"
 #include "experiments/run/cell_recorder.hpp"
 #include "experiments/run/finished_cells.hpp"
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/progress.hpp"
-#include "experiments/run/side_by_side.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -63,12 +63,16 @@ Reference reference_of(const Pass& pass, const CellRecorder& recorder, const Rec
   return reference;
 }
 
-record::CellRecord computed_cell(const Cell& cell, const Pass& pass, const Reference& reference,
-                                 CellRecorder& recorder) {
-  recorder.begin(reference, pass.plan, cell.records_errors);
+/// Nothing where a signal stopped it.
+std::optional<record::CellRecord> computed_cell(const Cell& cell, const Pass& pass,
+                                                const Reference& reference,
+                                                CellRecorder& recorder) {
+  recorder.begin(reference, pass.plan, cell.records);
   run_pass(pass, recorder);
   recorder.end(pass);
-  return {.id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
+  if (!recorder.is_complete()) return std::nullopt;
+  return record::CellRecord{
+      .id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
 }
 
 /// One sequence: its shard, and what an earlier run left in it.
@@ -102,19 +106,22 @@ Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* con
                               any.reference_values(reference));
   };
 
-  // 2. The cells, in whatever order threads come to them; finished ones are published now and then.
+  // 2. The cells: those with ground truth one after the other, since that takes all threads itself,
+  // the others in whatever order threads come to them. Finished ones are published now and then.
+  const auto others = std::stable_partition(missing.begin(), missing.end(),
+                                            [](const Cell* cell) { return cell->records.truth; });
   std::mutex mutex;  // of all that follows
   std::size_t computed = 0;
   std::optional<Error> failure;
   Clock::time_point published = Clock::now();
-  side_by_side(workers, missing.size(), [&](Worker& worker, std::size_t i) {
+  const auto compute_cell = [&](Worker& worker, const Cell& cell) {
     if (interrupted_by() != 0) return false;
-    record::CellRecord cell = computed_cell(
-        *missing[i], {request.model, sequence.ids, missing[i]->plan, options, worker.workspace},
-        reference, worker.recorder);
+    std::optional<record::CellRecord> record =
+        computed_cell(cell, {request.model, sequence.ids, cell.plan, options, worker.workspace},
+                      reference, worker.recorder);
     const std::lock_guard lock(mutex);
-    if (failure) return false;
-    task.finished.insert_or_assign(cell.id, std::move(cell));
+    if (failure || !record) return false;
+    task.finished.insert_or_assign(cell.id, *std::move(record));
     ++computed;
     if (Clock::now() - published >= publish_interval) {
       if (const Result<void> done = publish(); !done) failure = done.error();
@@ -122,6 +129,13 @@ Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* con
     }
     progress.step(place_of(sequence));
     return !failure;
+  };
+  const std::span<const Cell* const> all(missing);
+  const auto truths = static_cast<std::size_t>(others - missing.begin());
+  for (const Cell* cell : all.first(truths))
+    if (!compute_cell(workers[0], *cell)) break;
+  side_by_side(workers, failure ? 0 : missing.size() - truths, [&](Worker& worker, std::size_t i) {
+    return compute_cell(worker, *all[truths + i]);
   });
 
   // 3. The whole sequence, or what there is of it when a signal came.

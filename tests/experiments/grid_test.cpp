@@ -405,7 +405,7 @@ TEST_CASE("grid: cells that record errors are those that record.where matches", 
   const auto marks = [](const std::string& record) {
     std::string text;
     for (const Cell& cell : grid_of(with_grid(axes) + record).cells)
-      text += cell.records_errors ? '1' : '0';
+      text += cell.records.errors ? '1' : '0';
     return text;
   };
   const std::string errors = "[record]\nerrors = [\"scores\"]\n";
@@ -417,7 +417,7 @@ TEST_CASE("grid: cells that record errors are those that record.where matches", 
   CHECK(marks(errors + "where = {\"lamp.scores.tau\" = [1.1, 2], \"arithmetic.low.mu\" = [2]}\n") ==
         "010001");
   CHECK(marks(errors + "where.arithmetic.low.mu = [4]\n") == "101010");
-  CHECK(grid_of(base_config + errors).cells[0].records_errors);
+  CHECK(grid_of(base_config + errors).cells[0].records.errors);
 }
 
 TEST_CASE("grid: the reference is binary64 or a named arithmetic", "[grid]") {

@@ -24,7 +24,7 @@ class Largest final : public Instrument {
 
   [[nodiscard]] bool listens(Site) const override { return true; }
 
-  void begin(const Reference&, const PrecisionPlan&, bool) override {
+  void begin(const Reference&, const PrecisionPlan&, const Records&) override {
     largest_.assign(sites.size() * layers_, 0.0);
   }
 

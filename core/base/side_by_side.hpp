@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace lamp::experiments {
+namespace lamp {
 
 /// Calls work(worker, i) for i = 0, 1, .. below n, each i once, by one thread a worker (the
 /// caller's is the first), until it returns false; the calls that are under way end. What a call
@@ -39,4 +39,4 @@ void side_by_side(std::span<Worker> workers, std::size_t n, const Work& work) {
   if (thrown) std::rethrow_exception(thrown);
 }
 
-}  // namespace lamp::experiments
+}  // namespace lamp
