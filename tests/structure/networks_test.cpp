@@ -426,7 +426,7 @@ TEST_CASE("networks: each selecting site has its own draws, counts and datasets"
   std::map<std::string, std::vector<std::uint8_t>> sets;
   const auto recorded = [&](std::initializer_list<Site> selecting) {
     const PrecisionPlan plan = plan_with(selecting, "lamp");
-    recorder.begin(reference, plan, false);
+    recorder.begin(reference, plan, {});
     forward(model, ids, plan, options, recorder, workspace);
     recorder.end({model, ids, plan, options, workspace});
     std::map<std::string, std::vector<double>> rates;
