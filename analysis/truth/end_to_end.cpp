@@ -55,6 +55,21 @@ Moments moments(std::span<const double> p, std::span<const double> x) {
   return m;
 }
 
+/// p of a position; `memory` holds it where `distribution` does not keep it.
+std::span<const double> probabilities(const ReferenceDistribution& distribution, std::size_t t,
+                                      std::vector<double>& memory) {
+  const std::span<const double> kept = distribution.probabilities(t);
+  if (!kept.empty()) return kept;
+  memory.resize(distribution.vocab_size());
+  binary64_functions::exp(distribution.log_probabilities(t), memory);
+  return memory;
+}
+
+/// In integers modulo 2^64: whatever the order, right where the sum of all fits.
+std::int64_t wrapping_sum(std::int64_t x, std::int64_t y) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(x) + static_cast<std::uint64_t>(y));
+}
+
 std::size_t heads_of_site(const Question& q) { return heads_of(q.model.config, q.site); }
 
 }  // namespace
@@ -65,31 +80,42 @@ Background::Background(const Question& question, const PrecisionPlan& plan)
   forward(question.model, question.tokens, plan_, question.options, pass_, workspace);
 }
 
+LogitSum::LogitSum(std::size_t positions, std::size_t vocabulary)
+    : sum_(positions, vocabulary, 0), changes_(positions) {}
+
 void LogitSum::add(std::size_t t, std::span<const double> x, std::span<const double> from) {
   const std::span<std::int64_t> sum = sum_.row(t);
   bool fits = true;
+  double most = largest_;
   for (std::size_t v = 0; v < x.size(); ++v) {
-    const double difference = x[v] - from[v];
-    const bool small = std::abs(difference) < 0x1p10;
+    const double difference = x[v] - from[v], size = std::abs(difference);
+    const bool small = size < 0x1p10;
     fits = fits && small;
-    sum[v] += static_cast<std::int64_t>(small ? difference * (1.0 / unit) : 0.0);
+    most = size > most ? size : most;
+    sum[v] =
+        wrapping_sum(sum[v], static_cast<std::int64_t>(small ? difference * (1.0 / unit) : 0.0));
   }
+  largest_ = most, ++changes_[t];
   spoilt_ = spoilt_ || !fits;
 }
 
 void LogitSum::add(const LogitSum& other) {
-  if (sum_.rows() == 0) sum_ = Matrix<std::int64_t>(other.sum_.rows(), other.sum_.cols(), 0);
-  for (std::size_t i = 0; i < sum_.flat().size(); ++i) sum_.flat()[i] += other.sum_.flat()[i];
+  if (sum_.rows() == 0) *this = LogitSum(other.sum_.rows(), other.sum_.cols());
+  for (std::size_t i = 0; i < sum_.flat().size(); ++i)
+    sum_.flat()[i] = wrapping_sum(sum_.flat()[i], other.sum_.flat()[i]);
+  for (std::size_t t = 0; t < changes_.size(); ++t) changes_[t] += other.changes_[t];
+  largest_ = std::max(largest_, other.largest_);
   spoilt_ = spoilt_ || other.spoilt_;
 }
 
 double LogitSum::half_variance(const ReferenceDistribution& p) const {
-  if (spoilt_) return std::numeric_limits<double>::quiet_NaN();
   double sum = 0.0;
-  std::vector<double> row(sum_.cols());
+  std::vector<double> row(sum_.cols()), memory;
   for (std::size_t t = 0; t < sum_.rows(); ++t) {
+    if (spoilt_ || largest_ * static_cast<double>(changes_[t]) >= 0x1p63 * unit)
+      return std::numeric_limits<double>::quiet_NaN();
     for (std::size_t v = 0; v < row.size(); ++v) row[v] = static_cast<double>(sum_(t, v)) * unit;
-    sum += 0.5 * moments(p.probabilities(t), row).variance;
+    sum += 0.5 * moments(probabilities(p, t, memory), row).variance;
   }
   return sum / static_cast<double>(sum_.rows());
 }
@@ -123,10 +149,7 @@ Background Background::reference(const Question& question) {
   const Matrix<double>& logits = b.pass_.at(Site::logits);
   b.target_ = std::make_shared<const ReferenceDistribution>(logits, question.tokens);
   b.target_logits_ = std::make_shared<const Matrix<double>>(logits);
-  b.positions_.resize(b.pass_.length());
-  std::fill(b.positions_.kl.begin(), b.positions_.kl.end(), 0.0);
-  b.largest_error_.assign(b.pass_.length(), 0.0);
-  b.keep_own_distribution();
+  b.measure();
   return b;
 }
 
@@ -135,18 +158,18 @@ Background Background::all_low(const Question& question, const Background& targe
   b.evaluate_others([&](Layer, Head) { return question.high; });
   b.target_ = target.target_;
   b.target_logits_ = target.target_logits_;
-  b.positions_.resize(b.pass_.length());
-  MetricsScratch scratch;
-  const Matrix<double>& logits = b.pass_.at(Site::logits);
-  compare(*b.target_, 0, logits.view(), b.positions_, scratch);
-  for (std::size_t t = 0; t < b.pass_.length(); ++t)
-    b.largest_error_.push_back(largest_difference(logits.row(t), b.target_logits_->row(t)));
-  b.keep_own_distribution();
+  b.measure();
   return b;
 }
 
-void Background::keep_own_distribution() {
-  const ReferenceDistribution own(pass_.at(Site::logits), question_.tokens);
+void Background::measure() {
+  const Matrix<double>& logits = pass_.at(Site::logits);
+  positions_.resize(pass_.length());
+  MetricsScratch scratch;
+  compare(*target_, 0, logits.view(), positions_, scratch);
+  for (std::size_t t = 0; t < pass_.length(); ++t)
+    largest_error_.push_back(largest_difference(logits.row(t), target_logits_->row(t)));
+  const ReferenceDistribution own(logits, question_.tokens);
   q_.reshape(own.positions(), own.vocab_size());
   for (std::size_t t = 0; t < own.positions(); ++t)
     binary64_functions::exp(own.log_probabilities(t), q_.row(t));
@@ -174,7 +197,7 @@ struct Background::Worker {
   bool sums = false;
   MetricsScratch scratch{};
   PositionMetrics positions{};
-  std::vector<double> largest_error{}, difference{};
+  std::vector<double> largest_error{}, difference{}, p{};
   std::vector<std::vector<double>> rows{};
   std::vector<ChangedRow> changed{};
   Matrix<double> plus{};
@@ -317,7 +340,7 @@ void Background::differentiate(std::span<const Row> rows, std::span<const std::s
           const std::span<const double> plus = std::as_const(worker.plus).row(t);
           for (std::size_t v = 0; v < x.size(); ++v)
             worker.difference[v] = (plus[v] - x[v]) * (1.0 / (2.0 * h));
-          const Moments under_p = moments(target_->probabilities(t), worker.difference),
+          const Moments under_p = moments(probabilities(*target_, t, worker.p), worker.difference),
                         under_q = moments(q_.row(t), worker.difference);
           Derivative& d = derivatives[c / 2];
           d.half_variance += 0.5 * under_p.variance / positions;

@@ -51,8 +51,9 @@ class LogitSum {
  public:
   static constexpr double unit = 0x1p-44;
   LogitSum() = default;
-  LogitSum(std::size_t positions, std::size_t vocabulary) : sum_(positions, vocabulary, 0) {}
-  /// Adds x - from to row t. A difference that is not finite, or 2^10 and more, spoils the sum.
+  LogitSum(std::size_t positions, std::size_t vocabulary);
+  /// Adds x - from to row t. A difference that is not finite, or 2^10 and more, spoils the sum, and
+  /// so do many that are large: the largest times their number must be below 2^19.
   void add(std::size_t t, std::span<const double> x, std::span<const double> from);
   void add(const LogitSum& other);
   /// Half the variance of the sum under p, the mean over positions; NaN where it is spoilt.
@@ -60,6 +61,8 @@ class LogitSum {
 
  private:
   Matrix<std::int64_t> sum_;
+  std::vector<std::size_t> changes_;  // added to each row
+  double largest_ = 0.0;              // abs(x - from) of them all
   bool spoilt_ = false;
 };
 
@@ -83,7 +86,8 @@ class Background {
   /// pass's queries and keys. `target`: what effects are measured against.
   static Background all_low(const Question& question, const Background& target);
 
-  /// The effect of this pass without any change: 0 for the reference.
+  /// The effect of this pass without any change: 0 for the reference, unless its logits are not
+  /// finite.
   [[nodiscard]] Effect effect() const;
   /// Of each change by itself. The same bits for any number of threads and any division of the list
   /// into calls. Changes of a layer are evaluated together where they follow each other. Returns
@@ -118,7 +122,7 @@ class Background {
   Background(const Question& question, const PrecisionPlan& plan);
   template <class ArithmeticOf>
   void evaluate_others(ArithmeticOf&& arithmetic_of);
-  void keep_own_distribution();
+  void measure();  // against the target, and its own distribution
   struct Worker;
   template <class Evaluate>
   bool in_batches(std::span<const Row> rows, std::size_t each, std::span<Worker> workers,
