@@ -178,7 +178,8 @@ class RankedRules final : public TruthPart {
               ? "1-norm of the error of softmax with them recomputed"
               : "largest relative error of softmax with them recomputed");
       add("violations", &Comparison::violations,
-          "1 where that error exceeds cost times largest_error: first order fails");
+          "1 where that error exceeds cost times largest_error by more than its roundings: first "
+          "order fails");
     }
     add("local_rel", &Comparison::local_rel,
         "largest relative error of softmax with the rule's first `size` scores recomputed");
@@ -261,7 +262,8 @@ class RankedRules final : public TruthPart {
     }
     out.largest_error[at] = largest;
     out.error[at] = form.norm == Norm::normwise1 ? errors.l1 : errors.rel;
-    out.violations[at] = out.error[at] > out.cost[at] * largest ? 1.0 : 0.0;
+    const double roundings = static_cast<double>(marks.size() + 8) * 0x1p-53;  // of the error
+    out.violations[at] = out.error[at] > out.cost[at] * largest + roundings ? 1.0 : 0.0;
   }
 
   bool compare(const TruthOfCell& cell, Ranked& ranked) {
