@@ -156,6 +156,15 @@ Background Background::reference(const Question& question) {
 Background Background::all_low(const Question& question, const Background& target) {
   Background b(question, with_low_scores(question));
   b.evaluate_others([&](Layer, Head) { return question.high; });
+  for (std::size_t l = 0; l < layers_of(question.model.config, question.site); ++l)
+    for (std::size_t h = 0; h < heads_of_site(question); ++h) {
+      Matrix<double>& error = b.errors_.emplace_back(b.pass_.length(), b.pass_.length());
+      b.scores_in(question.reference.at(question.site, Layer{l}, Head{h}), Layer{l}, Head{h},
+                  error.view());
+      for (std::size_t i = 0; i < b.pass_.length(); ++i)
+        for (std::size_t j = 0; j <= i; ++j)
+          error(i, j) = b.own({Layer{l}, Head{h}, i})[j] - error(i, j);
+    }
   b.target_ = target.target_;
   b.target_logits_ = target.target_logits_;
   b.measure();
@@ -203,11 +212,12 @@ struct Background::Worker {
   Matrix<double> plus{};
 };
 
-std::vector<Background::Worker> Background::workers(std::size_t threads) const {
+std::vector<Background::Worker> Background::workers(std::size_t threads, const PrecisionPlan& plan,
+                                                    std::span<const Matrix<double>> added) const {
   std::vector<Worker> all;
   for (std::size_t w = 0; w < std::max<std::size_t>(threads, 1); ++w)
     all.push_back(
-        {.suffix = Suffix(question_.model, plan_, question_.options, pass_, question_.site)});
+        {.suffix = Suffix(question_.model, plan, question_.options, pass_, question_.site, added)});
   return all;
 }
 
@@ -242,7 +252,7 @@ bool Background::in_batches(std::span<const Row> rows, std::size_t each, std::sp
 
 std::vector<Effect> Background::effects(std::span<const Change> changes, std::size_t threads,
                                         const std::function<bool()>& stop, LogitSum* sum) const {
-  std::vector<Worker> all = workers(threads);
+  std::vector<Worker> all = workers(threads, plan_);
   if (sum != nullptr)
     for (Worker& worker : all) worker.sum = LogitSum(pass_.length(), q_.cols()), worker.sums = true;
   std::vector<Row> rows;
@@ -296,7 +306,7 @@ void Background::evaluate(std::span<const Change> changes, Worker& worker,
 
 std::vector<Derivative> Background::derivatives(std::span<const Row> rows, std::size_t threads,
                                                 const std::function<bool()>& stop) const {
-  std::vector<Worker> all = workers(threads);
+  std::vector<Worker> all = workers(threads, question_.reference, errors_);
   std::vector<Row> each;  // a score
   std::vector<std::size_t> keys;
   for (const Row& row : rows)
@@ -352,7 +362,7 @@ void Background::differentiate(std::span<const Row> rows, std::span<const std::s
 }
 
 std::size_t Background::bytes(const ModelConfig& model, std::size_t length) {
-  const std::size_t scores = model.n_layer * model.n_head * length * length,
+  const std::size_t scores = 2 * model.n_layer * model.n_head * length * length,
                     logits = 3 * length * model.vocab_size;  // with the target's, and its p
   return KeptPass::bytes(model, length) + (scores + logits) * sizeof(double);
 }

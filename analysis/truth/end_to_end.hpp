@@ -37,6 +37,8 @@ struct Effect {
 
 /// First derivatives with respect to one score, by central differences of h = 2^-12: of the order
 /// of 1e-7 relative are wrong.
+/// A low score above moves with its query and key and keeps its error: rounding itself is a step
+/// function, whose difference quotient says nothing.
 struct Derivative {
   /// Half the variance of J e_s under the target's distribution, the mean over positions: KL(target
   /// || pass) is this times the square of a small change, at the target itself.
@@ -127,7 +129,8 @@ class Background {
   template <class Evaluate>
   bool in_batches(std::span<const Row> rows, std::size_t each, std::span<Worker> workers,
                   const std::function<bool()>& stop, Evaluate&& evaluate) const;
-  [[nodiscard]] std::vector<Worker> workers(std::size_t threads) const;
+  [[nodiscard]] std::vector<Worker> workers(std::size_t threads, const PrecisionPlan& plan,
+                                            std::span<const Matrix<double>> added = {}) const;
   void evaluate(std::span<const Change> changes, Worker& worker, std::span<Effect> effects) const;
   void differentiate(std::span<const Row> rows, std::span<const std::size_t> keys, Worker& worker,
                      std::span<Derivative> derivatives) const;
@@ -136,6 +139,7 @@ class Background {
   PrecisionPlan plan_;  // of the pass, without selections
   KeptPass pass_;
   std::vector<Matrix<double>> others_;  // (layer, head): (T, T)
+  std::vector<Matrix<double>> errors_;  // likewise: own less reference scores; none where all are 0
   std::shared_ptr<const ReferenceDistribution> target_;
   std::shared_ptr<const Matrix<double>> target_logits_;
   PositionMetrics positions_;          // of the pass itself

@@ -54,12 +54,13 @@ std::size_t KeptPass::bytes(const ModelConfig& model, std::size_t length) {
 }
 
 Suffix::Suffix(const Model& model, const PrecisionPlan& plan, const PassOptions& options,
-               const KeptPass& base, Site changed)
+               const KeptPass& base, Site changed, std::span<const Matrix<double>> added)
     : model_(model),
       config_(model.config),
       plan_(plan),
       options_(options),
       base_(base),
+      added_(added),
       buffers_(model.config) {
   std::span<const SiteRow> rest = config_.network->sites;
   while (!info(rest.front().site).per_layer) rest = rest.subspan(1);
@@ -191,7 +192,9 @@ void Suffix::evaluate_causal(const SiteRow& row, Layer layer, const Run& run, He
   switch (row.operation) {
     case Operation::scores:
       keys_.assign(run_input(row, 1, layer, run, head).transposed());
-      return scores(a, x0, keys_, out);
+      scores(a, x0, keys_, out);
+      if (!added_.empty()) add_to(out, run, added_[layer.value * config_.n_head + head.value]);
+      return;
     case Operation::softmax:
       return softmax(a, x0, out, entries_of(row.site));
     case Operation::values:
@@ -208,6 +211,12 @@ void Suffix::evaluate_causal(const SiteRow& row, Layer layer, const Run& run, He
           input_count(row.operation) == 2 ? run_input(row, 1, layer, run, head) : x0, out);
   }
   contract_violated("Suffix: a known operation");
+}
+
+/// y: the rows of a run, causal entries.
+void Suffix::add_to(MatrixView<double> y, const Run& run, const Matrix<double>& added) const {
+  for (std::size_t i = 0; i < y.rows; ++i)
+    for (std::size_t j = 0; j <= run.first + i; ++j) y.row(i)[j] += added(run.first + i, j);
 }
 
 void Suffix::show_logits(const SiteRow& row, const Show& show) {

@@ -53,8 +53,10 @@ class Suffix {
   /// for one row of the site `changed`, a causal one that f follows. Pre: the plan is not
   /// unlimited(p) and stochastic at causal sites only; no site between `changed` and the end of a
   /// layer reads earlier rows of another one there (a row then changes itself alone in its layer).
+  /// added: where there are any, (layer, head) matrices (T, T) that in the layers above a change are
+  /// added to the values of `changed`; then `base` is as under a plan with these values added.
   Suffix(const Model& model, const PrecisionPlan& plan, const PassOptions& options,
-         const KeptPass& base, Site changed);
+         const KeptPass& base, Site changed, std::span<const Matrix<double>> added = {});
 
   /// Is shown logits of change number `change`: rows first_row .. of the sequence. The rows come in
   /// ascending order, those below changes[change].row and those that cannot change are not shown.
@@ -83,6 +85,7 @@ class Suffix {
                                                        Layer layer);
   [[nodiscard]] MatrixView<const double> run_input(const SiteRow& row, std::size_t k, Layer layer,
                                                    const Run& run, Head head);
+  void add_to(MatrixView<double> y, const Run& run, const Matrix<double>& added) const;
   [[nodiscard]] bool is_changed(Site site) const;
   [[nodiscard]] Arithmetic arithmetic_at(const TapPoint& point) const;
   [[nodiscard]] Matrix<double>& buffer(Site site);
@@ -95,6 +98,7 @@ class Suffix {
   const PrecisionPlan& plan_;
   const PassOptions& options_;
   const KeptPass& base_;
+  std::span<const Matrix<double>> added_;
   std::span<const SiteRow> layer_rows_, last_rows_;  // of the table: the layers', those after them
   std::size_t changed_;                              // index in layer_rows_
   Buffers buffers_;

@@ -146,7 +146,12 @@ class Truth(unittest.TestCase):
                      if isinstance(f[name], h5py.Dataset) and f[name].ndim > 1}
         cls.scores = [(l, h, i, j) for l in range(LAYERS) for h in range(HEADS) for i in range(T) for j in range(i + 1)]
         cls.model = Gpt2(NANO)
-        cls.reference = cls.model.logits(cls.tokens, 1, lambda layer, q, k: high_scores(q, k))[0]
+        cls.bounds = []  # by layer: the sums of abs(q_c k_c) / sqrt d, (head, query, key)
+
+        def keep_bounds(layer, q, k):
+            cls.bounds.append(high_scores(np.abs(q), np.abs(k))[0])
+            return high_scores(q, k)
+        cls.reference = cls.model.logits(cls.tokens, 1, keep_bounds)[0]
 
     @classmethod
     def tearDownClass(cls):
@@ -279,12 +284,12 @@ class Truth(unittest.TestCase):
                 z = np.exp(low - low.max())
                 z /= z.sum()
 
-                def cost(chosen):  # componentwise, absolute; a row of one costs nothing
+                def cost(chosen, w):  # componentwise; a row of one costs nothing
                     out = ~chosen
-                    return z[out].sum() + max(0, 1 - 2 * z[out].min()) if n > 1 and out.any() else 0.0
+                    return (z * w)[out].sum() + max(0, ((1 - 2 * z) * w)[out].max()) if n > 1 and out.any() else 0.0
                 size, given = int(self.f["selection/lamp/size"][at]), self.f["selection/lamp_set"][at][:n].astype(bool)
                 prefix = [first(z, k) for k in range(n + 1)]
-                smallest = next(k for k in range(n + 1) if cost(prefix[k]) <= TAU)
+                smallest = next(k for k in range(n + 1) if cost(prefix[k], np.ones(n)) <= TAU)
                 self.assertEqual((size, given.tolist()), (smallest, prefix[smallest].tolist()))
                 self.assertTrue(np.isnan(self.f["selection/lamp_set"][at][n:]).all())
                 for rule in RULES[:3]:
@@ -294,10 +299,10 @@ class Truth(unittest.TestCase):
                     out, mask = ~chosen, int((chosen << np.arange(n)).sum())
                     error = l1[mask] if rule == "lamp-normwise1" else rel[mask]
                     np.testing.assert_allclose([of["local_rel"], of["error"]], [rel[mask], error], rtol=2.0 ** -44, atol=2.0 ** -48)
-                    if rule != "lamp-dot":
-                        self.assertAlmostEqual(of["largest_error"], np.abs(high - low)[out].max(initial=0), delta=2.0 ** -44)
-                        expected = cost(chosen) if rule == "lamp" else (2 * z * (1 - z))[out].sum()
-                        self.assertAlmostEqual(of["cost"], expected, delta=n * 2.0 ** -39)
+                    w = self.bounds[row[0]][row[1:]][:n] if rule == "lamp-dot" else np.ones(n)
+                    self.assertAlmostEqual(of["largest_error"], (np.abs(high - low) / w)[out].max(initial=0), delta=2.0 ** -44)
+                    expected = (2 * z * (1 - z))[out].sum() if rule == "lamp-normwise1" else cost(chosen, w)
+                    self.assertAlmostEqual(of["cost"], expected, delta=n * 2.0 ** -39)
                     bound = of["cost"] * of["largest_error"]
                     self.assertEqual(of["violations"], of["error"] > bound + (n + 8) * 2.0 ** -53, (rule, at))
                     seen.add((rule, of["violations"]))
