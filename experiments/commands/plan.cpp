@@ -16,6 +16,7 @@
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/commands/time_cost.hpp"
+#include "experiments/commands/truth_cost.hpp"
 #include "experiments/run/progress.hpp"
 
 namespace lamp::experiments {
@@ -36,6 +37,7 @@ struct RunPlan {
   double reference_seconds = 0.0, cell_seconds = 0.0, output_seconds = 0.0;
   bool reference_in_parallel = false;
   std::vector<ProductPlan> products{};
+  TruthCost truth{};
   std::size_t threads = 1;
 };
 
@@ -55,8 +57,10 @@ double seconds(const RunPlan& plan, std::size_t threads) {
   const double at_once = number(std::min({threads, plan.cells, cores}));
   const double reference = plan.reference_seconds /
                            (plan.reference_in_parallel ? number(std::min(threads, cores)) : 1.0);
+  const double truth = number(plan.truth.cells) * plan.truth.seconds /
+                       number(std::min(threads, cores));  // one after the other, by all threads
   return number(plan.sequences) *
-             (reference + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds) +
+             (reference + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds + truth) +
          plan.output_seconds;
 }
 
@@ -95,6 +99,9 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
     plan.cell_seconds += time.cell(cells[i]);
   plan.cell_seconds /= number(timed);
   plan.products = products_of(experiment, cells, time);
+  plan.truth = truth_cost(experiment, cells, time);
+  if (plan.truth.cells > 0)
+    plan.peak += plan.truth.shared + number(threads) * plan.truth.per_thread;
   return plan;
 }
 
@@ -110,6 +117,33 @@ Json products_json(const std::vector<ProductPlan>& products) {
   return list;
 }
 
+Json truth_json(const TruthCost& truth) {
+  if (truth.cells == 0) return {};
+  const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
+  return {{"cells", truth.cells},
+          {"scores", whole(truth.scores)},
+          {"suffixes", whole(truth.suffixes)},
+          {"macs", whole(truth.macs)},
+          {"passes", whole(truth.passes)},
+          {"subsets", whole(truth.subsets)},
+          {"seconds", truth.seconds},
+          {"memory", {{"shared", whole(truth.shared)}, {"per_thread", whole(truth.per_thread)}}}};
+}
+
+/// What the ground truth takes, of each of its cells.
+std::string truth_text(const TruthCost& truth) {
+  if (truth.cells == 0) return {};
+  std::array<char, 300> text{};
+  std::snprintf(
+      text.data(), text.size(),
+      "truth       %zu cell%s: %.0f scores, %.0f rests of passes of %.3g "
+      "multiply-accumulates in all,\n            %.0f whole passes, %.3g subsets of rows; "
+      "about %s of one thread each\n",
+      truth.cells, truth.cells == 1 ? "" : "s", truth.scores, truth.suffixes, truth.macs,
+      truth.passes, truth.subsets, duration_text(truth.seconds).c_str());
+  return text.data();
+}
+
 Json as_json(const Experiment& experiment, const RunPlan& plan) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
   return {{"title", experiment.config.title},
@@ -121,6 +155,7 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
                                ? Json{{"prefix", experiment.config.continuation->prefix},
                                       {"tokens", experiment.config.continuation->tokens}}
                                : Json()},
+          {"truth", truth_json(plan.truth)},
           {"grid_points", plan.points},
           {"cells", plan.cells},
           {"passes", plan.sequences * (plan.cells + 1)},
@@ -187,7 +222,7 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
           "passes      " + std::to_string(plan.sequences * (plan.cells + 1)) +
           " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n" +
-          products_text(plan.products);
+          products_text(plan.products) + truth_text(plan.truth);
   const MemoryCost& m = plan.memory;
   text += "memory      about " + bytes_text(plan.peak) + " with " + count(plan.threads, "thread") +
           ": program " + bytes_text(plan.program) + ", weights " + bytes_text(m.weights) +

@@ -217,6 +217,16 @@ double TimeCost::pass(const PrecisionPlan& plan, Rows which) {
   return seconds;
 }
 
+TimeCost::PerRow TimeCost::per_row(const PrecisionPlan& plan) {
+  PerRow seconds{.after = metrics_ / rows(length_)};
+  for (const SiteRow& row : config_.network->sites) {
+    if (row.operation == Operation::embed) continue;
+    (info(row.site).per_layer ? seconds.layer : seconds.after) +=
+        rows(heads_of(config_, row.site)) * site(row.site, plan.at(row.site)) / rows(length_);
+  }
+  return seconds;
+}
+
 double TimeCost::continuation(const PrecisionPlan& plan) {
   const std::optional<ContinuationConfig>& asked = experiment_.config.continuation;
   if (!asked) return 0.0;

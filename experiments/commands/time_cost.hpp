@@ -25,6 +25,11 @@ class TimeCost {
   double cell(const Cell& cell);
   /// The reference pass with its distribution, and its continuation.
   double reference();
+  /// One row of a pass with many rows: in one layer; and after the layers, with its metrics.
+  struct PerRow {
+    double layer = 0.0, after = 0.0;
+  };
+  PerRow per_row(const PrecisionPlan& plan);
   /// One multiply-accumulate of a site that is a matrix product. Pre: not unlimited(p).
   double seconds_per_mac(const SiteRow& row, const Arithmetic& arithmetic);
 

@@ -1,5 +1,6 @@
 // What a config asks of its model: sites, layers, heads and positions that the model has.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/model/networks/network.hpp"
@@ -93,6 +94,13 @@ std::optional<Problem> problem_of(const SelectionConfig& selection, const Config
   return std::nullopt;
 }
 
+/// The ground truth keeps dozens of numbers for each score: at most 2^24 scores of a pass.
+std::size_t longest_truth(const ModelConfig& model) {
+  constexpr double most_scores = 0x1p24;
+  return static_cast<std::size_t>(
+      std::sqrt(most_scores / static_cast<double>(model.n_layer * model.n_head)));
+}
+
 }  // namespace
 
 Result<void> check_against(const Config& config, const ModelConfig& model) {
@@ -132,6 +140,13 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
         row == nullptr || !row->f)
       return fail("truth",
                   std::string(model.network->title) + " has no scores; legal: leave [truth] out");
+    const std::size_t length = config.tokens.sequence_length, most_length = longest_truth(model);
+    if (length > most_length)
+      return fail("tokens.sequence_length",
+                  std::to_string(length) +
+                      " is more than the ground truth of this model can keep; "
+                      "legal with [truth]: 1 to " +
+                      std::to_string(most_length));
     for (const std::size_t layer : config.truth->layers)
       if (layer >= model.n_layer)
         return fail("truth.layers", absent("layer ", layer, model.n_layer));

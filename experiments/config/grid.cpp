@@ -165,6 +165,11 @@ std::optional<Problem> check_truth(const Config& config) {
                        "with [truth]: binary64, or the name of an arithmetic without "
                        "stochastic rounding"};
   const std::size_t length = config.tokens.sequence_length;
+  if (config.truth->row_sets > length)
+    return Problem{
+        .key = "truth.row_sets",
+        .message = std::to_string(config.truth->row_sets) + " scores are more than a row has",
+        .legal = "0 to tokens.sequence_length, " + std::to_string(length)};
   for (const std::size_t query : config.truth->queries)
     if (query >= length)
       return Problem{.key = "truth.queries",

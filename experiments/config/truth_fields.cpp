@@ -141,6 +141,20 @@ constexpr std::array truth_rows{
           .read = [](Config& c, Name, const Value& v,
                      const Field& f) { return read_numbers(v, f, c.truth_or_new().tolerance); },
           .write = write_numbers<&TruthConfig::tolerance>},
+    Field{.key = "truth.row_sets",
+          .kind = Kind::integer,
+          .standard = "0",
+          .meaning = "n: all sets of the row of n scores of each head, to the end of the network; "
+                     "0: of none",
+          .scope = Scope::experiment,
+          .min = 0,
+          .max = 12,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.truth_or_new().row_sets); },
+          .write = [](const Config& c, Name, Form form) -> Text {
+            if (!c.truth || (form == Form::identity && c.truth->row_sets == 0)) return std::nullopt;
+            return std::to_string(c.truth->row_sets);
+          }},
     Field{.key = "truth.layers",
           .kind = Kind::list,
           .standard = "\"all\"",

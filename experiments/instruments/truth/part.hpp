@@ -19,6 +19,7 @@ struct TruthOfCell {
   std::vector<truth::Row> rows;                  // those asked for
   std::vector<double> low_kl, high_kl, low_rel;  // (layer, head, query, key), NaN where unknown;
                                                  // empty where not asked for
+  std::vector<double> exact_sets, low_sets;  // (layer, head, 2^row_sets): KL of row_sets.cpp
 };
 
 class TruthPart {
@@ -63,6 +64,7 @@ bool truth_is_stopped();
 std::unique_ptr<TruthPart> end_to_end_truth(const Recording& recording);
 std::unique_ptr<TruthPart> coarse_truth(const Recording& recording);
 std::unique_ptr<TruthPart> local_truth(const Recording& recording);
+std::unique_ptr<TruthPart> row_sets_truth(const Recording& recording);
 std::unique_ptr<TruthPart> ranked_rules(const Recording& recording);
 
 }  // namespace lamp::experiments

@@ -30,6 +30,7 @@ struct Comparison {
   std::vector<double> precision, jaccard, spearman, kendall, spearman_high, kendall_high, local_rel;
   std::vector<double> cost, largest_error, error, violations;  // of a form of LAMP
   std::vector<double> curve, row_curve;                        // by budget
+  std::vector<double> row_exact, row_low;                      // (layer, head, size)
 };
 constexpr std::array comparisons{
     &Comparison::precision, &Comparison::jaccard,       &Comparison::spearman,
@@ -183,6 +184,21 @@ class RankedRules final : public TruthPart {
     }
     add("local_rel", &Comparison::local_rel,
         "largest relative error of softmax with the rule's first `size` scores recomputed");
+    const auto add_row = [&](const char* name, std::vector<double> Comparison::*values,
+                             const char* rest) {
+      record::Quantity q = quantity(
+          path + name, "nat",
+          std::string("KL(reference || run) with the rule's first `recomputed` scores of that row "
+                      "recomputed, its others low, and all scores of other rows ") +
+              rest);
+      q.dims = {"layer", "head", "recomputed"};
+      q.shape = {model.n_layer, model.n_head, asked.row_sets + 1};
+      all.push_back({std::move(q), [&ranked, values] { return ranked.mean.*values; }});
+    };
+    if (asked.row_sets > 0) {
+      add_row("row_exact_kl", &Comparison::row_exact, "exact");
+      add_row("row_low_kl", &Comparison::row_low, "low");
+    }
     const auto add_curve = [&](const char* name, const char* dimension, std::size_t size,
                                std::vector<double> Comparison::*values, const char* meaning) {
       record::Quantity q = quantity(path + name, "nat", meaning);
@@ -204,25 +220,34 @@ class RankedRules final : public TruthPart {
   [[nodiscard]] bool has_low() const { return asks(OneChange::low); }
   [[nodiscard]] bool has_high() const { return asks(OneChange::high); }
 
-  /// Derivatives that a rule needs, of the rows that are asked for.
+  /// Derivatives that a rule needs, of the rows that are asked for. Those of the reference are the
+  /// same in all cells of a sequence.
   bool find_derivatives(const TruthOfCell& cell) {
-    const auto find = [&](bool truth::Needs::*needed, const truth::Background& background,
-                          std::vector<truth::Derivative>& out) {
-      out.clear();
-      if (std::none_of(ranked_.begin(), ranked_.end(),
-                       [&](const Ranked& r) { return r.predictor->needs.*needed; }))
-        return true;
-      const std::vector<truth::Derivative> found =
-          background.derivatives(cell.rows, cell.pass.options.threads, truth_is_stopped);
-      if (found.empty() && !cell.rows.empty()) return false;
-      out.assign(heads() * length() * length(), {nan, nan, nan});
-      std::size_t at = 0;
-      for (const truth::Row& row : cell.rows)
-        for (std::size_t j = 0; j <= row.query; ++j) out[place(row, length()) + j] = found[at++];
+    const std::uint32_t sequence = cell.pass.options.sequence;  // a sample depends on it
+    if (sequence != sequence_ || !std::equal(cell.pass.tokens.begin(), cell.pass.tokens.end(),
+                                             tokens_.begin(), tokens_.end())) {
+      tokens_.clear();
+      if (!find(cell, &truth::Needs::derivative, cell.exact, derivatives_)) return false;
+      tokens_.assign(cell.pass.tokens.begin(), cell.pass.tokens.end());
+      sequence_ = sequence;
+    }
+    return find(cell, &truth::Needs::low_derivative, cell.all_low, low_derivatives_);
+  }
+
+  bool find(const TruthOfCell& cell, bool truth::Needs::*needed,
+            const truth::Background& background, std::vector<truth::Derivative>& out) const {
+    out.clear();
+    if (std::none_of(ranked_.begin(), ranked_.end(),
+                     [&](const Ranked& r) { return r.predictor->needs.*needed; }))
       return true;
-    };
-    return find(&truth::Needs::derivative, cell.exact, derivatives_) &&
-           find(&truth::Needs::low_derivative, cell.all_low, low_derivatives_);
+    const std::vector<truth::Derivative> found =
+        background.derivatives(cell.rows, cell.pass.options.threads, truth_is_stopped);
+    if (found.empty() && !cell.rows.empty()) return false;
+    out.assign(heads() * length() * length(), {nan, nan, nan});
+    std::size_t at = 0;
+    for (const truth::Row& row : cell.rows)
+      for (std::size_t j = 0; j <= row.query; ++j) out[place(row, length()) + j] = found[at++];
+    return true;
   }
 
   /// The set of LAMP in each row.
@@ -273,6 +298,8 @@ class RankedRules final : public TruthPart {
       std::vector<double> priority(heads() * length() * length(), nan);
       for (const auto list : comparisons) (all[r].*list).assign(heads() * length(), nan);
       compare_rows(cell, *ranked.predictor, r, priority, all[r]);
+      look_up(cell, priority, cell.exact_sets, all[r].row_exact);
+      look_up(cell, priority, cell.low_sets, all[r].row_low);
       if (!spend(cell, *ranked.predictor, priority, all[r])) return false;
       if (r == 0) ranked.priority = std::move(priority);
     }
@@ -286,6 +313,7 @@ class RankedRules final : public TruthPart {
     if (repetitions > 1) {
       for (const auto list : comparisons) average(list);
       average(&Comparison::curve), average(&Comparison::row_curve);
+      average(&Comparison::row_exact), average(&Comparison::row_low);
     }
     return true;
   }
@@ -337,6 +365,25 @@ class RankedRules final : public TruthPart {
       }
   }
 
+  /// The KL of the first k of the row whose sets were all evaluated, k = 0 .. n.
+  void look_up(const TruthOfCell& cell, const std::vector<double>& priority,
+               const std::vector<double>& kl, std::vector<double>& out) const {
+    if (asked.row_sets == 0) return;
+    const std::size_t n = asked.row_sets;
+    out.assign(heads() * (n + 1), nan);
+    for (const truth::Row& row : cell.rows) {
+      const std::span<const double> ranks = std::span(priority).subspan(place(row, length()), n);
+      if (row.query + 1 != n || std::isnan(ranks[0])) continue;
+      const std::size_t head = row.layer.value * model.n_head + row.head.value;
+      const std::vector<std::uint32_t> order = descending(ranks);
+      std::size_t set = 0;
+      for (std::size_t k = 0; k <= n; ++k) {
+        out[head * (n + 1) + k] = kl[(head << n) + set];
+        if (k < n) set |= std::size_t{1} << order[k];
+      }
+    }
+  }
+
   /// Whether the row has what the predictor reads; rows outside of a sample have not.
   static bool has_evidence(const Predictor& predictor, const Evidence& e) {
     const truth::Needs& needs = predictor.needs;
@@ -376,6 +423,8 @@ class RankedRules final : public TruthPart {
   std::vector<Ranked> ranked_;
   std::vector<double> size_, set_;  // (layer, head, query); with keys
   std::vector<truth::Derivative> derivatives_, low_derivatives_;
+  std::vector<TokenId> tokens_;  // of derivatives_
+  std::uint32_t sequence_ = 0;
 };
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace {
 class Truth final : public Instrument {
  public:
   explicit Truth(const Recording& recording) : recording_(recording) {
-    for (const auto make : {end_to_end_truth, local_truth, coarse_truth, ranked_rules})
+    for (const auto make :
+         {end_to_end_truth, local_truth, coarse_truth, row_sets_truth, ranked_rules})
       if (std::unique_ptr<TruthPart> part = make(recording)) parts_.push_back(std::move(part));
   }
 
@@ -57,7 +58,9 @@ class Truth final : public Instrument {
                                            recording_.sequence_length(), pass.options),
                      .low_kl = {},
                      .high_kl = {},
-                     .low_rel = {}};
+                     .low_rel = {},
+                     .exact_sets = {},
+                     .low_sets = {}};
     for (const auto& part : parts_) complete_ = complete_ && part->evaluate(cell);
   }
 

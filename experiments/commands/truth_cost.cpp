@@ -1,0 +1,104 @@
+#include "experiments/commands/truth_cost.hpp"
+
+#include <algorithm>
+#include <random>
+
+#include "analysis/truth/coarse.hpp"
+#include "analysis/truth/predictors.hpp"
+#include "analysis/truth/subsets.hpp"
+#include "experiments/commands/plan_cost.hpp"
+#include "experiments/commands/timing.hpp"
+#include "experiments/instruments/truth/rows.hpp"
+
+namespace lamp::experiments {
+namespace {
+
+constexpr std::size_t row_budgets = 4;  // of truth.rules, beside truth.budgets
+
+/// Rows of layers, and rows after the layers, that the rest of a pass evaluates.
+struct SuffixRows {
+  double layers = 0.0, after = 0.0;
+};
+
+/// Seconds of trying all sets of a row of 16 scores, by both errors.
+double seconds_of_sets() {
+  std::mt19937_64 random(4);
+  std::vector<double> low(16), high(16);
+  for (std::size_t j = 0; j < low.size(); ++j) {
+    high[j] = static_cast<double>(random() >> 11) * 0x1p-51;
+    low[j] = high[j] + 0x1p-8 * static_cast<double>(j);
+  }
+  const truth::LocalRow row(low, high);
+  const auto work = [&] {
+    static_cast<void>(truth::best_sets(row, truth::SetError::rel));
+    static_cast<void>(truth::best_sets(row, truth::SetError::l1));
+  };
+  work();
+  return seconds_of(work);
+}
+
+}  // namespace
+
+TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cells, TimeCost& time) {
+  TruthCost cost;
+  if (!experiment.config.truth) return cost;
+  const TruthConfig& asked = *experiment.config.truth;
+  const ModelConfig& model = experiment.model.config;
+  const std::size_t length = experiment.config.tokens.sequence_length;
+  cost.cells = static_cast<std::size_t>(std::count_if(
+      cells.begin(), cells.end(), [](const Cell& cell) { return cell.records.truth; }));
+
+  SuffixRows each;  // all scores once
+  const std::vector<truth::Row> chosen =
+      rows_of_truth(asked, model, length, {.seed = experiment.config.seed});
+  for (const truth::Row& row : chosen) {
+    const double n = rows(row.query + 1), above = rows(model.n_layer - 1 - row.layer.value),
+                 later = rows(length - row.query);
+    cost.scores += n;
+    each.layers += n * (1.0 + above * later);
+    each.after += n * (above > 0.0 ? later : 1.0);
+    if (row.query < asked.subset_limit && asked.local)
+      cost.subsets += 2.0 * static_cast<double>(std::size_t{1} << (row.query + 1));
+  }
+  SuffixRows of_sets;  // all sets of a row of each head, twice
+  double sets = 0.0;
+  for (const truth::Row& row : chosen) {
+    if (row.query + 1 != asked.row_sets) continue;
+    const double n = 2.0 * static_cast<double>(std::size_t{1} << asked.row_sets),
+                 above = rows(model.n_layer - 1 - row.layer.value),
+                 later = rows(length - row.query);
+    sets += n;
+    of_sets.layers += n * (1.0 + above * later);
+    of_sets.after += n * (above > 0.0 ? later : 1.0);
+  }
+  double times = rows(asked.end_to_end.size());
+  bool derivative = false, low_derivative = false;
+  cost.passes = asked.coarse ? rows(truth::coarse_passes(model, Site::scores)) : 0.0;
+  for (const std::string& name : asked.rules) {
+    const truth::Predictor& rule = *truth::predictor_named(name);
+    derivative = derivative || rule.needs.derivative;
+    low_derivative = low_derivative || rule.needs.low_derivative;
+    cost.passes += rows(rule.repetitions * (asked.budgets.size() + row_budgets));
+  }
+  times += (derivative ? 2.0 / rows(cost.cells) : 0.0) +  // of the reference: once a sequence
+           (low_derivative ? 2.0 : 0.0);
+  cost.suffixes = times * cost.scores + sets;
+  each.layers = times * each.layers + of_sets.layers;
+  each.after = times * each.after + of_sets.after;
+
+  const PrecisionPlan& reference = experiment.grid.reference;
+  const TimeCost::PerRow second = time.per_row(reference);
+  cost.seconds = each.layers * second.layer + each.after * second.after +
+                 cost.passes * rows(length) * (rows(model.n_layer) * second.layer + second.after) +
+                 cost.subsets * seconds_of_sets() / 0x1p17;
+  double layer_macs = 0.0, after_macs = 0.0;  // of a row
+  for (const SiteRow& row : model.network->sites)
+    (info(row.site).per_layer ? layer_macs : after_macs) +=
+        rows(heads_of(model, row.site)) * macs_of(model, row, length) / rows(length);
+  cost.macs = each.layers * layer_macs + each.after * after_macs;
+  cost.shared = 2.0 * rows(truth::Background::bytes(model, length));
+  cost.per_thread = rows(truth::Background::bytes_of_thread(model, length));
+  return cost;
+}
+
+}  // namespace lamp::experiments
