@@ -19,7 +19,8 @@ from results import LAMP, ROOT, assert_same_bits, contents, lamp  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 NANO = ROOT / "data/models/gpt2-nano"
-T, LAYERS, HEADS = 8, 4, 2
+T, LAYERS, HEADS = 7, 4, 2
+N = 4  # of the rows whose sets are all evaluated end to end
 MU = [3, 6]
 TAU = 1.2
 RULES = ["lamp", "lamp-dot", "lamp-normwise1", "first-order", "one-high", "random"]
@@ -28,7 +29,7 @@ BUDGETS = [0.05, 0.3]
 SETS = [f'tokens.path="{ROOT}/data/texts/prose.txt"', "tokens.sequences=1", f"tokens.sequence_length={T}",
         "reference.arithmetic=binary64", "arithmetic.high.format=binary64", f'grid."arithmetic.low.mu"={MU}',
         f'grid."lamp.scores.tau"=[{TAU}]', 'grid."lamp.scores.rule"=["lamp"]', f"truth.rules={json.dumps(RULES)}",
-        f"truth.tolerance={TOLERANCES}", f"truth.budgets={BUDGETS}", f"truth.subset_limit={T}"]
+        f"truth.tolerance={TOLERANCES}", f"truth.budgets={BUDGETS}", f"truth.subset_limit={T}", f"truth.row_sets={N}"]
 # Logits of either run are off by up to e: KL, quadratic in their change, by sqrt(2 KL) e + e^2 / 2.
 E = 2.0 ** -42
 
@@ -141,7 +142,7 @@ class Truth(unittest.TestCase):
         cls.seconds = time.monotonic() - start
         with h5py.File(cls.whole) as f:
             cls.tokens = f["reference/tokens"][0]
-            groups = ["truth", "truth/coarse", "truth/local", "selection", *(f"selection/{rule}" for rule in RULES)]
+            groups = ["truth", "truth/coarse", "truth/local", "truth/rows", "selection", *(f"selection/{rule}" for rule in RULES)]
             cls.f = {name: f[name][0] for group in groups for name in (f"{group}/{key}" for key in f[group])
                      if isinstance(f[name], h5py.Dataset) and f[name].ndim > 1}
         cls.scores = [(l, h, i, j) for l in range(LAYERS) for h in range(HEADS) for i in range(T) for j in range(i + 1)]
@@ -202,7 +203,7 @@ class Truth(unittest.TestCase):
                 kl, logit_max = effects(self.reference, logits)
                 self.check_kl(np.array([self.f[f"truth/{kind}_kl"][(m, *s)] for s in scores]), kl)
                 np.testing.assert_allclose([self.f[f"truth/{kind}_logit_max"][(m, *s)] for s in scores], logit_max, rtol=0, atol=2 * E)
-                self.assertGreater(len(set(kl)), 0.8 * len(scores))
+                self.assertGreater(len(set(kl)), 0.7 * len(scores))
                 return logits
 
             def one_low(one):
@@ -227,6 +228,22 @@ class Truth(unittest.TestCase):
             for name, where in (("one_low_kl", ~one), ("one_high_kl", one)):
                 kl = effects(self.reference, self.logits_where(where, mu))[0]
                 self.check_kl(self.f[f"truth/coarse/{name}"][m].ravel(), kl)
+
+    def test_all_sets_of_a_row_end_to_end(self):
+        counts = np.array([bin(mask).count("1") for mask in range(2 ** N)])
+        for m, background, layer, head in ((0, "exact", 1, 0), (0, "low", 1, 1), (1, "exact", 3, 1), (1, "low", 0, 0)):
+            is_high = np.full((2 ** N, LAYERS, HEADS, T, T), background == "exact")
+            is_high[:, layer, head, N - 1, :N] = [[mask >> j & 1 for j in range(N)] for mask in range(2 ** N)]
+            kl = effects(self.reference, self.logits_where(is_high, MU[m]))[0]
+            best, found = (self.f[f"truth/rows/{background}_best_{what}"][m, layer, head] for what in ("kl", "set"))
+            self.check_kl(best, np.array([kl[counts == k].min() for k in range(N + 1)]))
+            self.assertEqual(counts[found].tolist(), list(range(N + 1)))
+            self.check_kl(best, kl[found])
+            for rule in ("lamp", "first-order", "one-high"):
+                order = np.argsort(-self.f[f"selection/{rule}/priority"][m, layer, head, N - 1, :N], kind="stable")
+                prefixes = [sum(1 << j for j in order[:k]) for k in range(N + 1)]
+                self.check_kl(self.f[f"selection/{rule}/row_{background}_kl"][m, layer, head], kl[prefixes])
+            self.assertGreater(len(set(kl)), 12)
 
     def test_what_a_budget_is_worth(self):
         lower = np.broadcast_to(np.tri(T, dtype=bool), (LAYERS, HEADS, T, T))
@@ -329,10 +346,10 @@ class Truth(unittest.TestCase):
                         found = self.f[f"selection/{rule}/{name}"][at]
                         np.testing.assert_allclose(found, value, rtol=0, atol=1e-13, err_msg=f"{rule} {name} {at}")
                         compared += np.isfinite(value)
-        self.assertGreater(compared, 2000)
+        self.assertGreater(compared, 1500)
 
     def test_a_part_is_the_same_part(self):
-        asked = ("truth.layers=[3, 1]", "truth.heads=[1]", "truth.queries=[4, 7]")
+        asked = ("truth.layers=[3, 1]", "truth.heads=[1]", "truth.queries=[4, 6]")
         for changes in (asked, ("truth.sample=0.4",)):
             part = self.run_lamp("part" + str(len(changes)), *changes, "truth.coarse=false")
             with h5py.File(part) as f:
@@ -340,7 +357,7 @@ class Truth(unittest.TestCase):
             self.assertNotIn("truth/coarse/one_low_kl", found)
             evaluated = ~np.isnan(found["truth/one_low_kl"][0].diagonal(axis1=-2, axis2=-1))
             if len(changes) > 1:
-                self.assertEqual(set(zip(*map(list, np.nonzero(evaluated)))), {(l, 1, i) for l in (1, 3) for i in (4, 7)})
+                self.assertEqual(set(zip(*map(list, np.nonzero(evaluated)))), {(l, 1, i) for l in (1, 3) for i in (4, 6)})
             self.assertTrue(4 <= evaluated.sum() < 40, evaluated.sum())
             for name in ("truth/one_low_kl", "truth/one_high_logit_max", "truth/local/one_low_values", "truth/local/best_error_rel",
                          "selection/first-order/priority", "selection/lamp/kendall"):
@@ -385,6 +402,15 @@ class Truth(unittest.TestCase):
                 self.assertEqual(kept[path], grown[path], path)
             for path in ("/selection/lamp_set", "/selection/lamp/size"):  # of the first tau
                 self.assertEqual(kept[path] == grown[path], name == "more", path)
+
+    def test_a_cell_alone_is_the_cell_among_others(self):
+        few = ['truth.rules=["first-order", "first-order-high"]', "truth.coarse=false", "truth.local=false", "tokens.sequence_length=5"]
+        with h5py.File(self.run_lamp("many", *few, "tokens.sequences=2")) as many:
+            for changes, at in (((f'grid."arithmetic.low.mu"=[{MU[1]}]',), (0, 1)), (("tokens.offset=5",), (1, 0))):
+                with h5py.File(self.run_lamp("alone" + str(at[0]), *few, *changes)) as alone:
+                    for name in ("truth/one_low_kl", "selection/first-order/priority", "selection/first-order-high/curve_error"):
+                        np.testing.assert_array_equal(alone[name][0, 0], many[name][at], name)
+                        self.assertFalse(np.array_equal(many[name][0, 0], many[name][at], equal_nan=True), name)
 
     def test_configs_that_cannot_be(self):
         for changes, words in ((("truth.layers=[9]",), ["truth.layers", "9", "3"]), (("truth.heads=[0, 2]",), ["truth.heads", "2"]),
