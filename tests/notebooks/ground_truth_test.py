@@ -1,0 +1,360 @@
+"""Notebook 02 on a small result: its numbers computed a second time with h5py, row by row, and what it says when there is less."""
+import json
+import math
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+import warnings
+
+import h5py
+import matplotlib
+import mpmath
+import numpy as np
+from softmax_lamp_test import ROOT, notebook, number, table  # sets the paths
+from results import lamp
+
+FIGURES = ["02-1-rank-scatter", "02-2-ranks-by-rule", "02-3-pooled-recall", "02-4-budget-curves", "02-5-attention-maps", "02-6-optimality-gaps",
+           "02-7-additivity", "02-8-grains", "02-9-bound-check", "02-10-worst-rows", "02-11-failures", "02-12-controls"]
+DRAWINGS = {"truth_ranks": ("rank_scatter", "ranks_by_rule", "pooled_recall", "budget_curves"), "truth_examples": ("attention_maps", "worst_rows"),
+            "truth_parts": ("optimality_gaps", "additivity", "grains", "bound_check"), "truth_failures": ("failures", "controls"),
+            "truth_findings": ("findings",)}
+RULES, MUS, T, LAYERS, HEADS = ["lamp", "lamp-normwise1", "random", "z-error", "one-low"], [2, 7], 9, 4, 2
+SHARES = [0.1, 0.3, 1.0]
+CONFIG = f"""schema_version = 1
+title = "some truth"
+[model]
+path = "{ROOT}/data/models/gpt2-nano"
+[tokens]
+path = ["{ROOT}/data/texts/prose.txt", "{ROOT}/data/texts/code.txt"]
+sequence_length = {T}
+sequences = 2
+[arithmetic.low]
+preset = "lamp-paper"
+mu = 7
+[arithmetic.high]
+format = "binary32"
+[plan]
+default = "high"
+scores = "low"
+[lamp.scores]
+tau = 1.5
+recompute = "high"
+[truth]
+rules = {json.dumps(RULES)}
+budgets = {SHARES}
+subset_limit = 8
+[grid]
+"arithmetic.low.mu" = {MUS}
+"""
+ALL = [(s, m) for s in range(4) for m in range(len(MUS))]
+ROWS = [(layer, h, i) for layer in range(LAYERS) for h in range(HEADS) for i in range(T)]
+
+
+def run(scratch, name, *changes):
+    text = CONFIG
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    (scratch / f"{name}.toml").write_text(text)
+    lamp("run", scratch / f"{name}.toml", "--out", scratch / name, "--quiet")
+    return scratch / name / "result.h5"
+
+
+def read(f, name):
+    """(sequence, mu, ..), the sequences of both texts one after the other."""
+    values = f[name][()]
+    return values.reshape(-1, *values.shape[2:])
+
+
+def t_interval(values):
+    """Mean and ends, the quantile of Student's t by mpmath."""
+    n, mean = len(values), math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    inside = mpmath.findroot(lambda t: 1 - mpmath.betainc((n - 1) / 2, 0.5, 0, (n - 1) / (n - 1 + t * t), regularized=True) - 0.95, 2.5)
+    return mean, mean - float(inside) * deviation / math.sqrt(n), mean + float(inside) * deviation / math.sqrt(n)
+
+
+def first(values, count):
+    """Indices of the largest, the lower index first."""
+    return set(sorted(range(len(values)), key=lambda j: (-values[j], j))[:count])
+
+
+def average_rank(values, v):
+    ordered = sorted(values)
+    return (2 * ordered.index(v) + ordered.count(v) + 1) / 2
+
+
+def correlation(x, y):
+    x, y = [average_rank(x, v) for v in x], [average_rank(y, v) for v in y]
+    mean = (len(x) + 1) / 2
+    scale = math.sqrt(math.fsum((a - mean) ** 2 for a in x) * math.fsum((b - mean) ** 2 for b in y))
+    return math.fsum((a - mean) * (b - mean) for a, b in zip(x, y)) / scale if scale else math.nan
+
+
+class Recomputed:
+    """What the tables should say, from the file alone."""
+
+    def __init__(self, path):
+        with h5py.File(path) as f:
+            self.kl, self.error, self.all_low, self.half = (read(f, f"truth/{n}") for n in ("one_low_kl", "score_error", "all_low_kl", "half_variance_of_sum"))
+            self.best = read(f, "truth/local/best_error_rel")
+            self.heads, self.sites = read(f, "truth/coarse/one_low_kl"), read(f, "truth/coarse/one_low_kl_site")
+            self.site = [s.decode() for s in f["truth/coarse/site"][()]].index("scores")
+            self.set, self.size, self.rel = read(f, "selection/lamp_set"), read(f, "selection/lamp/size"), read(f, "selection/lamp/local_rel")
+            self.rule = {r: {n: read(f, f"selection/{r}/{n}") for n in ("priority", "recall", "spearman", "curve_error", "row_curve_error", "local_rel")}
+                         for r in RULES}
+            self.violations = {r: read(f, f"selection/{r}/violations") for r in RULES[:2]}
+
+    def row_mean(self, values, s, m):
+        kept = [values[s, m][row] for row in ROWS if not math.isnan(values[s, m][row])]
+        return math.fsum(kept) / len(kept)
+
+    def chance(self, s, m):
+        kept = [self.size[s, m][row] / (row[2] + 1) for row in ROWS if not math.isnan(self.rule["lamp"]["recall"][s, m][row])]
+        return math.fsum(kept) / len(kept)
+
+    def pooled(self, rule, share, s, m):
+        kl, priority = ([v for row in ROWS for v in values[s, m][row][:row[2] + 1]] for values in (self.kl, self.rule[rule]["priority"]))
+        count = math.ceil(share * len(kl))
+        return len(first(kl, count) & first(priority, count)) / count
+
+    def gaps(self, m):
+        """(LAMP's size, least size as good) of every row that has a choice and all its sets."""
+        found = []
+        for s in range(4):
+            for row in ROWS:
+                n, size = row[2] + 1, self.size[s, m][row]
+                if n <= 8 and 0 < size < n:
+                    found.append((int(size), next(k for k in range(n + 1) if self.best[s, m][row][k] <= self.rel[s, m][row])))
+        return found
+
+    def rows(self, s, m):
+        """Of every row with a choice: sum of KL that LAMP's set misses, that of the true set, whether the sets differ."""
+        for row in ROWS:
+            n, size = row[2] + 1, self.size[s, m][row]
+            if 0 < size < n:
+                kl = self.kl[s, m][row][:n]
+                true, chosen = first(kl, int(size)), {j for j in range(n) if self.set[s, m][row][j] == 1}
+                yield row, math.fsum(kl[j] for j in true) - math.fsum(kl[j] for j in chosen), math.fsum(kl[j] for j in true), true != chosen
+
+    def biased(self, s, m):
+        flags = []
+        for row in ROWS:
+            e = [float(v) for v in self.error[s, m][row][:row[2] + 1]]
+            if len(e) > 2:
+                mean = math.fsum(e) / len(e)
+                flags.append(abs(mean) > math.sqrt(math.fsum((v - mean) ** 2 for v in e) / (len(e) - 1)))
+        return sum(flags) / len(flags)
+
+
+def disagreements(folder, path):
+    """What in the CSV files is not what the file says."""
+    r, wrong = Recomputed(path), []
+
+    def same(what, shown, expected, tolerance=1e-9):
+        if not (math.isclose(shown, expected, rel_tol=tolerance, abs_tol=1e-13) or (math.isnan(shown) and math.isnan(expected))):
+            wrong.append((what, shown, expected))
+
+    def interval(what, row, column, values, ends=("95 % low", "95 % high"), change=float):
+        mean, low, high = t_interval(values)
+        same(what, number(row[column]), change(mean))
+        for end, expected in zip(ends, (low, high)):
+            same((what, end), number(row[end]), change(expected), 2e-3)  # quantiles of a table of five digits
+    setting = {f"μ = {mu}": m for m, mu in enumerate(MUS)}
+    for row in table(folder / "02-2-ranks-by-rule.csv"):
+        m, rule = setting[row["setting"]], row["rule"]
+        for measure, name in (("spearman", "Spearman, one-low"), ("recall", "recall")):
+            interval((2, rule, name), row, f"{name} [1]", [r.row_mean(r.rule[rule][measure], s, m) for s in range(4)],
+                     (f"{name}, 95 % low", f"{name}, 95 % high"))
+        same((2, rule, "chance"), number(row["chance [1]"]), math.fsum(r.chance(s, m) for s in range(4)) / 4)
+    for row in table(folder / "02-3-pooled-recall.csv"):
+        m, count = setting[row["setting"]], LAYERS * HEADS * T * (T + 1) // 2
+        share = next(x for x in SHARES if math.isclose(100 * math.ceil(x * count) / count, number(row["budget [%]"])))
+        same((3, row["rule"], share), number(row["recall [1]"]), math.fsum(r.pooled(row["rule"], share, s, m) for s in range(4)) / 4)
+    for row in table(folder / "02-4-budget-curves.csv"):
+        m, asked = setting[row["setting"]], number(row["asked"])
+        if row["rule"] == "none":
+            values = r.all_low[:, m]
+        elif row["budget"] == "pooled":
+            values = r.rule[row["rule"]]["curve_error"][:, m, SHARES.index(asked)]
+        else:
+            values = r.rule[row["rule"]]["row_curve_error"][:, m, [1, 2, 4, 8].index(asked)]
+            share = 100 * sum(min(i + 1, asked) for i in range(T)) / (T * (T + 1) / 2)
+            same((4, "share"), number(row["realised share [%]"]), share)
+        interval((4, row["rule"], asked), row, "KL [nat]", [math.log(v) for v in values], ("KL, 95 % low", "KL, 95 % high"), math.exp)
+    counted = {}
+    for row in table(folder / "02-6-optimality-gaps.csv"):
+        if row["rows"] and row["rule"] == "":
+            pair = int(number(row["size of LAMP's set"])), int(number(row["least size that is as good"]))
+            counted[setting[row["setting"]], *pair] = int(number(row["rows"]))
+    expected = [(m, *pair) for m in range(len(MUS)) for pair in r.gaps(m)]
+    wrong += [] if counted == {key: expected.count(key) for key in expected} else [(6, counted)]
+    for row in table(folder / "02-7-additivity.csv"):
+        m = setting[row["setting"]]
+        total = [math.fsum(v for at in ROWS for v in r.kl[s, m][at][:at[2] + 1]) for s in range(4)]
+        values = {"sum of one-low KL": total, "half the variance of the summed logit changes": r.half[:, m], "KL, all low": r.all_low[:, m],
+                  "interaction: second / first": r.half[:, m] / total, "nonlinearity: third / second": r.all_low[:, m] / r.half[:, m]}[row["quantity"]]
+        interval((7, row["quantity"]), row, "geometric mean", [math.log(v) for v in values], change=math.exp)
+    for row in table(folder / "02-8-grains.csv"):
+        m, rule = setting[row["setting"]], row["score"]
+        values = r.kl if rule.startswith("one-low") else r.rule[rule]["priority"]
+        rho = []
+        for s in range(4):
+            said = [math.fsum(v for i in range(T) for v in values[s, m, layer, h, i][:i + 1]) for layer in range(LAYERS) for h in range(HEADS)]
+            true = list(r.heads[s, m].ravel())
+            if row["grain"] != "heads":
+                said = [math.fsum(said[HEADS * layer:HEADS * (layer + 1)]) for layer in range(LAYERS)]
+                true = [r.sites[s, m, layer, r.site] if "low" in row["grain"] else math.fsum(r.sites[s, m, layer]) for layer in range(LAYERS)]
+            rho.append(correlation(said, true))
+        if rule == "lamp":  # sums of probabilities
+            wrong += [] if row["Spearman [1]"] == "" and row["sequences"] == "0" else [row]
+        else:
+            same((8, rule, row["grain"]), number(row["Spearman [1]"]), math.fsum(rho) / 4)
+    bound = table(folder / "02-9-bound-check.csv")
+    for rule, values in r.violations.items():
+        shown = [(int(row["rows"]), int(row["violations"])) for row in bound if row["rule"] == rule]
+        same((9, rule, "rows"), sum(n for n, _ in shown), len(ALL) * len(ROWS))
+        same((9, rule, "violations"), sum(n for _, n in shown), np.nansum(values))
+    quantities = {(row["setting"], row["quantity"]): row for row in table(folder / "02-11-failures.csv")}
+    worst = [max((loss, (s, *row)) for s in range(4) for row, loss, _, _ in r.rows(s, m)) for m in range(len(MUS))]
+    shown = table(folder / "02-10-worst-rows.csv")[0]
+    place = (["prose", "code"].index(shown["text"]) * 2 + int(shown["sequence"]), *(int(shown[n]) for n in ("layer", "head", "query")))
+    wrong += [] if place == worst[1][1] else [(10, place, worst)]
+    for name, m in setting.items():
+        rows = [list(r.rows(s, m)) for s in range(4)]
+        interval((11, "missed"), quantities[name, "one-low KL that LAMP's sets miss, of the true sets'"], "mean",
+                 [100 * math.fsum(x[1] for x in part) / math.fsum(x[2] for x in part) for part in rows], ends=())
+        interval((11, "differ"), quantities[name, "rows whose sets differ, of those with a choice"], "mean",
+                 [100 * sum(x[3] for x in part) / len(part) for part in rows], ends=())
+        interval((11, "bias"), quantities[name, "rows that are biased: |mean error| above its spread"], "mean",
+                 [100 * r.biased(s, m) for s in range(4)], ends=())
+        for which in ("rows, ", "missed KL, "):  # classes are all there is
+            same((11, which), math.fsum(number(row["mean"]) for (n, q), row in quantities.items() if n == name and q.startswith(which)), 100.0)
+    return wrong
+
+
+class GroundTruth(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch_folder = tempfile.TemporaryDirectory()
+        cls.scratch = pathlib.Path(cls.scratch_folder.name)
+        cls.result = run(cls.scratch, "some")
+        cls.done = notebook("02", cls.result)
+        assert cls.done.returncode == 0, cls.done.stderr
+        cls.out = cls.result.parent / "02"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch_folder.cleanup()
+
+    def draw(self, result, *wanted):
+        """What each function (of `wanted`) gives, by its name: "Figure", or the sentence; and the opened result."""
+        import importlib
+        from lib import ground_truth
+        matplotlib.rcParams["savefig.dpi"] = 30
+        os.environ["LAMP_OUT"] = str(result.parent / "figures")
+        opened = ground_truth.open_truth(result)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            made = {name: getattr(importlib.import_module(f"lib.{module}"), name)(opened) for module, names in DRAWINGS.items() for name in names
+                    if not wanted or name in wanted}
+        self.assertTrue(opened._repr_html_())
+        self.assertTrue(all(m._repr_html_() for m in made.values()))
+        return {name: m.words if type(m).__name__ == "Sentence" else type(m).__name__ for name, m in made.items()}, opened
+
+    def changed(self, name, change):
+        (self.scratch / name).mkdir()
+        copy = shutil.copy(self.result, self.scratch / name / "result.h5")
+        with h5py.File(copy, "r+") as f:
+            change(f)
+        return copy
+
+    def test_files_and_page(self):
+        names = sorted(p.name for p in self.out.iterdir())
+        self.assertEqual(names, sorted([f"{f}{e}" for f in FIGURES for e in (".png", ".csv")] + ["02-findings.csv", "02-ground-truth.html"]))
+        page = (self.out / "02-ground-truth.html").read_text()
+        for words in ("some truth", "gpt2-nano", "μ = 2; μ = 7", "rank correlation with one-low KL within rows", "Bound: of"):
+            self.assertIn(words.lower(), page.lower())
+        for words in ("Traceback", "Warning", "Not drawn"):
+            self.assertNotIn(words, page)
+
+    def test_numbers_are_those_of_the_file(self):
+        self.assertEqual(disagreements(self.out, self.result), [])
+        lengths = {f: len(table(self.out / f"{f}.csv")) for f in FIGURES}
+        self.assertEqual(lengths["02-2-ranks-by-rule"], len(RULES) * len(MUS))
+        self.assertEqual(lengths["02-3-pooled-recall"], len(RULES) * len(MUS) * len(SHARES))
+        self.assertEqual(lengths["02-4-budget-curves"], len(MUS) * (1 + len(RULES) * (len(SHARES) + 4)))
+        self.assertEqual(lengths["02-8-grains"], len(MUS) * 3 * 4)  # one-low, lamp, lamp-normwise1, z-error
+
+    def test_findings_are_the_figures_numbers(self):
+        found = {(r["setting"], r["quantity"]): r["mean"] for r in table(self.out / "02-findings.csv")}
+        for row in table(self.out / "02-2-ranks-by-rule.csv"):
+            if row["rule"] in ("lamp", "z-error", "random"):
+                self.assertEqual(found[row["setting"], f"Spearman with one-low, {row['rule']}"], row["Spearman, one-low [1]"])
+        for file, column in (("02-7-additivity", "geometric mean"), ("02-11-failures", "mean")):
+            for row in table(self.out / f"{file}.csv"):
+                self.assertEqual(found[row["setting"], row["quantity"]], row[column])
+        words = (self.out / "02-ground-truth.html").read_text()
+        self.assertIn(f"lamp {float(found['μ = 7', 'Spearman with one-low, lamp']):.3g} (", words)
+
+    def test_comparison_sees_a_changed_file(self):
+        def one_kl(f):
+            f["truth/one_low_kl"][1, 0, 1, 2, 0, 5, 3] *= 1.5
+
+        def one_recall(f):
+            f["selection/z-error/recall"][0, 1, 0, 2, 1, 6] += 1e-6
+
+        def one_error(f):
+            f["truth/local/best_error_rel"][0, 0, 0, 2, 1, 6] = 0
+        for name, change in (("kl", one_kl), ("recall", one_recall), ("best", one_error)):
+            self.assertNotEqual(disagreements(self.out, self.changed(f"changed-{name}", change)), [], name)
+
+    def test_unfinished_sequences_are_left_out(self):
+        def one_pending(f):
+            f["metrics/status"][1, 1, 0] = 0
+            f["truth/one_low_kl"][1, 1, 0] = np.nan
+        made, opened = self.draw(self.changed("pending", one_pending), "additivity", "findings")
+        self.assertEqual(made, {"additivity": "Figure", "findings": "Findings"})
+        self.assertIn("1 of 4 sequences", " ".join(opened.notes))
+        self.assertEqual({r["sequences"] for r in table(self.scratch / "pending/figures/02-7-additivity.csv")}, {"3"})
+        self.assertEqual(opened.sequences, [("prose", 0), ("prose", 1), ("code", 0)])
+
+    def test_nothing_finished_and_no_truth(self):
+        made, _ = self.draw(self.changed("nothing", lambda f: f["metrics/status"].write_direct(np.zeros((2, 2, len(MUS)), np.uint8))))
+        self.assertTrue(all("no sequence" in words for words in made.values()), made)
+        made, _ = self.draw(run(self.scratch, "none", (CONFIG[CONFIG.index("[truth]"):CONFIG.index("[grid]")], "")))
+        self.assertTrue(all("no ground truth" in words for words in made.values()), made)
+
+    def test_a_part_of_the_truth(self):
+        some = run(self.scratch, "part", ("[truth]", '[truth]\nlayers = [1]\nlocal = false\ncoarse = false\nend_to_end = ["one-low"]'), ("sequences = 2", "sequences = 1"),
+                   (f', "{ROOT}/data/texts/code.txt"', ""), (f'"arithmetic.low.mu" = {MUS}', '"plan.scores" = ["low", "high"]'))
+        made, opened = self.draw(some)
+        self.assertEqual(opened.settings, ["low", "high"])
+        for name, words in (("optimality_gaps", "no /truth/local"), ("grains", "no /truth/coarse"), ("additivity", "part of the scores"),
+                            ("attention_maps", "no whole head"), ("failures", "no /truth/local")):
+            self.assertIn(words, made[name])
+        for name in ("rank_scatter", "ranks_by_rule", "budget_curves", "worst_rows", "controls"):
+            self.assertEqual(made[name], "Figure", name)  # with nothing low, KL and errors of one setting are 0
+
+    def test_interval_from_twenty_sequences_on(self):
+        from lib import ground_truth
+        values = np.arange(20.0)[:, None] ** 2
+        mean, low, high, count = ground_truth.mean_interval(values)
+        draws = np.random.Generator(np.random.Philox(0)).integers(0, 20, (10000, 20))
+        np.testing.assert_allclose([mean[0], low[0], high[0], count[0]], [values.mean(), *np.percentile(values[draws, 0].mean(1), [2.5, 97.5]), 20])
+        np.testing.assert_allclose(ground_truth.mean_interval(values[:19])[:3, 0], t_interval(list(values[:19, 0])), rtol=1e-3)
+        self.assertTrue(np.isnan(ground_truth.mean_interval(values[:1])[1:3]).all())
+
+    def test_noise_floor_is_where_the_error_is_the_value(self):
+        from lib import ground_truth
+        self.assertAlmostEqual(ground_truth.noise(ground_truth.NOISE_FLOOR) / ground_truth.NOISE_FLOOR, 1.0, places=12)
+
+    def test_notebook_is_committed_without_outputs(self):
+        cells = json.loads((ROOT / "notebooks/02-ground-truth.ipynb").read_text())["cells"]
+        self.assertTrue(all(c.get("outputs", []) == [] and c.get("execution_count") is None for c in cells))
+
+
+if __name__ == "__main__":
+    unittest.main()
