@@ -29,13 +29,8 @@ FORMS = ("lamp", "lamp-relative", "lamp-dot", "lamp-normwise1")  # with a cost t
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101)
 RESAMPLES, SEED = 10000, 0
 INTERVAL = "95 % t interval over sequences (from 20 on: percentile bootstrap)"
-E_LOGIT = 2.0**-48.5  # error of a logit of a binary64 pass: its rms over tests/analysis' oracle, against 200 bits
-NOISE_FLOOR = ((2**0.5 + 2) / 2 * E_LOGIT) ** 2  # where noise(KL) = KL
-
-
-def noise(kl):
-    """Error of a KL computed in binary64."""
-    return np.sqrt(2 * kl) * E_LOGIT + E_LOGIT**2 / 2
+E_LOGIT = 2.0**-48.5  # e, error of a logit in binary64, measured against passes of 200 bits
+NOISE_FLOOR = ((2**0.5 + 2) / 2 * E_LOGIT) ** 2  # where the error of a KL computed in binary64, sqrt(2 KL) e + e^2 / 2, is the KL
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import pandas
 from .ground_truth import FORMS, geometric_interval, mean_interval, row_mean, why_not
 from .output import out_folder
 from .truth_failures import CLASSES, failure_table, why_no_rows
-from .truth_parts import ADDITIVE, BAEK, SMALL_ERROR, additivity_table, bound_table, covers_all, gap_tables, grain_table
+from .truth_parts import ADDITIVE, BAEK, BEYOND, SMALL_ERROR, additivity_table, bound_table, covers_all, gap_tables, grain_table
 
 SHARE = 0.15  # the budget whose KL is told; the nearest that the result has
 TOLD = ("lamp", "lamp-dot", "value-aware", "z-error", "first-order", "fisher", "one-high", "random")
@@ -171,11 +171,11 @@ def findings_words(truth, table):
     if why_not(truth, "truth/score_error") is None and set(FORMS) & set(truth.rules):
         bound = bound_table(truth)
         small = bound[bound["largest |dy| from [1]"] < 2.0**SMALL_ERROR]
-        beyond = bound.groupby("rule", sort=False)[["beyond second order", "rows"]].sum()
+        beyond = bound.groupby("rule", sort=False)[[BEYOND, "rows"]].sum()
         words.append(
             f"Bound: of {small['rows'].sum()} rows (all forms of LAMP) with errors left below 2^{SMALL_ERROR},"
-            f" {small['beyond second order'].sum()} exceed it by more than second order and rounding; of all rows "
-            + ", ".join(f"{r['beyond second order']} of {r['rows']} ({name})" for name, r in beyond.iterrows())
+            f" {small[BEYOND].sum()} exceed it by more than a factor 1 + 4 max |dy| and rounding; of all rows "
+            + ", ".join(f"{r[BEYOND]} of {r['rows']} ({name})" for name, r in beyond.iterrows())
             + "."
         )
     return words

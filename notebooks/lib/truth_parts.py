@@ -12,6 +12,7 @@ from .output import Sentence, publish
 from .truth_ranks import rules_axis, shown
 
 BAEK = 0.362  # Baek, AISTATS 2026: mean Spearman of a risk score of GPT-2's layers with single-layer precision patches
+BEYOND = "beyond 1 + 4 max |dy|"
 SMALL_ERROR, ROUNDING = -6, 2.0**-50  # log2 of |dy| up to which first order must hold; of sums of probabilities
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 ADDITIVE = {
@@ -305,7 +306,7 @@ def grains(truth):
 
 def bound_table(truth):
     """Rows whose error exceeds cost(S) max |dy_j| / w_j, by the largest |dy_j| left, in bins of powers of two; of all settings.
-    Beyond second order: by more than a factor 1 + 4 max |dy_j|, over the whole row, and ROUNDING; the cost is of the low row's softmax."""
+    Beyond: by more than a factor 1 + 4 max |dy_j|, over the whole row, and ROUNDING; the cost is of the low row's softmax."""
     error, table = np.abs(truth.get("truth/score_error")), []
     whole = np.nan_to_num(error).max(-1)
     for rule in (r for r in FORMS if r in truth.rules):
@@ -325,7 +326,7 @@ def bound_table(truth):
                 "largest |dy| from [1]": b,
                 "rows": int(inside.sum()),
                 "violations": int(bad[inside].sum()),
-                "beyond second order": int(beyond[inside].sum()),
+                BEYOND: int(beyond[inside].sum()),
             })
     return pandas.DataFrame(table)
 
@@ -343,7 +344,7 @@ def bound_check(truth):
         part = table[(table["rule"] == rule) & (table["largest |dy| from [1]"] > 0)]
         x = np.log2(part["largest |dy| from [1]"]) + 0.5
         ax.bar(x, 100 * part["violations"] / part["rows"], width=0.9, color="#9ECAE1")
-        ax.bar(x, 100 * part["beyond second order"] / part["rows"], width=0.9, color="#08519C")
+        ax.bar(x, 100 * part[BEYOND] / part["rows"], width=0.9, color="#08519C")
         for at, bad, rows in zip(x, part["violations"], part["rows"]):
             ax.text(at, 100 * bad / rows + 1.5, f"{bad} of {rows}", rotation=90, ha="center", va="bottom", fontsize=6)
         ax.axvline(SMALL_ERROR, color=ORANGE, linestyle="--", linewidth=1)
@@ -355,7 +356,7 @@ def bound_check(truth):
     style.legend_of_grid(
         axes[0, -1],
         {
-            "by rounding, or\nsecond order": Patch(color="#9ECAE1"),
+            "within a factor\n1 + 4 max |dy|": Patch(color="#9ECAE1"),
             "by more": Patch(color="#08519C"),
             "left of it, by more\nis a fault": Line2D([], [], color=ORANGE, linestyle="--"),
         },

@@ -210,24 +210,25 @@ def ranks_by_rule(truth):
 def pooled_recall_table(truth):
     """Recall of the first ceil(r N) of all scores of a pass among as many with the largest one-low KL."""
     kl, table = truth.get("truth/one_low_kl"), []
-    count = int((~np.isnan(kl[0, 0])).sum())
-    shares = truth.scale(f"selection/{truth.rules[0]}/rate")
-    sizes = [int(np.ceil(r * count)) for r in shares]
     flat = kl.reshape(*kl.shape[:2], -1)
+    count = (~np.isnan(flat)).sum(-1)  # (sequence, setting): of a sample, each sequence has its own
     true = places(flat)
     for rule in truth.rules:
         own = places(np.where(np.isnan(flat), np.nan, truth.get(f"selection/{rule}/priority").reshape(flat.shape)))
-        for share, size in zip(shares, sizes):
-            found = mean_interval(((own < size) & (true < size)).sum(-1) / size)
+        for share in truth.scale(f"selection/{rule}/rate"):
+            size = np.ceil(share * count)
+            with np.errstate(invalid="ignore"):
+                found = mean_interval(((own < size[..., None]) & (true < size[..., None])).sum(-1) / size)
+                chance = mean_interval(size / count)[0]
             for s, setting in enumerate(truth.settings):
                 table.append({
                     "setting": setting,
                     "rule": rule,
-                    "budget [%]": 100 * size / count,
+                    "budget [%]": 100 * chance[s],
                     "recall [1]": found[0][s],
                     "recall, 95 % low": found[1][s],
                     "recall, 95 % high": found[2][s],
-                    "chance [1]": size / count,
+                    "chance [1]": chance[s],
                     "sequences": int(found[3][s]),
                 })
     return pandas.DataFrame(table)

@@ -1,4 +1,5 @@
 """Notebook 02 on a small result: its numbers computed a second time with h5py, row by row, and what it says when there is less."""
+
 import json
 import math
 import os
@@ -15,11 +16,27 @@ import numpy as np
 from softmax_lamp_test import ROOT, notebook, number, table  # sets the paths
 from results import lamp
 
-FIGURES = ["02-1-rank-scatter", "02-2-ranks-by-rule", "02-3-pooled-recall", "02-4-budget-curves", "02-5-attention-maps", "02-6-optimality-gaps",
-           "02-7-additivity", "02-8-grains", "02-9-bound-check", "02-10-worst-rows", "02-11-failures", "02-12-controls"]
-DRAWINGS = {"truth_ranks": ("rank_scatter", "ranks_by_rule", "pooled_recall", "budget_curves"), "truth_examples": ("attention_maps", "worst_rows"),
-            "truth_parts": ("optimality_gaps", "additivity", "grains", "bound_check"), "truth_failures": ("failures", "controls"),
-            "truth_findings": ("findings",)}
+FIGURES = [
+    "02-1-rank-scatter",
+    "02-2-ranks-by-rule",
+    "02-3-pooled-recall",
+    "02-4-budget-curves",
+    "02-5-attention-maps",
+    "02-6-optimality-gaps",
+    "02-7-additivity",
+    "02-8-grains",
+    "02-9-bound-check",
+    "02-10-worst-rows",
+    "02-11-failures",
+    "02-12-controls",
+]
+DRAWINGS = {
+    "truth_ranks": ("rank_scatter", "ranks_by_rule", "pooled_recall", "budget_curves"),
+    "truth_examples": ("attention_maps", "worst_rows"),
+    "truth_parts": ("optimality_gaps", "additivity", "grains", "bound_check"),
+    "truth_failures": ("failures", "controls"),
+    "truth_findings": ("findings",),
+}
 RULES, MUS, T, LAYERS, HEADS = ["lamp", "lamp-normwise1", "random", "z-error", "one-low"], [2, 7], 9, 4, 2
 SHARES = [0.1, 0.3, 1.0]
 CONFIG = f"""schema_version = 1
@@ -98,13 +115,24 @@ class Recomputed:
 
     def __init__(self, path):
         with h5py.File(path) as f:
-            self.kl, self.error, self.all_low, self.half = (read(f, f"truth/{n}") for n in ("one_low_kl", "score_error", "all_low_kl", "half_variance_of_sum"))
+            self.kl, self.error, self.all_low, self.half = (
+                read(f, f"truth/{n}") for n in ("one_low_kl", "score_error", "all_low_kl", "half_variance_of_sum")
+            )
             self.best = read(f, "truth/local/best_error_rel")
             self.heads, self.sites = read(f, "truth/coarse/one_low_kl"), read(f, "truth/coarse/one_low_kl_site")
             self.site = [s.decode() for s in f["truth/coarse/site"][()]].index("scores")
-            self.set, self.size, self.rel = read(f, "selection/lamp_set"), read(f, "selection/lamp/size"), read(f, "selection/lamp/local_rel")
-            self.rule = {r: {n: read(f, f"selection/{r}/{n}") for n in ("priority", "recall", "spearman", "curve_error", "row_curve_error", "local_rel")}
-                         for r in RULES}
+            self.set, self.size, self.rel = (
+                read(f, "selection/lamp_set"),
+                read(f, "selection/lamp/size"),
+                read(f, "selection/lamp/local_rel"),
+            )
+            self.rule = {
+                r: {
+                    n: read(f, f"selection/{r}/{n}")
+                    for n in ("priority", "recall", "spearman", "curve_error", "row_curve_error", "local_rel")
+                }
+                for r in RULES
+            }
             self.violations = {r: read(f, f"selection/{r}/violations") for r in RULES[:2]}
 
     def row_mean(self, values, s, m):
@@ -116,7 +144,7 @@ class Recomputed:
         return math.fsum(kept) / len(kept)
 
     def pooled(self, rule, share, s, m):
-        kl, priority = ([v for row in ROWS for v in values[s, m][row][:row[2] + 1]] for values in (self.kl, self.rule[rule]["priority"]))
+        kl, priority = ([v for row in ROWS for v in values[s, m][row][: row[2] + 1]] for values in (self.kl, self.rule[rule]["priority"]))
         count = math.ceil(share * len(kl))
         return len(first(kl, count) & first(priority, count)) / count
 
@@ -142,7 +170,7 @@ class Recomputed:
     def biased(self, s, m):
         flags = []
         for row in ROWS:
-            e = [float(v) for v in self.error[s, m][row][:row[2] + 1]]
+            e = [float(v) for v in self.error[s, m][row][: row[2] + 1]]
             if len(e) > 2:
                 mean = math.fsum(e) / len(e)
                 flags.append(abs(mean) > math.sqrt(math.fsum((v - mean) ** 2 for v in e) / (len(e) - 1)))
@@ -162,12 +190,18 @@ def disagreements(folder, path):
         same(what, number(row[column]), change(mean))
         for end, expected in zip(ends, (low, high)):
             same((what, end), number(row[end]), change(expected), 2e-3)  # quantiles of a table of five digits
+
     setting = {f"μ = {mu}": m for m, mu in enumerate(MUS)}
     for row in table(folder / "02-2-ranks-by-rule.csv"):
         m, rule = setting[row["setting"]], row["rule"]
         for measure, name in (("spearman", "Spearman, one-low"), ("recall", "recall")):
-            interval((2, rule, name), row, f"{name} [1]", [r.row_mean(r.rule[rule][measure], s, m) for s in range(4)],
-                     (f"{name}, 95 % low", f"{name}, 95 % high"))
+            interval(
+                (2, rule, name),
+                row,
+                f"{name} [1]",
+                [r.row_mean(r.rule[rule][measure], s, m) for s in range(4)],
+                (f"{name}, 95 % low", f"{name}, 95 % high"),
+            )
         same((2, rule, "chance"), number(row["chance [1]"]), math.fsum(r.chance(s, m) for s in range(4)) / 4)
     for row in table(folder / "02-3-pooled-recall.csv"):
         m, count = setting[row["setting"]], LAYERS * HEADS * T * (T + 1) // 2
@@ -193,20 +227,29 @@ def disagreements(folder, path):
     wrong += [] if counted == {key: expected.count(key) for key in expected} else [(6, counted)]
     for row in table(folder / "02-7-additivity.csv"):
         m = setting[row["setting"]]
-        total = [math.fsum(v for at in ROWS for v in r.kl[s, m][at][:at[2] + 1]) for s in range(4)]
-        values = {"sum of one-low KL": total, "half the variance of the summed logit changes": r.half[:, m], "KL, all low": r.all_low[:, m],
-                  "interaction: second / first": r.half[:, m] / total, "nonlinearity: third / second": r.all_low[:, m] / r.half[:, m]}[row["quantity"]]
+        total = [math.fsum(v for at in ROWS for v in r.kl[s, m][at][: at[2] + 1]) for s in range(4)]
+        values = {
+            "sum of one-low KL": total,
+            "half the variance of the summed logit changes": r.half[:, m],
+            "KL, all low": r.all_low[:, m],
+            "interaction: second / first": r.half[:, m] / total,
+            "nonlinearity: third / second": r.all_low[:, m] / r.half[:, m],
+        }[row["quantity"]]
         interval((7, row["quantity"]), row, "geometric mean", [math.log(v) for v in values], change=math.exp)
     for row in table(folder / "02-8-grains.csv"):
         m, rule = setting[row["setting"]], row["score"]
         values = r.kl if rule.startswith("one-low") else r.rule[rule]["priority"]
         rho = []
         for s in range(4):
-            said = [math.fsum(v for i in range(T) for v in values[s, m, layer, h, i][:i + 1]) for layer in range(LAYERS) for h in range(HEADS)]
+            said = [
+                math.fsum(v for i in range(T) for v in values[s, m, layer, h, i][: i + 1]) for layer in range(LAYERS) for h in range(HEADS)
+            ]
             true = list(r.heads[s, m].ravel())
             if row["grain"] != "heads":
-                said = [math.fsum(said[HEADS * layer:HEADS * (layer + 1)]) for layer in range(LAYERS)]
-                true = [r.sites[s, m, layer, r.site] if "low" in row["grain"] else math.fsum(r.sites[s, m, layer]) for layer in range(LAYERS)]
+                said = [math.fsum(said[HEADS * layer : HEADS * (layer + 1)]) for layer in range(LAYERS)]
+                true = [
+                    r.sites[s, m, layer, r.site] if "low" in row["grain"] else math.fsum(r.sites[s, m, layer]) for layer in range(LAYERS)
+                ]
             rho.append(correlation(said, true))
         if rule == "lamp":  # sums of probabilities
             wrong += [] if row["Spearman [1]"] == "" and row["sequences"] == "0" else [row]
@@ -224,14 +267,33 @@ def disagreements(folder, path):
     wrong += [] if place == worst[1][1] else [(10, place, worst)]
     for name, m in setting.items():
         rows = [list(r.rows(s, m)) for s in range(4)]
-        interval((11, "missed"), quantities[name, "one-low KL that LAMP's sets miss, of the true sets'"], "mean",
-                 [100 * math.fsum(x[1] for x in part) / math.fsum(x[2] for x in part) for part in rows], ends=())
-        interval((11, "differ"), quantities[name, "rows whose sets differ, of those with a choice"], "mean",
-                 [100 * sum(x[3] for x in part) / len(part) for part in rows], ends=())
-        interval((11, "bias"), quantities[name, "rows that are biased: |mean error| above its spread"], "mean",
-                 [100 * r.biased(s, m) for s in range(4)], ends=())
+        interval(
+            (11, "missed"),
+            quantities[name, "one-low KL that LAMP's sets miss, of the true sets'"],
+            "mean",
+            [100 * math.fsum(x[1] for x in part) / math.fsum(x[2] for x in part) for part in rows],
+            ends=(),
+        )
+        interval(
+            (11, "differ"),
+            quantities[name, "rows whose sets differ, of those with a choice"],
+            "mean",
+            [100 * sum(x[3] for x in part) / len(part) for part in rows],
+            ends=(),
+        )
+        interval(
+            (11, "bias"),
+            quantities[name, "rows that are biased: |mean error| above its spread"],
+            "mean",
+            [100 * r.biased(s, m) for s in range(4)],
+            ends=(),
+        )
         for which in ("rows, ", "missed KL, "):  # classes are all there is
-            same((11, which), math.fsum(number(row["mean"]) for (n, q), row in quantities.items() if n == name and q.startswith(which)), 100.0)
+            same(
+                (11, which),
+                math.fsum(number(row["mean"]) for (n, q), row in quantities.items() if n == name and q.startswith(which)),
+                100.0,
+            )
     return wrong
 
 
@@ -253,13 +315,18 @@ class GroundTruth(unittest.TestCase):
         """What each function (of `wanted`) gives, by its name: "Figure", or the sentence; and the opened result."""
         import importlib
         from lib import ground_truth
+
         matplotlib.rcParams["savefig.dpi"] = 30
         os.environ["LAMP_OUT"] = str(result.parent / "figures")
         opened = ground_truth.open_truth(result)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            made = {name: getattr(importlib.import_module(f"lib.{module}"), name)(opened) for module, names in DRAWINGS.items() for name in names
-                    if not wanted or name in wanted}
+            made = {
+                name: getattr(importlib.import_module(f"lib.{module}"), name)(opened)
+                for module, names in DRAWINGS.items()
+                for name in names
+                if not wanted or name in wanted
+            }
         self.assertTrue(opened._repr_html_())
         self.assertTrue(all(m._repr_html_() for m in made.values()))
         return {name: m.words if type(m).__name__ == "Sentence" else type(m).__name__ for name, m in made.items()}, opened
@@ -273,7 +340,9 @@ class GroundTruth(unittest.TestCase):
 
     def test_files_and_page(self):
         names = sorted(p.name for p in self.out.iterdir())
-        self.assertEqual(names, sorted([f"{f}{e}" for f in FIGURES for e in (".png", ".csv")] + ["02-findings.csv", "02-ground-truth.html"]))
+        self.assertEqual(
+            names, sorted([f"{f}{e}" for f in FIGURES for e in (".png", ".csv")] + ["02-findings.csv", "02-ground-truth.html"])
+        )
         page = (self.out / "02-ground-truth.html").read_text()
         for words in ("some truth", "gpt2-nano", "μ = 2; μ = 7", "rank correlation with one-low KL within rows", "Bound: of"):
             self.assertIn(words.lower(), page.lower())
@@ -308,6 +377,7 @@ class GroundTruth(unittest.TestCase):
 
         def one_error(f):
             f["truth/local/best_error_rel"][0, 0, 0, 2, 1, 6] = 0
+
         for name, change in (("kl", one_kl), ("recall", one_recall), ("best", one_error)):
             self.assertNotEqual(disagreements(self.out, self.changed(f"changed-{name}", change)), [], name)
 
@@ -315,6 +385,7 @@ class GroundTruth(unittest.TestCase):
         def one_pending(f):
             f["metrics/status"][1, 1, 0] = 0
             f["truth/one_low_kl"][1, 1, 0] = np.nan
+
         made, opened = self.draw(self.changed("pending", one_pending), "additivity", "findings")
         self.assertEqual(made, {"additivity": "Figure", "findings": "Findings"})
         self.assertIn("1 of 4 sequences", " ".join(opened.notes))
@@ -324,32 +395,50 @@ class GroundTruth(unittest.TestCase):
     def test_nothing_finished_and_no_truth(self):
         made, _ = self.draw(self.changed("nothing", lambda f: f["metrics/status"].write_direct(np.zeros((2, 2, len(MUS)), np.uint8))))
         self.assertTrue(all("no sequence" in words for words in made.values()), made)
-        made, _ = self.draw(run(self.scratch, "none", (CONFIG[CONFIG.index("[truth]"):CONFIG.index("[grid]")], "")))
+        made, _ = self.draw(run(self.scratch, "none", (CONFIG[CONFIG.index("[truth]") : CONFIG.index("[grid]")], "")))
         self.assertTrue(all("no ground truth" in words for words in made.values()), made)
 
     def test_a_part_of_the_truth(self):
-        some = run(self.scratch, "part", ("[truth]", '[truth]\nlayers = [1]\nlocal = false\ncoarse = false\nend_to_end = ["one-low"]'), ("sequences = 2", "sequences = 1"),
-                   (f', "{ROOT}/data/texts/code.txt"', ""), (f'"arithmetic.low.mu" = {MUS}', '"plan.scores" = ["low", "high"]'))
-        made, opened = self.draw(some)
+        some = run(
+            self.scratch,
+            "part",
+            ("[truth]", '[truth]\nlayers = [1]\nlocal = false\ncoarse = false\nend_to_end = ["one-low"]'),
+            ("sequences = 2", "sequences = 1"),
+            (f', "{ROOT}/data/texts/code.txt"', ""),
+            (f'"arithmetic.low.mu" = {MUS}', '"plan.scores" = ["low", "high"]'),
+        )
+        sentences = ("optimality_gaps", "grains", "additivity", "attention_maps", "failures")
+        figures = ("rank_scatter", "pooled_recall", "budget_curves", "worst_rows", "controls")
+        made, opened = self.draw(some, *sentences, *figures)
         self.assertEqual(opened.settings, ["low", "high"])
-        for name, words in (("optimality_gaps", "no /truth/local"), ("grains", "no /truth/coarse"), ("additivity", "part of the scores"),
-                            ("attention_maps", "no whole head"), ("failures", "no /truth/local")):
+        for name, words in (
+            ("optimality_gaps", "no /truth/local"),
+            ("grains", "no /truth/coarse"),
+            ("additivity", "part of the scores"),
+            ("attention_maps", "no whole head"),
+            ("failures", "no /truth/local"),
+        ):
             self.assertIn(words, made[name])
-        for name in ("rank_scatter", "ranks_by_rule", "budget_curves", "worst_rows", "controls"):
+        for name in figures:
             self.assertEqual(made[name], "Figure", name)  # with nothing low, KL and errors of one setting are 0
 
     def test_interval_from_twenty_sequences_on(self):
         from lib import ground_truth
+
         values = np.arange(20.0)[:, None] ** 2
         mean, low, high, count = ground_truth.mean_interval(values)
         draws = np.random.Generator(np.random.Philox(0)).integers(0, 20, (10000, 20))
-        np.testing.assert_allclose([mean[0], low[0], high[0], count[0]], [values.mean(), *np.percentile(values[draws, 0].mean(1), [2.5, 97.5]), 20])
+        np.testing.assert_allclose(
+            [mean[0], low[0], high[0], count[0]], [values.mean(), *np.percentile(values[draws, 0].mean(1), [2.5, 97.5]), 20]
+        )
         np.testing.assert_allclose(ground_truth.mean_interval(values[:19])[:3, 0], t_interval(list(values[:19, 0])), rtol=1e-3)
         self.assertTrue(np.isnan(ground_truth.mean_interval(values[:1])[1:3]).all())
 
     def test_noise_floor_is_where_the_error_is_the_value(self):
         from lib import ground_truth
-        self.assertAlmostEqual(ground_truth.noise(ground_truth.NOISE_FLOOR) / ground_truth.NOISE_FLOOR, 1.0, places=12)
+
+        kl, e = ground_truth.NOISE_FLOOR, 2.0**-48.5
+        self.assertAlmostEqual((math.sqrt(2 * kl) * e + e * e / 2) / kl, 1.0, places=12)
 
     def test_notebook_is_committed_without_outputs(self):
         cells = json.loads((ROOT / "notebooks/02-ground-truth.ipynb").read_text())["cells"]
