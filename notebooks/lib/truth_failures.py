@@ -48,16 +48,16 @@ class Rows:
         )
         if local is None:
             return np.full(self.differ.shape, -1)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # errors of 0
             factors = [
                 2 * np.log(np.abs(self.error)),
                 2 * np.log(local["l1"] / np.abs(self.error)),
                 2 * np.log(local["values"] / local["l1"]),
                 np.log(self.kl / local["values"] ** 2),
             ]
-        zero = ((self.missed | self.extra) & ~np.isfinite(sum(factors))).any(-1)
-        self.parts = np.stack([mean_where(f, self.missed) - mean_where(f, self.extra) for f in factors])
-        kind = np.argmax(np.where(np.isfinite(self.parts), self.parts, -np.inf), 0)
+            zero = ((self.missed | self.extra) & ~np.isfinite(sum(factors))).any(-1)
+            parts = np.stack([mean_where(f, self.missed) - mean_where(f, self.extra) for f in factors])
+        kind = np.argmax(np.where(np.isfinite(parts), parts, -np.inf), 0)
         priority = truth.get("selection/lamp/priority")
         last = np.where(self.lamp, priority, np.inf).min(-1)
         tie = np.where(np.isnan(self.kl) | self.lamp, -np.inf, priority).max(-1) == last
@@ -74,8 +74,7 @@ def biased(error):
 
 
 def mean_where(values, marks):
-    with np.errstate(invalid="ignore"):
-        return np.where(marks, values, 0.0).sum(-1) / np.maximum(marks.sum(-1), 1)
+    return np.where(marks, values, 0.0).sum(-1) / np.maximum(marks.sum(-1), 1)
 
 
 def why_no_rows(truth):
