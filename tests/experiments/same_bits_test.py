@@ -21,6 +21,11 @@ CONFIG = ROOT / "tests/experiments/nano.toml"
 RECORD = ["--set", 'record.errors=["scores", "softmax", "gelu", "resid_2", "logits"]']
 SMALL = ["--set", "tokens.sequence_length=20", "--set", 'grid."arithmetic.low.mu"=[3, 10]', "--set", 'grid."lamp.scores.tau"=[1.4]',
          "--set", 'grid."lamp.scores.rule"=["lamp", "random"]']
+# The ground truth of one row of one head, with derivatives and selected sets.
+TRUTH = ["--set", "tokens.sequence_length=6", "--set", "tokens.sequences=1", "--set", f'tokens.path="{ROOT}/data/texts/prose.txt"',
+         "--set", 'grid."arithmetic.low.mu"=[3]', "--set", 'grid."lamp.scores.rule"=["value-aware"]', "--set", "record.selected=true",
+         "--set", "truth.layers=[2]", "--set", "truth.heads=[1]", "--set", "truth.queries=[5]", "--set", "truth.row_sets=2",
+         "--set", "truth.coarse=false", "--set", "truth.budgets=[0.2]", "--set", 'truth.rules=["first-order", "page-bound"]']
 COMPILERS = {"g++": "gcc", "clang++": "clang"}
 
 
@@ -59,16 +64,19 @@ def main(arguments):
         reference = run("reference", options=["--threads", "1"])
         compared = []
 
-        def compare(name, result):
-            assert_same_bits(result, reference, ("/provenance", "/toy"))  # what a toy instrument adds
+        def compare(name, result, to=reference):
+            assert_same_bits(result, to, ("/provenance", "/toy"))  # what a toy instrument adds
             compared.append(name)
             print("same bits:", name, flush=True)
 
         compare("2 threads", run("threads", options=["--threads", "2"]))
         compare("3 parts", run("parts", parts=3, expected=(75,)))
+        truth = run("truth", options=TRUTH)
         for target in instruction_sets():
             compare(target, run(target, target=target))
+            compare("truth, " + target, run("truth-" + target, options=TRUTH, target=target), truth)
         compare("clang++ -O0", run("clang", binary=extend.build("lamp")))
+        compare("truth, clang++ -O0", run("truth-clang", binary=extend.build("lamp"), options=TRUTH), truth)
         for compiler, level in (("g++", "-O1"), ("clang++", "-O3"), ("clang++", "-O1")) if "--full" in arguments else ():
             compare(f"{compiler} {level}", run(compiler + level, binary=build(compiler, level)))
         control = run("control", options=["--set", "arithmetic.high.via=tf32", "--set", "seed=7"])
