@@ -16,8 +16,13 @@ std::unique_ptr<Instrument> truth_of_scores(const Recording&);
 
 std::span<const InstrumentMaker> all_instruments() {
   static constexpr std::array list{
-      metrics,     recompute_rate, continuation,    site_errors,
-      activations, selected_sets,  truth_of_scores,
+      metrics,          //
+      recompute_rate,   //
+      continuation,     //
+      site_errors,      //
+      activations,      //
+      selected_sets,    //
+      truth_of_scores,  //
   };
   return list;
 }
