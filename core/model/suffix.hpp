@@ -53,8 +53,8 @@ class Suffix {
   /// for one row of the site `changed`, a causal one that f follows. Pre: the plan is not
   /// unlimited(p) and stochastic at causal sites only; no site between `changed` and the end of a
   /// layer reads earlier rows of another one there (a row then changes itself alone in its layer).
-  /// added: where there are any, (layer, head) matrices (T, T) that in the layers above a change are
-  /// added to the values of `changed`; then `base` is as under a plan with these values added.
+  /// added: where there are any, (layer, head) matrices (T, T) that in the layers above a change
+  /// are added to the values of `changed`; then `base` is as under a plan with these values added.
   Suffix(const Model& model, const PrecisionPlan& plan, const PassOptions& options,
          const KeptPass& base, Site changed, std::span<const Matrix<double>> added = {});
 

@@ -64,15 +64,13 @@ class LocalTruth final : public TruthPart {
     struct Worker {};
     std::vector<Worker> workers(std::max<std::size_t>(cell.pass.options.threads, 1));
     const std::vector<Part> parts = parts_of(cell);
-    bool stopped = false;
     side_by_side(std::span(workers), parts.size(), [&](Worker&, std::size_t p) {
       if (truth_is_stopped()) return false;
       evaluate_head(cell, parts[p]);
       return true;
     });
-    stopped = truth_is_stopped();
     cell.low_rel = low_.rel;
-    return !stopped;
+    return !truth_is_stopped();
   }
 
  private:

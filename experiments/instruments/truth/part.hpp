@@ -19,7 +19,7 @@ struct TruthOfCell {
   std::vector<truth::Row> rows;                  // those asked for
   std::vector<double> low_kl, high_kl, low_rel;  // (layer, head, query, key), NaN where unknown;
                                                  // empty where not asked for
-  std::vector<double> exact_sets, low_sets;  // (layer, head, 2^row_sets): KL of row_sets.cpp
+  std::vector<double> exact_sets, low_sets;      // (layer, head, 2^row_sets): KL of row_sets.cpp
 };
 
 class TruthPart {

@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
                     stride = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 10;
   const Result<Model> model = read_model(LAMP_SOURCE_DIR "/data/models/gpt2-tiny");
   std::vector<TokenId> tokens;
-  for (std::size_t t = 0; t < length; ++t) tokens.push_back(static_cast<TokenId>(t * t * 37 % 4096));
+  for (std::size_t t = 0; t < length; ++t)
+    tokens.push_back(static_cast<TokenId>(t * t * 37 % 4096));
   const PassOptions options{.activation = model->config.activation};
   const PrecisionPlan reference(fused(binary64)), low(lamp_paper(4));
   const Arithmetic high = fused(binary32);
@@ -38,6 +39,9 @@ int main(int argc, char** argv) {
   const double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   double sum = 0;
   for (const truth::Effect& e : effects) sum += e.kl;
-  std::printf("T %zu: %zu of %zu scores, %.3g MAC, %.3f s, %.4f ns a MAC and core, all of them: %.1f s, sum %.17g\n", length,
-              changes.size(), n, macs, s, s * 1e9 / macs * static_cast<double>(threads), s * static_cast<double>(n) / static_cast<double>(changes.size()), sum);
+  std::printf(
+      "T %zu: %zu of %zu scores, %.3g MAC, %.3f s, %.4f ns a MAC and core, all of them: %.1f s, "
+      "sum %.17g\n",
+      length, changes.size(), n, macs, s, s * 1e9 / macs * static_cast<double>(threads),
+      s * static_cast<double>(n) / static_cast<double>(changes.size()), sum);
 }
