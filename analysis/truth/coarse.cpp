@@ -29,13 +29,18 @@ std::optional<Coarse> coarse(const Question& q, const ReferenceDistribution& tar
   Coarse out;
   std::vector<PrecisionPlan> plans;
   std::vector<std::vector<double>*> found;  // where the KL of each plan goes
-  const auto pass = [&](PrecisionPlan plan, const SitePath& path, const Arithmetic& arithmetic,
-                        std::vector<double>& kl) {
-    plan.set(path, arithmetic);
+  const auto pass_under = [&](PrecisionPlan plan, std::vector<double>& kl) {
     plans.push_back(std::move(plan));
     found.push_back(&kl);
   };
+  const auto pass = [&](PrecisionPlan plan, const SitePath& path, const Arithmetic& arithmetic,
+                        std::vector<double>& kl) {
+    plan.set(path, arithmetic);
+    pass_under(std::move(plan), kl);
+  };
+  pass_under(low_layers, out.all_low_layers);
   for (std::size_t l = 0; l < layers; ++l) {
+    PrecisionPlan one_low = q.reference, one_high = low_layers;  // of this layer
     for (std::size_t h = 0; h < heads; ++h) {
       const SitePath head{.site = q.site, .layer = Layer{l}, .head = Head{h}};
       pass(q.reference, head, low(l, h), out.low_heads);
@@ -45,7 +50,11 @@ std::optional<Coarse> coarse(const Question& q, const ReferenceDistribution& tar
       const SitePath path{.site = site, .layer = Layer{l}};
       pass(q.reference, path, low(l, 0), out.low_sites);
       pass(low_layers, path, q.reference.at(site, Layer{l}), out.high_sites);
+      one_low.set(path, low(l, 0));
+      one_high.set(path, q.reference.at(site, Layer{l}));
     }
+    pass_under(std::move(one_low), out.low_layers);
+    pass_under(std::move(one_high), out.high_layers);
   }
   const std::vector<double> kl = kl_of_passes(q, target, plans, threads, stop);
   if (kl.size() != plans.size()) return std::nullopt;
@@ -54,7 +63,7 @@ std::optional<Coarse> coarse(const Question& q, const ReferenceDistribution& tar
 }
 
 std::size_t coarse_passes(const ModelConfig& model, Site site) {
-  return 2 * model.n_layer * (heads_of(model, site) + layer_sites(model).size());
+  return 2 * model.n_layer * (heads_of(model, site) + layer_sites(model).size() + 1) + 1;
 }
 
 }  // namespace lamp::truth

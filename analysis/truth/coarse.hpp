@@ -1,5 +1,5 @@
-// Ground truth at coarser grain: the scores of each head, and each site of each layer, alone low
-// and alone in the reference arithmetic, by whole passes.
+// Ground truth at coarser grain: the scores of each head, each site of each layer, and each layer,
+// alone low and alone in the reference arithmetic, by whole passes.
 #pragma once
 
 #include <functional>
@@ -18,6 +18,10 @@ struct Coarse {
   /// (layer, site), sites as layer_sites gives them: low alone; in the reference arithmetic alone,
   /// where all other sites of layers are low. Low is what the scores are in that layer's head 0.
   std::vector<double> low_sites, high_sites;
+  /// (layer): all sites of the layer low alone; in the reference arithmetic alone, all other layers
+  /// low. Low is the same.
+  std::vector<double> low_layers, high_layers;
+  std::vector<double> all_low_layers;  // one number: all sites of all layers low
 };
 
 /// The sites of a network's layers, in the order of its table.

@@ -81,6 +81,43 @@ class Gpt2:
         return self.norm(x, "ln_f") @ self.w["wte.weight"].T
 
 
+def layer_risks(model, tokens):
+    """Of each layer, with the factors as its source has them: relative condition numbers, gains of norm and kernel."""
+    def spread(x):
+        return np.square(x - x.mean(-1, keepdims=True)).mean(-1)
+    frobenius, spectral = np.linalg.norm, lambda name: np.linalg.norm(model.w[name + ".weight"], 2)
+    x, local, transport = model.w["wte.weight"][tokens] + model.w["wpe.weight"][:len(tokens)], [], []
+    for layer in range(model.layers):
+        h = f"h.{layer}."
+
+        def of_norm(x, name):
+            v = spread(x).mean()
+            return np.abs(model.w[h + name + ".weight"]).max() * (model.eps + 2 * v) / (v + model.eps) ** 1.5 * frobenius(x)
+        qkv = model.affine(model.norm(x, h + "ln_1"), h + "attn.c_attn")
+        q, k, v = np.moveaxis(qkv.reshape(len(tokens), 3, model.heads, -1), (1, 2), (0, 1))
+        y, causal = high_scores(q, k), np.tri(len(tokens), dtype=bool)
+        z = np.where(causal, np.exp(y), 0)
+        z /= z.sum(-1, keepdims=True)
+        steepest = max(np.linalg.eigvalsh(np.diag(row) - np.outer(row, row)).max() for row in z.reshape(-1, len(tokens)))
+        of_softmax = steepest * frobenius(np.where(causal, y, 0)) / frobenius(z)
+        of_scores = steepest * frobenius(q) * frobenius(k) / np.sqrt(q.shape[-1]) / frobenius(z)
+        heads = np.moveaxis(z @ v, 0, 1).reshape(x.shape)
+        attended = model.affine(heads, h + "attn.c_proj")
+        middle = x + attended
+        normed = model.norm(middle, h + "ln_2")
+        a = model.affine(normed, h + "mlp.c_fc")
+        a = 0.5 * a * (1 + np.tanh(np.sqrt(2 / np.pi) * (a + 0.044715 * a * a * a)))
+        added = model.affine(a, h + "mlp.c_proj")
+        local.append((of_softmax + of_scores) * frobenius(z) * max(np.linalg.norm(head, 2) for head in v)
+                     + of_norm(x, "ln_1") + of_norm(middle, "ln_2")
+                     + sum(spectral(h + name) * frobenius(of)
+                           for name, of in (("attn.c_proj", heads), ("mlp.c_fc", normed), ("mlp.c_proj", a))))
+        by_attention, by_mlp = frobenius(attended) / frobenius(x), frobenius(added) / frobenius(middle)
+        transport.append(by_attention + by_mlp * (1 + by_attention))
+        x = middle + added
+    return np.array(local) / frobenius(model.norm(x, "ln_f")) * [np.prod([1 + t for t in transport[i + 1:]]) for i in range(model.layers)]
+
+
 def ps(x, mu):
     """To binary32, then to mu + 1 bits, RNE both."""
     bits, cut = np.asarray(x, np.float32).view(np.uint32), 23 - mu
@@ -228,6 +265,12 @@ class Truth(unittest.TestCase):
             for name, where in (("one_low_kl", ~one), ("one_high_kl", one)):
                 kl = effects(self.reference, self.logits_where(where, mu))[0]
                 self.check_kl(self.f[f"truth/coarse/{name}"][m].ravel(), kl)
+
+    def test_risk_of_layers(self):
+        expected = layer_risks(self.model, self.tokens)
+        for m in range(len(MU)):
+            np.testing.assert_allclose(self.f["truth/coarse/risk"][m], expected, rtol=2.0 ** -32)
+        self.assertGreater(expected.max(), 1.1 * expected.min())
 
     def test_all_sets_of_a_row_end_to_end(self):
         counts = np.array([bin(mask).count("1") for mask in range(2 ** N)])

@@ -1,8 +1,10 @@
-// Heads, and sites of layers, alone low and alone exact.
+// Heads, sites of layers, and layers, alone low and alone exact; a published score of layers.
 #include "analysis/truth/coarse.hpp"
 
+#include <optional>
 #include <utility>
 
+#include "analysis/truth/layer_risk.hpp"
 #include "experiments/instruments/truth/part.hpp"
 
 namespace lamp::experiments {
@@ -20,6 +22,20 @@ class CoarseTruth final : public TruthPart {
         "this site of this layer alone low");
     add(all, "one_high_kl_site", "site", &truth::Coarse::high_sites,
         "this site of this layer alone in the reference arithmetic, all others of layers low");
+    add(all, "one_low_layer_kl", {}, &truth::Coarse::low_layers,
+        "all sites of this layer alone low");
+    add(all, "one_high_layer_kl", {}, &truth::Coarse::high_layers,
+        "all sites of this layer alone in the reference arithmetic, all other layers low");
+    all.push_back({quantity("/truth/coarse/all_low_layers_kl", "nat",
+                            "KL(reference || run) with all sites of all layers low"),
+                   [this] { return found_.all_low_layers; }});
+    if (!truth::has_layer_risk(model)) return;
+    record::Quantity risk = quantity("/truth/coarse/risk", "1",
+                                     "risk score of this layer, of the reference pass and the "
+                                     "weights (Baek, arXiv 2510.21770)");
+    risk.dims = {"layer"};
+    risk.shape = {model.n_layer};
+    all.push_back({std::move(risk), [this] { return risk_; }});
   }
 
   [[nodiscard]] std::vector<record::Axis> axes() const override {
@@ -28,27 +44,38 @@ class CoarseTruth final : public TruthPart {
     return {{.name = "site", .values = std::move(names), .long_name = "site of a layer"}};
   }
 
-  void clear() override { found_ = {}; }
+  void clear() override { found_ = {}, risk_.clear(); }
 
   bool evaluate(TruthOfCell& cell) override {
-    std::optional<truth::Coarse> found = truth::coarse(cell.question, cell.exact.target(),
-                                                       cell.pass.options.threads, truth_is_stopped);
-    if (found) found_ = *std::move(found);
-    return found.has_value();
+    const std::size_t threads = cell.pass.options.threads;
+    std::optional<truth::Coarse> found =
+        truth::coarse(cell.question, cell.exact.target(), threads, truth_is_stopped);
+    if (!found) return false;
+    found_ = *std::move(found);
+    if (!truth::has_layer_risk(model)) return true;
+    if (!norms_) norms_ = truth::layer_norms(cell.pass.model, threads, truth_is_stopped);
+    if (norms_) risk_ = truth::layer_risk(model, *norms_, cell.exact.pass());
+    return norms_.has_value();
   }
 
  private:
+  /// By layer; `grain`: the other dimension, where there is one.
   void add(std::vector<Reading<>>& all, const char* name, std::string grain,
            std::vector<double> truth::Coarse::*values, const char* meaning) {
     record::Quantity q = quantity(std::string("/truth/coarse/") + name, "nat",
                                   std::string("KL(reference || run) with ") + meaning);
-    const std::size_t size = grain == "head" ? model.n_head : truth::layer_sites(model).size();
-    q.dims = {"layer", std::move(grain)};
-    q.shape = {model.n_layer, size};
+    q.dims = {"layer"};
+    q.shape = {model.n_layer};
+    if (!grain.empty()) {
+      q.shape.push_back(grain == "head" ? model.n_head : truth::layer_sites(model).size());
+      q.dims.push_back(std::move(grain));
+    }
     all.push_back({std::move(q), [this, values] { return found_.*values; }});
   }
 
   truth::Coarse found_;
+  std::vector<double> risk_;
+  std::optional<std::vector<truth::LayerNorms>> norms_;  // of the run's model, once
 };
 
 }  // namespace

@@ -149,7 +149,8 @@ TEST_CASE("budgets: the KL of whole passes, for any number of threads", "[truth]
               }).has_value());
 }
 
-TEST_CASE("coarse truth: heads, and sites of layers, against plain passes", "[truth][coarse]") {
+TEST_CASE("coarse truth: heads, sites of layers and layers against plain passes",
+          "[truth][coarse]") {
   PrecisionPlan low(lamp_paper(3));
   low.set({.site = Site::scores, .layer = Layer{2}, .head = Head{0}}, lamp_paper(5));
   low.set({.site = Site::scores, .layer = Layer{0}, .head = Head{1}}, lamp_paper(1));
@@ -163,11 +164,19 @@ TEST_CASE("coarse truth: heads, and sites of layers, against plain passes", "[tr
                                          Site::mlp_fc, Site::gelu, Site::mlp_proj, Site::resid_2});
   REQUIRE((found->low_heads.size() == 9 && found->high_heads.size() == 9));
   REQUIRE((found->low_sites.size() == 36 && found->high_sites.size() == 36));
-  CHECK(truth::coarse_passes(asked.model.config, Site::scores) == 90);
-  PrecisionPlan low_layers = asked.reference;
-  for (const std::size_t l : std::array<std::size_t, 3>{0, 1, 2})
-    for (const Site site : layer_sites)
-      low_layers.set({.site = site, .layer = Layer{l}}, lamp_paper(l == 2 ? 5 : 3));
+  REQUIRE((found->low_layers.size() == 3 && found->high_layers.size() == 3));
+  REQUIRE(found->all_low_layers.size() == 1);
+  CHECK(truth::coarse_passes(asked.model.config, Site::scores) == 97);
+  /// These layers low at all sites, the rest exact.
+  const auto with_low = [&](const std::vector<std::size_t>& low_ones) {
+    PrecisionPlan plan = asked.reference;
+    for (const std::size_t l : low_ones)
+      for (const Site site : layer_sites)
+        plan.set({.site = site, .layer = Layer{l}}, lamp_paper(l == 2 ? 5 : 3));
+    return plan;
+  };
+  const PrecisionPlan low_layers = with_low({0, 1, 2});
+  CHECK(same_bits(found->all_low_layers[0], kl_of(asked, low_layers)));
   for (std::size_t l = 0; l < 3; ++l) {
     for (std::size_t h = 0; h < 3; ++h) {
       CAPTURE(l, h);
@@ -194,10 +203,15 @@ TEST_CASE("coarse truth: heads, and sites of layers, against plain passes", "[tr
       CHECK(same_bits(found->low_sites[12 * l + s], kl_of(asked, one_low)));
       CHECK(same_bits(found->high_sites[12 * l + s], kl_of(asked, one_high)));
     }
+    CAPTURE(l);
+    CHECK(same_bits(found->low_layers[l], kl_of(asked, with_low({l}))));
+    CHECK(same_bits(found->high_layers[l], kl_of(asked, with_low({(l + 1) % 3, (l + 2) % 3}))));
   }
   const auto again = truth::coarse(asked.question(), exact.target(), 1, {});
   CHECK((again->low_heads == found->low_heads && again->high_heads == found->high_heads &&
-         again->low_sites == found->low_sites && again->high_sites == found->high_sites));
+         again->low_sites == found->low_sites && again->high_sites == found->high_sites &&
+         again->low_layers == found->low_layers && again->high_layers == found->high_layers &&
+         again->all_low_layers == found->all_low_layers));
   CHECK_FALSE(truth::coarse(asked.question(), exact.target(), 1, [] { return true; }).has_value());
 }
 
