@@ -230,7 +230,7 @@ constexpr std::array truth_rows{
     Field{.key = "truth.coarse",
           .kind = Kind::boolean,
           .standard = "true",
-          .meaning = "also each head, and each site of each layer, alone",
+          .meaning = "also each head, each site of each layer, and each layer, alone",
           .scope = Scope::experiment,
           .read = read_flag<&TruthConfig::coarse>,
           .write = write_boolean<&TruthConfig::coarse>},

@@ -8,6 +8,7 @@ import pandas
 from .ground_truth import FORMS, geometric_interval, mean_interval, row_mean, why_not
 from .output import out_folder
 from .truth_failures import CLASSES, failure_table, why_no_rows
+from .truth_layers import HIGH, LAYERS, LOW, RISK, rank_table
 from .truth_parts import ADDITIVE, BAEK, BEYOND, SMALL_ERROR, additivity_table, bound_table, covers_all, gap_tables, grain_table
 
 SHARE = 0.15  # the budget whose KL is told; the nearest that the result has
@@ -94,6 +95,13 @@ def findings_table(truth):
                     columns={"Spearman [1]": "mean"}
                 )
             )
+    if why_not(truth, *LAYERS) is None:
+        table = rank_table(truth)
+        parts.append(
+            table.assign(quantity="Spearman over layers, " + table["truth"] + ": " + table["predictor"], unit="1").rename(
+                columns={"Spearman [1]": "mean"}
+            )
+        )
     if why_no_rows(truth) is None:
         parts.append(failure_table(truth))
     columns = ["setting", "quantity", "unit", "mean", "95 % low", "95 % high", "sequences"]
@@ -166,6 +174,9 @@ def findings_words(truth, table):
                 f"layers ranked by sums over their scores against their scores alone low: {', '.join(layers)} (a risk score of layers,"
                 f" Baek: {BAEK})"
             )
+        of_risk = {of: f"Spearman over layers, {of}: {RISK}" for of in (LOW, HIGH)}
+        if risks := [f"{of} {told(name)}" for of, name in of_risk.items() if name in line]:
+            said.append(f"the risk score of layers against {'; '.join(risks)} (published, of another model and truth: {BAEK})")
         if said:
             words.append(f"{setting}: " + ". ".join(s[0].upper() + s[1:] for s in said) + ".")
     if why_not(truth, "truth/score_error") is None and set(FORMS) & set(truth.rules):

@@ -29,11 +29,13 @@ FIGURES = [
     "02-10-worst-rows",
     "02-11-failures",
     "02-12-controls",
+    "02-13-layers",
 ]
 DRAWINGS = {
     "truth_ranks": ("rank_scatter", "ranks_by_rule", "pooled_recall", "budget_curves"),
     "truth_examples": ("attention_maps", "worst_rows"),
     "truth_parts": ("optimality_gaps", "additivity", "grains", "bound_check"),
+    "truth_layers": ("layers",),
     "truth_failures": ("failures", "controls"),
     "truth_findings": ("findings",),
 }
@@ -120,6 +122,10 @@ class Recomputed:
             )
             self.best = read(f, "truth/local/best_error_rel")
             self.heads, self.sites = read(f, "truth/coarse/one_low_kl"), read(f, "truth/coarse/one_low_kl_site")
+            self.low_layers, self.high_layers, self.all_low_layers, self.risk, self.high_sites = (
+                read(f, f"truth/coarse/{n}")
+                for n in ("one_low_layer_kl", "one_high_layer_kl", "all_low_layers_kl", "risk", "one_high_kl_site")
+            )
             self.site = [s.decode() for s in f["truth/coarse/site"][()]].index("scores")
             self.set, self.size, self.rel = (
                 read(f, "selection/lamp_set"),
@@ -166,6 +172,17 @@ class Recomputed:
                 kl = self.kl[s, m][row][:n]
                 true, chosen = first(kl, int(size)), {j for j in range(n) if self.set[s, m][row][j] == 1}
                 yield row, math.fsum(kl[j] for j in true) - math.fsum(kl[j] for j in chosen), math.fsum(kl[j] for j in true), true != chosen
+
+    def said_of_layers(self, predictor, s, m):
+        kl, sites, heads = self.kl[s, m], self.sites[s, m], self.heads[s, m]
+        return {
+            "risk score": list(self.risk[s, m]),
+            "sites, summed": [math.fsum(x) for x in sites],
+            "heads' scores, summed": [math.fsum(x) for x in heads],
+            "scores, summed": [math.fsum(v for row in ROWS if row[0] == l for v in kl[row][: row[2] + 1]) for l in range(LAYERS)],
+            "gains of sites, summed": [math.fsum(self.all_low_layers[s, m] - v for v in x) for x in self.high_sites[s, m]],
+            "layer alone low": list(self.low_layers[s, m]),
+        }[predictor]
 
     def biased(self, s, m):
         flags = []
@@ -260,6 +277,21 @@ def disagreements(folder, path):
             wrong += [] if row["Spearman [1]"] == "" and row["sequences"] == "0" else [row]
         else:
             same((8, rule, row["grain"]), number(row["Spearman [1]"]), math.fsum(rho) / 4)
+    for row in rows_of("02-13-layers"):
+        m = setting[row["setting"]]
+        if row["predictor"]:
+            alone_low = row["truth"] == "this layer alone low"
+            true = r.low_layers[:, m] if alone_low else r.all_low_layers[:, m, None] - r.high_layers[:, m]
+            rho = [correlation(r.said_of_layers(row["predictor"], s, m), list(true[s])) for s in range(4)]
+            same((13, row["truth"], row["predictor"]), number(row["Spearman [1]"]), math.fsum(rho) / 4)
+        else:
+            layer = int(row["layer"].removesuffix(".0"))
+            for name, values in (
+                ("this layer alone low [nat]", r.low_layers[:, m, layer]),
+                ("this layer alone exact [nat]", r.high_layers[:, m, layer]),
+                ("risk score [1]", r.risk[:, m, layer]),
+            ):
+                interval((13, name, layer), row, name, [math.log(v) for v in values], (f"{name}, 95 % low", f"{name}, 95 % high"), math.exp)
     bound = rows_of("02-9-bound-check")
     for rule, values in r.violations.items():
         shown = [(int(row["rows"]), int(row["violations"])) for row in bound if row["rule"] == rule]
@@ -362,6 +394,7 @@ class GroundTruth(unittest.TestCase):
         self.assertEqual(lengths["02-3-pooled-recall"], len(RULES) * len(MUS) * len(SHARES))
         self.assertEqual(lengths["02-4-budget-curves"], len(MUS) * (1 + len(RULES) * (len(SHARES) + 4)))
         self.assertEqual(lengths["02-8-grains"], len(MUS) * 3 * 4)  # one-low, lamp, lamp-normwise1, z-error
+        self.assertEqual(lengths["02-13-layers"], len(MUS) * (4 + 6 + LAYERS))  # what predicts either truth; layers
 
     def test_findings_are_the_figures_numbers(self):
         found = {(r["setting"], r["quantity"]): r["mean"] for r in table(self.out / "02-findings.csv")}
@@ -384,7 +417,10 @@ class GroundTruth(unittest.TestCase):
         def one_error(f):
             f["truth/local/best_error_rel"][0, 0, 0, 2, 1, 6] = 0
 
-        for name, change in (("kl", one_kl), ("recall", one_recall), ("best", one_error)):
+        def one_layer(f):
+            f["truth/coarse/one_high_layer_kl"][1, 0, 1, 2] *= 1.001
+
+        for name, change in (("kl", one_kl), ("recall", one_recall), ("best", one_error), ("layer", one_layer)):
             self.assertNotEqual(disagreements(self.out, self.changed(f"changed-{name}", change)), [], name)
 
     def test_rows_without_errors_and_rows_recomputed_whole(self):
@@ -420,6 +456,21 @@ class GroundTruth(unittest.TestCase):
         made, _ = self.draw(run(self.scratch, "none", (CONFIG[CONFIG.index("[truth]") : CONFIG.index("[grid]")], "")))
         self.assertTrue(all("no ground truth" in words for words in made.values()), made)
 
+    def test_layers_without_a_risk_score_and_without_layers(self):
+        def without(*names):
+            def change(f):
+                for name in names:
+                    del f[f"truth/coarse/{name}"]
+
+            return change
+
+        made, _ = self.draw(self.changed("no-risk", without("risk")), "layers")
+        self.assertEqual(made, {"layers": "Figure"})
+        rows = table(self.scratch / "no-risk/figures/02-13-layers.csv")
+        self.assertEqual(len(rows), len(MUS) * (3 + 5 + LAYERS))
+        made, _ = self.draw(self.changed("no-layers", without("one_low_layer_kl")), "layers")
+        self.assertIn("no /truth/coarse/one_low_layer_kl", made["layers"])
+
     def test_a_part_of_the_truth(self):
         some = run(
             self.scratch,
@@ -429,13 +480,14 @@ class GroundTruth(unittest.TestCase):
             (f', "{ROOT}/data/texts/code.txt"', ""),
             (f'"arithmetic.low.mu" = {MUS}', '"plan.scores" = ["low", "high"]'),
         )
-        sentences = ("optimality_gaps", "grains", "additivity", "attention_maps", "failures")
+        sentences = ("optimality_gaps", "grains", "layers", "additivity", "attention_maps", "failures")
         figures = ("rank_scatter", "pooled_recall", "budget_curves", "worst_rows", "controls")
         made, opened = self.draw(some, *sentences, *figures)
         self.assertEqual(opened.settings, ["low", "high"])
         for name, words in (
             ("optimality_gaps", "no /truth/local"),
             ("grains", "no /truth/coarse"),
+            ("layers", "no /truth/coarse"),
             ("additivity", "part of the scores"),
             ("attention_maps", "no whole head"),
             ("failures", "no /truth/local"),
