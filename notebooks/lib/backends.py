@@ -11,13 +11,13 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from . import style
+from .intervals import SEQUENCES, bar, interval_words, mean_interval
 from .output import NANS, Sentence, publish
-from .results import BOOTSTRAP_SEED, DONE, RESAMPLES, check, computed_nan, head, nan_words, origin, progress, result_path
+from .results import DONE, check, computed_nan, head, nan_words, origin, progress, result_path
 
 style.use()
 AXIS = "plan.default"
 KL, FLIPS, DIVERGED, MEDIAN = "KL [nat]", "flip rate [%]", "continuations that diverge [%]", "median first diverging position [tokens]"
-LOW, HIGH = ", 95 % low", ", 95 % high"
 CHANGED, PARTED = "positions with another distribution [%]", "continuations that differ [%]"
 FIRST = "median first differing position [tokens]"
 PRODUCTS_ALONE = ("tree:", "kahan", "neumaier", "numpy-sum")  # orders that round every product before they add it
@@ -114,40 +114,23 @@ def steps(result):
 
 
 def pooled(result, values):
-    """(sequences of all texts of which every backend is done, backend), and the text of each. What is NaN there was computed, and stays."""
+    """(sequences of all texts of which every backend is done, backend). What is NaN there was computed, and stays."""
     flat = values.reshape(-1, values.shape[-1])
-    texts = np.repeat(np.arange(values.shape[0]), values.shape[1])
-    whole = (result.data.status == DONE).values.reshape(flat.shape).all(1)
-    return flat[whole], texts[whole]
-
-
-def interval(values, texts, statistic):
-    """95 % bootstrap interval of `statistic` (sequences, backend) -> (backend), sequences resampled within their text; NaN where one of
-    the values is."""
-    if len(values) < 2:
-        return np.full((2, values.shape[1]), np.nan)
-    random = np.random.default_rng(BOOTSTRAP_SEED)
-    groups = [np.flatnonzero(texts == t) for t in np.unique(texts)]
-    drawn = [statistic(values[np.concatenate([random.choice(g, len(g)) for g in groups])]) for _ in range(RESAMPLES)]
-    return np.where(np.isnan(values).any(0), np.nan, np.percentile(drawn, [2.5, 97.5], axis=0))
+    return flat[(result.data.status == DONE).values.reshape(flat.shape).all(1)]
 
 
 def backend_table(result):
     """One row a backend: means over all sequences of all texts with their intervals."""
     table = pandas.DataFrame({"backend": result.names(), "operands": [result.families[n] for n in result.names()]})
-
-    def mean(values):
-        return values.mean(0) if len(values) else np.full(values.shape[1], np.nan)
     columns = [(KL, result.data.kl.values), (FLIPS, 100 * result.data.flip_rate.values)]
     if result.run is not None:
         diverged = result.data.divergence_position
         columns.append((DIVERGED, (100.0 * (diverged < steps(result))).where(diverged.notnull()).values))
     for name, values in columns:
-        flat, texts = pooled(result, values)
-        low, high = interval(flat, texts, mean)
-        table = table.assign(**{name: mean(flat), name + LOW: low, name + HIGH: high})
+        found = mean_interval(pooled(result, values), leave_out=False)
+        table = table.assign(**{name: found.mean}, **found.columns(name + ", "))
     if result.run is not None:
-        flat, _ = pooled(result, result.data.divergence_position.values)
+        flat = pooled(result, result.data.divergence_position.values)
         median = np.median(flat, 0) if len(flat) else np.full(len(table), np.nan)
         table[MEDIAN] = np.where(median < steps(result), median, np.nan)  # empty: more than half never diverge
     nan = computed_nan(result.data).sum(("text", "sequence")).values
@@ -181,15 +164,14 @@ def backends(result):
         for k, (group, names) in enumerate(groups.items()):
             colour = COLOURS[k % len(COLOURS)]
             for name in names:
-                value, low, high = (rows.loc[name, column + end] for end in ("", LOW, HIGH))
+                value = rows.loc[name, column]
                 if value != value and NANS in rows and rows.loc[name, NANS] > 0:
                     ax.text(0.02, y[name], "NaN", transform=ax.get_yaxis_transform(), color=colour, fontsize=7, va="center")
                     continue
                 if log and value == 0:
                     ax.plot(least / 4, y[name], marker="<", color=colour, clip_on=False)
                     continue
-                if low == low:
-                    ax.plot([max(low, least / 4) if log else low, high], [y[name]] * 2, color=colour, linewidth=2.4, alpha=0.35, solid_capstyle="butt")
+                bar(ax, y[name], rows.loc[name], column + ", ", color=colour, linewidth=2.4, alpha=0.35, solid_capstyle="butt")
                 ax.plot(value, y[name], marker=style.MARKERS[k % len(style.MARKERS)], color=colour, clip_on=False)
         ax.set_xlabel(label)
         ax.set_ylim(at - gap - 0.3, -0.7)
@@ -202,13 +184,13 @@ def backends(result):
     style.head(figure, f"Distance from the reference ({result.reference})")
     words = "; a triangle on the left edge: a KL of exactly 0" if (rows[KL] == 0).any() else ""
     return publish(result, "03-1-backends", figure, table,
-                   f"Every backend against the reference ({result.reference}): mean over the sequences of all texts, bar: 95 % bootstrap "
-                   f"interval over sequences ({RESAMPLES} resamples within a text){words}.")
+                   f"Every backend against the reference ({result.reference}): mean over the sequences of all texts{words}.",
+                   interval_words("bar", table[f"{KL}, {SEQUENCES}"], "sequences of all texts"))
 
 
 def survival_table(result):
     """Share of the continuations that are still the reference's after a number of generated tokens."""
-    flat, _ = pooled(result, result.data.divergence_position.values)
+    flat = pooled(result, result.data.divergence_position.values)
     after = np.arange(steps(result) + 1)
     share = 100 * (flat[:, :, None] >= after).mean(0) if len(flat) else np.full((len(result.names()), len(after)), np.nan)
     return pandas.DataFrame({"backend": np.repeat(result.names(), len(after)), "operands": np.repeat([result.families[n] for n in result.names()], len(after)),
@@ -347,7 +329,7 @@ class Headline:
         self.words = headline_words(result, self.table)
 
     def _repr_html_(self):
-        shown = self.table[[c for c in self.table if not c.endswith((LOW, HIGH))]]
+        shown = self.table[[c for c in self.table if ", " not in c]]
         shown = shown.to_html(index=False, border=0, float_format=lambda x: f"{x:.3g}", na_rep="–")
         return "".join(f"<p>{html.escape(words)}</p>" for words in self.words) + shown
 

@@ -2,9 +2,10 @@
 import pandas
 
 from . import style
+from .intervals import band
 from .output import Sentence, publish
-from .results import BOOTSTRAP, open_result, other_axes
-from .softmax_lamp import MU_LABEL, RATE_LABEL, band, finish_log, plain, positive
+from .results import open_result, other_axes
+from .softmax_lamp import MU_LABEL, RATE_LABEL, band_words, finish_log, plain, positive, with_points
 from .tables import KL, RATE, middle, of_rule, rate_table, spread, symbol, titles, why_not
 
 WEIGHTS, SOLVER, MASK = "lamp.scores.weights", "lamp.scores.solver", "lamp.scores.mask"
@@ -55,16 +56,16 @@ def kl_by_weights(result):
         for choice, look in looks.items():
             line = part[part["choice"] == choice].sort_values(RATE)
             legend[choice], = ax.plot(line[RATE], positive(line[KL]), clip_on=False, **look)
-            band(ax, line, RATE, positive, look["color"])
+            band(ax, RATE, line, color=look["color"])
     axes[0].set_xlim(left=0)
     for row, mu in enumerate(mus):
-        finish_log(axes[row * columns:(row + 1) * columns], table[KL] if mu is None else table[table["mu"] == mu][KL])
+        finish_log(axes[row * columns:(row + 1) * columns], with_points(table if mu is None else table[table["mu"] == mu], KL))
         axes[row * columns].set_ylabel("KL divergence  (nat)")
     axes[-columns + (columns - 1) // 2].set_xlabel(RATE_LABEL)
     style.legend_of_grid(axes[columns - 1], legend)
     style.head(figure, "KL divergence by error weights")
     return publish(result, "01-9-kl-by-weights", figure, table, "KL divergence against the share of scores recomputed: LAMP with absolute, "
-                   f"relative and a-priori (dot) error weights, and the rules that weigh nothing; band: {BOOTSTRAP}.")
+                   f"relative and a-priori (dot) error weights, and the rules that weigh nothing.", band_words(result, table))
 
 
 def tau_axis(result):
@@ -158,16 +159,16 @@ def overlay(result, other):
                 line = own[own["tau"] == tau].sort_values("mu")
                 look = dict(color=COLOURS[k], marker=style.MARKERS[k], linestyle=linestyle)
                 legend[f"{name}, τ = {tau:g}"], = axes[t].plot(line["mu"], positive(line[KL]), clip_on=False, **look)
-                band(axes[t], line, "mu", positive, COLOURS[k])
+                band(axes[t], "mu", line, color=COLOURS[k])
             line = own[own["mu"] == mu]
             look = dict(color=COLOURS[k], marker=style.MARKERS[k])
             legend[f"{name}, μ = {mu:g}"], = axes[len(columns) + t].plot(*against_tau(line, RATE), clip_on=False, linestyle="-.", **look)
             axes[2 * len(columns) + t].plot(*against_tau(line, KL), clip_on=False, linestyle="-.", **look)
-            band(axes[2 * len(columns) + t], line.assign(above=line["tau"] - 1), "above", positive, COLOURS[k])
+            band(axes[2 * len(columns) + t], line["tau"] - 1, line, color=COLOURS[k])
         axes[t].set_xlabel(MU_LABEL.split("  ")[0])
         style.sparse_ticks(axes[t], mus)
-    finish_log(axes[:len(columns)], table[KL])
-    finish_log(axes[2 * len(columns):], table[table["mu"] == mu][KL])
+    finish_log(axes[:len(columns)], with_points(table, KL))
+    finish_log(axes[2 * len(columns):], with_points(table[table["mu"] == mu], KL))
     axes[len(columns)].set_ylim(bottom=0)
     axes[0].set_ylabel("KL divergence  (nat)")
     rows_of_tau(axes[len(columns):], len(columns), taus, (f"recomputed at μ = {mu:g}  (%)", f"KL at μ = {mu:g}  (nat)"))
@@ -175,7 +176,7 @@ def overlay(result, other):
     one, two = names_of(result, other)
     style.head(figure, f"{one} and {two}")
     return publish(result, "01-11-overlay", figure, table, f"{one} and {two} at their common μ and τ: KL against μ, and share "
-                   f"recomputed and KL against τ at μ = {mu:g}; band: {BOOTSTRAP}.")
+                   f"recomputed and KL against τ at μ = {mu:g}.", band_words(result, table))
 
 
 # Drawing helpers.

@@ -26,9 +26,6 @@ KINDS = {  # what a rule looks at: colour, rules
     "the truth itself": ("#000000", ("local", "one-low", "one-high")),
 }
 FORMS = ("lamp", "lamp-relative", "lamp-dot", "lamp-normwise1")  # with a cost that bounds an error of softmax
-T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101)
-RESAMPLES, SEED = 10000, 0
-INTERVAL = "95 % t interval over sequences (from 20 on: percentile bootstrap)"
 E_LOGIT = 2.0**-48.5  # e, error of a logit in binary64, measured against passes of 200 bits
 NOISE_FLOOR = ((2**0.5 + 2) / 2 * E_LOGIT) ** 2  # where the error of a KL computed in binary64, sqrt(2 KL) e + e^2 / 2, is the KL
 
@@ -165,39 +162,6 @@ def why_not(truth, *names):
     if missing:
         return Sentence(f"Not drawn: this result has no /{missing[0]}; its [truth] does not ask for it.")
     return None
-
-
-def mean_interval(values):
-    """Mean over the first axis (sequences), and its 95 % interval: t below 20, else bootstrap of percentiles.
-    Sequences that are NaN are left out point by point; fewer than two: no interval. Returns mean, low, high, number of sequences."""
-    values = np.asarray(values, float)
-    flat = values.reshape(len(values), -1)
-    out = np.full((4, flat.shape[1]), np.nan)
-    random = np.random.Generator(np.random.Philox(SEED))
-    for k, column in enumerate(flat.T):
-        column = column[~np.isnan(column)]
-        out[3, k] = len(column)
-        if len(column):
-            out[0, k] = column.mean()
-        if 2 <= len(column) < 20:
-            with np.errstate(invalid="ignore"):
-                half = T_975[len(column) - 2] * column.std(ddof=1) / np.sqrt(len(column))
-            out[1:3, k] = out[0, k] - half, out[0, k] + half
-        elif len(column) >= 20:
-            drawn = column[random.integers(0, len(column), (RESAMPLES, len(column)))].mean(1)
-            out[1:3, k] = np.percentile(drawn, [2.5, 97.5])
-    return out.reshape(4, *values.shape[1:])
-
-
-def geometric_interval(values):
-    """The same for logarithms: geometric mean. 0 where a value is 0, and then no interval."""
-    with np.errstate(divide="ignore"):
-        logs = np.log(values)
-    found = mean_interval(logs)
-    with np.errstate(over="ignore"):
-        mean, low, high = np.exp(found[:3])
-    broken = ~np.isfinite(found[0])
-    return np.stack([mean, np.where(broken, np.nan, low), np.where(broken, np.nan, high), found[3]])
 
 
 def row_mean(values, where=True):

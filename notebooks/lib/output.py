@@ -7,6 +7,8 @@ import pathlib
 
 from matplotlib import pyplot as plt
 
+from . import style
+
 NANS = "sequences with KL NaN [1]"  # column of a table, where there are any: computed NaN, which an empty field would not tell
 
 
@@ -37,9 +39,12 @@ class Sentence:
         return f"<p>{html.escape(self.words)}</p>"
 
 
-def publish(result, name, figure, table, caption):
+def publish(result, name, figure, table, caption, interval=""):
     """Saves the figure as NAME.png and the numbers it shows as NAME.csv (units in the header, an empty field where not computed,
-    or where a mean is NaN: then the column NANS says over how many NaN)."""
+    or where a mean is NaN: then the column NANS says over how many NaN). interval: what its bars or bands are, said below it."""
+    if interval:
+        style.foot(figure, interval)
+        caption += f" {interval[0].upper()}{interval[1:]}."
     if NANS in table:
         caption += f" At {(table[NANS] > 0).sum()} of {len(table)} points KL is NaN in some sequence, so no mean (column “{NANS}”)."
     folder = out_folder(result, name)

@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 import xarray
 
+from .intervals import Interval, mean_interval, ratio_interval
+
 PENDING, DONE, FAILED = 0, 1, 2  # /metrics/status
-RESAMPLES, BOOTSTRAP_SEED = 1000, 0
-BOOTSTRAP = f"95 % bootstrap interval over sequences ({RESAMPLES} resamples within a text, seed {BOOTSTRAP_SEED})"
 DATA_ORDER = ("embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj",
               "resid_2", "ln_f", "logits")
 MISSING_INPUT, BAD_DATA = 66, 65
@@ -244,27 +244,23 @@ def sequence_mean(result, values):
     return values.where(used, 0.0).sum("sequence", skipna=False) / count.where(count > 0)
 
 
-def sequence_interval(result, values, over=None):
-    """95 % bootstrap interval of that mean, over sequences, as two arrays; NaN where fewer than two were started.
-    over (text, sequence, mu): the interval of the quotient mean(over) / mean(values), both of the same resampled sequences."""
-    low, high = [], []
-    values = values.transpose("text", "sequence", "mu", "tau", "rule")
-    for name in range(values.sizes["text"]):
-        used = np.flatnonzero(started(result).isel(text=name).values)
-        rows = values.isel(text=name).values[used]
-        if len(used) < 2:
-            low.append(np.full(rows.shape[1:], np.nan)), high.append(np.full(rows.shape[1:], np.nan))
-            continue
-        draws = np.random.default_rng(BOOTSTRAP_SEED).integers(0, len(used), (RESAMPLES, len(used)))
-        weights = np.stack([(draws == s).mean(1) for s in range(len(used))], 1)
-        means = np.tensordot(weights, rows, 1)
-        if over is not None:
-            top = np.tensordot(weights, over.isel(text=name).transpose("sequence", "mu").values[used], 1)
-            means = top[:, :, None, None] / np.where(means > 0, means, np.nan)
-        ends = np.percentile(means, [2.5, 97.5], axis=0)
-        low.append(ends[0]), high.append(ends[1])
-    like = sequence_mean(result, values).transpose("text", "mu", "tau", "rule")
-    return like.copy(data=np.stack(low)), like.copy(data=np.stack(high))
+def sequence_interval(result, values):
+    """Mean and interval over the sequences that were started, text by text: an Interval of arrays without the dimension `sequence`. There
+    is no mean where one of these has not finished the cell, or is NaN."""
+    return text_by_text(result, mean_interval, values)
+
+
+def ratio_over_sequences(result, top, bottom):
+    """The same of the ratios top / bottom, each of one sequence: their geometric mean."""
+    return text_by_text(result, ratio_interval, *xarray.broadcast(top, bottom))
+
+
+def text_by_text(result, of, *arrays):
+    """of(arrays (sequence, ..)) for the started sequences of each text, as arrays (text, ..)."""
+    arrays = [a.transpose("text", "sequence", ...) for a in arrays]
+    found = [of(*(a.isel(text=t).values[used] for a in arrays), leave_out=False) for t, used in enumerate(started(result).values)]
+    like = arrays[0].isel(sequence=0, drop=True)
+    return Interval(*(like.copy(data=np.stack(values)) for values in zip(*found)))
 
 
 def perplexity_words(result):

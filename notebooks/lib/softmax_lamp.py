@@ -5,13 +5,14 @@ Each function draws one figure from its table (tables.py) and saves both, or ret
 import html
 
 import numpy as np
+import pandas
 from matplotlib import ticker
 from matplotlib.lines import Line2D
 
 from . import style
+from .intervals import FIRST, SECOND, SEQUENCES, band, interval_words
 from .output import publish
-from .results import BOOTSTRAP
-from .tables import (FLIPS, GAIN, HIGH_END, KL, LOW_END, NO_BASELINE, RATE, baseline, by_text, first_tau, gain_table, head_table,
+from .tables import (FLIPS, GAIN, KL, NO_BASELINE, RATE, baseline, by_text, first_tau, gain_table, head_table,
                      headline_table, headline_words, metric_table, middle, of_rule, rate_table, spread, symbol, titles, why_not)
 
 MU_LABEL = "μ  (bits of the significand field, p = μ + 1)"
@@ -50,7 +51,7 @@ def gain_against_rate(result):
     if nothing is None:
         return NO_BASELINE
     return against_rate(result, "01-5-gain-against-rate", gain_table(result, nothing), GAIN, "gain",
-                        f"Gain: KL divergence ({nothing.words(result)}) / KL divergence of the rule")
+                        f"Gain: KL divergence ({nothing.words(result)}) / KL divergence of the rule, geometric mean")
 
 
 def against_mu(result, name, metric, label, factor, axis_label, title):
@@ -70,16 +71,17 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
         for words, look, line in mu_lines(result, part, shown, rule, extra, empty):
             drawn, = ax.plot(line["mu"], seen(line[label]), clip_on=False, **look)
             legend.setdefault(words, drawn)
-            band(ax, line, "mu", seen, look["color"])
+            band(ax, "mu", line, color=look["color"])
         if not counts:
             mark_zeros(ax, part["mu"][part[label] == 0], legend)
-    (finish_counts if counts else finish_log)(axes, table[label])
+    (finish_counts if counts else finish_log)(axes, with_points(table, label))
     style.sparse_ticks(axes[0], result.data.mu.values)
     label_outer(axes, MU_LABEL, axis_label)
     style.legend_beside(axes, legend, f"rule {rule}" if result.has_rate and "tau" in result.varied else None)
     style.head(figure, f"{title}, against μ")
     missing = left_out(result.data.tau.values, shown, symbol(result))
-    return publish(result, name, figure, table, f"{title}: mean over positions and sequences{band_words(table)}.{missing}")
+    return publish(result, name, figure, table, f"{title}: mean over positions and sequences.{missing}",
+                   band_words(result, table))
 
 
 def mu_lines(result, part, shown, rule, extra, empty):
@@ -119,7 +121,7 @@ def against_rate(result, name, table, label, axis_label, title):
             for rule in rules:
                 points = of_rule(part if mu is None else part[part["mu"] == mu], rule)
                 ax.plot(points[RATE], positive(points[label]), color=colour, clip_on=False, zorder=3, **style.of_rule(rule, colour))
-                band(ax, points, RATE, positive, colour)
+                band(ax, RATE, points, color=colour)
         if floor:
             level = first_tau(of_rule(part, "all"))[label].mean(skipna=False)
             if level == level:
@@ -128,12 +130,13 @@ def against_rate(result, name, table, label, axis_label, title):
             ax.axhline(1.0, color=style.GREY, linewidth=0.9)
         mark_zeros(ax, part[RATE][part[label] == 0], legend)
     axes[0].set_xlim(left=0)
-    finish_log(axes, table[label])
+    finish_log(axes, with_points(table, label))
     label_outer(axes, RATE_LABEL, axis_label)
     style.legend_beside(axes, legend)
     style.head(figure, title)
     return publish(result, name, figure, table, f"{title}. A line runs through the {symbol(result)} of the grid; "
-                   f"rate: mean over layers, heads and sequences{band_words(table)}.{left_out(mus, shown, 'μ')}")
+                   f"rate: mean over layers, heads and sequences.{left_out(mus, shown, 'μ')}",
+                   band_words(result, table, "of the logarithm" if label == GAIN else ""))
 
 
 def rate_by_head(result):
@@ -193,14 +196,8 @@ def headline(result):
 # Drawing helpers.
 
 
-def band(ax, points, x, seen, colour):
-    """The interval of a line, where there is one."""
-    if points[LOW_END].notna().any():
-        ax.fill_between(points[x], seen(points[LOW_END]), seen(points[HIGH_END]), color=colour, alpha=0.15, linewidth=0)
-
-
-def band_words(table):
-    return f"; band: {BOOTSTRAP}" if table[LOW_END].notna().any() else ""
+def band_words(result, table, what=""):
+    return interval_words("band", table[SEQUENCES], "sequences of each text" if "text" in result.varied else "sequences", what)
 
 
 def left_out(values, shown, name):
@@ -222,6 +219,11 @@ def mark_zeros(ax, at, legend):
 
 def plain(axis):
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def with_points(table, label):
+    """The means that a figure shows, and where they are of two sequences these too."""
+    return pandas.concat([table[column] for column in (label, FIRST, SECOND) if column in table])
 
 
 def finish_log(axes, values):

@@ -77,6 +77,11 @@ def head(figure, words):
     figure.suptitle(words, x=0.01, ha="left", fontsize=11)
 
 
+def foot(figure, words):
+    """Below all panels, at the left."""
+    figure.text(0.01, -0.01, words, ha="left", va="top", fontsize=7.5, color=GREY)
+
+
 def sparse_ticks(ax, values, most=9):
     """Ticks at the values themselves, or at every n-th where they are many."""
     step = -(-len(values) // most)

@@ -6,10 +6,9 @@ import numpy as np
 import pandas
 
 from .output import NANS, Sentence
-from .results import DONE, computed_nan, sequence_interval, sequence_mean
+from .results import DONE, computed_nan, ratio_over_sequences, sequence_interval, sequence_mean
 
 KL, FLIPS, RATE, GAIN = "kl [nat]", "flip rate [%]", "recompute rate [%]", "gain [1]"
-LOW_END, HIGH_END = "95 % interval, low", "95 % interval, high"
 GRID = ("text", "mu", "tau", "rule")
 LEAST_RATE = 1.0  # %, below which a tau may stand for "nothing recomputed"
 NO_BASELINE = Sentence("Not given: no cell of this grid recomputes nothing, or nearly so (rule none, or tau = 2), "
@@ -118,21 +117,25 @@ def of_cells(result, kl, rule, tau):
 def metric_table(result, name, label, factor, rules):
     """Figures 1 and 2: the mean of a metric, times `factor`, and its interval over sequences."""
     values = result.data[name].sel(rule=rules) * factor
-    low, high = sequence_interval(result, values)
-    return rows(counting_nan(result, {label: sequence_mean(result, values), LOW_END: low, HIGH_END: high}), {"mu", *result.varied})
+    found = sequence_interval(result, values)
+    return rows(counting_nan(result, {label: found.mean, **found.columns()}), {"mu", *result.varied})
 
 
 def rate_table(result):
     """Figure 3."""
-    low, high = sequence_interval(result, result.data.kl)
-    return rows(counting_nan(result, {RATE: mean_rate(result), KL: mean_kl(result), LOW_END: low, HIGH_END: high}), result.varied)
+    found = sequence_interval(result, result.data.kl)
+    return rows(counting_nan(result, {RATE: mean_rate(result), KL: found.mean, **found.columns()}), result.varied)
+
+
+def gain(result, nothing):
+    """KL of the baseline over KL, sequence by sequence: an Interval over GRID, geometric means; infinite where some KL is 0."""
+    return ratio_over_sequences(result, nothing.each, result.data.kl)
 
 
 def gain_table(result, nothing):
-    """Figure 5: without the rules that choose nothing or everything; no gain where KL is 0."""
-    kl = mean_kl(result)
-    low, high = sequence_interval(result, result.data.kl, nothing.each)
-    gains = {RATE: mean_rate(result), GAIN: nothing.kl / kl.where(kl > 0), LOW_END: low, HIGH_END: high}
+    """Figure 5: without the rules that choose nothing or everything; no gain where the KL of a sequence is 0."""
+    found = gain(result, nothing)
+    gains = {RATE: mean_rate(result), GAIN: found.mean.where(np.isfinite(found.mean)), **found.columns()}
     table = rows(counting_nan(result, gains), result.varied)
     return table[~table["rule"].isin(["none", "all"])] if "rule" in table else table
 
@@ -147,8 +150,9 @@ def head_table(result, at):
 
 
 def headline_table(result):
-    """One row a text and mu at the middle tau: the share recomputed, KL without and with it, and the factors of each rule."""
-    kl, rate, nothing = mean_kl(result), mean_rate(result), baseline(result)
+    """One row a text and mu at the middle tau: the share recomputed, KL without it, and by what each rule divides it, as in figure 5."""
+    rate, nothing = mean_rate(result), baseline(result)
+    factor = gain(result, nothing).mean
     flips = 100 * sequence_mean(result, result.data.flip_rate)
     main, tau = result.main_rule(), middle(result)["tau"]
     table = []
@@ -159,8 +163,7 @@ def headline_table(result):
             row = {"text": text, "μ": mu, symbol(result): result.data.tau.values[tau],
                    f"recomputed by {main} (%)": float(rate.isel(at).sel(rule=main)), f"KL, {nothing.words(result)} (nat)": base}
             for rule in [r for r in result.rules() if r not in ("none", "all")]:
-                value = float(kl.isel(at).sel(rule=rule))
-                row[f"KL divided by, {rule}"] = base / value if value > 0 else np.inf if value == 0 and base > 0 else np.nan
+                row[f"KL divided by, {rule}"] = float(factor.isel(at).sel(rule=rule))
             row[f"flips, {main} (%)"] = float(flips.isel(at).sel(rule=main))
             table.append(row)
     return pandas.DataFrame(table)

@@ -11,7 +11,8 @@ import pandas
 from matplotlib import pyplot as plt
 
 from . import style
-from .ground_truth import INTERVAL, mean_interval, row_mean, top, why_not
+from .ground_truth import row_mean, top, why_not
+from .intervals import SEQUENCES, bar, interval_words, mean_interval
 from .output import Sentence, publish
 from .truth_parts import ADDITIVE, BLUE, ORANGE, additivity_table, covers_all
 
@@ -87,17 +88,15 @@ def failure_table(truth, rows=None):
     table = []
 
     def add(name, values, unit="%"):
-        mean, low, high, count = mean_interval(values)
-        low, high = (np.maximum(low, 0), np.minimum(high, 100)) if unit == "%" else (low, high)
+        interval = mean_interval(values)
+        interval = interval.cut(0, 100) if unit == "%" else interval
         table.extend(
             {
                 "setting": setting,
                 "quantity": name,
                 "unit": unit,
-                "mean": mean[s],
-                "95 % low": low[s],
-                "95 % high": high[s],
-                "sequences": int(count[s]),
+                "mean": interval.mean[s],
+                **interval.at(s).columns(),
             }
             for s, setting in enumerate(truth.settings)
         )
@@ -143,8 +142,9 @@ def failures(truth):
             left = left + np.nan_to_num(width)
         ax.set_xlabel(label)
         ax.set_xlim(0, 100)
-    dots(axes[2], table, "rows that are biased: |mean error| above its spread", at, "o", style.INK, "of all rows")
-    dots(axes[2], table, "rows that differ and are biased, of those that differ", at + 0.18, "s", ORANGE, "of those that differ")
+    biased = ("rows that are biased: |mean error| above its spread", "rows that differ and are biased, of those that differ")
+    for quantity, shift, look in zip(biased, (0, 0.18), (("o", style.INK, "of all rows"), ("s", ORANGE, "of those that differ"))):
+        dots(axes[2], table, quantity, at + shift, *look)
     axes[2].set_xlim(0, 100)
     axes[2].set_xlabel("rows moved by bias  (%)")
     axes[2].legend(loc="upper left", bbox_to_anchor=(1.02, 0.35), fontsize=7.5)
@@ -159,14 +159,15 @@ def failures(truth):
         table,
         "Class of a row: the factor of one-low KL by which the scores of the true set alone exceed those of LAMP's alone most (size of the"
         " error, softmax, values, rest of the network). Bias: the mean error of a row exceeds its standard deviation; softmax does not see"
-        f" a common shift. Means over {len(truth.sequences)} sequences; bar: {INTERVAL}, cut at 0 and 100 %.",
+        f" a common shift. Means over {len(truth.sequences)} sequences, intervals cut at 0 and 100 %.",
+        interval_words("line at a mark", table[table["quantity"].isin(biased)][SEQUENCES]),
     )
 
 
 def dots(ax, table, quantity, at, marker, colour, label=None):
     part = table[table["quantity"] == quantity]
-    for y, low, high in zip(at, part["95 % low"], part["95 % high"]):
-        ax.plot([low, high], [y, y], color=colour, linewidth=1.1)
+    for y, (_, line) in zip(at, part.iterrows()):
+        bar(ax, y, line, color=colour, linewidth=1.1)
     ax.plot(part["mean"], at, marker=marker, linestyle="none", color=colour, label=label)
 
 
@@ -215,6 +216,7 @@ def controls(truth, other=None):
         "02-12-controls",
         figure,
         pandas.concat(tables),
-        f"Means over sequences ({', '.join(str(len(r.sequences)) for r in results)}), bar: {INTERVAL}. "
-        + ("" if other else "A second result, of other arithmetics or shuffled tokens, is laid beside it with --with."),
+        f"Means over sequences ({', '.join(str(len(r.sequences)) for r in results)})."
+        + ("" if other else " A second result, of other arithmetics or shuffled tokens, is laid beside it with --with."),
+        interval_words("line at a mark", pandas.concat(tables)[SEQUENCES]),
     )

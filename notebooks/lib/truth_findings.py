@@ -5,7 +5,8 @@ import html
 import numpy as np
 import pandas
 
-from .ground_truth import FORMS, geometric_interval, mean_interval, row_mean, why_not
+from .ground_truth import FORMS, row_mean, why_not
+from .intervals import FIRST, HIGH, LOW, SECOND, SEQUENCES, mean_interval, ratio_interval
 from .output import out_folder
 from .truth_failures import CLASSES, failure_table, why_no_rows
 from .truth_layers import HIGH, LAYERS, LOW, RISK, rank_table
@@ -25,14 +26,13 @@ def budget_lines(truth):
             scale = np.array(truth.scale(f"selection/{rule}/{axis}"))
             k = int(np.argmin(np.abs(scale - wanted)))
             words = f"{100 * scale[k]:.3g} % of the pass" if axis == "rate" else f"{scale[k]:g} scores a row"
-            with np.errstate(divide="ignore", invalid="ignore"):
-                found = geometric_interval(truth.get(f"selection/{rule}/{name}")[..., k] / none)
+            found = ratio_interval(truth.get(f"selection/{rule}/{name}")[..., k], none)
             lines.append((f"KL with {words} by {rule} / KL with none", "1", found))
     return lines
 
 
 def findings_table(truth):
-    """setting, quantity, unit, mean, 95 % low, 95 % high, sequences."""
+    """setting, quantity, unit, mean, and the columns of an Interval."""
     lines, parts = [], []
     for rule in [r for r in TOLD if r in truth.rules]:
         for measure, words in (
@@ -53,17 +53,9 @@ def findings_table(truth):
         ))
     if truth.rules:
         lines += budget_lines(truth)
-    for name, unit, (mean, low, high, count) in lines:
+    for name, unit, found in lines:
         parts.append(
-            pandas.DataFrame({
-                "setting": truth.settings,
-                "quantity": name,
-                "unit": unit,
-                "mean": mean,
-                "95 % low": low,
-                "95 % high": high,
-                "sequences": count.astype(int),
-            })
+            pandas.DataFrame({"setting": truth.settings, "quantity": name, "unit": unit, "mean": found.mean, **found.columns()})
         )
     if why_not(truth, *(path for path, _, _ in ADDITIVE.values())) is None and covers_all(truth):
         parts.append(additivity_table(truth).rename(columns={"geometric mean": "mean"}))
@@ -104,15 +96,16 @@ def findings_table(truth):
         )
     if why_no_rows(truth) is None:
         parts.append(failure_table(truth))
-    columns = ["setting", "quantity", "unit", "mean", "95 % low", "95 % high", "sequences"]
+    two = [c for c in (FIRST, SECOND) if any(c in p for p in parts)]
+    columns = ["setting", "quantity", "unit", "mean", LOW, HIGH, SEQUENCES, *two]
     return pandas.concat([p.reindex(columns=columns) for p in parts], ignore_index=True) if parts else pandas.DataFrame(columns=columns)
 
 
 def number(line):
-    """With its interval, where it has one."""
-    if np.isnan(line["95 % low"]):
-        return f"{line['mean']:.3g}"
-    return f"{line['mean']:.3g} ({line['95 % low']:.3g} to {line['95 % high']:.3g})"
+    """With its interval, where it has one; of two sequences with both."""
+    if not np.isnan(line[LOW]):
+        return f"{line['mean']:.3g} ({line[LOW]:.3g} to {line[HIGH]:.3g})"
+    return f"{line['mean']:.3g}" + (f" ({line[FIRST]:.3g} and {line[SECOND]:.3g})" if not np.isnan(line.get(FIRST, np.nan)) else "")
 
 
 def findings_words(truth, table):

@@ -6,7 +6,8 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from . import style
-from .ground_truth import INTERVAL, geometric_interval, mean_interval, spearman, why_not
+from .ground_truth import spearman, why_not
+from .intervals import SEQUENCES, bar, geometric_interval, interval_words, mean_interval
 from .output import publish
 from .truth_parts import BAEK, BLUE, GREEN, ORANGE, covers_all
 from .truth_ranks import shown
@@ -53,17 +54,15 @@ def rank_table(truth):
         for name, values in said.items():
             pairs = zip(values.reshape(-1, values.shape[-1]), truths[of].reshape(-1, values.shape[-1]))
             rho = np.array([spearman(a, b) for a, b in pairs]).reshape(values.shape[:2])
-            mean, low, high, count = mean_interval(rho)
+            interval = mean_interval(rho).cut(-1, 1)
             table += [
                 {
                     "setting": setting,
                     "truth": of,
                     "predictor": name,
-                    "Spearman [1]": mean[s],
-                    "95 % low": max(low[s], -1),
-                    "95 % high": min(high[s], 1),
-                    "sequences": int(count[s]),
-                    "sequences with NaN or a constant side": int(len(rho) - count[s]),
+                    "Spearman [1]": interval.mean[s],
+                    **interval.at(s).columns(),
+                    "sequences with NaN or a constant side": int(len(rho) - interval.count[s]),
                 }
                 for s, setting in enumerate(truth.settings)
             ]
@@ -83,19 +82,19 @@ def kl_table(truth):
     layers = range(next(iter(quantities.values())).shape[-1])
     table = [
         {"setting": setting, "layer": layer}
-        | {name: f[0][s, layer] for name, f in found.items()}
-        | {f"{name}, 95 % {end}": f[k][s, layer] for name, f in found.items() for k, end in ((1, "low"), (2, "high"))}
+        | {name: f.mean[s, layer] for name, f in found.items()}
+        | {column: value for name, f in found.items() for column, value in f.at((s, layer)).columns(f"{name}, ").items()}
         for s, setting in enumerate(truth.settings)
         for layer in layers
     ]
     whole = geometric_interval(truth.get("truth/coarse/all_low_layers_kl"))
-    return pandas.DataFrame(table), whole[0]
+    return pandas.DataFrame(table), whole.mean
 
 
 def draw_means(ax, part, name, colour, **marker):
     ax.plot(part["layer"], part[name], color=colour, **marker)
-    for layer, low, high in zip(part["layer"], part[f"{name}, 95 % low"], part[f"{name}, 95 % high"]):
-        ax.plot([layer, layer], [low, high], color=colour, linewidth=1)
+    for _, line in part.iterrows():
+        bar(ax, line["layer"], line, f"{name}, ", vertical=True, color=colour, linewidth=1)
 
 
 def draw_kl(ax, part, all_low):
@@ -112,7 +111,7 @@ def draw_kl(ax, part, all_low):
 def draw_ranks(ax, part):
     for k, line in part.iterrows():
         colour = COLOURS[line["predictor"]]
-        ax.plot([line["95 % low"], line["95 % high"]], [k, k], color=colour, linewidth=1.4)
+        bar(ax, k, line, color=colour, linewidth=1.4)
         ax.plot(line["Spearman [1]"], k, marker="o", color=colour, linestyle="none")
     ax.axvline(0, color=style.GREY, linewidth=0.8)
     ax.axvline(BAEK, color=ORANGE, linewidth=1.0, linestyle="--")
@@ -178,8 +177,9 @@ def layers(truth):
         figure,
         pandas.concat([ranks, kl]),
         f"Above: KL of runs in which all sites of one layer are low and the rest exact, or the other way round; geometric means over"
-        f" {len(truth.sequences)} sequences, bar: {INTERVAL} of the logarithm. Below: Spearman's rho over {count} layers with that KL, and"
-        " with what the layer alone exact takes off the KL of all layers low; mean over sequences, bar: interval, cut at -1 and 1. Dashed:"
+        f" {len(truth.sequences)} sequences. Below: Spearman's rho over {count} layers with that KL, and"
+        " with what the layer alone exact takes off the KL of all layers low; mean over sequences, intervals cut at -1 and 1. Dashed:"
         " the published mean of the risk score on GPT-2, against the error of the last hidden state that a patch of one layer to binary32"
         " takes off: another model, and another truth.",
+        interval_words("bar", ranks[SEQUENCES]) + "; above: of the logarithm",
     )

@@ -7,7 +7,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from . import style
-from .ground_truth import FORMS, INTERVAL, geometric_interval, look, mean_interval, spearman, top, why_not
+from .ground_truth import FORMS, look, spearman, top, why_not
+from .intervals import HIGH, SEQUENCES, bar, exponentials, geometric_interval, interval_words, mean_interval, ratio_interval
 from .output import Sentence, publish
 from .truth_ranks import rules_axis, shown
 
@@ -54,16 +55,14 @@ def gap_tables(truth):
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(kept, np.log(own / least_error), 0.0)
         count = kept.sum((2, 3, 4))
-        found = mean_interval(logs.sum((2, 3, 4)) / np.where(count > 0, count, np.nan))
+        found = exponentials(mean_interval(logs.sum((2, 3, 4)) / np.where(count > 0, count, np.nan)))
         ratios += [
             {
                 "setting": setting,
                 "rule": rule,
-                "error / least error [1]": np.exp(found[0][s]),
-                "95 % low": np.exp(found[1][s]),
-                "95 % high": np.exp(found[2][s]),
+                "error / least error [1]": found.mean[s],
+                **found.at(s).columns(),
                 "rows": int(count[:, s].sum()),
-                "sequences": int(found[3][s]),
             }
             for s, setting in enumerate(truth.settings)
         ]
@@ -105,13 +104,13 @@ def optimality_gaps(truth):
         part = ratios[ratios["setting"] == truth.settings[s]].reset_index(drop=True)
         for k, line in part.iterrows():
             colour = look(line["rule"])["color"]
-            ax.plot([line["95 % low"], line["95 % high"]], [k, k], color=colour)
+            bar(ax, k, line, color=colour)
             ax.plot(line["error / least error [1]"], k, marker="o", color=colour, linestyle="none")
         ax.axvline(1, color=style.GREY, linewidth=0.8)
         ax.set_xscale("log")
         ax.minorticks_off()
         ax.set_xticks(GAP_TICKS, [f"{x:g}" for x in GAP_TICKS])
-        ax.set_xlim(0.9, 1.1 * max(2.0, np.nanmax(ratios["95 % high"].fillna(ratios["error / least error [1]"]))))
+        ax.set_xlim(0.9, 1.1 * max(2.0, np.nanmax(ratios[HIGH].fillna(ratios["error / least error [1]"]))))
         ax.set_xlabel("error / least error of that size")
         rules_axis(ax, truth.rules)
     axes[0, 0].set_ylabel("size of LAMP's set")
@@ -126,31 +125,29 @@ def optimality_gaps(truth):
         f"All 2^n sets of the rows of at most {best_of_size(truth).shape[-1] - 1} scores of which LAMP recomputes some and not all ({rows}"
         " rows a setting). Above: the least size whose largest relative error of softmax is at most that of LAMP's set; on the line none"
         " is smaller. Below: the error of each rule's set of LAMP's size over the least error of that size, geometric mean over rows, then"
-        f" sequences; bar: {INTERVAL} of the logarithm.",
+        f" {len(truth.sequences)} sequences.",
+        interval_words("bar", ratios[SEQUENCES], what="of the logarithm"),
     )
 
 
 def additivity_table(truth):
     """The three numbers of every setting, and the ratios between them as paired logarithms."""
-    found = {}
+    three = {}
     for name, (path, _, _) in ADDITIVE.items():
         values = truth.get(path)
-        found[name] = np.nansum(values, tuple(range(2, values.ndim))) if values.ndim > 2 else values
-    first, second, third = found.values()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found |= {"interaction: second / first": second / first, "nonlinearity: third / second": third / second}
+        three[name] = np.nansum(values, tuple(range(2, values.ndim))) if values.ndim > 2 else values
+    first, second, third = three.values()
+    found = {name: geometric_interval(values) for name, values in three.items()}
+    found |= {"interaction: second / first": ratio_interval(second, first), "nonlinearity: third / second": ratio_interval(third, second)}
     table = []
-    for name, values in found.items():
-        mean, low, high, count = geometric_interval(values)
+    for name, interval in found.items():
         table += [
             {
                 "setting": setting,
                 "quantity": name,
                 "unit": "nat" if name in ADDITIVE else "1",
-                "geometric mean": mean[s],
-                "95 % low": low[s],
-                "95 % high": high[s],
-                "sequences": int(count[s]),
+                "geometric mean": interval.mean[s],
+                **interval.at(s).columns(),
             }
             for s, setting in enumerate(truth.settings)
         ]
@@ -192,14 +189,15 @@ def additivity(truth):
         "02-7-additivity",
         figure,
         table,
-        f"Geometric means over {len(truth.sequences)} sequences, bar: {INTERVAL} of the logarithm. From the first to the second number:"
+        f"Geometric means over {len(truth.sequences)} sequences. From the first to the second number:"
         " interaction of the scores' logit changes; from the second to the third: nonlinearity, and errors made on errors.",
+        interval_words("bar", table[SEQUENCES], what="of the logarithm"),
     )
 
 
 def bars(ax, x, part, marker, colour, label):
-    for at, low, high in zip(x, part["95 % low"], part["95 % high"]):
-        ax.plot([at, at], [low, high], color=colour, linewidth=1.2)
+    for at, (_, line) in zip(x, part.iterrows()):
+        bar(ax, at, line, vertical=True, color=colour, linewidth=1.2)
     ax.plot(x, part["geometric mean"], marker=marker, color=colour, linestyle="none", label=label)
 
 
@@ -238,18 +236,15 @@ def grain_table(truth):
             rho = np.array(
                 [[np.nan if spread[i, s] else spearman(said[i, s], true[i, s]) for s in range(true.shape[1])] for i in range(len(true))]
             )
-            mean, low, high, count = mean_interval(rho)
-            low, high = np.maximum(low, -1), np.minimum(high, 1)
+            interval = mean_interval(rho).cut(-1, 1)
             table += [
                 {
                     "setting": setting,
                     "score": rule,
                     "grain": grain,
-                    "Spearman [1]": mean[s],
-                    "95 % low": low[s],
-                    "95 % high": high[s],
-                    "sequences": int(count[s]),
-                    "sequences with a constant side": int(len(rho) - count[s]),
+                    "Spearman [1]": interval.mean[s],
+                    **interval.at(s).columns(),
+                    "sequences with a constant side": int(len(rho) - interval.count[s]),
                 }
                 for s, setting in enumerate(truth.settings)
             ]
@@ -279,7 +274,7 @@ def grains(truth):
             if line["sequences"] == 0:
                 ax.text(0, k, "all alike", fontsize=6.5, va="center", ha="center", color=style.GREY)
                 continue
-            ax.plot([line["95 % low"], line["95 % high"]], [k, k], color=colour, linewidth=1.2)
+            bar(ax, k, line, color=colour, linewidth=1.2)
             ax.plot(line["Spearman [1]"], k, marker="o", color=colour, linestyle="none")
         ax.axvline(0, color=style.GREY, linewidth=0.8)
         if r > 0:
@@ -297,10 +292,11 @@ def grains(truth):
         "02-8-grains",
         figure,
         table,
-        f"Spearman's rho over {layers * heads} heads or {layers} layers, mean over {len(truth.sequences)} sequences, bar: {INTERVAL}, cut"
+        f"Spearman's rho over {layers * heads} heads or {layers} layers, mean over {len(truth.sequences)} sequences, intervals cut"
         " at -1 and 1. Truth: KL with the head's, or the layer's, scores alone low; below, the sum over the layer's sites, each alone low,"
         " stands in for patching the whole layer. LAMP's own priority is a probability and sums to 1 over a row: of it layers are all"
         " alike.",
+        interval_words("bar", table[SEQUENCES]),
     )
 
 

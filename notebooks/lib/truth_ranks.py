@@ -7,7 +7,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 
 from . import style
-from .ground_truth import INTERVAL, KINDS, NOISE_FLOOR, geometric_interval, look, mean_interval, places, row_mean, why_not
+from .ground_truth import KINDS, NOISE_FLOOR, look, places, row_mean, why_not
+from .intervals import SEQUENCES, band, bar, geometric_interval, interval_words, mean_interval
 from .output import Sentence, publish
 
 style.use()
@@ -78,11 +79,11 @@ def rank_scatter(truth):
                 images.append(ax.hexbin(x, y, xscale="log", yscale="log", gridsize=32, mincnt=1, cmap="cividis", linewidths=0))
             ax.axhspan(NOISE_FLOOR / 1e6, NOISE_FLOOR, color="#dddddd", zorder=0)
             found = row_mean(truth.get(f"selection/{rule}/spearman"))[:, s]
-            mean = mean_interval(found)
+            mean = mean_interval(found).mean
             ax.text(
                 0.03,
                 0.97,
-                f"in rows ρ = {mean[0]:.2f}" + (f"\n{zero.sum()} zeros not shown" if zero.any() else ""),
+                f"in rows ρ = {mean:.2f}" + (f"\n{zero.sum()} zeros not shown" if zero.any() else ""),
                 transform=ax.transAxes,
                 va="top",
                 fontsize=7,
@@ -129,9 +130,9 @@ def rank_table(truth):
                     found["jaccard"] = mean_interval(row_mean(truth.get(f"selection/{rule}/jaccard")))
         for s, setting in enumerate(truth.settings):
             line = {"setting": setting, "rule": rule}
-            for name, (mean, low, high, count) in found.items():
-                line |= {f"{name} [1]": mean[s], f"{name}, 95 % low": low[s], f"{name}, 95 % high": high[s]}
-            table.append(line | {"sequences": int(count[s])})
+            for name, interval in found.items():
+                line |= {f"{name} [1]": interval.mean[s], **interval.at(s).columns(f"{name}, ")}
+            table.append(line)
     return pandas.DataFrame(table)
 
 
@@ -162,7 +163,7 @@ def ranks_by_rule(truth):
                     continue
                 for k, line in part.iterrows():
                     colour = look(line["rule"])["color"]
-                    ax.plot([line[f"{name}, 95 % low"], line[f"{name}, 95 % high"]], [k + shift] * 2, color=colour, linewidth=1.1)
+                    bar(ax, k + shift, line, f"{name}, ", color=colour, linewidth=1.1)
                     ax.plot(
                         line[f"{name} [1]"],
                         k + shift,
@@ -202,8 +203,9 @@ def ranks_by_rule(truth):
         "02-2-ranks-by-rule",
         figure,
         table,
-        f"Means over the rows of a sequence, then over {len(truth.sequences)} sequences; bar: {INTERVAL}. Recall: of a row's k scores with"
+        f"Means over the rows of a sequence, then over {len(truth.sequences)} sequences. Recall: of a row's k scores with"
         f" the largest one-low KL the rule's first k have this share, k LAMP's number in that row. Colours: {words}.",
+        interval_words("bar", table[[f"{name}, {SEQUENCES}" for name, *_ in (*marks, ("recall",)) if f"{name} [1]" in table]]),
     )
 
 
@@ -219,17 +221,15 @@ def pooled_recall_table(truth):
             size = np.ceil(share * count)
             with np.errstate(invalid="ignore"):
                 found = mean_interval(((own < size[..., None]) & (true < size[..., None])).sum(-1) / size)
-                chance = mean_interval(size / count)[0]
+                chance = mean_interval(size / count).mean
             for s, setting in enumerate(truth.settings):
                 table.append({
                     "setting": setting,
                     "rule": rule,
                     "budget [%]": 100 * chance[s],
-                    "recall [1]": found[0][s],
-                    "recall, 95 % low": found[1][s],
-                    "recall, 95 % high": found[2][s],
+                    "recall [1]": found.mean[s],
+                    **found.at(s).columns("recall, "),
                     "chance [1]": chance[s],
-                    "sequences": int(found[3][s]),
                 })
     return pandas.DataFrame(table)
 
@@ -240,8 +240,7 @@ def lines(ax, part, x, y, rules, legend):
         if line[y].isna().all():
             continue
         style_of = look(rule)
-        low, high = line[f"{y.split(' [')[0]}, 95 % low"], line[f"{y.split(' [')[0]}, 95 % high"]
-        ax.fill_between(line[x], low, high, color=style_of["color"], alpha=0.10, linewidth=0)
+        band(ax, x, line, f"{y.split(' [')[0]}, ", color=style_of["color"])
         (legend[rule],) = ax.plot(line[x], line[y], **style_of)
 
 
@@ -273,7 +272,8 @@ def pooled_recall(truth):
         figure,
         table,
         "The first ceil(r N) of all N scores by each rule's priority against the first by one-low KL; "
-        f"mean over {len(truth.sequences)} sequences, band: {INTERVAL}.",
+        f"mean over {len(truth.sequences)} sequences.",
+        interval_words("band", table[f"recall, {SEQUENCES}"]),
     )
 
 
@@ -297,10 +297,8 @@ def budget_table(truth):
                         "budget": kind,
                         "asked": scale[k],
                         "realised share [%]": 100 * share[k],
-                        "KL [nat]": found[0][s, k],
-                        "KL, 95 % low": found[1][s, k],
-                        "KL, 95 % high": found[2][s, k],
-                        "sequences": int(found[3][s, k]),
+                        "KL [nat]": found.mean[s, k],
+                        **found.at((s, k)).columns("KL, "),
                     })
     low = geometric_interval(truth.get("truth/all_low_kl"))
     for s, setting in enumerate(truth.settings):
@@ -310,10 +308,8 @@ def budget_table(truth):
             "budget": "both",
             "asked": 0.0,
             "realised share [%]": 0.0,
-            "KL [nat]": low[0][s],
-            "KL, 95 % low": low[1][s],
-            "KL, 95 % high": low[2][s],
-            "sequences": int(low[3][s]),
+            "KL [nat]": low.mean[s],
+            **low.at(s).columns("KL, "),
         })
     return pandas.DataFrame(table)
 
@@ -363,6 +359,7 @@ def budget_curves(truth):
         figure,
         table,
         "Whole passes with the first scores of each ranking recomputed, all others low, everything else in the reference arithmetic."
-        f" Geometric mean over {len(truth.sequences)} sequences, band: {INTERVAL} of the logarithm. Rules whose priorities are known for a"
+        f" Geometric mean over {len(truth.sequences)} sequences. Rules whose priorities are known for a"
         f" sample of the rows only have no curve. Rounding of a KL in binary64: {NOISE_FLOOR:.1e} nat, below all panels.",
+        interval_words("band", table[f"KL, {SEQUENCES}"], what="of the logarithm"),
     )

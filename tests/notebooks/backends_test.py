@@ -11,6 +11,7 @@ import h5py
 import matplotlib
 import numpy as np
 from softmax_lamp_test import ROOT, notebook, number, table  # sets the paths
+from drawn import not_the_librarys, t_interval
 from results import lamp
 
 BACKENDS = ["sequential", "split-2", "h100", "coarse", "also-sequential"]
@@ -82,8 +83,8 @@ def disagreements(folder, result):
         wrong += [(row["backend"], c) for c, e in expected.items() if not near(number(row[c]), e)]
         for c in ("KL [nat]", "flip rate [%]"):
             values = {"KL [nat]": kl, "flip rate [%]": 100 * flips}[c][:, k]
-            low, high = number(row[c + ", 95 % low"]), number(row[c + ", 95 % high"])
-            if not values.min() * (1 - 1e-12) <= low <= number(row[c]) * (1 + 1e-12) or not low <= high <= values.max() * (1 + 1e-12):
+            ends = [number(row[c + end]) for end in (", 95 % low", ", 95 % high")]
+            if not np.allclose(ends, t_interval(list(values))[1:], rtol=1e-12, atol=1e-12 * values.max()) or row[c + ", sequences"] != "6":
                 wrong.append((row["backend"], c + " interval"))
     for row in table(folder / "03-2-survival.csv"):
         k, n = BACKENDS.index(row["backend"]), int(row["generated [tokens]"])
@@ -154,6 +155,14 @@ class Backends(unittest.TestCase):
         self.assertEqual([rows[b]["operands"] for b in BACKENDS], ["binary32", "binary32", "bfloat16", "ps3", "binary32"])
         self.assertGreater(number(rows["coarse"]["continuations that diverge [%]"]), 0)
         self.assertEqual(len(table(self.out / "03-2-survival.csv")), len(BACKENDS) * (STEPS + 1))
+
+    def test_bars_are_the_librarys(self):
+        from lib import backends
+        os.environ["LAMP_OUT"] = str(self.scratch / "bars")
+        made = []
+        found, wrong = not_the_librarys(lambda: made.append(backends.backends(backends.open_backends(self.result))))
+        self.assertEqual((len(found), wrong), (3 * len(BACKENDS), []))
+        self.assertTrue(made[0].caption.endswith("Bar: 95 % t interval, 6 sequences of all texts."), made[0].caption)
 
     def test_comparison_sees_a_changed_file(self):
         def other_tokens(f):

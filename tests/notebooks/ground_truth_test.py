@@ -11,9 +11,9 @@ import warnings
 
 import h5py
 import matplotlib
-import mpmath
 import numpy as np
 from softmax_lamp_test import ROOT, notebook, number, table  # sets the paths
+from drawn import not_the_librarys, t_interval
 from results import lamp
 
 FIGURES = [
@@ -85,14 +85,6 @@ def read(f, name):
     """(sequence, mu, ..), the sequences of both texts one after the other."""
     values = f[name][()]
     return values.reshape(-1, *values.shape[2:])
-
-
-def t_interval(values):
-    """Mean and ends, the quantile of Student's t by mpmath."""
-    n, mean = len(values), math.fsum(values) / len(values)
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    inside = mpmath.findroot(lambda t: 1 - mpmath.betainc((n - 1) / 2, 0.5, 0, (n - 1) / (n - 1 + t * t), regularized=True) - 0.95, 2.5)
-    return mean, mean - float(inside) * deviation / math.sqrt(n), mean + float(inside) * deviation / math.sqrt(n)
 
 
 def first(values, count):
@@ -209,7 +201,7 @@ def disagreements(folder, path):
         mean, low, high = t_interval(values)
         same(what, number(row[column]), change(mean))
         for end, expected in zip(ends, (low, high)):
-            near = 3e-4 * (high - mean)  # quantiles of a table of four digits
+            near = 1e-9 * (high - mean) + 1e-13
             if not change(expected - near) <= number(row[end]) <= change(expected + near):
                 wrong.append((what, end, row[end], change(expected)))
 
@@ -423,6 +415,27 @@ class GroundTruth(unittest.TestCase):
         for name, change in (("kl", one_kl), ("recall", one_recall), ("best", one_error), ("layer", one_layer)):
             self.assertNotEqual(disagreements(self.out, self.changed(f"changed-{name}", change)), [], name)
 
+    def test_bars_and_bands_are_the_librarys(self):
+        from lib import ground_truth, truth_failures, truth_parts, truth_ranks
+
+        os.environ["LAMP_OUT"] = str(self.scratch / "bars")
+        matplotlib.rcParams["savefig.dpi"] = 30
+        opened, rules, settings = ground_truth.open_truth(self.result), len(RULES), len(MUS)
+        curves = rules - 1  # lamp-normwise1 has none
+        for draw, count, cuts in (
+            (truth_ranks.ranks_by_rule, settings * rules * 4, ()),
+            (truth_ranks.pooled_recall, settings * (curves - 1) * len(SHARES), ()),
+            (truth_ranks.budget_curves, settings * curves * (len(SHARES) - 1 + 4), ()),
+            (truth_parts.optimality_gaps, settings * rules, ()),
+            (truth_parts.additivity, settings * 5, ()),
+            (truth_parts.grains, settings * 3 * (rules - 2), (-1, 1)),
+            (truth_failures.failures, settings * 2, (0, 100)),
+            (truth_failures.controls, settings * 5, (0, 100)),
+        ):
+            with self.subTest(draw.__name__):
+                found, wrong = not_the_librarys(lambda: draw(opened), cuts)
+                self.assertEqual((len(found), wrong), (count, []))
+
     def test_rows_without_errors_and_rows_recomputed_whole(self):
         def change(f):
             agreement = f["selection/lamp/jaccard"][0, 0, 1]
@@ -449,6 +462,22 @@ class GroundTruth(unittest.TestCase):
         self.assertIn("1 of 4 sequences", " ".join(opened.notes))
         self.assertEqual({r["sequences"] for r in table(self.scratch / "pending/figures/02-7-additivity.csv")}, {"3"})
         self.assertEqual(opened.sequences, [("prose", 0), ("prose", 1), ("code", 0)])
+
+    def test_two_sequences_are_two_points(self):
+        from lib import ground_truth, truth_findings, truth_parts
+
+        copy = self.changed("two", lambda f: f["metrics/status"].write_direct(np.array([[[1, 1], [1, 1]], [[0, 0], [0, 0]]], np.uint8)))
+        os.environ["LAMP_OUT"] = str(copy.parent)
+        opened = ground_truth.open_truth(copy)
+        self.assertTrue(truth_parts.additivity(opened).caption.endswith("Small points: the two sequences, no interval."))
+        with h5py.File(copy) as f:
+            kl = f["truth/all_low_kl"][0]
+        for row in table(copy.parent / "02-7-additivity.csv"):
+            self.assertEqual((row["95 % low"], row["95 % high"]), ("", ""))
+            if row["quantity"] == "KL, all low":
+                pair = [number(row["first of two"]), number(row["second of two"])]
+                np.testing.assert_allclose(pair, kl[:, MUS.index(int(row["setting"].removeprefix("μ = ")))], rtol=1e-14)
+        self.assertRegex(truth_findings.findings(opened).words[0], r"lamp 0\.\d+ \(0\.\d+ and 0\.\d+\)")
 
     def test_nothing_finished_and_no_truth(self):
         made, _ = self.draw(self.changed("nothing", lambda f: f["metrics/status"].write_direct(np.zeros((2, 2, len(MUS)), np.uint8))))
@@ -495,18 +524,6 @@ class GroundTruth(unittest.TestCase):
             self.assertIn(words, made[name])
         for name in figures:
             self.assertEqual(made[name], "Figure", name)  # with nothing low, KL and errors of one setting are 0
-
-    def test_interval_from_twenty_sequences_on(self):
-        from lib import ground_truth
-
-        values = np.arange(20.0)[:, None] ** 2
-        mean, low, high, count = ground_truth.mean_interval(values)
-        draws = np.random.Generator(np.random.Philox(0)).integers(0, 20, (10000, 20))
-        np.testing.assert_allclose(
-            [mean[0], low[0], high[0], count[0]], [values.mean(), *np.percentile(values[draws, 0].mean(1), [2.5, 97.5]), 20]
-        )
-        np.testing.assert_allclose(ground_truth.mean_interval(values[:19])[:3, 0], t_interval(list(values[:19, 0])), rtol=1e-3)
-        self.assertTrue(np.isnan(ground_truth.mean_interval(values[:1])[1:3]).all())
 
     def test_noise_floor_is_where_the_error_is_the_value(self):
         from lib import ground_truth

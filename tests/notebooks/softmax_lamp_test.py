@@ -19,6 +19,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "support"), str(TESTS / "notebooks"), str(TESTS.parent / "notebooks")]
 sys.dont_write_bytecode = True
 os.environ["MPLBACKEND"] = "agg"
+from drawn import not_the_librarys, t_interval  # noqa: E402
 from page import Page  # noqa: E402
 from results import ROOT, lamp  # noqa: E402
 
@@ -74,8 +75,9 @@ def disagreements(folder, result):
     rate = by_head.mean((-2, -1))
     means = {"kl [nat]": mean_over_sequences(kl, status), "flip rate [%]": 100 * mean_over_sequences(flips, status),
              "recompute rate [%]": 100 * mean_over_sequences(rate, status)}
-    nothing = means["kl [nat]"][:, :, TAUS.index(2.0), RULES.index("none")]
-    means["gain [1]"] = nothing[:, :, None, None] / means["kl [nat]"]
+    nothing = kl[:, :, :, TAUS.index(2.0), RULES.index("none")]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means["gain [1]"] = np.exp(mean_over_sequences(np.log(nothing[..., None, None] / kl), status))  # of the none: NaN where pending
     wrong = []
     for figure in FIGURES:
         for row in table(folder / f"{figure}.csv"):
@@ -89,7 +91,7 @@ def disagreements(folder, result):
                     used = (status[point[0]] == 1).any((1, 2, 3))
                     expected = 100 * math.fsum(each[used]) / used.sum() if used.any() and done[used].all() else math.nan
                 value = number(row[column])
-                # two orders of summation over at most 2 sequences and 8 heads, one product and one quotient: far below 32 u
+                # two orders of summation over at most 2 sequences and 8 heads, one product and one quotient, logarithms: far below 32 u
                 same = math.isnan(value) if math.isnan(expected) else abs(value - expected) <= 32 * 2.0**-53 * abs(expected)
                 if not same:
                     wrong.append((figure, row))
@@ -171,7 +173,7 @@ class OnNano(unittest.TestCase):
         from lib import results, tables
         with h5py.File(self.result, "r") as f:
             m, status = f["metrics"], f["metrics/status"][()]
-            kl = mean_over_sequences(m["kl"][()], status)
+            kl = np.exp(mean_over_sequences(np.log(m["kl"][()]), status))  # a gain is a geometric mean
             rate = 100 * mean_over_sequences(m["recompute_rate"][()].mean((-2, -1)), status)
         rows = tables.headline_table(results.open_result(self.result)).to_dict("records")
         self.assertEqual([(r["text"], r["μ"], r["τ"]) for r in rows], [(t, mu, 1.5) for t in ("prose", "code") for mu in MUS])
@@ -181,15 +183,15 @@ class OnNano(unittest.TestCase):
             for rule in (0, 1):
                 np.testing.assert_allclose(row[f"KL divided by, {RULES[rule]}"], kl[text, mu, 0, 2] / kl[text, mu, 1, rule], rtol=1e-14)
 
-    def test_interval_is_that_of_the_definition(self):
-        """Two sequences: a resampled mean is one of them with probability 1/4 each, else their mean, so the interval is their range."""
+    def test_two_sequences_are_two_points_and_no_interval(self):
         with h5py.File(self.result, "r") as f:
             kl = f["metrics/kl"][()]
         for row in table(self.out / f"{FIGURES[0]}.csv"):
             text = ["prose", "code"].index(row["text"].removesuffix(".txt"))
             pair = kl[text, :, MUS.index(float(row["mu"])), TAUS.index(float(row["tau"])), RULES.index(row["rule"])]
-            ends = [number(row["95 % interval, low"]), number(row["95 % interval, high"])]
-            np.testing.assert_allclose(ends, [pair.min(), pair.max()], rtol=1e-14)
+            self.assertEqual([number(row[c]) for c in ("sequences", "first of two", "second of two")], [2, *pair])
+            self.assertEqual((row["95 % low"], row["95 % high"]), ("", ""))
+        self.assertIn("Small points: the two sequences of each text, no interval.", (self.out / "01-softmax-lamp.html").read_text())
 
     def test_what_is_not_computed_is_a_gap(self):
         copy = self.scratch / "pending/result.h5"
@@ -285,6 +287,26 @@ class AnyGrid(unittest.TestCase):
         self.assertEqual(made["kl_against_mu"], "Figure")
         self.assertEqual(made["rate_by_head"], "Figure")
         self.assertIn("recomputes nothing", made["gain_against_rate"])
+
+    def test_bands_are_the_librarys(self):
+        from lib import results, softmax_lamp
+        result = self.small("three", ("sequences = 1", "sequences = 3"), ("[2, 4, 10]", "[4, 10]"), ("[2.0, 1.5, 1.1]", "[2.0, 1.1]"))
+        self.draw(result)
+        opened = results.open_result(result)
+        os.environ["LAMP_OUT"] = str(result.parent / "bands")
+        for draw, points in ((softmax_lamp.flips_against_mu, 2 * 2), (softmax_lamp.gain_against_rate, 2 * 2 * 2)):
+            found, wrong = not_the_librarys(lambda: draw(opened))
+            self.assertEqual((len(found), wrong), (points, []), draw)
+        with h5py.File(result, "r") as f:
+            kl = f["metrics/kl"][0]  # (sequence, mu, tau, rule)
+        gains = np.log(kl[:, :, :1, :1] / kl)
+        for name, column, values, change in (
+                ("01-3-kl-against-rate", "kl [nat]", kl, float), ("01-5-gain-against-rate", "gain [1]", gains, math.exp)):
+            for row in table(result.parent / f"figures/{name}.csv"):
+                mu, tau = [4, 10].index(number(row["mu"])), [2.0, 1.1].index(number(row["tau"]))
+                at = (slice(None), mu, tau, ["lamp", "random"].index(row["rule"]))
+                shown = [number(row[c]) for c in (column, "95 % low", "95 % high")]
+                np.testing.assert_allclose(shown, [change(x) for x in t_interval(list(values[at]))], rtol=1e-12)
 
     def test_without_selection(self):
         made, opened = self.draw(self.small("plain", ('[lamp.scores]\nrule = "lamp"\ntau = 1.5\nrecompute = "high"\n', ""),
