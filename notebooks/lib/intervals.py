@@ -88,7 +88,7 @@ def mean_interval(values, leave_out=True):
     there = ~np.isnan(flat)
     count = np.where(leave_out | there.all(0), there.sum(0), 0)
     mean, low, high, first, second = np.full((5, flat.shape[1]), np.nan)
-    with np.errstate(invalid="ignore"):  # infinity - infinity
+    with np.errstate(invalid="ignore"):  # infinity - infinity, and 0 times it: NaN, no interval
         for n in np.unique(count[count > 0]):
             at = np.flatnonzero(count == n)
             own = flat.T[at][there.T[at]].reshape(len(at), n).T
@@ -96,10 +96,7 @@ def mean_interval(values, leave_out=True):
             if n == 2:
                 first[at], second[at] = own
             elif n > 2:
-                finite = np.isfinite(own).all(0)
-                at, own = at[finite], own[:, finite]
-                if len(at):
-                    low[at], high[at] = t_ends(own) if n < BOOTSTRAP_FROM else bootstrap_ends(own)
+                low[at], high[at] = t_ends(own) if n < BOOTSTRAP_FROM else bootstrap_ends(own)
     return Interval(*(found.reshape(values.shape[1:]) for found in (mean, low, high, count, first, second)))
 
 
