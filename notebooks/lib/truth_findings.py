@@ -19,15 +19,18 @@ GRAINS = ("one-low, summed", "lamp-dot", "value-aware", "first-order")
 
 
 def budget_lines(truth):
-    """KL after a budget over KL with none, per rule: paired logarithms."""
+    """KL after a budget over KL with none and over KL after LAMP's, per rule: paired logarithms."""
     lines, none = [], truth.get("truth/all_low_kl")
     for rule in [r for r in (*TOLD, "one-low") if r in truth.rules]:
         for name, axis, wanted in (("curve_error", "rate", SHARE), ("row_curve_error", "row_size", 4)):
             scale = np.array(truth.scale(f"selection/{rule}/{axis}"))
             k = int(np.argmin(np.abs(scale - wanted)))
             words = f"{100 * scale[k]:.3g} % of the pass" if axis == "rate" else f"{scale[k]:g} scores a row"
-            found = ratio_interval(truth.get(f"selection/{rule}/{name}")[..., k], none)
-            lines.append((f"KL with {words} by {rule} / KL with none", "1", found))
+            spent = truth.get(f"selection/{rule}/{name}")[..., k]
+            lines.append((f"KL with {words} by {rule} / KL with none", "1", ratio_interval(spent, none)))
+            if rule != "lamp" and "lamp" in truth.rules:
+                by_lamp = truth.get(f"selection/lamp/{name}")[..., k]
+                lines.append((f"KL with {words} by {rule} / KL by lamp", "1", ratio_interval(spent, by_lamp)))
     return lines
 
 
@@ -41,7 +44,11 @@ def findings_table(truth):
             ("recall", "recall at LAMP's size"),
         ):
             if truth.has(f"selection/{rule}/{measure}"):
-                lines.append((f"{words}, {rule}", "1", mean_interval(row_mean(truth.get(f"selection/{rule}/{measure}")))))
+                values = row_mean(truth.get(f"selection/{rule}/{measure}"))
+                lines.append((f"{words}, {rule}", "1", mean_interval(values)))
+                if rule != "lamp" and "lamp" in truth.rules:  # of the same sequences, so their difference has an interval of its own
+                    by_lamp = row_mean(truth.get(f"selection/lamp/{measure}"))
+                    lines.append((f"{words}, {rule} less lamp", "1", mean_interval(values - by_lamp)))
     if truth.has("selection/lamp/recall"):
         size = truth.get("selection/lamp/size")
         known = ~np.isnan(truth.get("selection/lamp/recall"))
@@ -134,7 +141,7 @@ def findings_words(truth, table):
         spent = [
             (q.split(" by ")[0].removeprefix("KL with "), q.split(" by ")[1].removesuffix(" / KL with none"))
             for q in line
-            if q.startswith("KL with ")
+            if q.startswith("KL with ") and q.endswith("/ KL with none")
         ]
         for budget in dict.fromkeys(b for b, _ in spent):
             said.append(

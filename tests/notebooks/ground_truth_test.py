@@ -396,6 +396,15 @@ class GroundTruth(unittest.TestCase):
         for file, column in (("02-7-additivity", "geometric mean"), ("02-11-failures", "mean")):
             for row in table(self.out / f"{file}.csv"):
                 self.assertEqual(found[row["setting"], row["quantity"]], row[column])
+        rows, columns, r = table(self.out / "02-findings.csv"), ("mean", "95 % low", "95 % high"), Recomputed(self.result)
+        paired = {(row["setting"], row["quantity"]): [number(row[c]) for c in columns] for row in rows}
+        for m, mu in enumerate(MUS):
+            means = [[r.row_mean(r.rule[rule]["recall"], s, m) for rule in ("z-error", "lamp")] for s in range(4)]
+            difference = t_interval([a - b for a, b in means])
+            np.testing.assert_allclose(paired[f"μ = {mu}", "recall at LAMP's size, z-error less lamp"], difference, rtol=1e-9, atol=1e-13)
+            spent = [[r.rule[rule]["row_curve_error"][s, m, 2] for rule in ("one-low", "lamp")] for s in range(4)]
+            ratio = [math.exp(x) for x in t_interval([math.log(a / b) for a, b in spent])]
+            np.testing.assert_allclose(paired[f"μ = {mu}", "KL with 4 scores a row by one-low / KL by lamp"], ratio, rtol=1e-9)
         words = (self.out / "02-ground-truth.html").read_text()
         self.assertIn(f"lamp {float(found['μ = 7', 'Spearman with one-low, lamp']):.3g} (", words)
 
