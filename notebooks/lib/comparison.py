@@ -65,7 +65,7 @@ def kl_by_weights(result):
     style.legend_of_grid(axes[columns - 1], legend)
     style.head(figure, "KL divergence by error weights")
     return publish(result, "01-9-kl-by-weights", figure, table, "KL divergence against the share of scores recomputed: LAMP with absolute, "
-                   f"relative and a-priori (dot) error weights, and the rules that weigh nothing.", band_words(result, table))
+                   "relative and a-priori (dot) error weights, and the rules that weigh nothing.", band_words(result, table))
 
 
 def tau_axis(result):

@@ -16,7 +16,7 @@ import numpy as np
 
 LEVEL = 0.95
 BOOTSTRAP_FROM, RESAMPLES, SEED = 20, 10000, 0
-LOW, HIGH, SEQUENCES = "95 % low", "95 % high", "sequences"  # columns of tables
+LOW_END, HIGH_END, SEQUENCES = "95 % low", "95 % high", "sequences"  # columns of tables
 FIRST, SECOND = "first of two", "second of two"
 
 
@@ -32,7 +32,7 @@ class Interval(NamedTuple):
 
     def columns(self, name=""):
         """All but the mean as columns of a table, each called `name` and what it is; the two values where there are some."""
-        found = {name + LOW: self.low, name + HIGH: self.high, name + SEQUENCES: self.count}
+        found = {name + LOW_END: self.low, name + HIGH_END: self.high, name + SEQUENCES: self.count}
         return found | ({name + FIRST: self.first, name + SECOND: self.second} if (self.count == 2).any() else {})
 
     def at(self, k):
@@ -138,7 +138,7 @@ def interval_words(mark, counts, of="sequences", what=""):
 
 def bar(ax, at, line, name="", vertical=False, **look):
     """The interval of a row of a table, or its two values, at `at` on the other axis."""
-    ends, two = ([line.get(name + column, np.nan) for column in pair] for pair in ((LOW, HIGH), (FIRST, SECOND)))
+    ends, two = ([line.get(name + column, np.nan) for column in pair] for pair in ((LOW_END, HIGH_END), (FIRST, SECOND)))
     for values, style in ((ends, look), (two, look | dict(linestyle="none", marker=".", markersize=3.5, alpha=0.8))):
         if not np.isnan(values).any():
             ax.plot(*(([at, at], values) if vertical else (values, [at, at])), **style)
@@ -148,8 +148,8 @@ def band(ax, x, table, name="", color=None, alpha=0.12):
     """The intervals of the rows of a table against the column x (or values), or their two values. An end that is not positive leaves a
     logarithmic axis at its lower edge."""
     x = table[x] if isinstance(x, str) else x
-    if table[name + LOW].notna().any():
-        ax.fill_between(x, table[name + LOW], table[name + HIGH], color=color, alpha=alpha, linewidth=0)
+    if table[name + LOW_END].notna().any():
+        ax.fill_between(x, table[name + LOW_END], table[name + HIGH_END], color=color, alpha=alpha, linewidth=0)
     for column in (name + FIRST, name + SECOND):
         if column in table and table[column].notna().any():
             ax.plot(x, table[column], linestyle="none", marker=".", markersize=3, color=color, alpha=0.8)

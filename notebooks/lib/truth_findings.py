@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 
 from .ground_truth import FORMS, row_mean, why_not
-from .intervals import FIRST, HIGH, LOW, SECOND, SEQUENCES, mean_interval, ratio_interval
+from .intervals import FIRST, HIGH_END, LOW_END, SECOND, SEQUENCES, mean_interval, ratio_interval
 from .output import out_folder
 from .truth_failures import CLASSES, failure_table, why_no_rows
 from .truth_layers import HIGH, LAYERS, LOW, RISK, rank_table
@@ -104,14 +104,14 @@ def findings_table(truth):
     if why_no_rows(truth) is None:
         parts.append(failure_table(truth))
     two = [c for c in (FIRST, SECOND) if any(c in p for p in parts)]
-    columns = ["setting", "quantity", "unit", "mean", LOW, HIGH, SEQUENCES, *two]
+    columns = ["setting", "quantity", "unit", "mean", LOW_END, HIGH_END, SEQUENCES, *two]
     return pandas.concat([p.reindex(columns=columns) for p in parts], ignore_index=True) if parts else pandas.DataFrame(columns=columns)
 
 
 def number(line):
     """With its interval, where it has one; of two sequences with both."""
-    if not np.isnan(line[LOW]):
-        return f"{line['mean']:.3g} ({line[LOW]:.3g} to {line[HIGH]:.3g})"
+    if not np.isnan(line[LOW_END]):
+        return f"{line['mean']:.3g} ({line[LOW_END]:.3g} to {line[HIGH_END]:.3g})"
     return f"{line['mean']:.3g}" + (f" ({line[FIRST]:.3g} and {line[SECOND]:.3g})" if not np.isnan(line.get(FIRST, np.nan)) else "")
 
 

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from . import style
 from .ground_truth import FORMS, look, spearman, top, why_not
-from .intervals import HIGH, SEQUENCES, bar, exponentials, geometric_interval, interval_words, mean_interval, ratio_interval
+from .intervals import HIGH_END, SEQUENCES, bar, exponentials, geometric_interval, interval_words, mean_interval, ratio_interval
 from .output import Sentence, publish
 from .truth_ranks import rules_axis, shown
 
@@ -110,7 +110,7 @@ def optimality_gaps(truth):
         ax.set_xscale("log")
         ax.minorticks_off()
         ax.set_xticks(GAP_TICKS, [f"{x:g}" for x in GAP_TICKS])
-        ax.set_xlim(0.9, 1.1 * max(2.0, np.nanmax(ratios[HIGH].fillna(ratios["error / least error [1]"]))))
+        ax.set_xlim(0.9, 1.1 * max(2.0, np.nanmax(ratios[HIGH_END].fillna(ratios["error / least error [1]"]))))
         ax.set_xlabel("error / least error of that size")
         rules_axis(ax, truth.rules)
     axes[0, 0].set_ylabel("size of LAMP's set")

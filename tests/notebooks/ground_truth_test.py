@@ -425,7 +425,7 @@ class GroundTruth(unittest.TestCase):
             self.assertNotEqual(disagreements(self.out, self.changed(f"changed-{name}", change)), [], name)
 
     def test_bars_and_bands_are_the_librarys(self):
-        from lib import ground_truth, truth_failures, truth_parts, truth_ranks
+        from lib import ground_truth, truth_failures, truth_layers, truth_parts, truth_ranks
 
         os.environ["LAMP_OUT"] = str(self.scratch / "bars")
         matplotlib.rcParams["savefig.dpi"] = 30
@@ -438,6 +438,7 @@ class GroundTruth(unittest.TestCase):
             (truth_parts.optimality_gaps, settings * rules, ()),
             (truth_parts.additivity, settings * 5, ()),
             (truth_parts.grains, settings * 3 * (rules - 2), (-1, 1)),
+            (truth_layers.layers, settings * (4 + 6 + 3 * LAYERS) + LAYERS, (-1, 1)),
             (truth_failures.failures, settings * 2, (0, 100)),
             (truth_failures.controls, settings * 5, (0, 100)),
         ):
