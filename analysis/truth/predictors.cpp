@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/philox.hpp"
+#include "core/selection/lamp.hpp"
 #include "core/selection/target.hpp"
 
 namespace lamp::truth {
@@ -43,6 +44,35 @@ void by_sets(const Evidence& e, const char* rule, Priorities priority, Selection
   }
 }
 
+/// By the smallest of LAMP's smallest sets that has the score: 1 where one score is enough, 1/n
+/// where only the whole row has it, 0 where none has. From tau = 0 on, each next set is that of the
+/// smallest tau which needs fewer scores, found to the last of tau's 40 bits; tau = 2 needs none.
+void by_smallest_sets(const Evidence& e, Priorities priority, SelectionScratch& scratch) {
+  constexpr std::uint64_t most = std::uint64_t{2} << 40;
+  const std::size_t n = priority.size();
+  SelectionSpec spec{.solver = Solver::exact};
+  std::vector<std::uint8_t> marks(n);
+  const auto size_at = [&](std::uint64_t tau) {
+    spec.tau = static_cast<double>(tau) * 0x1p-40;
+    return select_lamp(spec, targets::softmax, e.row, marks, scratch);
+  };
+  const bool refused = size_at(most) != 0;
+  std::fill(priority.begin(), priority.end(),
+            refused ? std::numeric_limits<double>::infinity() : 0.0);
+  if (refused) return;
+  std::uint64_t tau = 0;
+  for (std::size_t size = size_at(tau); size > 0; size = size_at(tau)) {
+    for (std::size_t j = 0; j < n; ++j)
+      if (marks[j] != 0) priority[j] = 1.0 - static_cast<double>(size - 1) / static_cast<double>(n);
+    std::uint64_t high = most;
+    while (high - tau > 1) {
+      const std::uint64_t middle = tau + (high - tau) / 2;
+      (size_at(middle) < size ? high : tau) = middle;
+    }
+    tau = high;
+  }
+}
+
 /// priority_j = f(j).
 template <class F>
 void by(F&& f, Priorities priority) {
@@ -64,6 +94,9 @@ void rank_by_lamp_dot(const Evidence& e, std::uint32_t, Priorities p, SelectionS
 void rank_by_lamp_normwise1(const Evidence& e, std::uint32_t, Priorities p,
                             SelectionScratch& scratch) {
   by_keys(e, "lamp", ErrorWeights::absolute, Norm::normwise1, p, scratch);
+}
+void rank_by_lamp_exact(const Evidence& e, std::uint32_t, Priorities p, SelectionScratch& scratch) {
+  by_smallest_sets(e, p, scratch);
 }
 void rank_by_values(const Evidence& e, std::uint32_t, Priorities p, SelectionScratch& scratch) {
   by_keys(e, "value-aware", ErrorWeights::absolute, Norm::componentwise, p, scratch);

@@ -56,6 +56,7 @@ struct Predictor {
 void rank_by_lamp(const Evidence&, std::uint32_t, std::span<double>, SelectionScratch&);
 void rank_by_lamp_relative(const Evidence&, std::uint32_t, std::span<double>, SelectionScratch&);
 void rank_by_lamp_dot(const Evidence&, std::uint32_t, std::span<double>, SelectionScratch&);
+void rank_by_lamp_exact(const Evidence&, std::uint32_t, std::span<double>, SelectionScratch&);
 void rank_by_lamp_normwise1(const Evidence&, std::uint32_t, std::span<double>, SelectionScratch&);
 void rank_by_values(const Evidence&, std::uint32_t, std::span<double>, SelectionScratch&);
 void rank_by_logit(const Evidence&, std::uint32_t, std::span<double>, SelectionScratch&);
@@ -90,6 +91,11 @@ inline constexpr std::array predictors{
               .rank = rank_by_lamp_dot,
               .meaning = "z_j w_j, w_j the bound of the inner product, in units of 2^-40",
               .form = LampForm{ErrorWeights::dot}},
+    Predictor{.name = "lamp-exact",
+              .rank = rank_by_lamp_exact,
+              .meaning =
+                  "1 - (k - 1)/n, k the size of the smallest optimal set (solver exact) that "
+                  "has the score; 0: none has"},
     Predictor{.name = "lamp-normwise1",
               .rank = rank_by_lamp_normwise1,
               .meaning = "2 z_j (1 - z_j), in units of 2^-40",

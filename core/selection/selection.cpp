@@ -24,7 +24,6 @@ std::size_t select_row(const SelectionSpec& spec, const Target& target, const Se
                        const DrawCoordinates& where, std::span<std::uint8_t> selected,
                        SelectionScratch& scratch) {
   expects(selected.size() == row.z.size(), "select_row: one mark for every z");
-  expects(spec.rule->mark != nullptr, "select_row: a rule that this version has");
   return spec.rule->mark({spec, target, row, where}, selected, scratch);
 }
 

@@ -41,6 +41,7 @@ inline constexpr std::array<NamedValue<Mask>, 2> mask_names{
 static_assert(names_all(error_weights_names) && names_all(norm_names) && names_all(solver_names) &&
               names_all(mask_names));
 
+struct GivenPriorities;
 struct GivenSets;
 
 /// How a set is chosen; exactly one of tau and rate is set, which only the rules with a budget
@@ -54,6 +55,7 @@ struct SelectionSpec {
   std::optional<double> tau = 1.5;
   std::optional<double> rate{};
   const GivenSets* given = nullptr;  // of the rule given_sets (rules/given.hpp): not owned
+  const GivenPriorities* priorities = nullptr;  // of the rules that know the pass: not owned
   friend bool operator==(const SelectionSpec&, const SelectionSpec&) = default;
 };
 

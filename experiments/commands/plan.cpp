@@ -38,6 +38,7 @@ struct RunPlan {
   bool reference_in_parallel = false;
   std::vector<ProductPlan> products{};
   TruthCost truth{};
+  RankingCost rankings{};
   std::size_t threads = 1;
 };
 
@@ -57,7 +58,7 @@ double seconds(const RunPlan& plan, std::size_t threads) {
   const double at_once = number(std::min({threads, plan.cells, cores}));
   const double reference = plan.reference_seconds /
                            (plan.reference_in_parallel ? number(std::min(threads, cores)) : 1.0);
-  const double truth = number(plan.truth.cells) * plan.truth.seconds /
+  const double truth = (number(plan.truth.cells) * plan.truth.seconds + plan.rankings.seconds) /
                        number(std::min(threads, cores));  // one after the other, by all threads
   return number(plan.sequences) *
              (reference + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds + truth) +
@@ -100,8 +101,9 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   plan.cell_seconds /= number(timed);
   plan.products = products_of(experiment, cells, time);
   plan.truth = truth_cost(experiment, cells, time);
-  if (plan.truth.cells > 0)
-    plan.peak += plan.truth.shared + number(threads) * plan.truth.per_thread;
+  plan.rankings = ranking_cost(experiment, cells, time);
+  plan.peak += std::max(plan.truth.shared + number(threads) * plan.truth.per_thread,
+                        plan.rankings.shared + number(threads) * plan.rankings.per_thread);
   return plan;
 }
 
@@ -144,6 +146,27 @@ std::string truth_text(const TruthCost& truth) {
   return text.data();
 }
 
+Json rankings_json(const RankingCost& cost) {
+  if (cost.rankings == 0) return {};
+  const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
+  return {{"rankings", cost.rankings},
+          {"suffixes", whole(cost.suffixes)},
+          {"macs", whole(cost.macs)},
+          {"seconds", cost.seconds},
+          {"memory", {{"shared", whole(cost.shared)}, {"per_thread", whole(cost.per_thread)}}}};
+}
+
+/// What rules take that know the pass, of each sequence.
+std::string rankings_text(const RankingCost& cost) {
+  if (cost.rankings == 0) return {};
+  std::array<char, 300> text{};
+  std::snprintf(text.data(), text.size(),
+                "rankings    %zu of a sequence, which rules know before a pass: %.0f rests of "
+                "passes of %.3g\n            multiply-accumulates in all; about %s of one thread\n",
+                cost.rankings, cost.suffixes, cost.macs, duration_text(cost.seconds).c_str());
+  return text.data();
+}
+
 Json as_json(const Experiment& experiment, const RunPlan& plan) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
   return {{"title", experiment.config.title},
@@ -156,6 +179,7 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
                                       {"tokens", experiment.config.continuation->tokens}}
                                : Json()},
           {"truth", truth_json(plan.truth)},
+          {"rankings", rankings_json(plan.rankings)},
           {"grid_points", plan.points},
           {"cells", plan.cells},
           {"passes", plan.sequences * (plan.cells + 1)},
@@ -222,7 +246,7 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
           "passes      " + std::to_string(plan.sequences * (plan.cells + 1)) +
           " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n" +
-          products_text(plan.products) + truth_text(plan.truth);
+          products_text(plan.products) + truth_text(plan.truth) + rankings_text(plan.rankings);
   const MemoryCost& m = plan.memory;
   text += "memory      about " + bytes_text(plan.peak) + " with " + count(plan.threads, "thread") +
           ": program " + bytes_text(plan.program) + ", weights " + bytes_text(m.weights) +

@@ -8,6 +8,7 @@
 #include "analysis/metrics.hpp"
 #include "core/model/forward.hpp"
 #include "core/model/ops/sites.hpp"
+#include "core/selection/rules/given.hpp"
 #include "core/selection/target.hpp"
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/timing.hpp"
@@ -174,6 +175,9 @@ double TimeCost::selection(const SiteRow& row, const SelectionSpec& spec, const 
   const Matrix<double>& y = causal ? scores_ : x_;
   const std::size_t width = input_columns(config_, row, 0, Head{}, length_).count;
   Matrix<double> v(width, z.cols(), 1.0);  // any values take the same time
+  const GivenPriorities priorities{1, z.rows(), z.cols(), std::vector<double>(z.rows() * z.cols())};
+  SelectionSpec with = spec;
+  if (spec.rule->traits.knows_pass) with.priorities = &priorities;
   SelectionScratch scratch;
   std::vector<std::uint8_t> marks(z.cols());
   std::vector<double> mixed(z.cols());
@@ -189,7 +193,7 @@ double TimeCost::selection(const SiteRow& row, const SelectionSpec& spec, const 
                             .q = x_.row(i).first(width),
                             .k = first_rows(std::as_const(y_), entries, width),
                             .v = std::as_const(v).view().columns(0, entries)};
-      if (select_row(spec, targets::softmax, of, {.row = static_cast<std::uint32_t>(i)},
+      if (select_row(with, targets::softmax, of, {.row = static_cast<std::uint32_t>(i)},
                      std::span(marks).first(entries), scratch) > 0)
         softmax_of_row(f, low, std::span(mixed).first(entries));
     }

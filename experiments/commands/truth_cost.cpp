@@ -9,16 +9,37 @@
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/timing.hpp"
 #include "experiments/instruments/truth/rows.hpp"
+#include "experiments/run/pass_priorities.hpp"
 
 namespace lamp::experiments {
 namespace {
 
 constexpr std::size_t row_budgets = 4;  // of truth.rules, beside truth.budgets
 
-/// Rows of layers, and rows after the layers, that the rest of a pass evaluates.
+/// Rows of layers, and rows after the layers, that rests of passes evaluate.
 struct SuffixRows {
   double layers = 0.0, after = 0.0;
+  /// n rests of a pass from a change of one row on.
+  void add(double n, const truth::Row& row, const ModelConfig& model, std::size_t length) {
+    const double above = rows(model.n_layer - 1 - row.layer.value),
+                 later = rows(length - row.query);
+    layers += n * (1.0 + above * later);
+    after += n * (above > 0.0 ? later : 1.0);
+  }
+  [[nodiscard]] double seconds(const TimeCost::PerRow& second) const {
+    return layers * second.layer + after * second.after;
+  }
+  [[nodiscard]] double macs(const ModelConfig& model, std::size_t length) const {
+    double layer_macs = 0.0, after_macs = 0.0;  // of a row
+    for (const SiteRow& row : model.network->sites)
+      (info(row.site).per_layer ? layer_macs : after_macs) +=
+          rows(heads_of(model, row.site)) * macs_of(model, row, length) / rows(length);
+    return layers * layer_macs + after * after_macs;
+  }
 };
+
+/// Rests of passes for each derivative: central differences.
+constexpr double runs_of_derivative = 2.0;
 
 /// Seconds of trying all sets of a row of 16 scores, by both errors.
 double seconds_of_sets() {
@@ -52,11 +73,9 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
   const std::vector<truth::Row> chosen =
       rows_of_truth(asked, model, length, {.seed = experiment.config.seed});
   for (const truth::Row& row : chosen) {
-    const double n = rows(row.query + 1), above = rows(model.n_layer - 1 - row.layer.value),
-                 later = rows(length - row.query);
+    const double n = rows(row.query + 1);
     cost.scores += n;
-    each.layers += n * (1.0 + above * later);
-    each.after += n * (above > 0.0 ? later : 1.0);
+    each.add(n, row, model, length);
     if (row.query < asked.subset_limit && asked.local)
       cost.subsets += 2.0 * static_cast<double>(std::size_t{1} << (row.query + 1));
   }
@@ -64,12 +83,9 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
   double sets = 0.0;
   for (const truth::Row& row : chosen) {
     if (row.query + 1 != asked.row_sets) continue;
-    const double n = 2.0 * static_cast<double>(std::size_t{1} << asked.row_sets),
-                 above = rows(model.n_layer - 1 - row.layer.value),
-                 later = rows(length - row.query);
+    const double n = 2.0 * static_cast<double>(std::size_t{1} << asked.row_sets);
     sets += n;
-    of_sets.layers += n * (1.0 + above * later);
-    of_sets.after += n * (above > 0.0 ? later : 1.0);
+    of_sets.add(n, row, model, length);
   }
   double times = rows(asked.end_to_end.size());
   bool derivative = false, low_derivative = false;
@@ -80,23 +96,52 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
     low_derivative = low_derivative || rule.needs.low_derivative;
     cost.passes += rows(rule.repetitions * (asked.budgets.size() + row_budgets));
   }
-  times += (derivative ? 2.0 / rows(cost.cells) : 0.0) +  // of the reference: once a sequence
-           (low_derivative ? 2.0 : 0.0);
+  times += (derivative ? runs_of_derivative / rows(cost.cells)
+                       : 0.0) +  // of the reference: once a sequence
+           (low_derivative ? runs_of_derivative : 0.0);
   cost.suffixes = times * cost.scores + sets;
   each.layers = times * each.layers + of_sets.layers;
   each.after = times * each.after + of_sets.after;
 
   const PrecisionPlan& reference = experiment.grid.reference;
   const TimeCost::PerRow second = time.per_row(reference);
-  cost.seconds = each.layers * second.layer + each.after * second.after +
+  cost.seconds = each.seconds(second) +
                  cost.passes * rows(length) * (rows(model.n_layer) * second.layer + second.after) +
                  cost.subsets * seconds_of_sets() / 0x1p17;
-  double layer_macs = 0.0, after_macs = 0.0;  // of a row
-  for (const SiteRow& row : model.network->sites)
-    (info(row.site).per_layer ? layer_macs : after_macs) +=
-        rows(heads_of(model, row.site)) * macs_of(model, row, length) / rows(length);
-  cost.macs = each.layers * layer_macs + each.after * after_macs;
+  cost.macs = each.macs(model, length);
   cost.shared = 2.0 * rows(truth::Background::bytes(model, length));
+  cost.per_thread = rows(truth::Background::bytes_of_thread(model, length));
+  return cost;
+}
+
+RankingCost ranking_cost(const Experiment& experiment, const std::vector<Cell>& cells,
+                         TimeCost& time) {
+  const ModelConfig& model = experiment.model.config;
+  const std::size_t length = experiment.config.tokens.sequence_length;
+  std::vector<PriorityKey> keys;
+  for (const Cell& cell : cells) {
+    const std::optional<PriorityKey> key = priority_key(cell.plan, model);
+    if (key && std::find(keys.begin(), keys.end(), *key) == keys.end()) keys.push_back(*key);
+  }
+  RankingCost cost{.rankings = keys.size()};
+  if (keys.empty()) return cost;
+  double times = 0.0, backgrounds = 1.0;
+  for (const PriorityKey& key : keys) {
+    const truth::Needs& needs = key.predictor->needs;
+    times += (needs.one_low ? 1.0 : 0.0) + (needs.one_high ? 1.0 : 0.0) +
+             (needs.derivative ? runs_of_derivative : 0.0);
+    if (needs.one_high) backgrounds = 2.0;
+  }
+  SuffixRows all;
+  for (const truth::Row& row : truth::all_rows(model, Site::scores, length)) {
+    const double n = times * rows(row.query + 1);
+    cost.suffixes += n;
+    all.add(n, row, model, length);
+  }
+  cost.macs = all.macs(model, length);
+  cost.seconds = all.seconds(time.per_row(experiment.grid.reference));
+  cost.shared = backgrounds * rows(truth::Background::bytes(model, length)) +
+                rows(keys.size() * model.n_layer * model.n_head * length * length) * sizeof(double);
   cost.per_thread = rows(truth::Background::bytes_of_thread(model, length));
   return cost;
 }

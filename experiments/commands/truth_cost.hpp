@@ -1,4 +1,4 @@
-// What the ground truth of one cell takes.
+// What the ground truth of one cell takes, and what rules take that know it.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,18 @@ struct TruthCost {
   double seconds = 0.0;                   // of one thread
   double shared = 0.0, per_thread = 0.0;  // bytes while it is evaluated
 };
+
+/// Work and memory of the rankings that the rules of a sequence's cells recompute by; all 0 where
+/// no rule knows the pass.
+struct RankingCost {
+  std::size_t rankings = 0;               // cells that differ in less share one
+  double suffixes = 0.0, macs = 0.0;      // rests of passes; their multiply-accumulates
+  double seconds = 0.0;                   // of one thread
+  double shared = 0.0, per_thread = 0.0;  // bytes while one is found, and of those that are kept
+};
+
+RankingCost ranking_cost(const Experiment& experiment, const std::vector<Cell>& cells,
+                         TimeCost& time);
 
 TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cells, TimeCost& time);
 

@@ -135,18 +135,24 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
     if (path.head && path.head->value >= model.n_head)
       return fail(key, absent("head ", path.head->value, model.n_head));
   }
+  const bool knows_pass = std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return rule.traits.knows_pass &&
+           std::any_of(config.selections.begin(), config.selections.end(), [&](const auto& s) {
+             return uses(s, config, "lamp.*.rule", s.spec.rule->name, rule.name);
+           });
+  });
+  const std::size_t length = config.tokens.sequence_length, most_length = longest_truth(model);
+  if ((config.truth || knows_pass) && length > most_length)
+    return fail("tokens.sequence_length",
+                std::to_string(length) +
+                    " is more than the ground truth of this model can keep; legal with " +
+                    (config.truth ? "[truth]" : "a rule that knows it") + ": 1 to " +
+                    std::to_string(most_length));
   if (config.truth) {
     if (const SiteRow* row = find_row(model.network->sites, Site::scores);
         row == nullptr || !row->f)
       return fail("truth",
                   std::string(model.network->title) + " has no scores; legal: leave [truth] out");
-    const std::size_t length = config.tokens.sequence_length, most_length = longest_truth(model);
-    if (length > most_length)
-      return fail("tokens.sequence_length",
-                  std::to_string(length) +
-                      " is more than the ground truth of this model can keep; "
-                      "legal with [truth]: 1 to " +
-                      std::to_string(most_length));
     for (const std::size_t layer : config.truth->layers)
       if (layer >= model.n_layer)
         return fail("truth.layers", absent("layer ", layer, model.n_layer));

@@ -276,14 +276,6 @@ constexpr std::array before_arithmetic{
 
 };
 
-/// A rule without its function is named, and not available yet.
-constexpr std::array rule_choices = [] {
-  std::array<Choice, rules.size()> choices;
-  for (std::size_t i = 0; i < rules.size(); ++i)
-    choices[i] = {rules[i].name, rules[i].mark != nullptr};
-  return choices;
-}();
-
 constexpr std::array after_arithmetic{
     Field{.key = "plan.default",
           .kind = Kind::arithmetic,
@@ -309,7 +301,7 @@ constexpr std::array after_arithmetic{
           .standard = "\"lamp\"",
           .meaning = "how the components to recompute are chosen",
           .scope = Scope::cell,
-          .choices = rule_choices,
+          .choices = choices_of<rule_names>,
           .read = read_selection<rule_names, &SelectionSpec::rule>,
           .write = write_selection<rule_names, &SelectionSpec::rule>},
     Field{.key = "lamp.*.weights",

@@ -154,16 +154,38 @@ std::optional<Problem> check_name(const Config& config, const std::string& key,
 
 /// The rest of a pass is evaluated from a changed score on: in a reference that core/model has, and
 /// that draws nothing.
+std::optional<Problem> check_reference(const Config& config, const std::string& why) {
+  const ArithmeticConfig* reference = config.arithmetic(config.reference);
+  if (!reference_bits(config.reference) &&
+      (reference == nullptr || !is_stochastic(reference->arithmetic())))
+    return std::nullopt;
+  return Problem{.key = "reference.arithmetic",
+                 .message = toml_string(config.reference) + " has no ground truth",
+                 .legal = "with " + why +
+                          ": binary64, or the name of an arithmetic without "
+                          "stochastic rounding"};
+}
+
+/// A rule that knows the pass: the scores of a sequence that is there before the pass.
+std::optional<Problem> check_rule(const Config& config, const SelectionConfig& selection) {
+  const Rule& rule = *selection.spec.rule;
+  if (!rule.traits.knows_pass) return std::nullopt;
+  const std::string key = "lamp." + std::string(info(selection.site).name) + ".rule";
+  if (selection.site != Site::scores)
+    return Problem{.key = key,
+                   .message = toml_string(rule.name) + " ranks scores",
+                   .legal = "there: the other rules"};
+  if (config.continuation)
+    return Problem{.key = key,
+                   .message = toml_string(rule.name) +
+                              " has to know all tokens before the pass, and a continuation has not",
+                   .legal = "with [continuation]: the other rules"};
+  return check_reference(config, "rule = " + toml_string(rule.name));
+}
+
 std::optional<Problem> check_truth(const Config& config) {
   if (!config.truth) return std::nullopt;
-  const ArithmeticConfig* reference = config.arithmetic(config.reference);
-  if (reference_bits(config.reference) ||
-      (reference != nullptr && is_stochastic(reference->arithmetic())))
-    return Problem{.key = "reference.arithmetic",
-                   .message = toml_string(config.reference) + " has no ground truth",
-                   .legal =
-                       "with [truth]: binary64, or the name of an arithmetic without "
-                       "stochastic rounding"};
+  if (std::optional<Problem> problem = check_reference(config, "[truth]")) return problem;
   const std::size_t length = config.tokens.sequence_length;
   if (config.truth->row_sets > length)
     return Problem{
@@ -203,6 +225,7 @@ std::optional<Problem> check_cell(const Config& config) {
       const std::size_t colon = what.find(": ");
       return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};
     }
+    if (std::optional<Problem> problem = check_rule(config, s)) return problem;
   }
   if (config.record_selected && config.selections.empty())
     return Problem{.key = "record.selected",

@@ -12,6 +12,7 @@
 #include "experiments/run/cell_recorder.hpp"
 #include "experiments/run/finished_cells.hpp"
 #include "experiments/run/interrupt.hpp"
+#include "experiments/run/pass_priorities.hpp"
 #include "experiments/run/progress.hpp"
 
 namespace lamp::experiments {
@@ -106,7 +107,22 @@ Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* con
                               any.reference_values(reference));
   };
 
-  // 2. The cells: those with ground truth one after the other, since that takes all threads itself,
+  // 2. What their rules have to know of the whole pass, with all threads.
+  PassPriorities priorities;
+  for (const Cell* cell : missing) {
+    const SelectionPlan* selection = cell->plan.selection(Site::scores);
+    if (selection == nullptr) continue;
+    if (!priorities.find({.model = request.model,
+                          .tokens = sequence.ids,
+                          .options = options,
+                          .reference = request.reference,
+                          .low = cell->plan,
+                          .high = selection->recompute},
+                         [] { return interrupted_by() != 0; }))
+      return std::size_t{0};
+  }
+
+  // 3. The cells: those with ground truth one after the other, since that takes all threads itself,
   // the others in whatever order threads come to them. Finished ones are published now and then.
   const auto others = std::stable_partition(missing.begin(), missing.end(),
                                             [](const Cell* cell) { return cell->records.truth; });
@@ -116,8 +132,9 @@ Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* con
   Clock::time_point published = Clock::now();
   const auto compute_cell = [&](Worker& worker, const Cell& cell) {
     if (interrupted_by() != 0) return false;
+    const PrecisionPlan plan = priorities.plan(cell.plan, request.model.config);
     std::optional<record::CellRecord> record =
-        computed_cell(cell, {request.model, sequence.ids, cell.plan, options, worker.workspace},
+        computed_cell(cell, {request.model, sequence.ids, plan, options, worker.workspace},
                       reference, worker.recorder);
     const std::lock_guard lock(mutex);
     if (failure || !record) return false;
@@ -138,7 +155,7 @@ Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* con
     return compute_cell(worker, *all[truths + i]);
   });
 
-  // 3. The whole sequence, or what there is of it when a signal came.
+  // 4. The whole sequence, or what there is of it when a signal came.
   if (!failure)
     if (const Result<void> done = publish(); !done) failure = done.error();
   if (failure) return *failure;

@@ -455,6 +455,36 @@ class Truth(unittest.TestCase):
                         np.testing.assert_array_equal(alone[name][0, 0], many[name][at], name)
                         self.assertFalse(np.array_equal(many[name][0, 0], many[name][at], equal_nan=True), name)
 
+    def test_rules_of_a_run_recompute_by_the_truth(self):
+        rules, rates = ["fisher", "truth:local", "truth:one-low", "truth:one-high"], [0.2, 0.6]
+        names = [rule.removeprefix("truth:") for rule in rules]
+        with h5py.File(self.run_lamp("ranked", f"truth.rules={json.dumps(names)}", "truth.coarse=false")) as f:
+            priorities = {rule: f[f"selection/{name}/priority"][0] for rule, name in zip(rules, names)}
+        result = self.scratch / "by-truth/result.h5"
+        config = self.scratch / "by-truth.toml"
+        config.write_text(CONFIG.read_text().replace("../..", str(ROOT))
+                          .replace('"lamp.scores.tau" = [2.0, 1.5, 1.1]', f'"lamp.scores.rate" = {rates}'))
+        asked = sets(*SETS[:6], f'grid."lamp.scores.rule"={json.dumps(rules)}', "record.selected=true")
+        lamp("run", config, "--out", result.parent, "--quiet", "--threads", 2, *asked)
+        with h5py.File(result) as f:
+            dims = [d.label for d in f["selected/scores"].dims][1:4]
+            self.assertEqual(dims, ["arithmetic.low.mu", "lamp.scores.rate", "lamp.scores.rule"])
+            chosen = np.unpackbits(f["selected/scores"][0], axis=-1, bitorder="little").astype(bool)
+        sets_seen = set()
+        for at in itertools.product(range(len(MU)), range(len(rates)), range(len(rules))):
+            for row in self.rows():
+                n = row[2] + 1
+                expected = first(priorities[rules[at[2]]][(at[0], *row)][:n], int(np.ceil(rates[at[1]] * n - 1e-9)))
+                self.assertEqual(chosen[(*at, *row)].tolist(), expected.tolist() + [False] * (chosen.shape[-1] - n), (at, row))
+                sets_seen.add((at[2], row, expected.tobytes()))
+        self.assertGreater(len(sets_seen), 2 * len(rules) * len(list(self.rows())))
+        plan = json.loads(lamp("plan", config, "--json", *asked).stdout)
+        scores = LAYERS * HEADS * T * (T + 1) // 2
+        self.assertEqual((plan["rankings"]["rankings"], plan["rankings"]["suffixes"]), (1 + 3 * len(MU), (2 + 2 * len(MU)) * scores))
+        for changes in ((f'grid."arithmetic.low.mu"=[{MU[1]}]',), ()):  # in two steps, with one thread
+            lamp("run", config, "--out", self.scratch / "by-truth-again", "--quiet", "--threads", 1, *asked, *sets(*changes))
+        assert_same_bits(self.scratch / "by-truth-again/result.h5", result)
+
     def test_configs_that_cannot_be(self):
         for changes, words in ((("truth.layers=[9]",), ["truth.layers", "9", "3"]), (("truth.heads=[0, 2]",), ["truth.heads", "2"]),
                                ((f"truth.queries=[{T}]",), ["truth.queries", str(T)]), (("truth.sample=2",), ["truth.sample", "2"]),

@@ -1,5 +1,5 @@
-// Sets that somebody else has chosen, row by row: what a ranking of all scores of a pass gives. No
-// config names this rule.
+// What somebody else knows of all components of a pass, row by row: the sets themselves (no config
+// names that rule), or priorities, of which a rule takes the largest.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,13 @@ namespace lamp {
 struct GivenSets {
   std::size_t heads = 0, rows = 0, components = 0;
   std::vector<std::uint8_t> marks;
+};
+
+/// values: (layer, head, row, component); the largest are recomputed first, of equal ones the lower
+/// index; no NaN among the causal ones.
+struct GivenPriorities {
+  std::size_t heads = 0, rows = 0, components = 0;
+  std::vector<double> values;
 };
 
 /// Pre: SelectionSpec::given has the row.

@@ -37,11 +37,12 @@ struct RuleTraits {
   bool reads_keys = false;    // SelectionRow::q and k
   bool reads_values = false;  // SelectionRow::v
   bool own_cost = false;      // and its sets are smallest ones for it: norm and solver are LAMP's
+  bool knows_pass = false;  // SelectionSpec::priorities, found by other passes over the same tokens
 };
 
 struct Rule {
   std::string_view name;
-  RuleFunction mark;  // null: a later version has it
+  RuleFunction mark;
   RuleTraits traits{};
 };
 
@@ -53,6 +54,7 @@ std::size_t mark_window(const RuleInput&, std::span<std::uint8_t>, SelectionScra
 std::size_t mark_by_block_mean(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_by_page_bound(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_by_values(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_by_priority(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_none(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_all(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 
@@ -68,7 +70,10 @@ inline constexpr std::array rules{
     Rule{"block-mean", mark_by_block_mean},
     Rule{"page-bound", mark_by_page_bound, {.reads_keys = true}},
     Rule{"value-aware", mark_by_values, {.reads_values = true, .own_cost = true}},
-    Rule{"truth", nullptr},  // known after the ground truth only
+    Rule{"fisher", mark_by_priority, {.knows_pass = true}},
+    Rule{"truth:local", mark_by_priority, {.knows_pass = true}},
+    Rule{"truth:one-low", mark_by_priority, {.knows_pass = true}},
+    Rule{"truth:one-high", mark_by_priority, {.knows_pass = true}},
 };
 
 /// The same as names of values.

@@ -7,11 +7,9 @@
 
 #include "analysis/ranking.hpp"
 #include "analysis/truth/budgets.hpp"
+#include "analysis/truth/evidence.hpp"
 #include "analysis/truth/local.hpp"
-#include "analysis/truth/predictors.hpp"
 #include "core/base/side_by_side.hpp"
-#include "core/model/ops/read_values.hpp"
-#include "core/model/ops/sites.hpp"
 #include "core/selection/lamp.hpp"
 #include "experiments/instruments/truth/part.hpp"
 
@@ -37,67 +35,6 @@ constexpr std::array comparisons{
     &Comparison::kendall,   &Comparison::spearman_high, &Comparison::kendall_high,
     &Comparison::local_rel, &Comparison::cost,          &Comparison::largest_error,
     &Comparison::error,     &Comparison::violations};
-
-/// The evidence of all rows of one head, in the reference pass.
-class HeadEvidence {
- public:
-  HeadEvidence(const TruthOfCell& cell, const ModelConfig& model, Layer layer, Head head)
-      : cell_(cell), layer_(layer), head_(head) {
-    const std::size_t length = cell.exact.pass().length();
-    recomputed_ = Matrix<double>(length, length);
-    cell.exact.scores_in(cell.question.high, layer, head, recomputed_.view());
-    bounds_ = recomputed_;
-    q_ = cell.exact.input_of_scores(0, layer, head),
-    k_ = cell.exact.input_of_scores(1, layer, head);
-    score_bounds(q_, k_, bounds_.view());
-    const Network& network = *model.network;
-    softmax_ = *row_of(network, cell.question.site).f;
-    if (const SiteRow* row = row_of_values(network.sites, softmax_)) {
-      const Columns c = input_columns(model, *row, 1, head, length);
-      values_.assign(
-          cell.question.reference.at(row->site, layer, head),
-          cell.exact.pass().at(*row->inputs[1].site, layer).view().columns(c.first, c.count));
-      has_values_ = true;
-    }
-  }
-
-  /// Rows in ascending order of their queries. Valid until the next.
-  Evidence of_row(const truth::Row& row) {
-    const std::size_t n = row.query + 1;
-    const std::span<const double> low = cell_.exact.other(row);
-    z_.resize(n), error_.resize(n);
-    softmax_of_row(cell_.question.reference.at(softmax_, layer_, head_), low, z_);
-    for (std::size_t j = 0; j < n; ++j) error_[j] = low[j] - recomputed_(row.query, j);
-    return {.row = {.z = z_,
-                    .y = low,
-                    .w = std::as_const(bounds_).row(row.query).first(n),
-                    .row_length = cell_.exact.pass().length(),
-                    .q = q_.row(row.query),
-                    .k = k_.row_block(0, n),
-                    .v = has_values_ ? values_.in_row_of(n) : MatrixView<const double>{}},
-            .where = {.seed = cell_.pass.options.seed,
-                      .sequence = cell_.pass.options.sequence,
-                      .layer = static_cast<std::uint32_t>(layer_.value),
-                      .head = static_cast<std::uint32_t>(head_.value),
-                      .row = static_cast<std::uint32_t>(row.query),
-                      .site = info(cell_.question.site).draw},
-            .error = error_};
-  }
-  [[nodiscard]] std::span<const double> recomputed(std::size_t query) const {
-    return recomputed_.row(query).first(query + 1);
-  }
-
- private:
-  const TruthOfCell& cell_;
-  Layer layer_;
-  Head head_;
-  Site softmax_{};
-  Matrix<double> recomputed_, bounds_;
-  MatrixView<const double> q_, k_;
-  ReadValues values_;
-  bool has_values_ = false;
-  std::vector<double> z_, error_;
-};
 
 class RankedRules final : public TruthPart {
  public:
@@ -259,12 +196,12 @@ class RankedRules final : public TruthPart {
     std::vector<std::uint8_t> marks;
     for (std::size_t l = 0; l < model.n_layer; ++l)
       for (std::size_t h = 0; h < model.n_head; ++h) {
-        HeadEvidence head(cell, model, Layer{l}, Head{h});
+        truth::HeadEvidence head(cell.question, cell.exact, Layer{l}, Head{h});
         for (std::size_t i = 0; i < length(); ++i) {
           const truth::Row row{Layer{l}, Head{h}, i};
           marks.assign(i + 1, 0);
           size_[place(row, 1)] = static_cast<double>(
-              select_lamp(spec, targets::softmax, head.of_row(row).row, marks, scratch));
+              select_lamp(spec, targets::softmax, head.of_row(i).row, marks, scratch));
           std::copy(marks.begin(), marks.end(),
                     set_.begin() + static_cast<std::ptrdiff_t>(place(row, length())));
         }
@@ -325,11 +262,11 @@ class RankedRules final : public TruthPart {
     std::vector<double> benefit, low_error;
     for (std::size_t l = 0; l < model.n_layer; ++l)
       for (std::size_t h = 0; h < model.n_head; ++h) {
-        HeadEvidence head(cell, model, Layer{l}, Head{h});
+        truth::HeadEvidence head(cell.question, cell.exact, Layer{l}, Head{h});
         for (std::size_t i = 0; i < length(); ++i) {
           const truth::Row row{Layer{l}, Head{h}, i};
           const std::size_t n = i + 1, first = place(row, length()), at = place(row, 1);
-          Evidence e = head.of_row(row);
+          Evidence e = head.of_row(i);
           const auto part = [&](const auto& values) {
             return values.empty()
                        ? std::span<const typename std::decay_t<decltype(values)>::value_type>{}

@@ -174,6 +174,47 @@ TEST_CASE("predictors: shares of the row by sets", "[truth][predictors]") {
       std::vector<double>{1.0, 1.0 - 4.0 / 5.0, 1.0 - 3.0 / 5.0, 1.0 - 2.0 / 5.0, 1.0 - 1.0 / 5.0});
 }
 
+TEST_CASE("predictors: LAMP's smallest sets, by the costs of all sets", "[truth][predictors]") {
+  std::size_t not_nested = 0;
+  for (std::uint32_t seed = 1; seed <= 40; ++seed) {
+    const std::size_t n = 2 + seed % 6;
+    const EvidenceOfRow row(n, seed);
+    const SelectionSpec exact{.solver = Solver::exact};
+    // cost -> of each size, the sets of it
+    std::vector<double> expected(n, 0.0), least(n + 1, infinity);
+    for (std::uint32_t set = 0; set < 1U << n; ++set) {
+      std::vector<std::uint8_t> marks(n);
+      for (std::size_t j = 0; j < n; ++j) marks[j] = set >> j & 1;
+      const auto size = static_cast<std::size_t>(std::count(marks.begin(), marks.end(), 1));
+      least[size] =
+          std::min(least[size], cost_of_set(exact, targets::softmax, row.all().row, marks));
+    }
+    std::vector<std::uint8_t> before(n);
+    for (std::size_t size = 1; size <= n; ++size) {  // the set that LAMP takes at just that cost
+      SelectionSpec spec = exact;
+      spec.tau = least[size];
+      std::vector<std::uint8_t> marks(n);
+      SelectionScratch scratch;
+      if (select_lamp(spec, targets::softmax, row.all().row, marks, scratch) != size) continue;
+      for (std::size_t j = 0; j < n; ++j) {
+        if (marks[j] != 0 && expected[j] == 0.0)
+          expected[j] = 1.0 - static_cast<double>(size - 1) / static_cast<double>(n);
+        not_nested += before[j] != 0 && marks[j] == 0 ? 1U : 0U;
+      }
+      before = marks;
+    }
+    CAPTURE(seed, n);
+    CHECK(priorities(*truth::predictor_named("lamp-exact"), row.all()) == expected);
+  }
+  CHECK(not_nested > 0);
+  EvidenceOfRow refused(3, 1);
+  refused.z[1] = not_a_number;
+  CHECK(priorities(*truth::predictor_named("lamp-exact"), refused.all()) ==
+        std::vector<double>(3, infinity));
+  CHECK(priorities(*truth::predictor_named("lamp-exact"), EvidenceOfRow(1, 1).all()) ==
+        std::vector<double>{0.0});
+}
+
 TEST_CASE("predictors: the formulas", "[truth][predictors]") {
   EvidenceOfRow row(9, 5);
   row.z[4] = 0.75, row.error[2] = not_a_number, row.one_low[7] = not_a_number;
