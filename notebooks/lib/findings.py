@@ -1,7 +1,8 @@
 """What the files of study 01 say, in numbers, as Markdown: PYTHONPATH=notebooks /usr/bin/python3 -m lib.findings DIR
 
 DIR holds full, nano, shuffled, weights, solvers and errors, each with its result.h5 (experiments/studies/01-softmax-lamp/README.md says
-how they are made); what is not there is left out. Ranges are over texts, and over what else a heading names.
+how they are made); what is not there is left out. Ranges are over texts, and over what else a heading names. Gains, and ratios of
+runs of the same tokens, are geometric means over sequences.
 """
 import pathlib
 import sys
@@ -9,9 +10,9 @@ import sys
 import numpy as np
 
 from .comparison import MASK, SOLVER, WEIGHTS
-from .results import nan_words, open_errors, open_result, other_axes
+from .results import nan_words, open_errors, open_result, other_axes, ratio_over_sequences
 from .site_errors import at_points, ends, pooled
-from .tables import baseline, mean_kl, mean_rate
+from .tables import baseline, gain, mean_rate
 
 PAPER = {3.4: 10, 15.0: 100, 34.3: 1000}  # % recomputed: gain in KL (v1)
 MUS = (4, 6, 8, 10, 14, 18)
@@ -35,10 +36,10 @@ def write(title, header, lines):
 
 def gain_at(result, rule, mu, rate):
     """The gain of a rule at a share recomputed, text by text: log gain interpolated over the share, NaN outside the grid."""
-    gain = np.log(baseline(result).kl.sel(mu=mu) / mean_kl(result).sel(rule=rule, mu=mu)).values
+    gains = np.log(gain(result, baseline(result)).mean.sel(rule=rule, mu=mu)).values
     rates = mean_rate(result).sel(rule=rule, mu=mu).values
     found = []
-    for x, y in zip(rates, gain):
+    for x, y in zip(rates, gains):
         order = np.argsort(x)
         found.append(np.exp(np.interp(rate, x[order], y[order], left=np.nan, right=np.nan)))
     return np.array(found)
@@ -75,19 +76,20 @@ def shuffled(plain, mixed):
 def weights(result, full):
     values = other_axes(result)[WEIGHTS]
     cut = [open_result(result.path, {WEIGHTS: k}) for k in range(len(values))]
-    kl = {v: mean_kl(r) for v, r in zip(values, cut)}
-    first = kl["absolute"].sel(rule="lamp")
-    rate, start = mean_rate(cut[0]).sel(rule="lamp"), first.isel(tau=0)
+    kl = {v: r.data.kl for v, r in zip(values, cut)}
+    first, rate = kl["absolute"].sel(rule="lamp"), mean_rate(cut[0]).sel(rule="lamp")
     others = {f"lamp, {v}": kl[v].sel(rule="lamp") for v in values if v != "absolute"}
     others |= {rule: kl[values[0]].sel(rule=rule) for rule in cut[0].rules() if rule != "lamp"}
+    others = {name: ratio_over_sequences(cut[0], each, first).mean for name, each in others.items()}
+    gains = ratio_over_sequences(cut[0], first.isel(tau=0, drop=True), first).mean
     lines = []
     for mu in first.mu.values:
         for tau in first.tau.values[1:]:
             at = dict(mu=mu, tau=tau)
-            ratios = [span((other.sel(at) / first.sel(at)).values) for other in others.values()]
+            ratios = [span(other.sel(at).values) for other in others.values()]
             share = rate.sel(at).mean(skipna=False).item()
             one_tau = span(gain_at(full, "lamp", mu, share)) if full and mu in full.data.mu.values else "-"
-            lines.append([f"{mu:g}", span(rate.sel(at).values), span((start.sel(mu=mu) / first.sel(at)).values), one_tau, *ratios])
+            lines.append([f"{mu:g}", span(rate.sel(at).values), span(gains.sel(at).values), one_tau, *ratios])
     write("The same share in every row (gpt2-tiny): gain, and KL of other choices / KL of lamp with absolute weights",
           ["μ", "% recomputed", "gain, lamp, absolute", "gain, one τ, this share", *others], lines)
     if "largest-logit" in others:
@@ -100,12 +102,12 @@ def solvers(result):
     for i, solver in enumerate(other_axes(result)[SOLVER]):
         for k, mask in enumerate(other_axes(result)[MASK]):
             part = open_result(result.path, {SOLVER: i, MASK: k})
-            found[solver, mask] = mean_rate(part).isel(rule=0), mean_kl(part).isel(rule=0)
+            found[solver, mask] = mean_rate(part).isel(rule=0), part.data.kl.isel(rule=0)
     (rate, kl), lines = found["greedy", "exclude"], []
+    compared = [(r, ratio_over_sequences(part, k, kl).mean) for r, k in (found["exact", "exclude"], found["greedy", "as-zero"])]
     for tau in rate.tau.values:
         at = dict(tau=tau)
-        more = [(span((r - rate).sel(at).values, 2), span((k / kl).sel(at).values)) for r, k in
-                (found["exact", "exclude"], found["greedy", "as-zero"])]
+        more = [(span((r - rate).sel(at).values, 2), span(ratio.sel(at).values)) for r, ratio in compared]
         lines.append([f"{tau:g}", span(rate.sel(at).values), *(x for pair in more for x in pair)])
     write("Solvers and masks against greedy, exclude (gpt2-tiny; over texts and μ = " + ", ".join(f"{m:g}" for m in rate.mu.values) + ")",
           ["τ", "% recomputed", "exact: % more", "exact: KL /", "as-zero: % more", "as-zero: KL /"], lines)
