@@ -7,17 +7,6 @@
 #include "core/selection/lamp.hpp"
 
 namespace lamp::truth {
-namespace {
-
-GivenSets no_sets(std::size_t layers, std::size_t heads, std::size_t length) {
-  return {.heads = heads,
-          .rows = length,
-          .components = length,
-          .marks = std::vector<std::uint8_t>(layers * heads * length * length)};
-}
-
-}  // namespace
-
 GivenSets pooled_sets(std::span<const double> priority, std::size_t layers, std::size_t heads,
                       std::size_t length, double share) {
   std::vector<double> pooled;
@@ -27,7 +16,7 @@ GivenSets pooled_sets(std::span<const double> priority, std::size_t layers, std:
       places.push_back(row * length + j);
       pooled.push_back(priority[places.back()]);
     }
-  GivenSets sets = no_sets(layers, heads, length);
+  GivenSets sets = GivenSets::none(layers, heads, length, length);
   const std::vector<std::uint32_t> order = descending(pooled);
   const std::size_t count = count_of_rate(share, pooled.size());
   for (std::size_t k = 0; k < count; ++k) sets.marks[places[order[k]]] = 1;
@@ -36,7 +25,7 @@ GivenSets pooled_sets(std::span<const double> priority, std::size_t layers, std:
 
 GivenSets row_sets(std::span<const double> priority, std::size_t layers, std::size_t heads,
                    std::size_t length, std::size_t size) {
-  GivenSets sets = no_sets(layers, heads, length);
+  GivenSets sets = GivenSets::none(layers, heads, length, length);
   for (std::size_t row = 0; row < layers * heads * length; ++row) {
     const std::size_t n = row % length + 1;
     const std::vector<std::uint8_t> chosen =
@@ -57,10 +46,8 @@ std::optional<BudgetKl> kl_of_budgets(const Question& question, const ReferenceD
     sets.push_back(pooled_sets(priority, config.n_layer, heads, length, share));
   for (const std::size_t size : budgets.row_sizes)
     sets.push_back(row_sets(priority, config.n_layer, heads, length, size));
-  std::vector<PrecisionPlan> plans(sets.size(), with_low_scores(question));
-  for (std::size_t i = 0; i < sets.size(); ++i)
-    plans[i].select(question.site,
-                    {.spec = {.rule = &given_sets, .given = &sets[i]}, .recompute = question.high});
+  std::vector<PrecisionPlan> plans;
+  for (const GivenSets& recomputed : sets) plans.push_back(with_sets(question, recomputed));
   const std::vector<double> kl = kl_of_passes(question, target, plans, threads, stop);
   if (kl.size() != plans.size()) return std::nullopt;
   const auto middle = kl.begin() + static_cast<std::ptrdiff_t>(budgets.shares.size());

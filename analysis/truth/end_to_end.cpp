@@ -74,8 +74,12 @@ std::size_t heads_of_site(const Question& q) { return heads_of(q.model.config, q
 
 }  // namespace
 
-Background::Background(const Question& question, const PrecisionPlan& plan)
-    : question_(question), plan_(plan), pass_(question.model.config, question.tokens.size()) {
+Background::Background(const Question& question, const PrecisionPlan& plan,
+                       std::shared_ptr<const GivenSets> recomputed)
+    : question_(question),
+      recomputed_(std::move(recomputed)),
+      plan_(plan),
+      pass_(question.model.config, question.tokens.size()) {
   Workspace workspace;
   forward(question.model, question.tokens, plan_, question.options, pass_, workspace);
 }
@@ -155,20 +159,33 @@ Background Background::reference(const Question& question) {
 
 Background Background::all_low(const Question& question, const Background& target) {
   Background b(question, with_low_scores(question));
-  b.evaluate_others([&](Layer, Head) { return question.high; });
-  for (std::size_t l = 0; l < layers_of(question.model.config, question.site); ++l)
-    for (std::size_t h = 0; h < heads_of_site(question); ++h) {
-      Matrix<double>& error = b.errors_.emplace_back(b.pass_.length(), b.pass_.length());
-      b.scores_in(question.reference.at(question.site, Layer{l}, Head{h}), Layer{l}, Head{h},
-                  error.view());
-      for (std::size_t i = 0; i < b.pass_.length(); ++i)
-        for (std::size_t j = 0; j <= i; ++j)
-          error(i, j) = b.own({Layer{l}, Head{h}, i})[j] - error(i, j);
-    }
-  b.target_ = target.target_;
-  b.target_logits_ = target.target_logits_;
-  b.measure();
+  b.compare_with(target);
   return b;
+}
+
+Background Background::with_recomputed(const Question& question, const Background& target,
+                                       GivenSets recomputed) {
+  const auto sets = std::make_shared<const GivenSets>(std::move(recomputed));
+  Background b(question, with_sets(question, *sets), sets);
+  b.compare_with(target);
+  return b;
+}
+
+/// The other scores are recomputed ones.
+void Background::compare_with(const Background& target) {
+  evaluate_others([&](Layer, Head) { return question_.high; });
+  for (std::size_t l = 0; l < layers_of(question_.model.config, question_.site); ++l)
+    for (std::size_t h = 0; h < heads_of_site(question_); ++h) {
+      Matrix<double>& error = errors_.emplace_back(pass_.length(), pass_.length());
+      scores_in(question_.reference.at(question_.site, Layer{l}, Head{h}), Layer{l}, Head{h},
+                error.view());
+      for (std::size_t i = 0; i < pass_.length(); ++i)
+        for (std::size_t j = 0; j <= i; ++j)
+          error(i, j) = own({Layer{l}, Head{h}, i})[j] - error(i, j);
+    }
+  target_ = target.target_;
+  target_logits_ = target.target_logits_;
+  measure();
 }
 
 void Background::measure() {

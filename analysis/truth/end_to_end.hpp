@@ -12,6 +12,7 @@
 
 #include "analysis/metrics.hpp"
 #include "core/model/suffix.hpp"
+#include "core/selection/rules/given.hpp"
 
 namespace lamp::truth {
 
@@ -87,6 +88,9 @@ class Background {
   /// Every score low, the rest in the reference arithmetic; other scores: recomputed, from this
   /// pass's queries and keys. `target`: what effects are measured against.
   static Background all_low(const Question& question, const Background& target);
+  /// The same with some scores recomputed already; a change of one of these changes nothing.
+  static Background with_recomputed(const Question& question, const Background& target,
+                                    GivenSets recomputed);
 
   /// The effect of this pass without any change: 0 for the reference, unless its logits are not
   /// finite.
@@ -121,7 +125,9 @@ class Background {
   static std::size_t bytes_of_thread(const ModelConfig& model, std::size_t length);
 
  private:
-  Background(const Question& question, const PrecisionPlan& plan);
+  Background(const Question& question, const PrecisionPlan& plan,
+             std::shared_ptr<const GivenSets> recomputed = nullptr);
+  void compare_with(const Background& target);
   template <class ArithmeticOf>
   void evaluate_others(ArithmeticOf&& arithmetic_of);
   void measure();  // against the target, and its own distribution
@@ -136,7 +142,8 @@ class Background {
                      std::span<Derivative> derivatives) const;
 
   Question question_;
-  PrecisionPlan plan_;  // of the pass, without selections
+  std::shared_ptr<const GivenSets> recomputed_;  // what plan_ selects, if anything
+  PrecisionPlan plan_;                           // of the pass
   KeptPass pass_;
   std::vector<Matrix<double>> others_;  // (layer, head): (T, T)
   std::vector<Matrix<double>> errors_;  // likewise: own less reference scores; none where all are 0

@@ -57,4 +57,10 @@ PrecisionPlan with_low_scores(const Question& q) {
   return plan;
 }
 
+PrecisionPlan with_sets(const Question& q, const GivenSets& recomputed) {
+  PrecisionPlan plan = with_low_scores(q);
+  plan.select(q.site, {.spec = {.rule = &given_sets, .given = &recomputed}, .recompute = q.high});
+  return plan;
+}
+
 }  // namespace lamp::truth

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analysis/truth/end_to_end.hpp"
+#include "core/selection/rules/given.hpp"
 
 namespace lamp::truth {
 
@@ -17,5 +18,7 @@ std::vector<double> kl_of_passes(const Question& question, const ReferenceDistri
 
 /// Scores low, everything else in the reference arithmetic.
 PrecisionPlan with_low_scores(const Question& question);
+/// The same, but for these, which are recomputed. `recomputed` outlives the plan.
+PrecisionPlan with_sets(const Question& question, const GivenSets& recomputed);
 
 }  // namespace lamp::truth

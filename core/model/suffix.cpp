@@ -6,6 +6,7 @@
 #include "core/arith/stochastic.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/model/rows.hpp"
+#include "core/selection/rules/given.hpp"
 
 namespace lamp {
 namespace {
@@ -61,7 +62,8 @@ Suffix::Suffix(const Model& model, const PrecisionPlan& plan, const PassOptions&
       options_(options),
       base_(base),
       added_(added),
-      buffers_(model.config) {
+      buffers_(model.config),
+      selection_(plan.selection(changed)) {
   std::span<const SiteRow> rest = config_.network->sites;
   while (!info(rest.front().site).per_layer) rest = rest.subspan(1);
   layer_rows_ = same_grain(rest, &SiteInfo::per_layer);
@@ -70,6 +72,11 @@ Suffix::Suffix(const Model& model, const PrecisionPlan& plan, const PassOptions&
   expects(row != nullptr && row->f && info(changed).causal,
           "Suffix: a causal site of the layers that f follows");
   changed_ = static_cast<std::size_t>(row - layer_rows_.data());
+  expects(selection_ == nullptr ? !plan.selects()
+                                : selection_->spec.given != nullptr &&
+                                      selection_->spec.rule->mark == given_sets.mark &&
+                                      selection_->shift == Shift::none,
+          "Suffix: no selection but given sets");
   for (const SiteRow& later : layer_rows_.subspan(changed_ + 1))
     for (const Input& input : inputs_of(later))
       expects(!input.earlier_rows || !is_changed(*input.site),
@@ -193,6 +200,7 @@ void Suffix::evaluate_causal(const SiteRow& row, Layer layer, const Run& run, He
     case Operation::scores:
       keys_.assign(run_input(row, 1, layer, run, head).transposed());
       scores(a, x0, keys_, out);
+      if (selection_ != nullptr) recompute_given(layer, run, head, x0, out);
       if (!added_.empty()) add_to(out, run, added_[layer.value * config_.n_head + head.value]);
       return;
     case Operation::softmax:
@@ -211,6 +219,25 @@ void Suffix::evaluate_causal(const SiteRow& row, Layer layer, const Run& run, He
           input_count(row.operation) == 2 ? run_input(row, 1, layer, run, head) : x0, out);
   }
   contract_violated("Suffix: a known operation");
+}
+
+/// The marked scores of a run's rows, of its own queries and the keys in keys_.
+void Suffix::recompute_given(Layer layer, const Run& run, Head head, MatrixView<const double> q,
+                             MatrixView<double> y) {
+  const Site site = layer_rows_[changed_].site;
+  for (std::size_t i = 0; i < run.rows; ++i) {
+    const std::size_t row = run.first + i;
+    const std::span<const std::uint8_t> marks =
+        selection_->spec.given->row(layer.value, head.value, row).first(row + 1);
+    if (std::find(marks.begin(), marks.end(), 1) == marks.end()) continue;
+    // As rows of the whole run: a row is computed with all keys_, though it has row + 1.
+    recomputed_.reshape(1, y.cols);
+    scores(drawing_at(selection_->recompute, options_,
+                      {.site = site, .layer = layer, .head = head, .first_row = row}),
+           q.row_block(i, 1), keys_, recomputed_.view());
+    for (std::size_t j = 0; j <= row; ++j)
+      if (marks[j] != 0) y.row(i)[j] = recomputed_(0, j);
+  }
 }
 
 /// y: the rows of a run, causal entries.

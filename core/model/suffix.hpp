@@ -49,8 +49,9 @@ struct ChangedRow {
 /// The logits of changed passes.
 class Suffix {
  public:
-  /// The passes are as `base`, which ran under `plan` without selections and with `options`, but
-  /// for one row of the site `changed`, a causal one that f follows. Pre: the plan is not
+  /// The passes are as `base`, which ran under `plan` with `options`, but for one row of the site
+  /// `changed`, a causal one that f follows. Pre: the plan selects nothing, or given sets without
+  /// shift at `changed` (core/selection/rules/given.hpp); it is not
   /// unlimited(p) and stochastic at causal sites only; no site between `changed` and the end of a
   /// layer reads earlier rows of another one there (a row then changes itself alone in its layer).
   /// added: where there are any, (layer, head) matrices (T, T) that in the layers above a change
@@ -86,6 +87,8 @@ class Suffix {
   [[nodiscard]] MatrixView<const double> run_input(const SiteRow& row, std::size_t k, Layer layer,
                                                    const Run& run, Head head);
   void add_to(MatrixView<double> y, const Run& run, const Matrix<double>& added) const;
+  void recompute_given(Layer layer, const Run& run, Head head, MatrixView<const double> q,
+                       MatrixView<double> y);
   [[nodiscard]] bool is_changed(Site site) const;
   [[nodiscard]] Arithmetic arithmetic_at(const TapPoint& point) const;
   [[nodiscard]] Matrix<double>& buffer(Site site);
@@ -103,8 +106,9 @@ class Suffix {
   std::size_t changed_;                              // index in layer_rows_
   Buffers buffers_;
   std::vector<Run> runs_;
-  bool first_layer_ = false;  // the layer of the change is under way
-  Matrix<double> stream_, old_stream_, logits_;
+  bool first_layer_ = false;        // the layer of the change is under way
+  const SelectionPlan* selection_;  // at `changed`, if any
+  Matrix<double> stream_, old_stream_, logits_, recomputed_;
   std::vector<Matrix<double>> outputs_;
   std::array<Matrix<double>, 2> inputs_;  // rows of the base, or earlier ones with a run's
   PackedMatrix keys_;

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "analysis/truth/coarse.hpp"
+#include "analysis/truth/forward.hpp"
 #include "analysis/truth/predictors.hpp"
 #include "analysis/truth/subsets.hpp"
 #include "experiments/commands/plan_cost.hpp"
@@ -99,6 +100,11 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
   times += (derivative ? runs_of_derivative / rows(cost.cells)
                        : 0.0) +  // of the reference: once a sequence
            (low_derivative ? runs_of_derivative : 0.0);
+  // Forward selection: what is left is evaluated at each step, which is a pass, and one by the
+  // first ranking.
+  const double steps = std::min(rows(asked.forward), cost.scores);
+  if (steps > 0.0) times += steps - steps * (steps - 1.0) / (2.0 * cost.scores);
+  cost.passes += 2.0 * steps;
   cost.suffixes = times * cost.scores + sets;
   each.layers = times * each.layers + of_sets.layers;
   each.after = times * each.after + of_sets.after;
@@ -109,7 +115,8 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
                  cost.passes * rows(length) * (rows(model.n_layer) * second.layer + second.after) +
                  cost.subsets * seconds_of_sets() / 0x1p17;
   cost.macs = each.macs(model, length);
-  cost.shared = 2.0 * rows(truth::Background::bytes(model, length));
+  cost.shared = (asked.forward > 0 ? 3.0 : 2.0) * rows(truth::Background::bytes(model, length)) +
+                (asked.forward > 0 ? rows(truth::bytes_of_sets(model, Site::scores, length)) : 0.0);
   cost.per_thread = rows(truth::Background::bytes_of_thread(model, length));
   return cost;
 }

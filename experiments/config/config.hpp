@@ -94,6 +94,7 @@ struct TruthConfig {
   std::size_t subset_limit = 20;
   std::vector<double> tolerance{1e-2};
   std::size_t row_sets = 0;  // n: all sets of row n - 1 of each head end to end; 0: none
+  std::size_t forward = 0;   // steps of forward selection
   std::vector<std::size_t> layers{}, heads{}, queries{};  // empty: all
   std::optional<double> sample{};                         // share of the rows that these leave
   std::vector<std::string> rules{"lamp", "largest-logit"};

@@ -155,6 +155,20 @@ constexpr std::array truth_rows{
             if (!c.truth || (form == Form::identity && c.truth->row_sets == 0)) return std::nullopt;
             return std::to_string(c.truth->row_sets);
           }},
+    Field{.key = "truth.forward",
+          .kind = Kind::integer,
+          .standard = "0",
+          .meaning = "steps of forward selection: from all scores low, each time the score is "
+                     "recomputed that then lowers the KL most",
+          .scope = Scope::experiment,
+          .min = 0,
+          .max = 4096,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.truth_or_new().forward); },
+          .write = [](const Config& c, Name, Form form) -> Text {
+            if (!c.truth || (form == Form::identity && c.truth->forward == 0)) return std::nullopt;
+            return std::to_string(c.truth->forward);
+          }},
     Field{.key = "truth.layers",
           .kind = Kind::list,
           .standard = "\"all\"",

@@ -458,7 +458,8 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
       base_config + "[continuation]\nprefix = 5\n",
       base_config + "[truth]\n",
       base_config +
-          "[truth]\nrow_sets = 5\nend_to_end = [\"one-high\"]\nlocal = false\nsubset_limit = "
+          "[truth]\nrow_sets = 5\nforward = 9\nend_to_end = [\"one-high\"]\nlocal = "
+          "false\nsubset_limit = "
           "0\ntolerance = [0.5, 0]\nlayers = [1, 0]\nheads = [3]\nqueries = "
           "[7]\nsample = 0.25\nrules = []\nbudgets = [1]\ncoarse = false\n",
       "seed = 0\n" +

@@ -25,7 +25,8 @@ SMALL = ["--set", "tokens.sequence_length=20", "--set", 'grid."arithmetic.low.mu
 TRUTH = ["--set", "tokens.sequence_length=6", "--set", "tokens.sequences=1", "--set", f'tokens.path="{ROOT}/data/texts/prose.txt"',
          "--set", 'grid."arithmetic.low.mu"=[3]', "--set", 'grid."lamp.scores.rule"=["value-aware"]', "--set", "record.selected=true",
          "--set", "truth.layers=[2]", "--set", "truth.heads=[1]", "--set", "truth.queries=[5]", "--set", "truth.row_sets=2",
-         "--set", "truth.coarse=false", "--set", "truth.budgets=[0.2]", "--set", 'truth.rules=["first-order", "page-bound"]']
+         "--set", "truth.forward=2", "--set", "truth.coarse=false", "--set", "truth.budgets=[0.2]",
+         "--set", 'truth.rules=["first-order", "page-bound"]']
 COMPILERS = {"g++": "gcc", "clang++": "clang"}
 
 

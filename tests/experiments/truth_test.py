@@ -21,6 +21,7 @@ CONFIG = ROOT / "tests/experiments/nano.toml"
 NANO = ROOT / "data/models/gpt2-nano"
 T, LAYERS, HEADS = 7, 4, 2
 N = 4  # of the rows whose sets are all evaluated end to end
+STEPS = 3  # of forward selection
 MU = [3, 6]
 TAU = 1.2
 RULES = ["lamp", "lamp-dot", "lamp-normwise1", "first-order", "one-high", "random"]
@@ -29,7 +30,8 @@ BUDGETS = [0.05, 0.3]
 SETS = [f'tokens.path="{ROOT}/data/texts/prose.txt"', "tokens.sequences=1", f"tokens.sequence_length={T}",
         "reference.arithmetic=binary64", "arithmetic.high.format=binary64", f'grid."arithmetic.low.mu"={MU}',
         f'grid."lamp.scores.tau"=[{TAU}]', 'grid."lamp.scores.rule"=["lamp"]', f"truth.rules={json.dumps(RULES)}",
-        f"truth.tolerance={TOLERANCES}", f"truth.budgets={BUDGETS}", f"truth.subset_limit={T}", f"truth.row_sets={N}"]
+        f"truth.tolerance={TOLERANCES}", f"truth.budgets={BUDGETS}", f"truth.subset_limit={T}", f"truth.row_sets={N}",
+        f"truth.forward={STEPS}"]
 # Logits of either run are off by up to e: KL, quadratic in their change, by sqrt(2 KL) e + e^2 / 2.
 E = 2.0 ** -42
 
@@ -179,7 +181,8 @@ class Truth(unittest.TestCase):
         cls.seconds = time.monotonic() - start
         with h5py.File(cls.whole) as f:
             cls.tokens = f["reference/tokens"][0]
-            groups = ["truth", "truth/coarse", "truth/local", "truth/rows", "selection", *(f"selection/{rule}" for rule in RULES)]
+            groups = ["truth", "truth/coarse", "truth/local", "truth/rows", "truth/forward", "selection",
+                      *(f"selection/{rule}" for rule in RULES)]
             cls.f = {name: f[name][0] for group in groups for name in (f"{group}/{key}" for key in f[group])
                      if isinstance(f[name], h5py.Dataset) and f[name].ndim > 1}
         cls.scores = [(l, h, i, j) for l in range(LAYERS) for h in range(HEADS) for i in range(T) for j in range(i + 1)]
@@ -287,6 +290,24 @@ class Truth(unittest.TestCase):
                 prefixes = [sum(1 << j for j in order[:k]) for k in range(N + 1)]
                 self.check_kl(self.f[f"selection/{rule}/row_{background}_kl"][m, layer, head], kl[prefixes])
             self.assertGreater(len(set(kl)), 12)
+
+    def test_forward_selection(self):
+        for m, mu in enumerate(MU):
+            chosen, single = np.zeros((LAYERS, HEADS, T, T), bool), np.zeros((LAYERS, HEADS, T, T), bool)
+            by_first = sorted(self.scores, key=lambda score: self.f["truth/one_high_kl"][m][score])
+            for k in range(STEPS):
+                is_high = np.repeat(chosen[None], len(self.scores), axis=0)
+                for run, score in enumerate(self.scores):
+                    is_high[run][score] = True
+                kl = effects(self.reference, self.logits_where(is_high, mu))[0]
+                step = tuple(int(self.f[f"truth/forward/chosen_{name}"][m, k]) for name in ("layer", "head", "query", "key"))
+                self.assertFalse(chosen[step])
+                self.check_kl(self.f["truth/forward/kl"][m, k], kl[self.scores.index(step)])
+                self.check_kl(self.f["truth/forward/kl"][m, k], min(x for x, score in zip(kl, self.scores) if not chosen[score]))
+                chosen[step] = single[by_first[k]] = True
+                kl = effects(self.reference, self.logits_where(single[None], mu))[0]
+                self.check_kl(self.f["truth/forward/single_kl"][m, k], kl[0])
+            self.assertLess(self.f["truth/forward/kl"][m, -1], self.f["truth/forward/single_kl"][m, -1])
 
     def test_what_a_budget_is_worth(self):
         lower = np.broadcast_to(np.tri(T, dtype=bool), (LAYERS, HEADS, T, T))
@@ -489,7 +510,8 @@ class Truth(unittest.TestCase):
         for changes, words in ((("truth.layers=[9]",), ["truth.layers", "9", "3"]), (("truth.heads=[0, 2]",), ["truth.heads", "2"]),
                                ((f"truth.queries=[{T}]",), ["truth.queries", str(T)]), (("truth.sample=2",), ["truth.sample", "2"]),
                                (("reference.arithmetic=mpfr:64",), ["mpfr:64", "truth"]), (("truth.rules=[\"lamb\"]",), ["lamb", "lamp"]),
-                               (("truth.subset_limit=40",), ["truth.subset_limit", "24"]), (("truth.tolerance=[]",), ["truth.tolerance"]),
+                               (("truth.subset_limit=40",), ["truth.subset_limit", "24"]), (("truth.forward=5000",), ["truth.forward", "4096"]),
+                               (("truth.tolerance=[]",), ["truth.tolerance"]),
                                (("truth.end_to_end=[\"one-low\", \"one-low\"]",), ["one-low", "twice"])):
             refused = lamp("run", CONFIG, "--out", self.scratch / "refused", "--quiet", *sets(*SETS, *changes), check=False)
             self.assertEqual((refused.returncode, refused.stderr.count("\n")), (65, 1), refused.stderr)

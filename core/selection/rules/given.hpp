@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/selection/rules/rule.hpp"
@@ -14,6 +15,17 @@ namespace lamp {
 struct GivenSets {
   std::size_t heads = 0, rows = 0, components = 0;
   std::vector<std::uint8_t> marks;
+
+  /// Nothing chosen.
+  static GivenSets none(std::size_t layers, std::size_t heads, std::size_t rows,
+                        std::size_t components) {
+    return {heads, rows, components, std::vector<std::uint8_t>(layers * heads * rows * components)};
+  }
+  /// All components of one row.
+  [[nodiscard]] std::span<const std::uint8_t> row(std::size_t layer, std::size_t head,
+                                                  std::size_t i) const {
+    return std::span(marks).subspan(((layer * heads + head) * rows + i) * components, components);
+  }
 };
 
 /// values: (layer, head, row, component); the largest are recomputed first, of equal ones the lower

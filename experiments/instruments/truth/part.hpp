@@ -65,6 +65,7 @@ std::unique_ptr<TruthPart> end_to_end_truth(const Recording& recording);
 std::unique_ptr<TruthPart> coarse_truth(const Recording& recording);
 std::unique_ptr<TruthPart> local_truth(const Recording& recording);
 std::unique_ptr<TruthPart> row_sets_truth(const Recording& recording);
+std::unique_ptr<TruthPart> forward_truth(const Recording& recording);
 std::unique_ptr<TruthPart> ranked_rules(const Recording& recording);
 
 }  // namespace lamp::experiments

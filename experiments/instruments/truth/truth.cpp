@@ -13,7 +13,7 @@ class Truth final : public Instrument {
  public:
   explicit Truth(const Recording& recording) : recording_(recording) {
     for (const auto make :
-         {end_to_end_truth, local_truth, coarse_truth, row_sets_truth, ranked_rules})
+         {end_to_end_truth, local_truth, coarse_truth, row_sets_truth, forward_truth, ranked_rules})
       if (std::unique_ptr<TruthPart> part = make(recording)) parts_.push_back(std::move(part));
   }
 
