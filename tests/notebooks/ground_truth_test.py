@@ -30,17 +30,20 @@ FIGURES = [
     "02-11-failures",
     "02-12-controls",
     "02-13-layers",
+    "02-14-forward-selection",
+    "02-15-noise-floor",
 ]
 DRAWINGS = {
     "truth_ranks": ("rank_scatter", "ranks_by_rule", "pooled_recall", "budget_curves"),
     "truth_examples": ("attention_maps", "worst_rows"),
     "truth_parts": ("optimality_gaps", "additivity", "grains", "bound_check"),
     "truth_layers": ("layers",),
+    "truth_forward": ("forward_selection", "noise_floor"),
     "truth_failures": ("failures", "controls"),
     "truth_findings": ("findings",),
 }
 RULES, MUS, T, LAYERS, HEADS = ["lamp", "lamp-normwise1", "window", "z-error", "one-low"], [2, 7], 8, 4, 2
-SHARES = [0.1, 0.3, 1.0]
+SHARES, STEPS = [0.01, 0.1, 0.3, 1.0], 4
 CONFIG = f"""schema_version = 1
 title = "some truth"
 [model]
@@ -64,6 +67,7 @@ recompute = "high"
 rules = {json.dumps(RULES)}
 budgets = {SHARES}
 subset_limit = 7
+forward = {STEPS}
 [grid]
 "arithmetic.low.mu" = {MUS}
 """
@@ -104,6 +108,10 @@ def correlation(x, y):
     return math.fsum((a - mean) * (b - mean) for a, b in zip(x, y)) / scale if scale else math.nan
 
 
+def error(kl, e):
+    return math.sqrt(2 * kl) * e + e * e / 2
+
+
 class Recomputed:
     """What the tables should say, from the file alone."""
 
@@ -112,6 +120,8 @@ class Recomputed:
             self.kl, self.error, self.all_low, self.half = (
                 read(f, f"truth/{n}") for n in ("one_low_kl", "score_error", "all_low_kl", "half_variance_of_sum")
             )
+            self.high = read(f, "truth/one_high_kl")
+            self.forward = {"forward selection": read(f, "truth/forward/kl"), "one-high, ranked once": read(f, "truth/forward/single_kl")}
             self.best = read(f, "truth/local/best_error_rel")
             self.heads, self.sites = read(f, "truth/coarse/one_low_kl"), read(f, "truth/coarse/one_low_kl_site")
             self.low_layers, self.high_layers, self.all_low_layers, self.risk, self.high_sites = (
@@ -284,6 +294,33 @@ def disagreements(folder, path):
                 ("risk score [1]", r.risk[:, m, layer]),
             ):
                 interval((13, name, layer), row, name, [math.log(v) for v in values], (f"{name}, 95 % low", f"{name}, 95 % high"), math.exp)
+    for row in rows_of("02-14-forward-selection"):
+        m, ranking, count = setting[row["setting"]], row["rule"], int(number(row["scores recomputed [1]"]))
+        if ranking in r.forward:
+            values = r.forward[ranking][:, m, count - 1]
+        elif ranking == "none":
+            values = r.all_low[:, m]
+        else:  # 3 of 288 scores
+            same((14, ranking), count, 3)
+            values = r.rule[ranking]["curve_error"][:, m, 0]
+        interval((14, ranking, count), row, "KL [nat]", [math.log(v) for v in values], ("KL, 95 % low", "KL, 95 % high"), math.exp)
+    noise = rows_of("02-15-noise-floor")
+    e = max((number(row["e [1]"]) for row in noise if row["e [1]"]), default=math.nan)
+    for row in noise:
+        if row["setting"]:
+            m, below = setting[row["setting"]], []
+            for s in range(4):
+                low = r.all_low[s, m]
+                for at in ROWS:
+                    for j in range(at[2] + 1):
+                        kl, high = r.kl[s, m][at][j], r.high[s, m][at][j]
+                        gain_lost = abs(low - high) < error(low, e) + error(high, e)
+                        below.append(kl < error(kl, e) if row["quantity"] == "one-low KL" else gain_lost)
+            same((15, row["quantity"]), number(row["below the floor [%]"]), 100 * sum(below) / len(below))
+        else:
+            kl, exact = number(row["KL, binary64 [nat]"]), number(row["KL, 204 bits [nat]"])
+            same((15, "error"), number(row["error [nat]"]) / (abs(kl - exact) or 1), 1 if kl != exact else 0)
+            same((15, "floor"), number(row["floor [nat]"]) / error(exact, number(row["e [1]"])), 1)
     bound = rows_of("02-9-bound-check")
     for rule, values in r.violations.items():
         shown = [(int(row["rows"]), int(row["violations"])) for row in bound if row["rule"] == rule]
@@ -385,6 +422,9 @@ class GroundTruth(unittest.TestCase):
         self.assertEqual(lengths["02-2-ranks-by-rule"], len(RULES) * len(MUS))
         self.assertEqual(lengths["02-3-pooled-recall"], len(RULES) * len(MUS) * len(SHARES))
         self.assertEqual(lengths["02-4-budget-curves"], len(MUS) * (1 + len(RULES) * (len(SHARES) + 4)))
+        self.assertEqual(lengths["02-14-forward-selection"], len(MUS) * (2 * STEPS + 1 + len(RULES)))
+        shares = [row for row in table(self.out / "02-15-noise-floor.csv") if row["setting"]]
+        self.assertEqual(len(shares), len(MUS) * 2)
         self.assertEqual(lengths["02-8-grains"], len(MUS) * 3 * 4)  # one-low, lamp, lamp-normwise1, z-error
         self.assertEqual(lengths["02-13-layers"], len(MUS) * (4 + 6 + LAYERS))  # what predicts either truth; layers
 
@@ -421,11 +461,14 @@ class GroundTruth(unittest.TestCase):
         def one_layer(f):
             f["truth/coarse/one_high_layer_kl"][1, 0, 1, 2] *= 1.001
 
-        for name, change in (("kl", one_kl), ("recall", one_recall), ("best", one_error), ("layer", one_layer)):
+        def one_step(f):
+            f["truth/forward/kl"][0, 1, 1, STEPS - 1] *= 1.001
+
+        for name, change in (("kl", one_kl), ("recall", one_recall), ("best", one_error), ("layer", one_layer), ("step", one_step)):
             self.assertNotEqual(disagreements(self.out, self.changed(f"changed-{name}", change)), [], name)
 
     def test_bars_and_bands_are_the_librarys(self):
-        from lib import ground_truth, truth_failures, truth_layers, truth_parts, truth_ranks
+        from lib import ground_truth, truth_failures, truth_forward, truth_layers, truth_parts, truth_ranks
 
         os.environ["LAMP_OUT"] = str(self.scratch / "bars")
         matplotlib.rcParams["savefig.dpi"] = 30
@@ -435,6 +478,7 @@ class GroundTruth(unittest.TestCase):
             (truth_ranks.ranks_by_rule, settings * rules * 4, ()),
             (truth_ranks.pooled_recall, settings * (curves - 1) * len(SHARES), ()),
             (truth_ranks.budget_curves, settings * curves * (len(SHARES) - 1 + 4), ()),
+            (truth_forward.forward_selection, settings * (2 * STEPS + curves), ()),
             (truth_parts.optimality_gaps, settings * rules, ()),
             (truth_parts.additivity, settings * 5, ()),
             (truth_parts.grains, settings * 3 * (rules - 2), (-1, 1)),
@@ -516,11 +560,12 @@ class GroundTruth(unittest.TestCase):
             "part",
             ("[truth]", '[truth]\nlayers = [1]\nlocal = false\ncoarse = false\nend_to_end = ["one-low"]'),
             ("sequences = 2", "sequences = 1"),
+            (f"forward = {STEPS}", ""),
             (f', "{ROOT}/data/texts/code.txt"', ""),
             (f'"arithmetic.low.mu" = {MUS}', '"plan.scores" = ["low", "high"]'),
         )
-        sentences = ("optimality_gaps", "grains", "layers", "additivity", "attention_maps", "failures")
-        figures = ("rank_scatter", "pooled_recall", "budget_curves", "worst_rows", "controls")
+        sentences = ("optimality_gaps", "grains", "layers", "additivity", "attention_maps", "failures", "forward_selection")
+        figures = ("rank_scatter", "pooled_recall", "budget_curves", "worst_rows", "controls", "noise_floor")
         made, opened = self.draw(some, *sentences, *figures)
         self.assertEqual(opened.settings, ["low", "high"])
         for name, words in (
@@ -530,15 +575,22 @@ class GroundTruth(unittest.TestCase):
             ("additivity", "part of the scores"),
             ("attention_maps", "no whole head"),
             ("failures", "no /truth/local"),
+            ("forward_selection", "no /truth/forward"),
         ):
             self.assertIn(words, made[name])
         for name in figures:
             self.assertEqual(made[name], "Figure", name)  # with nothing low, KL and errors of one setting are 0
 
+    def test_no_measured_errors(self):
+        from lib import ground_truth, truth_forward
+
+        made = truth_forward.noise_floor(ground_truth.open_truth(self.result), self.scratch / "noise-floor.csv")
+        self.assertIn("noise-floor.csv of study 02 is not there", made.words)
+
     def test_noise_floor_is_where_the_error_is_the_value(self):
         from lib import ground_truth
 
-        kl, e = ground_truth.NOISE_FLOOR, 2.0**-48.5
+        kl, e = ground_truth.NOISE_FLOOR, 2.0**-47.5
         self.assertAlmostEqual((math.sqrt(2 * kl) * e + e * e / 2) / kl, 1.0, places=12)
 
     def test_notebook_is_committed_without_outputs(self):

@@ -95,7 +95,7 @@ STUDY_SETS = {  # those of studies that are not here any more, or new, are an er
     "01-softmax-lamp/solvers.toml": ["tokens.sequence_length=32"],
     "01-softmax-lamp/shuffled.toml": ["tokens.sequence_length=32"],
     **{f"02-ground-truth/{name}.toml": ["tokens.sequence_length=8"]
-       for name in ("study", "first-order", "long", "blocks", "controls", "shuffled", "layers")},
+       for name in ("study", "first-order", "long", "blocks", "controls", "shuffled", "layers", "forward")},
     "03-backends/study.toml": ["tokens.sequence_length=12", "continuation.prefix=6", "continuation.tokens=6"],
     "03-backends/batch.toml": ["tokens.sequence_length=24", "continuation.prefix=12", "continuation.tokens=8"]}
 
