@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "tests/analysis/truth/question.hpp"
@@ -164,6 +165,29 @@ TEST_CASE("forward selection: what recomputing makes NaN is never chosen", "[tru
   REQUIRE((numbers > 0 && numbers < 10));
   CHECK((!found.steps.empty() && found.steps.size() < 10 && found.single_kl.size() == numbers));
   for (const Step& step : found.steps) CHECK(std::isfinite(step.kl));
+}
+
+TEST_CASE("forward selection: the first ranking, more sets of it than are together in memory",
+          "[truth][forward]") {
+  const Asked asked = test::asked_of_ps(sorter(), 4, 2);
+  const std::vector<Row> rows = truth::all_rows(sorter().config, Site::scores, 4);
+  const Background exact = Background::reference(asked.question()),
+                   low = Background::all_low(asked.question(), exact);
+  std::vector<Score> order = scores_of(rows);
+  std::vector<std::pair<double, std::size_t>> kl;
+  for (std::size_t c = 0; c < order.size(); ++c) {
+    const truth::Change change{order[c].row, std::span(&order[c].key, 1)};
+    kl.emplace_back(low.effects(std::span(&change, 1), 1, {})[0].kl, c);
+  }
+  std::sort(kl.begin(), kl.end());
+  const Matrix<double> reference = test::logits_of(asked, asked.reference);
+  const std::vector<double> found = forward_of(asked, rows, 70).single_kl;
+  REQUIRE(found.size() == 70);
+  std::vector<Score> recomputed;
+  for (std::size_t k = 0; k < found.size(); ++k) {
+    recomputed.push_back(order[kl[k].second]);
+    CHECK(same_bits(found[k], kl_with(asked, reference, recomputed)));
+  }
 }
 
 TEST_CASE("forward selection: a stop leaves nothing", "[truth][forward]") {
