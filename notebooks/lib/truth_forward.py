@@ -79,17 +79,17 @@ def floor(kl, e):
 
 
 def over_floor(truth, e):
-    """(setting, quantity) to what each score has over its rounding error: one-low KL; and what recomputing it alone takes off the KL."""
+    """(setting, quantity) to what each score has over its rounding error: one-low KL; and what recomputing it alone takes off the KL.
+    Without rows of one, where nothing changes."""
     found = {}
     for s, setting in enumerate(truth.settings):
         if truth.has("truth/one_low_kl"):
-            kl = truth.get("truth/one_low_kl")[:, s]
+            kl = truth.get("truth/one_low_kl")[:, s, ..., 1:, :]
             found[setting, "one-low KL"] = (kl / floor(kl, e))[~np.isnan(kl)]
         if truth.has("truth/one_high_kl"):
-            kl, low = truth.get("truth/one_high_kl")[:, s], truth.get("truth/all_low_kl")[:, s]
-            error = floor(low, e)[:, None, None, None, None] + floor(kl, e)
-            found[setting, "gain of one-high"] = (np.abs(low[:, None, None, None, None] - kl) / error)[~np.isnan(kl)]
-    return found
+            kl, low = truth.get("truth/one_high_kl")[:, s, ..., 1:, :], truth.get("truth/all_low_kl")[:, s, None, None, None, None]
+            found[setting, "gain of one-high"] = (np.abs(low - kl) / (floor(low, e) + floor(kl, e)))[~np.isnan(kl)]
+    return {key: ratio for key, ratio in found.items() if len(ratio)}
 
 
 def noise_floor(truth, path=NOISE):
@@ -140,6 +140,6 @@ def noise_floor(truth, path=NOISE):
         figure,
         pandas.concat([table, pandas.DataFrame(rows)]),
         f"Left: {len(measured)} scores of gpt2-tiny alone low, spread over layers and over KL; e: error of the log-probabilities of the"
-        " reference in binary64, root mean square. Right: cumulative shares of the scores of this result, by their KL, and by what"
-        " recomputing them alone takes off the KL, over the error of that; below 1 it is no number to rank by.",
+        " reference in binary64, root mean square. Right: cumulative shares of the scores of this result (rows of one left out), by their"
+        " KL, and by what recomputing them alone takes off the KL, over the error of that; below 1 it is no number to rank by.",
     )

@@ -312,7 +312,7 @@ def disagreements(folder, path):
             for s in range(4):
                 low = r.all_low[s, m]
                 for at in ROWS:
-                    for j in range(at[2] + 1):
+                    for j in range(at[2] + 1) if at[2] > 0 else ():
                         kl, high = r.kl[s, m][at][j], r.high[s, m][at][j]
                         gain_lost = abs(low - high) < error(low, e) + error(high, e)
                         below.append(kl < error(kl, e) if row["quantity"] == "one-low KL" else gain_lost)
