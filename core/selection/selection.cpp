@@ -24,7 +24,9 @@ std::size_t select_row(const SelectionSpec& spec, const Target& target, const Se
                        const DrawCoordinates& where, std::span<std::uint8_t> selected,
                        SelectionScratch& scratch) {
   expects(selected.size() == row.z.size(), "select_row: one mark for every z");
-  return spec.rule->mark({spec, target, row, where}, selected, scratch);
+  const std::size_t count = spec.rule->mark({spec, target, row, where}, selected, scratch);
+  if (count > 0) scratch.seen.selected = true;
+  return count;
 }
 
 }  // namespace lamp

@@ -76,6 +76,11 @@ struct SelectionScratch {
   std::vector<Ranked> thresholds, admitted;
   std::vector<std::uint8_t> marks;
   std::vector<double> reals;
+  /// Of all rows since somebody last cleared it: whether any component was selected, and whether
+  /// any set of `largest-logit` was not LAMP's.
+  struct Seen {
+    bool selected = false, unlike_lamp = false;
+  } seen{};
 };
 
 /// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = z.size() causal

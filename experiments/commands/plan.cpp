@@ -18,6 +18,7 @@
 #include "experiments/commands/time_cost.hpp"
 #include "experiments/commands/truth_cost.hpp"
 #include "experiments/run/progress.hpp"
+#include "experiments/run/sharing.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -29,6 +30,7 @@ constexpr std::size_t most_timed_cells = 100;  // evenly spaced in the grid
 
 struct RunPlan {
   std::size_t points = 0, cells = 0, sequences = 0;  // of the grid; that differ; of all texts
+  std::size_t computed = 0;                          // cells that take a pass, if proofs succeed
   double macs = 0.0;                                 // of a pass
   MemoryCost memory;
   double program = 0.0,
@@ -55,13 +57,13 @@ double number(std::size_t n) { return static_cast<double>(n); }
 
 double seconds(const RunPlan& plan, std::size_t threads) {
   const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const double at_once = number(std::min({threads, plan.cells, cores}));
+  const double at_once = number(std::min({threads, plan.computed, cores}));
   const double reference = plan.reference_seconds /
                            (plan.reference_in_parallel ? number(std::min(threads, cores)) : 1.0);
   const double truth = (number(plan.truth.cells) * plan.truth.seconds + plan.rankings.seconds) /
                        number(std::min(threads, cores));  // one after the other, by all threads
   return number(plan.sequences) *
-             (reference + std::ceil(number(plan.cells) / at_once) * plan.cell_seconds + truth) +
+             (reference + std::ceil(number(plan.computed) / at_once) * plan.cell_seconds + truth) +
          plan.output_seconds;
 }
 
@@ -74,6 +76,9 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
                .sequences = experiment.tokens.sequences.size(),
                .memory = {}};
   plan.threads = threads;
+  std::vector<const Cell*> each;
+  for (const Cell& cell : cells) each.push_back(&cell);
+  plan.computed = worth_computing(each).size();
   plan.macs = macs_of_pass(experiment.model.config, experiment.config.tokens.sequence_length,
                            cells.front().plan);
 
@@ -182,7 +187,8 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
           {"rankings", rankings_json(plan.rankings)},
           {"grid_points", plan.points},
           {"cells", plan.cells},
-          {"passes", plan.sequences * (plan.cells + 1)},
+          {"computed", plan.computed},
+          {"passes", plan.sequences * (plan.computed + 1)},
           {"macs_per_pass", whole(plan.macs)},
           {"products", products_json(plan.products)},
           {"memory",
@@ -233,6 +239,9 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
                      to_hex(experiment.grid.experiment) + "\ngrid        " +
                      count(plan.points, "point");
   if (plan.cells != plan.points) text += ", " + std::to_string(plan.cells) + " of them different";
+  if (plan.computed != plan.cells)
+    text += "; " + std::to_string(plan.computed) +
+            " to compute, to which the others must be equal (more where rows have NaN or ties)";
   for (const GridAxis& axis : experiment.config.grid)
     text += "\n              " + axis.key + ": " + std::to_string(axis.values.size());
   const std::optional<ContinuationConfig>& asked = experiment.config.continuation;
@@ -243,8 +252,8 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
   text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " +
           count(plan.sequences, "sequence") + " of " +
           std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued +
-          "passes      " + std::to_string(plan.sequences * (plan.cells + 1)) +
-          " (a reference and " + count(plan.cells, "cell") + " a sequence), " +
+          "passes      " + std::to_string(plan.sequences * (plan.computed + 1)) +
+          " (a reference and " + count(plan.computed, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n" +
           products_text(plan.products) + truth_text(plan.truth) + rankings_text(plan.rankings);
   const MemoryCost& m = plan.memory;

@@ -82,6 +82,12 @@ nlohmann::ordered_json as_json(const NanCells& nan) {
   return {{"cells", nan.count}, {"first", nan.first}};
 }
 
+/// "7 of them equal to others, " where some are.
+std::string equal_text(const RunSummary& summary) {
+  const std::size_t equal = summary.computed - summary.passes;
+  return equal == 0 ? "" : std::to_string(equal) + " of them equal to others, ";
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options) {
@@ -139,6 +145,7 @@ int run_command(const RunOptions& options) {
                                         {"cells", summary->cells},
                                         {"resumed", summary->resumed},
                                         {"computed", summary->computed},
+                                        {"passes", summary->passes},
                                         {"seconds", summary->seconds},
                                         {"nan", as_json(*nan)}}
                      .dump()
@@ -152,7 +159,7 @@ int run_command(const RunOptions& options) {
   }
   if (!options.quiet)
     std::cerr << "lamp run: " << folder->result().string() << " (" << summary->computed
-              << " cells computed, " << summary->resumed << " found, "
+              << " cells computed, " << equal_text(*summary) << summary->resumed << " found, "
               << duration_text(summary->seconds) << ")\n";
   return static_cast<int>(ExitCode::done);
 }

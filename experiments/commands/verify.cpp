@@ -163,7 +163,8 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
                    file.string() + ": a shard of another experiment or sequence"};
     const std::vector<Cell> chosen = sample(cells, *stored, options.fraction);
     if (chosen.empty()) continue;
-    const RunRequest request = request_of(experiment, chosen, {sequence}, options.threads);
+    RunRequest request = request_of(experiment, chosen, {sequence}, options.threads);
+    request.share = false;
     const Result<RunSummary> summary = run_sequences(request, again);
     if (!summary) return summary.error();
     verified.signal = summary->signal;

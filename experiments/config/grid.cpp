@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/arith/stochastic.hpp"
+#include "experiments/config/equal_cells.hpp"
 #include "experiments/config/kinds.hpp"
 
 namespace lamp::experiments {
@@ -282,6 +283,18 @@ Digest cell_identity(const Config& config, const Inputs& inputs) {
   return sha256(text);
 }
 
+Work work_of(const Config& cell, const Inputs& inputs) {
+  const auto own = [&](const Config& config) {
+    return cell_identity(without_idle_keys(config), inputs);
+  };
+  const auto own_if = [&](const std::optional<Config>& config) {
+    return config ? std::optional(own(*config)) : std::nullopt;
+  };
+  return {.own = own(cell),
+          .if_nothing = own_if(if_nothing_is_selected(cell)),
+          .if_lamps = own_if(if_sets_are_lamps(cell))};
+}
+
 /// Identity of an experiment: all keys that matter but the axes, the names of the axes, and the
 /// contents of the texts.
 Digest experiment_identity(const Config& config, const Inputs& inputs) {
@@ -431,7 +444,8 @@ Result<Grid> expand(const Config& config, const Inputs& inputs) {
          .id = cell_identity(cell, inputs),
          .plan = plan_of(cell),
          .records = {.errors = !config.record_errors.empty() && matches_where(config, index),
-                     .truth = config.truth && is_first_beside_truth(config, index)}});
+                     .truth = config.truth && is_first_beside_truth(config, index)},
+         .work = work_of(cell, inputs)});
   } while (next_cell(config, index));
   return grid;
 }

@@ -28,6 +28,13 @@ struct Records {
                         // alone this is the first
 };
 
+/// Cells of equal `own` have equal values (equal_cells.hpp); what a pass shows may prove more.
+struct Work {
+  Digest own{};
+  std::optional<Digest> if_nothing{};  // own of the cell that it equals where it selects nothing
+  std::optional<Digest> if_lamps{};    // where every set is LAMP's
+};
+
 /// One point of the grid.
 struct Cell {
   std::vector<std::size_t> index;  // one coordinate an axis
@@ -35,6 +42,7 @@ struct Cell {
                 // reference, model, activation
   PrecisionPlan plan;
   Records records;
+  Work work{};
 };
 
 struct Grid {

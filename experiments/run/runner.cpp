@@ -14,6 +14,7 @@
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/pass_priorities.hpp"
 #include "experiments/run/progress.hpp"
+#include "experiments/run/sharing.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -87,14 +88,19 @@ std::string place_of(const TokenSequence& sequence) {
   return "text " + std::to_string(sequence.text) + ", sequence " + std::to_string(sequence.index);
 }
 
-/// Computes the cells that the task's shard lacks; returns how many.
-Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* const> cells,
-                            std::span<Worker> workers, Task& task, Progress& progress) {
+/// Cells of one sequence that were added to its shard, and how many of them by a pass.
+struct Computed {
+  std::size_t cells = 0, passes = 0;
+};
+
+/// Computes the cells that the task's shard lacks.
+Result<Computed> compute(const RunRequest& request, std::span<const Cell* const> cells,
+                         std::span<Worker> workers, Task& task, Progress& progress) {
   const TokenSequence& sequence = task.sequence;
   std::vector<const Cell*> missing;
   for (const Cell* cell : cells)
     if (!task.finished.contains(cell->id)) missing.push_back(cell);
-  if (missing.empty()) return std::size_t{0};
+  if (missing.empty()) return Computed{};
 
   // 1. What every cell is compared with.
   const PassOptions options = options_of(request, sequence);
@@ -119,27 +125,24 @@ Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* con
                           .low = cell->plan,
                           .high = selection->recompute},
                          [] { return interrupted_by() != 0; }))
-      return std::size_t{0};
+      return Computed{};
   }
 
   // 3. The cells: those with ground truth one after the other, since that takes all threads itself,
-  // the others in whatever order threads come to them. Finished ones are published now and then.
+  // the others in whatever order threads come to them, as long as none is known to be equal to one
+  // that is there. Finished ones are published now and then.
   const auto others = std::stable_partition(missing.begin(), missing.end(),
                                             [](const Cell* cell) { return cell->records.truth; });
   std::mutex mutex;  // of all that follows
-  std::size_t computed = 0;
+  Computed computed;
+  EqualCells known;
+  for (const Cell* cell : cells)
+    if (request.share && task.finished.contains(cell->id)) known.add(*cell, nullptr);
   std::optional<Error> failure;
   Clock::time_point published = Clock::now();
-  const auto compute_cell = [&](Worker& worker, const Cell& cell) {
-    if (interrupted_by() != 0) return false;
-    const PrecisionPlan plan = priorities.plan(cell.plan, request.model.config);
-    std::optional<record::CellRecord> record =
-        computed_cell(cell, {request.model, sequence.ids, plan, options, worker.workspace},
-                      reference, worker.recorder);
-    const std::lock_guard lock(mutex);
-    if (failure || !record) return false;
-    task.finished.insert_or_assign(cell.id, *std::move(record));
-    ++computed;
+  const auto finish = [&](const Cell& cell, record::CellRecord record) {
+    task.finished.insert_or_assign(cell.id, std::move(record));
+    ++computed.cells;
     if (Clock::now() - published >= publish_interval) {
       if (const Result<void> done = publish(); !done) failure = done.error();
       published = Clock::now();
@@ -147,13 +150,36 @@ Result<std::size_t> compute(const RunRequest& request, std::span<const Cell* con
     progress.step(place_of(sequence));
     return !failure;
   };
-  const std::span<const Cell* const> all(missing);
-  const auto truths = static_cast<std::size_t>(others - missing.begin());
-  for (const Cell* cell : all.first(truths))
-    if (!compute_cell(workers[0], *cell)) break;
-  side_by_side(workers, failure ? 0 : missing.size() - truths, [&](Worker& worker, std::size_t i) {
-    return compute_cell(worker, *all[truths + i]);
-  });
+  const auto compute_cell = [&](Worker& worker, const Cell& cell) {
+    if (interrupted_by() != 0) return false;
+    const PrecisionPlan plan = priorities.plan(cell.plan, request.model.config);
+    worker.workspace.selection.seen = {};
+    std::optional<record::CellRecord> record =
+        computed_cell(cell, {request.model, sequence.ids, plan, options, worker.workspace},
+                      reference, worker.recorder);
+    const std::lock_guard lock(mutex);
+    if (failure || !record) return false;
+    if (request.share) known.add(cell, &worker.workspace.selection.seen);
+    ++computed.passes;
+    return finish(cell, *std::move(record));
+  };
+  for (auto cell = missing.begin(); cell != others; ++cell)
+    if (!compute_cell(workers[0], **cell)) break;
+  std::vector<const Cell*> pending(others, missing.end());
+  while (!failure && interrupted_by() == 0 && !pending.empty()) {
+    std::erase_if(pending, [&](const Cell* cell) {
+      const Cell* same = known.equal_to(*cell);
+      if (same == nullptr) return false;
+      record::CellRecord record = task.finished.at(same->id);
+      record.id = cell->id;
+      finish(*cell, std::move(record));
+      return true;
+    });
+    const std::vector<const Cell*> now = request.share ? worth_computing(pending) : pending;
+    side_by_side(workers, failure ? 0 : now.size(),
+                 [&](Worker& worker, std::size_t i) { return compute_cell(worker, *now[i]); });
+    std::erase_if(pending, [&](const Cell* cell) { return task.finished.contains(cell->id); });
+  }
 
   // 4. The whole sequence, or what there is of it when a signal came.
   if (!failure)
@@ -190,9 +216,10 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
   Progress progress(summary.cells, summary.resumed, request.quiet);
   for (Task& task : tasks) {
     if (interrupted_by() != 0) break;
-    const Result<std::size_t> computed = compute(request, cells, workers, task, progress);
+    const Result<Computed> computed = compute(request, cells, workers, task, progress);
     if (!computed) return computed.error();
-    summary.computed += *computed;
+    summary.computed += computed->cells;
+    summary.passes += computed->passes;
     task.finished.clear();
   }
 

@@ -25,6 +25,7 @@ struct RunRequest {
   Digest experiment{};
   std::size_t threads = 1;
   bool quiet = false;
+  bool share = true;  // cells that must be equal are computed once; else each by itself
   std::span<const InstrumentMaker> instruments = all_instruments();
 };
 
@@ -32,7 +33,8 @@ struct RunSummary {
   std::size_t cells = 0;    // asked for: cells x sequences
   std::size_t resumed = 0;  // found done
   std::size_t computed = 0;
-  int signal = 0;  // that stopped the run, 0 for none
+  std::size_t passes = 0;  // that took: the other computed cells must be equal to one of these
+  int signal = 0;          // that stopped the run, 0 for none
   double seconds = 0.0;
 };
 

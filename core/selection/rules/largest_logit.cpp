@@ -22,7 +22,10 @@ void select_largest(std::size_t count, std::span<const double> y, std::span<std:
 std::size_t mark_largest_logits(const RuleInput& input, std::span<std::uint8_t> selected,
                                 SelectionScratch& scratch) {
   const std::size_t count = mark_by_lamp(input, selected, scratch);
+  scratch.marks.assign(selected.begin(), selected.end());
   select_largest(count, input.row.y, selected, scratch);
+  if (!std::equal(selected.begin(), selected.end(), scratch.marks.begin()))
+    scratch.seen.unlike_lamp = true;
   return count;
 }
 

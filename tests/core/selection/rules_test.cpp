@@ -214,6 +214,33 @@ TEST_CASE("rules: largest takes signed zeros as one number and ties by index", "
   CHECK(marks == Marks{1, 1, 1, 1, 1, 0, 1});
 }
 
+TEST_CASE("rules: what was seen of rows: whether any was selected, and any set not LAMP's", "[lamp]") {
+  SelectionScratch scratch;
+  const auto select = [&](const char* rule, const SelectionSpec& like, const std::vector<double>& y,
+                          const std::vector<double>& z) {
+    SelectionSpec spec = like;
+    spec.rule = rule_named(rule);
+    Marks marks(z.size());
+    return select_row(spec, targets::softmax, {.z = z, .y = y}, {}, marks, scratch);
+  };
+  const std::vector<double> y{1.0, 3.0, 2.0}, z{0.1, 0.7, 0.2};
+  for (const char* rule : {"none", "lamp", "largest-logit", "random"}) {
+    CHECK(select(rule, {.tau = 2.0}, y, z) == 0);
+    CHECK_FALSE(scratch.seen.selected);
+  }
+  CHECK(select("largest-logit", {.tau = 1.0}, y, z) > 0);
+  CHECK((scratch.seen.selected && !scratch.seen.unlike_lamp));
+  CHECK(select("lamp", {.tau = 2.0}, y, z) == 0);
+  CHECK(scratch.seen.selected);  // until it is cleared
+  // Integers tie, the y do not: LAMP takes index 0, the largest logit is index 2; equal y tie too.
+  const double small = 0x1p-41;
+  const SelectionSpec two{.tau = {}, .rate = 2.0 / 3.0};
+  CHECK(select("largest-logit", two, {-40.0, 0.0, -40.0}, {small, 1.0, small}) == 2);
+  CHECK_FALSE(scratch.seen.unlike_lamp);
+  CHECK(select("largest-logit", two, {-40.0, 0.0, -39.9}, {small, 1.0, 1.1 * small}) == 2);
+  CHECK(scratch.seen.unlike_lamp);
+}
+
 TEST_CASE("rules: a window is key 0 and the most recent keys", "[lamp][law]") {
   test::Random random(5);
   std::size_t partial = 0;

@@ -1,0 +1,80 @@
+#include "experiments/config/equal_cells.hpp"
+
+#include <algorithm>
+
+namespace lamp::experiments {
+namespace {
+
+bool is(const SelectionConfig& selection, std::string_view rule) {
+  return selection.spec.rule->name == rule;
+}
+
+/// Whether the rule takes as many components as LAMP does, whatever they are.
+bool has_budget_of_lamp(const Rule& rule) {
+  return rule.name != "none" && rule.name != "all" && !rule.traits.own_cost;
+}
+
+bool is_componentwise_absolute(const SelectionSpec& spec) {
+  return spec.weights == ErrorWeights::absolute && spec.norm == Norm::componentwise;
+}
+
+SelectionConfig only_rule(const SelectionConfig& selection, std::string_view rule) {
+  return {.site = selection.site,
+          .spec = {.rule = rule_named(rule), .tau = std::nullopt, .rate = std::nullopt}};
+}
+
+void plan_whole_site(Config& cell, Site site, const std::string& arithmetic) {
+  std::erase_if(cell.plan, [&](const PlanEntry& entry) { return entry.path.site == site; });
+  cell.plan.push_back({.path = {.site = site}, .arithmetic = arithmetic});
+}
+
+}  // namespace
+
+Config without_idle_keys(const Config& cell) {
+  Config out = cell;
+  for (SelectionConfig& selection : out.selections) {
+    const std::string recompute = selection.recompute;
+    const bool whole =
+        is(selection, "all") ||
+        (selection.spec.rate == 1.0 && !is(selection, "none") && !is(selection, "random-full-row"));
+    if (is(selection, "none")) selection = only_rule(selection, "none");
+    if (!whole) continue;
+    selection = only_rule(selection, "all");
+    const std::vector<Site>& measured = out.record_errors;  // in units of the site's arithmetic
+    if (std::find(measured.begin(), measured.end(), selection.site) == measured.end())
+      plan_whole_site(out, selection.site, recompute);
+  }
+  return out;
+}
+
+std::optional<Config> if_nothing_is_selected(const Config& cell) {
+  Config out = cell;
+  bool changed = false;
+  for (SelectionConfig& selection : out.selections) {
+    if (is(selection, "none")) continue;
+    const SelectionSpec& spec = selection.spec;
+    const bool nothing = (spec.tau && *spec.tau >= 2.0) || spec.rate == 0.0;
+    if (!has_budget_of_lamp(*spec.rule) || !is_componentwise_absolute(spec) || !nothing)
+      return std::nullopt;
+    selection = only_rule(selection, "none");
+    changed = true;
+  }
+  if (!changed) return std::nullopt;
+  return out;
+}
+
+std::optional<Config> if_sets_are_lamps(const Config& cell) {
+  Config out = cell;
+  bool changed = false;
+  for (SelectionConfig& selection : out.selections) {
+    if (!is(selection, "largest-logit")) continue;
+    if (!is_componentwise_absolute(selection.spec) || selection.spec.solver != Solver::greedy)
+      return std::nullopt;
+    selection.spec.rule = rule_named("lamp");
+    changed = true;
+  }
+  if (!changed) return std::nullopt;
+  return out;
+}
+
+}  // namespace lamp::experiments
