@@ -30,6 +30,8 @@ class TimeCost {
     double layer = 0.0, after = 0.0;
   };
   PerRow per_row(const PrecisionPlan& plan);
+  /// A site of a whole pass, in one layer and head.
+  double site(Site at, const Arithmetic& arithmetic) { return site(at, arithmetic, Rows::all); }
   /// One multiply-accumulate of a site that is a matrix product. Pre: not unlimited(p).
   double seconds_per_mac(const SiteRow& row, const Arithmetic& arithmetic);
 
@@ -41,7 +43,7 @@ class TimeCost {
   double continuation(const PrecisionPlan& plan);
   /// The causal entries of a row in the middle of a continuation, as a share of a pass's.
   [[nodiscard]] double share_of_row() const;
-  double site(Site site, const Arithmetic& arithmetic, Rows rows = Rows::all);
+  double site(Site at, const Arithmetic& arithmetic, Rows rows);
   double measure(const SiteRow& row, const Arithmetic& arithmetic, Rows rows);
   const UnlimitedCost& unlimited(
       const Arithmetic& arithmetic);  // the one of an experiment: its reference

@@ -59,6 +59,36 @@ double seconds_of_sets() {
   return seconds_of(work);
 }
 
+/// Seconds by which whole passes take longer than the reference's, of one cell: coarse ones and
+/// those of budgets, in which scores are low, or whole layers.
+double seconds_of_low_sites(const Experiment& experiment, const Cell& cell, double budgets,
+                            TimeCost& time) {
+  const ModelConfig& model = experiment.model.config;
+  const PrecisionPlan& reference = experiment.grid.reference;
+  const double layers = rows(model.n_layer), heads = rows(heads_of(model, Site::scores));
+  const std::vector<Site> sites = truth::layer_sites(model);
+  const SelectionPlan* selection = cell.plan.selection(Site::scores);
+  const auto seconds = [&](Site site, const Arithmetic& arithmetic) {  // in all layers and heads
+    return layers * rows(heads_of(model, site)) * time.site(site, arithmetic);
+  };
+  const Arithmetic& low = cell.plan.at(Site::scores);
+  const auto more = [&](Site site) {
+    return seconds(site, low) - seconds(site, reference.at(site));
+  };
+  double total = 0.0;
+  if (budgets > 0.0)
+    total += budgets * (more(Site::scores) +
+                        seconds(Site::scores, selection != nullptr ? selection->recompute
+                                                                   : reference.at(Site::scores)));
+  if (!experiment.config.truth->coarse) return total;
+  // Alone low, all passes of a grain have each site low once; alone exact, all passes but one. All
+  // layers low is one more.
+  double all_sites = 0.0;
+  for (const Site site : sites) all_sites += more(site);
+  return total + layers * heads * more(Site::scores) +
+         (layers * rows(sites.size()) + layers + 1.0) * all_sites;
+}
+
 }  // namespace
 
 TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cells, TimeCost& time) {
@@ -88,14 +118,14 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
     sets += n;
     of_sets.add(n, row, model, length);
   }
-  double times = rows(asked.end_to_end.size());
+  double times = rows(asked.end_to_end.size()), budgets = 0.0;
   bool derivative = false, low_derivative = false;
   cost.passes = asked.coarse ? rows(truth::coarse_passes(model, Site::scores)) : 0.0;
   for (const std::string& name : asked.rules) {
     const truth::Predictor& rule = *truth::predictor_named(name);
     derivative = derivative || rule.needs.derivative;
     low_derivative = low_derivative || rule.needs.low_derivative;
-    cost.passes += rows(rule.repetitions * (asked.budgets.size() + row_budgets));
+    budgets += rows(rule.repetitions * (asked.budgets.size() + row_budgets));
   }
   times += (derivative ? runs_of_derivative / rows(cost.cells)
                        : 0.0) +  // of the reference: once a sequence
@@ -104,7 +134,7 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
   // first ranking.
   const double steps = std::min(rows(asked.forward), cost.scores);
   if (steps > 0.0) times += steps - steps * (steps - 1.0) / (2.0 * cost.scores);
-  cost.passes += 2.0 * steps;
+  cost.passes += budgets + 2.0 * steps;
   cost.suffixes = times * cost.scores + sets;
   each.layers = times * each.layers + of_sets.layers;
   each.after = times * each.after + of_sets.after;
@@ -114,6 +144,10 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
   cost.seconds = each.seconds(second) +
                  cost.passes * rows(length) * (rows(model.n_layer) * second.layer + second.after) +
                  cost.subsets * seconds_of_sets() / 0x1p17;
+  const auto first =
+      std::find_if(cells.begin(), cells.end(), [](const Cell& cell) { return cell.records.truth; });
+  if (first != cells.end())
+    cost.seconds += seconds_of_low_sites(experiment, *first, budgets + 2.0 * steps, time);
   cost.macs = each.macs(model, length);
   cost.shared = (asked.forward > 0 ? 3.0 : 2.0) * rows(truth::Background::bytes(model, length)) +
                 (asked.forward > 0 ? rows(truth::bytes_of_sets(model, Site::scores, length)) : 0.0);

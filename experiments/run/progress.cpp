@@ -17,6 +17,14 @@ double seconds_since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
 }
 
+/// "12.3 cells/s", "1 min 05 s a cell".
+std::string speed_text(double cells_per_second) {
+  if (cells_per_second < 1.0) return duration_text(1.0 / cells_per_second) + " a cell";
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f cells/s", cells_per_second);
+  return text.data();
+}
+
 }  // namespace
 
 std::string duration_text(double seconds) {
@@ -62,15 +70,16 @@ void Progress::print(const std::string& where, bool last) {
   const std::string time =
       last ? "took " + duration_text(elapsed)
            : duration_text(static_cast<double>(total_ - done_) / rate) + " left";
+  const std::string speed = speed_text(rate);
   const double percent = 100.0 * static_cast<double>(done_) / static_cast<double>(total_);
   if (style_ == Style::bar) {
     const std::size_t filled = done_ * bar_width / total_;
     const std::string bar = std::string(filled, '#') + std::string(bar_width - filled, '.');
-    std::fprintf(stderr, "\r[%s] %zu/%zu cells, %.1f cells/s, %s  %s\033[K", bar.c_str(), done_,
-                 total_, rate, time.c_str(), where.c_str());
+    std::fprintf(stderr, "\r[%s] %zu/%zu cells, %s, %s  %s\033[K", bar.c_str(), done_,
+                 total_, speed.c_str(), time.c_str(), where.c_str());
   } else {
-    std::fprintf(stderr, "lamp run: %zu of %zu cells (%.0f %%), %.1f cells/s, %s; %s\n", done_,
-                 total_, percent, rate, time.c_str(), where.c_str());
+    std::fprintf(stderr, "lamp run: %zu of %zu cells (%.0f %%), %s, %s; %s\n", done_,
+                 total_, percent, speed.c_str(), time.c_str(), where.c_str());
   }
   std::fflush(stderr);
 }

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 # What two runs of one binary, or two builds of one program, cannot have in common: (pattern, put in its place, reason).
 SUBSTITUTIONS = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<UTC>", "when it ran"),
-    (r"[\d.]+ cells/s, took [\dhmins ]+;", "<rate>, took <duration>;", "how fast it ran: the last line of progress"),
+    (r"(?:[\d.]+ cells/s|[\dhmins ]+ a cell), took [\dhmins ]+;", "<rate>, took <duration>;", "how fast it ran: the last line of progress"),
     (r"(?m)^lamp run: \d+ of \d+ cells \(\d?\d %\), .* left; .*\n", "", "lines of progress every ten seconds, as many as it ran long"),
     (r"(cells computed, \d+ found), [\dhmins ]+\)", r"\1, <duration>)", "how fast it ran"),
     (r"(stopped by signal \d+ with )\d+( of)", r"\1<some>\2", "how far it was when it was interrupted"),
