@@ -2,6 +2,7 @@
 import dataclasses
 import functools
 import html
+import itertools
 import pathlib
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from . import style
-from .intervals import SEQUENCES, bar, interval_words, mean_interval
+from .intervals import LEVEL, SEQUENCES, bar, interval_words, mean_interval, ratio_interval
 from .output import NANS, Sentence, publish
 from .results import DONE, check, computed_nan, head, nan_words, origin, progress, result_path
 
@@ -342,13 +343,29 @@ def kl_words(part):
     return f"KL {part[KL].min():.2g} to {part[KL].max():.2g} nat" + (f" (and NaN in {nan} of {len(part)})" if nan else "")
 
 
+def told_apart(result, names):
+    """Of how many pairs of some backends the KL differs: the interval of its ratio, sequence by sequence, does not hold 1."""
+    kl = pooled(result, result.data.kl.values)[:, [result.names().index(name) for name in names]]
+    pairs = list(itertools.combinations(range(len(names)), 2))
+    if len(kl) < 3 or not pairs:
+        return ""
+    found = ratio_interval(*(kl[:, [pair[k] for pair in pairs]] for k in (1, 0)), leave_out=False)
+    apart = np.flatnonzero((found.low > 1) | (found.high < 1))
+    said = f"; of {len(pairs)} pairs {len(apart)} have a ratio of KL with a {100 * LEVEL:.0f} % interval that leaves out 1"
+    if len(apart):
+        k = apart[np.argmax(np.abs(np.log(found.mean[apart])))]
+        one, other = (names[i] for i in pairs[k])
+        said += f", the furthest {found.mean[k]:.3g} ({found.low[k]:.3g} to {found.high[k]:.3g}), {other} over {one}"
+    return said
+
+
 def headline_words(result, table):
     words = []
     for group, part in table.groupby("operands", sort=False):
         line = f"{group}: {kl_words(part)}, flips {part[FLIPS].min():.2g} to {part[FLIPS].max():.2g} %"
         if DIVERGED in part:
             line += f", {part[DIVERGED].min():.3g} to {part[DIVERGED].max():.3g} % of the continuations diverge within {steps(result)} tokens"
-        words.append(line + f" ({len(part)} backends).")
+        words.append(line + f" ({len(part)} backends){told_apart(result, list(part['backend']))}.")
     twins = {}
     kl = result.data.kl.values
     for k, name in enumerate(result.names()):

@@ -164,6 +164,21 @@ class Backends(unittest.TestCase):
         self.assertEqual((len(found), wrong), (3 * len(BACKENDS), []))
         self.assertTrue(made[0].caption.endswith("Bar: 95 % t interval, 6 sequences of all texts."), made[0].caption)
 
+    def test_pairs_that_are_told_apart(self):
+        from lib import backends
+        with h5py.File(self.result) as f:
+            kl = f["metrics/kl"][()].reshape(-1, len(BACKENDS))
+        one, two = BACKENDS.index("sequential"), BACKENDS.index("split-2")
+        ratio = [math.exp(x) for x in t_interval([math.log(b / a) for a, b in zip(kl[:, one], kl[:, two])])]
+        apart = not ratio[1] <= 1 <= ratio[2]  # both pairs with split-2, or none; the third pair is the same in every bit
+        words = backends.headline(backends.open_backends(self.result)).words
+        self.assertIn(f"(3 backends); of 3 pairs {2 * apart} have a ratio", words[0])
+        if apart:
+            self.assertIn(f"the furthest {ratio[0]:.3g} ({ratio[1]:.3g} to {ratio[2]:.3g}), split-2 over sequential.", words[0])
+        apart = self.changed("apart", lambda f: f["metrics/kl"].__setitem__((..., two), f["metrics/kl"][..., one] * 3))
+        words = backends.headline(backends.open_backends(apart)).words
+        self.assertIn("of 3 pairs 2 have a ratio of KL with a 95 % interval that leaves out 1, the furthest 3 (3 to 3), split-2", words[0])
+
     def test_comparison_sees_a_changed_file(self):
         def other_tokens(f):
             f["continuations/run"][0, 1, 0, 4] += 1
