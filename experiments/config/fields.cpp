@@ -356,7 +356,8 @@ constexpr std::array after_arithmetic{
     Field{.key = "lamp.*.rate",
           .kind = Kind::number,
           .standard = "absent",
-          .meaning = "share of the causal entries of a row to recompute",
+          .meaning = "share of the causal entries of a row to recompute, rounded up in each row: "
+                     "0.034 recomputes 5.05 % at 64 tokens",
           .scope = Scope::cell,
           .min = 0,
           .max = 1,
