@@ -7,10 +7,10 @@ import pandas
 from matplotlib import pyplot as plt
 
 from . import style
-from .ground_truth import why_not
-from .intervals import SEQUENCES, band, geometric_interval, interval_words
+from .ground_truth import look, why_not
+from .intervals import SEQUENCES, band, interval_words, ratio_interval
 from .output import Sentence, publish
-from .truth_ranks import CURVES, budget_table, lines, shown
+from .truth_ranks import CURVES, shown
 
 style.use()
 FORWARD = {  # dataset, look
@@ -18,25 +18,30 @@ FORWARD = {  # dataset, look
     "one-high, ranked once": ("truth/forward/single_kl", dict(color="#CC79A7", linewidth=1.2, linestyle=(0, (4, 2)))),
 }
 NOISE = pathlib.Path(__file__).resolve().parents[2] / "experiments/studies/02-ground-truth/noise-floor.csv"
-COUNT = "scores recomputed [1]"
+COUNT, LEFT = "scores recomputed [1]", "KL over that with none"
 ERRORS = ["error [nat]", "floor [nat]"]
 
 
 def forward_table(truth):
-    """KL against the number of scores recomputed: by forward selection, by its first ranking, by rules' pooled budgets, and none."""
-    table = []
-    for rule, (dataset, _) in FORWARD.items():
-        found = geometric_interval(truth.get(dataset))
+    """KL over that with nothing recomputed, against the number of scores recomputed: by forward selection, by the first of its rankings,
+    and by rules at budgets that are pooled over the pass."""
+    table, steps, none = [], truth.scale("truth/forward/step"), truth.get("truth/all_low_kl")[..., None]
+
+    def add(rule, counts, kl):
+        found = ratio_interval(kl[..., : len(counts)], none)
         for s, setting in enumerate(truth.settings):
-            for k, count in enumerate(truth.scale("truth/forward/step")):
-                line = {"setting": setting, "rule": rule, COUNT: count, "KL [nat]": found.mean[s, k]}
-                table.append(line | found.at((s, k)).columns("KL, "))
-    budgets = budget_table(truth)
-    scores = truth.get("truth/score")[0, 0]
-    total = np.prod(scores.shape[:3]) * (scores.shape[-1] + 1) // 2
-    budgets[COUNT] = (budgets["realised share [%]"] / 100 * total).round()
-    budgets = budgets[(budgets["budget"] != "per row") & (budgets[COUNT] <= len(truth.scale("truth/forward/step")))]
-    return pandas.concat([pandas.DataFrame(table), budgets.drop(columns=["budget", "asked", "realised share [%]"])], ignore_index=True)
+            for k, count in enumerate(counts):
+                line = {"setting": setting, "rule": rule, COUNT: count, f"{LEFT} [1]": found.mean[s, k]}
+                table.append(line | found.at((s, k)).columns(f"{LEFT}, "))
+
+    for rule, (dataset, _) in FORWARD.items():
+        add(rule, steps, truth.get(dataset))
+    layers, heads, length = truth.get("truth/score").shape[2:5]
+    for rule in truth.rules:
+        counts = np.ceil(np.array(truth.scale(f"selection/{rule}/rate")) * (layers * heads * length * (length + 1) // 2) - 1e-9).astype(int)
+        few = counts <= len(steps)
+        add(rule, counts[few], truth.get(f"selection/{rule}/curve_error")[..., few])
+    return pandas.DataFrame(table)
 
 
 def forward_selection(truth):
@@ -48,17 +53,19 @@ def forward_selection(truth):
     legend = {}
     for ax, s in zip(axes, settings):
         part = table[table["setting"] == truth.settings[s]]
-        for rule, (_, look) in FORWARD.items():
+        for rule, (_, look_of) in FORWARD.items():
             line = part[part["rule"] == rule]
-            band(ax, COUNT, line, "KL, ", color=look["color"])
-            (legend[rule],) = ax.plot(line[COUNT], line["KL [nat]"], **look)
-        lines(ax, part, COUNT, "KL [nat]", [r for r in CURVES if r in set(part["rule"]) and r != "one-high"], legend)
-        none = part[part["rule"] == "none"]["KL [nat]"].item()
-        legend["none recomputed"] = ax.axhline(none, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)))
+            band(ax, COUNT, line, f"{LEFT}, ", color=look_of["color"])
+            (legend[rule],) = ax.plot(line[COUNT], line[f"{LEFT} [1]"], **look_of)
+        for rule in (r for r in CURVES if r in truth.rules and r != "one-high"):
+            line = part[part["rule"] == rule].sort_values(COUNT)
+            (legend[rule],) = ax.plot(line[COUNT], line[f"{LEFT} [1]"], **look(rule))
+        legend["none recomputed"] = ax.axhline(1, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)))
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.set_xlabel("scores recomputed, of the whole pass")
-    axes[0].set_ylabel("KL(reference || run)  (nat)")
+        ax.set_xlabel("scores recomputed")
+        ax.xaxis.set_major_formatter("{x:g}")
+    axes[0].set_ylabel("KL over that with none recomputed")
     style.legend_beside(axes, legend, "scores chosen by")
     style.head(figure, "Is a ranking the limit? Forward selection: all scores ranked again after each")
     return publish(
@@ -67,9 +74,10 @@ def forward_selection(truth):
         figure,
         table,
         "Forward selection recomputes, again and again, the score that lowers the KL most beside those before it; dashed: by the first"
-        " of these rankings, not renewed. Rules: budgets pooled over the pass, at the same number of scores. Everything else in the"
-        f" reference arithmetic, other scores low. Geometric mean over {len(truth.sequences)} sequences.",
-        interval_words("band", table[f"KL, {SEQUENCES}"], what="of the logarithm"),
+        " of these rankings, not renewed. Rules: budgets pooled over the pass, at the same number of scores; their intervals are in the"
+        " table. Everything else in the reference arithmetic, other scores low. Geometric mean of the ratios of"
+        f" {len(truth.sequences)} sequences, each of its own.",
+        interval_words("band", table[f"{LEFT}, {SEQUENCES}"], what="of the logarithm"),
     )
 
 

@@ -298,12 +298,11 @@ def disagreements(folder, path):
         m, ranking, count = setting[row["setting"]], row["rule"], int(number(row["scores recomputed [1]"]))
         if ranking in r.forward:
             values = r.forward[ranking][:, m, count - 1]
-        elif ranking == "none":
-            values = r.all_low[:, m]
         else:  # 3 of 288 scores
             same((14, ranking), count, 3)
             values = r.rule[ranking]["curve_error"][:, m, 0]
-        interval((14, ranking, count), row, "KL [nat]", [math.log(v) for v in values], ("KL, 95 % low", "KL, 95 % high"), math.exp)
+        left, over_none = "KL over that with none", [math.log(v / none) for v, none in zip(values, r.all_low[:, m])]
+        interval((14, ranking, count), row, f"{left} [1]", over_none, (f"{left}, 95 % low", f"{left}, 95 % high"), math.exp)
     noise = rows_of("02-15-noise-floor")
     e = max((number(row["e [1]"]) for row in noise if row["e [1]"]), default=math.nan)
     for row in noise:
@@ -422,7 +421,7 @@ class GroundTruth(unittest.TestCase):
         self.assertEqual(lengths["02-2-ranks-by-rule"], len(RULES) * len(MUS))
         self.assertEqual(lengths["02-3-pooled-recall"], len(RULES) * len(MUS) * len(SHARES))
         self.assertEqual(lengths["02-4-budget-curves"], len(MUS) * (1 + len(RULES) * (len(SHARES) + 4)))
-        self.assertEqual(lengths["02-14-forward-selection"], len(MUS) * (2 * STEPS + 1 + len(RULES)))
+        self.assertEqual(lengths["02-14-forward-selection"], len(MUS) * (2 * STEPS + len(RULES)))
         shares = [row for row in table(self.out / "02-15-noise-floor.csv") if row["setting"]]
         self.assertEqual(len(shares), len(MUS) * 2)
         self.assertEqual(lengths["02-8-grains"], len(MUS) * 3 * 4)  # one-low, lamp, lamp-normwise1, z-error
@@ -478,7 +477,7 @@ class GroundTruth(unittest.TestCase):
             (truth_ranks.ranks_by_rule, settings * rules * 4, ()),
             (truth_ranks.pooled_recall, settings * (curves - 1) * len(SHARES), ()),
             (truth_ranks.budget_curves, settings * curves * (len(SHARES) - 1 + 4), ()),
-            (truth_forward.forward_selection, settings * (2 * STEPS + curves), ()),
+            (truth_forward.forward_selection, settings * 2 * STEPS, ()),
             (truth_parts.optimality_gaps, settings * rules, ()),
             (truth_parts.additivity, settings * 5, ()),
             (truth_parts.grains, settings * 3 * (rules - 2), (-1, 1)),
