@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "analysis/truth/passes.hpp"
@@ -319,6 +320,18 @@ void Background::evaluate(std::span<const Change> changes, Worker& worker,
         }
       });
   finish();
+}
+
+std::vector<Effect> Background::effects_of_scores(std::span<const Row> rows, std::size_t threads,
+                                                  const std::function<bool()>& stop,
+                                                  LogitSum* sum) const {
+  std::vector<std::uint32_t> keys(pass_.length());
+  std::iota(keys.begin(), keys.end(), 0U);
+  std::vector<Change> changes;
+  for (const Row& row : rows)
+    for (std::size_t j = 0; j <= row.query; ++j)
+      changes.push_back({row, std::span(keys).subspan(j, 1)});
+  return effects(changes, threads, stop, sum);
 }
 
 std::vector<Derivative> Background::derivatives(std::span<const Row> rows, std::size_t threads,

@@ -102,6 +102,11 @@ class Background {
   [[nodiscard]] std::vector<Effect> effects(std::span<const Change> changes, std::size_t threads,
                                             const std::function<bool()>& stop,
                                             LogitSum* sum = nullptr) const;
+  /// Of every score of the rows by itself, row.query + 1 each. Likewise.
+  [[nodiscard]] std::vector<Effect> effects_of_scores(std::span<const Row> rows,
+                                                      std::size_t threads,
+                                                      const std::function<bool()>& stop,
+                                                      LogitSum* sum = nullptr) const;
   /// With respect to every score of the rows, row.query + 1 each. Likewise.
   [[nodiscard]] std::vector<Derivative> derivatives(std::span<const Row> rows, std::size_t threads,
                                                     const std::function<bool()>& stop) const;

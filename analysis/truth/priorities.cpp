@@ -9,28 +9,6 @@
 #include "core/base/contract.hpp"
 
 namespace lamp::truth {
-namespace {
-
-using Stop = std::function<bool()>;
-
-/// One number for each score of `rows`, in their order: the KL with it alone changed.
-std::optional<std::vector<double>> kl_of_each(const Background& background,
-                                              std::span<const Row> rows, std::size_t threads,
-                                              const Stop& stop) {
-  std::vector<std::uint32_t> keys(background.pass().length());
-  for (std::size_t j = 0; j < keys.size(); ++j) keys[j] = static_cast<std::uint32_t>(j);
-  std::vector<Change> changes;
-  for (const Row& row : rows)
-    for (std::size_t j = 0; j <= row.query; ++j)
-      changes.push_back({row, std::span(keys).subspan(j, 1)});
-  const std::vector<Effect> effects = background.effects(changes, threads, stop);
-  if (effects.size() != changes.size()) return std::nullopt;
-  std::vector<double> kl;
-  for (const Effect& effect : effects) kl.push_back(effect.kl);
-  return kl;
-}
-
-}  // namespace
 
 const Predictor& predictor_of_rule(const Rule& rule) {
   constexpr std::string_view prefix = "truth:";
@@ -43,7 +21,8 @@ const Predictor& predictor_of_rule(const Rule& rule) {
 }
 
 std::optional<GivenPriorities> priorities_of(const Predictor& predictor, const Question& question,
-                                             std::size_t threads, const Stop& stop) {
+                                             std::size_t threads,
+                                             const std::function<bool()>& stop) {
   const ModelConfig& model = question.model.config;
   const std::size_t heads = heads_of(model, question.site), length = question.tokens.size();
   const std::vector<Row> rows = all_rows(model, question.site, length);
@@ -54,15 +33,15 @@ std::optional<GivenPriorities> priorities_of(const Predictor& predictor, const Q
   std::vector<double> one_low, benefit;
   std::vector<Derivative> derivative;
   if (needs.one_low) {
-    std::optional<std::vector<double>> kl = kl_of_each(exact, rows, threads, stop);
-    if (!kl) return std::nullopt;
-    one_low = *std::move(kl);
+    const std::vector<Effect> effects = exact.effects_of_scores(rows, threads, stop);
+    if (effects.empty()) return std::nullopt;
+    for (const Effect& effect : effects) one_low.push_back(effect.kl);
   }
   if (needs.one_high) {
     const Background all_low = Background::all_low(question, exact);
-    std::optional<std::vector<double>> kl = kl_of_each(all_low, rows, threads, stop);
-    if (!kl) return std::nullopt;
-    for (const double one : *kl) benefit.push_back(all_low.effect().kl - one);
+    const std::vector<Effect> effects = all_low.effects_of_scores(rows, threads, stop);
+    if (effects.empty()) return std::nullopt;
+    for (const Effect& effect : effects) benefit.push_back(all_low.effect().kl - effect.kl);
   }
   if (needs.derivative) {
     derivative = exact.derivatives(rows, threads, stop);

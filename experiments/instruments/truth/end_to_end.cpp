@@ -94,21 +94,17 @@ class EndToEnd final : public TruthPart {
   /// Each score of the rows by itself.
   bool evaluate(const TruthOfCell& cell, const Background& background, truth::LogitSum* sum,
                 Effects& out) const {
-    std::vector<std::uint32_t> keys(length());
-    for (std::size_t j = 0; j < length(); ++j) keys[j] = static_cast<std::uint32_t>(j);
-    std::vector<truth::Change> changes;
-    for (const truth::Row& row : cell.rows)
-      for (std::size_t j = 0; j <= row.query; ++j)
-        changes.push_back({row, std::span(keys).subspan(j, 1)});
     const std::vector<Effect> effects =
-        background.effects(changes, cell.pass.options.threads, truth_is_stopped, sum);
-    if (effects.size() != changes.size()) return false;
+        background.effects_of_scores(cell.rows, cell.pass.options.threads, truth_is_stopped, sum);
+    if (effects.empty() && !cell.rows.empty()) return false;
     out.kl.assign(heads() * length() * length(), nan);
     out.logit_max = out.kl;
-    for (std::size_t c = 0; c < changes.size(); ++c) {
-      const std::size_t at = place(changes[c].row, length()) + changes[c].keys[0];
-      out.kl[at] = effects[c].kl, out.logit_max[at] = effects[c].logit_max;
-    }
+    std::size_t at = 0;
+    for (const truth::Row& row : cell.rows)
+      for (std::size_t j = 0; j <= row.query; ++j, ++at) {
+        out.kl[place(row, length()) + j] = effects[at].kl;
+        out.logit_max[place(row, length()) + j] = effects[at].logit_max;
+      }
     return true;
   }
 
