@@ -75,11 +75,11 @@ void Progress::print(const std::string& where, bool last) {
   if (style_ == Style::bar) {
     const std::size_t filled = done_ * bar_width / total_;
     const std::string bar = std::string(filled, '#') + std::string(bar_width - filled, '.');
-    std::fprintf(stderr, "\r[%s] %zu/%zu cells, %s, %s  %s\033[K", bar.c_str(), done_,
-                 total_, speed.c_str(), time.c_str(), where.c_str());
+    std::fprintf(stderr, "\r[%s] %zu/%zu cells, %s, %s  %s\033[K", bar.c_str(), done_, total_,
+                 speed.c_str(), time.c_str(), where.c_str());
   } else {
-    std::fprintf(stderr, "lamp run: %zu of %zu cells (%.0f %%), %s, %s; %s\n", done_,
-                 total_, percent, speed.c_str(), time.c_str(), where.c_str());
+    std::fprintf(stderr, "lamp run: %zu of %zu cells (%.0f %%), %s, %s; %s\n", done_, total_,
+                 percent, speed.c_str(), time.c_str(), where.c_str());
   }
   std::fflush(stderr);
 }

@@ -214,7 +214,8 @@ TEST_CASE("rules: largest takes signed zeros as one number and ties by index", "
   CHECK(marks == Marks{1, 1, 1, 1, 1, 0, 1});
 }
 
-TEST_CASE("rules: what was seen of rows: whether any was selected, and any set not LAMP's", "[lamp]") {
+TEST_CASE("rules: what was seen of rows: whether any was selected, and any set not LAMP's",
+          "[lamp]") {
   SelectionScratch scratch;
   const auto select = [&](const char* rule, const SelectionSpec& like, const std::vector<double>& y,
                           const std::vector<double>& z) {
