@@ -1,8 +1,8 @@
 """The program with every toy extension in it: what a researcher adds is the files and rows that a recipe names, and no other.
 
-usage: extend.py build          the extended tree in build/extended, and everything in it with clang -O0
-       extend.py test TOY       builds its program if need be, and runs toys/TOY/toy_test.py on it (LAMP_BINARY)
-       extend.py count          files and rows of each toy
+usage: extend.py build [TARGET ..]   the extended tree in build/extended, and everything in it, or these targets, with clang -O0
+       extend.py test TOY            builds its program if need be, and runs toys/TOY/toy_test.py on it (LAMP_BINARY)
+       extend.py count               files and rows of each toy
 
 A toy is a folder of tests/structure/toys: the files it adds, below add/ as they lie in the tree; in rows.txt the rows it adds to files
 that are there already; and toy_test.py. rows.txt:
@@ -127,8 +127,8 @@ def count():
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["build"]:
-            build()
+        case ["build", *targets]:
+            build(*targets)
         case ["test", toy]:
             sys.exit(test(toy))
         case ["count"]:
