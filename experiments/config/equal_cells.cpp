@@ -9,11 +9,6 @@ bool is(const SelectionConfig& selection, std::string_view rule) {
   return selection.spec.rule->name == rule;
 }
 
-/// Whether the rule takes as many components as LAMP does, whatever they are.
-bool has_budget_of_lamp(const Rule& rule) {
-  return rule.name != "none" && rule.name != "all" && !rule.traits.own_cost;
-}
-
 bool is_componentwise_absolute(const SelectionSpec& spec) {
   return spec.weights == ErrorWeights::absolute && spec.norm == Norm::componentwise;
 }
@@ -34,9 +29,10 @@ Config without_idle_keys(const Config& cell) {
   Config out = cell;
   for (SelectionConfig& selection : out.selections) {
     const std::string recompute = selection.recompute;
-    const bool whole =
-        is(selection, "all") ||
-        (selection.spec.rate == 1.0 && !is(selection, "none") && !is(selection, "random-full-row"));
+    const RuleTraits& traits = selection.spec.rule->traits;
+    const bool takes_rate =
+        (traits.budget_of_lamp && !is(selection, "random-full-row")) || traits.own_cost;
+    const bool whole = is(selection, "all") || (selection.spec.rate == 1.0 && takes_rate);
     if (is(selection, "none")) selection = only_rule(selection, "none");
     if (!whole) continue;
     selection = only_rule(selection, "all");
@@ -54,7 +50,7 @@ std::optional<Config> if_nothing_is_selected(const Config& cell) {
     if (is(selection, "none")) continue;
     const SelectionSpec& spec = selection.spec;
     const bool nothing = (spec.tau && *spec.tau >= 2.0) || spec.rate == 0.0;
-    if (!has_budget_of_lamp(*spec.rule) || !is_componentwise_absolute(spec) || !nothing)
+    if (!spec.rule->traits.budget_of_lamp || !is_componentwise_absolute(spec) || !nothing)
       return std::nullopt;
     selection = only_rule(selection, "none");
     changed = true;

@@ -34,6 +34,9 @@ using RuleFunction = std::size_t (*)(const RuleInput& input, std::span<std::uint
 
 /// What sets a rule apart from one that looks at z, y and w, with LAMP's budget or none.
 struct RuleTraits {
+  /// Takes as many components of a row as LAMP does, whatever they are. Where it is not said, no
+  /// cell of a grid is taken to be equal to another for it.
+  bool budget_of_lamp = false;
   bool reads_keys = false;    // SelectionRow::q and k
   bool reads_values = false;  // SelectionRow::v
   bool own_cost = false;      // and its sets are smallest ones for it: norm and solver are LAMP's
@@ -60,20 +63,20 @@ std::size_t mark_all(const RuleInput&, std::span<std::uint8_t>, SelectionScratch
 
 /// Every rule, in the order in which messages list them.
 inline constexpr std::array rules{
-    Rule{"lamp", mark_by_lamp},
-    Rule{"random", mark_at_random},
+    Rule{"lamp", mark_by_lamp, {.budget_of_lamp = true}},
+    Rule{"random", mark_at_random, {.budget_of_lamp = true}},
     Rule{"none", mark_none},
     Rule{"all", mark_all},
-    Rule{"random-full-row", mark_in_full_row},
-    Rule{"largest-logit", mark_largest_logits},
-    Rule{"window", mark_window},
-    Rule{"block-mean", mark_by_block_mean},
-    Rule{"page-bound", mark_by_page_bound, {.reads_keys = true}},
+    Rule{"random-full-row", mark_in_full_row, {.budget_of_lamp = true}},
+    Rule{"largest-logit", mark_largest_logits, {.budget_of_lamp = true}},
+    Rule{"window", mark_window, {.budget_of_lamp = true}},
+    Rule{"block-mean", mark_by_block_mean, {.budget_of_lamp = true}},
+    Rule{"page-bound", mark_by_page_bound, {.budget_of_lamp = true, .reads_keys = true}},
     Rule{"value-aware", mark_by_values, {.reads_values = true, .own_cost = true}},
-    Rule{"fisher", mark_by_priority, {.knows_pass = true}},
-    Rule{"truth:local", mark_by_priority, {.knows_pass = true}},
-    Rule{"truth:one-low", mark_by_priority, {.knows_pass = true}},
-    Rule{"truth:one-high", mark_by_priority, {.knows_pass = true}},
+    Rule{"fisher", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
+    Rule{"truth:local", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
+    Rule{"truth:one-low", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
+    Rule{"truth:one-high", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
 };
 
 /// The same as names of values.
