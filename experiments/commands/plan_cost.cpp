@@ -98,12 +98,15 @@ class RecordedBytes {
     const CellRecorder recorder(experiment.recording());
     quantities_ = recorder.quantities();
     for (const bool errors : {false, true})
-      for (const bool truth : {false, true})
-        recorded_[errors][truth] = recorder.recorded({.errors = errors, .truth = truth});
+      for (const bool activations : {false, true})
+        for (const bool truth : {false, true})
+          recorded_[errors][activations][truth] =
+              recorder.recorded({.errors = errors, .activations = activations, .truth = truth});
   }
   /// Whether the cell records quantity q.
   [[nodiscard]] bool has(const Cell& cell, std::size_t q) const {
-    return recorded_[cell.records.errors][cell.records.truth][q];
+    const Records& records = cell.records;
+    return recorded_[records.errors][records.activations][records.truth][q];
   }
   [[nodiscard]] double of(const Cell& cell) const {
     double bytes = 0.0;
@@ -116,7 +119,8 @@ class RecordedBytes {
 
  private:
   std::vector<record::Quantity> quantities_;
-  std::array<std::array<std::vector<bool>, 2>, 2> recorded_;  // [errors][truth]
+  /// [errors][activations][truth]
+  std::array<std::array<std::array<std::vector<bool>, 2>, 2>, 2> recorded_;
 };
 
 /// How many numbers a pass holds: those of Workspace, of EarlierRows and what gemm packs.

@@ -118,8 +118,8 @@ struct Config {
   std::vector<GridAxis> grid;  // in file order, then in the order of --set
   std::vector<Site> record_errors;
   Detail record_detail = Detail::summary;
-  std::vector<GridAxis>
-      record_where;  // some axes, some of their values: cells elsewhere record no errors
+  std::vector<GridAxis> record_where;  // some axes, some of their values: cells elsewhere record
+                                       // neither errors nor activations
   std::vector<Site> record_activations;
   bool record_selected = false;
   std::optional<ContinuationConfig> continuation;  // absent: none

@@ -79,11 +79,13 @@ Outcome read_where(Config& config, Name, const Value& value, const Field&) {
   return read_where_axes(config, value, "");
 }
 
-Text write_where(const Config& config, Name, Form) {
+/// Once it was for errors alone: where there are activations too, the identity is another one.
+Text write_where(const Config& config, Name, Form form) {
   std::vector<std::string> axes;
   for (const GridAxis& axis : config.record_where)
     axes.push_back(toml_string(axis.key) + " = " + coordinate_list(axis.values));
-  return '{' + join(axes) + '}';
+  const bool both = !axes.empty() && !config.record_activations.empty();
+  return (form == Form::identity && both ? "activations too " : "") + ('{' + join(axes) + '}');
 }
 
 Text write_paths(const Config& config, Name, Form) {
@@ -429,7 +431,7 @@ constexpr std::array after_arithmetic{
     Field{.key = "record.where",
           .kind = Kind::other,
           .standard = "{}",
-          .meaning = "record errors only in cells that match",
+          .meaning = "record errors and activations only in cells that match",
           .scope = Scope::experiment,
           .range = "a table {\"AXIS\" = [values], ..} of axes of the grid and values of theirs",
           .read = read_where,

@@ -439,11 +439,13 @@ Result<Grid> expand(const Config& config, const Inputs& inputs) {
     if (const std::optional<Problem> problem = check_cell(cell))
       return Error{ExitCode::bad_data,
                    "grid cell " + std::to_string(grid.cells.size()) + ": " + to_string(*problem)};
+    const bool here = matches_where(config, index);
     grid.cells.push_back(
         {.index = index,
          .id = cell_identity(cell, inputs),
          .plan = plan_of(cell),
-         .records = {.errors = !config.record_errors.empty() && matches_where(config, index),
+         .records = {.errors = here && !config.record_errors.empty(),
+                     .activations = here && !config.record_activations.empty(),
                      .truth = config.truth && is_first_beside_truth(config, index)},
          .work = work_of(cell, inputs)});
   } while (next_cell(config, index));

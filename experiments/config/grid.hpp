@@ -23,9 +23,10 @@ inline constexpr int semantics = 2;
 
 /// What a cell records besides what every cell does.
 struct Records {
-  bool errors = false;  // record.errors names a site, and the cell matches record.where
-  bool truth = false;   // [truth] is there, and of the cells that differ in how scores are selected
-                        // alone this is the first
+  bool errors = false;       // record.errors names a site, and the cell matches record.where
+  bool activations = false;  // record.activations names a site, and the cell matches record.where
+  bool truth = false;  // [truth] is there, and of the cells that differ in how scores are selected
+                       // alone this is the first
 };
 
 /// Cells of equal `own` have equal values (equal_cells.hpp); what a pass shows may prove more.

@@ -1,4 +1,5 @@
-// Whole activations of the sites of record.activations, of runs and reference.
+// Whole activations of the sites of record.activations, of the reference and of the runs that match
+// record.where.
 #include <algorithm>
 
 #include "experiments/instruments/instrument.hpp"
@@ -13,8 +14,8 @@ class Activations final : public Instrument {
   std::vector<Reading<>> readings() override {
     std::vector<Reading<>> all;
     for (const Site site : recording_.config.record_activations)
-      all.push_back({quantity(site, "run", "values of the run"),
-                     [this, site] { return run_.at(site).flat(); }});
+      all.push_back(
+          {quantity(site, "run", "values of the run"), [this, site] { return values_of(site); }});
     return all;
   }
 
@@ -32,18 +33,28 @@ class Activations final : public Instrument {
     return std::find(asked.begin(), asked.end(), site) != asked.end();
   }
   [[nodiscard]] bool needs_reference(Site site) const override { return listens(site); }
+  [[nodiscard]] bool is_recorded(const Records& records) const override {
+    return records.activations;
+  }
 
-  void begin(const Reference&, const PrecisionPlan&, const Records&) override {
+  void begin(const Reference&, const PrecisionPlan&, const Records& records) override {
     run_.clear();
+    if (!records.activations) return;
     for (const Site site : recording_.config.record_activations)
       run_.insert({site, SiteValues(recording_.model, site, recording_.sequence_length())});
   }
 
   void values(const TapPoint& point, MatrixView<const double> x) override {
-    run_.at(point.site).put(point, x);
+    if (const auto kept = run_.find(point.site); kept != run_.end()) kept->second.put(point, x);
   }
 
  private:
+  /// Empty where the cell does not record them.
+  [[nodiscard]] std::vector<double> values_of(Site site) const {
+    const auto kept = run_.find(site);
+    return kept == run_.end() ? std::vector<double>{} : kept->second.flat();
+  }
+
   [[nodiscard]] record::Quantity quantity(Site site, const std::string& name,
                                           const std::string& long_name) const {
     return whole_site_quantity(recording_.model, site, recording_.sequence_length(),
@@ -52,7 +63,7 @@ class Activations final : public Instrument {
   }
 
   Recording recording_;
-  SiteValuesMap run_;
+  SiteValuesMap run_;  // of this cell; empty where it records none
 };
 
 }  // namespace

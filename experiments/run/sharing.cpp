@@ -7,7 +7,7 @@ namespace lamp::experiments {
 void EqualCells::add(const Cell& cell, const SelectionScratch::Seen* seen) {
   if (cell.records.truth) return;
   const auto stands_for = [&](const Digest& work, Proof proof) {
-    known_.try_emplace({work, proof, cell.records.errors}, &cell);
+    known_.try_emplace({work, proof, cell.records.errors, cell.records.activations}, &cell);
   };
   const Work& work = cell.work;
   stands_for(work.own, Proof::own);
@@ -22,7 +22,7 @@ void EqualCells::add(const Cell& cell, const SelectionScratch::Seen* seen) {
 const Cell* EqualCells::equal_to(const Cell& cell) const {
   if (cell.records.truth) return nullptr;
   const auto find = [&](const Digest& work, Proof proof) {
-    const auto found = known_.find({work, proof, cell.records.errors});
+    const auto found = known_.find({work, proof, cell.records.errors, cell.records.activations});
     return found == known_.end() ? nullptr : found->second;
   };
   if (const Cell* known = find(cell.work.own, Proof::own)) return known;

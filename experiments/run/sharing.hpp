@@ -24,7 +24,8 @@ class EqualCells {
 
  private:
   enum class Proof : std::uint8_t { own, nothing_selected };
-  using Key = std::tuple<Digest, Proof, bool>;  // and whether errors are recorded
+  using Key =
+      std::tuple<Digest, Proof, bool, bool>;  // and whether errors, activations are recorded
   std::map<Key, const Cell*> known_;
 };
 

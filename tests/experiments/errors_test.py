@@ -91,6 +91,16 @@ class Errors(unittest.TestCase):
         self.assertTrue((count[:, :, :, 0] == 0).all() and (count[:, :, :, 1] == 210).all())
         self.assertTrue(np.isfinite(f["metrics/kl"][()]).all())
 
+    def test_activations_only_in_cells_that_match(self):
+        everywhere = self.run_lamp('record.activations=["ln_f"]')
+        f = self.run_lamp('record.activations=["ln_f"]', 'record.where={"lamp.scores.tau"=[1.1]}')
+        run, expected = f["activations/ln_f/run"][()], everywhere["activations/ln_f/run"][()]
+        self.assertTrue(np.isnan(run[:, :, :, 0]).all())
+        np.testing.assert_array_equal(run[:, :, :, 1], expected[:, :, :, 1])
+        self.assertTrue(np.isfinite(expected).all())
+        np.testing.assert_array_equal(f["activations/ln_f/reference"][()], everywhere["activations/ln_f/reference"][()])
+        np.testing.assert_array_equal(f["metrics/kl"][()], everywhere["metrics/kl"][()])
+
     def test_recording_changes_no_metric(self):
         with_errors, without = self.run_lamp(f"record.errors={toml(SITES)}"), self.run_lamp()
         np.testing.assert_array_equal(with_errors["metrics/kl_position"][()], without["metrics/kl_position"][()])

@@ -401,13 +401,20 @@ TEST_CASE("grid: a combination that is not legal is named by its cell", "[grid]"
             "grid cell 3: lamp.scores.mask: \"as-zero\" is legal with weights") == 0);
 }
 
-TEST_CASE("grid: cells that record errors are those that record.where matches", "[grid]") {
-  const auto marks = [](const std::string& record) {
+TEST_CASE("grid: cells that record errors and activations are those that record.where matches",
+          "[grid]") {
+  const auto marks_of = [](const std::string& record, bool Records::*what) {
     std::string text;
     for (const Cell& cell : grid_of(with_grid(axes) + record).cells)
-      text += cell.records.errors ? '1' : '0';
+      text += cell.records.*what ? '1' : '0';
     return text;
   };
+  const auto marks = [&](const std::string& record) { return marks_of(record, &Records::errors); };
+  const std::string activations = "[record]\nactivations = [\"scores\"]\n";
+  const std::string where = "where = {\"lamp.scores.tau\" = [1.5]}\n";
+  CHECK(marks_of(activations, &Records::activations) == "111111");
+  CHECK(marks_of(activations + where, &Records::activations) == "001100");
+  CHECK(marks_of("[record]\nerrors = [\"scores\"]\n", &Records::activations) == "000000");
   const std::string errors = "[record]\nerrors = [\"scores\"]\n";
   CHECK(marks("") == "000000");
   CHECK(marks("[record]\nactivations = [\"scores\"]\n") == "000000");
@@ -418,6 +425,19 @@ TEST_CASE("grid: cells that record errors are those that record.where matches", 
         "010001");
   CHECK(marks(errors + "where.arithmetic.low.mu = [4]\n") == "101010");
   CHECK(grid_of(base_config + errors).cells[0].records.errors);
+}
+
+TEST_CASE("grid: record.where with activations is not what it was when it was for errors alone",
+          "[grid]") {
+  const auto identity = [](const std::string& record) {
+    const Result<Config> config = parse(with_grid(axes) + record);
+    REQUIRE(config.ok());
+    return find_field("record.where").field->write(*config, "", Form::identity).value();
+  };
+  const std::string where = R"({"lamp.scores.tau" = [1.5]})";
+  CHECK(identity("[record]\nerrors = [\"scores\"]\nwhere = " + where + "\n") == where);
+  CHECK(identity("[record]\nactivations = [\"scores\"]\n") == "{}");
+  CHECK_FALSE(identity("[record]\nactivations = [\"scores\"]\nwhere = " + where + "\n") == where);
 }
 
 TEST_CASE("grid: the reference is binary64 or a named arithmetic", "[grid]") {
