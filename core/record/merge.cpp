@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::int64_t schema_version = 1;
 
-std::vector<std::size_t> sizes(const std::vector<Axis>& axes) {
+std::vector<std::size_t> sizes(std::span<const Axis> axes) {
   std::vector<std::size_t> result;
   for (const Axis& axis : axes) result.push_back(size(axis));
   return result;
@@ -35,7 +35,7 @@ class Column {
  public:
   /// `grid`: the grid axes; those in quantity.constant_over are left out. A reference has no grid
   /// axes.
-  Column(hid_t file, const Quantity& quantity, const std::vector<Axis>& sequence_axes,
+  Column(hid_t file, const Quantity& quantity, std::span<const Axis> sequence_axes,
          const std::vector<Axis>& grid)
       : quantity_(quantity),
         grid_sizes_(sizes(grid)),
@@ -164,6 +164,23 @@ class Writer {
     for (Column& column : columns_) column.write(sequence);
   }
 
+  /// Adds what is of no single sequence.
+  void write(const PointQuantity& given) {
+    const std::span<const Axis> sequences(plan_.sequence_axes),
+        lead = sequences.first(sequences.size() - 1);
+    const std::span<const std::byte> all = bytes(given.values);
+    const std::size_t points = plan_.cell_ids.size(),
+                      each = points * elements(given.quantity) * element_size(given.values);
+    expects(all.size() == each * product(sizes(lead)), "merge: a value of each grid point");
+    Column& column = columns_[add(given.quantity, plan_.grid_axes, lead)];
+    for (std::size_t block = 0; block * each < all.size(); ++block) {
+      const std::span<const std::byte> values = all.subspan(block * each, each);
+      for (std::size_t point = 0; point < points; ++point)
+        column.set(point, values.subspan(point * (each / points), each / points));
+      column.write(block);
+    }
+  }
+
   /// Writes the provenance, attaches the scales, closes everything.
   MergeSummary finish() {
     for (Column& column : columns_) column.close();
@@ -196,7 +213,12 @@ class Writer {
 
  private:
   std::size_t add(const Quantity& quantity, const std::vector<Axis>& grid) {
-    Column& column = columns_.emplace_back(file_, quantity, plan_.sequence_axes, grid);
+    return add(quantity, grid, plan_.sequence_axes);
+  }
+
+  std::size_t add(const Quantity& quantity, const std::vector<Axis>& grid,
+                  std::span<const Axis> lead) {
+    Column& column = columns_.emplace_back(file_, quantity, lead, grid);
     scales_.attach(file_, column.id(), quantity, column.axes());
     return columns_.size() - 1;
   }
@@ -299,6 +321,7 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
       if (!first) first = Shard{{}, {}, shard->quantities, {}, shard->reference_quantities, {}};
       writer.write(sequence, *shard);
     }
+    for (const PointQuantity& given : plan.of_points) writer.write(given);
     const MergeSummary summary = writer.finish();
     if (const std::string different = writer.first_difference(); !different.empty())
       return Error{ExitCode::io, out.string() + ": cannot write: " + different +

@@ -17,6 +17,13 @@ namespace lamp::record {
 /// One scalar text dataset of /provenance: name and UTF-8 value.
 using Provenance = std::vector<std::pair<std::string, std::string>>;
 
+/// A quantity of grid points that no single sequence has: a mean over them, say. `values` row-major
+/// over the sequence axes but the last, the grid axes, then its dims.
+struct PointQuantity {
+  Quantity quantity;
+  Values values;
+};
+
 struct MergePlan {
   std::vector<Axis> sequence_axes;  // [text,] sequence; at least one
   std::vector<Axis> grid_axes;      // in file order; none for a single cell
@@ -26,6 +33,7 @@ struct MergePlan {
       shards;  // row-major over sequence_axes; a missing file is a pending sequence
   std::map<std::string, Axis> inner_axes;  // scales of dims that are not counted from 0 (e.g.
                                            // "bin", "tolerance"); others are 0..n-1
+  std::vector<PointQuantity> of_points{};  // computed by whoever asks for the merge
   Digest experiment{};                     // every shard must be of it
   Provenance provenance;
   std::vector<Digest> sequence_ids{};  // parallel to shards; empty: not checked

@@ -4,10 +4,12 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "core/record/shard.hpp"
+#include "experiments/commands/as_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/value.hpp"
 #include "experiments/run/experiment.hpp"
@@ -15,10 +17,13 @@
 #include "experiments/run/nan_cells.hpp"
 #include "experiments/run/progress.hpp"
 #include "experiments/run/runner.hpp"
+#include "experiments/run/stopping.hpp"
 #include "experiments/run/study_inputs.hpp"
 
 namespace lamp::experiments {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 /// runs/<title>, the title with what a shell or file system dislikes turned into '-'.
 std::filesystem::path default_folder(const std::string& title) {
@@ -78,10 +83,6 @@ void report_nan(const char* command, const NanCells& nan, std::size_t cells) {
   if (nan.count > 0) std::cerr << "lamp " << command << ": " << in_words(nan, cells) << "\n";
 }
 
-nlohmann::ordered_json as_json(const NanCells& nan) {
-  return {{"cells", nan.count}, {"first", nan.first}};
-}
-
 /// "7 of them equal to others, " where some are.
 std::string equal_text(const RunSummary& summary) {
   const std::size_t equal = summary.computed - summary.passes;
@@ -95,6 +96,12 @@ int run_command(const RunOptions& options) {
   const Result<Experiment> experiment = prepare(options.config, options.sets);
   if (!experiment) return report("run", experiment.error());
   const Grid& grid = experiment->grid;
+  if (experiment->config.stop && options.parts > 1)
+    return report("run",
+                  {ExitCode::bad_data,
+                   "[stop] with --shard: no part alone can tell when the means of all are "
+                   "known; legal: one process without --shard, or a fixed count of sequences "
+                   "(tokens.sequences) without [stop]"});
 
   const std::filesystem::path out = options.out.value_or(default_folder(experiment->config.title));
   const ShardPart part{.part = options.part, .of = options.parts};
@@ -110,6 +117,8 @@ int run_command(const RunOptions& options) {
     return report("run", written.error());
 
   const InterruptGuard guard;
+  std::optional<Stopping> stopping;
+  if (experiment->config.stop) stopping.emplace(experiment->config, grid);
   const RunRequest request{.model = experiment->model,
                            .options = {.activation = experiment->activation,
                                        .seed = experiment->config.seed,
@@ -120,7 +129,8 @@ int run_command(const RunOptions& options) {
                            .recording = experiment->recording(),
                            .experiment = grid.experiment,
                            .threads = options.threads,
-                           .quiet = options.quiet};
+                           .quiet = options.quiet,
+                           .stopping = stopping ? &*stopping : nullptr};
   const Result<RunSummary> summary = run_sequences(request, *folder);
   if (!summary) return report("run", summary.error());
   if (summary->signal != 0) {
@@ -141,13 +151,14 @@ int run_command(const RunOptions& options) {
       part.of == 1 ? nan_cells(folder->result()) : nan_cells_of_part(*experiment, *folder, part);
   if (!nan) return report("run", nan.error());
   if (options.json)
-    std::cout << nlohmann::ordered_json{{"result", complete ? folder->result().string() : ""},
-                                        {"cells", summary->cells},
-                                        {"resumed", summary->resumed},
-                                        {"computed", summary->computed},
-                                        {"passes", summary->passes},
-                                        {"seconds", summary->seconds},
-                                        {"nan", as_json(*nan)}}
+    std::cout << Json{{"result", complete ? folder->result().string() : ""},
+                      {"cells", summary->cells},
+                      {"resumed", summary->resumed},
+                      {"computed", summary->computed},
+                      {"passes", summary->passes},
+                      {"seconds", summary->seconds},
+                      {"stop", as_json(stopping)},
+                      {"nan", as_json(*nan)}}
                      .dump()
               << "\n";
   report_nan("run", *nan, part.of == 1 ? merged->done : summary->cells);
@@ -189,11 +200,11 @@ int merge_command(const MergeOptions& options) {
                                    : NanCells{};  // without a shard it is not known what cells hold
   if (!nan) return report("merge", nan.error());
   if (options.json)
-    std::cout << nlohmann::ordered_json{{"result", out.string()},
-                                        {"done", merged->done},
-                                        {"pending", merged->pending},
-                                        {"failed", merged->failed},
-                                        {"nan", as_json(*nan)}}
+    std::cout << Json{{"result", out.string()},
+                      {"done", merged->done},
+                      {"pending", merged->pending},
+                      {"failed", merged->failed},
+                      {"nan", as_json(*nan)}}
                      .dump()
               << "\n";
   std::cerr << "lamp merge: " << out.string() << " (" << merged->done << " cells done";

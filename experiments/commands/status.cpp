@@ -6,6 +6,7 @@
 #include <ctime>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -14,10 +15,12 @@
 
 #include "core/record/shard.hpp"
 #include "core/record/summary.hpp"
+#include "experiments/commands/as_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/nan_cells.hpp"
+#include "experiments/run/stopping.hpp"
 #include "experiments/run/study_inputs.hpp"
 
 namespace lamp::experiments {
@@ -30,7 +33,9 @@ struct Asked {
   std::size_t points = 1;                                // of the grid
   std::size_t cells = 1;                                 // of a sequence: points that differ
   std::size_t sequences = 0;                             // of all texts
+  std::unique_ptr<const Grid> grid{};                    // where it is known
   std::optional<std::map<Digest, std::string>> names{};  // of the points that differ, by identity
+  std::optional<Stopping> stopping{};                    // with [stop]; refers to the grid
   std::optional<std::vector<TokenSequence>> tokens{};
   std::string note{};  // what could not be told
 };
@@ -72,17 +77,15 @@ std::map<Digest, std::string> names_of(const Grid& grid) {
   return names;
 }
 
-/// The cells, without the model where study.toml names its content.
-std::optional<std::map<Digest, std::string>> cell_names(const std::filesystem::path& study,
-                                                        const Config& config,
-                                                        const std::string& experiment) {
+/// The grid, without the model where study.toml names its content.
+std::optional<Grid> grid_of(const std::filesystem::path& study, const Config& config,
+                            const std::string& experiment) {
   if (const std::optional<Inputs> inputs = read_inputs(study))
-    if (const Result<Grid> grid = expand(config, *inputs);
-        grid && to_hex(grid->experiment) == experiment)
-      return names_of(*grid);
-  const Result<Experiment> prepared = prepare(study, {});
+    if (Result<Grid> grid = expand(config, *inputs); grid && to_hex(grid->experiment) == experiment)
+      return *std::move(grid);
+  Result<Experiment> prepared = prepare(study, {});
   if (!prepared || to_hex(prepared->grid.experiment) != experiment) return std::nullopt;
-  return names_of(prepared->grid);
+  return std::move(prepared->grid);
 }
 
 Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
@@ -93,11 +96,14 @@ Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
   return std::move(tokens->sequences);
 }
 
-Asked asked_of(const std::filesystem::path& study, const Config& config,
+Asked asked_of(const std::filesystem::path& folder, const Config& config,
                const std::string& experiment) {
   Asked asked{.sequences = config.tokens.paths.size() * config.tokens.sequences};
   for (const GridAxis& axis : config.grid) asked.points *= axis.values.size();
-  asked.names = cell_names(study, config, experiment);
+  if (std::optional<Grid> grid = grid_of(folder / "study.toml", config, experiment)) {
+    asked.grid = std::make_unique<const Grid>(*std::move(grid));
+    asked.names = names_of(*asked.grid);
+  }
   asked.cells = asked.names ? asked.names->size() : asked.points;
   if (!asked.names)
     asked.note =
@@ -107,6 +113,19 @@ Asked asked_of(const std::filesystem::path& study, const Config& config,
     asked.tokens = *std::move(tokens);
   else if (asked.note.empty())
     asked.note = "which text and sequence a shard is of is not known: " + tokens.error().message;
+  if (!config.stop) return asked;
+  if (asked.grid && asked.tokens) {
+    if (Result<Reached> so_far = reached(config, *asked.grid, *asked.tokens,
+                                         RunFolder::for_reading(folder, asked.grid->experiment))) {
+      asked.sequences = config.tokens.paths.size() * so_far->sequences;
+      std::erase_if(*asked.tokens,
+                    [&](const TokenSequence& s) { return s.index >= so_far->sequences; });
+      if (so_far->stopping) asked.stopping.emplace(*std::move(so_far->stopping));
+      return asked;
+    }
+  }
+  asked.note += (asked.note.empty() ? "" : "; ");
+  asked.note += "how many sequences [stop] asks for is not known: counted are all";
   return asked;
 }
 
@@ -210,9 +229,10 @@ Json as_json(const std::filesystem::path& folder, const Config& config,
            {{"asked", asked.cells * asked.sequences},
             {"done", status.done},
             {"failed", status.failed}}},
-          {"nan", {{"cells", status.nan.count}, {"first", status.nan.first}}},
+          {"nan", as_json(status.nan)},
           {"sequences",
            {{"asked", asked.sequences}, {"complete", status.complete}, {"cells", asked.cells}}},
+          {"stop", as_json(asked.stopping)},
           {"published", status.published != 0 ? Json(utc(status.published)) : Json()},
           {"running", running},
           {"result", {{"present", status.result}, {"up_to_date", status.up_to_date}}},
@@ -233,9 +253,11 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
     text += "\nNaN         " + wrapped(in_words(status.nan, status.done), 12, 12);
   text += "\nsequences   " + std::to_string(status.complete) + " of " +
           std::to_string(asked.sequences) + " complete, " + std::to_string(asked.cells) +
-          " cells each\npublished   " +
-          (status.published != 0 ? utc(status.published) : "nothing yet") + "\nat work     " +
-          (running.empty() ? "no run" : running[0]) + "\n";
+          " cells each\n" +
+          (asked.stopping ? "stop        " + wrapped(asked.stopping->in_words(), 12, 12) + "\n"
+                          : std::string()) +
+          "published   " + (status.published != 0 ? utc(status.published) : "nothing yet") +
+          "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
   for (std::size_t i = 1; i < running.size(); ++i) text += "            " + running[i] + "\n";
   text += std::string("result.h5   ") +
           (!status.result      ? "not there"
@@ -271,7 +293,7 @@ int status_command(const StatusOptions& options) {
   if (!config) return report("status", config.error());
 
   const std::vector<std::string> running = holders(options.folder);
-  const Asked asked = asked_of(study, *config, *experiment);
+  const Asked asked = asked_of(options.folder, *config, *experiment);
   const Status status = status_of(options.folder, *config, asked, *experiment);
   std::cout << (options.json
                     ? as_json(options.folder, *config, *experiment, asked, status, running).dump() +

@@ -124,6 +124,7 @@ class Reader {
       return std::nullopt;
     }
     if (leaf.path == "continuation") return config_.continuation_or_new(), std::nullopt;
+    if (leaf.path == "stop") return config_.stop_or_new(), std::nullopt;
     if (leaf.path == "truth") return config_.truth_or_new(), std::nullopt;
     if (leaf.path == "grid")
       return Problem{.key = "grid",

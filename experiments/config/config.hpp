@@ -74,6 +74,25 @@ inline constexpr std::array<NamedValue<Detail>, 2> detail_names{
     {{"summary", Detail::summary}, {"full", Detail::full}}};
 static_assert(names_all(detail_names));
 
+/// A mean over positions that cells of a sequence have.
+enum class StopMetric : std::uint8_t { kl, flip_rate, cross_entropy };
+
+inline constexpr std::array<NamedValue<StopMetric>, 3> stop_metric_names{
+    {{"kl", StopMetric::kl},
+     {"flip_rate", StopMetric::flip_rate},
+     {"cross_entropy", StopMetric::cross_entropy}}};
+static_assert(names_all(stop_metric_names));
+
+/// [stop]: sequences are added in rounds until each cell's mean is known.
+struct StopConfig {
+  StopMetric metric = StopMetric::kl;
+  double relative_error = 0.05, confidence = 0.95;
+  std::size_t min_sequences = 8;     // of each text: the first round
+  std::vector<GridAxis> baseline{};  // axes and one value each: cells are also compared with the
+                                     // one that has these; none: they are not
+  friend bool operator==(const StopConfig&, const StopConfig&) = default;
+};
+
 /// [continuation]: greedy decoding after the first `prefix` tokens of each sequence.
 struct ContinuationConfig {
   std::size_t prefix = 32, tokens = 64;
@@ -123,6 +142,7 @@ struct Config {
   std::vector<Site> record_activations;
   bool record_selected = false;
   std::optional<ContinuationConfig> continuation;  // absent: none
+  std::optional<StopConfig> stop;                  // absent: all sequences
   std::optional<TruthConfig> truth;                // absent: none
   Places places;
   friend bool operator==(const Config&, const Config&) = default;
@@ -133,6 +153,7 @@ struct Config {
   ContinuationConfig& continuation_or_new() {
     return continuation ? *continuation : continuation.emplace();
   }
+  StopConfig& stop_or_new() { return stop ? *stop : stop.emplace(); }
   TruthConfig& truth_or_new() { return truth ? *truth : truth.emplace(); }
 };
 

@@ -56,36 +56,15 @@ Outcome read_plan(Config& config, Name name, const Value& value, const Field&) {
   return std::nullopt;
 }
 
-/// Axes of record.where, which are dotted keys: lists at the ends of nested tables. That they are
-/// axes is checked once the grid is read (grid.cpp).
-Outcome read_where_axes(Config& config, const Value& value, const std::string& prefix) {
-  const Value::Table* table = value.get<Value::Table>();
-  if (table == nullptr) return wrong(value);
-  for (const Entry& entry : *table) {
-    const std::string key = prefix + entry.key;
-    if (entry.value.get<Value::Table>() != nullptr) {
-      if (Outcome problem = read_where_axes(config, entry.value, key + '.')) return problem;
-      continue;
-    }
-    GridAxis axis{.key = key, .values = {}};
-    if (Outcome problem = read_coordinates(entry.value, find_field(key).field, axis.values))
-      return problem;
-    config.record_where.push_back(std::move(axis));
-  }
-  return std::nullopt;
-}
-
 Outcome read_where(Config& config, Name, const Value& value, const Field&) {
-  return read_where_axes(config, value, "");
+  return read_axes(value, ValuesOfAxis::several, config.record_where);
 }
 
 /// Once it was for errors alone: where there are activations too, the identity is another one.
 Text write_where(const Config& config, Name, Form form) {
-  std::vector<std::string> axes;
-  for (const GridAxis& axis : config.record_where)
-    axes.push_back(toml_string(axis.key) + " = " + coordinate_list(axis.values));
-  const bool both = !axes.empty() && !config.record_activations.empty();
-  return (form == Form::identity && both ? "activations too " : "") + ('{' + join(axes) + '}');
+  const bool both = !config.record_where.empty() && !config.record_activations.empty();
+  return (form == Form::identity && both ? "activations too " : "") +
+         axes_text(config.record_where, ValuesOfAxis::several);
 }
 
 Text write_paths(const Config& config, Name, Form) {
@@ -492,7 +471,8 @@ std::span<const Field> fields() {
   static const std::vector<Field> list = [] {
     std::vector<Field> all(before_arithmetic.begin(), before_arithmetic.end());
     for (const std::span<const Field> part :
-         {arithmetic_fields(), std::span<const Field>(after_arithmetic), truth_fields()})
+         {arithmetic_fields(), std::span<const Field>(after_arithmetic), stop_fields(),
+          truth_fields()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

@@ -82,21 +82,23 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
   return std::nullopt;
 }
 
-std::optional<Problem> check_where(const Config& config) {
+/// That `parts`, given as `key`, name axes of the grid and values of theirs.
+std::optional<Problem> check_axes_of(const Config& config, const std::string& key,
+                                     const std::vector<GridAxis>& parts) {
   std::vector<std::string> axes;
   for (const GridAxis& axis : config.grid) axes.push_back(axis.key);
-  for (const GridAxis& part : config.record_where) {
-    const std::string key = "record.where." + part.key;
+  for (const GridAxis& part : parts) {
+    const std::string path = key + '.' + part.key;
     const auto axis = std::find_if(config.grid.begin(), config.grid.end(),
                                    [&](const GridAxis& a) { return a.key == part.key; });
     if (axis == config.grid.end())
-      return Problem{.key = key,
+      return Problem{.key = path,
                      .message = "is no axis of the grid",
                      .legal = axes.empty() ? "{}: there is no [grid]" : join(axes),
                      .suggestion = nearest(part.key, axes)};
     for (const Coordinate& value : part.values)
       if (std::find(axis->values.begin(), axis->values.end(), value) == axis->values.end())
-        return Problem{.key = key,
+        return Problem{.key = path,
                        .message = describe(value_of(value)) + " is no value of the axis",
                        .legal = coordinate_list(axis->values)};
   }
@@ -394,7 +396,9 @@ std::optional<Problem> check_grid(const Config& config) {
         return of_axis(*std::move(problem), axis.key);
     }
   }
-  return check_where(config);
+  if (std::optional<Problem> problem = check_axes_of(config, "record.where", config.record_where))
+    return problem;
+  return config.stop ? check_axes_of(config, "stop.baseline", config.stop->baseline) : std::nullopt;
 }
 
 std::optional<Problem> check_values(const Config& config) {

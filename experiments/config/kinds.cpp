@@ -177,6 +177,26 @@ Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coord
   return std::nullopt;
 }
 
+Outcome read_axes(const Value& value, ValuesOfAxis each, std::vector<GridAxis>& target,
+                  const std::string& prefix) {
+  const Value::Table* table = value.get<Value::Table>();
+  if (table == nullptr) return wrong(value);
+  for (const Entry& entry : *table) {
+    const std::string key = prefix + entry.key;
+    if (entry.value.get<Value::Table>() != nullptr) {
+      if (Outcome problem = read_axes(entry.value, each, target, key + '.')) return problem;
+      continue;
+    }
+    Value values = entry.value;
+    if (each == ValuesOfAxis::one) values.data = Value::List{entry.value};
+    GridAxis axis{.key = key, .values = {}};
+    if (Outcome problem = read_coordinates(values, find_field(key).field, axis.values))
+      return problem;
+    target.push_back(std::move(axis));
+  }
+  return std::nullopt;
+}
+
 Outcome read_sites(const Value& value, std::vector<Site>& target) {
   const Value::List* list = value.get<Value::List>();
   if (list == nullptr) return wrong(value);
@@ -218,15 +238,32 @@ Text system_or_none(Form form, const SystemOrNone& x, std::string_view none) {
   return form == Form::toml ? system_text(*x.system) : system_identity(*x.system);
 }
 
-std::string coordinate_list(const std::vector<Coordinate>& list) {
+namespace {
+
+std::string coordinate_text(const Coordinate& coordinate) {
   struct {
     std::string operator()(std::int64_t x) const { return std::to_string(x); }
     std::string operator()(double x) const { return toml_number(x); }
     std::string operator()(const std::string& x) const { return toml_string(x); }
   } constexpr text;
+  return std::visit(text, coordinate);
+}
+
+}  // namespace
+
+std::string coordinate_list(const std::vector<Coordinate>& list) {
   std::vector<std::string> values;
-  for (const Coordinate& value : list) values.push_back(std::visit(text, value));
+  for (const Coordinate& value : list) values.push_back(coordinate_text(value));
   return '[' + join(values) + ']';
+}
+
+std::string axes_text(const std::vector<GridAxis>& axes, ValuesOfAxis each) {
+  std::vector<std::string> items;
+  for (const GridAxis& axis : axes)
+    items.push_back(toml_string(axis.key) + " = " +
+                    (each == ValuesOfAxis::one ? coordinate_text(axis.values.front())
+                                               : coordinate_list(axis.values)));
+  return '{' + join(items) + '}';
 }
 
 Text site_list(const std::vector<Site>& list) {

@@ -66,6 +66,11 @@ Outcome read_system_or_none(const Value& value, std::string_view none, SystemOrN
 /// as tables; integers become numbers where the axis's key takes numbers. Without a key (an unknown
 /// one) any value is read.
 Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coordinate>& target);
+/// Axes with values of theirs: dotted keys, lists of one or more values at the ends of nested
+/// tables, or one value each. That they are axes is checked once the grid is read (grid.cpp).
+enum class ValuesOfAxis : std::uint8_t { one, several };
+Outcome read_axes(const Value& value, ValuesOfAxis each, std::vector<GridAxis>& target,
+                  const std::string& prefix = {});
 /// A list of different sites.
 Outcome read_sites(const Value& value, std::vector<Site>& target);
 
@@ -80,9 +85,12 @@ Text format_or_none(Form form, const FormatOrNone& x, std::string_view none);
 Text system_or_none(Form form, const SystemOrNone& x, std::string_view none);
 Text site_list(const std::vector<Site>& list);
 std::string coordinate_list(const std::vector<Coordinate>& list);
+std::string axes_text(const std::vector<GridAxis>& axes, ValuesOfAxis each);
 
-/// Rows of [arithmetic.NAME] (arithmetic_fields.cpp), and of [truth] (truth_fields.cpp).
+/// Rows of [arithmetic.NAME] (arithmetic_fields.cpp), of [stop] (stop_fields.cpp), and of [truth]
+/// (truth_fields.cpp).
 std::span<const Field> arithmetic_fields();
+std::span<const Field> stop_fields();
 std::span<const Field> truth_fields();
 
 }  // namespace lamp::experiments

@@ -5,18 +5,19 @@
 #include <utility>
 
 #include "experiments/run/provenance.hpp"
+#include "experiments/run/stopping.hpp"
 
 namespace lamp::experiments {
 namespace {
 
-std::vector<record::Axis> sequence_axes(const Config& config) {
+/// With so many sequences of each text.
+std::vector<record::Axis> sequence_axes(const Config& config, std::size_t sequences) {
   std::vector<record::Axis> axes;
   if (config.tokens.text_axis)
     axes.push_back(
         {.name = "text", .values = text_names(config), .long_name = "text the tokens are from"});
   std::vector<std::int64_t> numbers;
-  for (std::size_t s = 0; s < config.tokens.sequences; ++s)
-    numbers.push_back(static_cast<std::int64_t>(s));
+  for (std::size_t s = 0; s < sequences; ++s) numbers.push_back(static_cast<std::int64_t>(s));
   axes.push_back({.name = "sequence", .values = numbers, .long_name = "sequence within its text"});
   return axes;
 }
@@ -69,12 +70,17 @@ std::string utc_now() {
 Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
                                           const std::filesystem::path& out,
                                           const Occasion& occasion) {
+  const Result<Reached> so_far =
+      reached(experiment.config, experiment.grid, experiment.tokens.sequences, folder);
+  if (!so_far) return so_far.error();
   record::MergePlan plan;
-  plan.sequence_axes = sequence_axes(experiment.config);
+  plan.sequence_axes = sequence_axes(experiment.config, so_far->sequences);
   plan.grid_axes = experiment.grid.axes;
   plan.experiment = experiment.grid.experiment;
   for (const Cell& cell : experiment.grid.cells) plan.cell_ids.push_back(cell.id);
+  if (so_far->stopping) plan.of_points = so_far->stopping->recorded();
   for (const TokenSequence& sequence : experiment.tokens.sequences) {
+    if (sequence.index >= so_far->sequences) continue;
     plan.shards.push_back(folder.shard(sequence.index, sequence.id));
     plan.sequence_ids.push_back(sequence.id);
   }

@@ -40,19 +40,29 @@ std::string duration_text(double seconds) {
   return text.data();
 }
 
-Progress::Progress(std::size_t total, std::size_t done, bool quiet)
-    : total_(total),
-      resumed_(done),
-      done_(done),
-      style_(quiet ? Style::quiet : (isatty(STDERR_FILENO) != 0 ? Style::bar : Style::lines)),
+Progress::Progress(bool quiet)
+    : style_(quiet ? Style::quiet : (isatty(STDERR_FILENO) != 0 ? Style::bar : Style::lines)),
       start_(Clock::now()),
-      printed_(start_) {
-  if (style_ != Style::quiet && resumed_ > 0)
+      printed_(start_) {}
+
+Progress::~Progress() { end_bar(); }
+
+void Progress::end_bar() const {
+  if (style_ == Style::bar && done_ > resumed_) std::fputc('\n', stderr);
+}
+
+void Progress::extend(std::size_t total, std::size_t done) {
+  const std::lock_guard lock(mutex_);
+  total_ += total, resumed_ += done, done_ += done;
+  if (style_ != Style::quiet && done > 0)
     std::fprintf(stderr, "lamp run: %zu of %zu cells are there already\n", resumed_, total_);
 }
 
-Progress::~Progress() {
-  if (style_ == Style::bar && done_ > resumed_) std::fputc('\n', stderr);
+void Progress::note(const std::string& words) {
+  const std::lock_guard lock(mutex_);
+  if (style_ == Style::quiet) return;
+  end_bar();
+  std::fprintf(stderr, "lamp run: %s\n", words.c_str());
 }
 
 void Progress::step(const std::string& where) {

@@ -13,20 +13,25 @@ class Progress {
  public:
   enum class Style { quiet, lines, bar };
 
-  /// total: steps of work; done: those an earlier run finished. `quiet` prints nothing.
-  Progress(std::size_t total, std::size_t done, bool quiet);
+  /// `quiet` prints nothing.
+  explicit Progress(bool quiet);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// More work than was known, part of it found done.
+  void extend(std::size_t total, std::size_t done);
+  /// A line of its own.
+  void note(const std::string& words);
   /// One more step is done; `where` names what is being worked on. Thread-safe.
   void step(const std::string& where);
 
  private:
   void print(const std::string& where, bool last);
+  void end_bar() const;
 
   std::mutex mutex_;
-  std::size_t total_, resumed_, done_;
+  std::size_t total_ = 0, resumed_ = 0, done_ = 0;
   Style style_;
   std::chrono::steady_clock::time_point start_, printed_;
 };

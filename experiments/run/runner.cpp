@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -77,11 +78,10 @@ std::optional<record::CellRecord> computed_cell(const Cell& cell, const Pass& pa
       .id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
 }
 
-/// One sequence: its shard, and what an earlier run left in it.
+/// One sequence and its shard.
 struct Task {
   const TokenSequence& sequence;
   SequenceShard shard;
-  FinishedCells finished;
 };
 
 std::string place_of(const TokenSequence& sequence) {
@@ -93,14 +93,21 @@ struct Computed {
   std::size_t cells = 0, passes = 0;
 };
 
-/// Computes the cells that the task's shard lacks.
-Result<Computed> compute(const RunRequest& request, std::span<const Cell* const> cells,
-                         std::span<Worker> workers, Task& task, Progress& progress) {
-  const TokenSequence& sequence = task.sequence;
+/// Those of `cells` that are not finished.
+std::vector<const Cell*> missing_of(std::span<const Cell* const> cells,
+                                    const FinishedCells& finished) {
   std::vector<const Cell*> missing;
   for (const Cell* cell : cells)
-    if (!task.finished.contains(cell->id)) missing.push_back(cell);
-  if (missing.empty()) return Computed{};
+    if (!finished.contains(cell->id)) missing.push_back(cell);
+  return missing;
+}
+
+/// Computes the cells that the task's shard lacks, into `finished`, which holds those it has.
+Result<Computed> compute(const RunRequest& request, std::span<const Cell* const> cells,
+                         std::span<Worker> workers, const Task& task, FinishedCells& finished,
+                         Progress& progress) {
+  const TokenSequence& sequence = task.sequence;
+  std::vector<const Cell*> missing = missing_of(cells, finished);
 
   // 1. What every cell is compared with.
   const PassOptions options = options_of(request, sequence);
@@ -109,7 +116,7 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
       reference_of({request.model, sequence.ids, request.reference, options, workers[0].workspace},
                    any, request.recording);
   const auto publish = [&] {
-    return task.shard.publish(cells, task.finished, any.reference_quantities(),
+    return task.shard.publish(cells, finished, any.reference_quantities(),
                               any.reference_values(reference));
   };
 
@@ -137,11 +144,11 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
   Computed computed;
   EqualCells known;
   for (const Cell* cell : cells)
-    if (request.share && task.finished.contains(cell->id)) known.add(*cell, nullptr);
+    if (request.share && finished.contains(cell->id)) known.add(*cell, nullptr);
   std::optional<Error> failure;
   Clock::time_point published = Clock::now();
   const auto finish = [&](const Cell& cell, record::CellRecord record) {
-    task.finished.insert_or_assign(cell.id, std::move(record));
+    finished.insert_or_assign(cell.id, std::move(record));
     ++computed.cells;
     if (Clock::now() - published >= publish_interval) {
       if (const Result<void> done = publish(); !done) failure = done.error();
@@ -170,7 +177,7 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
     std::erase_if(pending, [&](const Cell* cell) {
       const Cell* same = known.equal_to(*cell);
       if (same == nullptr) return false;
-      record::CellRecord record = task.finished.at(same->id);
+      record::CellRecord record = finished.at(same->id);
       record.id = cell->id;
       finish(*cell, std::move(record));
       return true;
@@ -178,7 +185,7 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
     const std::vector<const Cell*> now = request.share ? worth_computing(pending) : pending;
     side_by_side(workers, failure ? 0 : now.size(),
                  [&](Worker& worker, std::size_t i) { return compute_cell(worker, *now[i]); });
-    std::erase_if(pending, [&](const Cell* cell) { return task.finished.contains(cell->id); });
+    std::erase_if(pending, [&](const Cell* cell) { return finished.contains(cell->id); });
   }
 
   // 4. The whole sequence, or what there is of it when a signal came.
@@ -192,38 +199,61 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
 
 Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder) {
   const Clock::time_point start = Clock::now();
-
-  // 1. What is asked for: each different cell of the grid, for each sequence.
   const std::vector<const Cell*> cells = different_cells(request.cells);
   std::vector<Worker> workers = workers_of(request);
-  RunSummary summary{.cells = cells.size() * request.sequences.size()};
+  const std::vector<record::Quantity> quantities = workers[0].recorder.quantities();
+  RunSummary summary;
+  Progress progress(request.quiet);
+  const auto learn = [&](const TokenSequence& sequence, const FinishedCells& finished) {
+    if (request.stopping != nullptr) request.stopping->add(sequence, finished, quantities);
+  };
 
-  // 2. What of it the folder has.
-  std::vector<Task> tasks;
-  for (const TokenSequence& sequence : request.sequences) {
-    SequenceShard shard(folder.shard(sequence.index, sequence.id), request.experiment, sequence.id,
-                        workers[0].recorder.quantities());
-    Result<FinishedCells> finished = shard.read();
-    if (!finished) return finished.error();
-    summary.resumed +=
-        static_cast<std::size_t>(std::count_if(cells.begin(), cells.end(), [&](const Cell* cell) {
-          return finished->contains(cell->id);
-        }));
-    tasks.push_back({sequence, std::move(shard), *std::move(finished)});
-  }
+  // Round by round: without [stop] there is one, of all sequences.
+  const std::vector<std::size_t> all{std::numeric_limits<std::size_t>::max()};
+  std::size_t begin = 0;
+  for (const std::size_t end : request.stopping != nullptr ? request.stopping->rounds() : all) {
+    // 1. What the folder has of what is asked for: each different cell of the grid, for each
+    // sequence.
+    std::vector<Task> tasks;
+    std::size_t asked = 0, found = 0;
+    for (const TokenSequence& sequence : request.sequences) {
+      if (sequence.index < begin || sequence.index >= end) continue;
+      SequenceShard shard(folder.shard(sequence.index, sequence.id), request.experiment,
+                          sequence.id, quantities);
+      const Result<FinishedCells> finished = shard.read();
+      if (!finished) return finished.error();
+      const std::size_t missing = missing_of(cells, *finished).size();
+      asked += cells.size(), found += cells.size() - missing;
+      if (missing == 0)
+        learn(sequence, *finished);
+      else
+        tasks.push_back({sequence, std::move(shard)});
+    }
+    summary.cells += asked, summary.resumed += found;
+    progress.extend(asked, found);
 
-  // 3. The rest, sequence by sequence: a reference pass, then a pass a cell. A signal ends it.
-  Progress progress(summary.cells, summary.resumed, request.quiet);
-  for (Task& task : tasks) {
+    // 2. The rest, sequence by sequence: a reference pass, then a pass a cell. A signal ends it.
+    for (const Task& task : tasks) {
+      if (interrupted_by() != 0) break;
+      Result<FinishedCells> finished = task.shard.read();  // again: those of all tasks are too many
+      if (!finished) return finished.error();
+      const Result<Computed> computed = compute(request, cells, workers, task, *finished, progress);
+      if (!computed) return computed.error();
+      summary.computed += computed->cells;
+      summary.passes += computed->passes;
+      learn(task.sequence, *finished);
+    }
     if (interrupted_by() != 0) break;
-    const Result<Computed> computed = compute(request, cells, workers, task, progress);
-    if (!computed) return computed.error();
-    summary.computed += computed->cells;
-    summary.passes += computed->passes;
-    task.finished.clear();
+
+    // 3. Whether the means are known.
+    if (request.stopping != nullptr) {
+      request.stopping->look(end);
+      progress.note(request.stopping->in_words());
+      if (request.stopping->unknown() == 0) break;
+    }
+    begin = end;
   }
 
-  // 4. What came of it.
   summary.signal = interrupted_by();
   summary.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return summary;

@@ -12,6 +12,7 @@
 #include "experiments/config/tokens.hpp"
 #include "experiments/run/cell_recorder.hpp"
 #include "experiments/run/run_folder.hpp"
+#include "experiments/run/stopping.hpp"
 
 namespace lamp::experiments {
 
@@ -25,12 +26,13 @@ struct RunRequest {
   Digest experiment{};
   std::size_t threads = 1;
   bool quiet = false;
-  bool share = true;  // cells that must be equal are computed once; else each by itself
+  Stopping* stopping = nullptr;  // [stop]: `sequences` in rounds, until it knows enough
+  bool share = true;             // cells that must be equal are computed once; else each by itself
   std::span<const InstrumentMaker> instruments = all_instruments();
 };
 
 struct RunSummary {
-  std::size_t cells = 0;    // asked for: cells x sequences
+  std::size_t cells = 0;    // asked for: cells x sequences, of the rounds that were begun
   std::size_t resumed = 0;  // found done
   std::size_t computed = 0;
   std::size_t passes = 0;  // that took: the other computed cells must be equal to one of these
@@ -38,9 +40,9 @@ struct RunSummary {
   double seconds = 0.0;
 };
 
-/// Computes what the folder's shards lack. A sequence's shard is published when it is complete, at
-/// a cell boundary when 30 s have passed since the last time, and when a signal stops the run. The
-/// bits do not depend on `threads`.
+/// Computes what the folder's shards lack, round by round where the config has [stop]. A sequence's
+/// shard is published when it is complete, at a cell boundary when 30 s have passed since the last
+/// time, and when a signal stops the run. The bits do not depend on `threads`.
 Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder);
 
 }  // namespace lamp::experiments

@@ -17,6 +17,7 @@
 #include "core/arith/orders/order_text.hpp"
 #include "core/model/networks/network.hpp"
 #include "experiments/config/fields.hpp"
+#include "experiments/config/grid.hpp"
 #include "experiments/config/read.hpp"
 
 using namespace lamp;
@@ -270,6 +271,23 @@ TEST_CASE("config: what is recorded is read", "[config]") {
             ->record_where.size() == 1);
 }
 
+TEST_CASE("config: [stop] is there where its section is, and enters no identity", "[config]") {
+  CHECK(!parse(base_config)->stop);
+  CHECK(parse(base_config + "[stop]\n")->stop == StopConfig{});
+  const Result<Config> read =
+      parse(with_grid("\"lamp.scores.tau\" = [2, 1.5]\n[stop]\nmin_sequences = 2\n"
+                      "baseline = {lamp.scores.tau = 2}"));
+  if (!read) FAIL(read.error().message);
+  CHECK(read->stop == StopConfig{.min_sequences = 2, .baseline = {{"lamp.scores.tau", {2.0}}}});
+  const auto without = [](Config config) {
+    config.stop.reset();
+    return config;
+  };
+  const Inputs inputs{.texts = {Digest{}}};
+  CHECK(expand(*read, inputs)->experiment == expand(without(*read), inputs)->experiment);
+  CHECK(expand(*read, inputs)->cells[0].id == expand(without(*read), inputs)->cells[0].id);
+}
+
 TEST_CASE("config: a continuation is there where its section is, with its defaults", "[config]") {
   CHECK(!parse(base_config)->continuation);
   CHECK(parse(base_config + "[continuation]\n")->continuation ==
@@ -456,6 +474,10 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
                 "{\"lamp.scores.tau\" = [1.5], \"arithmetic.low.format\" = "
                 "[\"bfloat16\"]}"),
       base_config + "[continuation]\nprefix = 5\n",
+      base_config + "[stop]\n",
+      with_grid("\"lamp.scores.tau\" = [2, 1.5]\n\"plan.scores\" = [\"low\", \"high\"]\n[stop]\n"
+                "metric = \"flip_rate\"\nrelative_error = 0\nconfidence = 0.9\nmin_sequences = 3\n"
+                "baseline = {\"lamp.scores.tau\" = 2, plan.scores = \"high\"}"),
       base_config + "[truth]\n",
       base_config +
           "[truth]\nrow_sets = 5\nforward = 9\nend_to_end = [\"one-high\"]\nlocal = "
@@ -478,6 +500,7 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
          fields())  // every key that can have a value and is no alternative of another
       if (field.write != nullptr && field.key.find('*') == std::string_view::npos &&
           (read->continuation || !field.key.starts_with("continuation.")) &&
+          (read->stop || !field.key.starts_with("stop.")) &&
           (read->truth || !field.key.starts_with("truth.")) && field.key != "truth.sample")
         CHECK(resolved.find(field.key.substr(
                   field.key.find('.') == std::string_view::npos ? 0 : field.key.find('.') + 1)) !=

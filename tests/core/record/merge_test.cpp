@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <thread>
 
 #include "core/record/hdf5.hpp"
@@ -165,6 +166,35 @@ TEST_CASE("merge: one cell, one sequence, no grid axes", "[record]") {
   CHECK(summary->done == 1);
   CHECK(read<double>(folder.path / "result.h5", "/metrics/kl_position") ==
         std::get<std::vector<double>>(sample_shard("prose0", sample_cells()).cells[0].values[1]));
+}
+
+TEST_CASE("merge: what no single sequence has is over texts and grid points", "[record]") {
+  const Folder folder;
+  MergePlan plan = sample_plan(folder.path);
+  const auto ramp = [](std::size_t n) {
+    std::vector<double> values(n);
+    std::iota(values.begin(), values.end(), 0.5);
+    return values;
+  };
+  constexpr std::size_t texts = 2;
+  plan.of_points = {
+      {{"/stop/mean", {}, {}, "nat", "mean over sequences"}, ramp(texts * cells)},
+      {{"/stop/ends", {"end"}, {2}, "nat", "ends of its interval"}, ramp(texts * cells * 2)}};
+  const auto out = folder.path / "result.h5";
+  publish_all(folder, {"prose0", "code1"});
+  REQUIRE(merge(plan, out).ok());
+  CHECK(read<double>(out, "/stop/mean") == ramp(texts * cells));
+  CHECK(read<double>(out, "/stop/ends") == ramp(texts * cells * 2));
+  CHECK(read<double>(out, "/stop/lamp.scores.tau") == std::vector{2.0, 1.5, 1.1});
+
+  MergePlan single = plan;  // no text, no grid: one number
+  single.sequence_axes.erase(single.sequence_axes.begin());
+  single.grid_axes.clear();
+  single.cell_ids.resize(1);
+  single.shards.resize(2), single.sequence_ids.resize(2);
+  single.of_points = {{{"/stop/mean", {}, {}, "nat", "mean over sequences"}, ramp(1)}};
+  REQUIRE(merge(single, out).ok());
+  CHECK(read<double>(out, "/stop/mean") == ramp(1));
 }
 
 TEST_CASE("merge: equal plans give equal bytes, and provenance changes only its own", "[record]") {
