@@ -32,7 +32,7 @@ double probability_within(double t, std::size_t freedom) {
   const double cosine = std::sqrt(n) / length, sine = t / length, squared = cosine * cosine;
   const bool even = freedom % 2 == 0;
   double term = even ? 1.0 : cosine, sum = freedom > 1 ? term : 0.0;
-  for (std::size_t k = even ? 2 : 3; k + 1 < freedom; k += 2) {
+  for (std::size_t k = even ? 2 : 3; k < freedom; k += 2) {
     term *= squared * (static_cast<double>(k - 1) / static_cast<double>(k));
     sum += term;
   }
