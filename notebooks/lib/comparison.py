@@ -4,7 +4,7 @@ import pandas
 from . import style
 from .intervals import band
 from .output import Sentence, publish
-from .results import open_result, other_axes
+from .results import open_result, other_axes, recorded
 from .softmax_lamp import MU_LABEL, RATE_LABEL, band_words, finish_log, plain, positive, with_points
 from .tables import KL, RATE, middle, of_rule, rate_table, spread, symbol, titles, why_not
 
@@ -65,7 +65,7 @@ def kl_by_weights(result):
     style.legend_of_grid(axes[columns - 1], legend)
     style.head(figure, "KL divergence by error weights")
     return publish(result, "01-9-kl-by-weights", figure, table, "KL divergence against the share of scores recomputed: LAMP with absolute, "
-                   "relative and a-priori (dot) error weights, and the rules that weigh nothing.", band_words(result, table))
+                   "relative and a-priori (dot) error weights, and the rules that weigh nothing.", band_words(result, table, metric="kl"))
 
 
 def tau_axis(result):
@@ -176,7 +176,8 @@ def overlay(result, other):
     one, two = names_of(result, other)
     style.head(figure, f"{one} and {two}")
     return publish(result, "01-11-overlay", figure, table, f"{one} and {two} at their common μ and τ: KL against μ, and share "
-                   f"recomputed and KL against τ at μ = {mu:g}.", band_words(result, table))
+                   f"recomputed and KL against τ at μ = {mu:g}.",
+                   band_words(result, table, metric="kl" if recorded(other, "kl") else None))
 
 
 # Drawing helpers.

@@ -117,10 +117,13 @@ def ratio_interval(top, bottom, leave_out=True):
         return exponentials(mean_interval(np.log(top) - np.log(bottom), leave_out))
 
 
-def interval_words(mark, counts, of="sequences", what=""):
-    """What `mark` (bar, band) is at points of `counts` sequences; what: "of the logarithm"."""
+def interval_words(mark, counts, of="sequences", what="", recorded=False):
+    """What `mark` (bar, band) is at points of `counts` sequences; what: "of the logarithm"; recorded: the ends are those of [stop]."""
     counts = np.asarray(counts, float)
     counts = np.unique(counts[counts > 0]).astype(int)
+    if recorded:
+        span = " to ".join(str(n) for n in sorted({*counts[[0, -1]]}))
+        return f"{mark}: {100 * LEVEL:.0f} % t interval that ended the run ([stop]), {span} {of}"
     told = []
     for name, some in (
         ("t interval", counts[(counts > 2) & (counts < BOOTSTRAP_FROM)]),

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import xarray
 
-from .intervals import Interval, mean_interval, ratio_interval
+from .intervals import LEVEL, Interval, mean_interval, ratio_interval
 
 PENDING, DONE, FAILED = 0, 1, 2  # /metrics/status
 DATA_ORDER = ("embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj",
@@ -42,6 +42,7 @@ class Result:
     config: dict             # resolved
     provenance: dict
     notes: tuple             # sentences
+    stop: xarray.Dataset     # /stop over (text, mu, tau, rule): what was known of each mean when [stop] ended the run; empty without it
 
     @property
     def has_rate(self):
@@ -92,7 +93,11 @@ def open_result(path=None, cut=None):
     metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
     names = [name for name in ("kl", "flip_rate", "status", "recompute_rate") if name in metrics]
     data, varied, strength, notes = uniform(metrics[names], config, "kl", cut or {})
-    return Result(path, data, varied, strength, config, provenance, tuple(notes + progress(data.status) + nan_words(data)))
+    stop = xarray.Dataset()
+    if "stop" in config:
+        known = xarray.open_dataset(path, group="stop", engine="h5netcdf", decode_times=False)
+        stop = uniform(known, config, "mean", cut or {})[0].isel(sequence=0, drop=True)
+    return Result(path, data, varied, strength, config, provenance, tuple(notes + progress(data.status) + nan_words(data)), stop)
 
 
 def open_other():
@@ -250,6 +255,34 @@ def sequence_interval(result, values):
     return text_by_text(result, mean_interval, values)
 
 
+def metric_interval(result, metric, factor=1):
+    """The same of a metric times `factor`; where [stop] looked at its mean, the ends are those that ended the run, which /stop records."""
+    found = sequence_interval(result, result.data[metric] * factor)
+    if not recorded(result, metric):
+        return found
+    like = found.mean
+    return found._replace(**{e: factor * result.stop[e].transpose(*like.dims).assign_coords(like.coords) for e in ("low", "high")})
+
+
+def recorded(result, metric):
+    stop = result.config.get("stop", {})
+    return "mean" in result.stop and (stop["metric"], stop["confidence"]) == (metric, LEVEL)
+
+
+def stop_words(result):
+    """What [stop] had come to know when the run ended."""
+    if "mean" not in result.stop:
+        return ""
+    stop, found = result.config["stop"], result.stop
+    errors = [found[name].values for name in ("relative_error", "ratio_relative_error") if name in found]
+    means, wide = sum(e.size for e in errors), sum(int((e > stop["relative_error"]).sum()) for e in errors)
+    finite = np.concatenate([e[np.isfinite(e)] for e in errors])
+    what = f"{'means and ratios' if len(errors) > 1 else 'means'} of {stop['metric']}"
+    widest = f", the widest {100 * finite.max():.3g} %" if len(finite) else ""
+    return (f"{int(found['count'].max())} sequences of each text: {means - wide} of {means} {what} known to {100 * stop['relative_error']:g} % "
+            f"({100 * stop['confidence']:g} % t interval){widest}")
+
+
 def ratio_over_sequences(result, top, bottom):
     """The same of the ratios top / bottom, each of one sequence: their geometric mean."""
     return text_by_text(result, ratio_interval, *xarray.broadcast(top, bottom))
@@ -298,6 +331,7 @@ def head(result):
         ("tokens", f"{result.data.sizes['sequence']} sequences" + (" a text" if "text" in result.varied else "")
          + (f" of {tokens['sequence_length']} tokens" if "sequence_length" in tokens else "")
          + (", shuffled" if tokens.get("shuffle") else "")),
+        ("stopped", stop_words(result)),
         ("reference", str(config.get("reference", {}).get("arithmetic", ""))),
         ("grid", " × ".join(axes)),
         ("perplexity", perplexity_words(result)),

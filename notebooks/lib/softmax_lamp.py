@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from . import style
 from .intervals import FIRST, SECOND, SEQUENCES, band, interval_words
 from .output import publish
+from .results import recorded
 from .tables import (FLIPS, GAIN, KL, NO_BASELINE, RATE, baseline, by_text, first_tau, gain_table, head_table,
                      headline_table, headline_words, metric_table, middle, of_rule, rate_table, spread, symbol, titles, why_not)
 
@@ -81,7 +82,7 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
     style.head(figure, f"{title}, against μ")
     missing = left_out(result.data.tau.values, shown, symbol(result))
     return publish(result, name, figure, table, f"{title}: mean over positions and sequences.{missing}",
-                   band_words(result, table))
+                   band_words(result, table, metric=metric))
 
 
 def mu_lines(result, part, shown, rule, extra, empty):
@@ -136,7 +137,7 @@ def against_rate(result, name, table, label, axis_label, title):
     style.head(figure, title)
     return publish(result, name, figure, table, f"{title}. A line runs through the {symbol(result)} of the grid; "
                    f"rate: mean over layers, heads and sequences.{left_out(mus, shown, 'μ')}",
-                   band_words(result, table, "of the logarithm" if label == GAIN else ""))
+                   band_words(result, table, "of the logarithm" if label == GAIN else "", None if label == GAIN else "kl"))
 
 
 def rate_by_head(result):
@@ -196,8 +197,10 @@ def headline(result):
 # Drawing helpers.
 
 
-def band_words(result, table, what=""):
-    return interval_words("band", table[SEQUENCES], "sequences of each text" if "text" in result.varied else "sequences", what)
+def band_words(result, table, what="", metric=None):
+    """metric: the one whose means the bands are of, where [stop] may have recorded them."""
+    of = "sequences of each text" if "text" in result.varied else "sequences"
+    return interval_words("band", table[SEQUENCES], of, what, metric is not None and recorded(result, metric))
 
 
 def left_out(values, shown, name):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 
 from .output import NANS, Sentence
-from .results import DONE, computed_nan, ratio_over_sequences, sequence_interval, sequence_mean
+from .results import DONE, computed_nan, metric_interval, ratio_over_sequences, sequence_mean
 
 KL, FLIPS, RATE, GAIN = "kl [nat]", "flip rate [%]", "recompute rate [%]", "gain [1]"
 GRID = ("text", "mu", "tau", "rule")
@@ -116,14 +116,14 @@ def of_cells(result, kl, rule, tau):
 
 def metric_table(result, name, label, factor, rules):
     """Figures 1 and 2: the mean of a metric, times `factor`, and its interval over sequences."""
-    values = result.data[name].sel(rule=rules) * factor
-    found = sequence_interval(result, values)
-    return rows(counting_nan(result, {label: found.mean, **found.columns()}), {"mu", *result.varied})
+    found = metric_interval(result, name, factor)
+    arrays = {column: values.sel(rule=rules) for column, values in {label: found.mean, **found.columns()}.items()}
+    return rows(counting_nan(result, arrays), {"mu", *result.varied})
 
 
 def rate_table(result):
     """Figure 3."""
-    found = sequence_interval(result, result.data.kl)
+    found = metric_interval(result, "kl")
     return rows(counting_nan(result, {RATE: mean_rate(result), KL: found.mean, **found.columns()}), result.varied)
 
 

@@ -49,6 +49,11 @@ def table(file):
         return list(csv.DictReader(f))
 
 
+def table_of(result):
+    from lib import tables
+    return tables.rate_table(result)
+
+
 def number(field):
     return float(field) if field else math.nan
 
@@ -307,6 +312,25 @@ class AnyGrid(unittest.TestCase):
                 at = (slice(None), mu, tau, ["lamp", "random"].index(row["rule"]))
                 shown = [number(row[c]) for c in (column, "95 % low", "95 % high")]
                 np.testing.assert_allclose(shown, [change(x) for x in t_interval(list(values[at]))], rtol=1e-12)
+
+    def test_bands_of_a_run_that_stopped_are_those_that_ended_it(self):
+        from lib import results, softmax_lamp
+        asked = ("[lamp.scores]", "[stop]\nmin_sequences = 20\nrelative_error = 0.5\n[lamp.scores]")
+        cut = [("sequences = 1", "sequences = 40"), ("[2, 4, 10]", "[4]"), ("[2.0, 1.5, 1.1]", "[2.0]")]
+        result = self.small("stopped", asked, *cut)
+        made, opened = self.draw(result)
+        with h5py.File(result) as f:
+            kl, error = f["metrics/kl"][:, :, 0, 0], f["stop/relative_error"][()]  # (text, sequence, rule)
+        for row in table(result.parent / "figures/01-3-kl-against-rate.csv"):
+            values = kl[0, :, ["lamp", "random"].index(row["rule"])]
+            shown = [number(row[c]) for c in ("kl [nat]", "95 % low", "95 % high", "sequences")]
+            np.testing.assert_allclose(shown, [*t_interval(list(values)), 20], rtol=1e-10)
+        self.assertIn("t interval that ended the run ([stop]), 20 sequences", softmax_lamp.band_words(opened, table_of(opened), metric="kl"))
+        words = dict(results.head(opened))["stopped"]
+        self.assertEqual(words, f"20 sequences of each text: {error.size} of {error.size} means of kl known to 50 % (95 % t interval), "
+                                f"the widest {100 * error.max():.3g} %")
+        other = results.open_result(self.small("stopped-90", (asked[0], asked[1].replace("relative", "confidence = 0.9\nrelative")), *cut))
+        self.assertIn("bootstrap", softmax_lamp.band_words(other, table_of(other), metric="kl"))
 
     def test_without_selection(self):
         made, opened = self.draw(self.small("plain", ('[lamp.scores]\nrule = "lamp"\ntau = 1.5\nrecompute = "high"\n', ""),
