@@ -1,6 +1,7 @@
 #include "core/model/weights.hpp"
 
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -108,9 +109,19 @@ std::optional<Error> refused_form(const std::filesystem::path& folder) {
   return std::nullopt;
 }
 
-}  // namespace
+/// A folder whose config.json and header of model.safetensors agree.
+struct ModelFiles {
+  ModelConfig config;
+  Safetensors file;
+  Checkpoint checkpoint;
 
-Result<Model> read_model(const std::filesystem::path& folder) {
+  ModelFiles(ModelConfig of, Safetensors opened, std::string path)
+      : config(std::move(of)),
+        file(std::move(opened)),
+        checkpoint(config, file, std::move(path)) {}  // refers to the two
+};
+
+Result<std::unique_ptr<ModelFiles>> open_model(const std::filesystem::path& folder) {
   std::error_code ignored;
   if (std::filesystem::exists(folder, ignored) && !std::filesystem::is_directory(folder, ignored)) {
     return Error{ExitCode::bad_data,
@@ -121,21 +132,40 @@ Result<Model> read_model(const std::filesystem::path& folder) {
   Result<ModelConfig> config = read_model_config(folder / "config.json");
   if (!config) return config.error();
   const std::filesystem::path path = folder / "model.safetensors";
-  const Result<Safetensors> file = Safetensors::open(path);
+  Result<Safetensors> file = Safetensors::open(path);
   if (!file) return file.error();
-  Checkpoint checkpoint(*config, *file, path.string());
-  if (const Result<void> checked = checkpoint.check(); !checked) return checked.error();
+  auto files = std::make_unique<ModelFiles>(*std::move(config), *std::move(file), path.string());
+  if (const Result<void> checked = files->checkpoint.check(); !checked) return checked.error();
+  return files;
+}
 
+}  // namespace
+
+Result<Model> read_model(const std::filesystem::path& folder) {
+  const Result<std::unique_ptr<ModelFiles>> opened = open_model(folder);
+  if (!opened) return opened.error();
+  const ModelFiles& files = **opened;
   Model model;
-  model.config = *config;
-  Result<Weights> weights = read_weights(model.config, checkpoint);
+  model.config = files.config;
+  Result<Weights> weights = read_weights(model.config, files.checkpoint);
   if (!weights) return weights.error();
   model.weights = *std::move(weights);
   Sha256 hash;
   hash.update(canonical_text(model.config) + "\n");
-  if (const Result<void> done = file->hash(hash); !done) return done.error();
-  if (const Result<void> done = file->unchanged(); !done) return done.error();
+  if (const Result<void> done = files.file.hash(hash); !done) return done.error();
+  if (const Result<void> done = files.file.unchanged(); !done) return done.error();
   model.content = hash.finish();
+  return model;
+}
+
+Result<Model> read_model_without_weights(const std::filesystem::path& folder) {
+  const Result<std::unique_ptr<ModelFiles>> opened = open_model(folder);
+  if (!opened) return opened.error();
+  const ModelFiles& files = **opened;
+  const SiteRow& head = files.config.network->sites.back();
+  Model model;
+  model.config = files.config;
+  model.config.tied = !files.checkpoint.has(head, head.tensors[0], 0);
   return model;
 }
 

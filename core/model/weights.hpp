@@ -69,4 +69,9 @@ struct Model {
 /// tensor and index.
 Result<Model> read_model(const std::filesystem::path& folder);
 
+/// The same without reading an element of any tensor, whatever the size of the file: a model that
+/// has no weights and whose content is 0. Every error of read_model that config.json and the header
+/// of model.safetensors show. A head counts as untied, whatever its bits.
+Result<Model> read_model_without_weights(const std::filesystem::path& folder);
+
 }  // namespace lamp

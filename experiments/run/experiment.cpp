@@ -35,10 +35,11 @@ TokenRequest token_request(const Config& config) {
           .seed = config.seed};
 }
 
-Result<Experiment> prepare(const std::filesystem::path& file, std::span<const std::string> sets) {
+Result<Experiment> prepare(const std::filesystem::path& file, std::span<const std::string> sets,
+                           ModelReader& read) {
   Result<Config> config = load_config(file, sets);
   if (!config) return config.error();
-  Result<Model> model = read_model(config->model_path);
+  Result<Model> model = read(config->model_path);
   if (!model) return model.error();
   if (Result<void> fits = check_against(*config, model->config); !fits) return fits.error();
 

@@ -29,11 +29,16 @@ struct Experiment {
   [[nodiscard]] Recording recording() const { return {config, model.config}; }
 };
 
+using ModelReader = Result<Model>(const std::filesystem::path& folder);
+
 /// What `config` asks of read_tokens.
 TokenRequest token_request(const Config& config);
 
 /// Reads everything a config names. Nothing is written; every error is the user's to mend.
-Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets);
+/// With read_model_without_weights, which is for plans, identities mean nothing outside of the
+/// experiment: they tell its cells from each other.
+Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets,
+                           ModelReader& read = read_model);
 
 /// "text prose, sequence 0": a sequence by text and number.
 std::string sequence_name(const Config& config, std::size_t text, std::size_t index);

@@ -148,6 +148,32 @@ TEST_CASE("weights: every tensor arrives in its place, bit for bit", "[model][we
                       static_cast<double>(embedding.tokens(v, k))));
 }
 
+TEST_CASE("weights: without them, no element is looked at and the header is checked as ever",
+          "[model][weights]") {
+  const auto read = [](const SmallModel& small) {
+    TemporaryFolder folder;
+    folder.write("config.json", config);
+    folder.write("model.safetensors", lamp::test::safetensors_file(small.tensors));
+    return lamp::read_model_without_weights(folder.path());
+  };
+  SmallModel small;
+  small.at("h.1.mlp.c_fc.weight").bytes = binary32(
+      std::vector<float>(24, std::numeric_limits<float>::quiet_NaN()));  // read_model refuses it
+  const auto model = read(small);
+  REQUIRE(model);
+  CHECK(model->config.tied);
+  CHECK(model->config.n_inner == 6);
+  CHECK(model->content == lamp::Digest{});
+  small.tensors.push_back({"lm_head.weight", "F32", "5, 4", small.at("wte.weight").bytes});
+  const auto with_head = read(small);
+  REQUIRE(with_head);
+  CHECK_FALSE(with_head->config.tied);  // whatever its bits
+  small.remove("h.0.ln_2.bias");
+  const auto missing = read(small);
+  REQUIRE_FALSE(missing);
+  CHECK(says(missing.error(), ExitCode::bad_data, {"h.0.ln_2.bias", "missing", "(4)"}));
+}
+
 TEST_CASE("weights: the shipped models load; the golden one is untied", "[model][weights]") {
   for (const auto& [folder, tied] :
        {std::pair{"data/models/gpt2-tiny", true}, std::pair{"data/models/gpt2-nano", true},
