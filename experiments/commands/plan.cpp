@@ -16,6 +16,7 @@
 #include "experiments/commands/requests.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/commands/time_cost.hpp"
+#include "experiments/commands/timing.hpp"
 #include "experiments/commands/truth_cost.hpp"
 #include "experiments/run/progress.hpp"
 #include "experiments/run/sharing.hpp"
@@ -33,10 +34,11 @@ struct RunPlan {
   std::size_t computed = 0;                          // cells that take a pass, if proofs succeed
   double macs = 0.0;                                 // of a pass
   MemoryCost memory;
-  double program = 0.0,
-         peak = 0.0;  // bytes: program with its model read, less the weights; all together
+  double program = 0.0, peak = 0.0;   // bytes: what is left without all below; all together
   double shards = 0.0, result = 0.0;  // bytes on disk
+  double start_seconds = 0.0;         // until everything is read
   double reference_seconds = 0.0, cell_seconds = 0.0, output_seconds = 0.0;
+  double crowding = 1.0;  // how many times as long a thread takes beside the others
   bool reference_in_parallel = false;
   std::vector<ProductPlan> products{};
   TruthCost truth{};
@@ -55,21 +57,23 @@ double own_memory(const std::string& key) {
 
 double number(std::size_t n) { return static_cast<double>(n); }
 
+std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+
 double seconds(const RunPlan& plan, std::size_t threads) {
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const double at_once = number(std::min({threads, plan.computed, cores}));
-  const double reference = plan.reference_seconds /
-                           (plan.reference_in_parallel ? number(std::min(threads, cores)) : 1.0);
+  const double crowded = threads > 1 ? plan.crowding : 1.0,
+               all = number(std::min(threads, cores())) / crowded;  // threads' worth of one
+  const std::size_t at_once = std::min({threads, plan.computed, cores()});
+  const double reference = plan.reference_seconds / (plan.reference_in_parallel ? all : 1.0);
   const double truth = (number(plan.truth.cells) * plan.truth.seconds + plan.rankings.seconds) /
-                       number(std::min(threads, cores));  // one after the other, by all threads
-  return number(plan.sequences) *
-             (reference + std::ceil(number(plan.computed) / at_once) * plan.cell_seconds + truth) +
+                       all;  // one after the other, by all threads
+  const double cells = std::ceil(number(plan.computed) / number(at_once)) * plan.cell_seconds *
+                       (at_once > 1 ? crowded : 1.0);
+  return plan.start_seconds + number(plan.sequences) * (reference + cells + truth) +
          plan.output_seconds;
 }
 
 RunPlan estimate(const Experiment& experiment, std::size_t threads) {
-  const double read = own_memory("VmRSS") + not_touched_yet,
-               most = own_memory("VmHWM");  // as a run's will be, with its model read
+  const double program = own_memory("VmRSS") + not_touched_yet;  // before anything is timed
   const std::vector<Cell> cells = distinct_cells(experiment.grid);
   RunPlan plan{.points = experiment.grid.cells.size(),
                .cells = cells.size(),
@@ -83,10 +87,9 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
                            cells.front().plan);
 
   plan.memory = memory_cost(experiment, cells);
-  plan.program = std::max(0.0, read - plan.memory.weights);
-  const double workers = number(std::min(threads, cells.size()));
-  plan.peak = std::max(
-      most, read + plan.memory.reference + workers * plan.memory.workspace + plan.memory.recorded);
+  plan.program = program;
+  const ReadingCost reading = reading_cost(experiment.model.config);
+  plan.start_seconds = reading.seconds;
 
   const ShardCost shard = shard_cost(experiment, cells);
   plan.shards = number(plan.sequences) * shard.bytes;
@@ -107,8 +110,16 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   plan.products = products_of(experiment, cells, time);
   plan.truth = truth_cost(experiment, cells, time);
   plan.rankings = ranking_cost(experiment, cells, time);
-  plan.peak += std::max(plan.truth.shared + number(threads) * plan.truth.per_thread,
-                        plan.rankings.shared + number(threads) * plan.rankings.per_thread);
+  plan.crowding =
+      crowding(experiment.model.config,
+               cells.front().plan.at(experiment.model.config.network->sites.back().site),
+               std::min(threads, cores()));
+  const double truth = std::max(plan.truth.shared + number(threads) * plan.truth.per_thread,
+                                plan.rankings.shared + number(threads) * plan.rankings.per_thread);
+  const double workers = number(std::min(threads, cells.size()));
+  plan.peak = plan.program + plan.memory.weights +
+              std::max(reading.bytes, plan.memory.reference + workers * plan.memory.workspace +
+                                          plan.memory.recorded + truth);
   return plan;
 }
 
@@ -175,7 +186,7 @@ std::string rankings_text(const RankingCost& cost) {
 Json as_json(const Experiment& experiment, const RunPlan& plan) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
   return {{"title", experiment.config.title},
-          {"experiment", to_hex(experiment.grid.experiment)},
+          {"experiment", nullptr},  // the weights enter it
           {"texts", experiment.config.tokens.paths.size()},
           {"sequences", plan.sequences},
           {"sequence_length", experiment.config.tokens.sequence_length},
@@ -200,7 +211,8 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
             {"recorded", whole(plan.memory.recorded)}}},
           {"disk", {{"shards", whole(plan.shards)}, {"result", whole(plan.result)}}},
           {"seconds",
-           {{"cell", plan.cell_seconds},
+           {{"start", plan.start_seconds},
+            {"cell", plan.cell_seconds},
             {"reference", plan.reference_seconds},
             {"output", plan.output_seconds},
             {"one_thread", seconds(plan, 1)},
@@ -235,9 +247,7 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
   const auto count = [](std::size_t n, const std::string& what) {
     return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
   };
-  std::string text = experiment.config.title + "\nexperiment  " +
-                     to_hex(experiment.grid.experiment) + "\ngrid        " +
-                     count(plan.points, "point");
+  std::string text = experiment.config.title + "\ngrid        " + count(plan.points, "point");
   if (plan.cells != plan.points) text += ", " + std::to_string(plan.cells) + " of them different";
   if (plan.computed != plan.cells)
     text += "; " + std::to_string(plan.computed) +
@@ -279,9 +289,13 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
 }  // namespace
 
 int plan_command(const PlanOptions& options) {
-  const Result<Experiment> experiment = prepare(options.config, options.sets);
+  const double start = thread_seconds();
+  const Result<Experiment> experiment =
+      prepare(options.config, options.sets, read_model_without_weights);
   if (!experiment) return report("plan", experiment.error());
-  const RunPlan plan = estimate(*experiment, options.threads);
+  const double read = thread_seconds() - start;
+  RunPlan plan = estimate(*experiment, options.threads);
+  plan.start_seconds += read;
   std::cout << (options.json ? as_json(*experiment, plan).dump() + '\n' : plain(*experiment, plan));
   return 0;
 }

@@ -23,7 +23,7 @@ double packed_bytes(std::size_t rows, std::size_t cols) {
                              cols * sizeof(double));  // and the bias
 }
 
-/// Bytes of a site's weights in one layer, as the pass keeps them.
+/// Those of a site in one layer.
 double weight_bytes(const ModelConfig& model, const SiteRow& row) {
   switch (row.operation) {
     case Operation::embed: {
@@ -46,7 +46,73 @@ double weight_bytes(const ModelConfig& model, const SiteRow& row) {
   contract_violated("weight_bytes: a known operation");
 }
 
+/// Seconds of packing an element of a matrix or, as of tied logits, of its transpose; what is made
+/// is in fresh memory, as in reading.
+double seconds_of_packing(const ModelConfig& model, bool transposed) {
+  const std::size_t k = model.n_embd, n = std::clamp<std::size_t>(
+                                          transposed ? model.vocab_size : model.n_inner, 1, 4096);
+  Matrix<float> weight(transposed ? n : k, transposed ? k : n, 1.0F);
+  const MatrixView<const float> view = std::as_const(weight).view();
+  const double seconds =
+      seconds_of([&] { PackedMatrix packed(transposed ? view.transposed() : view); });
+  return seconds / (rows(k) * rows(n));
+}
+
+/// Seconds of reading a byte and of hashing it.
+double seconds_of_byte() {
+  const std::vector<std::byte> from(std::size_t{1} << 22, std::byte{1});
+  Sha256 hash;
+  return seconds_of([&] {
+           const std::vector<std::byte> read = from;  // by read() into fresh memory
+           hash.update(std::span<const std::byte>(read));
+           std::vector<std::byte> again = read;
+         }) /
+         rows(from.size());
+}
+
 }  // namespace
+
+double weight_bytes(const ModelConfig& model) {
+  double bytes = 0.0;
+  for (const SiteRow& row : model.network->sites)
+    bytes += rows(layers_of(model, row.site)) * weight_bytes(model, row);
+  return bytes;
+}
+
+ReadingCost reading_cost(const ModelConfig& model) {
+  constexpr double largest_in_heap = 32.0 * 1024 * 1024 * 1.5;  // of what glibc maps by itself
+  ReadingCost cost;
+  double file = 0.0;                 // bytes; binary32, the largest dtype
+  double largest = 0.0, last = 0.0;  // bytes beside a matrix of a layer; beside the logits'
+  const double along = seconds_of_packing(model, false), across = seconds_of_packing(model, true);
+  for (const SiteRow& row : model.network->sites) {
+    double elements = 0.0;  // of the largest matrix
+    if (row.operation == Operation::logits)
+      elements = rows(model.n_embd) * rows(model.vocab_size);
+    else
+      for (const TensorRow& tensor : tensors_of(row)) {
+        const double n =
+            rows(tensor.rows(model)) * (tensor.cols == nullptr ? 1.0 : rows(tensor.cols(model)));
+        file += n * rows(layers_of(model, row.site)) * sizeof(float);
+        elements = std::max(elements, n);
+      }
+    if (row.operation != Operation::linear && row.operation != Operation::logits) continue;
+    cost.seconds += elements * rows(layers_of(model, row.site)) *
+                    (row.operation == Operation::logits ? across : along);
+    // Besides a packed matrix its elements as they are widened, and as they were in the file,
+    // unless these stay as token vectors.
+    const bool stays = row.operation == Operation::logits && model.tied;
+    const double beside = elements * (sizeof(double) + (stays ? 0.0 : sizeof(float)));
+    if (row.operation == Operation::logits)
+      last = beside;
+    else
+      largest = std::max(largest, beside);
+  }
+  // The holes that matrices of layers leave in the heap stay.
+  cost.bytes = std::max(largest, last + (largest <= largest_in_heap ? largest : 0.0));
+  cost.seconds += file * seconds_of_byte();
+  return cost;
+}
 
 double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length) {
   const double in = rows(
@@ -161,8 +227,7 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
   const std::size_t length = config.tokens.sequence_length;
   const double t = rows(length), vocab = rows(c.vocab_size);
   MemoryCost cost;
-  for (const SiteRow& row : c.network->sites)
-    cost.weights += rows(layers_of(c, row.site)) * weight_bytes(c, row);
+  cost.weights = weight_bytes(c);
   const CellRecorder recorder(experiment.recording());
   std::vector<Site> kept;  // of the reference
   for (const SiteRow& row : c.network->sites)
@@ -179,12 +244,13 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
       bytes_of_sites(experiment, config.record_activations) +
       (config.record_detail == Detail::full ? 2.0 * bytes_of_sites(experiment, config.record_errors)
                                             : 0.0);
+  constexpr double of_dataset = 30.0 * 1024;  // HDF5's own, in shards and result; measured
   const std::vector<record::Quantity> quantities = empty_shard(experiment).quantities;
   const double held = rows(quantities.size()) * (sizeof(record::Values) + 16.0) +
                       sizeof(record::CellRecord) + 64.0;  // and the allocator's
   const RecordedBytes recorded(experiment);
   for (const Cell& cell : cells) cost.recorded += 2.0 * (recorded.of(cell) + held);
-  cost.recorded += 2.0 * shard_cost(experiment, cells).bytes;
+  cost.recorded += 2.0 * shard_cost(experiment, cells).bytes + rows(quantities.size()) * of_dataset;
   return cost;
 }
 

@@ -16,6 +16,16 @@ double macs_of_pass(const ModelConfig& model, std::size_t length, const Precisio
 /// Those of a site's inner products, in one layer and head; 0 where it is no matrix product.
 double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length);
 
+/// Bytes of a model's weights as the pass keeps them.
+double weight_bytes(const ModelConfig& model);
+
+/// Reading a model: seconds of one thread where the file is in memory already, and the bytes that
+/// it takes at most besides the weights that are kept.
+struct ReadingCost {
+  double seconds = 0.0, bytes = 0.0;
+};
+ReadingCost reading_cost(const ModelConfig& model);
+
 /// Bytes, by what they are for.
 struct MemoryCost {
   double weights = 0.0;    // of the model

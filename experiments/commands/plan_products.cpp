@@ -48,7 +48,7 @@ class Products {
       const SelectionPlan* selection = row.f ? plan->selection(row.site) : nullptr;
       for (std::size_t l = 0; l < layers_of(model_, row.site); ++l)
         for (std::size_t h = 0; h < heads_of(model_, row.site); ++h) {
-          const bool binary32 = reads_binary32(row, *plan, Layer{l}, Head{h});
+          const bool binary32 = reads_binary32(model_, row, *plan, Layer{l}, Head{h});
           own.add({plan->at(row.site, Layer{l}, Head{h}), binary32});
           if (selection != nullptr) recomputed.add({selection->recompute, binary32});
         }
@@ -61,22 +61,6 @@ class Products {
   std::vector<ProductPlan> take() { return std::move(products_); }
 
  private:
-  /// Whether every value that the site reads is a binary32 number: weights are, and what its
-  /// inputs' formats hold.
-  [[nodiscard]] bool reads_binary32(const SiteRow& row, const PrecisionPlan& plan, Layer layer,
-                                    Head head) const {
-    const auto narrow = [&](Site site) {
-      return contains(binary32, plan.at(site, layer, head).mac.format);
-    };
-    for (const Input& input : inputs_of(row)) {
-      if (input.site && !narrow(*input.site)) return false;
-      if (input.site) continue;
-      for (const SiteRow& stream : model_.network->sites)
-        if (makes_stream(stream.operation) && !narrow(stream.site)) return false;
-    }
-    return true;
-  }
-
   void put(const SiteRow& row, const std::vector<Use>& uses, const std::string& name) {
     const std::size_t terms = input_columns(model_, row, 0, Head{}, length_).count;
     const std::size_t step = uses.size() / most_timed_arithmetics + 1;
@@ -85,7 +69,8 @@ class Products {
       const Evaluation evaluation =
           evaluation_of(use.arithmetic, length_, terms, use.binary32_operands);
       const bool timed = i % step == 0 || of(name, evaluation) == nullptr;
-      const double seconds = timed ? time_.seconds_per_mac(row, use.arithmetic) : 0.0;
+      const double seconds =
+          timed ? time_.seconds_per_mac(row, use.arithmetic, use.binary32_operands) : 0.0;
       ProductPlan* product = of(name, evaluation);
       if (product == nullptr)
         product = &products_.emplace_back(ProductPlan{{name}, evaluation, 0, seconds, seconds});

@@ -1,34 +1,25 @@
 #include "experiments/commands/time_cost.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <random>
-#include <utility>
+#include <atomic>
+#include <thread>
 
-#include "analysis/metrics.hpp"
-#include "core/model/forward.hpp"
 #include "core/model/ops/sites.hpp"
-#include "core/selection/rules/given.hpp"
-#include "core/selection/target.hpp"
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/timing.hpp"
-#include "experiments/run/cell_recorder.hpp"
 
 namespace lamp::experiments {
 namespace {
 
-void fill(Matrix<double>& x, std::mt19937_64& random, double scale) {
-  for (double& value : x.flat())
-    value = static_cast<double>(
-        static_cast<float>((static_cast<double>(random() >> 11) * 0x1p-52 - 1.0) * scale));
+/// The middle row of a continuation; 0 where there is none.
+std::size_t middle_row(const Config& config) {
+  const std::optional<ContinuationConfig>& asked = config.continuation;
+  return asked ? asked->prefix + asked->tokens / 2 : 0;
 }
 
-MatrixView<const double> first_rows(const Matrix<double>& x, std::size_t n, std::size_t cols) {
-  return x.view().row_block(0, n).columns(0, cols);
-}
-
-MatrixView<double> first_rows(Matrix<double>& x, std::size_t n, std::size_t cols) {
-  return x.view().row_block(0, n).columns(0, cols);
+/// Whether a site's time grows with the causal entries.
+bool grows_with_entries(const SiteRow& row) {
+  return info(row.site).causal || row.operation == Operation::values;
 }
 
 }  // namespace
@@ -36,221 +27,125 @@ MatrixView<double> first_rows(Matrix<double>& x, std::size_t n, std::size_t cols
 TimeCost::TimeCost(const Experiment& experiment)
     : experiment_(experiment),
       config_(experiment.model.config),
-      length_(experiment.config.tokens.sequence_length) {
-  std::mt19937_64 random(2);
-  std::size_t widest = config_.n_embd;
-  for (const SiteRow& row : config_.network->sites)
-    if (row.width != nullptr && row.operation != Operation::logits)
-      widest = std::max(widest, heads_of(config_, row.site) * row.width(config_));
-  for (Matrix<double>* matrix : {&x_, &y_, &out_}) {
-    matrix->reshape(length_, widest);
-    fill(*matrix, random, 1.0);
-  }
-  scores_.reshape(length_, length_);
-  probabilities_.reshape(length_, length_);
-  fill(scores_, random, 4.0);
-  softmax(fused(binary64), std::as_const(scores_).view(), probabilities_.view());
-  prepare_metrics();
-}
-
-void TimeCost::prepare_metrics() {
-  std::mt19937_64 random(3);
-  const std::size_t n = std::min<std::size_t>(length_, 16);
-  Matrix<double> logits(n, config_.vocab_size), other(n, config_.vocab_size);
-  fill(logits, random, 8.0);
-  fill(other, random, 8.0);
-  const std::vector<TokenId> tokens(n, 0);
-  const double scale = rows(length_) / rows(n);
-  ReferenceDistribution reference(logits, tokens);
-  distribution_ = scale * seconds_of([&] { reference = ReferenceDistribution(logits, tokens); });
-  PositionMetrics metrics;
-  metrics.resize(n);
-  MetricsScratch scratch{};
-  const auto work = [&] { compare(reference, 0, std::as_const(other).view(), metrics, scratch); };
-  work();
-  metrics_ = scale * seconds_of(work);
-}
-
-double TimeCost::measure(const SiteRow& row, const Arithmetic& a, Rows which) {
-  const Weights& weights = experiment_.model.weights;
-  const bool one = which == Rows::one;
-  const auto by_rows = [&](const auto& work) {
-    return one ? extrapolated(1, 1, rows, work) : extrapolated(4, length_, rows, work);
-  };
-  const auto square = [&](const auto& work) {  // one row: its share of the entries
-    return extrapolated(16, length_, triangle, work) * (one ? share_of_row() : 1.0);
-  };
-  const auto corner = [](auto& x, std::size_t n) { return first_rows(x, n, n); };
-  const std::size_t width = width_of(config_, row.site, length_);
-  const auto in = [&](std::size_t k, std::size_t n) {
-    return first_rows(k == 0 ? std::as_const(x_) : std::as_const(y_), n,
-                      input_columns(config_, row, k, Head{}, length_).count);
-  };
-  const auto out = [&](std::size_t n) { return first_rows(out_, n, width); };
-  switch (row.operation) {
-    case Operation::embed:
-      return by_rows([&](std::size_t n) {
-        embed(a, weights.at<EmbeddingWeights>(row.site), std::vector<TokenId>(n, 0), out(n));
-      });
-    case Operation::layer_norm:
-      return by_rows([&](std::size_t n) {
-        layer_norm(a, weights.at<LayerNormWeights>(row.site), config_.layer_norm_epsilon, in(0, n),
-                   out(n));
-      });
-    case Operation::linear:
-      return by_rows(
-          [&](std::size_t n) { linear(a, weights.at<Linear>(row.site), in(0, n), out(n)); });
-    case Operation::scores: {
-      Matrix<double> s(length_, length_);
-      return square([&](std::size_t n) { scores(a, in(0, n), in(1, n), corner(s, n)); });
-    }
-    case Operation::softmax: {
-      if (!info(row.site).causal)
-        return by_rows([&](std::size_t n) { softmax(a, in(0, n), out(n), Entries::all); });
-      Matrix<double> z(length_, length_);
-      return square(
-          [&](std::size_t n) { softmax(a, corner(std::as_const(scores_), n), corner(z, n)); });
-    }
-    case Operation::values:
-      return square([&](std::size_t n) {
-        values(a, corner(std::as_const(probabilities_), n), in(1, n), out(n));
-      });
-    case Operation::residual:
-      return by_rows([&](std::size_t n) { residual(a, in(0, n), in(1, n), out(n)); });
-    case Operation::activation:
-      return by_rows([&](std::size_t n) { activate(a, experiment_.activation, in(0, n), out(n)); });
-    case Operation::logits: {
-      const std::size_t most = one ? 1 : std::min(length_, logit_rows);
-      Matrix<double> y(most, width);
-      const double block_seconds = extrapolated(4, most, rows, [&](std::size_t n) {
-        linear(a, weights.at<Linear>(row.site), in(0, n), first_rows(y, n, width));
-      });
-      return one ? block_seconds : block_seconds * rows(length_) / rows(most);
-    }
-  }
-  contract_violated("TimeCost: a known operation");
-}
-
-double TimeCost::seconds_per_mac(const SiteRow& row, const Arithmetic& arithmetic) {
-  return site(row.site, arithmetic) / macs_of(config_, row, length_);
-}
-
-double TimeCost::site(Site at, const Arithmetic& arithmetic, Rows rows) {
-  const std::tuple key{at, arithmetic, rows};
-  if (is_unlimited(arithmetic)) {
-    const auto middle =
-        static_cast<std::size_t>(rows == Rows::one ? share_of_row() * triangle(length_) : 0.0);
-    return unlimited(arithmetic)
-        .site(row_of(*config_.network, at), config_, middle, rows == Rows::one ? 1 : length_);
-  }
-  const auto known = [&](const auto& entry) { return entry.first == key; };
-  if (const auto found = std::find_if(sites_.begin(), sites_.end(), known); found != sites_.end())
-    return found->second;
-  return sites_.emplace_back(key, measure(row_of(*config_.network, at), arithmetic, rows)).second;
-}
+      length_(experiment.config.tokens.sequence_length),
+      middle_(middle_row(experiment.config)),
+      sites_(config_, experiment.activation, {.all = length_, .middle = middle_ + 1},
+             weight_bytes(config_)),
+      taps_(experiment) {}
 
 const UnlimitedCost& TimeCost::unlimited(const Arithmetic& arithmetic) {
   if (!unlimited_) unlimited_.emplace(arithmetic, experiment_.activation);
   return *unlimited_;
 }
 
-double TimeCost::share_of_row() const {
-  const ContinuationConfig& asked = *experiment_.config.continuation;
-  return (rows(asked.prefix) + rows(asked.tokens) / 2.0) / triangle(length_);
+double TimeCost::share(const SiteRow& row, const Part& part) const {
+  if (part.rows == Rows::one)
+    return grows_with_entries(row) ? rows(middle_ + 1) / triangle(length_) : 1.0 / rows(length_);
+  return grows_with_entries(row) ? triangle(part.length) / triangle(length_)
+                                 : rows(part.length) / rows(length_);
 }
 
-double TimeCost::selection(const SiteRow& row, const SelectionSpec& spec, const Arithmetic& f) {
-  const bool causal = info(row.site).causal;
-  const std::tuple key{causal ? 0 : width_of(config_, row.site, length_), spec, f};
-  const auto known = [&](const auto& entry) { return entry.first == key; };
-  if (const auto found = std::find_if(selections_.begin(), selections_.end(), known);
-      found != selections_.end())
-    return found->second;
-  Matrix<double> z = probabilities_;
-  if (!causal) {
-    z.reshape(length_, row.width(config_));
-    softmax(fused(binary64), first_rows(std::as_const(x_), length_, z.cols()), z.view(),
-            Entries::all);
+double TimeCost::evaluation(const SiteRow& row, const Arithmetic& arithmetic, bool binary32,
+                            const Part& part) {
+  const bool one_of_many = row.operation == Operation::logits && part.length < length_;
+  if (is_unlimited(arithmetic)) {
+    const UnlimitedCost& cost = unlimited(arithmetic);
+    if (part.rows == Rows::one || one_of_many) return cost.site(row, config_, middle_, 1);
+    return cost.site(row, config_, 0, part.length);
   }
-  const Matrix<double>& y = causal ? scores_ : x_;
-  const std::size_t width = input_columns(config_, row, 0, Head{}, length_).count;
-  Matrix<double> v(width, z.cols(), 1.0);  // any values take the same time
-  const GivenPriorities priorities{1, z.rows(), z.cols(), std::vector<double>(z.rows() * z.cols())};
-  SelectionSpec with = spec;
-  if (spec.rule->traits.knows_pass) with.priorities = &priorities;
-  SelectionScratch scratch;
-  std::vector<std::uint8_t> marks(z.cols());
-  std::vector<double> mixed(z.cols());
-  const auto work = [&](std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t entries = causal ? i + 1 : z.cols();
-      const std::span<const double> low = y.row(i).first(entries),
-                                    p = std::as_const(z).row(i).first(entries);
-      const SelectionRow of{.z = p,
-                            .y = low,
-                            .w = p,  // any w >= 0 takes the time of dot weights
-                            .row_length = causal ? length_ : entries,
-                            .q = x_.row(i).first(width),
-                            .k = first_rows(std::as_const(y_), entries, width),
-                            .v = std::as_const(v).view().columns(0, entries)};
-      if (select_row(with, targets::softmax, of, {.row = static_cast<std::uint32_t>(i)},
-                     std::span(marks).first(entries), scratch) > 0)
-        softmax_of_row(f, low, std::span(mixed).first(entries));
-    }
-  };
-  const double seconds =
-      causal ? extrapolated(32, length_, triangle, work) : extrapolated(4, length_, rows, work);
-  return selections_.emplace_back(key, seconds).second;
+  if (part.rows == Rows::one || one_of_many)
+    return sites_.seconds({row.site, arithmetic, binary32, Rows::one});
+  return sites_.seconds({row.site, arithmetic, binary32}) * share(row, part);
 }
 
-double TimeCost::pass(const PrecisionPlan& plan, Rows which) {
+double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
   double seconds = 0.0;
   for (const SiteRow& row : config_.network->sites) {
     const SelectionPlan* selected = row.f ? plan.selection(row.site) : nullptr;
     for (std::size_t l = 0; l < layers_of(config_, row.site); ++l)
       for (std::size_t h = 0; h < heads_of(config_, row.site); ++h) {
-        seconds += site(row.site, plan.at(row.site, Layer{l}, Head{h}), which);
+        const Arithmetic& arithmetic = plan.at(row.site, Layer{l}, Head{h});
+        const bool binary32 = reads_binary32(config_, row, plan, Layer{l}, Head{h});
+        seconds += evaluation(row, arithmetic, binary32, part);
+        if (row.operation == Operation::scores && !is_unlimited(arithmetic))
+          seconds += sites_.packing(row, binary32, part.rows) *
+                     (part.rows == Rows::one ? 1.0 : rows(part.length) / rows(length_));
         if (selected == nullptr) continue;
-        const double share = which == Rows::all      ? 1.0
-                             : info(row.site).causal ? share_of_row()
-                                                     : 1.0 / rows(length_);
-        seconds += site(row.site, selected->recompute, which) +
-                   selection(row, selected->spec, plan.at(*row.f, Layer{l}, Head{h})) * share;
+        seconds += evaluation(row, selected->recompute, binary32, part) +
+                   share(row, part) *
+                       sites_.selection(row, selected->spec, plan.at(*row.f, Layer{l}, Head{h}));
       }
   }
   return seconds;
 }
 
-TimeCost::PerRow TimeCost::per_row(const PrecisionPlan& plan) {
-  PerRow seconds{.after = metrics_ / rows(length_)};
-  for (const SiteRow& row : config_.network->sites) {
-    if (row.operation == Operation::embed) continue;
-    (info(row.site).per_layer ? seconds.layer : seconds.after) +=
-        rows(heads_of(config_, row.site)) * site(row.site, plan.at(row.site)) / rows(length_);
-  }
-  return seconds;
+double TimeCost::site(Site at, const Arithmetic& arithmetic, const PrecisionPlan& plan) {
+  const SiteRow& row = row_of(*config_.network, at);
+  return evaluation(row, arithmetic, reads_binary32(config_, row, plan, Layer{}, Head{}),
+                    {Rows::all, length_});
+}
+
+double TimeCost::seconds_per_mac(const SiteRow& row, const Arithmetic& arithmetic,
+                                 bool binary32_operands) {
+  return evaluation(row, arithmetic, binary32_operands, {Rows::all, length_}) /
+         macs_of(config_, row, length_);
 }
 
 double TimeCost::continuation(const PrecisionPlan& plan) {
   const std::optional<ContinuationConfig>& asked = experiment_.config.continuation;
   if (!asked) return 0.0;
-  return pass(plan) * rows(asked->prefix) / rows(length_) +
-         rows(asked->tokens - 1) * pass(plan, Rows::one);
+  return pass(plan, {Rows::all, asked->prefix}) +
+         rows(asked->tokens - 1) * pass(plan, {Rows::one, length_});
 }
 
 double TimeCost::cell(const Cell& cell) {
-  double seconds = pass(cell.plan) + metrics_ + continuation(cell.plan);
+  double seconds =
+      pass(cell.plan, {Rows::all, length_}) + taps_.cell(cell) + continuation(cell.plan);
   if (!cell.records.errors) return seconds;
-  for (const Site recorded : experiment_.config.record_errors) {
-    const double evaluations = rows(layers_of(config_, recorded) * heads_of(config_, recorded));
-    seconds += evaluations * site(recorded, experiment_.grid.reference.at(recorded));
-  }
+  for (const Site recorded : experiment_.config.record_errors)
+    seconds += rows(layers_of(config_, recorded) * heads_of(config_, recorded)) *
+               site(recorded, experiment_.grid.reference.at(recorded), cell.plan);
   return seconds;
 }
 
 double TimeCost::reference() {
-  return pass(experiment_.grid.reference) + distribution_ +
+  return pass(experiment_.grid.reference, {Rows::all, length_}) + taps_.reference() +
          continuation(experiment_.grid.reference);
+}
+
+double crowding(const ModelConfig& model, const Arithmetic& arithmetic, std::size_t threads) {
+  if (threads <= 1 || is_unlimited(arithmetic)) return 1.0;
+  constexpr double long_enough = 2e-2;
+  const std::size_t n = 32, k = model.n_embd,
+                    columns = std::clamp<std::size_t>(model.n_inner, 1, 256);
+  RandomNumbers random(8);
+  SampleMatrix x;
+  x.fill(n, k, [&](std::size_t) { return random(); });
+  Matrix<float> weight(k, columns);
+  for (float& w : weight.flat()) w = static_cast<float>(random());
+  const Linear layer{PackedMatrix(std::as_const(weight).view()), {}};
+  const MatrixView<const double> in = x.first(n, k, contains(binary32, arithmetic.mac.format));
+  std::atomic<std::size_t> started{0};
+  const auto seconds_each = [&](std::size_t at_once) {
+    Matrix<double> out(n, columns);
+    ++started;
+    while (started < at_once) std::this_thread::yield();
+    const double start = thread_seconds();
+    double calls = 0.0, spent = 0.0;
+    for (; spent < long_enough; spent = thread_seconds() - start, calls += 1.0)
+      linear(arithmetic, layer, in, out.view());
+    return spent / calls;
+  };
+  const double alone = seconds_each(1);
+  started = 0;
+  std::vector<double> together(threads);
+  {
+    std::vector<std::jthread> all;
+    for (double& seconds : together) all.emplace_back([&] { seconds = seconds_each(threads); });
+  }
+  double sum = 0.0;
+  for (const double seconds : together) sum += seconds;
+  return std::max(1.0, sum / rows(threads) / alone);
 }
 
 }  // namespace lamp::experiments

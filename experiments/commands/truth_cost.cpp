@@ -8,6 +8,7 @@
 #include "analysis/truth/predictors.hpp"
 #include "analysis/truth/subsets.hpp"
 #include "experiments/commands/plan_cost.hpp"
+#include "experiments/commands/suffix_cost.hpp"
 #include "experiments/commands/timing.hpp"
 #include "experiments/instruments/truth/rows.hpp"
 #include "experiments/run/pass_priorities.hpp"
@@ -16,26 +17,27 @@ namespace lamp::experiments {
 namespace {
 
 constexpr std::size_t row_budgets = 4;  // of truth.rules, beside truth.budgets
+constexpr double backgrounds = 2.0;     // passes of a cell that changes are made in
 
-/// Rows of layers, and rows after the layers, that rests of passes evaluate.
-struct SuffixRows {
-  double layers = 0.0, after = 0.0;
+/// What rests of passes evaluate, and how long they take.
+struct SuffixWork {
+  double layer_rows = 0.0, last_rows = 0.0;  // rows in layers, and after them
+  double seconds = 0.0;
   /// n rests of a pass from a change of one row on.
-  void add(double n, const truth::Row& row, const ModelConfig& model, std::size_t length) {
+  void add(double n, const truth::Row& row, const ModelConfig& model, std::size_t length,
+           const SuffixCost& cost) {
     const double above = rows(model.n_layer - 1 - row.layer.value),
                  later = rows(length - row.query);
-    layers += n * (1.0 + above * later);
-    after += n * (above > 0.0 ? later : 1.0);
-  }
-  [[nodiscard]] double seconds(const TimeCost::PerRow& second) const {
-    return layers * second.layer + after * second.after;
+    layer_rows += n * (1.0 + above * later);
+    last_rows += n * (above > 0.0 ? later : 1.0);
+    seconds += n * cost.effect(row.layer, row.query);
   }
   [[nodiscard]] double macs(const ModelConfig& model, std::size_t length) const {
-    double layer_macs = 0.0, after_macs = 0.0;  // of a row
+    double layer_macs = 0.0, last_macs = 0.0;  // of a row
     for (const SiteRow& row : model.network->sites)
-      (info(row.site).per_layer ? layer_macs : after_macs) +=
+      (info(row.site).per_layer ? layer_macs : last_macs) +=
           rows(heads_of(model, row.site)) * macs_of(model, row, length) / rows(length);
-    return layers * layer_macs + after * after_macs;
+    return layer_rows * layer_macs + last_rows * last_macs;
   }
 };
 
@@ -69,7 +71,7 @@ double seconds_of_low_sites(const Experiment& experiment, const Cell& cell, doub
   const std::vector<Site> sites = truth::layer_sites(model);
   const SelectionPlan* selection = cell.plan.selection(Site::scores);
   const auto seconds = [&](Site site, const Arithmetic& arithmetic) {  // in all layers and heads
-    return layers * rows(heads_of(model, site)) * time.site(site, arithmetic);
+    return layers * rows(heads_of(model, site)) * time.site(site, arithmetic, reference);
   };
   const Arithmetic& low = cell.plan.at(Site::scores);
   const auto more = [&](Site site) {
@@ -100,23 +102,29 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
   cost.cells = static_cast<std::size_t>(std::count_if(
       cells.begin(), cells.end(), [](const Cell& cell) { return cell.records.truth; }));
 
-  SuffixRows each;  // all scores once
+  const auto first =
+      std::find_if(cells.begin(), cells.end(), [](const Cell& cell) { return cell.records.truth; });
+  if (first == cells.end()) return cost;
+  const PrecisionPlan& reference = experiment.grid.reference;
+  const double pass_seconds = time.compared_pass(reference);
+  const SuffixCost suffix(experiment, first->plan, pass_seconds / rows(length));
+  SuffixWork each;  // all scores once
   const std::vector<truth::Row> chosen =
       rows_of_truth(asked, model, length, {.seed = experiment.config.seed});
   for (const truth::Row& row : chosen) {
     const double n = rows(row.query + 1);
     cost.scores += n;
-    each.add(n, row, model, length);
+    each.add(n, row, model, length, suffix);
     if (row.query < asked.subset_limit && asked.local)
       cost.subsets += 2.0 * static_cast<double>(std::size_t{1} << (row.query + 1));
   }
-  SuffixRows of_sets;  // all sets of a row of each head, twice
+  SuffixWork of_sets;  // all sets of a row of each head, twice
   double sets = 0.0;
   for (const truth::Row& row : chosen) {
     if (row.query + 1 != asked.row_sets) continue;
     const double n = 2.0 * static_cast<double>(std::size_t{1} << asked.row_sets);
     sets += n;
-    of_sets.add(n, row, model, length);
+    of_sets.add(n, row, model, length, suffix);
   }
   double times = rows(asked.end_to_end.size()), budgets = 0.0;
   bool derivative = false, low_derivative = false;
@@ -127,28 +135,21 @@ TruthCost truth_cost(const Experiment& experiment, const std::vector<Cell>& cell
     low_derivative = low_derivative || rule.needs.low_derivative;
     budgets += rows(rule.repetitions * (asked.budgets.size() + row_budgets));
   }
-  times += (derivative ? runs_of_derivative / rows(cost.cells)
-                       : 0.0) +  // of the reference: once a sequence
-           (low_derivative ? runs_of_derivative : 0.0);
+  const double derivatives =
+      (derivative ? 1.0 / rows(cost.cells) : 0.0) +  // of the reference: once a sequence
+      (low_derivative ? 1.0 : 0.0);
   // Forward selection: what is left is evaluated at each step, which is a pass, and one by the
   // first ranking.
   const double steps = std::min(rows(asked.forward), cost.scores);
   if (steps > 0.0) times += steps - steps * (steps - 1.0) / (2.0 * cost.scores);
   cost.passes += budgets + 2.0 * steps;
-  cost.suffixes = times * cost.scores + sets;
-  each.layers = times * each.layers + of_sets.layers;
-  each.after = times * each.after + of_sets.after;
-
-  const PrecisionPlan& reference = experiment.grid.reference;
-  const TimeCost::PerRow second = time.per_row(reference);
-  cost.seconds = each.seconds(second) +
-                 cost.passes * rows(length) * (rows(model.n_layer) * second.layer + second.after) +
-                 cost.subsets * seconds_of_sets() / 0x1p17;
-  const auto first =
-      std::find_if(cells.begin(), cells.end(), [](const Cell& cell) { return cell.records.truth; });
-  if (first != cells.end())
-    cost.seconds += seconds_of_low_sites(experiment, *first, budgets + 2.0 * steps, time);
-  cost.macs = each.macs(model, length);
+  const double runs = times + runs_of_derivative * derivatives;
+  cost.suffixes = runs * cost.scores + sets;
+  cost.seconds = (times + derivatives * suffix.derivative()) * each.seconds + of_sets.seconds +
+                 (cost.passes + backgrounds) * pass_seconds +
+                 cost.subsets * seconds_of_sets() / 0x1p17 +
+                 seconds_of_low_sites(experiment, *first, budgets + 2.0 * steps, time);
+  cost.macs = runs * each.macs(model, length) + of_sets.macs(model, length);
   cost.shared = (asked.forward > 0 ? 3.0 : 2.0) * rows(truth::Background::bytes(model, length)) +
                 (asked.forward > 0 ? rows(truth::bytes_of_sets(model, Site::scores, length)) : 0.0);
   cost.per_thread = rows(truth::Background::bytes_of_thread(model, length));
@@ -166,22 +167,28 @@ RankingCost ranking_cost(const Experiment& experiment, const std::vector<Cell>& 
   }
   RankingCost cost{.rankings = keys.size()};
   if (keys.empty()) return cost;
-  double times = 0.0, backgrounds = 1.0;
+  double times = 0.0, derivatives = 0.0, at_once = 1.0, passes = 0.0;
   for (const PriorityKey& key : keys) {
     const truth::Needs& needs = key.predictor->needs;
-    times += (needs.one_low ? 1.0 : 0.0) + (needs.one_high ? 1.0 : 0.0) +
-             (needs.derivative ? runs_of_derivative : 0.0);
-    if (needs.one_high) backgrounds = 2.0;
+    times += (needs.one_low ? 1.0 : 0.0) + (needs.one_high ? 1.0 : 0.0);
+    derivatives += needs.derivative ? 1.0 : 0.0;
+    passes += needs.one_high ? 2.0 : 1.0;
+    if (needs.one_high) at_once = 2.0;
   }
-  SuffixRows all;
+  const double pass_seconds = time.compared_pass(experiment.grid.reference);
+  const auto low = std::find_if(cells.begin(), cells.end(), [&](const Cell& cell) {
+    return priority_key(cell.plan, model).has_value();
+  });
+  const SuffixCost suffix(experiment, low->plan, pass_seconds / rows(length));
+  const double runs = times + runs_of_derivative * derivatives;
+  SuffixWork each;  // all scores once
   for (const truth::Row& row : truth::all_rows(model, Site::scores, length)) {
-    const double n = times * rows(row.query + 1);
-    cost.suffixes += n;
-    all.add(n, row, model, length);
+    cost.suffixes += runs * rows(row.query + 1);
+    each.add(rows(row.query + 1), row, model, length, suffix);
   }
-  cost.macs = all.macs(model, length);
-  cost.seconds = all.seconds(time.per_row(experiment.grid.reference));
-  cost.shared = backgrounds * rows(truth::Background::bytes(model, length)) +
+  cost.macs = runs * each.macs(model, length);
+  cost.seconds = (times + derivatives * suffix.derivative()) * each.seconds + passes * pass_seconds;
+  cost.shared = at_once * rows(truth::Background::bytes(model, length)) +
                 rows(keys.size() * model.n_layer * model.n_head * length * length) * sizeof(double);
   cost.per_thread = rows(truth::Background::bytes_of_thread(model, length));
   return cost;

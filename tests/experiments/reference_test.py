@@ -74,12 +74,11 @@ class Reference(unittest.TestCase):
             np.testing.assert_array_equal(wide["continuations/reference"][()], narrow["continuations/reference"][()])
             self.assertEqual(wide["continuations/reference"].shape[-1], 6)
 
-    def test_plan_tells_its_time_and_experiments_differ(self):
+    def test_plan_tells_its_time(self):
         def plan(reference, *arguments):
             sets = [word for value in (*SMALL, f"reference.arithmetic={reference}") for word in ("--set", value)]
             return lamp("plan", CONFIG, *sets, *arguments).stdout
         few, many, narrow = (json.loads(plan(r, "--json")) for r in ("mpfr:64", "mpfr:4000", "binary64"))
-        self.assertEqual(len({p["experiment"] for p in (few, many, narrow)}), 3)
         self.assertGreater(few["seconds"]["reference"], 20 * narrow["seconds"]["reference"])
         self.assertGreater(many["seconds"]["reference"], 4 * few["seconds"]["reference"])
         self.assertGreater(many["memory"]["reference"], few["memory"]["reference"])
