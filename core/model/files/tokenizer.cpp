@@ -1,8 +1,5 @@
 #include "core/model/files/tokenizer.hpp"
 
-#define PCRE2_CODE_UNIT_WIDTH 8  // asked for by pcre2.h
-#include <pcre2.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <queue>
@@ -10,77 +7,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/base/contract.hpp"
 #include "core/model/files/text.hpp"
 #include "core/model/files/tokenizer_tables.hpp"
 
 namespace lamp {
 namespace {
-
-/// GPT-2's pre-tokenisation pattern. Its \s means Unicode's White_Space and is spelled out here,
-/// since PCRE2's \s has U+180E besides; \p{L} and \p{N} are those of PCRE2's Unicode tables. Every
-/// character starts a match.
-std::string word_pattern() {
-  const std::string space =
-      R"(\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
-  return R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{L}\p{N})" + space + "]+|[" + space +
-         "]+(?![^" + space + "])|[" + space + "]+";
-}
-
-/// The compiled pattern: shared by threads, each with match data of its own.
-class WordPattern {
- public:
-  WordPattern() {
-    const std::string pattern = word_pattern();
-    int error = 0;
-    PCRE2_SIZE offset = 0;
-    code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                          PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &offset, nullptr);
-    expects(code_ != nullptr, "the pre-tokenisation pattern compiles");
-    pcre2_jit_compile(code_,
-                      PCRE2_JIT_COMPLETE);  // where PCRE2 has no JIT it interprets: same matches
-  }
-  WordPattern(const WordPattern&) = delete;
-  WordPattern& operator=(const WordPattern&) = delete;
-  ~WordPattern() { pcre2_code_free(code_); }
-  [[nodiscard]] const pcre2_code* code() const { return code_; }
-
- private:
-  pcre2_code* code_ = nullptr;
-};
-
-/// Cuts a valid UTF-8 text into words, one after the other. The text was validated once, so PCRE2
-/// does not validate the rest of it again at every word.
-class WordCutter {
- public:
-  WordCutter(const WordPattern& pattern, std::string_view text)
-      : pattern_(pattern),
-        text_(text),
-        match_(pcre2_match_data_create_from_pattern(pattern.code(), nullptr)) {
-    expects(match_ != nullptr, "memory for PCRE2's match data");
-  }
-  WordCutter(const WordCutter&) = delete;
-  WordCutter& operator=(const WordCutter&) = delete;
-  ~WordCutter() { pcre2_match_data_free(match_); }
-
-  /// The next word; empty at the end of the text.
-  std::string_view next() {
-    if (at_ == text_.size()) return {};
-    const auto* const subject = reinterpret_cast<PCRE2_SPTR>(text_.data());
-    const int count = pcre2_match(pattern_.code(), subject, text_.size(), at_, PCRE2_NO_UTF_CHECK,
-                                  match_, nullptr);
-    const std::size_t end = count > 0 ? pcre2_get_ovector_pointer(match_)[1] : at_;
-    expects(end > at_, "the pre-tokenisation pattern matches at every character");
-    const std::size_t begin = std::exchange(at_, end);
-    return text_.substr(begin, end - begin);
-  }
-
- private:
-  const WordPattern& pattern_;
-  std::string_view text_;
-  std::size_t at_ = 0;
-  pcre2_match_data* match_;
-};
 
 /// Merges the bytes of one word. As in Radford et al.'s encoder: the pair of lowest rank is merged
 /// wherever it occurs, from left to right, before any pair that this creates is looked at. A list
@@ -89,10 +20,11 @@ class WordMerger {
  public:
   explicit WordMerger(const BpeTables& tables) : tables_(tables) {}
 
+  /// Pre: every byte has a token.
   void append_ids(std::string_view word, std::vector<TokenId>& ids) {
     symbols_.clear();
     for (std::size_t i = 0; i < word.size(); ++i)
-      symbols_.push_back({tables_.byte_ids[static_cast<unsigned char>(word[i])],
+      symbols_.push_back({*tables_.byte_ids[static_cast<unsigned char>(word[i])],
                           i == 0 ? none : i - 1, i + 1 == word.size() ? none : i + 1});
     for (std::size_t i = 0; i < word.size(); ++i) find_pair(i);
     while (start_round()) merge_round();
@@ -157,15 +89,17 @@ class WordMerger {
 /// written.
 class Encoder {
  public:
-  Encoder(const BpeTables& tables, const WordPattern& pattern)
-      : pattern_(pattern), merger_(tables) {}
+  explicit Encoder(const BpeTables& tables) : tables_(tables), merger_(tables) {
+    if (!tables.whole_words) return;
+    for (TokenId id = 0; id < tables.bytes.size(); ++id) whole_.emplace(tables.bytes[id], id);
+  }
 
   void append(std::string_view text) {
-    WordCutter words(pattern_, text);
-    for (std::string_view word = words.next(); !word.empty(); word = words.next())
-      append_word(word);
+    tables_.words.cut(text, [&](std::string_view word) { append_word(word); });
   }
   void append(TokenId id) { ids_.push_back(id); }
+  /// The first byte that no token has.
+  [[nodiscard]] const char* without_token() const { return without_token_; }
   std::vector<TokenId> take() { return std::move(ids_); }
 
  private:
@@ -173,71 +107,126 @@ class Encoder {
     const auto [entry, fresh] = known_.try_emplace(word, ids_.size(), 0);
     auto& [first, count] = entry->second;
     if (fresh) {
-      merger_.append_ids(word, ids_);
+      find_ids(word);
       count = ids_.size() - first;
     } else {
       for (std::size_t i = 0; i < count; ++i) ids_.push_back(ids_[first + i]);
     }
   }
 
-  const WordPattern& pattern_;
+  void find_ids(std::string_view word) {
+    if (const auto found = whole_.find(word); found != whole_.end())
+      return ids_.push_back(found->second);
+    for (const char& c : word)
+      if (!tables_.byte_ids[static_cast<unsigned char>(c)]) {
+        if (without_token_ == nullptr) without_token_ = &c;
+        return;
+      }
+    merger_.append_ids(word, ids_);
+  }
+
+  const BpeTables& tables_;
   WordMerger merger_;
   std::vector<TokenId> ids_;
+  std::unordered_map<std::string_view, TokenId> whole_;
   std::unordered_map<std::string_view, std::pair<std::size_t, std::size_t>>
       known_;  // word: first, count in ids_
+  const char* without_token_ = nullptr;
 };
 
-/// A place in a text, [begin, end), that becomes one end-of-text id.
+constexpr std::size_t nowhere = std::string_view::npos;
+
+/// A place in a text, [begin, end), that becomes one id; by default there is none.
 struct Marker {
-  std::size_t begin, end;
+  std::size_t begin = nowhere, end = nowhere;
+  TokenId id = 0;
 };
 
-std::optional<Marker> find_anywhere(std::string_view text, std::size_t from) {
-  const std::size_t at = text.find(end_of_text_token, from);
-  if (at == std::string_view::npos) return std::nullopt;
-  return Marker{at, at + end_of_text_token.size()};
-}
-
-/// The next line that is nothing but the token, with the newline before it (unless an earlier
-/// marker took it) and after it.
-std::optional<Marker> find_line(std::string_view text, std::size_t from) {
-  for (auto found = find_anywhere(text, from); found;
-       found = find_anywhere(text, found->begin + 1)) {
-    const bool starts = found->begin == 0 || text[found->begin - 1] == '\n';
-    const bool ends = found->end == text.size() || text[found->end] == '\n';
-    if (!starts || !ends) continue;
-    return Marker{found->begin - (found->begin > from ? 1U : 0U),
-                  found->end + (found->end < text.size() ? 1U : 0U)};
+/// Finds tokens as they stand in a text: the first, of those the longest.
+class TokenFinder {
+ public:
+  TokenFinder(std::string_view text, std::vector<const AddedToken*> tokens)
+      : text_(text), tokens_(std::move(tokens)) {
+    for (const AddedToken* token : tokens_) next_.push_back(text.find(token->content));
   }
-  return std::nullopt;
+
+  Marker find(std::size_t from) {
+    Marker first;
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      const std::string& content = tokens_[i]->content;
+      if (next_[i] < from) next_[i] = text_.find(content, from);
+      if (next_[i] == nowhere || next_[i] > first.begin) continue;
+      const Marker found{next_[i], next_[i] + content.size(), tokens_[i]->id};
+      if (found.begin < first.begin || found.end > first.end) first = found;
+    }
+    return first;
+  }
+
+ private:
+  std::string_view text_;
+  std::vector<const AddedToken*> tokens_;
+  std::vector<std::size_t> next_;  // place of each, from where it was last looked for
+};
+
+/// The next line that is nothing but `<|endoftext|>`, with the newline before it (unless an earlier
+/// marker took it) and after it.
+Marker find_line(std::string_view text, std::size_t from, TokenId id) {
+  for (std::size_t at = text.find(end_of_text_token, from); at != nowhere;
+       at = text.find(end_of_text_token, at + 1)) {
+    const std::size_t end = at + end_of_text_token.size();
+    const bool starts = at == 0 || text[at - 1] == '\n';
+    const bool ends = end == text.size() || text[end] == '\n';
+    if (starts && ends)
+      return {at - (at > from ? 1U : 0U), end + (end < text.size() ? 1U : 0U), id};
+  }
+  return {};
 }
 
 }  // namespace
 
 struct Tokenizer::Tables : BpeTables {
   explicit Tables(BpeTables tables) : BpeTables(std::move(tables)) {}
-  WordPattern pattern;
 
-  template <class FindMarker>
-  Result<std::vector<TokenId>> encode(std::string_view text, FindMarker find_marker) const {
+  /// The added tokens that a text becomes without being asked, or all of them.
+  [[nodiscard]] std::vector<const AddedToken*> found_in_text(bool special) const {
+    std::vector<const AddedToken*> tokens;
+    for (const AddedToken& token : added)
+      if (token.from_text && (special || !token.special)) tokens.push_back(&token);
+    return tokens;
+  }
+
+  /// `special`: all special tokens are found; `documents`: lines that are `<|endoftext|>`.
+  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text, bool special,
+                                                    bool documents) const {
     if (const auto at = first_invalid_utf8(text))
       return Error{ExitCode::bad_data, "text is not UTF-8 at byte offset " + std::to_string(*at) +
                                            ": " + in_quotes(text.substr(*at, 1))};
-    Encoder encoder(*this, pattern);
-    std::size_t at = 0;
-    for (std::optional<Marker> marker = find_marker(text, at); marker;
-         marker = find_marker(text, at)) {
-      if (!end_of_text) {
+    const TokenId end_id = end_of_text.value_or(0);
+    Marker line = documents ? find_line(text, 0, end_id) : Marker{};
+    if (!end_of_text) {
+      const std::size_t asked = special ? 0 : line.begin;
+      const std::size_t at = asked == nowhere ? nowhere : text.find(end_of_text_token, asked);
+      if (at != nowhere)
         return Error{ExitCode::bad_data, "text has <|endoftext|> at byte offset " +
-                                             std::to_string(marker->begin) +
+                                             std::to_string(at) +
                                              ", but the vocabulary has no such token; legal: a "
-                                             "vocab.json with it, or a text without"};
-      }
-      encoder.append(text.substr(at, marker->begin - at));
-      encoder.append(*end_of_text);
-      at = marker->end;
+                                             "vocabulary with it, or a text without"};
     }
-    encoder.append(text.substr(at));
+    Encoder encoder(*this);
+    TokenFinder tokens(text, found_in_text(special));
+    for (std::size_t at = 0;;) {
+      if (line.begin < at) line = find_line(text, at, end_id);
+      const Marker token = tokens.find(at), next = line.begin <= token.begin ? line : token;
+      encoder.append(text.substr(at, next.begin - at));
+      if (next.begin == nowhere) break;
+      encoder.append(next.id);
+      at = next.end;
+    }
+    if (const char* lost = encoder.without_token())
+      return Error{ExitCode::bad_data,
+                   "text has at byte offset " + std::to_string(lost - text.data()) + " the byte " +
+                       in_quotes(std::string_view(lost, 1)) +
+                       ", for which the vocabulary has no token; legal: bytes that have one"};
     return encoder.take();
   }
 };
@@ -251,13 +240,11 @@ Result<Tokenizer> Tokenizer::read(const std::filesystem::path& folder) {
 }
 
 Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, bool special) const {
-  if (special) return tables_->encode(text, find_anywhere);
-  return tables_->encode(text,
-                         [](std::string_view, std::size_t) { return std::optional<Marker>{}; });
+  return tables_->encode(text, special, false);
 }
 
 Result<std::vector<TokenId>> Tokenizer::encode_documents(std::string_view text) const {
-  return tables_->encode(text, find_line);
+  return tables_->encode(text, false, true);
 }
 
 Result<std::string> Tokenizer::decode(std::span<const TokenId> ids) const {

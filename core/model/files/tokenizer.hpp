@@ -1,4 +1,5 @@
-// GPT-2's byte-level BPE (Radford et al. 2019): text <-> token ids, from vocab.json and merges.txt.
+// GPT-2's byte-level BPE (Radford et al. 2019) and what came of it: text <-> token ids, from
+// tokenizer.json, or vocab.json and merges.txt.
 #pragma once
 
 #include <filesystem>
@@ -17,13 +18,13 @@ namespace lamp {
 
 class Tokenizer {
  public:
-  /// Reads vocab.json and merges.txt of an HF folder and validates them against each other: all 256
-  /// byte symbols, ids 0..n-1 without gap or duplicate, both halves and the result of every merge
-  /// in the vocabulary.
+  /// Reads tokenizer.json of an HF folder, or vocab.json and merges.txt, and validates them: ids
+  /// 0..n-1 without gap or duplicate, both halves and the result of every merge in the vocabulary.
   static Result<Tokenizer> read(const std::filesystem::path& folder);
 
-  /// Ids of a UTF-8 text. With `special`, each `<|endoftext|>` becomes the end-of-text id; without,
-  /// it is plain text.
+  /// Ids of a UTF-8 text. With `special`, each special token that stands in it (`<|endoftext|>`,
+  /// ..) becomes its id; without, it is plain text. Nothing is added. A byte for which the
+  /// vocabulary has no token is an error naming its place.
   [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text,
                                                     bool special = false) const;
   /// Ids of a text of documents: a line `<|endoftext|>`, with the newlines around it, becomes one

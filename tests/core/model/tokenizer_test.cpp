@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,7 +61,25 @@ struct SmallFiles {
     }
     add("<|endoftext|>");
   }
-  void add(const std::string& token) { vocab[token] = vocab.size(); }
+  void add(const std::string& token) {
+    const std::size_t id = vocab.size();
+    vocab[token] = id;
+  }
+  /// The same as tokenizer.json.
+  [[nodiscard]] json document() const {
+    json merges = json::array();
+    for (std::size_t i = 1; i < lines.size(); ++i) merges.push_back(lines[i]);
+    json added = json::array();
+    added.push_back({{"id", vocab.at("<|endoftext|>")},
+                     {"content", "<|endoftext|>"},
+                     {"special", true},
+                     {"lstrip", false}});
+    return {{"added_tokens", added},
+            {"normalizer", nullptr},
+            {"pre_tokenizer",
+             {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}}},
+            {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}}}};
+  }
   [[nodiscard]] std::string merges(const std::string& end = "\n") const {
     std::string text;
     for (const std::string& line : lines) text += line + end;
@@ -77,7 +96,33 @@ struct Reading {
   explicit Reading(const SmallFiles& files) : Reading(files.vocab.dump(), files.merges()) {}
 };
 
-bool refused(const Reading& reading, std::initializer_list<std::string_view> words) {
+struct JsonReading {
+  TemporaryFolder folder;
+  lamp::Result<Tokenizer> tokenizer;
+  explicit JsonReading(const json& document)
+      : tokenizer(
+            (folder.write("tokenizer.json", document.dump()), Tokenizer::read(folder.path()))) {}
+};
+
+/// The two files of a folder as tokenizer.json; merges as pairs, or as text.
+json as_tokenizer_json(const std::string& folder, bool pairs) {
+  SmallFiles files;
+  files.vocab = json::parse(slurp(source(folder + "/vocab.json")));
+  std::istringstream merges(slurp(source(folder + "/merges.txt")));
+  files.lines.clear();
+  for (std::string line; std::getline(merges, line);) files.lines.push_back(line);
+  if (!files.lines[0].starts_with("#version")) files.lines.insert(files.lines.begin(), "");
+  json document = files.document();
+  if (pairs)
+    for (json& merge : document["model"]["merges"]) {
+      const auto text = merge.get<std::string>();
+      merge = json{text.substr(0, text.find(' ')), text.substr(text.find(' ') + 1)};
+    }
+  return document;
+}
+
+template <class AnyReading>
+bool refused(const AnyReading& reading, std::initializer_list<std::string_view> words) {
   return !reading.tokenizer && says(reading.tokenizer.error(), ExitCode::bad_data, words);
 }
 
@@ -308,7 +353,7 @@ TEST_CASE("tokenizer: a wrong vocab.json", "[model][tokenizer][bad-input]") {
   CHECK(refused(changed([](auto& f) { f.vocab["abc"] = -1; }), {"id of \"abc\" is not one"}));
   CHECK(refused(changed([](auto& f) { f.vocab["abc"] = "7"; }), {"id of \"abc\" is not one"}));
   CHECK(refused(changed([](auto& f) { f.vocab.erase("Z"), f.vocab["ZZ"] = 'Z'; }),
-                {"no token for byte 0x5a", "all 256 bytes"}));
+                {"token \"ZZ\"", "none of the 2 merges"}));
   CHECK(refused(changed([](auto& f) { f.add("\u4e00"); }),
                 {"\"\u4e00\"", "outside GPT-2's byte alphabet"}));
   CHECK(refused(changed([](auto& f) { f.add("a b"); }), {"\"a b\"", "outside"}));
@@ -353,13 +398,230 @@ TEST_CASE("tokenizer: missing files", "[model][tokenizer][bad-input]") {
   const auto nothing = Tokenizer::read(folder.path());
   REQUIRE_FALSE(nothing);
   CHECK(says(nothing.error(), ExitCode::missing_input, {"vocab.json"}));
-  const auto file = folder.write("tokenizer.json", "{}");
-  const auto other = Tokenizer::read(folder.path());
-  REQUIRE_FALSE(other);
-  CHECK(says(other.error(), ExitCode::missing_input,
-             {"tokenizer.json only", "vocab.json and merges.txt"}));
   folder.write("vocab.json", SmallFiles().vocab.dump());
   const auto half = Tokenizer::read(folder.path());
   REQUIRE_FALSE(half);
   CHECK(says(half.error(), ExitCode::missing_input, {"merges.txt", "No such file"}));
+}
+
+TEST_CASE("tokenizer: tokenizer.json is the same tokenizer", "[model][tokenizer]") {
+  for (const bool pairs : {false, true}) {
+    const TemporaryFolder folder;
+    folder.write("tokenizer.json", as_tokenizer_json("tests/golden/gpt2-tokenizer", pairs).dump());
+    const auto read = Tokenizer::read(folder.path());
+    REQUIRE(read);
+    CHECK(read->content() == gpt2().content());
+    CHECK(read->end_of_text() == TokenId{50256});
+    for (const char* const text : {"Hello  world's 12 \u00e9", "a<|endoftext|>b", ""})
+      CHECK(*read->encode(text, true) == *gpt2().encode(text, true));
+  }
+}
+
+TEST_CASE("tokenizer: how words are cut", "[model][tokenizer]") {
+  // Words are told apart by a merge that the cut forbids: of "1" with "2", of "a" with "1".
+  const auto ids = [](const json& pre_tokenizer, const std::string& text) {
+    json file = SmallFiles({{"1", "2"}, {"12", "3"}, {"a", "1"}, {"\u0120", "\u0120"}}).document();
+    file["pre_tokenizer"] = pre_tokenizer;
+    const JsonReading reading(file);
+    if (!reading.tokenizer) FAIL(reading.tokenizer.error().message);
+    return reading.tokenizer->encode(text)->size();
+  };
+  const json byte_level{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
+  json bytes_only = byte_level;
+  bytes_only["use_regex"] = false;
+  const auto digits = [](bool individual) {
+    return json{{"type", "Digits"}, {"individual_digits", individual}};
+  };
+  const auto split = [](const std::string& expression) {
+    return json{{"type", "Split"},
+                {"pattern", {{"Regex", expression}}},
+                {"behavior", "Isolated"},
+                {"invert", false}};
+  };
+  const auto sequence = [](const std::vector<json>& steps) {
+    return json{{"type", "Sequence"}, {"pretokenizers", steps}};
+  };
+  CHECK(ids(nullptr, "a123") == 2);      // a 123: merges of lowest rank come first
+  CHECK(ids(nullptr, "a12a1") == 3);     // a 12 a1
+  CHECK(ids(byte_level, "a12a1") == 4);  // a, 12, a, 1
+  CHECK(ids(bytes_only, "a12a1") == 3);  // not cut
+  CHECK(ids(sequence({digits(true), byte_level}), "a123") == 4);              // each digit
+  CHECK(ids(sequence({digits(false), byte_level}), "a123") == 2);             // a, 123
+  CHECK(ids(sequence({split(R"(\p{N}{1,2})"), bytes_only}), "a123") == 3);    // a, 12, 3
+  CHECK(ids(sequence({split(R"(\s+(?!\S)|\s+)"), bytes_only}), "  a") == 3);  // " ", " ", a
+  CHECK(ids(sequence({split(R"([^\s]+)"), bytes_only}), "  a") == 2);         // "  ", a
+  CHECK(ids(sequence({split("x*"), bytes_only}), "a12") == 2);  // an empty match cuts nothing
+}
+
+TEST_CASE("tokenizer: added tokens", "[model][tokenizer]") {
+  json file = SmallFiles().document();
+  const TokenId end = file["model"]["vocab"]["<|endoftext|>"], first = end + 1;
+  const auto add = [&](const std::string& content, bool special, json more = json::object()) {
+    json token{
+        {"id", end + file["added_tokens"].size()}, {"content", content}, {"special", special}};
+    token.update(more);
+    file["added_tokens"].push_back(token);
+  };
+  add("<pad>", true);
+  add("ab ab", false);
+  add("<pad><pad>", true);
+  add("<mask>", true, {{"lstrip", true}});
+  add("\u4e00", false);
+  const JsonReading reading(file);
+  if (!reading.tokenizer) FAIL(reading.tokenizer.error().message);
+  const Tokenizer& t = *reading.tokenizer;
+  CHECK(t.vocab_size() == first + 5);
+  const TokenId ab = file["model"]["vocab"]["ab"];
+  CHECK(*t.encode("ab ab") == Ids{first + 1});  // found unasked
+  CHECK(*t.encode("abab ab\u4e00") == Ids{ab, first + 1, first + 4});
+  CHECK(*t.encode("<pad>", true) == Ids{first});
+  CHECK(*t.encode("<pad><pad><pad>", true) == Ids{first + 2, first});  // the longest, then on
+  CHECK(t.encode("<pad>")->size() == 5);         // a special one only asked for
+  CHECK(t.encode("<mask>", true)->size() == 6);  // would take a blank: never
+  CHECK(*t.decode(Ids{first, first + 1, first + 4}) == "<pad>ab ab\u4e00");
+  CHECK(*t.encode_documents("ab\n<|endoftext|>\nab ab") == Ids{ab, end, first + 1});
+  CHECK(t.content() != JsonReading(SmallFiles().document()).tokenizer->content());
+}
+
+TEST_CASE("tokenizer: special tokens beside vocab.json", "[model][tokenizer]") {
+  SmallFiles files;
+  for (const char* const name : {"<s>", "<pad>", "[MASK]"}) files.add(name);
+  const TokenId first = files.vocab["<s>"];
+  const Reading reading(files);
+  if (!reading.tokenizer) FAIL(reading.tokenizer.error().message);
+  CHECK(*reading.tokenizer->encode("<s>[MASK]", true) == Ids{first, first + 2});
+  CHECK(*reading.tokenizer->decode(Ids{first + 1}) == "<pad>");
+
+  const TemporaryFolder folder;
+  const SmallFiles plain;
+  folder.write("vocab.json", plain.vocab.dump()), folder.write("merges.txt", plain.merges());
+  folder.write("added_tokens.json", json{{"a user", plain.vocab.size()}}.dump());
+  const auto added = Tokenizer::read(folder.path());
+  REQUIRE(added);
+  CHECK(*added->encode("a user", true) == Ids{static_cast<TokenId>(plain.vocab.size())});
+  folder.write("added_tokens.json", json{{"a user", -1}}.dump());
+  const auto wrong = Tokenizer::read(folder.path());
+  REQUIRE_FALSE(wrong);
+  CHECK(says(wrong.error(), ExitCode::bad_data, {"added_tokens.json", "id of \"a user\""}));
+}
+
+TEST_CASE("tokenizer: a vocabulary without some bytes refuses texts that have them",
+          "[model][tokenizer][bad-input]") {
+  json file = SmallFiles().document();
+  json& vocabulary = file["model"]["vocab"];
+  const TokenId id = vocabulary["Z"];
+  vocabulary.erase("Z");
+  vocabulary["<|endoftext|>"] = id;  // no gap
+  file["added_tokens"][0]["id"] = id;
+  const JsonReading reading(file);
+  if (!reading.tokenizer) FAIL(reading.tokenizer.error().message);
+  CHECK(reading.tokenizer->encode("abc"));
+  const auto ids = reading.tokenizer->encode("ab cZ");
+  REQUIRE_FALSE(ids);
+  CHECK(says(ids.error(), ExitCode::bad_data, {"byte offset 4", "\"Z\"", "no token"}));
+}
+
+TEST_CASE("tokenizer: words that are tokens, whatever the merges", "[model][tokenizer]") {
+  json file = SmallFiles().document();
+  file["model"]["vocab"]["whole"] = file["model"]["vocab"].size();
+  CHECK(refused(JsonReading(file), {"\"whole\"", "none of the 2 merges"}));
+  file["model"]["ignore_merges"] = true;
+  const JsonReading reading(file);
+  REQUIRE(reading.tokenizer);
+  CHECK(*reading.tokenizer->encode("whole") == Ids{file["model"]["vocab"]["whole"].get<TokenId>()});
+  CHECK(reading.tokenizer->encode("wholes")->size() == 6);
+}
+
+TEST_CASE("tokenizer: a wrong tokenizer.json", "[model][tokenizer][bad-input]") {
+  const auto changed = [](auto change) {
+    json file = SmallFiles().document();
+    change(file);
+    return JsonReading(file);
+  };
+  const auto step = [&](const json& pre_tokenizer) {
+    return changed([&](json& f) { f["pre_tokenizer"] = pre_tokenizer; });
+  };
+  using Words = std::initializer_list<std::string_view>;
+  CHECK(refused(changed([](json& f) { f = json::array(); }), Words{"tokenizer.json: holds"}));
+  CHECK(refused(changed([](json& f) { f = json::object(); }), Words{"model.type"}));
+  CHECK(refused(changed([](json& f) { f["model"]["type"] = "Unigram"; }),
+                Words{"model.type: is \"Unigram\"; legal: \"BPE\""}));
+  CHECK(refused(changed([](json& f) { f["model"]["dropout"] = 0.1; }), Words{"model.dropout"}));
+  CHECK(refused(changed([](json& f) { f["model"]["byte_fallback"] = true; }),
+                Words{"model.byte_fallback"}));
+  CHECK(refused(changed([](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }),
+                Words{"model.end_of_word_suffix: is \"</w>\""}));
+  CHECK(refused(changed([](json& f) {
+                  f["normalizer"] = {{"type", "NFC"}};
+                }),
+                Words{"normalizer: is of type \"NFC\""}));
+  CHECK(refused(changed([](json& f) { f["model"]["vocab"] = json::array(); }), Words{"no tokens"}));
+  CHECK(refused(changed([](json& f) { f["model"].erase("merges"); }), Words{"model.merges"}));
+  CHECK(refused(changed([](json& f) { f["model"]["merges"].push_back("a"); }),
+                Words{"merge 2: \"a\""}));
+  CHECK(refused(changed([](json& f) {
+                  f["model"]["merges"].push_back({"a", 1});
+                }),
+                Words{"merge 2: "}));
+  CHECK(refused(changed([](json& f) { f["model"]["merges"].push_back("a b"); }),
+                Words{"merge 2: merge \"a b\" is given twice"}));
+  CHECK(refused(changed([](json& f) { f["model"]["merges"].push_back("x y"); }),
+                Words{"merge 2: result \"xy\""}));
+  CHECK(refused(changed([](json& f) { f["added_tokens"] = 3; }), Words{"added_tokens: is 3"}));
+  CHECK(refused(changed([](json& f) { f["added_tokens"][0].erase("id"); }),
+                Words{"added_tokens: holds"}));
+  CHECK(refused(changed([](json& f) { f["added_tokens"][0]["id"] = 3; }),
+                Words{"added token \"<|endoftext|>\" has id 3", "in the vocabulary 258"}));
+  CHECK(refused(changed([](json& f) {
+                  f["added_tokens"].push_back({{"id", 16777216}, {"content", "x"}});
+                }),
+                Words{"added_tokens: holds"}));
+  CHECK(refused(changed([](json& f) {
+                  f["added_tokens"].push_back({{"id", 300}, {"content", "<x>"}});
+                }),
+                Words{"no token has id 259", "0 to 259"}));
+  CHECK(refused(changed([](json& f) {
+                  f["added_tokens"].push_back(
+                      {{"id", 259}, {"content", "x y"}, {"special", false}, {"rstrip", true}});
+                }),
+                Words{"\"x y\" has rstrip", "special tokens only"}));
+  CHECK(refused(step({{"type", "Metaspace"}}), Words{"pre_tokenizer: is of type \"Metaspace\""}));
+  CHECK(refused(step({{"type", "ByteLevel"}, {"add_prefix_space", true}}),
+                Words{"add_prefix_space: is true"}));
+  CHECK(refused(step({{"type", "Sequence"}}), Words{"pre_tokenizer.pretokenizers"}));
+  CHECK(refused(step({{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "Isolated"}}),
+                Words{"pattern.Regex"}));
+  CHECK(refused(step({{"type", "Split"}, {"pattern", {{"Regex", " "}}}, {"behavior", "Removed"}}),
+                Words{"\"Isolated\""}));
+  CHECK(refused(step({{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}),
+                Words{"\"(a\" is none that PCRE2 reads"}));
+  CHECK(refused(
+      step({{"type", "Split"}, {"pattern", {{"Regex", "[\\S]"}}}, {"behavior", "Isolated"}}),
+      Words{"\\S in a class"}));
+}
+
+TEST_CASE("tokenizer: cut or mutated files are refused or read, never more",
+          "[model][tokenizer][bad-input]") {
+  const std::string good = SmallFiles().document().dump();
+  Random random(5);
+  std::size_t read = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    std::string bytes = good;
+    if (trial % 3 == 0) bytes.resize(random.below(static_cast<std::uint32_t>(bytes.size())));
+    for (std::uint32_t k = random.below(4); k > 0 && !bytes.empty(); --k)
+      bytes[random.below(static_cast<std::uint32_t>(bytes.size()))] =
+          static_cast<char>(random.word());
+    const TemporaryFolder folder;
+    folder.write("tokenizer.json", bytes);
+    const auto tokenizer = Tokenizer::read(folder.path());
+    if (tokenizer) {
+      ++read;
+      static_cast<void>(tokenizer->encode("abc <pad> 12"));
+    } else {
+      CHECK(tokenizer.error().code == ExitCode::bad_data);
+      CHECK(tokenizer.error().message.find("tokenizer.json") != std::string::npos);
+      CHECK(tokenizer.error().message.find('\n') == std::string::npos);
+    }
+  }
+  CHECK(read > 30);
 }
