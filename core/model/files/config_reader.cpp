@@ -33,6 +33,20 @@ std::size_t ConfigReader::shape(std::string_view name) {
   return integer(name, 1, key->most);
 }
 
+std::size_t ConfigReader::shape(std::string_view name, std::size_t fallback,
+                                std::string_view alias) {
+  const json *own = find(name), *other = alias.empty() ? nullptr : find(alias);
+  if (own == nullptr && other == nullptr) return fallback;
+  if (own == nullptr) {
+    const auto key = std::find_if(shape_keys.begin(), shape_keys.end(),
+                                  [&](const ShapeKey& k) { return k.name == name; });
+    return integer(alias, 1, key->most);
+  }
+  if (other != nullptr && *other != *own)
+    complain(alias, "is " + shown(*other), "what " + std::string(name) + " is, " + shown(*own));
+  return shape(name);
+}
+
 std::uint64_t ConfigReader::integer(std::string_view key, std::uint64_t least, std::uint64_t most) {
   const json* value = find(key);
   const std::string legal =

@@ -18,6 +18,9 @@ class ConfigReader {
 
   /// The required integer of shape_keys with this name, from 1 to its limit.
   std::size_t shape(std::string_view name);
+  /// The same with a default, and another name that some files have instead (or besides: then with
+  /// the same value).
+  std::size_t shape(std::string_view name, std::size_t fallback, std::string_view alias = {});
   std::uint64_t integer(std::string_view key, std::uint64_t least, std::uint64_t most);
   bool boolean(std::string_view key, bool fallback);
   /// A number above 0 and at most 1.

@@ -77,31 +77,46 @@ constexpr std::array<std::pair<std::string_view, bool>, 3> fixed_options{
      {"scale_attn_by_inverse_layer_idx", false},
      {"add_cross_attention", false}}};
 
+/// Names of one function each, as Hugging Face's table of activations has them.
+constexpr std::array<NamedValue<Activation>, 6> activation_functions{
+    {{"gelu_new", Activation::gelu_new},
+     {"gelu_pytorch_tanh", Activation::gelu_new},
+     {"gelu_fast", Activation::gelu_new},
+     {"gelu_accurate", Activation::gelu_new},
+     {"gelu", Activation::gelu},
+     {"gelu_python", Activation::gelu}}};
+constexpr std::uint64_t largest_id = 0xFFFFFFFF;
+
+/// What a file leaves out is as in GPT2Config of transformers: the smallest GPT-2.
 ModelConfig read(ConfigReader& reader) {
   ModelConfig config;
-  config.vocab_size = reader.shape("vocab_size");
-  config.n_positions = reader.shape("n_positions");
-  config.n_embd = reader.shape("n_embd");
-  config.n_layer = reader.shape("n_layer");
-  config.n_head = reader.shape("n_head");
+  config.vocab_size = reader.shape("vocab_size", 50257);
+  config.n_positions = reader.shape("n_positions", 1024, "max_position_embeddings");
+  config.n_embd = reader.shape("n_embd", 768, "hidden_size");
+  config.n_layer = reader.shape("n_layer", 12, "num_hidden_layers");
+  config.n_head = reader.shape("n_head", 12, "num_attention_heads");
   config.n_inner = reader.has_value("n_inner") ? reader.shape("n_inner") : 4 * config.n_embd;
   if (config.n_embd % config.n_head != 0)
     reader.complain("n_embd", "is " + std::to_string(config.n_embd),
                     "a multiple of n_head, " + std::to_string(config.n_head));
   config.layer_norm_epsilon = reader.fraction("layer_norm_epsilon", config.layer_norm_epsilon);
 
-  constexpr std::string_view known = "\"gelu_new\" (tanh form) or \"gelu\" (erf form)";
+  constexpr std::string_view known =
+      "\"gelu_new\", \"gelu_pytorch_tanh\", \"gelu_fast\", \"gelu_accurate\" (tanh form), \"gelu\" "
+      "or "
+      "\"gelu_python\" (erf form)";
   const std::string name =
       reader.string("activation_function", activation_name(config.activation), known);
-  if (const auto activation = parse_activation(name))
+  if (const auto activation = value_in(activation_functions, name))
     config.activation = *activation;
   else
     reader.complain("activation_function", "is " + in_quotes(name), known);
 
   config.tied = reader.boolean("tie_word_embeddings", true);
   if (reader.has_value("eos_token_id"))
-    config.end_of_text =
-        static_cast<TokenId>(reader.integer("eos_token_id", 0, config.vocab_size - 1));
+    if (const std::uint64_t id = reader.integer("eos_token_id", 0, largest_id);
+        id < config.vocab_size)  // published files of smaller vocabularies still say 50256
+      config.end_of_text = static_cast<TokenId>(id);
   for (const auto& [key, value] : fixed_options) {
     if (reader.boolean(key, value) != value)
       reader.complain(key, value ? "is false" : "is true",
