@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "analysis/intervals.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/plan_products.hpp"
@@ -31,14 +32,16 @@ constexpr std::size_t most_timed_cells = 100;  // evenly spaced in the grid
 
 struct RunPlan {
   std::size_t points = 0, cells = 0, sequences = 0;  // of the grid; that differ; of all texts
+  std::size_t least_sequences = 0;                   // that [stop] may end with; 0 without it
   std::size_t computed = 0;                          // cells that take a pass, if proofs succeed
   double macs = 0.0;                                 // of a pass
   MemoryCost memory;
   double program = 0.0, peak = 0.0;   // bytes: what is left without all below; all together
   double shards = 0.0, result = 0.0;  // bytes on disk
   double start_seconds = 0.0;         // until everything is read
-  double reference_seconds = 0.0, cell_seconds = 0.0, output_seconds = 0.0;
-  double crowding = 1.0;  // how many times as long a thread takes beside the others
+  double reference_seconds = 0.0, cell_seconds = 0.0;
+  double output_seconds = 0.0;  // of a sequence
+  double crowding = 1.0;        // how many times as long a thread takes beside the others
   bool reference_in_parallel = false;
   std::vector<ProductPlan> products{};
   TruthCost truth{};
@@ -59,7 +62,7 @@ double number(std::size_t n) { return static_cast<double>(n); }
 
 std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 
-double seconds(const RunPlan& plan, std::size_t threads) {
+double seconds(const RunPlan& plan, std::size_t threads, std::size_t sequences) {
   const double crowded = threads > 1 ? plan.crowding : 1.0,
                all = number(std::min(threads, cores())) / crowded;  // threads' worth of one
   const std::size_t at_once = std::min({threads, plan.computed, cores()});
@@ -68,8 +71,11 @@ double seconds(const RunPlan& plan, std::size_t threads) {
                        all;  // one after the other, by all threads
   const double cells = std::ceil(number(plan.computed) / number(at_once)) * plan.cell_seconds *
                        (at_once > 1 ? crowded : 1.0);
-  return plan.start_seconds + number(plan.sequences) * (reference + cells + truth) +
-         plan.output_seconds;
+  return plan.start_seconds + number(sequences) * (reference + cells + truth + plan.output_seconds);
+}
+
+double seconds(const RunPlan& plan, std::size_t threads) {
+  return seconds(plan, threads, plan.sequences);
 }
 
 RunPlan estimate(const Experiment& experiment, std::size_t threads) {
@@ -95,8 +101,13 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   plan.shards = number(plan.sequences) * shard.bytes;
   plan.result = plan.shards - (number(plan.sequences) - 2.0) *
                                   shard.structure;  // one file, but with scales and provenance
-  plan.output_seconds =
-      3.0 * number(plan.sequences) * shard.seconds;  // made once, merged and compared
+  plan.output_seconds =  // made once, merged and compared; with [stop] also looked at
+      (experiment.config.stop ? 4.0 : 3.0) * shard.seconds;
+  if (experiment.config.stop)
+    plan.least_sequences =
+        experiment.config.tokens.paths.size() *
+        round_ends(experiment.config.stop->min_sequences, experiment.config.tokens.sequences)
+            .front();
 
   TimeCost time(experiment);
   plan.reference_seconds = time.reference();
@@ -183,6 +194,24 @@ std::string rankings_text(const RankingCost& cost) {
   return text.data();
 }
 
+/// The least that a run with [stop] takes; all else is of the most.
+Json stop_json(const RunPlan& plan) {
+  if (plan.least_sequences == 0) return {};
+  return {{"sequences", plan.least_sequences},
+          {"passes", plan.least_sequences * (plan.computed + 1)},
+          {"seconds",
+           {{"one_thread", seconds(plan, 1, plan.least_sequences)},
+            {"all", seconds(plan, plan.threads, plan.least_sequences)}}}};
+}
+
+std::string stop_text(const RunPlan& plan) {
+  if (plan.least_sequences == 0) return {};
+  return "stop        after " + std::to_string(plan.least_sequences) + " to " +
+         std::to_string(plan.sequences) + " sequences in all: about " +
+         duration_text(seconds(plan, plan.threads, plan.least_sequences)) + " to " +
+         duration_text(seconds(plan, plan.threads)) + "; all else is said of the most\n";
+}
+
 Json as_json(const Experiment& experiment, const RunPlan& plan) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
   return {{"title", experiment.config.title},
@@ -190,6 +219,7 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
           {"texts", experiment.config.tokens.paths.size()},
           {"sequences", plan.sequences},
           {"sequence_length", experiment.config.tokens.sequence_length},
+          {"stop", stop_json(plan)},
           {"continuation", experiment.config.continuation
                                ? Json{{"prefix", experiment.config.continuation->prefix},
                                       {"tokens", experiment.config.continuation->tokens}}
@@ -214,7 +244,7 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
            {{"start", plan.start_seconds},
             {"cell", plan.cell_seconds},
             {"reference", plan.reference_seconds},
-            {"output", plan.output_seconds},
+            {"output", number(plan.sequences) * plan.output_seconds},
             {"one_thread", seconds(plan, 1)},
             {"all", seconds(plan, plan.threads)}}},
           {"threads", plan.threads}};
@@ -262,7 +292,7 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
   text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " +
           count(plan.sequences, "sequence") + " of " +
           std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued +
-          "passes      " + std::to_string(plan.sequences * (plan.computed + 1)) +
+          stop_text(plan) + "passes      " + std::to_string(plan.sequences * (plan.computed + 1)) +
           " (a reference and " + count(plan.computed, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n" +
           products_text(plan.products) + truth_text(plan.truth) + rankings_text(plan.rankings);

@@ -165,6 +165,14 @@ class Stop(unittest.TestCase):
             self.assertTrue((mean[0] == 0).all() and (error[0] == 0).all() and np.isnan(mean[1]).all() and np.isnan(ratio).all())
         self.assertEqual((said["stop"]["sequences"], said["stop"]["unknown"]), (4, 0))
 
+    def test_plan_says_the_least_and_the_most(self):
+        for first, limit, least in ((4, LIMIT, 4), (8, 3, 3)):
+            planned = json.loads(lamp("plan", CONFIG, "--json", *sets(*SETS, f"stop.min_sequences={first}", f"tokens.sequences={limit}")).stdout)
+            self.assertEqual((planned["stop"]["sequences"], planned["sequences"]), (2 * least, 2 * limit))
+            self.assertEqual(planned["stop"]["passes"] * limit, planned["passes"] * least)
+            self.assertLessEqual(planned["stop"]["seconds"]["all"], planned["seconds"]["all"])
+        self.assertIsNone(json.loads(lamp("plan", CONFIG, "--json", *sets(*SETS)).stdout)["stop"])
+
     def test_shards_are_refused(self):
         done = lamp("run", CONFIG, "--out", self.scratch / "part", "--shard", "1/2", *sets(*SETS, "stop.metric=kl"), check=False)
         self.assertEqual(done.returncode, 65)
