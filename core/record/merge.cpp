@@ -26,6 +26,12 @@ std::vector<std::size_t> sizes(std::span<const Axis> axes) {
   return result;
 }
 
+/// Shards of a sequence.
+std::size_t variants(const MergePlan& plan) {
+  return plan.variants.empty() ? 1
+                               : *std::max_element(plan.variants.begin(), plan.variants.end()) + 1;
+}
+
 std::size_t product(std::span<const std::size_t> dims) {
   return std::accumulate(dims.begin(), dims.end(), std::size_t{1}, std::multiplies<>{});
 }
@@ -33,8 +39,7 @@ std::size_t product(std::span<const std::size_t> dims) {
 /// One dataset of the result: its cells of a sequence, and the hash of every run written to it.
 class Column {
  public:
-  /// `grid`: the grid axes; those in quantity.constant_over are left out. A reference has no grid
-  /// axes.
+  /// `grid`: the grid axes; those in quantity.constant_over are left out.
   Column(hid_t file, const Quantity& quantity, std::span<const Axis> sequence_axes,
          const std::vector<Axis>& grid)
       : quantity_(quantity),
@@ -139,28 +144,19 @@ class Writer {
   Writer(const MergePlan& plan, const std::filesystem::path& path)
       : plan_(plan), path_(path), file_(hdf5::create_file(path)), scales_(plan.inner_axes) {
     for (std::size_t i = 0; i < plan.cell_ids.size(); ++i) points_of_.emplace(plan.cell_ids[i], i);
+    for (std::size_t i = 0; i < plan.cell_ids.size(); ++i)
+      if (is_first_of_reference(i)) reference_points_.push_back(i);
     hdf5::write_number(file_, "schema_version", schema_version);
     hdf5::write_text(file_, "experiment", to_hex(plan.experiment));
     statuses_.resize(plan.cell_ids.size());
-    status_ = add(status_quantity("/metrics/status", "state of the cell"), plan.grid_axes);
+    status_ = add(status_quantity("/metrics/status", "state of the cell"));
   }
 
-  /// Adds one sequence. Pre: all shards have equal quantities.
-  void write(std::size_t sequence, const Shard& shard) {
-    if (!quantities_known_) add_quantities(shard);
+  /// Adds one sequence: its shards by variant, as far as they are there. Pre: all shards have equal
+  /// quantities.
+  void write(std::size_t sequence, const std::map<std::size_t, Shard>& shards) {
     std::fill(statuses_.begin(), statuses_.end(), std::uint8_t{0});
-    for (const auto& [point, cell] : in_grid_order(shard)) {
-      statuses_[point] = static_cast<std::uint8_t>(cell->status);
-      ++(cell->status == CellStatus::done ? summary_.done : summary_.failed);
-      columns_[status_].set(point, std::as_bytes(std::span(&statuses_[point], 1)));
-      if (cell->status != CellStatus::done) continue;
-      for (std::size_t q = 0; q < cell->values.size(); ++q)
-        columns_[first_quantity_ + q].set(point, bytes(cell->values[q]));
-    }
-    if (!shard.reference.empty())
-      columns_[reference_status_].set(0, std::as_bytes(std::span(&reference_done_, 1)));
-    for (std::size_t q = 0; q < shard.reference.size(); ++q)
-      columns_[first_reference_ + q].set(0, bytes(shard.reference[q]));
+    for (const auto& [variant, shard] : shards) add_shard(variant, shard);
     for (Column& column : columns_) column.write(sequence);
   }
 
@@ -172,7 +168,7 @@ class Writer {
     const std::size_t points = plan_.cell_ids.size(),
                       each = points * elements(given.quantity) * element_size(given.values);
     expects(all.size() == each * product(sizes(lead)), "merge: a value of each grid point");
-    Column& column = columns_[add(given.quantity, plan_.grid_axes, lead)];
+    Column& column = columns_[add(given.quantity, lead)];
     for (std::size_t block = 0; block * each < all.size(); ++block) {
       const std::span<const std::byte> values = all.subspan(block * each, each);
       for (std::size_t point = 0; point < points; ++point)
@@ -192,8 +188,8 @@ class Writer {
     }
     hdf5::check(H5Fflush(file_, H5F_SCOPE_GLOBAL), "cannot write");
     file_.close();
-    summary_.pending =
-        plan_.shards.size() * plan_.cell_ids.size() - summary_.done - summary_.failed;
+    summary_.pending = product(sizes(plan_.sequence_axes)) * plan_.cell_ids.size() - summary_.done -
+                       summary_.failed;
     return summary_;
   }
 
@@ -212,13 +208,10 @@ class Writer {
   }
 
  private:
-  std::size_t add(const Quantity& quantity, const std::vector<Axis>& grid) {
-    return add(quantity, grid, plan_.sequence_axes);
-  }
+  std::size_t add(const Quantity& quantity) { return add(quantity, plan_.sequence_axes); }
 
-  std::size_t add(const Quantity& quantity, const std::vector<Axis>& grid,
-                  std::span<const Axis> lead) {
-    Column& column = columns_.emplace_back(file_, quantity, lead, grid);
+  std::size_t add(const Quantity& quantity, std::span<const Axis> lead) {
+    Column& column = columns_.emplace_back(file_, quantity, lead, plan_.grid_axes);
     scales_.attach(file_, column.id(), quantity, column.axes());
     return columns_.size() - 1;
   }
@@ -226,20 +219,64 @@ class Writer {
   void add_quantities(const Shard& shard) {
     quantities_known_ = true;
     first_quantity_ = columns_.size();
-    for (const Quantity& q : shard.quantities) add(q, plan_.grid_axes);
+    for (const Quantity& q : shard.quantities) add(q);
     if (!shard.reference.empty())
       reference_status_ =
-          add(status_quantity("/reference/status", "state of the reference run"), {});
+          add(of_reference(status_quantity("/reference/status", "state of the reference run")));
     first_reference_ = columns_.size();
-    for (const Quantity& q : shard.reference_quantities) add(q, {});
+    for (const Quantity& q : shard.reference_quantities) add(of_reference(q));
+  }
+
+  [[nodiscard]] bool is_reference_axis(const Axis& axis) const {
+    const std::vector<std::string>& axes = plan_.reference_axes;
+    return std::find(axes.begin(), axes.end(), axis.name) != axes.end();
+  }
+
+  /// Constant over the axes that the reference does not depend on.
+  [[nodiscard]] Quantity of_reference(Quantity quantity) const {
+    for (const Axis& axis : plan_.grid_axes)
+      if (!is_reference_axis(axis)) quantity.constant_over.push_back(axis.name);
+    return quantity;
+  }
+
+  /// Whether the grid point is the first of those with its reference.
+  [[nodiscard]] bool is_first_of_reference(std::size_t point) const {
+    for (std::size_t a = plan_.grid_axes.size(); a-- > 0; point /= size(plan_.grid_axes[a]))
+      if (point % size(plan_.grid_axes[a]) != 0 && !is_reference_axis(plan_.grid_axes[a]))
+        return false;
+    return true;
+  }
+
+  [[nodiscard]] bool is_of(std::size_t point, std::size_t variant) const {
+    return plan_.variants.empty() || plan_.variants[point] == variant;
+  }
+
+  void add_shard(std::size_t variant, const Shard& shard) {
+    if (!quantities_known_) add_quantities(shard);
+    for (const auto& [point, cell] : in_grid_order(variant, shard)) {
+      statuses_[point] = static_cast<std::uint8_t>(cell->status);
+      ++(cell->status == CellStatus::done ? summary_.done : summary_.failed);
+      columns_[status_].set(point, std::as_bytes(std::span(&statuses_[point], 1)));
+      if (cell->status != CellStatus::done) continue;
+      for (std::size_t q = 0; q < cell->values.size(); ++q)
+        columns_[first_quantity_ + q].set(point, bytes(cell->values[q]));
+    }
+    if (shard.reference.empty()) return;
+    for (const std::size_t point : reference_points_) {
+      if (!is_of(point, variant)) continue;
+      columns_[reference_status_].set(point, std::as_bytes(std::span(&reference_done_, 1)));
+      for (std::size_t q = 0; q < shard.reference.size(); ++q)
+        columns_[first_reference_ + q].set(point, bytes(shard.reference[q]));
+    }
   }
 
   [[nodiscard]] std::vector<std::pair<std::size_t, const CellRecord*>> in_grid_order(
-      const Shard& shard) const {
+      std::size_t variant, const Shard& shard) const {
     std::vector<std::pair<std::size_t, const CellRecord*>> cells;
     for (const CellRecord& cell : shard.cells) {
       const auto [begin, end] = points_of_.equal_range(cell.id);
-      for (auto point = begin; point != end; ++point) cells.emplace_back(point->second, &cell);
+      for (auto point = begin; point != end; ++point)
+        if (is_of(point->second, variant)) cells.emplace_back(point->second, &cell);
     }
     std::sort(cells.begin(), cells.end());
     return cells;
@@ -250,6 +287,7 @@ class Writer {
   hdf5::Handle file_;
   Scales scales_;
   std::multimap<Digest, std::size_t> points_of_;  // grid points that mean the same share a cell
+  std::vector<std::size_t> reference_points_;     // one for each reference of a sequence
   std::vector<Column> columns_;
   std::vector<std::uint8_t> statuses_;
   std::uint8_t reference_done_ = static_cast<std::uint8_t>(CellStatus::done);
@@ -258,12 +296,12 @@ class Writer {
   MergeSummary summary_;
 };
 
-/// Why the shard of `sequence` cannot be part of this result, or "".
-std::string mismatch(const MergePlan& plan, std::size_t sequence, const Shard& shard,
+/// Why the shard at `place` of the plan cannot be part of this result, or "".
+std::string mismatch(const MergePlan& plan, std::size_t place, const Shard& shard,
                      const std::optional<Shard>& first) {
   if (shard.experiment != plan.experiment)
     return "a shard of another experiment (" + to_hex(shard.experiment).substr(0, 12) + "..)";
-  if (!plan.sequence_ids.empty() && shard.sequence_id != plan.sequence_ids[sequence])
+  if (!plan.sequence_ids.empty() && shard.sequence_id != plan.sequence_ids[place])
     return "a shard of another sequence (" + to_hex(shard.sequence_id).substr(0, 12) + "..)";
   for (const auto* list : {&shard.quantities, &shard.reference_quantities}) {
     for (const Quantity& q : *list) {
@@ -296,8 +334,10 @@ void check_plan(const MergePlan& plan) {
   expects(!plan.sequence_axes.empty(), "merge: at least one sequence axis");
   expects(plan.cell_ids.size() == product(sizes(plan.grid_axes)),
           "merge: as many cell ids as grid points");
-  expects(plan.shards.size() == product(sizes(plan.sequence_axes)),
-          "merge: as many shards as sequences");
+  expects(plan.variants.empty() || plan.variants.size() == plan.cell_ids.size(),
+          "merge: a variant for each grid point");
+  expects(plan.shards.size() == product(sizes(plan.sequence_axes)) * variants(plan),
+          "merge: as many shards as sequences of variants");
   expects(plan.sequence_ids.empty() || plan.sequence_ids.size() == plan.shards.size(),
           "merge: as many sequence ids as shards, or none");
 }
@@ -312,14 +352,20 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
   try {
     Writer writer(plan, temporary->path());
     std::optional<Shard> first;  // its quantities only
-    for (std::size_t sequence = 0; sequence < plan.shards.size(); ++sequence) {
-      const Result<Shard> shard = read_shard(plan.shards[sequence]);
-      if (!shard && shard.error().code == ExitCode::missing_input) continue;
-      if (!shard) return shard.error();
-      if (const std::string wrong = mismatch(plan, sequence, *shard, first); !wrong.empty())
-        return Error{ExitCode::bad_data, plan.shards[sequence].string() + ": " + wrong};
-      if (!first) first = Shard{{}, {}, shard->quantities, {}, shard->reference_quantities, {}};
-      writer.write(sequence, *shard);
+    const std::size_t each = variants(plan);
+    for (std::size_t sequence = 0; sequence < plan.shards.size() / each; ++sequence) {
+      std::map<std::size_t, Shard> shards;
+      for (std::size_t variant = 0; variant < each; ++variant) {
+        const std::size_t place = sequence * each + variant;
+        Result<Shard> shard = read_shard(plan.shards[place]);
+        if (!shard && shard.error().code == ExitCode::missing_input) continue;
+        if (!shard) return shard.error();
+        if (const std::string wrong = mismatch(plan, place, *shard, first); !wrong.empty())
+          return Error{ExitCode::bad_data, plan.shards[place].string() + ": " + wrong};
+        if (!first) first = Shard{{}, {}, shard->quantities, {}, shard->reference_quantities, {}};
+        shards.emplace(variant, *std::move(shard));
+      }
+      if (!shards.empty()) writer.write(sequence, shards);
     }
     for (const PointQuantity& given : plan.of_points) writer.write(given);
     const MergeSummary summary = writer.finish();

@@ -30,13 +30,17 @@ struct MergePlan {
   std::vector<Digest> cell_ids;  // row-major over grid_axes; points that mean the same have one id,
                                  // and one cell's values
   std::vector<std::filesystem::path>
-      shards;  // row-major over sequence_axes; a missing file is a pending sequence
+      shards;  // row-major over sequence_axes, then by variant; a missing file is pending
   std::map<std::string, Axis> inner_axes;  // scales of dims that are not counted from 0 (e.g.
                                            // "bin", "tolerance"); others are 0..n-1
   std::vector<PointQuantity> of_points{};  // computed by whoever asks for the merge
   Digest experiment{};                     // every shard must be of it
   Provenance provenance;
   std::vector<Digest> sequence_ids{};  // parallel to shards; empty: not checked
+  /// Of each grid point: which of a sequence's shards its cell is in, from 0; empty: there is one.
+  std::vector<std::size_t> variants{};
+  /// Grid axes that the reference depends on: each of a sequence's shards has its own.
+  std::vector<std::string> reference_axes{};
 };
 
 struct MergeSummary {
@@ -44,20 +48,21 @@ struct MergeSummary {
 };
 
 /// Writes `out` (temporary, closed, reopened and compared with what was to be written, fsync,
-/// rename). Shards are read one at a time and written by runs of cells: memory is one shard and
-/// some buffers, whatever the size of the result.
+/// rename). The shards of a sequence are read at a time and written by runs of cells: memory is
+/// these and some buffers, whatever the size of the result.
 ///
 /// Layout: every quantity (sequence axes, grid axes, dims), a reference quantity (sequence axes,
-/// dims); /metrics/status and /reference/status (uint8 flags) say what was computed, the rest is
-/// NaN, or 0 for integers. A cell that failed counts as not computed. Cells of a shard that are not
-/// in the grid are ignored. Each group holds its own copy of the dimension scales it uses, named as
-/// the dimension and attached. Every dataset has units and long_name. Equal plans and shards give
-/// equal bytes apart from /provenance, which is written last.
+/// reference_axes in grid order, dims); /metrics/status and /reference/status (uint8 flags) say
+/// what was computed, the rest is NaN, or 0 for integers. A cell that failed counts as not
+/// computed. Cells of a shard that are not in the grid are ignored. Each group holds its own copy
+/// of the dimension scales it uses, named as the dimension and attached. Every dataset has units
+/// and long_name. Equal plans and shards give equal bytes apart from /provenance, which is written
+/// last.
 ///
 /// Errors: bad_data naming the shard (corrupted, of another experiment or sequence, other
 /// quantities or sizes than the first); cannot_create, permission, io for `out`, which is then as
-/// it was before. Pre: as many cell_ids as grid points, as many shards as sequences; unique
-/// one-word axis names.
+/// it was before. Pre: as many cell_ids as grid points, as many shards as sequences of variants;
+/// unique one-word axis names.
 Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& out);
 
 }  // namespace lamp::record

@@ -145,6 +145,62 @@ TEST_CASE("merge: what was not computed is NaN, 0 and pending or failed", "[reco
                     5 * sizeof(std::uint32_t)) == 0);
 }
 
+TEST_CASE("merge: the shards of variants meet in one grid, and references have their axes",
+          "[record]") {
+  const Folder folder;
+  MergePlan plan =
+      sample_plan(folder.path);  // mu (2), plan (2), tau (3): plan tells variants apart
+  const std::vector<std::string> names{"prose0", "prose1", "code0", "code1"};
+  const std::vector<std::string> of_shard{"22.0", "21.5", "21.1", "42.0", "41.5", "41.1"};
+  plan.reference_axes = {"plan.scores"};
+  plan.shards.clear(), plan.sequence_ids.clear();
+  for (std::size_t point = 0; point < cells; ++point) {
+    plan.variants.push_back(point / 3 % 2);
+    plan.cell_ids[point] = record::test::named(of_shard[point / 6 * 3 + point % 3]);  // in both
+  }
+  const auto shard = [&](std::size_t s, std::size_t v) {
+    return sample_shard(names[s] + (v == 0 ? "low" : "high"), of_shard);
+  };
+  for (std::size_t s = 0; s < sequences; ++s)
+    for (std::size_t v = 0; v < 2; ++v) {
+      plan.shards.push_back(folder.path / (names[s] + std::to_string(v)));
+      plan.sequence_ids.push_back(shard(s, v).sequence_id);
+      if (s != 1 || v != 1) REQUIRE(publish_shard(plan.shards.back(), shard(s, v)).ok());
+    }
+  const auto out = folder.path / "result.h5";
+  const Result<MergeSummary> summary = merge(plan, out);
+  REQUIRE(summary.ok());
+  CHECK(summary->done == sequences * cells - 6);
+  CHECK(summary->pending == 6);
+  constexpr std::size_t positions = record::test::positions;
+  const auto kl = read<double>(out, "/metrics/kl_position");
+  const auto entropy = read<double>(out, "/reference/cross_entropy_position");
+  const auto status = read<std::uint8_t>(out, "/metrics/status"),
+             reference_status = read<std::uint8_t>(out, "/reference/status");
+  REQUIRE(kl.size() == sequences * cells * positions);
+  REQUIRE(entropy.size() == sequences * 2 * positions);
+  for (std::size_t s = 0; s < sequences; ++s) {
+    for (std::size_t v = 0; v < 2; ++v) {
+      const bool there = s != 1 || v != 1;
+      CHECK(reference_status[s * 2 + v] == (there ? 1 : 0));
+      const auto row = std::span(entropy).subspan((s * 2 + v) * positions, positions);
+      CHECK(lamp::test::same_bits(row, std::get<std::vector<double>>(shard(s, v).reference[1])) ==
+            there);
+      CHECK(std::isnan(row[0]) == !there);
+    }
+    for (std::size_t point = 0; point < cells; ++point) {
+      const std::size_t v = point / 3 % 2, at = point / 6 * 3 + point % 3;
+      const bool there = s != 1 || v != 1;
+      CHECK(status[s * cells + point] == (there ? 1 : 0));
+      const auto row = std::span(kl).subspan((s * cells + point) * positions, positions);
+      const Shard expected = shard(s, v);
+      CHECK(lamp::test::same_bits(
+                row, std::get<std::vector<double>>(expected.cells[at].values[1])) == there);
+      CHECK(std::isnan(row[0]) == !there);
+    }
+  }
+}
+
 TEST_CASE("merge: no shard at all gives a result that says so", "[record]") {
   const Folder folder;
   const Result<MergeSummary> summary = merge(sample_plan(folder.path), folder.path / "result.h5");
