@@ -114,6 +114,7 @@ Json as_json(const record::FileSummary& file, const Findings& found) {
     out["perplexity"] = Json::array();
     for (const Perplexity& p : found.perplexity)
       out["perplexity"].push_back({{"text", p.text},
+                                   {"variant", p.variant.empty() ? Json() : Json(p.variant)},
                                    {"sequences", p.sequences},
                                    {"reference", number(p.reference)},
                                    {"lowest", number(p.lowest)},
@@ -159,14 +160,16 @@ std::string runs_of(const Perplexity& p) {
          (p.nan > 0 ? ", NaN at " + std::to_string(p.nan) + " of " + of : "");
 }
 
-/// "perplexity  prose: reference 31.2, runs 31.2 to 33.0 (8 sequences)", a line a text.
+/// "perplexity  prose: reference 31.2, runs 31.2 to 33.0 (8 sequences)", a line a text and
+/// reference.
 std::string described(const std::vector<Perplexity>& perplexity) {
   std::string lines;
   for (const Perplexity& p : perplexity) {
     const std::string found =
         p.sequences == 0 ? "none" : "reference " + shown(p.reference) + ", " + runs_of(p);
-    lines += padded(lines.empty() ? "perplexity" : "", 12) + (p.text.empty() ? "" : p.text + ": ") +
-             found + " (" + std::to_string(p.sequences) +
+    const std::string of = p.text + (p.text.empty() || p.variant.empty() ? "" : ", ") + p.variant;
+    lines += padded(lines.empty() ? "perplexity" : "", 12) + (of.empty() ? "" : of + ": ") + found +
+             " (" + std::to_string(p.sequences) +
              (p.sequences == 1 ? " sequence)\n" : " sequences)\n");
   }
   return lines;

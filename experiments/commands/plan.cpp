@@ -33,8 +33,9 @@ constexpr std::size_t most_timed_cells = 100;  // evenly spaced in the grid
 struct RunPlan {
   std::size_t points = 0, cells = 0, sequences = 0;  // of the grid; that differ; of all texts
   std::size_t least_sequences = 0;                   // that [stop] may end with; 0 without it
-  std::size_t computed = 0;                          // cells that take a pass, if proofs succeed
-  double macs = 0.0;                                 // of a pass
+  std::size_t variants = 1;                          // references and shards of a sequence
+  std::size_t computed = 0;  // cells that take a pass, if proofs succeed, in all variants
+  double macs = 0.0;         // of a pass
   MemoryCost memory;
   double program = 0.0, peak = 0.0;   // bytes: what is left without all below; all together
   double shards = 0.0, result = 0.0;  // bytes on disk
@@ -71,7 +72,8 @@ double seconds(const RunPlan& plan, std::size_t threads, std::size_t sequences) 
                        all;  // one after the other, by all threads
   const double cells = std::ceil(number(plan.computed) / number(at_once)) * plan.cell_seconds *
                        (at_once > 1 ? crowded : 1.0);
-  return plan.start_seconds + number(sequences) * (reference + cells + truth + plan.output_seconds);
+  return plan.start_seconds + number(sequences) * (number(plan.variants) * reference + cells +
+                                                   truth + plan.output_seconds);
 }
 
 double seconds(const RunPlan& plan, std::size_t threads) {
@@ -83,22 +85,25 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   const std::vector<Cell> cells = distinct_cells(experiment.grid);
   RunPlan plan{.points = experiment.grid.cells.size(),
                .cells = cells.size(),
-               .sequences = experiment.tokens.sequences.size(),
+               .sequences = experiment.tokens.sequences.size() / experiment.grid.variants.size(),
+               .variants = experiment.grid.variants.size(),
                .memory = {}};
   plan.threads = threads;
-  std::vector<const Cell*> each;
-  for (const Cell& cell : cells) each.push_back(&cell);
-  plan.computed = worth_computing(each).size();
+  std::vector<std::vector<const Cell*>> each(plan.variants);
+  for (const Cell& cell : cells) each[cell.variant].push_back(&cell);
+  for (const std::vector<const Cell*>& of_variant : each)
+    plan.computed += worth_computing(of_variant).size();
   plan.macs = macs_of_pass(experiment.model.config, experiment.config.tokens.sequence_length,
                            cells.front().plan);
 
   plan.memory = memory_cost(experiment, cells);
   plan.program = program;
   const ReadingCost reading = reading_cost(experiment.model.config);
-  plan.start_seconds = reading.seconds;
+  plan.start_seconds = number(1 + experiment.other_models.size()) * reading.seconds;
 
   const ShardCost shard = shard_cost(experiment, cells);
-  plan.shards = number(plan.sequences) * shard.bytes;
+  plan.shards =
+      number(plan.sequences) * (shard.bytes + (number(plan.variants) - 1.0) * shard.structure);
   plan.result = plan.shards - (number(plan.sequences) - 2.0) *
                                   shard.structure;  // one file, but with scales and provenance
   plan.output_seconds =  // made once, merged and compared; with [stop] also looked at
@@ -198,7 +203,7 @@ std::string rankings_text(const RankingCost& cost) {
 Json stop_json(const RunPlan& plan) {
   if (plan.least_sequences == 0) return {};
   return {{"sequences", plan.least_sequences},
-          {"passes", plan.least_sequences * (plan.computed + 1)},
+          {"passes", plan.least_sequences * (plan.computed + plan.variants)},
           {"seconds",
            {{"one_thread", seconds(plan, 1, plan.least_sequences)},
             {"all", seconds(plan, plan.threads, plan.least_sequences)}}}};
@@ -229,7 +234,7 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
           {"grid_points", plan.points},
           {"cells", plan.cells},
           {"computed", plan.computed},
-          {"passes", plan.sequences * (plan.computed + 1)},
+          {"passes", plan.sequences * (plan.computed + plan.variants)},
           {"macs_per_pass", whole(plan.macs)},
           {"products", products_json(plan.products)},
           {"memory",
@@ -292,8 +297,10 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
   text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " +
           count(plan.sequences, "sequence") + " of " +
           std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued +
-          stop_text(plan) + "passes      " + std::to_string(plan.sequences * (plan.computed + 1)) +
-          " (a reference and " + count(plan.computed, "cell") + " a sequence), " +
+          stop_text(plan) + "passes      " +
+          std::to_string(plan.sequences * (plan.computed + plan.variants)) + " (" +
+          (plan.variants == 1 ? "a reference" : count(plan.variants, "reference")) + " and " +
+          count(plan.computed, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n" +
           products_text(plan.products) + truth_text(plan.truth) + rankings_text(plan.rankings);
   const MemoryCost& m = plan.memory;
@@ -307,7 +314,7 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
           count(plan.threads, "thread") + ", " + duration_text(seconds(plan, 1)) +
           " with one; estimated from kernels run for milliseconds\n";
   if (plan.reference_in_parallel) {
-    const double all = number(plan.sequences) * plan.reference_seconds;
+    const double all = number(plan.sequences * plan.variants) * plan.reference_seconds;
     text += "reference   " + experiment.config.reference + " takes about " + duration_text(all) +
             " of that with one thread" +
             (all > long_wait ? ": too long to wait for? fewer bits, sequences or tokens take less\n"

@@ -227,7 +227,7 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
   const std::size_t length = config.tokens.sequence_length;
   const double t = rows(length), vocab = rows(c.vocab_size);
   MemoryCost cost;
-  cost.weights = weight_bytes(c);
+  cost.weights = rows(1 + experiment.other_models.size()) * weight_bytes(c);  // of equal shapes
   const CellRecorder recorder(experiment.recording());
   std::vector<Site> kept;  // of the reference
   for (const SiteRow& row : c.network->sites)
@@ -289,7 +289,7 @@ ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cell
   for (const Cell& cell : cells) all += recorded.of(cell) + 64.0;
   const std::size_t step = std::max<std::size_t>(1, static_cast<std::size_t>(all / sample_bytes));
   for (std::size_t i = step / 2 < cells.size() ? step / 2 : 0; i < cells.size(); i += step) {
-    record::CellRecord record{.id = cells[i].id, .values = {}};
+    record::CellRecord record{.id = sha256(std::to_string(i)), .values = {}};  // of any variant
     for (std::size_t q = 0; q < shard.quantities.size(); ++q)
       record.values.push_back(value_of(shard.quantities[q], recorded.has(cells[i], q)));
     some += recorded.of(cells[i]) + 64.0;

@@ -28,7 +28,7 @@ ReadingCost reading_cost(const ModelConfig& model);
 
 /// Bytes, by what they are for.
 struct MemoryCost {
-  double weights = 0.0;    // of the model
+  double weights = 0.0;    // of all models
   double reference = 0.0;  // log-probabilities, probabilities and sites, as far as they are kept
   double workspace = 0.0;  // of one thread
   double recorded = 0.0;   // a sequence's finished cells, and the shard made from them

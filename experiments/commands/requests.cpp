@@ -9,10 +9,12 @@ namespace lamp::experiments {
 
 RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cells,
                       std::vector<TokenSequence> sequences, std::size_t threads) {
-  return {.model = experiment.model,
-          .options = {.activation = experiment.activation,
-                      .seed = experiment.config.seed,
-                      .sequence = 0},
+  std::vector<RunVariant> variants;
+  for (const Variant& variant : experiment.grid.variants)
+    variants.push_back({.model = experiment.model_at(variant.model),
+                        .activation = experiment.activation_at(variant.model),
+                        .seed = variant.seed.value_or(0)});
+  return {.variants = std::move(variants),
           .reference = experiment.grid.reference,
           .cells = cells,
           .sequences = std::move(sequences),
@@ -34,9 +36,9 @@ record::Shard empty_shard(const Experiment& experiment) {
 
 std::vector<Cell> distinct_cells(const Grid& grid) {
   std::vector<Cell> cells;
-  std::set<Digest> seen;
+  std::set<std::pair<std::size_t, Digest>> seen;
   for (const Cell& cell : grid.cells)
-    if (seen.insert(cell.id).second) cells.push_back(cell);
+    if (seen.insert({cell.variant, cell.id}).second) cells.push_back(cell);
   return cells;
 }
 

@@ -16,7 +16,7 @@ RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cel
 /// What a shard of the experiment holds, without cells and reference values.
 record::Shard empty_shard(const Experiment& experiment);
 
-/// The grid's cells in grid order, each once where several points mean the same.
+/// The grid's cells in grid order, each once where several points of a variant mean the same.
 std::vector<Cell> distinct_cells(const Grid& grid);
 
 }  // namespace lamp::experiments

@@ -11,6 +11,7 @@
 #include "core/record/shard.hpp"
 #include "experiments/commands/as_json.hpp"
 #include "experiments/commands/commands.hpp"
+#include "experiments/commands/requests.hpp"
 #include "experiments/config/value.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/interrupt.hpp"
@@ -58,15 +59,16 @@ std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& a
 /// The NaN cells in the shards of a part, for which there is no result yet.
 Result<NanCells> nan_cells_of_part(const Experiment& experiment, const RunFolder& folder,
                                    const ShardPart& part) {
-  std::map<Digest, const Cell*> by_id;
-  for (const Cell& cell : experiment.grid.cells) by_id.emplace(cell.id, &cell);
+  std::map<std::pair<std::size_t, Digest>, const Cell*> by_id;  // and variant
+  for (const Cell& cell : experiment.grid.cells)
+    by_id.emplace(std::pair(cell.variant, cell.id), &cell);
   NanCells found;
   for (const TokenSequence& sequence : sequences_of_part(experiment.tokens.sequences, part)) {
     const Result<record::Shard> shard =
         record::read_shard(folder.shard(sequence.index, sequence.id));
     if (!shard) return shard.error();
     for (const record::CellRecord* record : nan_records(*shard)) {
-      const auto cell = by_id.find(record->id);
+      const auto cell = by_id.find({sequence.variant, record->id});
       if (cell == by_id.end()) continue;  // of another grid
       found.add([&] {
         const std::string point = point_name(experiment.grid.axes, cell->second->index);
@@ -107,30 +109,19 @@ int run_command(const RunOptions& options) {
   const ShardPart part{.part = options.part, .of = options.parts};
   const Result<RunFolder> folder = RunFolder::open(out, part, grid.experiment);
   if (!folder) return report("run", folder.error());
-  const Inputs inputs{.model = experiment->model.content,
-                      .activation = experiment->activation,
-                      .tokenizer = experiment->tokens.tokenizer,
-                      .texts = experiment->tokens.text_contents};
-  if (Result<void> written =
-          folder->write_study(inputs_comment(inputs) + resolved_toml(experiment->config));
+  if (Result<void> written = folder->write_study(inputs_comment(experiment->inputs()) +
+                                                 resolved_toml(experiment->config));
       !written)
     return report("run", written.error());
 
   const InterruptGuard guard;
   std::optional<Stopping> stopping;
   if (experiment->config.stop) stopping.emplace(experiment->config, grid);
-  const RunRequest request{.model = experiment->model,
-                           .options = {.activation = experiment->activation,
-                                       .seed = experiment->config.seed,
-                                       .sequence = 0},
-                           .reference = grid.reference,
-                           .cells = grid.cells,
-                           .sequences = sequences_of_part(experiment->tokens.sequences, part),
-                           .recording = experiment->recording(),
-                           .experiment = grid.experiment,
-                           .threads = options.threads,
-                           .quiet = options.quiet,
-                           .stopping = stopping ? &*stopping : nullptr};
+  RunRequest request =
+      request_of(*experiment, grid.cells, sequences_of_part(experiment->tokens.sequences, part),
+                 options.threads);
+  request.quiet = options.quiet;
+  request.stopping = stopping ? &*stopping : nullptr;
   const Result<RunSummary> summary = run_sequences(request, *folder);
   if (!summary) return report("run", summary.error());
   if (summary->signal != 0) {

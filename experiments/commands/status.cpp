@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,21 +29,30 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// Of the points that differ, by identity.
+using CellNames = std::map<Digest, std::string>;
+
 /// What the folder's study asks for, as far as the files it names are there.
 struct Asked {
-  std::size_t points = 1;                                // of the grid
-  std::size_t cells = 1;                                 // of a sequence: points that differ
-  std::size_t sequences = 0;                             // of all texts
-  std::unique_ptr<const Grid> grid{};                    // where it is known
-  std::optional<std::map<Digest, std::string>> names{};  // of the points that differ, by identity
-  std::optional<Stopping> stopping{};                    // with [stop]; refers to the grid
+  std::size_t points = 1;     // of the grid
+  std::size_t sequences = 0;  // of all texts
+  std::vector<Variant> variants{};
+  std::vector<std::size_t> cells{};    // of a sequence in each variant: points that differ
+  std::unique_ptr<const Grid> grid{};  // where it is known
+  std::vector<CellNames> names{};      // in each variant, where the grid is known
+  std::optional<Stopping> stopping{};  // with [stop]; refers to the grid
   std::optional<std::vector<TokenSequence>> tokens{};
   std::string note{};  // what could not be told
+
+  /// Of a sequence, in all variants.
+  [[nodiscard]] std::size_t cells_of_sequence() const {
+    return std::accumulate(cells.begin(), cells.end(), std::size_t{0});
+  }
 };
 
 struct ShardStatus {
   std::filesystem::path file;
-  std::optional<std::size_t> text{}, sequence{};  // unknown without the texts
+  std::optional<std::size_t> text{}, sequence{}, variant{};  // unknown without the texts
   std::size_t done = 0, failed = 0;
   NanCells nan{};
   std::time_t published = 0;  // 0: not there
@@ -70,46 +80,80 @@ std::string utc(std::time_t time) {
   return text.data();
 }
 
-std::map<Digest, std::string> names_of(const Grid& grid) {
-  std::map<Digest, std::string> names;
+/// The cells of each variant.
+std::vector<CellNames> names_of(const Grid& grid) {
+  std::vector<CellNames> names(grid.variants.size());
   for (const Cell& cell : grid.cells)
-    if (!names.contains(cell.id)) names.emplace(cell.id, point_name(grid.axes, cell.index));
+    if (!names[cell.variant].contains(cell.id))
+      names[cell.variant].emplace(cell.id, point_name(grid.axes, cell.index));
   return names;
 }
 
-/// The grid, without the model where study.toml names its content.
-std::optional<Grid> grid_of(const std::filesystem::path& study, const Config& config,
-                            const std::string& experiment) {
-  if (const std::optional<Inputs> inputs = read_inputs(study))
+/// The grid and the contents of its models, which are not opened where study.toml names these.
+struct Study {
+  Grid grid;
+  std::vector<Digest> models;
+};
+
+std::optional<Study> study_of(const std::filesystem::path& study, const Config& config,
+                              const std::string& experiment) {
+  const auto of = [](Grid grid, const Inputs& inputs) {
+    Study found{std::move(grid), {}};
+    for (const ModelInputs& model : inputs.models) found.models.push_back(model.content);
+    return found;
+  };
+  if (const std::optional<Inputs> inputs = read_inputs(study);
+      inputs && inputs->models.size() == model_paths(config).size())
     if (Result<Grid> grid = expand(config, *inputs); grid && to_hex(grid->experiment) == experiment)
-      return *std::move(grid);
+      return of(*std::move(grid), *inputs);
   Result<Experiment> prepared = prepare(study, {});
   if (!prepared || to_hex(prepared->grid.experiment) != experiment) return std::nullopt;
-  return std::move(prepared->grid);
+  const Inputs inputs = prepared->inputs();
+  return of(std::move(prepared->grid), inputs);
 }
 
-Result<std::vector<TokenSequence>> sequences_of(const Config& config) {
-  const Result<ModelConfig> model = read_model_config(config.model_path / "config.json");
+Result<std::vector<TokenSequence>> sequences_of(const Config& config,
+                                                const std::vector<Digest>& models) {
+  const std::filesystem::path folder = model_paths(config).front();
+  const Result<ModelConfig> model = read_model_config(folder / "config.json");
   if (!model) return model.error();
-  Result<TokenSet> tokens = read_tokens(token_request(config), *model, config.model_path);
+  Result<TokenSet> tokens = read_tokens(token_request(config, models), *model, folder);
   if (!tokens) return tokens.error();
   return std::move(tokens->sequences);
 }
 
+/// Grid points of each variant.
+std::vector<std::size_t> points_of(const Config& config, const std::vector<Variant>& variants) {
+  std::vector<std::size_t> points(variants.size());
+  std::vector<std::size_t> index(config.grid.size(), 0);
+  do {
+    const auto at = std::find(variants.begin(), variants.end(), variant_of(config, index));
+    ++points[static_cast<std::size_t>(at - variants.begin())];
+  } while (next_cell(config, index));
+  return points;
+}
+
 Asked asked_of(const std::filesystem::path& folder, const Config& config,
                const std::string& experiment) {
-  Asked asked{.sequences = config.tokens.paths.size() * config.tokens.sequences};
+  Asked asked{.sequences = config.tokens.paths.size() * config.tokens.sequences,
+              .variants = variants_of(config)};
   for (const GridAxis& axis : config.grid) asked.points *= axis.values.size();
-  if (std::optional<Grid> grid = grid_of(folder / "study.toml", config, experiment)) {
-    asked.grid = std::make_unique<const Grid>(*std::move(grid));
-    asked.names = names_of(*asked.grid);
-  }
-  asked.cells = asked.names ? asked.names->size() : asked.points;
-  if (!asked.names)
+  asked.cells = points_of(config, asked.variants);
+  std::vector<Digest> models(model_paths(config).size());
+  if (std::optional<Study> known = study_of(folder / "study.toml", config, experiment)) {
+    models = std::move(known->models);
+    asked.names = names_of(known->grid);
+    for (std::size_t v = 0; v < asked.cells.size(); ++v) asked.cells[v] = asked.names[v].size();
+    asked.grid = std::make_unique<const Grid>(std::move(known->grid));
+  } else {
     asked.note =
         "the model or the texts are gone or have changed: cells of other grids in the same folder "
         "are counted too";
-  if (Result<std::vector<TokenSequence>> tokens = sequences_of(config))
+  }
+  const bool named = asked.grid || find_axis(config, model_key) == nullptr;
+  if (!named)  // by the contents of the models
+    asked.note += "; which text and sequence a shard is of is not known";
+  else if (Result<std::vector<TokenSequence>> tokens = sequences_of(config, models))
     asked.tokens = *std::move(tokens);
   else if (asked.note.empty())
     asked.note = "which text and sequence a shard is of is not known: " + tokens.error().message;
@@ -129,13 +173,28 @@ Asked asked_of(const std::filesystem::path& folder, const Config& config,
   return asked;
 }
 
+/// The names that the cell's is among: those of the shard's variant, of any where that is not
+/// known.
+const CellNames* names_in(const ShardStatus& shard, const Asked& asked, const Digest& cell) {
+  for (std::size_t v = 0; v < asked.names.size(); ++v)
+    if (shard.variant.value_or(v) == v && asked.names[v].contains(cell)) return &asked.names[v];
+  return nullptr;
+}
+
+/// Cells that the shard is to have.
+std::size_t cells_of(const ShardStatus& shard, const Asked& asked) {
+  return shard.variant ? asked.cells[*shard.variant]
+                       : *std::max_element(asked.cells.begin(), asked.cells.end());
+}
+
 /// "text prose, sequence 0, arithmetic.low.mu = 4", as far as that is known.
 std::string name_of(const ShardStatus& shard, const record::CellRecord& cell, const Config& config,
                     const Asked& asked) {
   const std::string name = shard.text ? sequence_name(config, *shard.text, *shard.sequence)
                                       : shard.file.filename().string();
+  const CellNames* names = names_in(shard, asked, cell.id);
   const std::string point =
-      asked.names ? asked.names->at(cell.id) : "cell " + to_hex(cell.id).substr(0, 12);
+      names != nullptr ? names->at(cell.id) : "cell " + to_hex(cell.id).substr(0, 12);
   return point.empty() ? name : name + ", " + point;
 }
 
@@ -152,13 +211,13 @@ ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config,
     return shard;
   }
   const auto is_asked = [&](const record::CellRecord& cell) {
-    return !asked.names || asked.names->contains(cell.id);
+    return !asked.grid || names_in(shard, asked, cell.id) != nullptr;
   };
   for (const record::CellRecord& cell : found->cells)
     if (is_asked(cell)) ++(cell.status == record::CellStatus::done ? shard.done : shard.failed);
   for (const record::CellRecord* cell : nan_records(*found))
     if (is_asked(*cell)) shard.nan.add([&] { return name_of(shard, *cell, config, asked); });
-  shard.done = std::min(shard.done, asked.cells);
+  shard.done = std::min(shard.done, cells_of(shard, asked));
   return shard;
 }
 
@@ -167,7 +226,10 @@ std::vector<ShardStatus> shards_of(const std::filesystem::path& folder, const As
   const RunFolder places = RunFolder::for_reading(folder, {});
   if (asked.tokens) {
     for (const TokenSequence& s : *asked.tokens)
-      shards.push_back({.file = places.shard(s.index, s.id), .text = s.text, .sequence = s.index});
+      shards.push_back({.file = places.shard(s.index, s.id),
+                        .text = s.text,
+                        .sequence = s.index,
+                        .variant = s.variant});
     return shards;
   }
   std::error_code error;
@@ -184,7 +246,7 @@ bool is_up_to_date(const std::filesystem::path& result, const Status& status, co
   if (modified(result) < status.published) return false;
   const Result<record::FileSummary> summary = record::summarise(result);
   if (!summary || summary->experiment != experiment) return false;
-  const bool complete = status.done == asked.cells * asked.sequences;
+  const bool complete = status.done == asked.cells_of_sequence() * asked.sequences;
   return summary->done + summary->pending + summary->failed == asked.points * asked.sequences &&
          (summary->pending + summary->failed == 0) == complete;
 }
@@ -192,15 +254,21 @@ bool is_up_to_date(const std::filesystem::path& result, const Status& status, co
 Status status_of(const std::filesystem::path& folder, const Config& config, const Asked& asked,
                  const std::string& experiment) {
   Status status;
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> complete;  // shards of a sequence
+  std::size_t others = 0;  // complete shards, of unknown sequences
   for (ShardStatus& shard : shards_of(folder, asked)) {
     status.shards.push_back(look_at(std::move(shard), asked, config, experiment));
     const ShardStatus& found = status.shards.back();
     status.done += found.done;
     status.failed += found.failed;
     status.nan.add(found.nan);
-    status.complete += found.done == asked.cells ? 1 : 0;
+    if (found.done == cells_of(found, asked))
+      ++(found.variant ? complete[{*found.text, *found.sequence}] : others);
     status.published = std::max(status.published, found.published);
   }
+  const std::size_t each = asked.variants.size();
+  status.complete = others / each;
+  for (const auto& [sequence, shards] : complete) status.complete += shards == each ? 1 : 0;
   const std::filesystem::path result = folder / "result.h5";
   status.result = std::filesystem::exists(result);
   status.up_to_date = status.result && is_up_to_date(result, status, asked, experiment);
@@ -212,26 +280,32 @@ Json as_json(const std::filesystem::path& folder, const Config& config,
              const std::vector<std::string>& running) {
   const std::vector<std::string> texts = text_names(config);
   Json shards = Json::array();
-  for (const ShardStatus& s : status.shards)
+  for (const ShardStatus& s : status.shards) {
+    const std::string variant =
+        s.variant ? variant_name(config, asked.variants[*s.variant]) : std::string();
     shards.push_back({{"text", s.text ? Json(texts[*s.text]) : Json()},
                       {"sequence", s.sequence ? Json(*s.sequence) : Json()},
+                      {"variant", variant.empty() ? Json() : Json(variant)},
                       {"file", s.file.string()},
                       {"done", s.done},
                       {"failed", s.failed},
                       {"nan", s.nan.count},
                       {"published", s.published != 0 ? Json(utc(s.published)) : Json()},
                       {"damage", s.damage.empty() ? Json() : Json(s.damage)}});
+  }
   return {{"folder", folder.string()},
           {"title", config.title},
           {"experiment", experiment},
           {"complete", status.complete == asked.sequences},
           {"cells",
-           {{"asked", asked.cells * asked.sequences},
+           {{"asked", asked.cells_of_sequence() * asked.sequences},
             {"done", status.done},
             {"failed", status.failed}}},
           {"nan", as_json(status.nan)},
           {"sequences",
-           {{"asked", asked.sequences}, {"complete", status.complete}, {"cells", asked.cells}}},
+           {{"asked", asked.sequences},
+            {"complete", status.complete},
+            {"cells", asked.cells_of_sequence()}}},
           {"stop", as_json(asked.stopping)},
           {"published", status.published != 0 ? Json(utc(status.published)) : Json()},
           {"running", running},
@@ -243,7 +317,7 @@ Json as_json(const std::filesystem::path& folder, const Config& config,
 std::string plain(const std::filesystem::path& folder, const Config& config,
                   const std::string& experiment, const Asked& asked, const Status& status,
                   const std::vector<std::string>& running) {
-  const std::size_t all = asked.cells * asked.sequences;
+  const std::size_t all = asked.cells_of_sequence() * asked.sequences;
   const std::vector<std::string> texts = text_names(config);
   std::string text = config.title + "\nfolder      " + folder.string() + "\nexperiment  " +
                      experiment + "\ncells       " + std::to_string(status.done) + " of " +
@@ -251,13 +325,17 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
   if (status.failed > 0) text += ", " + std::to_string(status.failed) + " failed";
   if (status.nan.count > 0)
     text += "\nNaN         " + wrapped(in_words(status.nan, status.done), 12, 12);
-  text += "\nsequences   " + std::to_string(status.complete) + " of " +
-          std::to_string(asked.sequences) + " complete, " + std::to_string(asked.cells) +
-          " cells each\n" +
-          (asked.stopping ? "stop        " + wrapped(asked.stopping->in_words(), 12, 12) + "\n"
-                          : std::string()) +
-          "published   " + (status.published != 0 ? utc(status.published) : "nothing yet") +
-          "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
+  text +=
+      "\nsequences   " + std::to_string(status.complete) + " of " +
+      std::to_string(asked.sequences) + " complete, " + std::to_string(asked.cells_of_sequence()) +
+      " cells each" +
+      (asked.variants.size() == 1 ? ""
+                                  : " in " + std::to_string(asked.variants.size()) + " shards") +
+      "\n" +
+      (asked.stopping ? "stop        " + wrapped(asked.stopping->in_words(), 12, 12) + "\n"
+                      : std::string()) +
+      "published   " + (status.published != 0 ? utc(status.published) : "nothing yet") +
+      "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
   for (std::size_t i = 1; i < running.size(); ++i) text += "            " + running[i] + "\n";
   text += std::string("result.h5   ") +
           (!status.result      ? "not there"
@@ -267,14 +345,16 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
   if (!asked.note.empty()) text += "note        " + wrapped(asked.note, 12, 12) + "\n";
   text += "\n  text                  sequence      done  shard\n";
   for (const ShardStatus& s : status.shards) {
-    const std::string done = std::to_string(s.done) + "/" + std::to_string(asked.cells);
+    const std::string done = std::to_string(s.done) + "/" + std::to_string(cells_of(s, asked));
+    const std::string variant =
+        s.variant ? variant_name(config, asked.variants[*s.variant]) : std::string();
     text += "  " + padded(s.text ? texts[*s.text] : "?", 20) + "  " +
             padded(s.sequence ? std::to_string(*s.sequence) : "?", 8) + "  " +
             std::string(done.size() < 8 ? 8 - done.size() : 0, ' ') + done + "  " +
             (s.published == 0   ? "-"
              : s.damage.empty() ? s.file.filename().string()
                                 : "DAMAGED " + s.file.filename().string()) +
-            "\n";
+            (variant.empty() ? "" : "  " + variant) + "\n";
   }
   return text;
 }

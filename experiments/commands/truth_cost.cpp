@@ -160,15 +160,17 @@ RankingCost ranking_cost(const Experiment& experiment, const std::vector<Cell>& 
                          TimeCost& time) {
   const ModelConfig& model = experiment.model.config;
   const std::size_t length = experiment.config.tokens.sequence_length;
-  std::vector<PriorityKey> keys;
+  std::vector<std::pair<std::size_t, PriorityKey>> keys;  // of a variant
   for (const Cell& cell : cells) {
-    const std::optional<PriorityKey> key = priority_key(cell.plan, model);
-    if (key && std::find(keys.begin(), keys.end(), *key) == keys.end()) keys.push_back(*key);
+    const std::optional<PriorityKey> found = priority_key(cell.plan, model, cell.seed);
+    if (!found) continue;
+    const std::pair key{cell.variant, *found};
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
   }
   RankingCost cost{.rankings = keys.size()};
   if (keys.empty()) return cost;
   double times = 0.0, derivatives = 0.0, at_once = 1.0, passes = 0.0;
-  for (const PriorityKey& key : keys) {
+  for (const auto& [variant, key] : keys) {
     const truth::Needs& needs = key.predictor->needs;
     times += (needs.one_low ? 1.0 : 0.0) + (needs.one_high ? 1.0 : 0.0);
     derivatives += needs.derivative ? 1.0 : 0.0;
@@ -177,7 +179,7 @@ RankingCost ranking_cost(const Experiment& experiment, const std::vector<Cell>& 
   }
   const double pass_seconds = time.compared_pass(experiment.grid.reference);
   const auto low = std::find_if(cells.begin(), cells.end(), [&](const Cell& cell) {
-    return priority_key(cell.plan, model).has_value();
+    return priority_key(cell.plan, model, cell.seed).has_value();
   });
   const SuffixCost suffix(experiment, low->plan, pass_seconds / rows(length));
   const double runs = times + runs_of_derivative * derivatives;

@@ -89,12 +89,13 @@ std::optional<Difference> compare(const std::string& cell,
   return std::nullopt;
 }
 
-/// The cells to compute again: those whose identity, hashed with the sequence's, comes first. A
-/// larger fraction holds a smaller one.
-std::vector<Cell> sample(const std::vector<Cell>& cells, const record::Shard& shard,
-                         double fraction) {
+/// The cells of a variant to compute again: those whose identity, hashed with the sequence's, comes
+/// first. A larger fraction holds a smaller one.
+std::vector<Cell> sample(const std::vector<Cell>& cells, std::size_t variant,
+                         const record::Shard& shard, double fraction) {
   std::map<Digest, const Cell*> grid;
-  for (const Cell& cell : cells) grid.emplace(cell.id, &cell);
+  for (const Cell& cell : cells)
+    if (cell.variant == variant) grid.emplace(cell.id, &cell);
   std::map<Digest, const Cell*> finished;
   for (const record::CellRecord& record : shard.cells)
     if (const auto found = grid.find(record.id);
@@ -109,7 +110,10 @@ std::vector<Cell> sample(const std::vector<Cell>& cells, const record::Shard& sh
 }
 
 std::string place(const Experiment& experiment, const TokenSequence& sequence) {
-  return sequence_name(experiment.config, sequence.text, sequence.index);
+  const std::string variant =
+      variant_name(experiment.config, experiment.grid.variants[sequence.variant]);
+  return sequence_name(experiment.config, sequence.text, sequence.index) +
+         (variant.empty() ? "" : ", " + variant);
 }
 
 std::string place(const Experiment& experiment, const Cell& cell) {
@@ -120,7 +124,8 @@ std::string place(const Experiment& experiment, const Cell& cell) {
 std::optional<Difference> compare(const Experiment& experiment, const TokenSequence& sequence,
                                   const std::vector<Cell>& cells, const record::Shard& stored,
                                   const record::Shard& computed) {
-  const std::string where = place(experiment, sequence);
+  const std::string where = place(experiment, sequence);  // a cell's own place says more
+  const std::string of_cell = sequence_name(experiment.config, sequence.text, sequence.index);
   if (stored.quantities != computed.quantities ||
       stored.reference_quantities != computed.reference_quantities)
     return Difference{where, "/index", "the shard records other quantities"};
@@ -132,14 +137,14 @@ std::optional<Difference> compare(const Experiment& experiment, const TokenSeque
   std::map<Digest, const Cell*> in_grid;
   for (const Cell& cell : cells) in_grid.emplace(cell.id, &cell);
   for (const record::CellRecord& record : computed.cells)
-    if (auto found = compare(where + place(experiment, *in_grid.at(record.id)), stored.quantities,
+    if (auto found = compare(of_cell + place(experiment, *in_grid.at(record.id)), stored.quantities,
                              by_id.at(record.id)->values, record.values))
       return found;
   return std::nullopt;
 }
 
 struct Verified {
-  std::size_t checked = 0, sequences = 0;  // cells computed again, and of how many sequences
+  std::size_t checked = 0, sequences = 0;  // cells computed again, and of how many shards
   std::optional<Difference> difference{};
   int signal = 0;
 };
@@ -161,7 +166,7 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
     if (stored->experiment != experiment.grid.experiment || stored->sequence_id != sequence.id)
       return Error{ExitCode::bad_data,
                    file.string() + ": a shard of another experiment or sequence"};
-    const std::vector<Cell> chosen = sample(cells, *stored, options.fraction);
+    const std::vector<Cell> chosen = sample(cells, sequence.variant, *stored, options.fraction);
     if (chosen.empty()) continue;
     RunRequest request = request_of(experiment, chosen, {sequence}, options.threads);
     request.share = false;

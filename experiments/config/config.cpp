@@ -9,6 +9,7 @@
 #include "experiments/config/fields.hpp"
 #include "experiments/config/grid.hpp"
 #include "experiments/config/read.hpp"
+#include "experiments/config/variants.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -79,11 +80,14 @@ class Reader {
     }
     for (SelectionConfig& s : config_.selections)
       if (!s.spec.tau && !s.spec.rate) s.spec.tau = 1.5;
+    for (std::filesystem::path* path : paths()) *path = (folder / *path).lexically_normal();
+    resolve_models(config_.grid, folder), resolve_models(config_.record_where, folder);
+    if (config_.stop) resolve_models(config_.stop->baseline, folder);
     if (std::optional<Problem> problem = check_grid(config_)) return error(*problem);
     if (std::optional<Problem> problem = check_required()) return error(*problem);
     if (std::optional<Problem> problem = check_values(config_)) return error(*problem);
-    for (std::filesystem::path* path : paths()) *path = (folder / *path).lexically_normal();
     if (std::optional<Problem> problem = check_texts()) return error(*problem);
+    if (std::optional<Problem> problem = check_models()) return error(*problem);
     return config_;
   }
 
@@ -155,7 +159,8 @@ class Reader {
   }
 
   std::vector<std::filesystem::path*> paths() {
-    std::vector<std::filesystem::path*> all{&config_.model_path};
+    std::vector<std::filesystem::path*> all;
+    if (!config_.model_path.empty()) all.push_back(&config_.model_path);
     for (std::filesystem::path& path : config_.tokens.paths) all.push_back(&path);
     return all;
   }
@@ -168,6 +173,26 @@ class Reader {
         return Problem{.key = "tokens.path",
                        .message = "two texts are named " + toml_string(name),
                        .legal = "paths with different file names"};
+    return std::nullopt;
+  }
+
+  /// Paths to models among the values of axes.
+  static void resolve_models(std::vector<GridAxis>& axes, const std::filesystem::path& folder) {
+    for (GridAxis& axis : axes)
+      for (Coordinate& value : axis.values)
+        if (std::string* path = std::get_if<std::string>(&value);
+            axis.key == model_key && path != nullptr && !path->empty())
+          *path = (folder / *path).lexically_normal().string();
+  }
+
+  /// Folder names are the coordinates of the axis model.path.
+  std::optional<Problem> check_models() const {
+    std::set<std::string> seen;
+    for (const std::filesystem::path& path : model_paths(config_))
+      if (const std::string name = model_name(path); !seen.insert(name).second)
+        return Problem{.key = "grid." + std::string(model_key),
+                       .message = "two models are in folders named " + toml_string(name),
+                       .legal = "folders with different names"};
     return std::nullopt;
   }
 

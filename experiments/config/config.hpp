@@ -53,9 +53,9 @@ struct SelectionConfig {
   friend bool operator==(const SelectionConfig&, const SelectionConfig&) = default;
 };
 
-using Coordinate = std::variant<std::int64_t, double, std::string>;
+using Coordinate = std::variant<std::int64_t, double, std::string, bool>;
 
-/// One axis of the grid: a key under arithmetic, plan or lamp, and its values, all of one type.
+/// One axis of the grid: a key and its values, all of one type. Those of model.path are absolute.
 struct GridAxis {
   std::string key;
   std::vector<Coordinate> values;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/arith/stochastic.hpp"
+
 namespace lamp::experiments {
 namespace {
 
@@ -16,6 +18,20 @@ bool is_componentwise_absolute(const SelectionSpec& spec) {
 SelectionConfig only_rule(const SelectionConfig& selection, std::string_view rule) {
   return {.site = selection.site,
           .spec = {.rule = rule_named(rule), .tau = std::nullopt, .rate = std::nullopt}};
+}
+
+/// Whether any value of the cell may be another for another seed.
+bool draws(const Config& cell) {
+  const auto is_drawn = [&](const std::string& name) {
+    const ArithmeticConfig* arithmetic = cell.arithmetic(name);
+    return arithmetic != nullptr && is_stochastic(arithmetic->arithmetic());
+  };
+  return is_drawn(cell.plan_default) || is_drawn(cell.reference) ||
+         std::any_of(cell.plan.begin(), cell.plan.end(),
+                     [&](const PlanEntry& entry) { return is_drawn(entry.arithmetic); }) ||
+         std::any_of(cell.selections.begin(), cell.selections.end(), [&](const SelectionConfig& s) {
+           return !s.spec.rule->traits.deterministic || is_drawn(s.recompute);
+         });
 }
 
 void plan_whole_site(Config& cell, Site site, const std::string& arithmetic) {
@@ -40,6 +56,7 @@ Config without_idle_keys(const Config& cell) {
     if (std::find(measured.begin(), measured.end(), selection.site) == measured.end())
       plan_whole_site(out, selection.site, recompute);
   }
+  if (!draws(out)) out.seed = 0;
   return out;
 }
 

@@ -12,7 +12,8 @@ namespace lamp::experiments {
 
 /// The config of one cell without what its values cannot depend on: at `none` all of the selection
 /// but the rule, at `all` (a rate of 1 is all, but of `random-full-row`) all but what recomputes,
-/// and the low arithmetic too unless errors of the site are recorded, which are in its units.
+/// and the low arithmetic too unless errors of the site are recorded, which are in its units; the
+/// seed where no arithmetic and no rule draws.
 Config without_idle_keys(const Config& cell);
 
 /// The same cell with the rule `none`, where that has equal values unless LAMP refuses a row of the

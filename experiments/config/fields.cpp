@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/variants.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -62,9 +63,13 @@ Outcome read_where(Config& config, Name, const Value& value, const Field&) {
 
 /// Once it was for errors alone: where there are activations too, the identity is another one.
 Text write_where(const Config& config, Name, Form form) {
-  const bool both = !config.record_where.empty() && !config.record_activations.empty();
+  std::vector<GridAxis> axes = config.record_where;
+  for (GridAxis& axis : axes)
+    if (axis.key == model_key && form == Form::identity)  // never paths
+      for (Coordinate& value : axis.values) value = model_name(std::get<std::string>(value));
+  const bool both = !axes.empty() && !config.record_activations.empty();
   return (form == Form::identity && both ? "activations too " : "") +
-         axes_text(config.record_where, ValuesOfAxis::several);
+         axes_text(axes, ValuesOfAxis::several);
 }
 
 Text write_paths(const Config& config, Name, Form) {
@@ -382,9 +387,10 @@ constexpr std::array after_arithmetic{
     Field{.key = "grid.*",
           .kind = Kind::list,
           .standard = "absent",
-          .meaning = "axis: a key under arithmetic, plan or lamp, and its values; an axis replaces "
-                     "its alternative",
-          .range = "a list of one or more different numbers or strings, each legal for the key",
+          .meaning = "axis: a key under arithmetic, plan or lamp, seed, tokens.shuffle or "
+                     "model.path, and its values; an axis replaces its alternative",
+          .range = "a list of one or more different numbers, strings or booleans, each legal for "
+                   "the key",
           .read = read_axis,
           .write = write_axis},
 

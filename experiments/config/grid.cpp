@@ -44,9 +44,13 @@ std::vector<std::string> arithmetic_names(const Config& config) {
 std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config) {
   const std::vector<std::string> parts = split_path(axis.key);
   const std::string key = "grid." + axis.key;
+  if (axis.key == seed_key || axis.key == shuffle_key || axis.key == model_key) return std::nullopt;
   if (parts[0] != "arithmetic" && parts[0] != "plan" && parts[0] != "lamp")
-    return Problem{
-        .key = key, .message = "no axis", .legal = "keys under arithmetic, plan and lamp"};
+    return Problem{.key = key,
+                   .message = "no axis",
+                   .legal =
+                       "keys under arithmetic, plan and lamp; seed, tokens.shuffle, "
+                       "model.path"};
   const FieldMatch match = find_field(axis.key);
   if (match.field == nullptr) {
     Problem problem = unknown_key(axis.key, config);
@@ -262,16 +266,23 @@ std::string arithmetic_identity(const Config& config, std::string_view name) {
   return text;
 }
 
-std::string head(const char* what, const Inputs& inputs) {
+std::string head(const char* what, const ModelInputs& model) {
   return std::string("lamp ") + what + "\nsemantics=" + std::to_string(semantics) +
-         "\nmodel=" + to_hex(inputs.model) +
-         "\nactivation=" + std::string(activation_name(inputs.activation)) + '\n';
+         "\nmodel=" + to_hex(model.content) +
+         "\nactivation=" + std::string(activation_name(model.activation)) + '\n';
+}
+
+/// Where the model is an axis: its contents are the axis's, and so is what "checkpoint" is.
+std::string head_without_model(const char* what, const std::optional<Activation>& activation) {
+  return std::string("lamp ") + what + "\nsemantics=" + std::to_string(semantics) +
+         "\nactivation=" +
+         (activation ? std::string(activation_name(*activation)) : "of the checkpoint") + '\n';
 }
 
 /// Identity of a cell. Arithmetics enter as what they are where they are used; names, paths and
 /// titles do not.
-Digest cell_identity(const Config& config, const Inputs& inputs) {
-  std::string text = head("cell", inputs);
+Digest cell_identity(const Config& config, const ModelInputs& model) {
+  std::string text = head("cell", model);
   for_each_field(config, [&](const Field& field, const std::string& path, const std::string& name) {
     if (field.scope != Scope::cell || field.key.starts_with("arithmetic.")) return;
     const std::optional<std::string> value = field.write(config, name, Form::identity);
@@ -285,9 +296,9 @@ Digest cell_identity(const Config& config, const Inputs& inputs) {
   return sha256(text);
 }
 
-Work work_of(const Config& cell, const Inputs& inputs) {
+Work work_of(const Config& cell, const ModelInputs& model) {
   const auto own = [&](const Config& config) {
-    return cell_identity(without_idle_keys(config), inputs);
+    return cell_identity(without_idle_keys(config), model);
   };
   const auto own_if = [&](const std::optional<Config>& config) {
     return config ? std::optional(own(*config)) : std::nullopt;
@@ -300,7 +311,10 @@ Work work_of(const Config& cell, const Inputs& inputs) {
 /// Identity of an experiment: all keys that matter but the axes, the names of the axes, and the
 /// contents of the texts.
 Digest experiment_identity(const Config& config, const Inputs& inputs) {
-  std::string text = head("experiment", inputs) + "tokenizer=" + to_hex(inputs.tokenizer) + '\n';
+  std::string text = find_axis(config, model_key) != nullptr
+                         ? head_without_model("experiment", config.activation)
+                         : head("experiment", inputs.models.front());
+  text += "tokenizer=" + to_hex(inputs.tokenizer) + '\n';
   for (const Digest& digest : inputs.texts) text += "text=" + to_hex(digest) + '\n';
   if (config.tokens.text_axis)
     for (const std::string& name : text_names(config))
@@ -345,12 +359,21 @@ bool is_first_beside_truth(const Config& config, std::span<const std::size_t> in
 
 record::Axis axis_of(const GridAxis& axis) {
   record::Axis out{.name = axis.key, .values = {}};
-  const auto collect = [&]<class T>(T) {
+  const auto collect = [&]<class T>(const T&) {
     std::vector<T> values;
     for (const Coordinate& coordinate : axis.values) values.push_back(std::get<T>(coordinate));
-    out.values = std::move(values);
+    if constexpr (std::is_same_v<T, bool>) {
+      std::vector<std::string> words;
+      for (const bool value : values) words.push_back(boolean_text(value));
+      out.values = std::move(words);
+    } else {
+      out.values = std::move(values);
+    }
   };
   std::visit(collect, axis.values.front());
+  if (axis.key == model_key)
+    for (std::string& path : std::get<std::vector<std::string>>(out.values))
+      path = model_name(path);
   out.long_name = std::string(find_field(axis.key).field->meaning);
   return out;
 }
@@ -428,9 +451,11 @@ Config cell_config(const Config& config, std::span<const std::size_t> index) {
 }
 
 Result<Grid> expand(const Config& config, const Inputs& inputs) {
+  expects(inputs.models.size() == model_paths(config).size(), "expand: as many contents as models");
   Grid grid{.axes = {},
             .cells = {},
             .reference = PrecisionPlan(fused(binary64)),
+            .variants = variants_of(config),
             .experiment = experiment_identity(config, inputs)};
   if (const std::optional<int> bits = reference_bits(config.reference))
     grid.reference = PrecisionPlan(unlimited(*bits));
@@ -444,14 +469,19 @@ Result<Grid> expand(const Config& config, const Inputs& inputs) {
       return Error{ExitCode::bad_data,
                    "grid cell " + std::to_string(grid.cells.size()) + ": " + to_string(*problem)};
     const bool here = matches_where(config, index);
+    const Variant variant = variant_of(config, index);
+    const auto known = std::find(grid.variants.begin(), grid.variants.end(), variant);
+    const ModelInputs& model = inputs.models[variant.model];
     grid.cells.push_back(
         {.index = index,
-         .id = cell_identity(cell, inputs),
+         .id = cell_identity(cell, model),
          .plan = plan_of(cell),
          .records = {.errors = here && !config.record_errors.empty(),
                      .activations = here && !config.record_activations.empty(),
                      .truth = config.truth && is_first_beside_truth(config, index)},
-         .work = work_of(cell, inputs)});
+         .work = work_of(cell, model),
+         .variant = static_cast<std::size_t>(known - grid.variants.begin()),
+         .seed = cell.seed});
   } while (next_cell(config, index));
   return grid;
 }

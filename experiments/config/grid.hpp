@@ -14,6 +14,7 @@
 #include "core/record/contents.hpp"
 #include "experiments/config/config.hpp"
 #include "experiments/config/value.hpp"
+#include "experiments/config/variants.hpp"
 
 namespace lamp::experiments {
 
@@ -39,27 +40,35 @@ struct Work {
 /// One point of the grid.
 struct Cell {
   std::vector<std::size_t> index;  // one coordinate an axis
-  Digest id{};  // of what affects its values: the arithmetics used, plan, selections, seed,
-                // reference, model, activation
+  Digest id{};  // of what affects its values but its tokens: the arithmetics used, plan,
+                // selections, seed, reference, model, activation
   PrecisionPlan plan;
   Records records;
   Work work{};
+  std::size_t variant = 0;  // of Grid::variants: its tokens, its reference and its shards
+  std::uint32_t seed = 0;   // of its own draws
 };
 
 struct Grid {
   std::vector<record::Axis> axes;  // in file order; none: one cell
   std::vector<Cell> cells;         // row-major over the axes
   PrecisionPlan reference;
+  std::vector<Variant> variants;
   Digest experiment{};  // equal for two runs that may share a folder: more sequences or grid points
                         // leave it alone
 };
 
+/// What a model folder contains.
+struct ModelInputs {
+  Digest content{};                              // Model::content
+  Activation activation = Activation::gelu_new;  // the one used
+};
+
 /// What the files contain that the config names.
 struct Inputs {
-  Digest model{};                                // Model::content
-  Activation activation = Activation::gelu_new;  // the one used
-  Digest tokenizer{};                            // zero where tokens are ids
-  std::vector<Digest> texts{};                   // content of each of tokens.path
+  std::vector<ModelInputs> models;  // of model_paths(config)
+  Digest tokenizer{};               // zero where tokens are ids
+  std::vector<Digest> texts{};      // content of each of tokens.path
 };
 
 /// All cells. An error names the cell whose combination of coordinates is not legal.
@@ -78,8 +87,8 @@ PrecisionPlan plan_of(const Config& config);
 /// The config of one cell: its coordinates put in place of the grid.
 Config cell_config(const Config& config, std::span<const std::size_t> index);
 
-/// What is wrong with the grid: an axis that is no key of plan, arithmetics or selections, two axes
-/// that exclude each other, one that varies the reference; a value that is not legal; more than
+/// What is wrong with the grid: an axis that is no key that can be one, two axes that exclude each
+/// other, one that varies the reference; a value that is not legal; more than
 /// most_cells; a record.where that names no axis or no value of one.
 /// The config need not be complete.
 std::optional<Problem> check_grid(const Config& config);

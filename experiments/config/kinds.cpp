@@ -163,6 +163,9 @@ Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coord
       coordinate = *x + 0.0;
     } else if (const std::string* text = item.get<std::string>()) {
       coordinate = *text;
+    } else if (const bool* flag = item.get<bool>();
+               flag != nullptr && key != nullptr && key->kind == Kind::boolean) {
+      coordinate = *flag;
     } else if (key != nullptr && key->kind == Kind::format && item.get<Value::Table>() != nullptr) {
       std::optional<NumberSystem> system;
       if (Outcome problem = read_number_system(item, system)) return problem;
@@ -245,6 +248,7 @@ std::string coordinate_text(const Coordinate& coordinate) {
     std::string operator()(std::int64_t x) const { return std::to_string(x); }
     std::string operator()(double x) const { return toml_number(x); }
     std::string operator()(const std::string& x) const { return toml_string(x); }
+    std::string operator()(bool x) const { return boolean_text(x); }
   } constexpr text;
   return std::visit(text, coordinate);
 }

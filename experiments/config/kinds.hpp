@@ -62,9 +62,9 @@ Outcome read_order(const Value& value, std::optional<Order>& target);
 Outcome read_format_or_none(const Value& value, std::string_view none, FormatOrNone& target);
 /// A number system, or the word that stands for none.
 Outcome read_system_or_none(const Value& value, std::string_view none, SystemOrNone& target);
-/// Values of one axis of the grid: a list of one or more different numbers or strings, formats also
-/// as tables; integers become numbers where the axis's key takes numbers. Without a key (an unknown
-/// one) any value is read.
+/// Values of one axis of the grid: a list of one or more different numbers, strings or, where the
+/// key takes them, booleans, formats also as tables; integers become numbers where the axis's key
+/// takes numbers. Without a key (an unknown one) any value is read.
 Outcome read_coordinates(const Value& value, const Field* key, std::vector<Coordinate>& target);
 /// Axes with values of theirs: dotted keys, lists of one or more values at the ends of nested
 /// tables, or one value each. That they are axes is checked once the grid is read (grid.cpp).

@@ -126,10 +126,10 @@ void shuffle(std::vector<TokenId>& ids, std::uint32_t seed, std::uint32_t sequen
   }
 }
 
-Digest identity(const TokenSequence& sequence) {
+Digest identity(const TokenSequence& sequence, const std::string& variant) {
   std::string text = "sequence " + std::to_string(sequence.index) + "\n";
   for (const TokenId id : sequence.ids) text += std::to_string(id) + "\n";
-  return sha256(text);
+  return sha256(text + variant);
 }
 
 Result<void> check_ids(std::span<const TokenId> ids, const ModelConfig& model,
@@ -224,15 +224,18 @@ Result<TokenSet> read_tokens(const TokenRequest& request, const ModelConfig& mod
                   : sequences_of_ids(request, *bytes, where);
     if (!cut) return cut.error();
     for (std::size_t index = 0; index < cut->size(); ++index) {
-      TokenSequence sequence{
-          .text = text, .index = index, .ids = std::move((*cut)[index]), .id = {}};
-      if (Result<void> legal =
-              check_ids(sequence.ids, model, where + ": sequence " + std::to_string(index));
+      const std::vector<TokenId>& ids = (*cut)[index];
+      if (Result<void> legal = check_ids(ids, model, where + ": sequence " + std::to_string(index));
           !legal)
         return legal.error();
-      if (request.shuffle) shuffle(sequence.ids, request.seed, static_cast<std::uint32_t>(index));
-      sequence.id = identity(sequence);
-      set.sequences.push_back(std::move(sequence));
+      for (std::size_t v = 0; v < request.variants.size(); ++v) {
+        const TokenVariant& variant = request.variants[v];
+        TokenSequence sequence{.text = text, .index = index, .variant = v, .ids = ids, .id = {}};
+        if (variant.shuffle)
+          shuffle(sequence.ids, *variant.shuffle, static_cast<std::uint32_t>(index));
+        sequence.id = identity(sequence, variant.identity);
+        set.sequences.push_back(std::move(sequence));
+      }
     }
   }
   return set;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <ctime>
+#include <iterator>
 #include <utility>
 
 #include "experiments/run/provenance.hpp"
@@ -24,35 +25,54 @@ std::vector<record::Axis> sequence_axes(const Config& config, std::size_t sequen
 
 }  // namespace
 
-TokenRequest token_request(const Config& config) {
+Inputs Experiment::inputs() const {
+  Inputs all{.models = {}, .tokenizer = tokens.tokenizer, .texts = tokens.text_contents};
+  for (std::size_t i = 0; i <= other_models.size(); ++i)
+    all.models.push_back({.content = model_at(i).content, .activation = activation_at(i)});
+  return all;
+}
+
+TokenRequest token_request(const Config& config, std::span<const Digest> models) {
   const TokensConfig& asked = config.tokens;
+  std::vector<TokenVariant> variants;
+  for (const Variant& variant : variants_of(config))
+    variants.push_back({.shuffle = variant.shuffle ? variant.seed : std::nullopt,
+                        .identity = variant_identity(config, variant, models)});
   return {.from_ids = asked.from_ids,
           .paths = asked.paths,
           .sequence_length = asked.sequence_length,
           .sequences = asked.sequences,
           .offset = asked.offset,
-          .shuffle = asked.shuffle,
-          .seed = config.seed};
+          .variants = std::move(variants)};
 }
 
 Result<Experiment> prepare(const std::filesystem::path& file, std::span<const std::string> sets,
                            ModelReader& read) {
   Result<Config> config = load_config(file, sets);
   if (!config) return config.error();
-  Result<Model> model = read(config->model_path);
-  if (!model) return model.error();
-  if (Result<void> fits = check_against(*config, model->config); !fits) return fits.error();
+  Result<std::vector<Model>> models = read_models(*config, read);
+  if (!models) return models.error();
+  Model& model = models->front();
+  if (Result<void> fits = check_against(*config, model.config); !fits) return fits.error();
 
-  Result<TokenSet> tokens = read_tokens(token_request(*config), model->config, config->model_path);
+  std::vector<Digest> contents;
+  for (const Model& each : *models) contents.push_back(each.content);
+  Result<TokenSet> tokens =
+      read_tokens(token_request(*config, contents), model.config, model_paths(*config).front());
   if (!tokens) return tokens.error();
-  const Activation activation = config->activation.value_or(model->config.activation);
-  Result<Grid> grid = expand(*config, {.model = model->content,
-                                       .activation = activation,
-                                       .tokenizer = tokens->tokenizer,
-                                       .texts = tokens->text_contents});
+  Experiment experiment{
+      .config = *std::move(config),
+      .model = std::move(model),
+      .tokens = *std::move(tokens),
+      .grid = {
+          .axes = {}, .cells = {}, .reference = PrecisionPlan(fused(binary64)), .variants = {}}};
+  experiment.other_models.assign(std::make_move_iterator(models->begin() + 1),
+                                 std::make_move_iterator(models->end()));
+  experiment.activation = experiment.activation_at(0);
+  Result<Grid> grid = expand(experiment.config, experiment.inputs());
   if (!grid) return grid.error();
-  return Experiment{*std::move(config), *std::move(model), activation, *std::move(tokens),
-                    *std::move(grid)};
+  experiment.grid = *std::move(grid);
+  return experiment;
 }
 
 std::string sequence_name(const Config& config, std::size_t text, std::size_t index) {
@@ -78,7 +98,11 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment, const Ru
   plan.sequence_axes = sequence_axes(experiment.config, so_far->sequences);
   plan.grid_axes = experiment.grid.axes;
   plan.experiment = experiment.grid.experiment;
-  for (const Cell& cell : experiment.grid.cells) plan.cell_ids.push_back(cell.id);
+  plan.reference_axes = variant_axes(experiment.config);
+  for (const Cell& cell : experiment.grid.cells) {
+    plan.cell_ids.push_back(cell.id);
+    plan.variants.push_back(cell.variant);
+  }
   if (so_far->stopping) plan.of_points = so_far->stopping->recorded();
   for (const TokenSequence& sequence : experiment.tokens.sequences) {
     if (sequence.index >= so_far->sequences) continue;

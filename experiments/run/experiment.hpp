@@ -14,25 +14,36 @@
 #include "experiments/config/grid.hpp"
 #include "experiments/config/tokens.hpp"
 #include "experiments/run/cell_recorder.hpp"
+#include "experiments/run/models.hpp"
 #include "experiments/run/run_folder.hpp"
 
 namespace lamp::experiments {
 
 struct Experiment {
   Config config;
-  Model model;
-  Activation activation = Activation::gelu_new;  // the one used
-  TokenSet tokens;
+  Model model;  // the first of the axis model.path, or the only one
+  Activation activation = Activation::gelu_new;  // the one used with it
+  TokenSet tokens;                               // of the variants of the grid
   Grid grid;
+  std::vector<Model> other_models{};  // the rest of the axis, of the shapes of the first
+
+  /// Of model_paths(config).
+  [[nodiscard]] const Model& model_at(std::size_t i) const {
+    return i == 0 ? model : other_models.at(i - 1);
+  }
+  [[nodiscard]] Activation activation_at(std::size_t i) const {
+    return config.activation.value_or(model_at(i).config.activation);
+  }
+  /// What its files contain.
+  [[nodiscard]] Inputs inputs() const;
 
   /// What its instruments are made for. Refers to the experiment.
   [[nodiscard]] Recording recording() const { return {config, model.config}; }
 };
 
-using ModelReader = Result<Model>(const std::filesystem::path& folder);
-
-/// What `config` asks of read_tokens.
-TokenRequest token_request(const Config& config);
+/// What `config` asks of read_tokens. `models`: the contents of model_paths(config), which matter
+/// where the model is an axis.
+TokenRequest token_request(const Config& config, std::span<const Digest> models);
 
 /// Reads everything a config names. Nothing is written; every error is the user's to mend.
 /// With read_model_without_weights, which is for plans, identities mean nothing outside of the

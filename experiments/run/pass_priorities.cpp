@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "core/arith/stochastic.hpp"
 #include "core/base/contract.hpp"
 
 namespace lamp::experiments {
 
-std::optional<PriorityKey> priority_key(const PrecisionPlan& plan, const ModelConfig& model) {
+std::optional<PriorityKey> priority_key(const PrecisionPlan& plan, const ModelConfig& model,
+                                        std::uint32_t seed) {
   const SelectionPlan* selection = plan.selection(Site::scores);
   if (selection == nullptr || !selection->spec.rule->traits.knows_pass) return std::nullopt;
   PriorityKey key{&truth::predictor_of_rule(*selection->spec.rule)};
@@ -16,11 +18,15 @@ std::optional<PriorityKey> priority_key(const PrecisionPlan& plan, const ModelCo
     for (std::size_t h = 0; h < heads_of(model, Site::scores); ++h)
       key.scores.push_back(plan.at(Site::scores, Layer{l}, Head{h}));
   key.scores.push_back(selection->recompute);
+  if (std::any_of(key.scores.begin(), key.scores.end(),
+                  [](const Arithmetic& a) { return is_stochastic(a); }))
+    key.seed = seed;
   return key;
 }
 
 bool PassPriorities::find(const truth::Question& question, const std::function<bool()>& stop) {
-  const std::optional<PriorityKey> key = priority_key(question.low, question.model.config);
+  const std::optional<PriorityKey> key =
+      priority_key(question.low, question.model.config, question.options.seed);
   const auto same = [&](const auto& one) { return one.first == *key; };
   if (!key || std::any_of(found_.begin(), found_.end(), same)) return true;
   std::optional<GivenPriorities> priorities =
@@ -30,8 +36,9 @@ bool PassPriorities::find(const truth::Question& question, const std::function<b
   return true;
 }
 
-PrecisionPlan PassPriorities::plan(const PrecisionPlan& plan, const ModelConfig& model) const {
-  const std::optional<PriorityKey> key = priority_key(plan, model);
+PrecisionPlan PassPriorities::plan(const PrecisionPlan& plan, const ModelConfig& model,
+                                   std::uint32_t seed) const {
+  const std::optional<PriorityKey> key = priority_key(plan, model, seed);
   if (!key) return plan;
   const auto one = std::find_if(found_.begin(), found_.end(),
                                 [&](const auto& known) { return known.first == *key; });

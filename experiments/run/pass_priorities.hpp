@@ -18,11 +18,13 @@ struct PriorityKey {
   const truth::Predictor* predictor;
   std::vector<Arithmetic> scores{};  // (layer, head), then the one that recomputes; none where only
                                      // the reference is looked at
+  std::uint32_t seed = 0;            // where these draw
   friend bool operator==(const PriorityKey&, const PriorityKey&) = default;
 };
 
 /// Nothing where the plan's rules need no priorities.
-std::optional<PriorityKey> priority_key(const PrecisionPlan& plan, const ModelConfig& model);
+std::optional<PriorityKey> priority_key(const PrecisionPlan& plan, const ModelConfig& model,
+                                        std::uint32_t seed);
 
 /// The priorities of one sequence.
 class PassPriorities {
@@ -31,7 +33,8 @@ class PassPriorities {
   /// `stop` said so.
   bool find(const truth::Question& question, const std::function<bool()>& stop);
   /// The plan, with what it selects by. Pre: find() of it came first. Refers to this.
-  [[nodiscard]] PrecisionPlan plan(const PrecisionPlan& plan, const ModelConfig& model) const;
+  [[nodiscard]] PrecisionPlan plan(const PrecisionPlan& plan, const ModelConfig& model,
+                                   std::uint32_t seed) const;
 
  private:
   std::vector<std::pair<PriorityKey, std::unique_ptr<const GivenPriorities>>> found_;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "core/fp/binary64.hpp"
 #include "core/record/summary.hpp"
+#include "experiments/run/nan_cells.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -30,11 +32,54 @@ bool is_done(std::uint8_t status) {
 /// What a result says of cross-entropies.
 struct CrossEntropies {
   std::vector<std::string> texts{""};
+  std::vector<std::string> variants{""};  // of a sequence's references
   std::size_t sequences = 0, points = 0;  // of a text, of the grid
-  std::vector<double> reference, runs;    // (text, sequence), (text, sequence, point)
+  std::vector<std::size_t> reference_of;  // of each point: which of the references is its
+  std::vector<double> reference, runs;    // (text, sequence, variant), (text, sequence, point)
   std::vector<std::uint8_t> reference_status, run_status;
   bool predicts = true;  // sequences of two tokens or more
 };
+
+/// The axes of the references after [text,] sequence, named in their order.
+Result<std::vector<std::string>> variant_names(const std::filesystem::path& result,
+                                               const std::vector<std::string>& dims) {
+  std::vector<record::Axis> axes;
+  for (const std::string& dim : dims) {
+    Result<record::Axis> axis = record::read_axis(result, "/reference", dim);
+    if (!axis) return axis.error();
+    axes.push_back(*std::move(axis));
+  }
+  std::vector<std::size_t> index(axes.size(), 0);
+  std::vector<std::string> names;
+  std::size_t all = 1;
+  for (const record::Axis& axis : axes) all *= size(axis);
+  for (std::size_t i = 0; i < all; ++i) {
+    std::size_t rest = i;
+    for (std::size_t a = axes.size(); a-- > 0; rest /= size(axes[a]))
+      index[a] = rest % size(axes[a]);
+    names.push_back(point_name(axes, index));
+  }
+  return names;
+}
+
+/// For each point of the grid, row-major over runs.dims after the first `lead`: the index of its
+/// reference, row-major over reference.dims after as many.
+std::vector<std::size_t> references_of_points(const record::Numbers& reference,
+                                              const record::Numbers& runs, std::size_t lead) {
+  std::size_t points = 1;
+  for (std::size_t a = lead; a < runs.shape.size(); ++a) points *= runs.shape[a];
+  std::vector<std::size_t> all(points, 0);
+  for (std::size_t point = 0; point < points; ++point) {
+    std::size_t rest = point, stride = 1, axis = reference.dims.size();
+    for (std::size_t a = runs.dims.size(); a-- > lead; rest /= runs.shape[a]) {
+      if (axis == lead || reference.dims[axis - 1] != runs.dims[a]) continue;
+      --axis;
+      all[point] += rest % runs.shape[a] * stride;
+      stride *= runs.shape[a];
+    }
+  }
+  return all;
+}
 
 Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result) {
   Result<record::Numbers> reference = record::read_numbers(result, "/reference/cross_entropy");
@@ -55,11 +100,29 @@ Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result)
     if (!names) return names.error();
     read.texts = *std::move(names);
   }
-  const std::size_t all = reference->values.size();
-  read.sequences = read.texts.empty() ? 0 : all / read.texts.size();
-  read.points = all == 0 ? 0 : runs->values.size() / all;
-  if (all != read.texts.size() * read.sequences || runs->values.size() != all * read.points ||
-      reference_status->size() != all || run_status->size() != runs->values.size())
+  const std::size_t lead = reference->dims.empty() || reference->dims.front() != "text" ? 1 : 2;
+  const auto first_sizes = [&](const record::Numbers& of) {
+    std::vector<std::size_t> sizes = of.shape;
+    sizes.resize(lead);
+    return sizes;
+  };
+  const bool fits = reference->dims.size() >= lead && runs->dims.size() >= reference->dims.size() &&
+                    first_sizes(*reference) == first_sizes(*runs);
+  if (fits) {
+    const std::span dims(reference->dims);
+    Result<std::vector<std::string>> names =
+        variant_names(result, {dims.begin() + static_cast<std::ptrdiff_t>(lead), dims.end()});
+    if (!names) return names.error();
+    read.variants = *std::move(names);
+    read.sequences = reference->shape[lead - 1];
+    read.reference_of = references_of_points(*reference, *runs, lead);
+    read.points = read.reference_of.size();
+  }
+  const std::size_t all = read.texts.size() * read.sequences;
+  if (!fits || reference->values.size() != all * read.variants.size() ||
+      runs->values.size() != all * read.points ||
+      reference_status->size() != reference->values.size() ||
+      run_status->size() != runs->values.size())
     return Error{
         ExitCode::bad_data,
         result.string() + ": /metrics/cross_entropy does not fit /reference/cross_entropy"};
@@ -69,18 +132,22 @@ Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result)
   return read;
 }
 
-/// Of text t.
-Perplexity perplexity_of(const CrossEntropies& all, std::size_t t) {
-  const std::size_t first = t * all.sequences;
+/// Of text t and reference v.
+Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v) {
+  const std::size_t first = t * all.sequences, variants = all.variants.size();
   std::vector<std::size_t> present;
   for (std::size_t s = 0; s < all.sequences; ++s)
-    if (all.predicts && is_done(all.reference_status[first + s])) present.push_back(s);
-  Perplexity p{.text = all.texts[t],
-               .sequences = present.size(),
-               .reference = perplexity(all.reference.data() + first, 1, 0, present),
-               .lowest = std::numeric_limits<double>::infinity(),
-               .highest = -std::numeric_limits<double>::infinity()};
+    if (all.predicts && is_done(all.reference_status[(first + s) * variants + v]))
+      present.push_back(s);
+  Perplexity p{
+      .text = all.texts[t],
+      .variant = all.variants[v],
+      .sequences = present.size(),
+      .reference = perplexity(all.reference.data() + first * variants, variants, v, present),
+      .lowest = std::numeric_limits<double>::infinity(),
+      .highest = -std::numeric_limits<double>::infinity()};
   for (std::size_t point = 0; point < all.points && !present.empty(); ++point) {
+    if (all.reference_of[point] != v) continue;
     const auto done = [&](std::size_t s) {
       return is_done(all.run_status[(first + s) * all.points + point]);
     };
@@ -104,7 +171,9 @@ Result<std::vector<Perplexity>> perplexities(const std::filesystem::path& result
   const Result<CrossEntropies> all = read_cross_entropies(result);
   if (!all) return all.error();
   std::vector<Perplexity> found;
-  for (std::size_t t = 0; t < all->texts.size(); ++t) found.push_back(perplexity_of(*all, t));
+  for (std::size_t t = 0; t < all->texts.size(); ++t)
+    for (std::size_t v = 0; v < all->variants.size(); ++v)
+      found.push_back(perplexity_of(*all, t, v));
   return found;
 }
 

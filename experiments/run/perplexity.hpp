@@ -11,20 +11,21 @@
 
 namespace lamp::experiments {
 
-/// Of one text, over its sequences whose reference is done: exp of the mean over sequences of their
-/// cross-entropies, each a mean over its T - 1 positions; where T = 1 there is none, and
-/// `sequences` is 0. A mean over a NaN (a logit was NaN) is NaN.
+/// Of one text and one reference, over its sequences whose reference is done: exp of the mean over
+/// sequences of their cross-entropies, each a mean over its T - 1 positions; where T = 1 there is
+/// none, and `sequences` is 0. A mean over a NaN (a logit was NaN) is NaN.
 struct Perplexity {
-  std::string text;           // empty where the result has no dimension `text`
+  std::string text;     // empty where the result has no dimension `text`
+  std::string variant;  // "model.path = gpt2-nano": of the reference; empty where there is one
   std::size_t sequences = 0;  // counted
   double reference =
       0.0;  // NaN where no sequence is counted, or where one of their cross-entropies is
-  std::size_t points = 0;              // of the grid, done in all of these sequences
+  std::size_t points = 0;              // of the grid with this reference, done in all of these
   std::size_t nan = 0;                 // of those: the run's perplexity is NaN
   double lowest = 0.0, highest = 0.0;  // over the others; NaN where there are none
 };
 
-/// One entry a text. Errors: as record::read_numbers.
+/// One entry a text and reference. Errors: as record::read_numbers.
 Result<std::vector<Perplexity>> perplexities(const std::filesystem::path& result);
 
 }  // namespace lamp::experiments

@@ -9,6 +9,7 @@
 
 #include "core/arith/gemm/gemm.hpp"
 #include "experiments/build_info.hpp"
+#include "experiments/config/kinds.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -25,6 +26,32 @@ std::string cpu_name() {
   for (std::string line; std::getline(in, line);)
     if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
   return "unknown";
+}
+
+/// The seeds of all cells, as numbers.
+std::string seeds_of(const Config& config) {
+  const GridAxis* axis = find_axis(config, seed_key);
+  return axis == nullptr ? std::to_string(config.seed) : coordinate_list(axis->values);
+}
+
+/// Path and content of the model, or of each one.
+record::Provenance models_of(const Experiment& experiment) {
+  const auto activation = [&](std::size_t i) {
+    return std::string(activation_name(experiment.activation_at(i)));
+  };
+  const std::vector<std::filesystem::path> paths = model_paths(experiment.config);
+  if (paths.size() == 1)
+    return {{"model", paths[0].string()},
+            {"model_sha256", to_hex(experiment.model.content)},
+            {"activation", activation(0)}};
+  record::Provenance entries;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const std::string number = std::to_string(i);
+    entries.emplace_back("model_" + number,
+                         paths[i].string() + " " + to_hex(experiment.model_at(i).content));
+    entries.emplace_back("activation_" + number, activation(i));
+  }
+  return entries;
 }
 
 std::string tokens_digest(const TokenSet& tokens) {
@@ -44,13 +71,11 @@ record::Provenance provenance(const Experiment& experiment, const Occasion& occa
       {"config_sha256", to_hex(sha256(config))},
       {"experiment", to_hex(experiment.grid.experiment)},
       {"semantics", std::to_string(semantics)},
-      {"seed", std::to_string(experiment.config.seed)},
-      {"model", experiment.config.model_path.string()},
-      {"model_sha256", to_hex(experiment.model.content)},
-      {"activation", std::string(activation_name(experiment.activation))},
+      {"seed", seeds_of(experiment.config)},
       {"tokenizer_sha256", to_hex(experiment.tokens.tokenizer)},
       {"tokens_sha256", tokens_digest(experiment.tokens)},
   };
+  for (const auto& [name, value] : models_of(experiment)) entries.emplace_back(name, value);
   for (std::size_t i = 0; i < experiment.config.tokens.paths.size(); ++i)
     entries.emplace_back("text_" + std::to_string(i),
                          experiment.config.tokens.paths[i].string() + " " +

@@ -36,17 +36,18 @@ std::vector<Worker> workers_of(const RunRequest& request) {
   return workers;
 }
 
-/// The cells in grid order; of points that mean the same, the first.
-std::vector<const Cell*> different_cells(const std::vector<Cell>& grid) {
-  std::vector<const Cell*> cells;
-  std::set<Digest> seen;
-  for (const Cell& cell : grid)
-    if (seen.insert(cell.id).second) cells.push_back(&cell);
+/// The cells of each variant in grid order; of points that mean the same, the first.
+std::vector<std::vector<const Cell*>> different_cells(const RunRequest& request) {
+  std::vector<std::vector<const Cell*>> cells(request.variants.size());
+  std::set<std::pair<std::size_t, Digest>> seen;
+  for (const Cell& cell : request.cells)
+    if (seen.insert({cell.variant, cell.id}).second) cells.at(cell.variant).push_back(&cell);
   return cells;
 }
 
-PassOptions options_of(const RunRequest& request, const TokenSequence& sequence) {
-  PassOptions options = request.options;
+PassOptions options_of(const RunRequest& request, const TokenSequence& sequence,
+                       std::uint32_t seed) {
+  PassOptions options{.activation = request.variants[sequence.variant].activation, .seed = seed};
   options.sequence = static_cast<std::uint32_t>(sequence.index);
   options.local_reference = &request.reference;
   options.threads = std::max<std::size_t>(request.threads, 1);  // of a reference in unlimited(p)
@@ -78,9 +79,10 @@ std::optional<record::CellRecord> computed_cell(const Cell& cell, const Pass& pa
       .id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
 }
 
-/// One sequence and its shard.
+/// One sequence of one variant: its cells and its shard.
 struct Task {
   const TokenSequence& sequence;
+  const std::vector<const Cell*>& cells;
   SequenceShard shard;
 };
 
@@ -103,17 +105,19 @@ std::vector<const Cell*> missing_of(std::span<const Cell* const> cells,
 }
 
 /// Computes the cells that the task's shard lacks, into `finished`, which holds those it has.
-Result<Computed> compute(const RunRequest& request, std::span<const Cell* const> cells,
-                         std::span<Worker> workers, const Task& task, FinishedCells& finished,
-                         Progress& progress) {
+Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, const Task& task,
+                         FinishedCells& finished, Progress& progress) {
   const TokenSequence& sequence = task.sequence;
+  const std::vector<const Cell*>& cells = task.cells;
+  const RunVariant& variant = request.variants[sequence.variant];
+  const Model& model = variant.model;
   std::vector<const Cell*> missing = missing_of(cells, finished);
 
   // 1. What every cell is compared with.
-  const PassOptions options = options_of(request, sequence);
+  const PassOptions of_reference = options_of(request, sequence, variant.seed);
   const CellRecorder& any = workers[0].recorder;  // what the recorders record is the same
   const Reference reference =
-      reference_of({request.model, sequence.ids, request.reference, options, workers[0].workspace},
+      reference_of({model, sequence.ids, request.reference, of_reference, workers[0].workspace},
                    any, request.recording);
   const auto publish = [&] {
     return task.shard.publish(cells, finished, any.reference_quantities(),
@@ -125,9 +129,9 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
   for (const Cell* cell : missing) {
     const SelectionPlan* selection = cell->plan.selection(Site::scores);
     if (selection == nullptr) continue;
-    if (!priorities.find({.model = request.model,
+    if (!priorities.find({.model = model,
                           .tokens = sequence.ids,
-                          .options = options,
+                          .options = options_of(request, sequence, cell->seed),
                           .reference = request.reference,
                           .low = cell->plan,
                           .high = selection->recompute},
@@ -159,11 +163,11 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
   };
   const auto compute_cell = [&](Worker& worker, const Cell& cell) {
     if (interrupted_by() != 0) return false;
-    const PrecisionPlan plan = priorities.plan(cell.plan, request.model.config);
+    const PrecisionPlan plan = priorities.plan(cell.plan, model.config, cell.seed);
+    const PassOptions options = options_of(request, sequence, cell.seed);
     worker.workspace.selection.seen = {};
-    std::optional<record::CellRecord> record =
-        computed_cell(cell, {request.model, sequence.ids, plan, options, worker.workspace},
-                      reference, worker.recorder);
+    std::optional<record::CellRecord> record = computed_cell(
+        cell, {model, sequence.ids, plan, options, worker.workspace}, reference, worker.recorder);
     const std::lock_guard lock(mutex);
     if (failure || !record) return false;
     if (request.share) known.add(cell, &worker.workspace.selection.seen);
@@ -199,7 +203,7 @@ Result<Computed> compute(const RunRequest& request, std::span<const Cell* const>
 
 Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder) {
   const Clock::time_point start = Clock::now();
-  const std::vector<const Cell*> cells = different_cells(request.cells);
+  const std::vector<std::vector<const Cell*>> all_cells = different_cells(request);
   std::vector<Worker> workers = workers_of(request);
   const std::vector<record::Quantity> quantities = workers[0].recorder.quantities();
   RunSummary summary;
@@ -212,12 +216,13 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
   const std::vector<std::size_t> all{std::numeric_limits<std::size_t>::max()};
   std::size_t begin = 0;
   for (const std::size_t end : request.stopping != nullptr ? request.stopping->rounds() : all) {
-    // 1. What the folder has of what is asked for: each different cell of the grid, for each
-    // sequence.
+    // 1. What the folder has of what is asked for: each different cell of a variant, for each of
+    // its sequences.
     std::vector<Task> tasks;
     std::size_t asked = 0, found = 0;
     for (const TokenSequence& sequence : request.sequences) {
       if (sequence.index < begin || sequence.index >= end) continue;
+      const std::vector<const Cell*>& cells = all_cells.at(sequence.variant);
       SequenceShard shard(folder.shard(sequence.index, sequence.id), request.experiment,
                           sequence.id, quantities);
       const Result<FinishedCells> finished = shard.read();
@@ -227,17 +232,18 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
       if (missing == 0)
         learn(sequence, *finished);
       else
-        tasks.push_back({sequence, std::move(shard)});
+        tasks.push_back({sequence, cells, std::move(shard)});
     }
     summary.cells += asked, summary.resumed += found;
     progress.extend(asked, found);
 
-    // 2. The rest, sequence by sequence: a reference pass, then a pass a cell. A signal ends it.
+    // 2. The rest, sequence by sequence, in each variant: a reference pass, then a pass a cell. A
+    // signal ends it.
     for (const Task& task : tasks) {
       if (interrupted_by() != 0) break;
       Result<FinishedCells> finished = task.shard.read();  // again: those of all tasks are too many
       if (!finished) return finished.error();
-      const Result<Computed> computed = compute(request, cells, workers, task, *finished, progress);
+      const Result<Computed> computed = compute(request, workers, task, *finished, progress);
       if (!computed) return computed.error();
       summary.computed += computed->cells;
       summary.passes += computed->passes;

@@ -1,5 +1,5 @@
-// The heart of `lamp run`: for each sequence one reference pass, then one pass per cell of the grid
-// that its shard lacks.
+// The heart of `lamp run`: for each sequence of each variant one reference pass, then one pass per
+// cell of the variant that its shard lacks.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +16,17 @@
 
 namespace lamp::experiments {
 
-struct RunRequest {
+/// What the passes of a variant of the grid are made with.
+struct RunVariant {
   const Model& model;
-  PassOptions options;  // seed and activation; the sequence is filled in
+  Activation activation = Activation::gelu_new;
+  std::uint32_t seed = 0;  // of the draws of its reference
+};
+
+struct RunRequest {
+  std::vector<RunVariant> variants;  // as in Grid::variants
   PrecisionPlan reference;
-  const std::vector<Cell>& cells;
+  const std::vector<Cell>& cells;        // each is computed for the sequences of its variant
   std::vector<TokenSequence> sequences;  // those of this part
   Recording recording;
   Digest experiment{};
@@ -32,7 +38,7 @@ struct RunRequest {
 };
 
 struct RunSummary {
-  std::size_t cells = 0;    // asked for: cells x sequences, of the rounds that were begun
+  std::size_t cells = 0;    // asked for, over all sequences of the rounds that were begun
   std::size_t resumed = 0;  // found done
   std::size_t computed = 0;
   std::size_t passes = 0;  // that took: the other computed cells must be equal to one of these

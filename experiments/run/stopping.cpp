@@ -70,6 +70,7 @@ void Stopping::add(const TokenSequence& sequence, const FinishedCells& cells,
                    [&](const record::Quantity& q) { return q.path == path; }) -
       quantities.begin());
   for (std::size_t point = 0; point < grid_.cells.size(); ++point) {
+    if (grid_.cells[point].variant != sequence.variant) continue;
     const auto cell = cells.find(grid_.cells[point].id);
     if (cell == cells.end()) continue;
     std::vector<std::optional<double>>& of_cell =
@@ -205,7 +206,8 @@ Result<Reached> reached(const Config& config, const Grid& grid,
       if (shard)
         for (record::CellRecord& cell : shard->cells)
           if (cell.status == record::CellStatus::done) cells.emplace(cell.id, std::move(cell));
-      for (const Cell& cell : grid.cells) complete = complete && cells.contains(cell.id);
+      for (const Cell& cell : grid.cells)
+        complete = complete && (cell.variant != sequence.variant || cells.contains(cell.id));
       if (shard) so_far.stopping->add(sequence, cells, shard->quantities);
     }
     so_far.sequences = end;

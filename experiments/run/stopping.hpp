@@ -25,7 +25,7 @@ class Stopping {
 
   /// Sequences of each text at the end of each round.
   [[nodiscard]] const std::vector<std::size_t>& rounds() const { return rounds_; }
-  /// The cells of one sequence; `quantities` is what their values are parallel to.
+  /// The cells of one sequence in its variant; `quantities` is what their values are parallel to.
   void add(const TokenSequence& sequence, const FinishedCells& cells,
            const std::vector<record::Quantity>& quantities);
   /// Looks at the first `sequences` of each text. A mean is unknown where a cell of them was not

@@ -23,9 +23,11 @@ std::optional<Digest> digest_of(std::string_view hex) {
 }  // namespace
 
 std::string inputs_comment(const Inputs& inputs) {
-  std::string line = std::string(head) + " model " + to_hex(inputs.model) + " activation " +
-                     std::string(activation_name(inputs.activation)) + " tokenizer " +
-                     to_hex(inputs.tokenizer);
+  std::string line(head);
+  for (const ModelInputs& model : inputs.models)
+    line += " model " + to_hex(model.content) + " activation " +
+            std::string(activation_name(model.activation));
+  line += " tokenizer " + to_hex(inputs.tokenizer);
   for (const Digest& text : inputs.texts) line += " text " + to_hex(text);
   return line + "\n";
 }
@@ -40,13 +42,13 @@ std::optional<Inputs> read_inputs(const std::filesystem::path& study) {
   for (std::string key, value; words >> key >> value;) {
     if (key == "activation") {
       const std::optional<Activation> activation = parse_activation(value);
-      if (!activation) return std::nullopt;
-      inputs.activation = *activation;
+      if (!activation || inputs.models.empty()) return std::nullopt;
+      inputs.models.back().activation = *activation;
       continue;
     }
     const std::optional<Digest> digest = digest_of(value);
     if (!digest) return std::nullopt;
-    if (key == "model") inputs.model = *digest;
+    if (key == "model") inputs.models.push_back({.content = *digest});
     if (key == "tokenizer") inputs.tokenizer = *digest;
     if (key == "text") inputs.texts.push_back(*digest);
   }

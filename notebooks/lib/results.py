@@ -271,7 +271,7 @@ def recorded(result, metric):
 
 def stop_words(result):
     """What [stop] had come to know when the run ended."""
-    if "mean" not in result.stop:
+    if "mean" not in getattr(result, "stop", ()):  # other notebooks do not read it
         return ""
     stop, found = result.config["stop"], result.stop
     errors = [found[name].values for name in ("relative_error", "ratio_relative_error") if name in found]

@@ -283,7 +283,7 @@ TEST_CASE("config: [stop] is there where its section is, and enters no identity"
     config.stop.reset();
     return config;
   };
-  const Inputs inputs{.texts = {Digest{}}};
+  const Inputs inputs{.models = {{}}, .texts = {Digest{}}};
   CHECK(expand(*read, inputs)->experiment == expand(without(*read), inputs)->experiment);
   CHECK(expand(*read, inputs)->cells[0].id == expand(without(*read), inputs)->cells[0].id);
 }

@@ -70,6 +70,11 @@ class EqualCells(unittest.TestCase):
         # Errors are in units of the low arithmetic. Of each mu: none, all; largest-logit is lamp with absolute weights only.
         self.assertEqual((passes, planned, cells), (len(MU) * (1 + 1 + 1 + 4), passes, 24))
 
+    def test_cells_that_record_activations_are_not_those_that_record_none(self):
+        axes = {"lamp.scores.rule": ["none"], "lamp.scores.tau": TAUS}
+        passes, _, _ = self.check_cells(CONFIG, axes, "record.errors=[]", 'record.where={"lamp.scores.tau"=[2.0]}')
+        self.assertEqual(passes, len(MU) * 2)
+
     def test_where_a_row_is_refused_cells_are_computed(self):
         axes = {"lamp.scores.tau": [2.0, 1.2], "lamp.scores.rule": ["lamp", "none", "random"]}
         for exponent, expected in ((20, 3), (1, 5)):  # NaN: lamp and random at tau 2 recompute whole rows

@@ -19,8 +19,7 @@ using lamp::test::with_grid;
 namespace {
 
 Inputs inputs() {
-  return {.model = sha256("model"),
-          .activation = Activation::gelu_new,
+  return {.models = {{.content = sha256("model"), .activation = Activation::gelu_new}},
           .tokenizer = sha256("tokenizer"),
           .texts = {sha256("text")}};
 }
@@ -241,10 +240,10 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
     CHECK(ids.insert(cell_of(text)).second);
   }
   Inputs other = inputs();
-  other.model = sha256("other");
+  other.models[0].content = sha256("other");
   CHECK(ids.insert(cell_of(base_config, other)).second);
   other = inputs();
-  other.activation = Activation::gelu;
+  other.models[0].activation = Activation::gelu;
   CHECK(ids.insert(cell_of(base_config, other)).second);
 }
 
@@ -295,8 +294,8 @@ TEST_CASE("grid: more points and more sequences stay in the experiment, anything
   }
   for (int i = 0; i < 5; ++i) {
     Inputs other = inputs();
-    if (i == 0) other.model = sha256("other");
-    if (i == 1) other.activation = Activation::gelu;
+    if (i == 0) other.models[0].content = sha256("other");
+    if (i == 1) other.models[0].activation = Activation::gelu;
     if (i == 2) other.tokenizer = sha256("other");
     if (i == 3) other.texts = {sha256("other")};
     if (i == 4) other.texts.push_back(sha256("other"));
@@ -438,6 +437,138 @@ TEST_CASE("grid: record.where with activations is not what it was when it was fo
   CHECK(identity("[record]\nerrors = [\"scores\"]\nwhere = " + where + "\n") == where);
   CHECK(identity("[record]\nactivations = [\"scores\"]\n") == "{}");
   CHECK_FALSE(identity("[record]\nactivations = [\"scores\"]\nwhere = " + where + "\n") == where);
+}
+
+namespace {
+
+/// The variants of a grid in words, and for each cell the number of its variant.
+std::string variants_in(const std::string& text) {
+  const Result<Config> config = parse(text);
+  if (!config) FAIL(config.error().message);
+  Inputs given = inputs();
+  given.models.resize(model_paths(*config).size());
+  const Result<Grid> grid = expand(*config, given);
+  if (!grid) FAIL(grid.error().message);
+  std::string words;
+  for (const Variant& variant : grid->variants) words += variant_name(*config, variant) + "; ";
+  for (const Cell& cell : grid->cells) words += std::to_string(cell.variant);
+  return words;
+}
+
+const std::string drawn_reference =
+    "[arithmetic.drawn]\nformat = \"binary32\"\nrounding = \"SR\"\nrandom_bits = 8\n"
+    "[reference]\narithmetic = \"drawn\"\n";
+
+}  // namespace
+
+TEST_CASE("grid: cells share a variant where tokens and reference are the same", "[grid]") {
+  CHECK(variants_in(base_config) == "; 0");
+  CHECK(variants_in(with_grid(axes)) == "; 000000");
+  CHECK(variants_in(with_grid("seed = [1, 2]")) == "; 00");
+  CHECK(variants_in(with_grid("seed = [1, 2]") + drawn_reference) == "seed = 1; seed = 2; 01");
+  CHECK(variants_in(with("sequence_length = 64", "sequence_length = 64\nshuffle = true") +
+                    "[grid]\nseed = [1, 2]\n") == "seed = 1; seed = 2; 01");
+  CHECK(variants_in(
+            with_grid("\"model.path\" = [\"x/a\", \"y/b/\"]\n\"lamp.scores.tau\" = [2, 1]")) ==
+        "model.path = a; model.path = b; 0011");
+  // Unshuffled tokens are the same for every seed.
+  CHECK(variants_in(with_grid("seed = [1, 2]\n\"tokens.shuffle\" = [false, true]")) ==
+        "tokens.shuffle = false; seed = 1, tokens.shuffle = true; seed = 2, tokens.shuffle = true; "
+        "0102");
+}
+
+TEST_CASE("grid: coordinates of the axes over seed, shuffle and model", "[grid]") {
+  const Result<Config> config = parse(
+      with_grid("seed = [3, 1]\n\"tokens.shuffle\" = [true, false]\n\"model.path\" = "
+                "[\"../x/a\", \"/y/b/\"]") +
+      "[record]\nerrors = [\"scores\"]\nwhere = {\"tokens.shuffle\" = [false], \"model.path\" = "
+      "[\"../x/a\"]}\n");
+  REQUIRE(config.ok());
+  CHECK(model_paths(*config) == std::vector<std::filesystem::path>{"/x/a", "/y/b/"});
+  Inputs given = inputs();
+  given.models.push_back({.content = sha256("second"), .activation = Activation::gelu});
+  const Result<Grid> grid = expand(*config, given);
+  REQUIRE(grid.ok());
+  CHECK(std::get<std::vector<std::int64_t>>(grid->axes[0].values) ==
+        std::vector<std::int64_t>{3, 1});
+  using Words = std::vector<std::string>;
+  CHECK(std::get<Words>(grid->axes[1].values) == Words{"true", "false"});
+  CHECK(std::get<Words>(grid->axes[2].values) == Words{"a", "b"});
+  std::string recorded;
+  for (const Cell& cell : grid->cells) recorded += cell.records.errors ? '1' : '0';
+  CHECK(recorded == "00100010");
+  CHECK(grid->cells[0].seed == 3);
+  CHECK(grid->cells[7].seed == 1);
+  // A cell's id is that of a config with its coordinates; shuffling changes tokens, no cell.
+  CHECK(grid->cells[4].id == cell_of("seed = 1\n" + base_config));
+  CHECK(grid->cells[4].id == grid->cells[6].id);
+  given.models.erase(given.models.begin());
+  CHECK(grid->cells[1].id == cell_of("seed = 3\n" + base_config, given));
+  // The resolved config gives the same one.
+  const Result<Config> again = parse(resolved_toml(*config));
+  REQUIRE(again.ok());
+  CHECK(*again == *config);
+}
+
+TEST_CASE("grid: more seeds, shuffles and models stay in the experiment", "[grid]") {
+  const auto id = [](const std::string& grid, std::size_t models = 1,
+                     const std::string& record = "") {
+    Inputs given = inputs();
+    given.models.resize(models);
+    return experiment_of(with_grid(grid) + record, given);
+  };
+  CHECK(id("seed = [1]") == id("seed = [7, 1, 2]"));
+  CHECK(id("\"tokens.shuffle\" = [true]") == id("\"tokens.shuffle\" = [false, true]"));
+  CHECK(id("\"model.path\" = [\"a\"]") == id("\"model.path\" = [\"c\", \"b\"]", 2));
+  const std::string record = "[record]\nerrors = [\"scores\"]\nwhere = {\"model.path\" = [\"";
+  CHECK(id("\"model.path\" = [\"a/m\"]", 1, record + "a/m\"]}\n") ==
+        id("\"model.path\" = [\"b/m\"]", 1, record + "b/m\"]}\n"));
+  const std::set<Digest> ids{id("seed = [1]"), id("\"tokens.shuffle\" = [true]"),
+                             id("\"model.path\" = [\"a\"]"), experiment_of(base_config)};
+  CHECK(ids.size() == 4);
+}
+
+TEST_CASE("grid: a sequence's identity has what is an axis of its variant", "[grid]") {
+  const auto identities = [](const std::string& text) {
+    const Result<Config> config = parse(text);
+    REQUIRE(config.ok());
+    const std::vector<Digest> models{sha256("one"), sha256("two")};
+    std::string all;
+    for (const Variant& variant : variants_of(*config))
+      all += '<' + variant_identity(*config, variant, models) + '>';
+    return all;
+  };
+  CHECK(identities(base_config) == "<>");
+  CHECK(identities(with_grid("seed = [1, 2]")) == "<>");
+  CHECK(identities(with("sequence_length = 64", "sequence_length = 64\nshuffle = true")) == "<>");
+  CHECK(identities(base_config + drawn_reference) == "<>");
+  CHECK(identities(with_grid("seed = [1, 2]") + drawn_reference) == "<seed=1\n><seed=2\n>");
+  CHECK(identities(with_grid("\"tokens.shuffle\" = [true, false]\nseed = [5]")) ==
+        "<shuffle=true\nseed=5\n><shuffle=false\n>");
+  CHECK(identities(with_grid("\"model.path\" = [\"a\", \"b\"]")) ==
+        "<model=" + to_hex(sha256("one")) + "\n><model=" + to_hex(sha256("two")) + "\n>");
+}
+
+TEST_CASE("grid: without any draw a cell stands for those of all seeds", "[grid]") {
+  const auto works = [](const std::string& text) {
+    std::set<Digest> own;
+    for (const Cell& cell : grid_of(text + "[grid]\nseed = [1, 2, 3]\n").cells)
+      own.insert(cell.work.own);
+    return own.size();
+  };
+  CHECK(works(base_config) == 1);
+  const std::string sr = "rounding = \"SR\"\nrandom_bits = 8\n";
+  CHECK(works(with("mu = 7\n", "mu = 7\n" + sr)) == 3);
+  CHECK(works(with("format = \"binary32\"\n", "format = \"binary32\"\n" + sr)) == 3);
+  CHECK(works(base_config + drawn_reference) == 3);
+  CHECK(works(base_config + "[arithmetic.unused]\nformat = \"binary32\"\n" + sr) == 1);
+  for (const Rule& rule : rules) {  // the tables of both name what draws
+    const bool draws = rule.name == "random" || rule.name == "random-full-row";
+    const std::string name = "rule = \"" + std::string(rule.name) + "\"\nrecompute";
+    INFO(rule.name);
+    CHECK(works(with("recompute", name)) == (draws ? 3 : 1));
+  }
+  CHECK(works(with("recompute", "rule = \"random\"\nrate = 1\nrecompute")) == 1);  // it is `all`
 }
 
 TEST_CASE("grid: the reference is binary64 or a named arithmetic", "[grid]") {

@@ -265,8 +265,7 @@ TEST_CASE("tokens: shuffle permutes each sequence and depends on seed and sequen
                                               .paths = {file},
                                               .sequence_length = 100,
                                               .sequences = sequences,
-                                              .shuffle = true,
-                                              .seed = seed},
+                                              .variants = {{.shuffle = seed}}},
                                              model, "");
     REQUIRE(set.ok());
     std::vector<Ids> ids;
@@ -289,6 +288,33 @@ TEST_CASE("tokens: shuffle permutes each sequence and depends on seed and sequen
   CHECK(different.size() == 1 + 3 * 2);
 }
 
+TEST_CASE("tokens: each sequence in all variants, with identities of their own", "[tokens]") {
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder.write("ids", "[0, 1, 2, 3]\n[4, 5, 6, 7]\n");
+  const auto read = [&](std::vector<TokenVariant> variants) {
+    const Result<TokenSet> set = read_tokens({.from_ids = true,
+                                              .paths = {file},
+                                              .sequence_length = 4,
+                                              .sequences = 2,
+                                              .variants = std::move(variants)},
+                                             small_model(), "");
+    REQUIRE(set.ok());
+    return set->sequences;
+  };
+  const std::vector<TokenSequence> plain = read({{}}),
+                                   all = read({{}, {.shuffle = 3}, {.identity = "x"}});
+  const std::vector<TokenSequence> shuffled = read({{.shuffle = 3}});
+  REQUIRE(all.size() == 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(all[i].index == i / 3);
+    CHECK(all[i].variant == i % 3);
+    CHECK(all[i].ids == (i % 3 == 1 ? shuffled : plain)[i / 3].ids);
+  }
+  CHECK(all[0].id == plain[0].id);
+  CHECK(all[1].id == shuffled[0].id);
+  CHECK_FALSE(all[2].id == plain[0].id);
+}
+
 TEST_CASE("tokens: shuffles are uniform", "[tokens]") {
   // 2400 permutations of 4: a count has mean 100 and variance 100 (1 - 1/24); six sigma.
   const TemporaryFolder folder;
@@ -299,8 +325,7 @@ TEST_CASE("tokens: shuffles are uniform", "[tokens]") {
                           .paths = {file},
                           .sequence_length = 4,
                           .sequences = 1,
-                          .shuffle = true,
-                          .seed = seed},
+                          .variants = {{.shuffle = seed}}},
                          small_model(), "")
                  ->sequences[0]
                  .ids];

@@ -62,7 +62,8 @@ Setup setup() {
   if (!config) FAIL(config.error().message);
   Result<Model> model = read_model(config->model_path);
   if (!model) FAIL(model.error().message);
-  Result<Grid> grid = expand(*config, {.model = model->content, .texts = {sha256("")}});
+  Result<Grid> grid =
+      expand(*config, {.models = {{.content = model->content}}, .texts = {sha256("")}});
   if (!grid) FAIL(grid.error().message);
   return {*std::move(config), *std::move(model), *std::move(grid)};
 }
@@ -89,8 +90,7 @@ TokenSequence sequence() { return {.text = 0, .index = 0, .ids = ids, .id = sha2
 
 Result<RunSummary> run(const Setup& setup, std::span<const InstrumentMaker> instruments,
                        const RunFolder& folder) {
-  return run_sequences({.model = setup.model,
-                        .options = {},
+  return run_sequences({.variants = {{.model = setup.model}},
                         .reference = setup.grid.reference,
                         .cells = setup.grid.cells,
                         .sequences = {sequence()},

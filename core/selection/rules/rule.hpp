@@ -37,6 +37,9 @@ struct RuleTraits {
   /// Takes as many components of a row as LAMP does, whatever they are. Where it is not said, no
   /// cell of a grid is taken to be equal to another for it.
   bool budget_of_lamp = false;
+  /// Draws nothing: reads no RuleInput::where. Where it is not said, cells of two seeds are never
+  /// taken to be equal.
+  bool deterministic = false;
   bool reads_keys = false;    // SelectionRow::q and k
   bool reads_values = false;  // SelectionRow::v
   bool own_cost = false;      // and its sets are smallest ones for it: norm and solver are LAMP's
@@ -61,22 +64,29 @@ std::size_t mark_by_priority(const RuleInput&, std::span<std::uint8_t>, Selectio
 std::size_t mark_none(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_all(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 
+inline constexpr RuleTraits of_priorities{
+    .budget_of_lamp = true, .deterministic = true, .knows_pass = true};
+
 /// Every rule, in the order in which messages list them.
 inline constexpr std::array rules{
-    Rule{"lamp", mark_by_lamp, {.budget_of_lamp = true}},
+    Rule{"lamp", mark_by_lamp, {.budget_of_lamp = true, .deterministic = true}},
     Rule{"random", mark_at_random, {.budget_of_lamp = true}},
-    Rule{"none", mark_none},
-    Rule{"all", mark_all},
+    Rule{"none", mark_none, {.deterministic = true}},
+    Rule{"all", mark_all, {.deterministic = true}},
     Rule{"random-full-row", mark_in_full_row, {.budget_of_lamp = true}},
-    Rule{"largest-logit", mark_largest_logits, {.budget_of_lamp = true}},
-    Rule{"window", mark_window, {.budget_of_lamp = true}},
-    Rule{"block-mean", mark_by_block_mean, {.budget_of_lamp = true}},
-    Rule{"page-bound", mark_by_page_bound, {.budget_of_lamp = true, .reads_keys = true}},
-    Rule{"value-aware", mark_by_values, {.reads_values = true, .own_cost = true}},
-    Rule{"fisher", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
-    Rule{"truth:local", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
-    Rule{"truth:one-low", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
-    Rule{"truth:one-high", mark_by_priority, {.budget_of_lamp = true, .knows_pass = true}},
+    Rule{"largest-logit", mark_largest_logits, {.budget_of_lamp = true, .deterministic = true}},
+    Rule{"window", mark_window, {.budget_of_lamp = true, .deterministic = true}},
+    Rule{"block-mean", mark_by_block_mean, {.budget_of_lamp = true, .deterministic = true}},
+    Rule{"page-bound",
+         mark_by_page_bound,
+         {.budget_of_lamp = true, .deterministic = true, .reads_keys = true}},
+    Rule{"value-aware",
+         mark_by_values,
+         {.deterministic = true, .reads_values = true, .own_cost = true}},
+    Rule{"fisher", mark_by_priority, of_priorities},
+    Rule{"truth:local", mark_by_priority, of_priorities},
+    Rule{"truth:one-low", mark_by_priority, of_priorities},
+    Rule{"truth:one-high", mark_by_priority, of_priorities},
 };
 
 /// The same as names of values.

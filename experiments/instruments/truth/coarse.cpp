@@ -53,8 +53,11 @@ class CoarseTruth final : public TruthPart {
     if (!found) return false;
     found_ = *std::move(found);
     if (!truth::has_layer_risk(model)) return true;
-    if (!norms_) norms_ = truth::layer_norms(cell.pass.model, threads, truth_is_stopped);
-    if (norms_) risk_ = truth::layer_risk(model, *norms_, cell.exact.pass());
+    if (!norms_ || model_ != &cell.pass.model) {
+      norms_ = truth::layer_norms(cell.pass.model, threads, truth_is_stopped);
+      model_ = &cell.pass.model;
+    }
+    if (norms_) risk_ = truth::layer_risk(cell.pass.model.config, *norms_, cell.exact.pass());
     return norms_.has_value();
   }
 
@@ -75,7 +78,8 @@ class CoarseTruth final : public TruthPart {
 
   truth::Coarse found_;
   std::vector<double> risk_;
-  std::optional<std::vector<truth::LayerNorms>> norms_;  // of the run's model, once
+  std::optional<std::vector<truth::LayerNorms>> norms_;  // of a model of the run, once
+  const Model* model_ = nullptr;                         // that one
 };
 
 }  // namespace

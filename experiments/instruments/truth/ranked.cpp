@@ -158,15 +158,17 @@ class RankedRules final : public TruthPart {
   [[nodiscard]] bool has_high() const { return asks(OneChange::high); }
 
   /// Derivatives that a rule needs, of the rows that are asked for. Those of the reference are the
-  /// same in all cells of a sequence.
+  /// same in all cells of a sequence, of one model and seed.
   bool find_derivatives(const TruthOfCell& cell) {
-    const std::uint32_t sequence = cell.pass.options.sequence;  // a sample depends on it
-    if (sequence != sequence_ || !std::equal(cell.pass.tokens.begin(), cell.pass.tokens.end(),
-                                             tokens_.begin(), tokens_.end())) {
-      tokens_.clear();
+    const PassOptions& options = cell.pass.options;
+    const DerivativesOf of{.model = &cell.pass.model,
+                           .tokens = {cell.pass.tokens.begin(), cell.pass.tokens.end()},
+                           .seed = asked.sample ? options.seed : 0,
+                           .sequence = options.sequence};
+    if (of != derivatives_of_) {
+      derivatives_of_ = {};
       if (!find(cell, &truth::Needs::derivative, cell.exact, derivatives_)) return false;
-      tokens_.assign(cell.pass.tokens.begin(), cell.pass.tokens.end());
-      sequence_ = sequence;
+      derivatives_of_ = of;
     }
     return find(cell, &truth::Needs::low_derivative, cell.all_low, low_derivatives_);
   }
@@ -357,11 +359,18 @@ class RankedRules final : public TruthPart {
     return true;
   }
 
+  /// What derivatives_ are of; seed and sequence decide which rows are sampled.
+  struct DerivativesOf {
+    const Model* model = nullptr;
+    std::vector<TokenId> tokens{};
+    std::uint32_t seed = 0, sequence = 0;
+    friend bool operator==(const DerivativesOf&, const DerivativesOf&) = default;
+  };
+
   std::vector<Ranked> ranked_;
   std::vector<double> size_, set_;  // (layer, head, query); with keys
   std::vector<truth::Derivative> derivatives_, low_derivatives_;
-  std::vector<TokenId> tokens_;  // of derivatives_
-  std::uint32_t sequence_ = 0;
+  DerivativesOf derivatives_of_;
 };
 
 }  // namespace
