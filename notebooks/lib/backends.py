@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from . import style
 from .intervals import LEVEL, SEQUENCES, bar, interval_words, mean_interval, ratio_interval
 from .output import NANS, Sentence, publish
-from .results import DONE, check, computed_nan, head, nan_words, origin, progress, result_path
+from .results import DONE, check, computed_nan, head, is_grid_axis, nan_words, origin, progress, result_path
 
 style.use()
 AXIS = "plan.default"
@@ -89,10 +89,11 @@ def open_backends(path=None):
 
 
 def uniform(data, notes):
-    """With dimensions (text, sequence, backend, ..); notes: what was cut, told there; None: data of the reference, without grid."""
+    """With dimensions (text, sequence, backend, ..); notes: what was cut, told there; None: data of the reference, without the axis of backends."""
     for d in list(data.dims):
-        if d.startswith(("arithmetic.", "plan.", "lamp.")) and d != AXIS:
-            notes.append(f"The grid also varies {d}; every figure shows its first value, {data[d].values[0]}, only.")
+        if is_grid_axis(d) and d != AXIS:
+            if notes is not None:
+                notes.append(f"The grid also varies {d}; every figure shows its first value, {data[d].values[0]}, only.")
             data = data.isel({d: 0}, drop=True)
     if AXIS in data.dims:
         data = data.rename({AXIS: "backend"})

@@ -15,7 +15,7 @@ import numpy as np
 import xarray
 
 from .output import Sentence
-from .results import DONE, check, head, origin, result_path, uniform
+from .results import DONE, check, head, is_grid_axis, origin, result_path, uniform
 from .style import MARKERS
 
 KINDS = {  # what a rule looks at: colour, rules
@@ -62,7 +62,7 @@ class Truth:
         with h5py.File(self.path) as f:
             values, dims = f[name][()], [d[0].name.rsplit("/", 1)[-1] for d in f[name].dims]
         own = dims.index("sequence") + 1
-        grid = sum(is_axis(d) for d in dims)
+        grid = sum(is_grid_axis(d) for d in dims)
         tail = values.shape[own + grid :]
         values = values.reshape(int(np.prod(values.shape[:own])), -1, *tail)
         return values[self.used]
@@ -75,10 +75,6 @@ class Truth:
         rows = [*head(self), ("settings", "; ".join(self.settings)), *(("note", note) for note in self.notes)]
         cells = (f"<tr><th>{html.escape(k)}</th><td style='text-align:left'>{html.escape(v)}</td></tr>" for k, v in rows)
         return f"<table>{''.join(cells)}</table>"
-
-
-def is_axis(dim):
-    return dim.startswith(("arithmetic.", "plan.", "lamp."))
 
 
 def open_truth(path=None):
@@ -102,9 +98,9 @@ def open_truth(path=None):
                 used=np.array([]),
             )
         dims = [d[0].name.rsplit("/", 1)[-1] for d in f["truth/all_low_kl"].dims]
-        axes = {d: f[f"truth/{d}"][()].tolist() for d in dims if is_axis(d)}
+        axes = {d: f[f"truth/{d}"][()].tolist() for d in dims if is_grid_axis(d)}
         status = f["metrics/status"]
-        first = tuple(0 if is_axis(d) and d not in axes else slice(None) for d in (d[0].name.rsplit("/", 1)[-1] for d in status.dims))
+        first = tuple(0 if is_grid_axis(d) and d not in axes else slice(None) for d in (d[0].name.rsplit("/", 1)[-1] for d in status.dims))
         done = status[()][first] == DONE
         texts = [t.decode() for t in f["truth/text"][()]] if "text" in dims else [""]
     done = done.reshape(len(texts) * done.shape[dims.index("sequence")], -1)

@@ -75,12 +75,22 @@ def result_path(path=None):
     return pathlib.Path(path or os.environ.get("LAMP_RESULT", "../runs/quickstart/result.h5"))
 
 
+def is_grid_axis(dim):
+    return dim == "seed" or dim.startswith(("arithmetic.", "plan.", "lamp.", "model.", "tokens."))
+
+
 def origin(path):
-    """/provenance of a file as a dictionary of texts, and its resolved config; both empty where the file has none."""
+    """/provenance of a file as a dictionary of texts, and its resolved config; both empty where the file has none. Of the axes over seed,
+    model and shuffling the config has the first value, at which figures are cut."""
     with h5py.File(path, "r") as f:
         provenance = {name: text(node) for name, node in f["provenance"].items()} if "provenance" in f else {}
     try:
-        return provenance, tomllib.loads(provenance.get("config", ""))
+        config = tomllib.loads(provenance.get("config", ""))
+        grid = config.get("grid", {})
+        for section, key in (("model", "path"), ("tokens", "shuffle")):
+            if f"{section}.{key}" in grid:
+                config.setdefault(section, {})[key] = grid[f"{section}.{key}"][0]
+        return provenance, config
     except tomllib.TOMLDecodeError:
         return provenance, {}
 
@@ -297,14 +307,23 @@ def text_by_text(result, of, *arrays):
 
 
 def perplexity_words(result):
-    """Perplexity, exp of the mean cross-entropy over the sequences of a text: of the reference, and the range of the finished runs; those
-    that are NaN are counted beside it."""
+    """Perplexity, exp of the mean cross-entropy over the sequences of a text: of the reference, and the range of the finished runs that are
+    compared with it; those that are NaN are counted beside it. Of several references the first."""
     with h5py.File(result.path, "r") as f:
         if "reference/cross_entropy" not in f or "metrics/cross_entropy" not in f:
             return ""
-        reference_done, run_done = np.atleast_1d(f["reference/status"][()]) == DONE, f["metrics/status"][()] == DONE
-        reference, runs = np.atleast_1d(f["reference/cross_entropy"][()]), f["metrics/cross_entropy"][()]
         texts = [t.decode() if isinstance(t, bytes) else str(t) for t in f["reference/text"][()]] if "text" in f["reference"] else [""]
+
+        def dims(name):
+            return [d[0].name.rsplit("/", 1)[-1] for d in f[name].dims]
+
+        axes = [d for d in dims("reference/cross_entropy") if is_grid_axis(d)]
+
+        def of_first(name):
+            return np.atleast_1d(f[name][()][tuple(0 if d in axes else slice(None) for d in dims(name))])
+
+        reference_done, run_done = of_first("reference/status") == DONE, of_first("metrics/status") == DONE
+        reference, runs = of_first("reference/cross_entropy"), of_first("metrics/cross_entropy")
     reference, runs = reference.reshape(len(texts), -1), runs.reshape(len(texts), reference.shape[-1], -1)
     reference_done, run_done = reference_done.reshape(reference.shape), run_done.reshape(runs.shape)
     told = []
