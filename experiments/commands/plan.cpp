@@ -28,7 +28,7 @@ namespace {
 constexpr double not_touched_yet =
     6.0 * 1024 * 1024;                 // bytes of HDF5 and of code that a run will use; measured
 constexpr double long_wait = 86400.0;  // seconds
-constexpr std::size_t most_timed_cells = 100;  // evenly spaced in the grid
+constexpr std::size_t most_timed_cells = 100;  // evenly spaced among those that are computed
 
 struct RunPlan {
   std::size_t points = 0, cells = 0, sequences = 0;  // of the grid; that differ; of all texts
@@ -91,8 +91,10 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   plan.threads = threads;
   std::vector<std::vector<const Cell*>> each(plan.variants);
   for (const Cell& cell : cells) each[cell.variant].push_back(&cell);
+  std::vector<const Cell*> computed;
   for (const std::vector<const Cell*>& of_variant : each)
-    plan.computed += worth_computing(of_variant).size();
+    for (const Cell* cell : worth_computing(of_variant)) computed.push_back(cell);
+  plan.computed = computed.size();
   plan.macs = macs_of_pass(experiment.model.config, experiment.config.tokens.sequence_length,
                            cells.front().plan);
 
@@ -118,10 +120,10 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   plan.reference_seconds = time.reference();
   plan.reference_in_parallel = is_unlimited(
       experiment.grid.reference.at(experiment.model.config.network->sites.front().site));
-  const std::size_t step = (cells.size() + most_timed_cells - 1) / most_timed_cells;
+  const std::size_t step = (computed.size() + most_timed_cells - 1) / most_timed_cells;
   std::size_t timed = 0;
-  for (std::size_t i = 0; i < cells.size(); i += step, ++timed)
-    plan.cell_seconds += time.cell(cells[i]);
+  for (std::size_t i = 0; i < computed.size(); i += step, ++timed)
+    plan.cell_seconds += time.cell(*computed[i]);
   plan.cell_seconds /= number(timed);
   plan.products = products_of(experiment, cells, time);
   plan.truth = truth_cost(experiment, cells, time);
@@ -133,9 +135,10 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   const double truth = std::max(plan.truth.shared + number(threads) * plan.truth.per_thread,
                                 plan.rankings.shared + number(threads) * plan.rankings.per_thread);
   const double workers = number(std::min(threads, cells.size()));
+  const double finished = plan.memory.recorded / 2.0;  // the other half comes when truths are known
   plan.peak = plan.program + plan.memory.weights +
               std::max(reading.bytes, plan.memory.reference + workers * plan.memory.workspace +
-                                          plan.memory.recorded + truth);
+                                          finished + std::max(finished, truth));
   return plan;
 }
 

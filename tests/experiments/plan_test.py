@@ -78,7 +78,8 @@ class Plans(unittest.TestCase):
         write_checkpoint(model, width=1600, layers=48, heads=25, vocabulary=50257, positions=1024, weights=False)
         (model / "ids.json").write_text(json.dumps([7] * 1024) + "\n")
         plan, _, seconds, peak = measured("plan", CONFIG, "--json", "--threads", 1, *sets(
-            f"model.path={model}", "tokens.source=ids", f'tokens.path="{model}/ids.json"', "tokens.sequence_length=1024", "tokens.sequences=1"))
+            f"model.path={model}", "tokens.source=ids", f'tokens.path="{model}/ids.json"', "tokens.sequence_length=1024",
+            "tokens.sequences=1"))
         weights = (model / "model.safetensors").stat().st_size
         self.assertGreater(plan["memory"]["weights"], 0.99 * weights)  # and the logits' own copy of the token vectors
         self.assertLess(peak, 0.15 * weights)
@@ -112,8 +113,8 @@ class Plans(unittest.TestCase):
             plan = json.loads(lamp("plan", CONFIG, "--json", "--threads", threads, *sets(*changes)).stdout)
             _, _, seconds, peak = measured_run(CONFIG, "--threads", threads, *sets(*changes))
             self.assertLess(abs(plan["memory"]["peak"] / peak - 1), 0.15, (threads, plan["memory"], peak))
-            self.assertLess(plan["seconds"]["one_thread"], 2.5 * seconds)
-            self.assertGreater(plan["seconds"]["one_thread"], seconds / 2.5)
+            self.assertLess(plan["seconds"]["one_thread"], 2 * seconds)
+            self.assertGreater(plan["seconds"]["one_thread"], seconds / 2)
 
 
 if __name__ == "__main__":
