@@ -11,7 +11,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "core/record/shard.hpp"
 #include "experiments/commands/commands.hpp"
@@ -144,7 +146,8 @@ std::optional<Difference> compare(const Experiment& experiment, const TokenSeque
 }
 
 struct Verified {
-  std::size_t checked = 0, sequences = 0;  // cells computed again, and of how many shards
+  std::size_t checked = 0;                                    // cells computed again
+  std::set<std::pair<std::size_t, std::size_t>> sequences{};  // theirs: text and number
   std::optional<Difference> difference{};
   int signal = 0;
 };
@@ -177,7 +180,7 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
     const Result<record::Shard> computed = record::read_shard(copy);
     if (!computed) return computed.error();
     verified.checked += chosen.size();
-    ++verified.sequences;
+    verified.sequences.emplace(sequence.text, sequence.index);
     verified.difference = compare(experiment, sequence, chosen, *stored, *computed);
     if (verified.difference) return verified;
     std::filesystem::remove(copy);
@@ -208,7 +211,7 @@ int verify_command(const VerifyOptions& options) {
                   {ExitCode::partial, options.folder.string() + ": no finished cells to verify"});
   const std::optional<Difference>& found = verified->difference;
   if (options.json) {
-    Json out{{"sequences", verified->sequences},
+    Json out{{"sequences", verified->sequences.size()},
              {"cells", verified->checked},
              {"same_bits", !found},
              {"difference", nullptr}};
@@ -217,8 +220,8 @@ int verify_command(const VerifyOptions& options) {
           {"cell", found->cell}, {"dataset", found->dataset}, {"what", found->what}};
     std::cout << out.dump() << '\n';
   } else if (!found) {
-    std::cout << "the same bits in " << verified->checked << " cells of " << verified->sequences
-              << " sequences, computed again\n";
+    std::cout << "the same bits in " << verified->checked << " cells of "
+              << verified->sequences.size() << " sequences, computed again\n";
   }
   if (found)
     return report("verify",

@@ -95,13 +95,13 @@ class Axes(unittest.TestCase):
         return (f'"model.path" = {json.dumps(models or self.models)}\n{rules}seed = {list(seeds)}\n'
                 f'"tokens.shuffle" = {json.dumps(list(shuffles))}\n')
 
-    def assert_equal_to_separate_runs(self, name, more, base=CONFIG, rules=RULES, models=None, shuffles=(False, True)):
+    def assert_equal_to_separate_runs(self, name, more, base=CONFIG, rules=RULES, models=None, shuffles=(False, True), seeds=(3, 8)):
         """Each value of a run over the three axes is bit by bit that of the run with these values; returns what the run says."""
-        folder, said = self.run_lamp(name, self.config(name, self.axes((3, 8), shuffles, rules, models), more, base))
+        folder, said = self.run_lamp(name, self.config(name, self.axes(seeds, shuffles, rules, models), more, base))
         together = values_of(folder / "result.h5")
         drawn = {"model.path", "tokens.shuffle"} | ({"seed"} if True in shuffles else set())
         config = self.config(name + "-alone", rules, more, base.replace("[tokens]", 'seed = 0\n[model]\npath = "none"\n[tokens]'))
-        for (m, model), (s, seed), (t, shuffle) in itertools.product(*map(enumerate, (models or self.models, (3, 8), shuffles))):
+        for (m, model), (s, seed), (t, shuffle) in itertools.product(*map(enumerate, (models or self.models, seeds, shuffles))):
             alone = values_of(self.run_lamp(f"{name}-{m}{s}{t}", config, "--set", f"model.path={model}", "--set", f"seed={seed}", "--set",
                                             f"tokens.shuffle={json.dumps(shuffle)}")[0] / "result.h5")
             self.assertEqual(alone.keys(), together.keys())
@@ -124,6 +124,10 @@ tokens = 3
 """)
         # A sequence of unshuffled tokens has one shard for both seeds: of each model 3 of them, not 4.
         self.assertEqual(len(list((folder / "shards").iterdir())), 2 * 2 * 3)
+        with h5py.File(folder / "result.h5") as f:
+            kl = f["metrics/kl"][..., 0]  # (sequence, model, rule, seed), not shuffled
+        np.testing.assert_array_equal(kl[:, :, [0, 2], 0], kl[:, :, [0, 2], 1])
+        self.assertTrue((kl[:, :, 1, 0] != kl[:, :, 1, 1]).all())  # random
         # And there lamp and none are computed once for both: of 2 models x 2 sequences (1 + 2 + 1) + 2 x 3 passes.
         self.assertEqual((said["cells"], said["passes"]), (2 * 2 * 2 * 2 * 3, 2 * 2 * (4 + 6)))
 
@@ -141,13 +145,17 @@ random_bits = 9
         folder, said = self.assert_equal_to_separate_runs("drawn", more, base, models=self.sort_models)
         self.assertEqual(len(list((folder / "shards").iterdir())), 2 * 2 * 4)
         self.assertEqual(said["passes"], said["cells"])
+        with h5py.File(folder / "result.h5") as f:
+            logits = f["reference/cross_entropy"][..., 0]  # (sequence, model, seed), not shuffled
+        self.assertTrue((logits[..., 0] != logits[..., 1]).all())
 
     def test_truth_and_rules_that_know_it(self):
         base = OF_SORT.replace('preset = "lamp-paper"\nmu = 4\n', STOCHASTIC)
         base = base.replace("sequences = 2", "sequences = 1").replace("= 6", "= 4")
         truth = '[truth]\nsample = 0.5\nrules = ["first-order"]\nbudgets = [0.2]\nlocal = false\n'
         rules = '"lamp.scores.rule" = ["fisher", "truth:one-low"]\n'
-        self.assert_equal_to_separate_runs("truth", truth, base, rules, self.sort_models, shuffles=(False,))
+        self.assert_equal_to_separate_runs("truth-seeds", truth + "coarse = false\n", base, rules, self.sort_models[:1], shuffles=(False,))
+        self.assert_equal_to_separate_runs("truth-models", truth, base, rules, self.sort_models, shuffles=(False,), seeds=(3,))
 
     def test_cells_without_a_draw_are_computed_once_for_all_seeds(self):
         seeds = list(range(20))
@@ -197,7 +205,7 @@ random_bits = 9
                          ["model.path = gpt2-nano, tokens.shuffle = false", "model.path = gpt2-nano, seed = 3, tokens.shuffle = true",
                           "model.path = gpt2-nano, seed = 8, tokens.shuffle = true", "model.path = scaled, tokens.shuffle = false"])
         verified = json.loads(lamp("verify", folder, "--fraction", 1, "--json").stdout)
-        self.assertEqual((verified["cells"], verified["same_bits"]), (48, True))
+        self.assertEqual((verified["sequences"], verified["cells"], verified["same_bits"]), (2, 48, True))
 
         told = json.loads(lamp("inspect", folder / "result.h5", "--json").stdout)
         with h5py.File(folder / "result.h5") as f:
