@@ -158,7 +158,9 @@ CONFIGS = [
     ("duplicate axis", grid(TAU + "[1]\n[grid.lamp.scores]\ntau = [2]")), ("duplicate axis, same", grid(TAU + "[1]\n" + TAU + "[2]")),
     ("bad value", grid('"arithmetic.low.mu" = [2, 24]')),
     ("nan on an axis", grid(TAU + "[nan]")), ("unknown name on an axis", grid('"plan.scores" = ["low", "hihg"]')),
-    ("axis elsewhere", grid("seed = [1, 2]")),
+    ("axis elsewhere", grid("tokens.offset = [1, 2]")),
+    ("seed on an axis", grid("seed = [1, 4294967296]")), ("shuffle in words", grid('tokens.shuffle = ["false"]')),
+    ("models of one name", grid('model.path = ["a/m", "b/m"]')),
     ("axis of no key", grid('"arithmetic.low.nu" = [1]')), ("axis of no arithmetic", grid('"arithmetic.lo.mu" = [1]')),
     ("axis of no selection", grid('"lamp.softmax.tau" = [1]')),
     ("alternatives", grid('"arithmetic.low.mu" = [1]\n"arithmetic.low.format" = ["ps2"]')),
@@ -184,7 +186,7 @@ SETS = ["tokens.sequences", "=2", "tokens sequences=2", "a=1\nb=2", "tokens.sequ
         "title.x=1", "a" * 100000 + "=1",
         'grid."arithmetic.low.mu"=[]', "plan.layer.9.scores=low", "model.path=/nowhere", "tokens.path=/nowhere", "lamp.scores.tau=nan",
         "lamp.scores.tau=[", "plan.scores=lwo",
-        "arithmetic.low.format=ps99", "tokens.shuffle=yes", "record.errors=scores", "grid.seed=[1]", "seed=1e3",
+        "arithmetic.low.format=ps99", "tokens.shuffle=yes", "record.errors=scores", "grid.title=[1]", "seed=1e3",
         "arithmetic.low.order=tree:(0 1)", ""]
 
 NOT_A_COUNT = ["4x", "1e1", "0x4", " 4", "+4", "", "99999999999999999999999", "1,5", "0", "-1", "1.0", "４"]
