@@ -10,7 +10,6 @@
 
 #include "core/base/contract.hpp"
 #include "core/model/files/checkpoint.hpp"
-#include "core/model/files/safetensors.hpp"
 
 namespace lamp {
 namespace {
@@ -35,6 +34,13 @@ Result<SiteWeights> read_head(ModelConfig& config, const Checkpoint& checkpoint,
 Result<SiteWeights> read_pair(const Checkpoint& checkpoint, const SiteRow& row, std::size_t layer) {
   Result<Matrix<float>> first = checkpoint.read(row, row.tensors[0], layer);
   if (!first) return first.error();
+  if (!checkpoint.has(row, row.tensors[1], layer)) {
+    if (row.operation == Operation::layer_norm) {
+      std::vector<double> gamma = widened(*first), beta(gamma.size(), 0.0);
+      return SiteWeights{LayerNormWeights{std::move(gamma), std::move(beta)}};
+    }
+    return SiteWeights{Linear{PackedMatrix(std::as_const(*first).view()), {}}};
+  }
   Result<Matrix<float>> second = checkpoint.read(row, row.tensors[1], layer);
   if (!second) return second.error();
   if (row.operation == Operation::embed)
@@ -82,43 +88,25 @@ Result<Weights> read_weights(ModelConfig& config, const Checkpoint& checkpoint) 
   return weights;
 }
 
-constexpr std::string_view pickle = "pytorch_model.bin";
-constexpr std::string_view conversion =
-    R"x(python3 -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in )x"
-    R"x(torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, 'model.safetensors')")x";
-
-/// Why a folder without model.safetensors is refused, where it holds the model in a form that is
-/// not read here.
-std::optional<Error> refused_form(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  if (std::filesystem::exists(folder / "model.safetensors", ignored)) return std::nullopt;
-  if (std::filesystem::exists(folder / pickle, ignored)) {
-    return Error{
-        ExitCode::bad_data,
-        folder.string() + ": holds " + std::string(pickle) +
-            ", a pickle, whose reading runs code; legal: model.safetensors; in that folder run: " +
-            std::string(conversion)};
-  }
-  if (const auto index = folder / "model.safetensors.index.json";
-      std::filesystem::exists(index, ignored)) {
-    return Error{ExitCode::bad_data,
-                 index.string() +
-                     ": the checkpoint is in several files; legal: one model.safetensors, which " +
-                     "save_pretrained(folder, max_shard_size='100GB') of transformers writes"};
-  }
-  return std::nullopt;
+/// The sites whose bias no layer has.
+std::vector<Site> without_bias(const ModelConfig& config, const Checkpoint& checkpoint) {
+  std::vector<Site> sites;
+  for (const SiteRow& row : config.network->sites)
+    if (tensors_of(row).size() == 2 && !checkpoint.has(row, row.tensors[1], 0))
+      sites.push_back(row.site);
+  return sites;
 }
 
 /// A folder whose config.json and header of model.safetensors agree.
 struct ModelFiles {
   ModelConfig config;
-  Safetensors file;
+  TensorFiles files;
   Checkpoint checkpoint;
 
-  ModelFiles(ModelConfig of, Safetensors opened, std::string path)
+  ModelFiles(ModelConfig of, TensorFiles opened)
       : config(std::move(of)),
-        file(std::move(opened)),
-        checkpoint(config, file, std::move(path)) {}  // refers to the two
+        files(std::move(opened)),
+        checkpoint(config, files) {}  // refers to the two
 };
 
 Result<std::unique_ptr<ModelFiles>> open_model(const std::filesystem::path& folder) {
@@ -128,13 +116,13 @@ Result<std::unique_ptr<ModelFiles>> open_model(const std::filesystem::path& fold
                  folder.string() +
                      ": is not a folder; legal: a folder with config.json and model.safetensors"};
   }
-  if (const auto error = refused_form(folder)) return *error;
+  Result<TensorFiles> tensors = TensorFiles::open(folder);
+  const bool refused = !tensors && tensors.error().code != ExitCode::missing_input;
+  if (refused) return tensors.error();
   Result<ModelConfig> config = read_model_config(folder / "config.json");
   if (!config) return config.error();
-  const std::filesystem::path path = folder / "model.safetensors";
-  Result<Safetensors> file = Safetensors::open(path);
-  if (!file) return file.error();
-  auto files = std::make_unique<ModelFiles>(*std::move(config), *std::move(file), path.string());
+  if (!tensors) return tensors.error();
+  auto files = std::make_unique<ModelFiles>(*std::move(config), *std::move(tensors));
   if (const Result<void> checked = files->checkpoint.check(); !checked) return checked.error();
   return files;
 }
@@ -150,10 +138,11 @@ Result<Model> read_model(const std::filesystem::path& folder) {
   Result<Weights> weights = read_weights(model.config, files.checkpoint);
   if (!weights) return weights.error();
   model.weights = *std::move(weights);
+  model.without_bias = without_bias(model.config, files.checkpoint);
   Sha256 hash;
   hash.update(canonical_text(model.config) + "\n");
-  if (const Result<void> done = files.file.hash(hash); !done) return done.error();
-  if (const Result<void> done = files.file.unchanged(); !done) return done.error();
+  if (const Result<void> done = files.files.hash(hash); !done) return done.error();
+  if (const Result<void> done = files.files.unchanged(); !done) return done.error();
   model.content = hash.finish();
   return model;
 }
@@ -165,6 +154,7 @@ Result<Model> read_model_without_weights(const std::filesystem::path& folder) {
   const SiteRow& head = files.config.network->sites.back();
   Model model;
   model.config = files.config;
+  model.without_bias = without_bias(model.config, files.checkpoint);
   model.config.tied = !files.checkpoint.has(head, head.tensors[0], 0);
   return model;
 }

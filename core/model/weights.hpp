@@ -58,8 +58,10 @@ class Weights {
 struct Model {
   ModelConfig config;
   Weights weights;
-  Digest content{};  // SHA-256 over config.json's meaning and model.safetensors' bytes; never over
-                     // paths
+  std::vector<Site> without_bias{};  // sites whose bias (beta) the checkpoint leaves out: none is
+                                     // added
+  Digest content{};  // SHA-256 over config.json's meaning and the bytes of model.safetensors, or of
+                     // its shards in the order of their names; never over paths
 };
 
 /// Reads an HF folder of one of networks(). Names with or without the network's prefix

@@ -22,11 +22,15 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Numbers in the weights; tied ones once.
-std::size_t parameters(const ModelConfig& c) {
+std::size_t parameters(const Model& model) {
+  const ModelConfig& c = model.config;
   std::size_t all = 0;
   for (const SiteRow& row : c.network->sites)
     for (const TensorRow& tensor : tensors_of(row)) {
-      const bool counted = row.operation != Operation::logits || !c.tied;
+      const bool left_out =
+          &tensor != row.tensors.data() &&
+          std::count(model.without_bias.begin(), model.without_bias.end(), row.site) > 0;
+      const bool counted = !left_out && (row.operation != Operation::logits || !c.tied);
       const std::size_t size = tensor.rows(c) * (tensor.cols == nullptr ? 1 : tensor.cols(c));
       all += counted ? layers_of(c, row.site) * size : 0;
     }
@@ -37,6 +41,8 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
   const Result<Model> model = read_model(folder);
   if (!model) return model.error();
   const ModelConfig& c = model->config;
+  Json without_bias = Json::array();
+  for (const Site site : model->without_bias) without_bias.push_back(info(site).name);
   Json out{{"kind", "model"},
            {"vocab_size", c.vocab_size},
            {"n_positions", c.n_positions},
@@ -48,11 +54,13 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
            {"activation", activation_name(c.activation)},
            {"tied", c.tied},
            {"end_of_text", nullptr},
-           {"parameters", parameters(c)},
+           {"parameters", parameters(*model)},
+           {"without_bias", without_bias},
            {"content", to_hex(model->content)},
            {"tokenizer", nullptr}};
   if (c.end_of_text) out["end_of_text"] = *c.end_of_text;
-  if (std::filesystem::exists(folder / "vocab.json")) {
+  if (std::filesystem::exists(folder / "vocab.json") ||
+      std::filesystem::exists(folder / "tokenizer.json")) {
     const Result<Tokenizer> tokenizer = Tokenizer::read(folder);
     if (!tokenizer) return tokenizer.error();
     out["tokenizer"] = {{"vocab_size", tokenizer->vocab_size()},

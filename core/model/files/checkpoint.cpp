@@ -1,6 +1,7 @@
 #include "core/model/files/checkpoint.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <span>
@@ -24,6 +25,25 @@ std::vector<std::size_t> shape_of(const TensorRow& tensor, const ModelConfig& co
   return {tensor.rows(config), tensor.cols(config)};
 }
 
+/// How many characters wrappers have put before every name.
+template <class Tensors>
+std::size_t wrappers_before_all(const Tensors& tensors) {
+  constexpr std::array<std::string_view, 3> wrappers{"module.", "_orig_mod.", "model."};
+  std::size_t length = 0;
+  for (bool found = !tensors.empty(); found;) {
+    found = false;
+    for (const std::string_view wrapper : wrappers) {
+      const auto has = [&](const auto& entry) {
+        return std::string_view(entry.first).substr(length).starts_with(wrapper);
+      };
+      if (!std::all_of(tensors.begin(), tensors.end(), has)) continue;
+      length += wrapper.size();
+      found = true;
+    }
+  }
+  return length;
+}
+
 }  // namespace
 
 Result<void> Checkpoint::check() {
@@ -34,9 +54,11 @@ Result<void> Checkpoint::check() {
 
 Result<void> Checkpoint::index() {
   const std::string_view prefix = config_.network->prefix;
-  for (const auto& [name, tensor] : file_.tensors()) {
-    const std::string plain = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
-    const auto [place, fresh] = tensors_.emplace(plain, Item{name, &tensor});
+  const std::size_t wrapped = wrappers_before_all(files_.tensors());
+  for (const auto& [name, tensor] : files_.tensors()) {
+    const std::string inner = name.substr(wrapped);
+    const std::string plain = inner.starts_with(prefix) ? inner.substr(prefix.size()) : inner;
+    const auto [place, fresh] = tensors_.emplace(plain, Item{name, tensor});
     if (!fresh)
       return bad("tensors " + in_quotes(place->second.name) + " and " + in_quotes(name) +
                  " are the same one; legal: either name");
@@ -58,14 +80,23 @@ Result<void> Checkpoint::expect(const std::string& name, const Dimensions& shape
   }
   if (item.tensor->type == TensorType::other)
     return bad("tensor " + in_quotes(item.name) + " has dtype " + item.tensor->type_name +
-               "; legal: F32, F16, BF16");
+               "; legal: F64, F32, F16, BF16");
   return {};
+}
+
+/// Whether it is a bias that no layer has.
+bool Checkpoint::is_left_out(const SiteRow& row, const TensorRow& tensor) const {
+  if (!tensor.name.ends_with(".bias")) return false;
+  for (std::size_t layer = 0; layer < layers_of(config_, row.site); ++layer)
+    if (has(row, tensor, layer)) return false;
+  return true;
 }
 
 /// The logits' own tensor may be there or not where the model is tied.
 Result<void> Checkpoint::expect_site(const SiteRow& row, std::size_t layer) {
   for (const TensorRow& tensor : tensors_of(row)) {
     if (row.operation == Operation::logits && config_.tied && !has(row, tensor, layer)) continue;
+    if (is_left_out(row, tensor)) continue;
     if (Result<void> done = expect(name_of(row, tensor, layer), shape_of(tensor, config_)); !done)
       return done;
   }
@@ -123,7 +154,7 @@ Result<Matrix<float>> Checkpoint::read(const SiteRow& row, const TensorRow& tens
   const Item& item = found->second;
   Matrix<float> values(tensor.rows(config_), tensor.cols == nullptr ? 1 : tensor.cols(config_));
   const std::span<float> out = values.flat();
-  if (const Result<void> done = file_.read(*item.tensor, out); !done) return done.error();
+  if (const Result<void> done = files_.read(*item.tensor, out); !done) return done.error();
   const auto wrong =
       std::find_if(out.begin(), out.end(), [](float x) { return !std::isfinite(x); });
   if (wrong == out.end()) return values;

@@ -1,4 +1,4 @@
-// The tensors of one model.safetensors, checked against the table of a network.
+// The tensors of one checkpoint, checked against the table of a network.
 #pragma once
 
 #include <map>
@@ -7,23 +7,26 @@
 #include <vector>
 
 #include "core/base/matrix.hpp"
-#include "core/model/files/safetensors.hpp"
+#include "core/model/files/tensor_files.hpp"
 #include "core/model/networks/network.hpp"
 
 namespace lamp {
 
-/// The tensors of a file under their names without the network's prefix. check() first, then they
-/// are read one by one.
+/// The tensors of a checkpoint under their names without the network's prefix, and without what
+/// wrappers of PyTorch put before all of them (`module.`, `_orig_mod.`, `model.`). check() first,
+/// then they are read one by one.
 class Checkpoint {
  public:
-  /// Config and file must outlive it.
-  Checkpoint(const ModelConfig& config, const Safetensors& file, std::string path)
-      : config_(config), file_(file), path_(std::move(path)) {}
+  /// Config and files must outlive it.
+  Checkpoint(const ModelConfig& config, const TensorFiles& files)
+      : config_(config), files_(files) {}
 
-  /// Checks that every tensor of the network is there with its shape and a dtype within binary32,
-  /// and that there is no other. Reads no element.
+  /// Checks that every tensor of the network is there with its shape and a dtype of numbers, and
+  /// that there is no other. A bias (beta) may be left out, of a site in all layers. Reads no
+  /// element.
   Result<void> check();
-  /// Whether a tensor of a site is there: false for the logits' where they use the token vectors.
+  /// Whether a tensor of a site is there: false for the logits' where they use the token vectors,
+  /// and for a bias that is left out.
   [[nodiscard]] bool has(const SiteRow& row, const TensorRow& tensor, std::size_t layer) const;
   /// Its elements, (rows, cols) as the row says; a vector is (n, 1). NaN or Inf is an error.
   [[nodiscard]] Result<Matrix<float>> read(const SiteRow& row, const TensorRow& tensor,
@@ -38,7 +41,7 @@ class Checkpoint {
   };
 
   [[nodiscard]] Error bad(const std::string& what) const {
-    return {ExitCode::bad_data, path_ + ": " + what};
+    return {ExitCode::bad_data, files_.path() + ": " + what};
   }
   [[nodiscard]] std::string name_of(const SiteRow& row, const TensorRow& tensor,
                                     std::size_t layer) const {
@@ -48,12 +51,12 @@ class Checkpoint {
   Result<void> expect(const std::string& name, const Dimensions& shape);
   Result<void> expect_site(const SiteRow& row, std::size_t layer);
   Result<void> expect_all();
+  [[nodiscard]] bool is_left_out(const SiteRow& row, const TensorRow& tensor) const;
   [[nodiscard]] bool is_ignored(std::string_view name) const;
   [[nodiscard]] Result<void> refuse_others() const;
 
   const ModelConfig& config_;
-  const Safetensors& file_;
-  std::string path_;
+  const TensorFiles& files_;
   std::map<std::string, Item, std::less<>> tensors_;
 };
 

@@ -46,12 +46,13 @@ TensorType tensor_type(std::string_view dtype) {
   return dtype == "F32"    ? TensorType::f32
          : dtype == "F16"  ? TensorType::f16
          : dtype == "BF16" ? TensorType::bf16
+         : dtype == "F64"  ? TensorType::f64
                            : TensorType::other;
 }
 
 std::size_t element_bytes(TensorType type) {
-  expects(type != TensorType::other, "conversion to binary32: dtype F32, F16 or BF16");
-  return type == TensorType::f32 ? 4 : 2;
+  expects(type != TensorType::other, "conversion to binary32: dtype F64, F32, F16 or BF16");
+  return type == TensorType::f64 ? 8 : type == TensorType::f32 ? 4 : 2;
 }
 
 /// `bytes` holds out.size() elements, at any alignment.
@@ -60,6 +61,14 @@ void convert(TensorType type, std::span<const std::byte> bytes, std::span<float>
           "conversion to binary32: as many elements as there are bytes for");
   if (type == TensorType::f32) {
     if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
+    return;
+  }
+  if (type == TensorType::f64) {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      double x = 0.0;
+      std::memcpy(&x, &bytes[8 * i], sizeof x);
+      out[i] = static_cast<float>(x);
+    }
     return;
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -82,6 +91,12 @@ Result<std::uint64_t> header_length(const InputFile& input) {
   if (std::memcmp(start.data(), lfs_pointer.data(), lfs_pointer.size()) == 0)
     return bad(
         "is a Git LFS pointer, not the tensors; run `git lfs pull` in its folder to fetch them");
+  constexpr std::array<std::string_view, 2> pickles{{"PK\x03\x04", "\x80\x02"}};
+  for (const std::string_view magic : pickles)
+    if (count >= magic.size() && std::memcmp(start.data(), magic.data(), magic.size()) == 0)
+      return bad(
+          "begins as a pickle of PyTorch does, whose reading runs code: renamed, not converted; "
+          "legal: safetensors, which safetensors.torch.save_file writes");
   if (count < length_bytes)
     return bad("has " + std::to_string(count) +
                " bytes; legal: 8 bytes of header length, the header, the tensors");

@@ -20,6 +20,7 @@ enum class TensorType : std::uint8_t {
   f32,
   f16,
   bf16,
+  f64,
   other
 };  // other: known to the format, not to us (I64, BOOL, U8, ..)
 
@@ -50,7 +51,7 @@ class Safetensors {
   [[nodiscard]] std::span<const std::byte> file_bytes() const;
 
   /// to_binary32 of a tensor of this file into `out`, safe against truncation (ExitCode::io).
-  /// Pre: out.size() == tensor.size() and the type is f32, f16 or bf16.
+  /// Pre: out.size() == tensor.size() and the type is not other.
   [[nodiscard]] Result<void> read(const Tensor& tensor, std::span<float> out) const;
   /// Appends the whole file's bytes to `hash`, safe against truncation.
   [[nodiscard]] Result<void> hash(Sha256& hash) const;
@@ -64,7 +65,7 @@ class Safetensors {
   std::map<std::string, Tensor, std::less<>> tensors_;
 };
 
-/// Elements in order, converted exactly (binary16 and bfloat16 are subsets of binary32).
+/// Elements in order: binary16 and bfloat16, subsets of binary32, exactly; binary64 rounded RNE.
 std::vector<float> to_binary32(const Tensor& tensor);
 
 }  // namespace lamp

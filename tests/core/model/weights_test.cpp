@@ -273,7 +273,7 @@ TEST_CASE("weights: a missing, extra or mis-shaped tensor is named with what it 
   CHECK(refused([](auto& m) { m.add("lm_head.weight", "4, 5", 20); },
                 {"\"lm_head.weight\" has shape (4, 5)", "looks transposed"}));
   CHECK(refused([](auto& m) { m.at("ln_f.bias").dtype = "I32"; },
-                {"\"ln_f.bias\" has dtype I32", "legal: F32, F16, BF16"}));
+                {"\"ln_f.bias\" has dtype I32", "legal: F64, F32, F16, BF16"}));
   const std::string untied =
       nlohmann::json::parse(config)
           .patch(nlohmann::json::parse(
@@ -323,7 +323,24 @@ TEST_CASE("weights: folders that hold another form of the model, or none",
   folder.write("model.safetensors.index.json", "{}");
   const auto sharded = lamp::read_model(folder.path());
   REQUIRE_FALSE(sharded);
-  CHECK(says(sharded.error(), ExitCode::bad_data, {"in several files", "one model.safetensors"}));
+  CHECK(says(sharded.error(), ExitCode::bad_data, {"index.json: has no weight_map", "legal"}));
+  std::filesystem::remove(folder.path() / "model.safetensors.index.json");
+  const std::vector<std::pair<std::string, std::vector<std::string_view>>> forms{
+      {"tf_model.h5", {"TensorFlow", "from_tf=True", "save_pretrained"}},
+      {"flax_model.msgpack", {"Flax", "from_flax=True"}},
+      {"adapter_config.json", {"LoRA", "merge_and_unload"}},
+      {"pytorch_model.bin.index.json", {"pickles", "from_pretrained('.').save_pretrained"}}};
+  for (const auto& [name, words] : forms) {
+    folder.write(name, "{}");
+    const auto other = lamp::read_model(folder.path());
+    REQUIRE_FALSE(other);
+    INFO(other.error().message);
+    CHECK(other.error().code == ExitCode::bad_data);
+    CHECK(other.error().message.find(name) != std::string::npos);
+    for (const std::string_view word : words)
+      CHECK(other.error().message.find(word) != std::string::npos);
+    std::filesystem::remove(folder.path() / name);
+  }
   folder.write("pytorch_model.bin", "PK");
   const auto pickle = lamp::read_model(folder.path());
   REQUIRE_FALSE(pickle);
@@ -334,4 +351,118 @@ TEST_CASE("weights: folders that hold another form of the model, or none",
   const auto pointer = lamp::read_model(folder.path());
   REQUIRE_FALSE(pointer);
   CHECK(says(pointer.error(), ExitCode::bad_data, {"Git LFS pointer", "git lfs pull"}));
+  for (const std::string& pickled :
+       {std::string("PK\x03\x04 archive"), std::string("\x80\x02}q")}) {
+    folder.write("model.safetensors", pickled);
+    const auto renamed = lamp::read_model(folder.path());
+    REQUIRE_FALSE(renamed);
+    CHECK(says(renamed.error(), ExitCode::bad_data, {"pickle of PyTorch", "save_file"}));
+  }
+}
+
+TEST_CASE("weights: a checkpoint in shards is the same model", "[model][weights]") {
+  SmallModel small;
+  const Reading whole(small);
+  const TemporaryFolder folder;
+  folder.write("config.json", config);
+  nlohmann::json map = nlohmann::json::object();
+  std::vector<TestTensor> one, two;
+  for (const TestTensor& tensor : small.tensors) {
+    (map.size() % 3 == 0 ? one : two).push_back(tensor);
+    map[tensor.name] = map.size() % 3 == 0 ? "a.safetensors" : "b.safetensors";
+  }
+  const auto write = [&] {
+    folder.write("a.safetensors", lamp::test::safetensors_file(one));
+    folder.write("b.safetensors", lamp::test::safetensors_file(two));
+    folder.write("model.safetensors.index.json",
+                 nlohmann::json{{"metadata", {{"total_size", 1}}}, {"weight_map", map}}.dump());
+    return lamp::read_model(folder.path());
+  };
+  const auto is_refused = [&](std::initializer_list<std::string_view> words) {
+    const auto model = write();
+    return !model && says(model.error(), ExitCode::bad_data, words);
+  };
+  const auto sharded = write();
+  if (!sharded) FAIL(sharded.error().message);
+  CHECK(sharded->config == whole.model->config);
+  for (const Site site : {Site::qkv, Site::mlp_proj}) {
+    const Linear &a = sharded->weights.at<Linear>(site, Layer{1}),
+                 &b = whole.model->weights.at<Linear>(site, Layer{1});
+    CHECK(same_bits(a.bias, b.bias));
+    for (std::size_t k = 0; k < a.weight.rows(); ++k)
+      for (std::size_t j = 0; j < a.weight.cols(); ++j)
+        CHECK(same_bits(a.weight.at(k, j), b.weight.at(k, j)));
+  }
+  CHECK(write()->content == sharded->content);
+  two.front().bytes[0] ^= 1;
+  CHECK(write()->content != sharded->content);  // of all files
+
+  const nlohmann::json good = map;
+  map["ln_f.bias"] = good["ln_f.bias"] == "a.safetensors" ? "b.safetensors" : "a.safetensors";
+  CHECK(is_refused({"index.json", "tensor \"ln_f.bias\" is not in"}));
+  map = good, map.erase("ln_f.bias");
+  CHECK(is_refused({"index.json", "does not name tensor \"ln_f.bias\""}));
+  map = good, map["more"] = "c.safetensors";
+  const auto lacking = write();
+  REQUIRE_FALSE(lacking);
+  CHECK(says(lacking.error(), ExitCode::missing_input, {"c.safetensors", "No such file"}));
+  for (const char* const outside : {"../a.safetensors", "/etc/passwd", "a.bin", ""}) {
+    map = good, map["ln_f.bias"] = outside;
+    CHECK(is_refused({"tensor \"ln_f.bias\" is in", "a file .safetensors of the same folder"}));
+  }
+  map = good, map["ln_f.bias"] = 3;
+  CHECK(is_refused({"is in 3"}));
+  map = good, two.push_back(one.front());
+  CHECK(is_refused({"b.safetensors", "is in another file too"}));
+}
+
+TEST_CASE("weights: binary64 tensors are rounded to binary32", "[model][weights]") {
+  SmallModel small;
+  const std::vector<double> values{0x1.000001p0, 0x1.000003p0, -1e-46, 1e300};
+  TestTensor& wide = small.at("ln_f.weight");
+  wide.dtype = "F64";
+  const auto write = [&](std::size_t count) {
+    std::vector<double> some(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count));
+    some.resize(4, 2.0);
+    wide.bytes.assign(32, '\0');
+    std::memcpy(wide.bytes.data(), some.data(), 32);
+  };
+  write(3);
+  const Reading reading(small);
+  REQUIRE(reading.model);
+  CHECK(same_bits(reading.model->weights.at<LayerNormWeights>(Site::ln_f).gamma,
+                  std::vector{1.0, 0x1.000004p0, -0.0, 2.0}));  // ties to even
+  write(4);
+  const Reading beyond(small);
+  REQUIRE_FALSE(beyond.model);
+  CHECK(says(beyond.model.error(), ExitCode::bad_data, {"\"ln_f.weight\" is Inf at (3)"}));
+}
+
+TEST_CASE("weights: what wrappers put before every name is left out", "[model][weights]") {
+  for (const std::string prefix :
+       {"module.", "_orig_mod.module.transformer.", "model.transformer.", "module.model."}) {
+    SmallModel small;
+    const auto plain = Reading(small).model;
+    for (TestTensor& tensor : small.tensors) tensor.name = prefix + tensor.name;
+    const Reading wrapped(small);
+    INFO(prefix);
+    if (!wrapped.model) FAIL(wrapped.model.error().message);
+    CHECK(wrapped.model->config == plain->config);
+  }
+  CHECK(refused([](auto& m) { m.tensors[0].name = "module." + m.tensors[0].name; },
+                {"\"wte.weight\" is missing"}));  // not before all
+}
+
+TEST_CASE("weights: a bias that no layer has is none", "[model][weights]") {
+  SmallModel small;
+  for (const char* const name : {"h.0.attn.c_attn.bias", "h.1.attn.c_attn.bias", "ln_f.bias"})
+    small.remove(name);
+  const Reading reading(small);
+  if (!reading.model) FAIL(reading.model.error().message);
+  CHECK(reading.model->without_bias == std::vector{Site::qkv, Site::ln_f});
+  CHECK(reading.model->weights.at<Linear>(Site::qkv).bias.empty());
+  CHECK(reading.model->weights.at<Linear>(Site::mlp_fc).bias.size() == 6);
+  CHECK(same_bits(reading.model->weights.at<LayerNormWeights>(Site::ln_f).beta,
+                  std::vector<double>(4, 0.0)));
+  CHECK(Reading(SmallModel()).model->without_bias.empty());
 }
