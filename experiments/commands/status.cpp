@@ -162,8 +162,7 @@ Asked asked_of(const std::filesystem::path& folder, const Config& config,
     if (Result<Reached> so_far = reached(config, *asked.grid, *asked.tokens,
                                          RunFolder::for_reading(folder, asked.grid->experiment))) {
       asked.sequences = config.tokens.paths.size() * so_far->sequences;
-      std::erase_if(*asked.tokens,
-                    [&](const TokenSequence& s) { return s.index >= so_far->sequences; });
+      std::erase_if(*asked.tokens, [&](const TokenSequence& s) { return !so_far->has(s); });
       if (so_far->stopping) asked.stopping.emplace(*std::move(so_far->stopping));
       return asked;
     }

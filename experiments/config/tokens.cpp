@@ -7,17 +7,14 @@
 #include <string_view>
 #include <utility>
 
-#include "core/base/philox.hpp"
 #include "core/model/files/input_file.hpp"
 #include "core/model/files/tokenizer.hpp"
 #include "core/model/files/tokenizer_tables.hpp"
+#include "experiments/config/shuffle.hpp"
 #include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
 namespace {
-
-constexpr std::uint32_t shuffle_stream =
-    0xFFFFFFFF;  // a counter word no rounding or selection draw uses
 
 /// The whole of a regular file; opening anything else neither blocks nor succeeds.
 Result<std::string> read_file(const std::filesystem::path& file) {
@@ -111,19 +108,6 @@ Result<std::vector<TokenId>> parse_ids(std::string_view line, const std::string&
   ++at, skip_blanks();
   if (at != line.size()) return fail("text after the list");
   return ids;
-}
-
-void shuffle(std::vector<TokenId>& ids, std::uint32_t seed, std::uint32_t sequence) {
-  for (std::size_t i = ids.size(); i > 1; --i) {
-    const std::uint64_t range = i, limit = (std::uint64_t{1} << 32) / range *
-                                           range;  // rejection keeps it uniform
-    std::uint32_t attempt = 0;
-    std::uint64_t draw = limit;
-    while (draw >= limit)
-      draw = philox4x32({static_cast<std::uint32_t>(i), attempt++, 0, shuffle_stream},
-                        {seed, sequence})[0];
-    std::swap(ids[i - 1], ids[draw % range]);
-  }
 }
 
 Digest identity(const TokenSequence& sequence, const std::string& variant) {
@@ -232,7 +216,8 @@ Result<TokenSet> read_tokens(const TokenRequest& request, const ModelConfig& mod
         const TokenVariant& variant = request.variants[v];
         TokenSequence sequence{.text = text, .index = index, .variant = v, .ids = ids, .id = {}};
         if (variant.shuffle)
-          shuffle(sequence.ids, *variant.shuffle, static_cast<std::uint32_t>(index));
+          shuffle(sequence.ids, ShuffleStream::tokens, *variant.shuffle,
+                  static_cast<std::uint32_t>(index));
         sequence.id = identity(sequence, variant.identity);
         set.sequences.push_back(std::move(sequence));
       }

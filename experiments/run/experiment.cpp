@@ -3,6 +3,7 @@
 #include <array>
 #include <ctime>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "experiments/run/provenance.hpp"
@@ -11,14 +12,13 @@
 namespace lamp::experiments {
 namespace {
 
-/// With so many sequences of each text.
-std::vector<record::Axis> sequence_axes(const Config& config, std::size_t sequences) {
+/// With these sequences of each text.
+std::vector<record::Axis> sequence_axes(const Config& config,
+                                        const std::vector<std::int64_t>& numbers) {
   std::vector<record::Axis> axes;
   if (config.tokens.text_axis)
     axes.push_back(
         {.name = "text", .values = text_names(config), .long_name = "text the tokens are from"});
-  std::vector<std::int64_t> numbers;
-  for (std::size_t s = 0; s < sequences; ++s) numbers.push_back(static_cast<std::int64_t>(s));
   axes.push_back({.name = "sequence", .values = numbers, .long_name = "sequence within its text"});
   return axes;
 }
@@ -95,7 +95,6 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment, const Ru
       reached(experiment.config, experiment.grid, experiment.tokens.sequences, folder);
   if (!so_far) return so_far.error();
   record::MergePlan plan;
-  plan.sequence_axes = sequence_axes(experiment.config, so_far->sequences);
   plan.grid_axes = experiment.grid.axes;
   plan.experiment = experiment.grid.experiment;
   plan.reference_axes = variant_axes(experiment.config);
@@ -104,11 +103,14 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment, const Ru
     plan.variants.push_back(cell.variant);
   }
   if (so_far->stopping) plan.of_points = so_far->stopping->recorded();
+  std::set<std::int64_t> numbers;
   for (const TokenSequence& sequence : experiment.tokens.sequences) {
-    if (sequence.index >= so_far->sequences) continue;
+    if (!so_far->has(sequence)) continue;
+    numbers.insert(static_cast<std::int64_t>(sequence.index));
     plan.shards.push_back(folder.shard(sequence.index, sequence.id));
     plan.sequence_ids.push_back(sequence.id);
   }
+  plan.sequence_axes = sequence_axes(experiment.config, {numbers.begin(), numbers.end()});
   for (const record::Axis& axis : CellRecorder(experiment.recording()).axes())
     plan.inner_axes.insert({axis.name, axis});
   plan.provenance = provenance(experiment, occasion);

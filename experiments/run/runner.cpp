@@ -221,7 +221,8 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
     std::vector<Task> tasks;
     std::size_t asked = 0, found = 0;
     for (const TokenSequence& sequence : request.sequences) {
-      if (sequence.index < begin || sequence.index >= end) continue;
+      if (request.stopping != nullptr && !request.stopping->is_among(sequence, begin, end))
+        continue;
       const std::vector<const Cell*>& cells = all_cells.at(sequence.variant);
       SequenceShard shard(folder.shard(sequence.index, sequence.id), request.experiment,
                           sequence.id, quantities);

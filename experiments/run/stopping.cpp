@@ -5,10 +5,12 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "core/fp/binary64.hpp"
 #include "core/record/shard.hpp"
+#include "experiments/config/shuffle.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/nan_cells.hpp"
 
@@ -17,6 +19,15 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 using binary64_functions::exp;
+
+/// When each of `count` sequences comes.
+std::vector<std::size_t> random_ranks(std::size_t count, std::uint32_t seed) {
+  std::vector<std::size_t> order(count), ranks(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  shuffle(order, ShuffleStream::sequences, seed, 0);
+  for (std::size_t rank = 0; rank < count; ++rank) ranks[order[rank]] = rank;
+  return ranks;
+}
 
 /// The grid points in order with those coordinates replaced that `baseline` names.
 std::vector<std::size_t> baseline_of(const Config& config, const Grid& grid) {
@@ -59,6 +70,7 @@ Stopping::Stopping(const Config& config, const Grid& grid)
       grid_(grid),
       stop_(*config.stop),
       rounds_(round_ends(stop_.min_sequences, config.tokens.sequences)),
+      ranks_(random_ranks(config.tokens.sequences, config.seed)),
       baseline_(baseline_of(config, grid)),
       values_(config.tokens.paths.size() * grid.cells.size()) {}
 
@@ -75,8 +87,9 @@ void Stopping::add(const TokenSequence& sequence, const FinishedCells& cells,
     if (cell == cells.end()) continue;
     std::vector<std::optional<double>>& of_cell =
         values_[sequence.text * grid_.cells.size() + point];
-    of_cell.resize(std::max(of_cell.size(), sequence.index + 1));
-    of_cell[sequence.index] = std::get<std::vector<double>>(cell->second.values[at]).front();
+    const std::size_t rank = ranks_[sequence.index];
+    of_cell.resize(std::max(of_cell.size(), rank + 1));
+    of_cell[rank] = std::get<std::vector<double>>(cell->second.values[at]).front();
   }
 }
 
@@ -199,7 +212,7 @@ Result<Reached> reached(const Config& config, const Grid& grid,
   for (const std::size_t end : so_far.stopping->rounds()) {
     bool complete = true;
     for (const TokenSequence& sequence : sequences) {
-      if (sequence.index < begin || sequence.index >= end) continue;
+      if (!so_far.stopping->is_among(sequence, begin, end)) continue;
       Result<record::Shard> shard = record::read_shard(folder.shard(sequence.index, sequence.id));
       if (!shard && shard.error().code != ExitCode::missing_input) return shard.error();
       FinishedCells cells;

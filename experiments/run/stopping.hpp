@@ -17,7 +17,8 @@
 namespace lamp::experiments {
 
 /// Means over the sequences of a text, of every text and grid point, and their ratios to the
-/// baseline. A mean that is not finite stays so whatever comes: it holds nothing up.
+/// baseline. A mean that is not finite stays so whatever comes: it holds nothing up. Sequences come
+/// in a random order, one for all texts: the first ones of a text are alike, and no sample of it.
 class Stopping {
  public:
   /// Refers to config and grid. Pre: config.stop.
@@ -25,6 +26,11 @@ class Stopping {
 
   /// Sequences of each text at the end of each round.
   [[nodiscard]] const std::vector<std::size_t>& rounds() const { return rounds_; }
+  /// Whether the sequence is one of those begin .. end - 1 in the order in which they come.
+  [[nodiscard]] bool is_among(const TokenSequence& sequence, std::size_t begin,
+                              std::size_t end) const {
+    return ranks_[sequence.index] >= begin && ranks_[sequence.index] < end;
+  }
   /// The cells of one sequence in its variant; `quantities` is what their values are parallel to.
   void add(const TokenSequence& sequence, const FinishedCells& cells,
            const std::vector<record::Quantity>& quantities);
@@ -55,8 +61,9 @@ class Stopping {
   const Grid& grid_;
   const StopConfig& stop_;
   std::vector<std::size_t> rounds_;
+  std::vector<std::size_t> ranks_;                          // by number: when it comes
   std::vector<std::size_t> baseline_;                       // of each grid point
-  std::vector<std::vector<std::optional<double>>> values_;  // (text, point), then by sequence
+  std::vector<std::vector<std::optional<double>>> values_;  // (text, point), then by rank
   std::size_t sequences_ = 0;                               // looked at
   std::vector<Known> known_;                                // (text, point)
 };
@@ -65,6 +72,10 @@ class Stopping {
 struct Reached {
   std::size_t sequences = 0;           // of each text
   std::optional<Stopping> stopping{};  // without [stop]: nothing
+
+  [[nodiscard]] bool has(const TokenSequence& sequence) const {
+    return stopping ? stopping->is_among(sequence, 0, sequences) : sequence.index < sequences;
+  }
 };
 
 /// Reads the shards, round by round, until one lacks a cell or all means are known. Without [stop]

@@ -12,8 +12,10 @@ import h5py
 import mpmath
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "support"), str(TESTS / "golden/low_precision")]
 from results import ROOT, assert_same_bits, lamp  # noqa: E402
+from rounding import philox  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 SETS = ["tokens.sequence_length=12", 'grid."arithmetic.low.mu"=[2, 4]', 'grid."lamp.scores.tau"=[2.0, 1.1]',
@@ -34,6 +36,16 @@ def t_quantile(confidence, freedom):
         outside = mpmath.betainc(freedom / 2, 0.5, 0, freedom / (freedom + t * t), regularized=True)
         low, high = (t, high) if 1 - outside < confidence else (low, t)
     return low
+
+
+def order(count, seed=7):
+    """In which sequences come: Fisher and Yates from above, a draw for each place; a draw in the last part of 2^32 that is not whole is made
+    again."""
+    items = list(range(count))
+    for i in range(count, 1, -1):
+        draw = next(w for attempt in range(99) if (w := philox((i, attempt, 0, 0xFFFFFFFE), (seed, 0))[0]) < 2**32 // i * i)
+        items[i - 1], items[draw % i] = items[draw % i], items[i - 1]
+    return items
 
 
 def rounds(first, limit):
@@ -72,7 +84,7 @@ class Stop(unittest.TestCase):
         """The round at which everything is known, and what is known then, as /stop names it."""
         all_values = self.values[metric]
         for n in rounds(first, LIMIT):
-            values = all_values[:, :n]
+            values = all_values[:, order(LIMIT)[:n]]
             mean, half = interval(values, confidence)
             found = {"mean": mean, "low": mean - half, "high": mean + half, "relative_error": half / abs(mean)}
             known = found["relative_error"] <= asked
@@ -93,7 +105,9 @@ class Stop(unittest.TestCase):
         self.assertEqual(said["stop"], {"sequences": n, "means": means, "unknown": unknown})
         self.assertEqual(said["cells"], 2 * n * self.values["kl"][0, 0].size)
         with h5py.File(result) as f:
-            np.testing.assert_array_equal(f["metrics/kl"][()], self.values["kl"][:, :n])
+            chosen = sorted(order(LIMIT)[:n])
+            np.testing.assert_array_equal(f["metrics/sequence"][()], chosen)
+            np.testing.assert_array_equal(f["metrics/kl"][()], self.values["kl"][:, chosen])
             self.assertTrue((f["metrics/status"][()] == 1).all())
             self.assertTrue((f["stop/count"][()] == n).all())
             datasets = {key for key, node in f["stop"].items() if not h5py.h5ds.is_scale(node.id)}
@@ -107,7 +121,7 @@ class Stop(unittest.TestCase):
         return n
 
     def test_rounds_means_and_values(self):
-        stops = [self.check("tight", "cross_entropy", 0.1, 0.95, 4), self.check("wide", "cross_entropy", 0.2, 0.9, 4),
+        stops = [self.check("tight", "cross_entropy", 0.12, 0.95, 4), self.check("wide", "cross_entropy", 0.2, 0.9, 4),
                  self.check("limit", "kl", 0.001, 0.99, 8), self.check("first", "kl", 1, 0.5, 8)]
         self.assertTrue(4 < stops[0] < LIMIT and stops[1] < stops[0] and stops[2:] == [LIMIT, 8], stops)
 
@@ -117,7 +131,7 @@ class Stop(unittest.TestCase):
 
     def test_interrupted_and_extended(self):
         """A folder that ended at few sequences, or has more than are needed, gives the same result."""
-        changes = ["stop.metric=cross_entropy", "stop.relative_error=0.1", "stop.min_sequences=4", "stop.confidence=0.95"]
+        changes = ["stop.metric=cross_entropy", "stop.relative_error=0.15", "stop.min_sequences=4", "stop.confidence=0.95"]
         once, told = self.run_lamp("once", *changes, f"tokens.sequences={LIMIT}")
         self.run_lamp("steps", *changes, "tokens.sequences=3")
         self.run_lamp("steps", "tokens.sequences=6")  # without [stop]: the same experiment
@@ -128,12 +142,12 @@ class Stop(unittest.TestCase):
         again, said = self.run_lamp("steps", *changes, f"tokens.sequences={LIMIT}")
         self.assertEqual((said["computed"], said["stop"]), (0, told["stop"]))
         assert_same_bits(once, again)
-        shard = sorted((again.parent / "shards").glob("sequence-0001-*.h5"))[0]
+        shard = sorted((again.parent / "shards").glob(f"sequence-{order(LIMIT)[1]:04}-*.h5"))[0]
         shard.unlink()  # now the first round is not complete: the result says so
         status = lamp("status", again.parent, "--json", check=False)
-        mean, half = interval(self.values["cross_entropy"][:, :4], 0.95)
+        mean, half = interval(self.values["cross_entropy"][:, order(LIMIT)[:4]], 0.95)
         lacking = [any(s["done"] == 0 for s in json.loads(status.stdout)["shards"] if s["text"] == text) for text in ("prose", "code")]
-        unknown = int(((half > 0.1 * mean) | np.reshape(lacking, (2, 1, 1, 1))).sum())
+        unknown = int(((half > 0.15 * mean) | np.reshape(lacking, (2, 1, 1, 1))).sum())
         self.assertEqual(sum(lacking), 1)
         self.assertEqual((status.returncode, json.loads(status.stdout)["stop"]), (75, {"sequences": 4, "means": 8, "unknown": unknown}))
         self.assertEqual(lamp("merge", again.parent, check=False).returncode, 75)
