@@ -108,8 +108,7 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
       number(plan.sequences) * (shard.bytes + (number(plan.variants) - 1.0) * shard.structure);
   plan.result = plan.shards - (number(plan.sequences) - 2.0) *
                                   shard.structure;  // one file, but with scales and provenance
-  plan.output_seconds =  // made once, merged and compared; with [stop] also looked at
-      (experiment.config.stop ? 4.0 : 3.0) * shard.seconds;
+  plan.output_seconds = 3.0 * shard.seconds;        // made once, merged and compared
   if (experiment.config.stop)
     plan.least_sequences =
         experiment.config.tokens.paths.size() *

@@ -115,13 +115,13 @@ int run_command(const RunOptions& options) {
     return report("run", written.error());
 
   const InterruptGuard guard;
-  std::optional<Stopping> stopping;
-  if (experiment->config.stop) stopping.emplace(experiment->config, grid);
+  Reached so_far{.sequences = experiment->config.tokens.sequences};
+  if (experiment->config.stop) so_far.stopping.emplace(experiment->config, grid);
   RunRequest request =
       request_of(*experiment, grid.cells, sequences_of_part(experiment->tokens.sequences, part),
                  options.threads);
   request.quiet = options.quiet;
-  request.stopping = stopping ? &*stopping : nullptr;
+  request.stopping = so_far.stopping ? &*so_far.stopping : nullptr;
   const Result<RunSummary> summary = run_sequences(request, *folder);
   if (!summary) return report("run", summary.error());
   if (summary->signal != 0) {
@@ -130,11 +130,12 @@ int run_command(const RunOptions& options) {
               << " cells done; run the same command again to continue\n";
     return 128 + summary->signal;
   }
+  if (so_far.stopping) so_far.sequences = so_far.stopping->sequences();
 
   const Occasion occasion{
       .command_line = joined(options.command_line), .started = started, .threads = options.threads};
   const Result<record::MergeSummary> merged =
-      part.of == 1 ? merge_result(*experiment, *folder, folder->result(), occasion)
+      part.of == 1 ? merge_result(*experiment, *folder, so_far, folder->result(), occasion)
                    : record::MergeSummary{.pending = 1};
   if (!merged) return report("run", merged.error());
   const bool complete = merged->pending == 0 && merged->failed == 0;
@@ -148,7 +149,7 @@ int run_command(const RunOptions& options) {
                       {"computed", summary->computed},
                       {"passes", summary->passes},
                       {"seconds", summary->seconds},
-                      {"stop", as_json(stopping)},
+                      {"stop", as_json(so_far.stopping)},
                       {"nan", as_json(*nan)}}
                      .dump()
               << "\n";
@@ -182,8 +183,11 @@ int merge_command(const MergeOptions& options) {
 
   const RunFolder folder = RunFolder::for_reading(options.folder, experiment->grid.experiment);
   const std::filesystem::path out = options.out.value_or(folder.result());
+  const Result<Reached> so_far =
+      reached(experiment->config, experiment->grid, experiment->tokens.sequences, folder);
+  if (!so_far) return report("merge", so_far.error());
   const Result<record::MergeSummary> merged =
-      merge_result(*experiment, folder, out,
+      merge_result(*experiment, folder, *so_far, out,
                    {.command_line = "lamp merge " + options.folder.string(), .started = started});
   if (!merged) return report("merge", merged.error());
   const Result<NanCells> nan = merged->done > 0

@@ -22,15 +22,11 @@ SelectionConfig only_rule(const SelectionConfig& selection, std::string_view rul
 
 /// Whether any value of the cell may be another for another seed.
 bool draws(const Config& cell) {
-  const auto is_drawn = [&](const std::string& name) {
-    const ArithmeticConfig* arithmetic = cell.arithmetic(name);
-    return arithmetic != nullptr && is_stochastic(arithmetic->arithmetic());
-  };
-  return is_drawn(cell.plan_default) || is_drawn(cell.reference) ||
+  return is_drawn(cell, cell.plan_default) || is_drawn(cell, cell.reference) ||
          std::any_of(cell.plan.begin(), cell.plan.end(),
-                     [&](const PlanEntry& entry) { return is_drawn(entry.arithmetic); }) ||
+                     [&](const PlanEntry& entry) { return is_drawn(cell, entry.arithmetic); }) ||
          std::any_of(cell.selections.begin(), cell.selections.end(), [&](const SelectionConfig& s) {
-           return !s.spec.rule->traits.deterministic || is_drawn(s.recompute);
+           return !s.spec.rule->traits.deterministic || is_drawn(cell, s.recompute);
          });
 }
 
@@ -40,6 +36,11 @@ void plan_whole_site(Config& cell, Site site, const std::string& arithmetic) {
 }
 
 }  // namespace
+
+bool is_drawn(const Config& config, std::string_view arithmetic) {
+  const ArithmeticConfig* named = config.arithmetic(arithmetic);
+  return named != nullptr && is_stochastic(named->arithmetic());
+}
 
 Config without_idle_keys(const Config& cell) {
   Config out = cell;

@@ -10,6 +10,9 @@
 
 namespace lamp::experiments {
 
+/// Whether the arithmetic of that name is one of the config's and rounds stochastically.
+bool is_drawn(const Config& config, std::string_view arithmetic);
+
 /// The config of one cell without what its values cannot depend on: at `none` all of the selection
 /// but the rule, at `all` (a rate of 1 is all, but of `random-full-row`) all but what recomputes,
 /// and the low arithmetic too unless errors of the site are recorded, which are in its units; the

@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "core/arith/stochastic.hpp"
 #include "experiments/config/equal_cells.hpp"
 #include "experiments/config/kinds.hpp"
 
@@ -162,10 +161,7 @@ std::optional<Problem> check_name(const Config& config, const std::string& key,
 /// The rest of a pass is evaluated from a changed score on: in a reference that core/model has, and
 /// that draws nothing.
 std::optional<Problem> check_reference(const Config& config, const std::string& why) {
-  const ArithmeticConfig* reference = config.arithmetic(config.reference);
-  if (!reference_bits(config.reference) &&
-      (reference == nullptr || !is_stochastic(reference->arithmetic())))
-    return std::nullopt;
+  if (!reference_bits(config.reference) && !is_drawn(config, config.reference)) return std::nullopt;
   return Problem{.key = "reference.arithmetic",
                  .message = toml_string(config.reference) + " has no ground truth",
                  .legal = "with " + why +

@@ -2,21 +2,12 @@
 
 #include <algorithm>
 
-#include "core/arith/stochastic.hpp"
 #include "core/base/contract.hpp"
+#include "experiments/config/equal_cells.hpp"
 #include "experiments/config/grid.hpp"
 #include "experiments/config/kinds.hpp"
 
 namespace lamp::experiments {
-namespace {
-
-bool reference_draws(const Config& config) {
-  const ArithmeticConfig* reference = config.arithmetic(config.reference);
-  return reference != nullptr && is_stochastic(reference->arithmetic());
-}
-
-}  // namespace
-
 const GridAxis* find_axis(const Config& config, std::string_view key) {
   const auto axis = std::find_if(config.grid.begin(), config.grid.end(),
                                  [&](const GridAxis& a) { return a.key == key; });
@@ -47,7 +38,7 @@ Variant variant_of(const Config& config, std::span<const std::size_t> index) {
     if (axis.key == seed_key)
       seed = static_cast<std::uint32_t>(std::get<std::int64_t>(axis.values[index[a]]));
   }
-  if (variant.shuffle || reference_draws(config)) variant.seed = seed;
+  if (variant.shuffle || is_drawn(config, config.reference)) variant.seed = seed;
   return variant;
 }
 

@@ -89,11 +89,8 @@ std::string utc_now() {
 }
 
 Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
-                                          const std::filesystem::path& out,
+                                          const Reached& so_far, const std::filesystem::path& out,
                                           const Occasion& occasion) {
-  const Result<Reached> so_far =
-      reached(experiment.config, experiment.grid, experiment.tokens.sequences, folder);
-  if (!so_far) return so_far.error();
   record::MergePlan plan;
   plan.grid_axes = experiment.grid.axes;
   plan.experiment = experiment.grid.experiment;
@@ -102,10 +99,10 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment, const Ru
     plan.cell_ids.push_back(cell.id);
     plan.variants.push_back(cell.variant);
   }
-  if (so_far->stopping) plan.of_points = so_far->stopping->recorded();
+  if (so_far.stopping) plan.of_points = so_far.stopping->recorded();
   std::set<std::int64_t> numbers;
   for (const TokenSequence& sequence : experiment.tokens.sequences) {
-    if (!so_far->has(sequence)) continue;
+    if (!so_far.has(sequence)) continue;
     numbers.insert(static_cast<std::int64_t>(sequence.index));
     plan.shards.push_back(folder.shard(sequence.index, sequence.id));
     plan.sequence_ids.push_back(sequence.id);

@@ -64,10 +64,12 @@ struct Occasion {
 /// Now, as 2026-11-20T12:34:56Z.
 std::string utc_now();
 
+struct Reached;  // stopping.hpp
+
 /// result.h5 (at `out`) from the folder's shards; unfinished cells are pending there. With [stop]
 /// it has the sequences of the rounds that were begun, and /stop.
 Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
-                                          const std::filesystem::path& out,
+                                          const Reached& so_far, const std::filesystem::path& out,
                                           const Occasion& occasion);
 
 }  // namespace lamp::experiments

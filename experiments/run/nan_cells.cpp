@@ -25,15 +25,14 @@ std::string coordinate(const record::Axis& axis, std::size_t i) {
   return std::visit(text, axis.values);
 }
 
-/// The coordinates of a row-major position.
-std::vector<std::size_t> index_of(std::size_t position, const std::vector<std::size_t>& shape) {
+}  // namespace
+
+std::vector<std::size_t> index_of(std::size_t position, std::span<const std::size_t> shape) {
   std::vector<std::size_t> index(shape.size());
   for (std::size_t axis = shape.size(); axis-- > 0; position /= shape[axis])
     index[axis] = position % shape[axis];
   return index;
 }
-
-}  // namespace
 
 void NanCells::add(const NanCells& more) {
   count += more.count;

@@ -36,6 +36,9 @@ std::string in_words(const NanCells& cells, std::size_t of);
 /// coordinate an axis.
 std::string point_name(std::span<const record::Axis> axes, std::span<const std::size_t> index);
 
+/// The coordinates of a row-major position.
+std::vector<std::size_t> index_of(std::size_t position, std::span<const std::size_t> shape);
+
 /// The records of a shard's cells that are done and whose KL is NaN, in the shard's order.
 std::vector<const record::CellRecord*> nan_records(const record::Shard& shard);
 

@@ -44,21 +44,17 @@ struct CrossEntropies {
 Result<std::vector<std::string>> variant_names(const std::filesystem::path& result,
                                                const std::vector<std::string>& dims) {
   std::vector<record::Axis> axes;
+  std::vector<std::size_t> shape;
+  std::size_t all = 1;
   for (const std::string& dim : dims) {
     Result<record::Axis> axis = record::read_axis(result, "/reference", dim);
     if (!axis) return axis.error();
     axes.push_back(*std::move(axis));
+    shape.push_back(size(axes.back()));
+    all *= shape.back();
   }
-  std::vector<std::size_t> index(axes.size(), 0);
   std::vector<std::string> names;
-  std::size_t all = 1;
-  for (const record::Axis& axis : axes) all *= size(axis);
-  for (std::size_t i = 0; i < all; ++i) {
-    std::size_t rest = i;
-    for (std::size_t a = axes.size(); a-- > 0; rest /= size(axes[a]))
-      index[a] = rest % size(axes[a]);
-    names.push_back(point_name(axes, index));
-  }
+  for (std::size_t i = 0; i < all; ++i) names.push_back(point_name(axes, index_of(i, shape)));
   return names;
 }
 

@@ -98,9 +98,10 @@ void Stopping::look(std::size_t sequences) {
   const double quantile = sequences > 1 ? t_quantile(stop_.confidence, sequences - 1) : nan;
   const auto first = [&](std::size_t cell) {  // nothing where one is missing
     std::vector<double> values;
-    for (const std::optional<double>& value : values_[cell])
-      if (value && values.size() < sequences) values.push_back(*value);
-    if (values.size() < sequences) values.clear();
+    for (std::size_t rank = 0; rank < sequences; ++rank) {
+      if (rank >= values_[cell].size() || !values_[cell][rank]) return std::vector<double>();
+      values.push_back(*values_[cell][rank]);
+    }
     return values;
   };
   known_.clear();

@@ -283,6 +283,8 @@ def stop_words(result):
     """What [stop] had come to know when the run ended."""
     if "mean" not in getattr(result, "stop", ()):  # other notebooks do not read it
         return ""
+    if not (result.data.status == DONE).all():
+        return "not yet: cells are missing"
     stop, found = result.config["stop"], result.stop
     errors = [found[name].values for name in ("relative_error", "ratio_relative_error") if name in found]
     means, wide = sum(e.size for e in errors), sum(int((e > stop["relative_error"]).sum()) for e in errors)

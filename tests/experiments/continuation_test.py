@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from results import ROOT, assert_same_bits, differences, lamp  # noqa: E402
+from results import ROOT, assert_same_bits, differences, lamp, sets  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "notebooks"))
 from lib import results  # noqa: E402
@@ -20,10 +20,6 @@ SMALL = ["tokens.sequence_length=16", "reference.arithmetic=high", 'grid."lamp.s
          'grid."lamp.scores.tau"=[1.3]', 'grid."arithmetic.low.mu"=[2, 23]', "plan.values=low"]
 CONTINUED = [f"continuation.prefix={PREFIX}", f"continuation.tokens={TOKENS}"]
 STOCHASTIC = ["arithmetic.low.rounding=SR", 'grid."arithmetic.low.mu"=[2]']
-
-
-def sets(*changes):
-    return [word for change in changes for word in ("--set", change)]
 
 
 class Continuation(unittest.TestCase):

@@ -10,17 +10,13 @@ import unittest
 import h5py
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from results import ROOT, assert_same_bits, lamp  # noqa: E402
+from results import ROOT, assert_same_bits, lamp, sets  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 MU, TAUS = [2, 6], [2.5, 2.0, 1.2]
 RULES = ["none", "all", "lamp", "random", "largest-logit", "random-full-row", "window", "block-mean", "page-bound", "value-aware"]
 SETS = [f'tokens.path="{ROOT}/data/texts/prose.txt"', "tokens.sequences=1", "tokens.sequence_length=18", f'grid."arithmetic.low.mu"={MU}',
         "record.selected=true", 'record.errors=["mlp_proj"]', 'record.activations=["softmax"]']
-
-
-def sets(*changes):
-    return [word for change in changes for word in ("--set", change)]
 
 
 class EqualCells(unittest.TestCase):

@@ -9,8 +9,8 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from random_checkpoint import write_checkpoint  # noqa: E402
-from plan_test import CONFIG, SITES, measured, measured_run, sets  # noqa: E402
-from results import ROOT  # noqa: E402
+from plan_test import CONFIG, SITES, measured, measured_run  # noqa: E402
+from results import ROOT, sets  # noqa: E402
 
 TIME, MEMORY = 1.25, 1.1
 STUDY = ROOT / "experiments/studies/01-softmax-lamp/study.toml"

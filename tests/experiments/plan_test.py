@@ -12,15 +12,11 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from random_checkpoint import write_checkpoint  # noqa: E402
-from results import LAMP, ROOT, lamp  # noqa: E402
+from results import LAMP, ROOT, lamp, sets  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 NANO = ROOT / "data/models/gpt2-nano"
 SITES = '["ln_1", "qkv", "scores", "softmax", "values", "resid_1", "mlp_fc", "gelu", "mlp_proj", "logits"]'
-
-
-def sets(*values):
-    return [word for value in values for word in ("--set", value)]
 
 
 def measured(*arguments):

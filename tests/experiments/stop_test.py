@@ -14,7 +14,7 @@ import numpy as np
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "support"), str(TESTS / "golden/low_precision")]
-from results import ROOT, assert_same_bits, lamp  # noqa: E402
+from results import ROOT, assert_same_bits, lamp, sets  # noqa: E402
 from rounding import philox  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
@@ -22,10 +22,6 @@ SETS = ["tokens.sequence_length=12", 'grid."arithmetic.low.mu"=[2, 4]', 'grid."l
         'grid."lamp.scores.rule"=["lamp"]']
 LIMIT = 28
 BASELINE = 'stop.baseline={"lamp.scores.tau"=2.0}'
-
-
-def sets(*changes):
-    return [word for change in changes for word in ("--set", change)]
 
 
 @functools.lru_cache(maxsize=None)

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from results import LAMP, ROOT, assert_same_bits, contents, lamp  # noqa: E402
+from results import LAMP, ROOT, assert_same_bits, contents, lamp, sets  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 NANO = ROOT / "data/models/gpt2-nano"
@@ -34,10 +34,6 @@ SETS = [f'tokens.path="{ROOT}/data/texts/prose.txt"', "tokens.sequences=1", f"to
         f"truth.forward={STEPS}"]
 # Logits of either run are off by up to e: KL, quadratic in their change, by sqrt(2 KL) e + e^2 / 2.
 E = 2.0 ** -42
-
-
-def sets(*changes):
-    return [word for change in changes for word in ("--set", change)]
 
 
 def kl_tolerance(kl):

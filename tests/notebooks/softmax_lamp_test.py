@@ -329,6 +329,9 @@ class AnyGrid(unittest.TestCase):
         words = dict(results.head(opened))["stopped"]
         self.assertEqual(words, f"20 sequences of each text: {error.size} of {error.size} means of kl known to 50 % (95 % t interval), "
                                 f"the widest {100 * error.max():.3g} %")
+        next((result.parent / "shards").glob("*.h5")).unlink()
+        lamp("merge", result.parent, check=False)
+        self.assertEqual(dict(results.head(results.open_result(result)))["stopped"], "not yet: cells are missing")
         other = results.open_result(self.small("stopped-90", (asked[0], asked[1].replace("relative", "confidence = 0.9\nrelative")), *cut))
         self.assertIn("bootstrap", softmax_lamp.band_words(other, table_of(other), metric="kl"))
 

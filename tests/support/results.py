@@ -18,6 +18,11 @@ def lamp(*arguments, check=True, **options):
     return done
 
 
+def sets(*changes):
+    """The options `--set KEY=VALUE`, a change each."""
+    return [word for change in changes for word in ("--set", change)]
+
+
 def contents(file, leave_out=("/provenance",)):
     """Every dataset and attribute of an HDF5 file as bytes, by path: equal dictionaries mean equal bits."""
     found = {}
