@@ -41,7 +41,7 @@ ScoreValues<S> gradient(const Weights<Number<S>>& weights, const Pass<S>& pass,
     Matrix<S> dinner = through_affine(w.mlp_proj, dx);
     for (Index i = 0; i < T; ++i)
       for (Index j = 0; j < dinner.cols(); ++j)
-        dinner(i, j) *= gelu_derivative(weights.activation, v.mlp_fc(i, j));
+        dinner(i, j) *= activate_derivative(weights.activation, v.mlp_fc(i, j));
     dx += through_norm(w.ln_2, v.resid_1, through_affine(w.mlp_fc, dinner));
 
     const Matrix<S> dvalues = through_affine(w.attn_proj, dx);

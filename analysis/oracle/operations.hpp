@@ -115,9 +115,9 @@ S sigmoid(const S& t) {
   return e / (S(1) + e);
 }
 
-/// GELU is x times a distribution function: `below`; `above` is 1 - below, `density` its
-/// derivative. tanh form: (1 + tanh t) / 2 = sigmoid(2 t), t = sqrt(2 / pi) (x + 0.044715 x^3). erf
-/// form: the normal distribution.
+/// An activation is x times a distribution function, `below`; `density` is its derivative. GELU,
+/// tanh form: (1 + tanh t) / 2 = sigmoid(2 t), t = sqrt(2 / pi) (x + 0.044715 x^3); erf form: the
+/// normal distribution. silu: sigmoid(x). relu: a step at 0, whose derivative is taken as 0 there.
 template <class S>
 struct Gate {
   S below, density;
@@ -137,19 +137,26 @@ Gate<S> gate(Activation form, const S& x) {
     case Activation::gelu:
       return {Functions<S>::erfc(-x / sqrt(S(2))) / S(2),
               exp(-(x * x) / S(2)) / sqrt(S(2) * Functions<S>::pi())};
+    case Activation::silu: {
+      const S below = sigmoid(x);
+      return {below, below * sigmoid(-x)};
+    }
+    case Activation::relu:
+      return {x > S(0) ? S(1) : S(0), S(0)};
   }
   contract_violated("gate: a known activation");
 }
 
-/// -inf gives -0.
+/// -inf gives -0; relu +0 wherever x is neither positive nor NaN.
 template <class S>
-S gelu(Activation form, const S& x) {
+S activate(Activation form, const S& x) {
+  if (form == Activation::relu) return x > S(0) || !(x == x) ? x : S(0);
   const S below = gate(form, x).below;
   return below == S(0) ? S(-0.0) : x * below;
 }
 
 template <class S>
-S gelu_derivative(Activation form, const S& x) {
+S activate_derivative(Activation form, const S& x) {
   const auto [below, density] = gate(form, x);
   return below + x * density;
 }

@@ -116,7 +116,7 @@ void evaluate(const Weights<Number<S>>& weights, Layer first_layer, Index first_
     affine(w.mlp_fc, v.ln_2, v.mlp_fc);
     for (Index i = first_row; i < x.rows(); ++i)
       for (Index j = 0; j < v.gelu.cols(); ++j)
-        v.gelu(i, j) = gelu(weights.activation, v.mlp_fc(i, j));
+        v.gelu(i, j) = activate(weights.activation, v.mlp_fc(i, j));
     affine(w.mlp_proj, v.gelu, v.mlp_proj);
     add(v.resid_1, v.mlp_proj, v.resid_2);
   }

@@ -272,11 +272,39 @@ HWY_INLINE R erf(R x) {
                 mul_add(x, R(coefficients::erf_slope_less_1), x));  // NaN stays
 }
 
-// GELU
+// SiLU, GELU, ReLU
 
-/// x/(1 + exp(-w)), w = 2 sqrt(2/pi) (x + 0.044715 x^3). For x < 0 as x z/(1 + z), z =
-/// exp(-abs(w)): the relative error is the absolute one of w, abs(w) up to 745, so w, z and the
-/// quotient are pairs.
+/// x/(1 + exp(-w)), a = abs(x) < 2^11, where w has the sign of x and exp(-abs(w)) = 2^k z is given.
+/// For x < 0 as x 2^k z/(1 + 2^k z). z and the quotient are pairs: y has at most the relative error
+/// of z.
+template <class R>
+HWY_INLINE R times_sigmoid(R x, R a, const ReducedExp<R>& e) {
+  const Pair<R> z = significand(e);
+  const R unit = power_of_two(select(e.k < R(-200.0), R(to_integer - 200.0), e.k_bits));
+  const Pair<R> denominator = fast_two_sum(R(1.0), unit * z.hi);
+  const R denominator_lo = mul_add(unit, z.lo, denominator.lo);
+
+  const auto negative = x < R(0.0);
+  const R numerator = select(negative, a * z.hi, a);
+  const R numerator_lo = select(negative, mul_add(a, z.lo, mul_add(a, z.hi, -numerator)), R(0.0));
+  const R y = quotient<R>({numerator, numerator_lo}, {denominator.hi, denominator_lo});
+  return with_sign_of(scale(y, select(negative, e.k_bits, R(to_integer))), x);
+}
+
+template <class R>
+HWY_INLINE R silu(R x) {
+  const R a = bounded_magnitude(x, 760.0);  // beyond, silu is x or underflows
+  const R y = times_sigmoid(x, a, reduce_exp(-a, R(0.0)));
+  return select(magnitude(x) < R(0x1p-60), R(0.5) * x, select(x < R(760.0), y, x));
+}
+
+template <class R>
+HWY_INLINE R relu(R x) {
+  return select(x > R(0.0), x, select(x < R(infinity), R(0.0), x));  // NaN stays
+}
+
+/// x/(1 + exp(-w)), w = 2 sqrt(2/pi) (x + 0.044715 x^3). For x < 0 the relative error is the
+/// absolute one of w, abs(w) up to 745, so w is a pair.
 template <class R>
 HWY_INLINE R gelu_tanh(R x) {
   const R a = bounded_magnitude(x, 23.0);  // w(23) = 905: beyond, GELU is x or underflows
@@ -291,18 +319,8 @@ HWY_INLINE R gelu_tanh(R x) {
   const R w = a * factor.hi;
   const R w_lo = mul_add(a, factor_lo, mul_add(a, factor.hi, -w));
 
-  const ReducedExp<R> e = reduce_exp(-w, -w_lo);
-  const Pair<R> z = significand(e);  // exp(-w) = 2^k z
-  const R unit = power_of_two(select(e.k < R(-200.0), R(to_integer - 200.0), e.k_bits));
-  const Pair<R> denominator = fast_two_sum(R(1.0), unit * z.hi);
-  const R denominator_lo = mul_add(unit, z.lo, denominator.lo);
-
-  const auto negative = x < R(0.0);
-  const R numerator = select(negative, a * z.hi, a);
-  const R numerator_lo = select(negative, mul_add(a, z.lo, mul_add(a, z.hi, -numerator)), R(0.0));
-  const R y = quotient<R>({numerator, numerator_lo}, {denominator.hi, denominator_lo});
-  const R scaled = with_sign_of(scale(y, select(negative, e.k_bits, R(to_integer))), x);
-  return select(magnitude(x) < R(0x1p-60), R(0.5) * x, select(x < R(23.0), scaled, x));
+  const R y = times_sigmoid(x, a, reduce_exp(-w, -w_lo));
+  return select(magnitude(x) < R(0x1p-60), R(0.5) * x, select(x < R(23.0), y, x));
 }
 
 /// x Phi(x) with Phi(-a) = exp(-a^2/2) tail(a), a >= 0, tail from a table; for x > 0 as x - x

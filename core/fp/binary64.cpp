@@ -22,6 +22,8 @@ double rsqrt_number(double x) { return rsqrt(x); }
 double reciprocal_number(double x) { return reciprocal(x); }
 double gelu_tanh_number(double x) { return gelu_tanh(x); }
 double gelu_erf_number(double x) { return gelu_erf(x); }
+double silu_number(double x) { return silu(x); }
+double relu_number(double x) { return relu(x); }
 
 using In = std::span<const double>;
 using Out = std::span<double>;
@@ -56,6 +58,12 @@ void gelu_tanh_span(In x, Out y) {
 void gelu_erf_span(In x, Out y) {
   map(x, y, [](auto v) HWY_ATTR { return gelu_erf(v); });
 }
+void silu_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return silu(v); });
+}
+void relu_span(In x, Out y) {
+  map(x, y, [](auto v) HWY_ATTR { return relu(v); });
+}
 
 }  // namespace lamp::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -74,6 +82,8 @@ HWY_EXPORT(rsqrt_number);
 HWY_EXPORT(reciprocal_number);
 HWY_EXPORT(gelu_tanh_number);
 HWY_EXPORT(gelu_erf_number);
+HWY_EXPORT(silu_number);
+HWY_EXPORT(relu_number);
 HWY_EXPORT(exp_span);
 HWY_EXPORT(exp2_span);
 HWY_EXPORT(expm1_minus_x_span);
@@ -84,6 +94,8 @@ HWY_EXPORT(rsqrt_span);
 HWY_EXPORT(reciprocal_span);
 HWY_EXPORT(gelu_tanh_span);
 HWY_EXPORT(gelu_erf_span);
+HWY_EXPORT(silu_span);
+HWY_EXPORT(relu_span);
 
 namespace binary64_functions {
 
@@ -98,6 +110,8 @@ double rsqrt(double x) { return HWY_DYNAMIC_DISPATCH(rsqrt_number)(x); }
 double reciprocal(double x) { return HWY_DYNAMIC_DISPATCH(reciprocal_number)(x); }
 double gelu_tanh(double x) { return HWY_DYNAMIC_DISPATCH(gelu_tanh_number)(x); }
 double gelu_erf(double x) { return HWY_DYNAMIC_DISPATCH(gelu_erf_number)(x); }
+double silu(double x) { return HWY_DYNAMIC_DISPATCH(silu_number)(x); }
+double relu(double x) { return HWY_DYNAMIC_DISPATCH(relu_number)(x); }
 
 void exp(std::span<const double> x, std::span<double> y) {
   expects(x.size() == y.size(), "exp: x.size() == y.size()");
@@ -147,6 +161,16 @@ void gelu_tanh(std::span<const double> x, std::span<double> y) {
 void gelu_erf(std::span<const double> x, std::span<double> y) {
   expects(x.size() == y.size(), "gelu_erf: x.size() == y.size()");
   HWY_DYNAMIC_DISPATCH(gelu_erf_span)(x, y);
+}
+
+void silu(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "silu: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(silu_span)(x, y);
+}
+
+void relu(std::span<const double> x, std::span<double> y) {
+  expects(x.size() == y.size(), "relu: x.size() == y.size()");
+  HWY_DYNAMIC_DISPATCH(relu_span)(x, y);
 }
 
 }  // namespace binary64_functions

@@ -20,6 +20,8 @@ double rsqrt(double x);       // error < 1 ulp
 double reciprocal(double x);  // 1/x correctly rounded
 double gelu_tanh(double x);   // error < 1 ulp
 double gelu_erf(double x);    // error < 1 ulp
+double silu(double x);        // error < 1 ulp
+double relu(double x);        // exact
 
 /// Elementwise, vectorised, same bits as above; x and y have one length and may be the same memory.
 void exp(std::span<const double> x, std::span<double> y);
@@ -32,5 +34,7 @@ void rsqrt(std::span<const double> x, std::span<double> y);
 void reciprocal(std::span<const double> x, std::span<double> y);
 void gelu_tanh(std::span<const double> x, std::span<double> y);
 void gelu_erf(std::span<const double> x, std::span<double> y);
+void silu(std::span<const double> x, std::span<double> y);
+void relu(std::span<const double> x, std::span<double> y);
 
 }  // namespace lamp::binary64_functions

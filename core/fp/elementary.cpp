@@ -57,8 +57,12 @@ HWY_INLINE R first_step(R x) {
     return reciprocal(x);
   else if constexpr (f == Function::gelu_tanh)
     return gelu_tanh(x);
-  else
+  else if constexpr (f == Function::gelu_erf)
     return gelu_erf(x);
+  else if constexpr (f == Function::silu)
+    return silu(x);
+  else
+    return relu(x);
 }
 
 template <Function f>
@@ -68,7 +72,7 @@ HWY_INLINE double evaluate_one(double x, const Nearest& nearest, const FloatForm
   return attempt.sure ? attempt.value : ziv::finish(f, x, y, format, Rounding::rne);
 }
 
-/// Not inlined: beside eight others its constants would leave the registers.
+/// Not inlined: beside the others its constants would leave the registers.
 template <Function f>
 HWY_NOINLINE void evaluate_each(std::span<const double> x, std::span<double> y,
                                 const Nearest& nearest, const FloatFormat& format) {
@@ -110,6 +114,10 @@ void evaluate_nearest(Function f, std::span<const double> x, std::span<double> y
       return evaluate_each<Function::gelu_tanh>(x, y, nearest, format);
     case Function::gelu_erf:
       return evaluate_each<Function::gelu_erf>(x, y, nearest, format);
+    case Function::silu:
+      return evaluate_each<Function::silu>(x, y, nearest, format);
+    case Function::relu:
+      return evaluate_each<Function::relu>(x, y, nearest, format);
   }
   contract_violated("evaluate: a known function");
 }
@@ -143,6 +151,10 @@ void first_steps(Function f, std::span<const double> x, std::span<double> y) {
       return binary64_functions::gelu_tanh(x, y);
     case Function::gelu_erf:
       return binary64_functions::gelu_erf(x, y);
+    case Function::silu:
+      return binary64_functions::silu(x, y);
+    case Function::relu:
+      return binary64_functions::relu(x, y);
   }
   contract_violated("evaluate: a known function");
 }
@@ -152,7 +164,7 @@ constexpr int largest_correct_p = 24;
 /// The first step y = f(x) in a format of p > 24. Where it left the range of binary64, a product
 /// that does so too has f(x)'s rounding.
 double finish_wide(Function f, double x, double y, const FloatFormat& format, Rounding mode) {
-  const bool regular = std::isfinite(x) && x != 0.0;
+  const bool regular = std::isfinite(x) && x != 0.0 && f != Function::relu;
   if (regular && std::isinf(y)) return mul(std::copysign(0x1p1023, y), 0x1p1023, format, mode);
   if (regular && y == 0.0 && f != Function::log)
     return mul(std::copysign(0x1p-1074, y), 0x1p-1074, format, mode);

@@ -21,10 +21,12 @@ enum class Function : std::uint8_t {
   rsqrt,
   reciprocal,
   gelu_tanh,
-  gelu_erf
+  gelu_erf,
+  silu,
+  relu
 };
 
-inline constexpr std::array<NamedValue<Function>, 9> functions{{
+inline constexpr std::array<NamedValue<Function>, 11> functions{{
     {"exp", Function::exp},
     {"exp2", Function::exp2},
     {"log", Function::log},
@@ -34,12 +36,15 @@ inline constexpr std::array<NamedValue<Function>, 9> functions{{
     {"reciprocal", Function::reciprocal},
     {"gelu_tanh", Function::gelu_tanh},
     {"gelu_erf", Function::gelu_erf},
+    {"silu", Function::silu},
+    {"relu", Function::relu},
 }};
 static_assert(names_all(functions));
 
 /// f(x) in `format`. gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), gelu_erf(x) =
-/// x/2 (1 + erf(x/sqrt 2)), with the real constants; GELU(-inf) = -0, GELU(+-0) = +-0; exp(-inf) =
-/// exp2(-inf) = +0; log(+-0) = -inf, log(x < 0) = NaN, log(1) = +0; tanh(+-0) = erf(+-0) = +-0, at
+/// x/2 (1 + erf(x/sqrt 2)), with the real constants; silu(x) = x/(1 + exp(-x)); GELU and silu have
+/// -0 at -inf, +-0 at +-0; relu(x) = x for x > 0 and NaN, else +0; exp(-inf) = exp2(-inf) = +0;
+/// log(+-0) = -inf, log(x < 0) = NaN, log(1) = +0; tanh(+-0) = erf(+-0) = +-0, at
 /// +-inf +-1; rsqrt(+-0) = reciprocal(+-0) = +-inf, rsqrt(x < 0) = NaN, reciprocal(+-inf) = +-0.
 double evaluate(Function f, double x, const FloatFormat& format, Rounding mode = Rounding::rne);
 

@@ -69,14 +69,17 @@ std::optional<double> known(Function f, double x, double y) {
       return std::nullopt;
     case Function::gelu_tanh:
     case Function::gelu_erf:
+    case Function::silu:
       if (x == 0.0 || std::isinf(x)) return y;
-      if (x >= (f == Function::gelu_tanh ? 7.25 : 8.5))
+      if (x >= (f == Function::gelu_tanh ? 7.25 : f == Function::gelu_erf ? 8.5 : 37.5))
         return beside(x, false);  // x (1 - d), d < 2^-54
       if (std::abs(x) < 0x1p-60 && std::abs(x) > 0x1p-960)
         return beside(0.5 * x, x > 0.0);  // x/2 (1 + d), d < x
       return std::nullopt;
+    case Function::relu:
+      return y;
   }
-  contract_violated("ziv::known: Function is one of the nine");
+  contract_violated("ziv::known: a known function");
 }
 
 /// Bounds: low <= abs(f(x)) <= high.
@@ -114,8 +117,12 @@ double first_step(Function f, double x) {
       return binary64_functions::gelu_tanh(x);
     case Function::gelu_erf:
       return binary64_functions::gelu_erf(x);
+    case Function::silu:
+      return binary64_functions::silu(x);
+    case Function::relu:
+      return binary64_functions::relu(x);
   }
-  contract_violated("ziv::first_step: Function is one of the nine");
+  contract_violated("ziv::first_step: a known function");
 }
 
 double finish(Function f, double x, double y, const FloatFormat& format, Rounding mode,

@@ -8,9 +8,10 @@
 namespace lamp::mpfr {
 namespace {
 
-/// Extra bits of every intermediate of GELU. Where it is evaluated |x| < 2^16, so |t| < 2^44: the
-/// condition numbers of exp(-2t) and erfc(-x / sqrt 2) stay under 2^46, and a result computed with
-/// w + guard bits has a relative error far below 2^-w.
+/// Extra bits of every intermediate of GELU and silu. Where it is evaluated |x| < 2^16, so |t| <
+/// 2^44: the condition numbers of exp(-2t) and erfc(-x / sqrt 2) stay under 2^46, and a result
+/// computed with w + guard bits has a relative error far below 2^-w. silu(x) = x / (1 + exp(-x))
+/// takes exp of a number that is exact.
 constexpr mpfr_prec_t guard = 64;
 
 /// t = sqrt(2/pi) (x + 0.044715 x^3): all terms of one sign, no cancellation.
@@ -27,13 +28,23 @@ void tanh_argument(Number& t, const Number& x) {
   mpfr_mul(t.get(), t.get(), factor.get(), MPFR_RNDN);
 }
 
+/// y = x / (1 + exp(y)).
+void divide_by_1_plus_exp(Number& y, const Number& x) {
+  mpfr_exp(y.get(), y.get(), MPFR_RNDN);
+  mpfr_add_ui(y.get(), y.get(), 1, MPFR_RNDN);
+  mpfr_div(y.get(), x.get(), y.get(), MPFR_RNDN);
+}
+
 /// y = x/2 (1 + tanh t) = x / (1 + exp(-2t)).
 void gelu_tanh(Number& y, const Number& x) {
   tanh_argument(y, x);
   mpfr_mul_si(y.get(), y.get(), -2, MPFR_RNDN);
-  mpfr_exp(y.get(), y.get(), MPFR_RNDN);
-  mpfr_add_ui(y.get(), y.get(), 1, MPFR_RNDN);
-  mpfr_div(y.get(), x.get(), y.get(), MPFR_RNDN);
+  divide_by_1_plus_exp(y, x);
+}
+
+void silu(Number& y, const Number& x) {
+  mpfr_neg(y.get(), x.get(), MPFR_RNDN);  // exact: y has more bits than x
+  divide_by_1_plus_exp(y, x);
 }
 
 /// y = x/2 (1 + erf(x / sqrt 2)) = x/2 erfc(-x / sqrt 2).
@@ -48,8 +59,8 @@ void gelu_erf(Number& y, const Number& x) {
 }
 
 /// out = f(x) by Ziv: the interval y (1 +- 2^-w) rounds to one number, or w grows (with the draw
-/// given, every rounding is monotone). GELU has no exact cases but zero and the infinities. Pre:
-/// out has precision format.p.
+/// given, every rounding is monotone). GELU and silu have no exact cases but zero and the
+/// infinities. Pre: out has precision format.p.
 void ziv(Number& out, void (*function)(Number&, const Number&), const Number& x,
          const FloatFormat& format, Rounding mode, Draw draw) {
   const mpfr_prec_t bits = mpfr_get_prec(x.get()) + format.p;
@@ -67,24 +78,32 @@ void ziv(Number& out, void (*function)(Number&, const Number&), const Number& x,
   contract_violated("mpfr::evaluate: Ziv's loop ends: no result lies on a rounding boundary");
 }
 
-/// GELU where it is next to a number that is known: false elsewhere.
-bool gelu_beside(Number& r, bool erf_form, const Number& x, const FloatFormat& format) {
+/// GELU and silu where they are next to a number that is known: false elsewhere. Both are x g(x)
+/// with g rising from 0 to 1 and 1 - g(x) = g(-x).
+bool is_beside(Number& r, Function f, const Number& x, const FloatFormat& format) {
   if (mpfr_number_p(x.get()) == 0 || mpfr_zero_p(x.get()) != 0) {
     mpfr_set(r.get(), x.get(), MPFR_RNDN);
     if (mpfr_inf_p(x.get()) != 0 && mpfr_signbit(x.get()) != 0) mpfr_set_zero(r.get(), -1);
     return true;
   }
   const auto bits = static_cast<double>(mpfr_get_prec(r.get()) + 2);
-  // x (1 - d), 0 < d < 2^-bits: erfc(x / sqrt 2) < exp(-x^2/2), and exp(-2t) < exp(-0.07 x^3)
-  if (mpfr_cmp_d(x.get(), std::max(32.0, std::sqrt(1.4 * bits))) >= 0) {
+  // x (1 - d), 0 < d < 2^-bits: erfc(x / sqrt 2) < exp(-x^2/2), exp(-2t) < exp(-0.07 x^3); silu has
+  // d < exp(-x), and log 2 < 0.7
+  const double right = f == Function::silu ? 0.7 * bits : std::sqrt(1.4 * bits);
+  if (mpfr_cmp_d(x.get(), std::max(32.0, right)) >= 0) {
     mpfr_set(r.get(), x.get(), MPFR_RNDN);
     mpfr_nextbelow(r.get());
     return true;
   }
-  // -d, 0 < d < 2^-(10^9 + 10^5), below every format, by the same bounds
-  const double left = format.emin > -50'000 ? -1000.0 : erf_form ? -40'000.0 : -4000.0;
+  // -d, 0 < d < 2^-(10^9 + 10^5), or 2^-100'000, below every format, by the same bounds; silu has d
+  // < -x exp(x): 2^-1'009'886'000 at -7e8, 2^-115'000 at -8e4
+  const bool near = format.emin > -50'000;
+  const double left = f == Function::silu       ? (near ? -8e4 : -7e8)
+                      : near                    ? -1000.0
+                      : f == Function::gelu_erf ? -40'000.0
+                                                : -4000.0;
   if (mpfr_cmp_d(x.get(), left) <= 0) {
-    mpfr_set_si_2exp(r.get(), -1, left == -1000.0 ? -100'000 : -2'000'000'000, MPFR_RNDN);
+    mpfr_set_si_2exp(r.get(), -1, near ? -100'000 : -2'000'000'000, MPFR_RNDN);
     return true;
   }
   // x/2 + d, 0 < d < x^2/2
@@ -94,6 +113,12 @@ bool gelu_beside(Number& r, bool erf_form, const Number& x, const FloatFormat& f
     return true;
   }
   return false;
+}
+
+/// Whether the result may be the argument or a neighbour of it.
+bool holds_argument(Function f) {
+  return f == Function::gelu_tanh || f == Function::gelu_erf || f == Function::silu ||
+         f == Function::relu;
 }
 
 /// MPFR caches constants per thread; they go with the thread.
@@ -106,11 +131,10 @@ struct ConstantCache {
 void evaluate(Number& out, Function f, const Number& x, const FloatFormat& format, Rounding mode,
               Draw draw) {
   static thread_local const ConstantCache cache;
-  const bool gelu = f == Function::gelu_tanh || f == Function::gelu_erf;
   mpfr_prec_t precision = std::max<mpfr_prec_t>(working_precision, format.p + odd_bits);
-  if (gelu) precision = std::max<mpfr_prec_t>(precision, mpfr_get_prec(x.get()) + 2);
+  if (holds_argument(f)) precision = std::max<mpfr_prec_t>(precision, mpfr_get_prec(x.get()) + 2);
   Number r(precision);
-  switch (f) {  // MPFR rounds all but GELU correctly and says whether they are exact
+  switch (f) {  // MPFR rounds all but the activations correctly and says whether they are exact
     case Function::exp:
       round_to_odd(r, mpfr_exp(r.get(), x.get(), MPFR_RNDZ));
       break;
@@ -135,9 +159,19 @@ void evaluate(Number& out, Function f, const Number& x, const FloatFormat& forma
         mpfr_set_inf(r.get(), mpfr_signbit(x.get()) != 0 ? -1 : 1);  // MPFR has +inf for -0
       break;
     case Function::gelu_tanh:
+      if (!is_beside(r, f, x, format)) return ziv(out, gelu_tanh, x, format, mode, draw);
+      break;
     case Function::gelu_erf:
-      if (!gelu_beside(r, f == Function::gelu_erf, x, format))
-        return ziv(out, f == Function::gelu_erf ? gelu_erf : gelu_tanh, x, format, mode, draw);
+      if (!is_beside(r, f, x, format)) return ziv(out, gelu_erf, x, format, mode, draw);
+      break;
+    case Function::silu:
+      if (!is_beside(r, f, x, format)) return ziv(out, silu, x, format, mode, draw);
+      break;
+    case Function::relu:
+      if (mpfr_nan_p(x.get()) != 0 || mpfr_sgn(x.get()) > 0)
+        mpfr_set(r.get(), x.get(), MPFR_RNDN);
+      else
+        mpfr_set_zero(r.get(), 1);
       break;
   }
   to_format(out, r, format, mode, draw);

@@ -169,6 +169,8 @@ Answer tanh(CalcRequest& request) { return function_of(request, "a", Function::t
 Answer erf(CalcRequest& request) { return function_of(request, "a", Function::erf); }
 Answer reciprocal(CalcRequest& request) { return function_of(request, "a", Function::reciprocal); }
 Answer rsqrt(CalcRequest& request) { return function_of(request, "a", Function::rsqrt); }
+Answer silu(CalcRequest& request) { return function_of(request, "x", Function::silu); }
+Answer relu(CalcRequest& request) { return function_of(request, "x", Function::relu); }
 
 Answer gelu(CalcRequest& request) {
   constexpr std::array<NamedValue<Function>, 2> variants{

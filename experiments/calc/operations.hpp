@@ -27,6 +27,8 @@ Answer erf(CalcRequest& request);
 Answer rsqrt(CalcRequest& request);
 Answer reciprocal(CalcRequest& request);
 Answer gelu(CalcRequest& request);
+Answer silu(CalcRequest& request);
+Answer relu(CalcRequest& request);
 Answer encode(CalcRequest& request);
 Answer decode(CalcRequest& request);
 

@@ -41,6 +41,8 @@ constexpr std::array operations{
     Operation{"rsqrt", calc::rsqrt, {"a", "format", "rounding", "random_bits", "seed"}},
     Operation{"reciprocal", calc::reciprocal, {"a", "format", "rounding", "random_bits", "seed"}},
     Operation{"gelu", calc::gelu, {"x", "variant", "format", "rounding", "random_bits", "seed"}},
+    Operation{"silu", calc::silu, {"x", "format", "rounding", "random_bits", "seed"}},
+    Operation{"relu", calc::relu, {"x", "format", "rounding", "random_bits", "seed"}},
     Operation{"encode", calc::encode, {"x", "format"}},
     Operation{"decode", calc::decode, {"code", "format"}},
     Operation{"dot", calc::dot, {"a", "b", "c", "arith", "random_bits", "seed"}},

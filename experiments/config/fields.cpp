@@ -173,7 +173,8 @@ constexpr std::array before_arithmetic{
     Field{.key = "model.activation",
           .kind = Kind::choice,
           .standard = "\"checkpoint\"",
-          .meaning = "GELU: the checkpoint's, erf form (gelu) or tanh form (gelu_new)",
+          .meaning =
+              "the checkpoint's, GELU in erf form (gelu) or tanh form (gelu_new), silu or relu",
           .choices = choices_of<activations>,
           .read = [](Config& c, Name, const Value& v,
                      const Field& f) { return read_choice(v, f, activations, c.activation); },

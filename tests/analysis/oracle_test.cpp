@@ -234,7 +234,7 @@ S inner(const oracle::Matrix<S>& x, const oracle::Matrix<S>& y) {
 
 // Tolerance: 128 u of the site's largest, for sums of up to 512 terms; measured: 10 and 33 u.
 TEST_CASE("oracle: binary64 is near forward() in binary64 at every site", "[oracle]") {
-  for (const Activation activation : {Activation::gelu_new, Activation::gelu}) {
+  for (const auto& [label, activation] : activation_names) {
     const Model model = random_model(activation);
     const Pass<double> pass = oracle::forward<double>(oracle::Weights<double>(model), ids);
     const Comparison c = compare_sites(lamp_pass(model, ids, fused(binary64)), pass);
@@ -279,8 +279,7 @@ TEST_CASE(
       CHECK(d > 0.0);
     }
   };
-  for (const Activation activation : {Activation::gelu_new, Activation::gelu})
-    check(random_model(activation), ids);
+  for (const auto& [label, activation] : activation_names) check(random_model(activation), ids);
   check(nano(), {464, 1200});
 
   // Negative control: one bit of one score is seen.
@@ -290,6 +289,17 @@ TEST_CASE(
   double& score = wrong.sites[{Site::scores, 1, 0}][2][1];
   score = test::off_by_one_bit(score);
   CHECK(compare_sites(wrong, pass).other_bits == 1);
+}
+
+TEST_CASE("oracle: the derivative of each activation is that of dual numbers",
+          "[oracle][derivatives]") {
+  for (const auto& [label, activation] : activation_names)
+    for (const double at : {-30.0, -2.5, -0x1p-40, 0x1p-40, 0.75, 3.0, 30.0}) {
+      CAPTURE(label, at);
+      const Real direct = oracle::activate_derivative(activation, Real(at)),
+                 dual = oracle::activate(activation, Dual<Real>(Real(at), Real(1))).derivative;
+      CHECK(abs(direct - dual) <= ldexp(abs(dual), -180));  // conditioned below 2^10, 200 bits
+    }
 }
 
 TEST_CASE(
@@ -470,12 +480,14 @@ TEST_CASE("oracle: a score that is NaN or infinite, a sequence of one", "[oracle
   CHECK(oracle::log_likelihood(single.logits, std::span(one)) == 0.0);
   CHECK(oracle::log_likelihood_gradient(single.logits, std::span(one)).isZero(0.0));
 
-  for (const Activation form : {Activation::gelu_new, Activation::gelu}) {
-    CHECK(same_bits(oracle::gelu(form, -infinity), -0.0));
-    CHECK(same_bits(oracle::gelu(form, -0.0), -0.0));
-    CHECK(same_bits(oracle::gelu(form, 0.0), 0.0));
-    CHECK(oracle::gelu(form, infinity) == infinity);
-    CHECK(std::isnan(oracle::gelu(form, not_a_number)));
+  for (const auto& [label, form] : activation_names) {
+    CAPTURE(label);
+    const double below = form == Activation::relu ? 0.0 : -0.0;
+    CHECK(same_bits(oracle::activate(form, -infinity), below));
+    CHECK(same_bits(oracle::activate(form, -0.0), below));
+    CHECK(same_bits(oracle::activate(form, 0.0), 0.0));
+    CHECK(oracle::activate(form, infinity) == infinity);
+    CHECK(std::isnan(oracle::activate(form, not_a_number)));
   }
 }
 

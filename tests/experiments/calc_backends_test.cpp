@@ -39,11 +39,11 @@ class Requests {
 
   json next(std::size_t number) {
     static const std::vector<std::string> operations{
-        "round", "add",  "sub", "mul",  "div",     "fma",       "sqrt",
-        "exp",   "exp2", "log", "tanh", "erf",     "rsqrt",     "reciprocal",
-        "gelu",  "dot",  "dot", "gemm", "softmax", "layernorm", "select"};
-    static const std::vector<std::string> functions{"exp", "exp2",  "log",        "tanh",
-                                                    "erf", "rsqrt", "reciprocal", "gelu"};
+        "round", "add", "sub",  "mul",  "div",     "fma",        "sqrt",  "exp",
+        "exp2",  "log", "tanh", "erf",  "rsqrt",   "reciprocal", "gelu",  "silu",
+        "relu",  "dot", "dot",  "gemm", "softmax", "layernorm",  "select"};
+    static const std::vector<std::string> functions{"exp",   "exp2",       "log",  "tanh", "erf",
+                                                    "rsqrt", "reciprocal", "gelu", "silu", "relu"};
     const std::string& op = operations[number % operations.size()];
     json line{{"op", op}};
     const std::size_t n = random_.below(8) == 0 ? random_.below(3) : 4 + random_.below(20);
@@ -52,7 +52,7 @@ class Requests {
     if (op == "select") return select(line, std::max<std::size_t>(n, 1));
     const bool function = std::find(functions.begin(), functions.end(), op) != functions.end();
     if (op == "gelu") line["variant"] = random_.below(2) == 0 ? "tanh" : "erf";
-    const bool x = op == "round" || op == "gelu";
+    const bool x = op == "round" || op == "gelu" || op == "silu" || op == "relu";
     line[x ? "x" : "a"] = list(n);
     if (op == "add" || op == "sub" || op == "mul" || op == "div" || op == "fma")
       line["b"] = list(n);

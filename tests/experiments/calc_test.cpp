@@ -164,6 +164,11 @@ TEST_CASE("calc: known answers of the elementwise operations", "[calc]") {
     CHECK(one("gelu", R"("x":[1],"variant":"erf")", "binary32", with) ==
           to_hex_float(static_cast<double>(0.8413447460685429F)));
     CHECK(one("gelu", R"("x":["-inf"],"variant":"erf")", "binary32", with) == "-0x0p+0");
+    CHECK(one("silu", R"("x":[1])", "binary32", with) ==
+          to_hex_float(static_cast<double>(0.7310585786300049F)));
+    CHECK(one("silu", R"("x":["-inf"])", "bfloat16", with) == "-0x0p+0");
+    CHECK(one("relu", R"("x":["0x1.01p+0"])", "ps7", with) == "0x1p+0");
+    CHECK(one("relu", R"("x":["-inf"])", "ps7", with) == "0x0p+0");
   }
 }
 

@@ -17,11 +17,14 @@ namespace lamp {
 
 struct Network;  // core/model/networks/network.hpp
 
-enum class Activation : std::uint8_t { gelu_new, gelu };  // tanh form, erf form
+enum class Activation : std::uint8_t { gelu_new, gelu, silu, relu };  // GELU: tanh form, erf form
 
 /// As in config.json.
-inline constexpr std::array<NamedValue<Activation>, 2> activation_names{
-    {{"gelu", Activation::gelu}, {"gelu_new", Activation::gelu_new}}};
+inline constexpr std::array<NamedValue<Activation>, 4> activation_names{
+    {{"gelu", Activation::gelu},
+     {"gelu_new", Activation::gelu_new},
+     {"silu", Activation::silu},
+     {"relu", Activation::relu}}};
 static_assert(names_all(activation_names));
 
 /// What config.json says, read by the file of the network; each network uses the fields that it has

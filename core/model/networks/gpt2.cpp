@@ -78,13 +78,16 @@ constexpr std::array<std::pair<std::string_view, bool>, 3> fixed_options{
      {"add_cross_attention", false}}};
 
 /// Names of one function each, as Hugging Face's table of activations has them.
-constexpr std::array<NamedValue<Activation>, 6> activation_functions{
+constexpr std::array<NamedValue<Activation>, 9> activation_functions{
     {{"gelu_new", Activation::gelu_new},
      {"gelu_pytorch_tanh", Activation::gelu_new},
      {"gelu_fast", Activation::gelu_new},
      {"gelu_accurate", Activation::gelu_new},
      {"gelu", Activation::gelu},
-     {"gelu_python", Activation::gelu}}};
+     {"gelu_python", Activation::gelu},
+     {"silu", Activation::silu},
+     {"swish", Activation::silu},
+     {"relu", Activation::relu}}};
 constexpr std::uint64_t largest_id = 0xFFFFFFFF;
 
 /// What a file leaves out is as in GPT2Config of transformers: the smallest GPT-2.
@@ -102,9 +105,9 @@ ModelConfig read(ConfigReader& reader) {
   config.layer_norm_epsilon = reader.fraction("layer_norm_epsilon", config.layer_norm_epsilon);
 
   constexpr std::string_view known =
-      "\"gelu_new\", \"gelu_pytorch_tanh\", \"gelu_fast\", \"gelu_accurate\" (tanh form), \"gelu\" "
-      "or "
-      "\"gelu_python\" (erf form)";
+      "\"gelu_new\", \"gelu_pytorch_tanh\", \"gelu_fast\", \"gelu_accurate\" (tanh form), "
+      "\"gelu\", "
+      "\"gelu_python\" (erf form), \"silu\", \"swish\" or \"relu\"";
   const std::string name =
       reader.string("activation_function", activation_name(config.activation), known);
   if (const auto activation = value_in(activation_functions, name))

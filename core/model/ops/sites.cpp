@@ -35,6 +35,10 @@ Function function_of(Activation activation) {
       return Function::gelu_tanh;
     case Activation::gelu:
       return Function::gelu_erf;
+    case Activation::silu:
+      return Function::silu;
+    case Activation::relu:
+      return Function::relu;
   }
   contract_violated("activate: a known activation");
 }

@@ -83,6 +83,19 @@ void exact_gelu_erf(mpfr_ptr y, mpfr_srcptr x) {
   mpfr_div_2ui(y, y, 1, MPFR_RNDN);
 }
 
+void exact_silu(mpfr_ptr y, mpfr_srcptr x) {
+  Number t(precision);
+  mpfr_neg(t.get(), x, MPFR_RNDN);
+  mpfr_exp(t.get(), t.get(), MPFR_RNDN);
+  mpfr_add_ui(t.get(), t.get(), 1, MPFR_RNDN);
+  mpfr_div(y, x, t.get(), MPFR_RNDN);
+}
+
+void exact_relu(mpfr_ptr y, mpfr_srcptr x) {
+  mpfr_set_zero(y, 1);
+  mpfr_max(y, y, x, MPFR_RNDN);
+}
+
 struct Interval {
   double low, high;
 };
@@ -185,6 +198,24 @@ std::vector<Case> cases() {
        exact_gelu_erf,
        0.9,
        {{-1.1, 1.1}, {-6.0, 6.0}, {-37.0, -6.0}, {-39.5, -37.0}, {6.0, 40.0}}},
+      {"silu",
+       scalar(functions::silu),
+       spans(functions::silu),
+       exact_silu,
+       0.6,
+       {{-1.1, 1.1},
+        {-6.0, 6.0},
+        {-40.0, -6.0},
+        {-715.0, -36.0},
+        {-753.0, -714.0},
+        {6.0, 40.0},
+        {759.0, 761.0}}},
+      {"relu",
+       scalar(functions::relu),
+       spans(functions::relu),
+       exact_relu,
+       0.0,
+       {{-1.0, 1.0}, {0.0, 0x1p-1022}}},
   };
 }
 
@@ -349,6 +380,20 @@ TEST_CASE("binary64 functions: special values", "[fp][elementary][law]") {
       {"gelu_erf max", functions::gelu_erf(top), top},
       {"gelu_erf -max", functions::gelu_erf(-top), -0.0},
       {"gelu_erf 2^-1073", functions::gelu_erf(0x1p-1073), 0x1p-1074},
+      {"silu 0", functions::silu(0.0), 0.0},
+      {"silu -0", functions::silu(-0.0), -0.0},
+      {"silu inf", functions::silu(infinity), infinity},
+      {"silu -inf", functions::silu(-infinity), -0.0},
+      {"silu max", functions::silu(top), top},
+      {"silu -max", functions::silu(-top), -0.0},
+      {"silu 2^-1073", functions::silu(0x1p-1073), 0x1p-1074},
+      {"silu -2^-1074", functions::silu(-0x1p-1074), -0.0},
+      {"relu 0", functions::relu(0.0), 0.0},
+      {"relu -0", functions::relu(-0.0), 0.0},
+      {"relu inf", functions::relu(infinity), infinity},
+      {"relu -inf", functions::relu(-infinity), 0.0},
+      {"relu -2^-1074", functions::relu(-0x1p-1074), 0.0},
+      {"relu 2^-1074", functions::relu(0x1p-1074), 0x1p-1074},
   };
   for (const Value& v : values) {
     INFO(v.name << " = " << v.y);
@@ -429,7 +474,8 @@ TEST_CASE("binary64 functions: the bits on every compiler, level of optimisation
   const std::vector<std::uint64_t> expected{
       0x31F7FCBD30388F13, 0x8335D438FA3A22CF, 0xDBBCEFA37D9896AA, 0x3324904DBDB52036,
       0x601394958171E378, 0xE5934382509B6C32, 0x664375B8A7B06099, 0x2979118DE918FA98,
-      0x15BCDBCC55249C3F, 0x4598645E875E60D2, 0x920B45BCFEB47573};
+      0x15BCDBCC55249C3F, 0x4598645E875E60D2, 0x920B45BCFEB47573, 0x66D2E697AA2D9BE3,
+      0xA286A34BA5A8E8CC};
   const std::vector<Case> all = cases();
   REQUIRE(expected.size() == all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {

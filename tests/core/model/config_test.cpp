@@ -103,6 +103,11 @@ TEST_CASE("config: what a file leaves out, other names, an end of text outside t
   for (const char* const erf_form : {"gelu", "gelu_python"})
     CHECK(Reading{adding(R"("activation_function":")" + std::string(erf_form) + '"')}
               .config->activation == lamp::Activation::gelu);
+  for (const char* const name : {"silu", "swish"})
+    CHECK(Reading{adding(R"("activation_function":")" + std::string(name) + '"')}
+              .config->activation == lamp::Activation::silu);
+  CHECK(Reading{adding(R"("activation_function":"relu")")}.config->activation ==
+        lamp::Activation::relu);
   CHECK(Reading{adding(R"("eos_token_id":99)")}.config->end_of_text == lamp::TokenId{99});
   CHECK_FALSE(Reading{adding(R"("eos_token_id":100)")}.config->end_of_text.has_value());
 }
@@ -120,8 +125,8 @@ TEST_CASE("config: a wrong value is named with its legal range", "[model][config
   CHECK(refused(with("\"n_inner\":null", "\"n_inner\":0"), {"n_inner is 0"}));
   CHECK(refused(adding(R"("layer_norm_epsilon":0)"), {"layer_norm_epsilon is 0", "above 0"}));
   CHECK(refused(adding(R"("layer_norm_epsilon":"1e-5")"), {"layer_norm_epsilon is \"1e-5\""}));
-  CHECK(refused(adding(R"("activation_function":"relu")"),
-                {"activation_function is \"relu\"", "gelu_new", "gelu"}));
+  CHECK(refused(adding(R"("activation_function":"quick_gelu")"),
+                {"activation_function is \"quick_gelu\"", "gelu_new", "silu", "relu"}));
   CHECK(
       refused(adding(R"("tie_word_embeddings":1)"), {"tie_word_embeddings is 1", "true or false"}));
   CHECK(refused(adding(R"("eos_token_id":-1)"), {"eos_token_id is -1", "0 to 4294967295"}));

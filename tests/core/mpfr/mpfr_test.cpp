@@ -73,15 +73,20 @@ struct Processor {
   }
 };
 
-/// GELU by its textbook form at 2048 bits, where neither 1 + tanh nor 1 + erf cancels noticeably
-/// for |x| < 14.
-double textbook_gelu(Function f, double x, const FloatFormat& format, Rounding mode) {
+constexpr std::array gelu_and_silu{Function::gelu_tanh, Function::gelu_erf, Function::silu};
+
+/// x/2 (1 + g(x)) at 2048 bits, where neither 1 + tanh nor 1 + erf cancels noticeably for |x| < 14:
+/// GELU by its textbook form, silu with g(x) = tanh(x/2).
+double textbook(Function f, double x, const FloatFormat& format, Rounding mode) {
   constexpr mpfr_prec_t precision = 2048;
   mpfr::Number t(precision), y(precision);
   if (f == Function::gelu_erf) {
     mpfr_sqrt_ui(t.get(), 2, MPFR_RNDN);
     mpfr_d_div(t.get(), x, t.get(), MPFR_RNDN);
     mpfr_erf(y.get(), t.get(), MPFR_RNDN);
+  } else if (f == Function::silu) {
+    mpfr_set_d(t.get(), x / 2, MPFR_RNDN);
+    mpfr_tanh(y.get(), t.get(), MPFR_RNDN);
   } else {
     mpfr_set_d(t.get(), x, MPFR_RNDN);
     mpfr_pow_ui(t.get(), t.get(), 3, MPFR_RNDN);
@@ -199,7 +204,15 @@ TEST_CASE("mpfr functions: published digits and special values", "[mpfr]") {
   CHECK(same_bits(mpfr::evaluate(Function::rsqrt, -0.0, binary64), -inf));
   CHECK(same_bits(mpfr::evaluate(Function::rsqrt, inf, binary64), 0.0));
   CHECK(std::isnan(mpfr::evaluate(Function::rsqrt, -1.0, binary64)));
-  for (const Function f : {Function::gelu_tanh, Function::gelu_erf}) {
+  CHECK(same_bits(mpfr::evaluate(Function::silu, 1.0, binary64),
+                  0.7310585786300048792511592));  // 1 / (1 + 1/e)
+  for (const double x : {-inf, -0x1p-1074, -0.0, 0.0})
+    CHECK(same_bits(mpfr::evaluate(Function::relu, x, binary64, Rounding::rtn), 0.0));
+  CHECK(same_bits(mpfr::evaluate(Function::relu, inf, binary64), inf));
+  CHECK(same_bits(mpfr::evaluate(Function::relu, 1.0 + 0x1p-52, binary32, Rounding::rtp),
+                  1.0 + 0x1p-23));
+  CHECK(std::isnan(mpfr::evaluate(Function::relu, std::nan(""), binary64)));
+  for (const Function f : gelu_and_silu) {
     CHECK(same_bits(mpfr::evaluate(f, -inf, binary64), -0.0));
     CHECK(same_bits(mpfr::evaluate(f, inf, binary64), inf));
     CHECK(same_bits(mpfr::evaluate(f, -0.0, binary64), -0.0));
@@ -250,8 +263,8 @@ TEST_CASE("mpfr functions: published digits and special values of the others", "
                   0.0));  // just below x
 }
 
-/// GELU of x = 2^e in 113 bits with exponents to 10^9, and where its bits end.
-mpfr::Real wide_gelu(Function f, const char* x, Rounding mode) {
+/// GELU or silu of x = 2^e in 113 bits with exponents to 10^9, and where its bits end.
+mpfr::Real wide(Function f, const char* x, Rounding mode) {
   return mpfr::evaluate(f, *mpfr::Real::parse(x),
                         {.p = 113, .emin = -1'000'000'000, .emax = 1'000'000'000}, mode);
 }
@@ -259,7 +272,7 @@ mpfr::Real wide_gelu(Function f, const char* x, Rounding mode) {
 TEST_CASE("mpfr functions: numbers and formats beyond binary64", "[mpfr]") {
   const FloatFormat quad{.p = 113, .emin = -16382, .emax = 16383};
   test::Random random(8);
-  // MPFR's own rounding to 113 bits; GELU: to 60 bits of the textbook's form
+  // MPFR's own rounding to 113 bits; GELU and silu: the textbook's form to 53
   for (int i = 0; i < 300; ++i) {
     const double x = random.with_exponent(-20, 3);
     mpfr::Number argument = mpfr::Number::exactly(std::abs(x)), y(113);
@@ -277,14 +290,14 @@ TEST_CASE("mpfr functions: numbers and formats beyond binary64", "[mpfr]") {
     CHECK(same(Function::erf));
     mpfr_ui_div(y.get(), 1, argument.get(), MPFR_RNDN);
     CHECK(same(Function::reciprocal));
-    for (const Function f : {Function::gelu_tanh, Function::gelu_erf}) {
+    for (const Function f : gelu_and_silu) {
       const FloatFormat p53{.p = 53, .emin = -16382, .emax = 16383};
       CHECK(mpfr::evaluate(f, mpfr::Real(x), p53).to_double() ==
-            textbook_gelu(f, x, p53, Rounding::rne));
+            textbook(f, x, p53, Rounding::rne));
     }
   }
-  for (const Function f : {Function::gelu_tanh, Function::gelu_erf}) {
-    const auto at = [&](const char* x, Rounding mode) { return wide_gelu(f, x, mode).hex(); };
+  for (const Function f : gelu_and_silu) {
+    const auto at = [&](const char* x, Rounding mode) { return wide(f, x, mode).hex(); };
     CHECK(at("0x1p-900000000", Rounding::rne) == "0x1p-900000001");
     CHECK(at("0x1p-900000000", Rounding::rtp) == "0x1.0000000000000000000000000001p-900000001");
     CHECK(at("-0x1p-900000000", Rounding::rtz) == "-0x1.ffffffffffffffffffffffffffffp-900000002");
@@ -294,21 +307,35 @@ TEST_CASE("mpfr functions: numbers and formats beyond binary64", "[mpfr]") {
     CHECK(at("-inf", Rounding::rtn) == "-0x0p+0");
     CHECK_FALSE(at("-0x1.8p+10", Rounding::rtz) == "-0x0p+0");  // far down, not below the format
   }
+  // silu(-6.9e8) = -6.9e8 exp(-6.9e8) = -2^-995'459'548.9; silu(-7e4) = -2^-100'972.6
+  CHECK(wide(Function::silu, "-0x1.490484p+29", Rounding::rtz).hex().ends_with("p-995459549"));
+  CHECK(wide(Function::silu, "-0x1.117p+16", Rounding::rtz).hex().ends_with("p-100973"));
+  // 204 (1 - d), d = exp(-204) = 2^-294.3: seen with 300 bits, where 204 has spacing 2^-292
+  const FloatFormat long_format{.p = 300, .emin = -16382, .emax = 16383};
+  mpfr::Number near(300);
+  mpfr_set_ui_2exp(near.get(), 204, 0, MPFR_RNDN);
+  mpfr_nextbelow(near.get());
+  CHECK(mpfr::evaluate(Function::silu, mpfr::Real(204.0), long_format).to_double() == 204.0);
+  CHECK(mpfr::Real(near).hex() >
+        mpfr::evaluate(Function::silu, mpfr::Real(204.0), long_format, Rounding::rtp).hex());
+  for (const char* const x : {"-0x1.117p+16", "-0x1.8p+16"})
+    CHECK(mpfr::evaluate(Function::silu, *mpfr::Real::parse(x), quad, Rounding::rtn).hex() ==
+          "-0x1p-16494");
 }
 
-TEST_CASE("mpfr functions: GELU is its textbook form at 2048 bits", "[mpfr]") {
+TEST_CASE("mpfr functions: GELU and silu are their textbook form at 2048 bits", "[mpfr]") {
   test::Random random(3);
   long failures = 0;
   for (int i = 0; i < 900; ++i) {
     const double x = i % 3 == 0 ? random.with_exponent(-30, -5, random.between(1, 53))
                                 : 14.0 * random.symmetric();
-    const Function f = i % 2 == 0 ? Function::gelu_tanh : Function::gelu_erf;
+    const Function f = gelu_and_silu[random.below(3)];
     const FloatFormat format{.p = std::array{8, 11, 24, 53}[random.below(4)],
                              .emin = -1022,
                              .emax = 1023,
                              .subnormals = false};
     const Rounding mode = std::array{Rounding::rne, Rounding::rtp, Rounding::rtz}[random.below(3)];
-    const double want = textbook_gelu(f, x, format, mode);
+    const double want = textbook(f, x, format, mode);
     if (std::abs(want) >= xmin(format))
       failures += !same_bits(mpfr::evaluate(f, x, format, mode), want);
   }
@@ -364,7 +391,7 @@ TEST_CASE("mpfr::gemm: shapes, in numbers where nothing rounds", "[mpfr]") {
 }
 
 TEST_CASE("negative control: the textbook GELU differs from its neighbour", "[mpfr][control]") {
-  const double y = textbook_gelu(Function::gelu_tanh, 1.25, binary64, Rounding::rne);
+  const double y = textbook(Function::gelu_tanh, 1.25, binary64, Rounding::rne);
   CHECK(same_bits(y, mpfr::evaluate(Function::gelu_tanh, 1.25, binary64)));
   CHECK_FALSE(
       same_bits(test::off_by_one_bit(y), mpfr::evaluate(Function::gelu_tanh, 1.25, binary64)));

@@ -135,12 +135,13 @@ struct Sites {
   test::Terms kind;
   std::string differ{};
 
-  void compare(const char* site, const Matrix<double>& fast, const Matrix<double>& twin) {
+  void compare(std::string_view site, const Matrix<double>& fast, const Matrix<double>& twin) {
     if (!same_bits(fast.flat(), twin.flat())) differ += std::string(site) + " ";
   }
   /// fast(out) and twin(outputs, out) into unwritten matrices.
   template <class Fast, class Twin>
-  void both(const char* site, std::size_t n, std::size_t cols, const Fast& fast, const Twin& twin) {
+  void both(std::string_view site, std::size_t n, std::size_t cols, const Fast& fast,
+            const Twin& twin) {
     Matrix<double> a = unwritten(n, cols), b = unwritten(n, cols);
     fast(a.view());
     twin(FastFunctionOutputs{arithmetic}, b.view());
@@ -205,10 +206,13 @@ struct Sites {
         [&](const auto& outputs, auto out) {
           steps::residual(outputs, 1, view(x), view(other), out);
         });
-    for (const Activation form : {Activation::gelu_new, Activation::gelu})
+    for (const auto& activation : activation_names)
       both(
-          "gelu", rows, width, [&](auto out) { activate(arithmetic, form, view(x), out); },
-          [&](const auto& outputs, auto out) { steps::activate(outputs, 1, form, view(x), out); });
+          activation.name, rows, width,
+          [&](auto out) { activate(arithmetic, activation.value, view(x), out); },
+          [&](const auto& outputs, auto out) {
+            steps::activate(outputs, 1, activation.value, view(x), out);
+          });
   }
 };
 

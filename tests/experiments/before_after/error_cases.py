@@ -237,7 +237,7 @@ CONFIG_JSON = [  # (old, new) in config.json of gpt2-nano
     ('"n_layer": 4', '"n_layer": 3'), ('"n_layer": 4', '"n_layer": 65536'),
     ('"n_head": 2', '"n_head": 5'), ('"n_embd": 128', '"n_embd": 126'), ('"n_embd": 128', '"n_embd": 64'),
     ('"n_head": 2', '"n_inner": 0, "n_head": 2'), ('"n_head": 2', '"n_inner": 100, "n_head": 2'),
-    ("1e-05", "0"), ("1e-05", '"1e-5"'), ("1e-05", "1e400"), ('"gelu_new"', '"relu"'),
+    ("1e-05", "0"), ("1e-05", '"1e-5"'), ("1e-05", "1e400"), ('"gelu_new"', '"mish"'),
     ('"n_head": 2', '"tie_word_embeddings": 1, "n_head": 2'),
     ('"n_head": 2', '"tie_word_embeddings": false, "n_head": 2'), ('"eos_token_id": 4095', '"eos_token_id": 4096'),
     ('"vocab_size": 4096', '"vocab_size": 4095'),
