@@ -234,6 +234,7 @@ class Pass {
     const auto in = [&](std::size_t k) { return input(row, k, point); };
     switch (row.operation) {
       case Operation::embed:
+      case Operation::embed_tokens:
         return embed(a, model_.weights.at<EmbeddingWeights>(point.site), tokens_, out, first_);
       case Operation::scores:
         return scores(a, in(0), work_.keys, out);
@@ -242,12 +243,15 @@ class Pass {
       case Operation::values:
         return values(a, in(0), in(1), out);
       case Operation::layer_norm:
+      case Operation::rms_norm:
       case Operation::linear:
+      case Operation::rope:
       case Operation::residual:
       case Operation::activation:
+      case Operation::product:
       case Operation::logits: {
         const MatrixView<const double> x0 = in(0).row_block(point.first_row - first_, out.rows);
-        return evaluate_rows(model_, row, point.layer, options_.activation, a, x0,
+        return evaluate_rows(model_, row, point.layer, options_.activation, a, point.first_row, x0,
                              input_count(row.operation) == 2 ? in(1) : x0, out);
       }
     }

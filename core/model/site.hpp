@@ -27,7 +27,16 @@ enum class Site : std::uint8_t {
   mlp_proj,
   resid_2,
   ln_f,
-  logits
+  logits,
+  q,
+  k,
+  v,
+  rope_q,
+  rope_k,
+  gate,
+  up,
+  silu,
+  gated
 };
 
 struct SiteInfo {
@@ -42,7 +51,7 @@ struct SiteInfo {
 /// The components of a row of a site: the causal ones, or all.
 enum class Entries : std::uint8_t { causal, all };
 
-inline constexpr std::array<SiteInfo, 15> sites{{
+inline constexpr std::array<SiteInfo, 24> sites{{
     {Site::embed, "embed", 0, false, false},
     {Site::ln_1, "ln_1", 1, true, false},
     {Site::qkv, "qkv", 2, true, false},
@@ -58,6 +67,15 @@ inline constexpr std::array<SiteInfo, 15> sites{{
     {Site::resid_2, "resid_2", 12, true, false},
     {Site::ln_f, "ln_f", 13, false, false},
     {Site::logits, "logits", 14, false, false},
+    {Site::q, "q", 15, true, false},
+    {Site::k, "k", 16, true, false},
+    {Site::v, "v", 17, true, false},
+    {Site::rope_q, "rope_q", 18, true, false},
+    {Site::rope_k, "rope_k", 19, true, false},
+    {Site::gate, "gate", 20, true, false},
+    {Site::up, "up", 21, true, false},
+    {Site::silu, "silu", 22, true, false},
+    {Site::gated, "gated", 23, true, false},
 }};
 
 constexpr const SiteInfo& info(Site site) { return sites[static_cast<std::size_t>(site)]; }
@@ -88,9 +106,10 @@ static_assert([] {
   return true;
 }());
 static_assert([] {
-  constexpr std::array<std::string_view, 15> drawn{
-      "embed", "ln_1",   "qkv",  "scores",   "softmax", "values", "attn_proj", "resid_1",
-      "ln_2",  "mlp_fc", "gelu", "mlp_proj", "resid_2", "ln_f",   "logits"};
+  constexpr std::array<std::string_view, 24> drawn{
+      "embed", "ln_1",   "qkv",    "scores",   "softmax", "values", "attn_proj", "resid_1",
+      "ln_2",  "mlp_fc", "gelu",   "mlp_proj", "resid_2", "ln_f",   "logits",    "q",
+      "k",     "v",      "rope_q", "rope_k",   "gate",    "up",     "silu",      "gated"};
   for (std::uint32_t draw = 0; draw < drawn.size(); ++draw)
     if (const std::optional<Site> site = parse_site(drawn[draw]); !site || info(*site).draw != draw)
       return false;

@@ -180,7 +180,12 @@ void Suffix::evaluate_site(const SiteRow& row, Layer layer) {
                                                                       : x0;
   Matrix<double>& out = makes_stream(row.operation) ? stream_ : buffer(row.site);
   out.reshape(stream_.rows(), width_of(config_, row.site, base_.length()));
-  evaluate_rows(model_, row, layer, options_.activation, a, x0, x1, out.view());
+  if (row.operation != Operation::rope)
+    return evaluate_rows(model_, row, layer, options_.activation, a, 0, x0, x1, out.view());
+  for (const Run& run : runs_)
+    evaluate_rows(model_, row, layer, options_.activation, a, run.first,
+                  x0.row_block(run.offset, run.rows), x1.row_block(run.offset, run.rows),
+                  out.view().row_block(run.offset, run.rows));
 }
 
 /// A site per head, on the rows of one run.
@@ -208,14 +213,18 @@ void Suffix::evaluate_causal(const SiteRow& row, Layer layer, const Run& run, He
     case Operation::values:
       return values(a, x0, run_input(row, 1, layer, run, head), out);
     case Operation::embed:
+    case Operation::embed_tokens:
     case Operation::layer_norm:
+    case Operation::rms_norm:
     case Operation::linear:
+    case Operation::rope:
     case Operation::residual:
     case Operation::activation:
+    case Operation::product:
     case Operation::logits:
       expects(!is_stochastic(a), "Suffix: stochastic at causal sites only");
       return evaluate_rows(
-          model_, row, layer, options_.activation, a, x0,
+          model_, row, layer, options_.activation, a, run.first, x0,
           input_count(row.operation) == 2 ? run_input(row, 1, layer, run, head) : x0, out);
   }
   contract_violated("Suffix: a known operation");
@@ -254,7 +263,7 @@ void Suffix::show_logits(const SiteRow& row, const Show& show) {
   for (std::size_t first = 0; first < x.rows; first += logit_rows) {
     const std::size_t rows = std::min(logit_rows, x.rows - first);
     logits_.reshape(rows, row.width(config_));
-    evaluate_rows(model_, row, Layer{}, options_.activation, a, x.row_block(first, rows), x,
+    evaluate_rows(model_, row, Layer{}, options_.activation, a, 0, x.row_block(first, rows), x,
                   logits_.view());
     for (std::size_t at = first; at < first + rows;) {  // the runs that this block has rows of
       while (at >= runs_[c].offset + runs_[c].rows) ++c;

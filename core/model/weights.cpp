@@ -30,6 +30,10 @@ Result<SiteWeights> read_head(ModelConfig& config, const Checkpoint& checkpoint,
   return SiteWeights{Linear{PackedMatrix(head->view().transposed()), {}}};
 }
 
+PackedMatrix packed(const SiteRow& row, const Matrix<float>& weight) {
+  return PackedMatrix(row.output_first ? weight.view().transposed() : weight.view());
+}
+
 /// The weights of a site in a layer, from its two tensors.
 Result<SiteWeights> read_pair(const Checkpoint& checkpoint, const SiteRow& row, std::size_t layer) {
   Result<Matrix<float>> first = checkpoint.read(row, row.tensors[0], layer);
@@ -39,7 +43,7 @@ Result<SiteWeights> read_pair(const Checkpoint& checkpoint, const SiteRow& row, 
       std::vector<double> gamma = widened(*first), beta(gamma.size(), 0.0);
       return SiteWeights{LayerNormWeights{std::move(gamma), std::move(beta)}};
     }
-    return SiteWeights{Linear{PackedMatrix(std::as_const(*first).view()), {}}};
+    return SiteWeights{Linear{packed(row, *first), {}}};
   }
   Result<Matrix<float>> second = checkpoint.read(row, row.tensors[1], layer);
   if (!second) return second.error();
@@ -47,7 +51,7 @@ Result<SiteWeights> read_pair(const Checkpoint& checkpoint, const SiteRow& row, 
     return SiteWeights{EmbeddingWeights{*std::move(first), *std::move(second)}};
   if (row.operation == Operation::layer_norm)
     return SiteWeights{LayerNormWeights{widened(*first), widened(*second)}};
-  return SiteWeights{Linear{PackedMatrix(std::as_const(*first).view()), widened(*second)}};
+  return SiteWeights{Linear{packed(row, *first), widened(*second)}};
 }
 
 Result<SiteWeights> read_site(ModelConfig& config, const Checkpoint& checkpoint, const SiteRow& row,
@@ -57,6 +61,16 @@ Result<SiteWeights> read_site(ModelConfig& config, const Checkpoint& checkpoint,
     case Operation::layer_norm:
     case Operation::linear:
       return read_pair(checkpoint, row, layer);
+    case Operation::embed_tokens: {
+      Result<Matrix<float>> tokens = checkpoint.read(row, row.tensors[0], layer);
+      if (!tokens) return tokens.error();
+      return SiteWeights{EmbeddingWeights{*std::move(tokens), {}}};
+    }
+    case Operation::rms_norm: {
+      const Result<Matrix<float>> gamma = checkpoint.read(row, row.tensors[0], layer);
+      if (!gamma) return gamma.error();
+      return SiteWeights{RmsNormWeights{widened(*gamma)}};
+    }
     case Operation::logits:
       return read_head(config, checkpoint, row,
                        before.at<EmbeddingWeights>(config.network->sites.front().site).tokens);
@@ -65,6 +79,8 @@ Result<SiteWeights> read_site(ModelConfig& config, const Checkpoint& checkpoint,
     case Operation::values:
     case Operation::residual:
     case Operation::activation:
+    case Operation::rope:
+    case Operation::product:
       return SiteWeights{};
   }
   contract_violated("read_site: a known operation");
@@ -92,7 +108,8 @@ Result<Weights> read_weights(ModelConfig& config, const Checkpoint& checkpoint) 
 std::vector<Site> without_bias(const ModelConfig& config, const Checkpoint& checkpoint) {
   std::vector<Site> sites;
   for (const SiteRow& row : config.network->sites)
-    if (tensors_of(row).size() == 2 && !checkpoint.has(row, row.tensors[1], 0))
+    if (tensors_of(row).size() == 2 && row.tensors[1].present == nullptr &&
+        !checkpoint.has(row, row.tensors[1], 0))
       sites.push_back(row.site);
   return sites;
 }

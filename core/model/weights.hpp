@@ -26,13 +26,18 @@ struct LayerNormWeights {
   std::vector<double> gamma, beta;  // (n_embd)
 };
 
+struct RmsNormWeights {
+  std::vector<double> gamma;  // (n_embd)
+};
+
 struct EmbeddingWeights {
   Matrix<float> tokens;     // (vocab_size, n_embd)
-  Matrix<float> positions;  // (n_positions, n_embd)
+  Matrix<float> positions;  // (n_positions, n_embd), or empty: the network has none
 };
 
 /// The weights of one site in one layer; std::monostate where its operation has none.
-using SiteWeights = std::variant<std::monostate, EmbeddingWeights, LayerNormWeights, Linear>;
+using SiteWeights =
+    std::variant<std::monostate, EmbeddingWeights, LayerNormWeights, RmsNormWeights, Linear>;
 
 class Weights {
  public:
@@ -58,8 +63,8 @@ class Weights {
 struct Model {
   ModelConfig config;
   Weights weights;
-  std::vector<Site> without_bias{};  // sites whose bias (beta) the checkpoint leaves out: none is
-                                     // added
+  /// Sites whose bias (beta) the checkpoint leaves out, where their network has one: none is added.
+  std::vector<Site> without_bias{};
   Digest content{};  // SHA-256 over config.json's meaning and the bytes of model.safetensors, or of
                      // its shards in the order of their names; never over paths
 };

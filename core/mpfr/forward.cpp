@@ -131,6 +131,7 @@ class Pass {
     const auto in = [&](std::size_t k) { return input(row, k, point); };
     switch (row.operation) {
       case Operation::embed:
+      case Operation::embed_tokens:
         return steps::embed(outputs, threads, weights.at<EmbeddingWeights>(row.site), tokens_,
                             first_, out);
       case Operation::layer_norm: {
@@ -138,6 +139,15 @@ class Pass {
         return steps::layer_norm(outputs, threads, in(0), w.gamma, w.beta,
                                  model_.config.layer_norm_epsilon, out);
       }
+      case Operation::rms_norm:
+        return steps::rms_norm(outputs, threads, in(0),
+                               weights.at<RmsNormWeights>(row.site, point.layer).gamma,
+                               model_.config.layer_norm_epsilon, out);
+      case Operation::rope:
+        return steps::rope(outputs, threads, model_.config.llama->rope, model_.config.d_head(),
+                           first_, in(0), out);
+      case Operation::product:
+        return steps::elementwise_product(outputs, threads, in(0), in(1), out);
       case Operation::linear:
       case Operation::logits: {
         const auto& w = weights.at<Linear>(row.site, point.layer);

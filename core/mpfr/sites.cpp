@@ -65,6 +65,15 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
       });
 }
 
+void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, double eps,
+              MatrixView<const double> x, MatrixView<double> out) {
+  evaluate_site(arithmetic, out, Entries::all,
+                [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
+                  const Matrix<Value> in = lifted(outputs, x);
+                  steps::rms_norm(outputs, one_thread, of(in), weights.gamma, eps, y);
+                });
+}
+
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out) {
   evaluate_site(
@@ -108,6 +117,24 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
                 [&]<class Value>(const auto& outputs, MatrixView<Value> sum) {
                   const Matrix<Value> left = lifted(outputs, x), right = lifted(outputs, y);
                   steps::residual(outputs, one_thread, of(left), of(right), sum);
+                });
+}
+
+void product(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+             MatrixView<double> out) {
+  evaluate_site(arithmetic, out, Entries::all,
+                [&]<class Value>(const auto& outputs, MatrixView<Value> products) {
+                  const Matrix<Value> left = lifted(outputs, x), right = lifted(outputs, y);
+                  steps::elementwise_product(outputs, one_thread, of(left), of(right), products);
+                });
+}
+
+void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_head,
+          std::size_t first, MatrixView<const double> x, MatrixView<double> out) {
+  evaluate_site(arithmetic, out, Entries::all,
+                [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
+                  const Matrix<Value> in = lifted(outputs, x);
+                  steps::rope(outputs, one_thread, frequencies, d_head, first, of(in), y);
                 });
 }
 

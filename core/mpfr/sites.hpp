@@ -21,6 +21,8 @@ void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
            std::span<const TokenId> tokens, MatrixView<double> out, std::size_t first = 0);
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
                 MatrixView<const double> x, MatrixView<double> out);
+void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, double eps,
+              MatrixView<const double> x, MatrixView<double> out);
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out);
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
@@ -31,6 +33,10 @@ void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView
             MatrixView<double> out);
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out);
+void product(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+             MatrixView<double> out);
+void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_head,
+          std::size_t first, MatrixView<const double> x, MatrixView<double> out);
 void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,
               MatrixView<double> out);
 

@@ -21,6 +21,7 @@
 #include "core/model/files/config.hpp"
 #include "core/model/weights.hpp"
 #include "core/mpfr/outputs.hpp"
+#include "core/mpfr/rotations.hpp"
 
 namespace lamp::mpfr::steps {
 
@@ -98,6 +99,17 @@ void layer_norm_row(const F& fl, std::span<const typename F::Value> x,
   const Value r = fl.function(Function::rsqrt, fl.add(v, fl.exactly(eps)));
   for (std::size_t i = 0; i < x.size(); ++i)
     out[i] = fl.mac(fl.mul(c[i], r), fl.exactly(gamma[i]), fl.exactly(beta[i]));
+}
+
+/// v = fl(sum x x / n), r = fl(rsqrt(fl(v + eps))), out_i = fl(fl(x_i r) gamma_i).
+template <OutputArithmetic F>
+void rms_norm_row(const F& fl, std::span<const typename F::Value> x, std::span<const double> gamma,
+                  double eps, std::span<typename F::Value> out) {
+  using Value = typename F::Value;
+  const Value n = fl.exactly(static_cast<double>(x.size()));
+  const Value v = fl.div(fl.dot(x, x), n);
+  const Value r = fl.function(Function::rsqrt, fl.add(v, fl.exactly(eps)));
+  for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mul(fl.mul(x[i], r), fl.exactly(gamma[i]));
 }
 
 /// out(i, j) = finish(fl, i, j, sum over k of x(i, k) b(k, j)), for the outputs and terms that
@@ -200,6 +212,14 @@ void layer_norm(const Outputs& outputs, std::size_t threads, MatrixView<const Va
   });
 }
 
+template <class Outputs, class Value>
+void rms_norm(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x,
+              std::span<const double> gamma, double eps, MatrixView<Value> out) {
+  for_each_index(x.rows, threads, [&](std::size_t i) {
+    rms_norm_row(outputs(i, 0), x.row(i), gamma, eps, out.row(i));
+  });
+}
+
 /// out(i, j) = entry(fl, i, j).
 template <class Outputs, class Value, class Entry>
 void elementwise(const Outputs& outputs, std::size_t threads, MatrixView<Value> out,
@@ -209,13 +229,14 @@ void elementwise(const Outputs& outputs, std::size_t threads, MatrixView<Value> 
   });
 }
 
-/// out(t, :) = fl(tokens[token t] + positions[first + t]).
+/// out(t, :) = fl(tokens[token t] + positions[first + t]), or fl(tokens[token t]).
 template <class Outputs, class Value>
 void embed(const Outputs& outputs, std::size_t threads, const EmbeddingWeights& weights,
            std::span<const TokenId> tokens, std::size_t first, MatrixView<Value> out) {
   elementwise(outputs, threads, out, [&](const auto& fl, std::size_t t, std::size_t i) {
-    return fl.add(fl.exactly(static_cast<double>(weights.tokens(tokens[t], i))),
-                  fl.exactly(static_cast<double>(weights.positions(first + t, i))));
+    const Value token = fl.exactly(static_cast<double>(weights.tokens(tokens[t], i)));
+    if (weights.positions.rows() == 0) return fl.mul(token, fl.exactly(1.0));
+    return fl.add(token, fl.exactly(static_cast<double>(weights.positions(first + t, i))));
   });
 }
 
@@ -224,6 +245,37 @@ void residual(const Outputs& outputs, std::size_t threads, MatrixView<const Valu
               MatrixView<const Value> y, MatrixView<Value> out) {
   elementwise(outputs, threads, out, [&](const auto& fl, std::size_t i, std::size_t j) {
     return fl.add(x(i, j), y(i, j));
+  });
+}
+
+template <class Outputs, class Value>
+void elementwise_product(const Outputs& outputs, std::size_t threads, MatrixView<const Value> x,
+                         MatrixView<const Value> y, MatrixView<Value> out) {
+  elementwise(outputs, threads, out, [&](const auto& fl, std::size_t i, std::size_t j) {
+    return fl.mul(x(i, j), y(i, j));
+  });
+}
+
+/// The pair a, b of components j and j + d/2 of a head at a position becomes fl(fl(a c) - fl(b s)),
+/// fl(fl(b c) + fl(a s)), c and s rounded RNE to the format.
+template <class Outputs, class Value>
+void rope(const Outputs& outputs, std::size_t threads, const Rope& frequencies, std::size_t d,
+          std::size_t first, MatrixView<const Value> x, MatrixView<Value> out) {
+  const Rotations rotations(frequencies, d);
+  for_each_index(out.rows, threads, [&](std::size_t t) {
+    for (std::size_t j = 0; j < d / 2; ++j) {
+      const auto [c, s] = rotations.at<Value>(first + t, j, outputs.arithmetic.mac.format);
+      for (std::size_t a = j; a < out.cols; a += d) {
+        const std::size_t b = a + d / 2;
+        const auto left = outputs(t, a), right = outputs(t, b);
+        const Value a_c = left.mul(x(t, a), c);
+        const Value b_s = left.mul(x(t, b), s);
+        out(t, a) = left.sub(a_c, b_s);
+        const Value b_c = right.mul(x(t, b), c);
+        const Value a_s = right.mul(x(t, a), s);
+        out(t, b) = right.add(b_c, a_s);
+      }
+    }
   });
 }
 

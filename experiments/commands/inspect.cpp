@@ -28,13 +28,29 @@ std::size_t parameters(const Model& model) {
   for (const SiteRow& row : c.network->sites)
     for (const TensorRow& tensor : tensors_of(row)) {
       const bool left_out =
-          &tensor != row.tensors.data() &&
-          std::count(model.without_bias.begin(), model.without_bias.end(), row.site) > 0;
+          tensor.present != nullptr
+              ? !tensor.present(c)
+              : &tensor != row.tensors.data() &&
+                    std::count(model.without_bias.begin(), model.without_bias.end(), row.site) > 0;
       const bool counted = !left_out && (row.operation != Operation::logits || !c.tied);
       const std::size_t size = tensor.rows(c) * (tensor.cols == nullptr ? 1 : tensor.cols(c));
       all += counted ? layers_of(c, row.site) * size : 0;
     }
   return all;
+}
+
+/// null where positions are learned vectors.
+Json rope_of(const ModelConfig& config) {
+  if (!config.llama) return nullptr;
+  const Rope& rope = config.llama->rope;
+  Json out{{"theta", rope.theta}, {"scaling", nullptr}};
+  if (const std::optional<Rope::Llama3>& s = rope.scaling)
+    out["scaling"] = {{"type", "llama3"},
+                      {"factor", s->factor},
+                      {"low_freq_factor", s->low},
+                      {"high_freq_factor", s->high},
+                      {"original_max_position_embeddings", s->positions}};
+  return out;
 }
 
 Result<Json> inspect_model(const std::filesystem::path& folder) {
@@ -44,14 +60,18 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
   Json without_bias = Json::array();
   for (const Site site : model->without_bias) without_bias.push_back(info(site).name);
   Json out{{"kind", "model"},
+           {"model_type", c.network->model_type},
            {"vocab_size", c.vocab_size},
            {"n_positions", c.n_positions},
            {"n_embd", c.n_embd},
            {"n_layer", c.n_layer},
            {"n_head", c.n_head},
+           {"n_kv_head", c.n_kv_head()},
+           {"d_head", c.d_head()},
            {"n_inner", c.n_inner},
            {"layer_norm_epsilon", c.layer_norm_epsilon},
            {"activation", activation_name(c.activation)},
+           {"rope", rope_of(c)},
            {"tied", c.tied},
            {"end_of_text", nullptr},
            {"parameters", parameters(*model)},

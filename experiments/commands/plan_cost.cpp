@@ -26,7 +26,8 @@ double packed_bytes(std::size_t rows, std::size_t cols) {
 /// Those of a site in one layer.
 double weight_bytes(const ModelConfig& model, const SiteRow& row) {
   switch (row.operation) {
-    case Operation::embed: {
+    case Operation::embed:
+    case Operation::embed_tokens: {
       double bytes = 0.0;
       for (const TensorRow& tensor : tensors_of(row))
         bytes += rows(tensor.rows(model)) * rows(tensor.cols(model)) * sizeof(float);
@@ -36,6 +37,9 @@ double weight_bytes(const ModelConfig& model, const SiteRow& row) {
     case Operation::logits:
       return packed_bytes(input_columns(model, row, 0, Head{}, 0).count, row.width(model));
     case Operation::layer_norm:  // too few to count
+    case Operation::rms_norm:
+    case Operation::rope:
+    case Operation::product:
     case Operation::scores:
     case Operation::softmax:
     case Operation::values:
@@ -97,8 +101,8 @@ ReadingCost reading_cost(const ModelConfig& model) {
         elements = std::max(elements, n);
       }
     if (row.operation != Operation::linear && row.operation != Operation::logits) continue;
-    cost.seconds += elements * rows(layers_of(model, row.site)) *
-                    (row.operation == Operation::logits ? across : along);
+    const bool transposed = row.operation == Operation::logits || row.output_first;
+    cost.seconds += elements * rows(layers_of(model, row.site)) * (transposed ? across : along);
     // Besides a packed matrix its elements as they are widened, and as they were in the file,
     // unless these stay as token vectors.
     const bool stays = row.operation == Operation::logits && model.tied;
@@ -126,7 +130,11 @@ double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length)
     case Operation::values:
       return triangle(length) * rows(row.width(model));
     case Operation::embed:
+    case Operation::embed_tokens:
     case Operation::layer_norm:
+    case Operation::rms_norm:
+    case Operation::rope:
+    case Operation::product:
     case Operation::softmax:
     case Operation::residual:
     case Operation::activation:

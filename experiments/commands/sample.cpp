@@ -33,9 +33,15 @@ const LayerNormWeights& SampleWeights::layer_norm() {
   return layer_norm_;
 }
 
-const EmbeddingWeights& SampleWeights::embedding(std::size_t rows) {
+const RmsNormWeights& SampleWeights::rms_norm() {
+  rms_norm_.gamma = layer_norm().gamma;
+  return rms_norm_;
+}
+
+const EmbeddingWeights& SampleWeights::embedding(const SiteRow& row, std::size_t rows) {
   for (Matrix<float>* matrix : {&embedding_.tokens, &embedding_.positions}) {
-    if (matrix->rows() >= rows) continue;
+    const bool absent = matrix == &embedding_.positions && tensors_of(row).size() == 1;
+    if (absent || matrix->rows() >= rows) continue;
     matrix->reshape(rows, model_.n_embd);
     for (float& w : matrix->flat()) w = static_cast<float>(random_());
   }

@@ -50,14 +50,16 @@ class SampleWeights {
   /// The first columns of a linear site's weights, or of the logits'.
   const Linear& linear(const SiteRow& row, std::size_t columns);
   const LayerNormWeights& layer_norm();
+  const RmsNormWeights& rms_norm();
   /// Of so few tokens and positions that a pass of `rows` rows has.
-  const EmbeddingWeights& embedding(std::size_t rows);
+  const EmbeddingWeights& embedding(const SiteRow& row, std::size_t rows);
 
  private:
   const ModelConfig& model_;
   RandomNumbers random_{5};
   std::map<std::pair<Site, std::size_t>, Linear> linear_;
   LayerNormWeights layer_norm_;
+  RmsNormWeights rms_norm_;
   EmbeddingWeights embedding_;
 };
 

@@ -120,13 +120,24 @@ double SiteCost::measure(const SiteRow& row, const SiteUse& use) {
   };
   switch (row.operation) {
     case Operation::embed:
+    case Operation::embed_tokens:
       return elementwise([&](std::size_t n) {
-        embed(a, weights_.embedding(n), std::vector<TokenId>(n, 0), output(n, width));
+        embed(a, weights_.embedding(row, n), std::vector<TokenId>(n, 0), output(n, width));
       });
     case Operation::layer_norm:
       return elementwise([&](std::size_t n) {
         layer_norm(a, weights_.layer_norm(), model_.layer_norm_epsilon, in(0, n), output(n, width));
       });
+    case Operation::rms_norm:
+      return elementwise([&](std::size_t n) {
+        rms_norm(a, weights_.rms_norm(), model_.layer_norm_epsilon, in(0, n), output(n, width));
+      });
+    case Operation::rope:
+      return elementwise([&](std::size_t n) {
+        rope(a, model_.llama->rope, model_.d_head(), 0, in(0, n), output(n, width));
+      });
+    case Operation::product:
+      return elementwise([&](std::size_t n) { product(a, in(0, n), in(1, n), output(n, width)); });
     case Operation::linear:
     case Operation::logits:
       return by_rows(row, use.rows, width, [&](std::size_t n, std::size_t columns) {

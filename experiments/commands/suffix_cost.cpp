@@ -21,7 +21,11 @@ Model random_model(ModelConfig config, std::size_t layers, std::size_t length) {
   for (const SiteRow& row : config.network->sites)
     for (std::size_t l = 0; l < layers_of(config, row.site); ++l) switch (row.operation) {
         case Operation::embed:
-          model.weights.add(row.site, weights.embedding(length));
+        case Operation::embed_tokens:
+          model.weights.add(row.site, weights.embedding(row, length));
+          break;
+        case Operation::rms_norm:
+          model.weights.add(row.site, weights.rms_norm());
           break;
         case Operation::layer_norm:
           model.weights.add(row.site, weights.layer_norm());
@@ -35,6 +39,8 @@ Model random_model(ModelConfig config, std::size_t layers, std::size_t length) {
                                                                          config.vocab_size, 1, 0)),
                                    {}});
           break;
+        case Operation::rope:
+        case Operation::product:
         case Operation::scores:
         case Operation::softmax:
         case Operation::values:

@@ -62,8 +62,14 @@ double UnlimitedCost::site(const SiteRow& row, const ModelConfig& model, std::si
   };
   switch (row.operation) {
     case Operation::embed:
+    case Operation::embed_tokens:
     case Operation::residual:
+    case Operation::product:
       return t * width * operation_;
+    case Operation::rms_norm:
+      return t * width * (mac_ + 2.0 * operation_);
+    case Operation::rope:
+      return t * width * (3.0 * operation_ + activation_);
     case Operation::layer_norm:
       return t * width * (2.0 * mac_ + 3.0 * operation_);
     case Operation::linear:

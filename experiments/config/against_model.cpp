@@ -94,6 +94,12 @@ std::optional<Problem> problem_of(const SelectionConfig& selection, const Config
   return std::nullopt;
 }
 
+/// A window as wide as the sequence has no effect; a narrower one is not evaluated.
+std::string limit_of_positions(const ModelConfig& model) {
+  return model.llama && model.llama->window ? "sliding window, which is not evaluated"
+                                            : "n_positions";
+}
+
 /// The ground truth keeps dozens of numbers for each score: at most 2^24 scores of a pass.
 std::size_t longest_truth(const ModelConfig& model) {
   constexpr double most_scores = 0x1p24;
@@ -114,15 +120,15 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
            ", which the model has not got; legal: 0 to " + std::to_string(count - 1);
   };
   if (config.tokens.sequence_length > model.n_positions)
-    return fail("tokens.sequence_length",
-                std::to_string(config.tokens.sequence_length) +
-                    " is more than the model's n_positions; legal: 1 to " +
-                    std::to_string(model.n_positions));
+    return fail("tokens.sequence_length", std::to_string(config.tokens.sequence_length) +
+                                              " is more than the model's " +
+                                              limit_of_positions(model) + "; legal: 1 to " +
+                                              std::to_string(model.n_positions));
   if (const auto& c = config.continuation; c && c->prefix + c->tokens > model.n_positions)
     return fail("continuation.tokens",
                 std::to_string(c->tokens) + " tokens after a prefix of " +
-                    std::to_string(c->prefix) +
-                    " are more than the model's n_positions; legal: prefix + tokens up to " +
+                    std::to_string(c->prefix) + " are more than the model's " +
+                    limit_of_positions(model) + "; legal: prefix + tokens up to " +
                     std::to_string(model.n_positions));
   for (const auto& [key, site] : named_sites(config))
     if (!find_row(model.network->sites, site)) return fail(key, no_such_site(site, *model.network));

@@ -141,6 +141,7 @@ struct Config {
                                        // neither errors nor activations
   std::vector<Site> record_activations;
   bool record_selected = false;
+  bool record_concentration = false;
   std::optional<ContinuationConfig> continuation;  // absent: none
   std::optional<StopConfig> stop;                  // absent: all sequences
   std::optional<TruthConfig> truth;                // absent: none

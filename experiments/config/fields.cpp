@@ -442,6 +442,19 @@ constexpr std::array after_arithmetic{
             if (form == Form::identity && !c.record_selected) return std::nullopt;
             return boolean_text(c.record_selected);
           }},
+    Field{.key = "record.concentration",
+          .kind = Kind::boolean,
+          .standard = "false",
+          .meaning =
+              "sums of squares of the softmax that a selection is for, of all components and "
+              "of those left low",
+          .scope = Scope::experiment,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field&) { return read_boolean(v, c.record_concentration); },
+          .write = [](const Config& c, Name, Form form) -> Text {  // false: as before the key was
+            if (form == Form::identity && !c.record_concentration) return std::nullopt;
+            return boolean_text(c.record_concentration);
+          }},
 
     Field{.key = "continuation.prefix",
           .kind = Kind::integer,

@@ -230,8 +230,8 @@ std::optional<Problem> check_cell(const Config& config) {
     }
     if (std::optional<Problem> problem = check_rule(config, s)) return problem;
   }
-  if (config.record_selected && config.selections.empty())
-    return Problem{.key = "record.selected",
+  if ((config.record_selected || config.record_concentration) && config.selections.empty())
+    return Problem{.key = config.record_selected ? "record.selected" : "record.concentration",
                    .message = "nothing is selected",
                    .legal = "false, or a [lamp.SITE]"};
   const std::size_t length = config.tokens.sequence_length;

@@ -12,6 +12,7 @@ std::unique_ptr<Instrument> continuation(const Recording&);
 std::unique_ptr<Instrument> site_errors(const Recording&);
 std::unique_ptr<Instrument> activations(const Recording&);
 std::unique_ptr<Instrument> selected_sets(const Recording&);
+std::unique_ptr<Instrument> concentration(const Recording&);
 std::unique_ptr<Instrument> truth_of_scores(const Recording&);
 
 std::span<const InstrumentMaker> all_instruments() {
@@ -22,6 +23,7 @@ std::span<const InstrumentMaker> all_instruments() {
       site_errors,      //
       activations,      //
       selected_sets,    //
+      concentration,    //
       truth_of_scores,  //
   };
   return list;

@@ -265,6 +265,8 @@ TEST_CASE("config: what is recorded is read", "[config]") {
   CHECK(read->record_activations == std::vector{Site::embed});
   CHECK(!read->record_selected);
   CHECK(parse(base_config, {"record.selected=true"})->record_selected);
+  CHECK(!read->record_concentration);
+  CHECK(parse(base_config, {"record.concentration=true"})->record_concentration);
   CHECK(read->record_where == std::vector<GridAxis>{{"lamp.scores.tau", {1.0, 2.0}},
                                                     {"plan.scores", {std::string("low")}}});
   CHECK(parse(with_grid("\"lamp.scores.tau\" = [2]"), {"record.where.\"lamp.scores.tau\"=[2]"})

@@ -18,7 +18,7 @@ T = 48
 RULES = ["none", "all", "lamp", "random", "window", "block-mean", "page-bound", "value-aware"]
 SHIFTS = ["none", "mean", "adaptive"]
 TAU = 1.2
-SETS = [f"tokens.path={ROOT}/data/texts/prose.txt", "tokens.sequences=1", "record.selected=true",
+SETS = [f"tokens.path={ROOT}/data/texts/prose.txt", "tokens.sequences=1", "record.selected=true", "record.concentration=true",
         'record.activations=["qkv", "scores", "softmax"]', 'grid."arithmetic.low.mu"=[2]', f'grid."lamp.scores.tau"=[{TAU}]',
         f'grid."lamp.scores.rule"={RULES}', f'grid."lamp.scores.shift"={SHIFTS}',
         'arithmetic.values={format="binary32", operands="bfloat16"}', "plan.values=values",
@@ -55,6 +55,7 @@ class Selected(unittest.TestCase):
                            "scales": [d.keys() for d in f["selected/scores"].dims], "shape": f["selected/scores"].shape}
             at = (0, 0, 0)  # of sequence, mu, tau
             packed, cls.rate = f["selected/scores"][at], f["metrics/recompute_rate"][at]  # (rule, shift, layer, head, ..)
+            cls.squares = {name: f[f"metrics/softmax_square{name}"][at] for name in ("", "_low")}
             cls.scores, cls.z, cls.qkv = (f[f"activations/{site}/run"][at] for site in ("scores", "softmax", "qkv"))
         cls.sets = np.unpackbits(packed, axis=-1, bitorder="little").astype(bool)
 
@@ -68,6 +69,13 @@ class Selected(unittest.TestCase):
 
     def row(self, values, rule, shift, head, i):
         return values[RULES.index(rule), SHIFTS.index(shift), 0, head, i, :i + 1]
+
+    def test_squares_of_the_softmax_and_of_what_is_left_low(self):
+        """Sums in another order: T^2/2 terms of one sign, each known to 2^-52."""
+        z = np.nan_to_num(self.z)
+        for name, sums in (("", (z**2).sum((-1, -2))), ("_low", (z**2 * ~self.sets[..., :T]).sum((-1, -2)))):
+            np.testing.assert_allclose(self.squares[name], sums, rtol=1e-12)
+        self.assertTrue((self.squares["_low"] < self.squares[""]).any())
 
     def test_the_dataset_is_that_of_the_contract(self):
         self.assertEqual(self.dataset["dims"], ["sequence", "arithmetic.low.mu", "lamp.scores.tau", "lamp.scores.rule",

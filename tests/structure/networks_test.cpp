@@ -12,7 +12,7 @@
 #include "core/selection/target.hpp"
 #include "experiments/run/cell_recorder.hpp"
 #include "tests/support/bits.hpp"
-#include "tests/support/random.hpp"
+#include "tests/support/random_model.hpp"
 
 using namespace lamp;
 using namespace lamp::experiments;
@@ -133,43 +133,15 @@ constexpr std::size_t length = 7, layers = 2, heads = 3;
 const std::vector<TokenId> ids{4, 9, 0, 12, 9, 1, 7};
 
 Model random_model(const Network& of = network) {
-  test::Random random(8);
-  Model model;
-  model.config = {.network = &of,
-                  .vocab_size = 13,
-                  .n_positions = length,
-                  .n_embd = 12,
-                  .n_layer = layers,
-                  .n_head = heads,
-                  .n_inner = 10,
-                  .end_of_text = {}};
-  const auto matrix = [&](const TensorRow& tensor) {
-    Matrix<float> x(tensor.rows(model.config),
-                    tensor.cols == nullptr ? 1 : tensor.cols(model.config));
-    for (float& value : x.flat()) value = static_cast<float>(random.symmetric());
-    return x;
-  };
-  const auto packed = [&](const TensorRow& tensor, bool transposed) {
-    const Matrix<float> x = matrix(tensor);
-    return PackedMatrix(transposed ? x.view().transposed() : x.view());
-  };
-  const auto vector = [&](const TensorRow& tensor) {
-    const Matrix<float> x = matrix(tensor);
-    return std::vector<double>(x.flat().begin(), x.flat().end());
-  };
-  for (const SiteRow& row : of.sites)
-    for (std::size_t l = 0; l < layers_of(model.config, row.site); ++l)
-      if (row.operation == Operation::embed)
-        model.weights.add(row.site,
-                          EmbeddingWeights{matrix(row.tensors[0]), matrix(row.tensors[1])});
-      else if (row.operation == Operation::layer_norm)
-        model.weights.add(row.site,
-                          LayerNormWeights{vector(row.tensors[0]), vector(row.tensors[1])});
-      else if (row.operation == Operation::linear)
-        model.weights.add(row.site, Linear{packed(row.tensors[0], false), vector(row.tensors[1])});
-      else if (row.operation == Operation::logits)
-        model.weights.add(row.site, Linear{packed(row.tensors[0], true), {}});
-  return model;
+  return test::random_model({.network = &of,
+                             .vocab_size = 13,
+                             .n_positions = length,
+                             .n_embd = 12,
+                             .n_layer = layers,
+                             .n_head = heads,
+                             .n_inner = 10,
+                             .end_of_text = {},
+                             .llama = {}});
 }
 
 using Place = std::tuple<Site, std::size_t, std::size_t>;  // layer, head
@@ -241,9 +213,8 @@ std::size_t count(const std::vector<std::uint8_t>& marks) {
 }  // namespace
 
 TEST_CASE("networks: fast pass and twin run the same table", "[structure][networks]") {
-  for (const Network* of : {&network, &three}) {
-    INFO(of->title);
-    const Model model = random_model(*of);
+  for (const Model& model : {random_model(network), random_model(three), test::random_llama()}) {
+    INFO(model.config.network->title);
     for (const FloatFormat& format : {binary32, ps(4), bfloat16}) {
       const Arithmetic stochastic{.mac = {.format = format, .rounding = Rounding::sr}, .order = {}};
       for (const Arithmetic& arithmetic : {fused(format), stochastic}) {

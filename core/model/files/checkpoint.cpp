@@ -84,19 +84,20 @@ Result<void> Checkpoint::expect(const std::string& name, const Dimensions& shape
   return {};
 }
 
-/// Whether it is a bias that no layer has.
-bool Checkpoint::is_left_out(const SiteRow& row, const TensorRow& tensor) const {
-  if (!tensor.name.ends_with(".bias")) return false;
+/// False for a bias that the config says is not there, or that no layer has.
+bool Checkpoint::is_expected(const SiteRow& row, const TensorRow& tensor) const {
+  if (tensor.present != nullptr) return tensor.present(config_);
+  if (!tensor.name.ends_with(".bias")) return true;
   for (std::size_t layer = 0; layer < layers_of(config_, row.site); ++layer)
-    if (has(row, tensor, layer)) return false;
-  return true;
+    if (has(row, tensor, layer)) return true;
+  return false;
 }
 
 /// The logits' own tensor may be there or not where the model is tied.
 Result<void> Checkpoint::expect_site(const SiteRow& row, std::size_t layer) {
   for (const TensorRow& tensor : tensors_of(row)) {
     if (row.operation == Operation::logits && config_.tied && !has(row, tensor, layer)) continue;
-    if (is_left_out(row, tensor)) continue;
+    if (!is_expected(row, tensor)) continue;
     if (Result<void> done = expect(name_of(row, tensor, layer), shape_of(tensor, config_)); !done)
       return done;
   }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "core/model/files/config_reader.hpp"
 #include "core/model/files/input_file.hpp"
@@ -18,6 +19,13 @@ using nlohmann::json;
 
 constexpr std::uint64_t largest_config = 1U << 20;
 
+std::string hex_digits(double x) {
+  std::array<char, 32> digits{};
+  const auto end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), x, std::chars_format::hex).ptr;
+  return {digits.data(), end};
+}
+
 /// The network that model_type names, or nothing and a complaint.
 const Network* network_of(ConfigReader& reader) {
   std::string legal;
@@ -26,8 +34,12 @@ const Network* network_of(ConfigReader& reader) {
   const std::string type = reader.string("model_type", "", legal);
   for (const Network* network : networks())
     if (network->model_type == type) return network;
+  const bool experts = type.ends_with("_moe") || type == "mixtral";
   reader.complain("model_type",
-                  reader.has_value("model_type") ? "is " + in_quotes(type) : "is missing", legal);
+                  !reader.has_value("model_type") ? "is missing"
+                  : experts ? "is " + in_quotes(type) + ", a mixture of experts, which is not read"
+                            : "is " + in_quotes(type),
+                  legal);
   return nullptr;
 }
 
@@ -39,15 +51,20 @@ std::string canonical_text(const ModelConfig& config) {
     ((text += ' ') += key) += '=', text += value;
   };
   for (const ShapeKey& key : shape_keys) add(key.name, std::to_string(config.*key.member));
-  std::array<char, 32> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
-                                 config.layer_norm_epsilon, std::chars_format::hex)
-                       .ptr;
-  add("layer_norm_epsilon",
-      std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+  add("layer_norm_epsilon", hex_digits(config.layer_norm_epsilon));
   add("activation_function", activation_name(config.activation));
   add("tied", config.tied ? "true" : "false");
   add("end_of_text", config.end_of_text ? std::to_string(*config.end_of_text) : "none");
+  if (!config.llama) return text;
+  const LlamaShape& llama = *config.llama;
+  add("n_kv_head", std::to_string(llama.n_kv_head));
+  add("d_head", std::to_string(llama.d_head));
+  add("rope_theta", hex_digits(llama.rope.theta));
+  if (const std::optional<Rope::Llama3>& scaling = llama.rope.scaling)
+    for (const auto& [key, value] :
+         {std::pair{"rope_factor", scaling->factor}, std::pair{"rope_low", scaling->low},
+          std::pair{"rope_high", scaling->high}, std::pair{"rope_positions", scaling->positions}})
+      add(key, hex_digits(value));
   return text;
 }
 

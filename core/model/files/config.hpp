@@ -27,18 +27,48 @@ inline constexpr std::array<NamedValue<Activation>, 4> activation_names{
      {"relu", Activation::relu}}};
 static_assert(names_all(activation_names));
 
+/// The frequencies of rotary positions (Su et al., "RoFormer", 2021): f_j = theta^(-2j/d), real
+/// numbers, or with `llama3` those that Llama 3.1 makes of them.
+struct Rope {
+  /// Wavelengths l = 2 pi / f below positions/high stay, above positions/low they grow by `factor`;
+  /// between them f becomes (1 - s) f/factor + s f, s = (positions/l - low) / (high - low).
+  struct Llama3 {
+    double factor = 1.0, low = 1.0, high = 4.0, positions = 8192.0;
+    friend bool operator==(const Llama3&, const Llama3&) = default;
+  };
+  double theta = 10000.0;
+  std::optional<Llama3> scaling{};
+  friend bool operator==(const Rope&, const Rope&) = default;
+};
+
+/// What networks of Llama's kind have besides.
+struct LlamaShape {
+  std::size_t n_kv_head = 0;  // groups of keys and values; divides n_head
+  std::size_t d_head = 0;     // even
+  Rope rope{};
+  bool qkv_bias = false, output_bias = false, mlp_bias = false;
+  bool window = false;  // n_positions is the width of a sliding window, below it has no effect
+  friend bool operator==(const LlamaShape&, const LlamaShape&) = default;
+};
+
 /// What config.json says, read by the file of the network; each network uses the fields that it has
 /// a key for.
 struct ModelConfig {
   const Network* network = nullptr;  // one of networks()
   std::size_t vocab_size = 0, n_positions = 0, n_embd = 0, n_layer = 0, n_head = 0;
-  std::size_t n_inner = 0;  // 4 n_embd unless config.json says otherwise
-  double layer_norm_epsilon = 1e-5;
+  std::size_t n_inner = 0;           // 4 n_embd unless config.json says otherwise
+  double layer_norm_epsilon = 1e-5;  // of RMSNorm too
   Activation activation = Activation::gelu_new;
   bool tied = true;                    // logits use the token vectors
   std::optional<TokenId> end_of_text;  // eos_token_id
+  std::optional<LlamaShape> llama{};
 
-  [[nodiscard]] constexpr std::size_t d_head() const { return n_embd / n_head; }
+  [[nodiscard]] constexpr std::size_t d_head() const {
+    return llama ? llama->d_head : n_embd / n_head;
+  }
+  [[nodiscard]] constexpr std::size_t n_kv_head() const {
+    return llama ? llama->n_kv_head : n_head;
+  }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 

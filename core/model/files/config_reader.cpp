@@ -23,7 +23,8 @@ bool ConfigReader::has_value(std::string_view key) const {
 
 void ConfigReader::complain(std::string_view key, const std::string& what, std::string_view legal) {
   if (complaint_.empty())
-    complaint_ = file_ + ": " + std::string(key) + " " + what + "; legal: " + std::string(legal);
+    complaint_ =
+        file_ + ": " + outer_ + std::string(key) + " " + what + "; legal: " + std::string(legal);
 }
 
 std::size_t ConfigReader::shape(std::string_view name) {
@@ -47,6 +48,15 @@ std::size_t ConfigReader::shape(std::string_view name, std::size_t fallback,
   return shape(name);
 }
 
+std::size_t ConfigReader::shape_called(std::string_view key, std::string_view name,
+                                       std::size_t fallback) {
+  if (!has_value(key)) return fallback;
+  const auto known = std::find_if(shape_keys.begin(), shape_keys.end(),
+                                  [&](const ShapeKey& k) { return k.name == name; });
+  expects(known != shape_keys.end(), "ConfigReader: a key of shape_keys");
+  return integer(key, 1, known->most);
+}
+
 std::uint64_t ConfigReader::integer(std::string_view key, std::uint64_t least, std::uint64_t most) {
   const json* value = find(key);
   const std::string legal =
@@ -66,12 +76,41 @@ bool ConfigReader::boolean(std::string_view key, bool fallback) {
 }
 
 double ConfigReader::fraction(std::string_view key, double fallback) {
+  return positive(key, fallback, 1.0);
+}
+
+double ConfigReader::positive(std::string_view key, double fallback, double most) {
   const json* value = find(key);
   if (value == nullptr) return fallback;
   const double number = value->is_number() ? value->get<double>() : 0.0;
-  if (!(number > 0.0 && number <= 1.0))
-    return complain(key, "is " + shown(*value), "a number above 0, at most 1"), fallback;
+  if (!(number > 0.0 && number <= most))
+    return complain(key, "is " + shown(*value), "a number above 0, at most " + json(most).dump()),
+           fallback;
   return number;
+}
+
+std::optional<std::uint64_t> ConfigReader::first_integer(std::string_view key, std::uint64_t end) {
+  const json* value = find(key);
+  if (value == nullptr || value->is_null()) return std::nullopt;
+  const json& first = value->is_array() && !value->empty() ? value->front() : *value;
+  if (!first.is_number_unsigned())
+    return complain(key, "is " + shown(*value), "an integer, or a list of them"), std::nullopt;
+  const auto id = first.get<std::uint64_t>();
+  return id < end ? std::optional(id) : std::nullopt;
+}
+
+std::optional<ConfigReader> ConfigReader::object(std::string_view key) {
+  const json* value = find(key);
+  if (value == nullptr || value->is_null()) return std::nullopt;
+  if (!value->is_object())
+    return complain(key, "is " + shown(*value), "an object or null"), std::nullopt;
+  ConfigReader inner(*value, file_);
+  inner.outer_ = outer_ + std::string(key) + ".";
+  return inner;
+}
+
+void ConfigReader::adopt(const ConfigReader& inner) {
+  if (complaint_.empty()) complaint_ = inner.complaint_;
 }
 
 std::string ConfigReader::string(std::string_view key, std::string_view fallback,

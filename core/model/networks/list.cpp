@@ -6,10 +6,14 @@
 namespace lamp {
 
 extern const Network gpt2;
+extern const Network llama, qwen2, mistral;
 
 std::span<const Network* const> networks() {
   static constexpr std::array list{
       &gpt2,
+      &llama,
+      &qwen2,
+      &mistral,
   };
   return list;
 }

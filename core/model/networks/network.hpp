@@ -23,15 +23,19 @@ class ConfigReader;
 
 /// What a site computes of its inputs: once in core/model/ops and once in core/mpfr/steps.hpp.
 enum class Operation : std::uint8_t {
-  embed,       // token vector + position vector
-  layer_norm,  // of each row of its input
-  linear,      // input W + bias
-  scores,      // queries keys^T / sqrt(width of a head), causal; inputs: queries, keys
-  softmax,     // of each row of its input
-  values,      // weighted sums over the causal rows; inputs: weights, what is summed
-  residual,    // stream + input, which becomes the stream
-  activation,  // PassOptions::activation of each element of its input
-  logits       // input W, by blocks of rows
+  embed,         // token vector + position vector
+  embed_tokens,  // token vector
+  layer_norm,    // of each row of its input
+  rms_norm,      // of each row of its input
+  linear,        // input W + bias
+  rope,          // rotary positions: rotates pairs of each head's components of its input
+  scores,        // queries keys^T / sqrt(width of a head), causal; inputs: queries, keys
+  softmax,       // of each row of its input
+  values,        // weighted sums over the causal rows; inputs: weights, what is summed
+  residual,      // stream + input, which becomes the stream
+  activation,    // PassOptions::activation of each element of its input
+  product,       // of two inputs, element by element
+  logits         // input W, by blocks of rows
 };
 
 /// A width or a length, as a function of the model's shape.
@@ -57,6 +61,8 @@ struct TensorRow {
   std::string_view name;
   Extent rows = nullptr;
   Extent cols = nullptr;  // null: a vector
+  /// Whether checkpoints of a shape have it; null: they do, but a bias may be left out.
+  bool (*present)(const ModelConfig&) = nullptr;
 };
 
 /// A row of the table: what a site computes, of which inputs and with which tensors.
@@ -68,6 +74,7 @@ struct SiteRow {
   std::array<TensorRow, 2> tensors{};  // the first tensor_count(operation)
   /// The site that applies f to the rows of this one: LAMP may select components of these rows.
   std::optional<Site> f{};
+  bool output_first = false;  // the weight of a linear layer is (out, in), as PyTorch's Linear
 };
 
 /// All that is known of a network. One file each; a row in list.cpp.
@@ -87,9 +94,12 @@ std::span<const Network* const> networks();
 constexpr std::size_t input_count(Operation operation) {
   switch (operation) {
     case Operation::embed:
+    case Operation::embed_tokens:
       return 0;
     case Operation::layer_norm:
+    case Operation::rms_norm:
     case Operation::linear:
+    case Operation::rope:
     case Operation::softmax:
     case Operation::activation:
     case Operation::logits:
@@ -97,26 +107,32 @@ constexpr std::size_t input_count(Operation operation) {
     case Operation::scores:
     case Operation::values:
     case Operation::residual:
+    case Operation::product:
       return 2;
   }
   contract_violated("input_count: a known operation");
 }
 
-/// Of embed: token and position vectors. Of layer_norm: gamma, beta. Of linear: weight (in, out),
-/// bias. Of logits: weight (out, in), in whose place a tied model uses its token vectors.
+/// Of embed: token and position vectors; of embed_tokens the first. Of layer_norm: gamma, beta; of
+/// rms_norm gamma. Of linear: weight (in, out) or (out, in), bias. Of logits: weight (out, in), in
+/// whose place a tied model uses its token vectors.
 constexpr std::size_t tensor_count(Operation operation) {
   switch (operation) {
     case Operation::embed:
     case Operation::layer_norm:
     case Operation::linear:
       return 2;
+    case Operation::embed_tokens:
+    case Operation::rms_norm:
     case Operation::logits:
       return 1;
+    case Operation::rope:
     case Operation::scores:
     case Operation::softmax:
     case Operation::values:
     case Operation::residual:
     case Operation::activation:
+    case Operation::product:
       return 0;
   }
   contract_violated("tensor_count: a known operation");
@@ -129,9 +145,13 @@ constexpr std::span<const TensorRow> tensors_of(const SiteRow& row) {
   return std::span(row.tensors).first(tensor_count(row.operation));
 }
 
+constexpr bool embeds(Operation operation) {
+  return operation == Operation::embed || operation == Operation::embed_tokens;
+}
+
 /// Whether a site's output becomes the residual stream.
 constexpr bool makes_stream(Operation operation) {
-  return operation == Operation::embed || operation == Operation::residual;
+  return embeds(operation) || operation == Operation::residual;
 }
 
 /// Whether the error of an inner product has an a-priori bound here: error weights `dot`.
@@ -183,8 +203,8 @@ constexpr bool fits(std::span<const SiteRow> rows, std::size_t at) {
   const SiteInfo& site = info(row.site);
   if (find_row(rows, row.site) != &row || site.causal != (row.width == nullptr)) return false;
   const bool last = at + 1 == rows.size();
-  if ((row.operation == Operation::embed) != (at == 0) ||
-      (row.operation == Operation::logits) != last || (row.site == Site::logits) != last)
+  if (embeds(row.operation) != (at == 0) || (row.operation == Operation::logits) != last ||
+      (row.site == Site::logits) != last)
     return false;
   if (makes_stream(row.operation) && site.per_head) return false;
   if (row.operation == Operation::scores && !site.causal) return false;
@@ -258,10 +278,14 @@ inline std::optional<SumLengths> sum_lengths(const ModelConfig& model, const Sit
                                              std::size_t rows) {
   switch (row.operation) {
     case Operation::embed:
+    case Operation::embed_tokens:
+    case Operation::rope:
     case Operation::residual:
     case Operation::activation:
+    case Operation::product:
       return std::nullopt;
     case Operation::layer_norm:
+    case Operation::rms_norm:
     case Operation::linear:
     case Operation::scores:
     case Operation::logits:

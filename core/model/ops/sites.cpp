@@ -6,6 +6,7 @@
 
 #include "core/arith/gemm/gemm.hpp"
 #include "core/arith/stochastic.hpp"
+#include "core/model/ops/rope_table.hpp"
 #include "core/mpfr/sites.hpp"
 
 namespace lamp {
@@ -54,15 +55,21 @@ bool asks_for_binary32(const Arithmetic& arithmetic) { return arithmetic.mac.for
 void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
            std::span<const TokenId> tokens, MatrixView<double> out, std::size_t first) {
   if (is_unlimited(arithmetic)) return mpfr::embed(arithmetic, weights, tokens, out, first);
-  expects(out.rows == tokens.size() && out.cols == weights.tokens.cols() &&
-              first + tokens.size() <= weights.positions.rows(),
-          "embed: shapes agree");
+  expects(
+      out.rows == tokens.size() && out.cols == weights.tokens.cols() &&
+          (weights.positions.flat().empty() || first + tokens.size() <= weights.positions.rows()),
+      "embed: shapes agree");
   visit_outputs(arithmetic, true, [&](const auto& output) {
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       expects(tokens[t] < weights.tokens.rows(), "embed: token id < vocab_size");
-      const std::span<const float> token = weights.tokens.row(tokens[t]),
-                                   position = weights.positions.row(first + t);
+      const std::span<const float> token = weights.tokens.row(tokens[t]);
       const std::span<double> x = out.row(t);
+      if (weights.positions.flat().empty()) {
+        for (std::size_t i = 0; i < x.size(); ++i)
+          x[i] = output(t, i).round(static_cast<double>(token[i]));
+        continue;
+      }
+      const std::span<const float> position = weights.positions.row(first + t);
       for (std::size_t i = 0; i < x.size(); ++i)
         x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
     }
@@ -83,6 +90,23 @@ void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, d
       else
         layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps,
                        out.row(t));
+    }
+  });
+}
+
+void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, double eps,
+              MatrixView<const double> x, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::rms_norm(arithmetic, weights, eps, x, out);
+  const bool fits =
+      asks_for_binary32(arithmetic) && all_binary32(x) && lamp::all_binary32(weights.gamma);
+  const GeneralArithmetic fl_any(arithmetic.mac);
+  visit_outputs(arithmetic, fits, [&](const auto& output) {
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      const auto& fl = output(t, 0);  // one evaluator a row
+      if constexpr (std::is_same_v<std::decay_t<decltype(fl)>, StochasticArithmetic>)
+        rms_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, eps, out.row(t));
+      else
+        rms_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, eps, out.row(t));
     }
   });
 }
@@ -175,6 +199,52 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
       const std::span<const double> left = x.row(t), right = y.row(t);
       const std::span<double> sum = out.row(t);
       for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = output(t, i).add(left[i], right[i]);
+    }
+  });
+}
+
+void product(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+             MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::product(arithmetic, x, y, out);
+  expects(x.rows == y.rows && x.cols == y.cols && x.rows == out.rows && x.cols == out.cols,
+          "product: shapes agree");
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
+  visit_outputs(arithmetic, fits, [&](const auto& output) {
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      const std::span<const double> left = x.row(t), right = y.row(t);
+      const std::span<double> products = out.row(t);
+      for (std::size_t i = 0; i < products.size(); ++i)
+        products[i] = output(t, i).mul(left[i], right[i]);
+    }
+  });
+}
+
+void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_head,
+          std::size_t first, MatrixView<const double> x, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::rope(arithmetic, frequencies, d_head, first, x, out);
+  expects(x.rows == out.rows && x.cols == out.cols && d_head % 2 == 0 && x.cols % d_head == 0,
+          "rope: shapes agree, an even number of components a head");
+  thread_local RopeTable table;
+  table.assign(frequencies, d_head, first + x.rows);
+  const std::size_t half = d_head / 2;
+  std::vector<double> cosines(half), sines(half);
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x);
+  visit_outputs(arithmetic, fits, [&](const auto& output) {
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      table.round(first + t, arithmetic.mac.format, cosines, sines);
+      const std::span<const double> in = x.row(t);
+      const std::span<double> rotated = out.row(t);
+      for (std::size_t head = 0; head < x.cols; head += d_head)
+        for (std::size_t j = 0; j < half; ++j) {
+          const std::size_t at_a = head + j, at_b = at_a + half;
+          const double a = in[at_a], b = in[at_b], c = cosines[j], s = sines[j];
+          const auto& left = output(t, at_a);
+          const double a_c = left.mul(a, c), b_s = left.mul(b, s);
+          rotated[at_a] = left.sub(a_c, b_s);
+          const auto& right = output(t, at_b);
+          const double b_c = right.mul(b, c), a_s = right.mul(a, s);
+          rotated[at_b] = right.add(b_c, a_s);
+        }
     }
   });
 }

@@ -76,13 +76,32 @@ void layer_norm_row(const A& fl, const Any& fl_any, const Arithmetic& arithmetic
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mac(fl.mul(out[i], r), gamma[i], beta[i]);
 }
 
-/// out (T, n_embd) = fl(tokens[id] + positions[position]), positions from `first` on.
+/// One row of RMS normalisation (Zhang and Sennrich, "Root mean square layer normalization", 2019):
+/// v = fl(s / n), s the sum of x_i x_i; r = fl(rsqrt(fl(v + eps))); fl(fl(x_i r) gamma_i). eps,
+/// fl_any as for layer_norm_row. x and out may be the same memory.
+template <ScalarArithmetic A, ScalarArithmetic Any>
+void rms_norm_row(const A& fl, const Any& fl_any, const Arithmetic& arithmetic,
+                  std::span<const double> x, std::span<const double> gamma, double eps,
+                  std::span<double> out) {
+  expects(!x.empty() && x.size() == gamma.size() && x.size() == out.size(),
+          "rms_norm_row: equal lengths");
+  const double v = fl.div(ordered_dot(fl, arithmetic, x, x), static_cast<double>(x.size()));
+  const double r = fl.function(Function::rsqrt, fl_any.add(v, eps));
+  for (std::size_t i = 0; i < x.size(); ++i) out[i] = fl.mul(fl.mul(x[i], r), gamma[i]);
+}
+
+/// out (T, n_embd) = fl(tokens[id] + positions[position]), positions from `first` on;
+/// fl(tokens[id]) where there are no position vectors.
 void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
            std::span<const TokenId> tokens, MatrixView<double> out, std::size_t first = 0);
 
 /// Row by row: x, out (T, n_embd).
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
                 MatrixView<const double> x, MatrixView<double> out);
+
+/// Row by row: x, out (T, n_embd).
+void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, double eps,
+              MatrixView<const double> x, MatrixView<double> out);
 
 /// out (T, out) = x (T, in) W (in, out), then one addition of the bias where there is one.
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
@@ -119,6 +138,17 @@ void score_bounds(MatrixView<const double> q, MatrixView<const double> k, Matrix
 /// out = fl(x + y), all (T, n); out may be x.
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out);
+
+/// out = fl(x y), element by element, all (T, n); out may be x.
+void product(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
+             MatrixView<double> out);
+
+/// Rotary positions: each d_head columns of x, (T, heads d_head), are a head; row t is position
+/// first + t. With c, s the cosine and sine of position f_j, correctly rounded (RNE) to the
+/// arithmetic's format, the pair a, b of its components j and j + d_head/2 becomes fl(fl(a c) -
+/// fl(b s)), fl(fl(b c) + fl(a s)). Pre: d_head is even, first + T <= 2^24; out is not x.
+void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_head,
+          std::size_t first, MatrixView<const double> x, MatrixView<double> out);
 
 /// out = fl(f(x)), elementwise; out may be x.
 void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,

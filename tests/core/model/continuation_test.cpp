@@ -14,6 +14,7 @@
 #include "core/model/greedy.hpp"
 #include "core/model/ops/sites.hpp"
 #include "tests/support/bits.hpp"
+#include "tests/support/random_model.hpp"
 
 namespace lamp {
 namespace {
@@ -179,6 +180,21 @@ TEST_CASE(
     CHECK(same(pass.by_steps(tokens, {1, 4, 6}, 11), whole));
     CHECK(!same(pass.by_steps(tokens, {7, 1, 1, 1, 1}, 11, 1),
                 whole));  // control: a row offset one too small
+  }
+}
+
+TEST_CASE("forward_from: rotary positions and groups of keys and values", "[model]") {
+  const Model model = test::random_llama(11);
+  const std::vector<TokenId> tokens = some_tokens(model, 11);
+  for (const Arithmetic& arithmetic : {fused(binary64), lamp_paper(7), stochastic}) {
+    const PrecisionPlan reference(fused(binary64));
+    const Pass pass{
+        model,
+        PrecisionPlan(arithmetic),
+        {.activation = Activation::silu, .seed = 5, .sequence = 3, .local_reference = &reference}};
+    const Everything whole = pass.whole(tokens);
+    CHECK(same(pass.by_steps(tokens, {7, 1, 1, 1, 1}, 11), whole));
+    CHECK(!same(pass.by_steps(tokens, {7, 1, 1, 1, 1}, 11, 1), whole));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "core/arith/orders/order_text.hpp"
 #include "core/model/ops/sites.hpp"
 #include "tests/support/bits.hpp"
+#include "tests/support/random_model.hpp"
 
 namespace lamp {
 namespace {
@@ -157,6 +158,11 @@ TEST_CASE("a changed score row: a language model, one row and one token", "[mode
   check(model, 1, cases()[0], 1);
   check(model, 2, cases()[1], 1);
   check(model, 20, cases()[0], 101);
+}
+
+TEST_CASE("a changed score row: groups of keys, rotary positions", "[model][suffix]") {
+  check(test::random_llama(), 8, cases()[1], 3);
+  check(test::random_llama(), 8, cases()[2], 7);
 }
 
 TEST_CASE("a changed row is the same in any batch, and unchanged it changes nothing",

@@ -22,6 +22,7 @@
 #include "tests/core/arith/orders.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/formats.hpp"
+#include "tests/support/random_model.hpp"
 
 namespace lamp {
 namespace {
@@ -206,6 +207,35 @@ struct Sites {
         [&](const auto& outputs, auto out) {
           steps::residual(outputs, 1, view(x), view(other), out);
         });
+    both(
+        "rms_norm", rows, width,
+        [&](auto out) { rms_norm(arithmetic, {norm.gamma}, eps, view(x), out); },
+        [&](const auto& outputs, auto out) {
+          steps::rms_norm(outputs, 1, view(x), norm.gamma, eps, out);
+        });
+    both(
+        "product", rows, width, [&](auto out) { product(arithmetic, view(x), view(other), out); },
+        [&](const auto& outputs, auto out) {
+          steps::elementwise_product(outputs, 1, view(x), view(other), out);
+        });
+    Rope frequencies{.theta = 3.0 + 1e4 * std::abs(random.symmetric())};
+    if (random.below(2) == 0) frequencies.scaling = Rope::Llama3{.factor = 8.0, .positions = 64.0};
+    const std::size_t position = random.below(2) == 0 ? 0 : random.below(100);
+    both(
+        "rope", rows, width,
+        [&](auto out) { rope(arithmetic, frequencies, width / 2, position, view(x), out); },
+        [&](const auto& outputs, auto out) {
+          steps::rope(outputs, 1, frequencies, width / 2, position, view(x), out);
+        });
+    EmbeddingWeights tokens_only;
+    tokens_only.tokens.reshape(2, width);
+    for (std::size_t i = 0; i < 2; ++i)
+      for (std::size_t j = 0; j < width; ++j)
+        tokens_only.tokens(i, j) = static_cast<float>(x(i, j));
+    const std::vector<TokenId> ids{1, 0, 1};
+    both(
+        "embed", rows, width, [&](auto out) { embed(arithmetic, tokens_only, ids, out, 5); },
+        [&](const auto& outputs, auto out) { steps::embed(outputs, 1, tokens_only, ids, 5, out); });
     for (const auto& activation : activation_names)
       both(
           activation.name, rows, width,
@@ -350,6 +380,28 @@ TEST_CASE("sites: p > 24, each step from the fast path's functions, which are wi
   }
 }
 
+TEST_CASE("sites: rotary positions far along a sequence, in formats up to binary64",
+          "[mpfr][sites]") {
+  constexpr std::size_t d = 8, position = 8'000;
+  Random random(12);
+  const Matrix<double> x = random_matrix(random, rows, 2 * d, test::Terms::ordinary);
+  for (const Rope& frequencies :
+       {Rope{.theta = 1e5}, Rope{.theta = 5e5, .scaling = Rope::Llama3{.factor = 8.0}}})
+    for (const FloatFormat& format : {binary64, binary32, bfloat16, ps(2)}) {
+      Matrix<double> fast = unwritten(rows, 2 * d), twin = fast;
+      rope(fused(format), frequencies, d, position, x.view(), fast.view());
+      mpfr::rope(fused(format), frequencies, d, position, x.view(), twin.view());
+      CHECK(same_bits(fast.flat(), twin.flat()));
+      rope(fused(format), frequencies, d, position + 1, x.view(), twin.view());
+      CHECK_FALSE(same_bits(fast.flat(), twin.flat()));
+    }
+  Matrix<double> binary = unwritten(rows, 2 * d), exact = binary;
+  rope(fused(binary64), {}, d, position, x.view(), binary.view());
+  rope(unlimited(300), {}, d, position, x.view(), exact.view());
+  for (std::size_t i = 0; i < binary.flat().size(); ++i)  // two products and a sum
+    CHECK(std::abs(binary.flat()[i] - exact.flat()[i]) <= 0x1p-46);
+}
+
 TEST_CASE("sites: the comparison sees one bit and another draw", "[mpfr][sites]") {
   Random random(3);
   const Arithmetic stochastic{.mac = {.format = binary16, .rounding = Rounding::sr}, .order = {}};
@@ -373,7 +425,7 @@ TEST_CASE(
     "[mpfr][forward]") {
   Random random(4);
   for (std::uint32_t round = 0; round < 12; ++round) {
-    const Model model = random_model(round);
+    const Model model = round % 3 == 2 ? test::random_llama(9, round) : random_model(round);
     PrecisionPlan plan(random_arithmetic(random, false, true));
     std::string chosen;
     for (const SiteInfo& s : sites)
@@ -387,7 +439,9 @@ TEST_CASE(
       }
     plan.set({.site = Site::scores, .layer = Layer{1}, .head = Head{1}},
              random_arithmetic(random, false, true));
-    PassOptions options{.activation = round % 2 == 0 ? Activation::gelu_new : Activation::gelu,
+    PassOptions options{.activation = round % 3 == 2   ? Activation::silu
+                                      : round % 2 == 0 ? Activation::gelu_new
+                                                       : Activation::gelu,
                         .seed = 5 + round,
                         .sequence = round};
     const std::span<const TokenId> some =
