@@ -17,6 +17,8 @@ import generate  # noqa: E402
 
 U = 2.0**-53
 CAUSAL = ("scores", "softmax")
+ERRORS = ("directed", "range", "unlimited", "llama_directed", "llama_unlimited")  # configs that record errors
+FULL = ("directed", "llama_directed")  # with detail = "full"
 
 
 def differing(x, golden):
@@ -106,7 +108,7 @@ class GoldenPasses(unittest.TestCase):
         return wrong
 
     def test_errors_in_the_u_of_each_layer(self):
-        for name, kind in itertools.product(("directed", "range", "unlimited"), ("forward", "local")):
+        for name, kind in itertools.product(ERRORS, ("forward", "local")):
             for site in generate.config_of(name)["record"]["errors"]:
                 with self.subTest(config=name, kind=kind, site=site):
                     self.assertEqual(self.wrong_statistics(name, kind, site), [])
@@ -114,11 +116,11 @@ class GoldenPasses(unittest.TestCase):
         self.assertLessEqual({(1, "max_u"), (1, "rms_u")}, {(index[2], key) for index, key in wrong})  # a wrong u is seen
 
     def test_errors_component_by_component(self):
-        for kind in ("forward", "local"):  # detail = "full"
-            for site in generate.config_of("directed")["record"]["errors"]:
-                run, exact, causal = self.errors("directed", kind, site)
-                recorded = self.results["directed"][f"errors/{site}/{kind}"][()]
-                self.assertEqual(differing(recorded, np.where(causal, run - exact, np.nan)), 0, (kind, site))
+        for name, kind in itertools.product(FULL, ("forward", "local")):
+            for site in generate.config_of(name)["record"]["errors"]:
+                run, exact, causal = self.errors(name, kind, site)
+                recorded = self.results[name][f"errors/{site}/{kind}"][()]
+                self.assertEqual(differing(recorded, np.where(causal, run - exact, np.nan)), 0, (name, kind, site))
 
     def test_the_comparison_sees_one_bit_one_sign_and_one_nan(self):
         golden = self.golden["stochastic/run/logits"][()]

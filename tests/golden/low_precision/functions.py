@@ -1,4 +1,4 @@
-"""exp, 1/sqrt and GELU as M 2^E, near enough that their rounding is never in doubt."""
+"""exp, 1/sqrt, GELU, SiLU, cos and sin as M 2^E, near enough that their rounding is never in doubt."""
 import math
 
 import mpmath
@@ -71,3 +71,21 @@ def gelu_exact(x, form):
         return y / 2 * mpmath.erfc(-y / mpmath.sqrt(2))
 
     return enclosed({"gelu_new": tanh_form, "gelu": erf_form}[form])
+
+
+def silu_exact(x):
+    """x / (1 + e^-x), x not 0 and finite."""
+    m, e = parts(x)
+    if x > 128:  # the distance to x is below 2^-180 of it
+        return (m << BELOW) - 1, e - BELOW
+    if x < -(2**16):
+        return -TINY[0], TINY[1]
+    if abs(x) < 2.0**-BELOW:  # x/2 (1 + x/2 ..): above x/2
+        return (m << BELOW) + 1, e - 1 - BELOW
+    return enclosed(lambda: mpmath.mpf(x) / (1 + mpmath.exp(-mpmath.mpf(x))))
+
+
+def rotation_exact(position, frequency):
+    """(cos, sin) of position f, f = frequency() > 0 in mpmath's working precision; position > 0, so that both are irrational. A product
+    with f loses what its angle has of bits before the point: below 2^16 here."""
+    return tuple(enclosed(lambda: function(position * frequency())) for function in (mpmath.cos, mpmath.sin))

@@ -1,4 +1,4 @@
-"""Writes this folder's model, tokens and golden outputs: `/usr/bin/python3 generate.py`, 40 seconds."""
+"""Writes this folder's models, tokens and golden outputs: `/usr/bin/python3 generate.py`, a minute."""
 import itertools
 import json
 import pathlib
@@ -8,46 +8,82 @@ import tomllib
 
 import h5py
 import numpy as np
-from network import Model, Pass
+from gpt2 import Gpt2
+from llama import Llama
+from network import Pass
 from rounding import arithmetic_of
 from unlimited import Unlimited
 
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden.h5"
-CONFIGS = ("stochastic", "directed", "weights", "rules", "rates", "range", "unlimited", "small")
+CONFIGS = ("stochastic", "directed", "weights", "rules", "rates", "range", "unlimited", "small", "llama_stochastic", "llama_directed",
+           "llama_unlimited")
+NETWORKS = {"gpt2": Gpt2, "llama": Llama}
 
 # --- model and tokens ---------------------------------------------------------------------------------------------------------------
 
 D, INNER, LAYERS, HEADS, VOCABULARY, POSITIONS = 24, 40, 2, 2, 40, 12
 
 
-def model_files():
-    """config.json and model.safetensors as bytes: random weights, every bit of binary32 in use."""
-    config = {"model_type": "gpt2", "activation_function": "gelu_new", "vocab_size": VOCABULARY, "n_positions": POSITIONS,
-              "n_ctx": POSITIONS, "n_embd": D, "n_inner": INNER, "n_layer": LAYERS, "n_head": HEADS,
-              "layer_norm_epsilon": 0.012345678901234568}  # no binary32 number; the variances of embed are as large
-    rng = random.Random("low precision")
+def folder_files(config, tensors, seed):
+    """config.json and model.safetensors as bytes. `tensors`: (name, shape, low, high); every bit of binary32 in use."""
+    rng = random.Random(seed)
     header, data = {}, b""
-
-    def tensor(name, shape, low, high):
-        nonlocal data
+    for name, shape, low, high in tensors:
         numbers = np.array([low + (high - low) * rng.random() for _ in range(int(np.prod(shape)))], np.float32).tobytes()
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [len(data), len(data) + len(numbers)]}
         data += numbers
-
-    tensor("wte.weight", (VOCABULARY, D), -0.25, 0.25)
-    tensor("wpe.weight", (POSITIONS, D), -0.125, 0.125)
-    for name in [f"h.{layer}.ln_{n}" for layer in range(LAYERS) for n in (1, 2)] + ["ln_f"]:
-        tensor(name + ".weight", (D,), 0.5, 1.5)
-        tensor(name + ".bias", (D,), -0.5, 0.5)
-    for layer in range(LAYERS):
-        for name, rows, columns, size in (("attn.c_attn", D, 3 * D, 0.5), ("attn.c_proj", D, D, 0.1), ("mlp.c_fc", D, INNER, 0.4),
-                                          ("mlp.c_proj", INNER, D, 0.1)):
-            tensor(f"h.{layer}.{name}.weight", (rows, columns), -size, size)
-            tensor(f"h.{layer}.{name}.bias", (columns,), -size, size)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return {"config.json": json.dumps(config, indent=1).encode() + b"\n", "model.safetensors": struct.pack("<Q", len(text)) + text + data}
+
+
+def gpt2_files():
+    config = {"model_type": "gpt2", "activation_function": "gelu_new", "vocab_size": VOCABULARY, "n_positions": POSITIONS,
+              "n_ctx": POSITIONS, "n_embd": D, "n_inner": INNER, "n_layer": LAYERS, "n_head": HEADS,
+              "layer_norm_epsilon": 0.012345678901234568}  # no binary32 number; the variances of embed are as large
+    tensors = [("wte.weight", (VOCABULARY, D), -0.25, 0.25), ("wpe.weight", (POSITIONS, D), -0.125, 0.125)]
+    for name in [f"h.{layer}.ln_{n}" for layer in range(LAYERS) for n in (1, 2)] + ["ln_f"]:
+        tensors += [(name + ".weight", (D,), 0.5, 1.5), (name + ".bias", (D,), -0.5, 0.5)]
+    for layer in range(LAYERS):
+        for name, rows, columns, size in (("attn.c_attn", D, 3 * D, 0.5), ("attn.c_proj", D, D, 0.1), ("mlp.c_fc", D, INNER, 0.4),
+                                          ("mlp.c_proj", INNER, D, 0.1)):
+            name = f"h.{layer}.{name}"
+            tensors += [(name + ".weight", (rows, columns), -size, size), (name + ".bias", (columns,), -size, size)]
+    return folder_files(config, tensors, "low precision")
+
+
+def llama_files(width, inner, layers, heads, groups, d_head, biases, tied, seed, more):
+    """A Llama; biases at q k v o as `attention_bias` has them, or none."""
+    config = {"model_type": "llama", "hidden_act": "silu", "vocab_size": VOCABULARY, "max_position_embeddings": POSITIONS,
+              "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": heads,
+              "num_key_value_heads": groups, "rms_norm_eps": 0.012345678901234568, "attention_bias": biases, "mlp_bias": False,
+              "tie_word_embeddings": tied, **more}
+    tensors = [("model.embed_tokens.weight", (VOCABULARY, width), -0.25, 0.25), ("model.norm.weight", (width,), 0.5, 1.5)]
+    if not tied:
+        tensors.append(("lm_head.weight", (VOCABULARY, width), -0.3, 0.3))
+    for layer in range(layers):
+        prefix = f"model.layers.{layer}."
+        tensors += [(prefix + name + ".weight", (width,), 0.5, 1.5) for name in ("input_layernorm", "post_attention_layernorm")]
+        for name, columns, rows, size in (("self_attn.q", heads * d_head, width, 0.5), ("self_attn.k", groups * d_head, width, 0.5),
+                                          ("self_attn.v", groups * d_head, width, 0.5), ("self_attn.o", width, heads * d_head, 0.1),
+                                          ("mlp.gate", inner, width, 0.6), ("mlp.up", inner, width, 0.4), ("mlp.down", width, inner, 0.1)):
+            tensors.append((f"{prefix}{name}_proj.weight", (columns, rows), -size, size))
+            if biases and name.startswith("self_attn"):
+                tensors.append((f"{prefix}{name}_proj.bias", (columns,), -size, size))
+    return folder_files(config, tensors, seed)
+
+
+def model_files():
+    """Every model folder's files. In `llama` the three wavelengths 2 pi / f (6.3, 29, 135) take the three branches of the scaling:
+    below 64/4 as it is, above 64 divided by 8, between them interpolated. `llama_tied` has d_head 10 where width / heads is 4."""
+    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    folders = {
+        "model": gpt2_files(),
+        "llama": llama_files(24, 28, 2, 4, 2, 6, True, False, "llama", {"rope_theta": 100.0, "rope_scaling": scaling}),
+        "llama_tied": llama_files(12, 14, 1, 3, 1, 10, False, True, "tied", {"head_dim": 10, "rope_theta": 123.456, "rope_scaling": None}),
+    }
+    return {f"{folder}/{name}": content for folder, files in folders.items() for name, content in files.items()}
 
 
 def token_files():
@@ -62,7 +98,7 @@ def token_files():
 
 def input_files():
     """What a run reads beside the configs, by name."""
-    return {**{f"model/{name}": content for name, content in model_files().items()}, **token_files()}
+    return {**model_files(), **token_files()}
 
 
 def read_model(folder):
@@ -73,7 +109,7 @@ def read_model(folder):
     for name, entry in json.loads(content[8 : 8 + length]).items():
         first, last = (8 + length + offset for offset in entry["data_offsets"])
         weights[name] = np.frombuffer(content[first:last], np.float32).reshape(entry["shape"]).tolist()
-    return Model(config, weights)
+    return NETWORKS[config["model_type"]](config, weights)
 
 
 # --- configs ------------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""A pass of GPT-2 under a precision plan: method.md, section 4, site by site. Arrays are lists of rows; masked entries are NaN."""
+"""What the networks share: sites as functions of their inputs, and a pass under a precision plan: method.md, section 4.
+
+A network is a Model with `forward`, in a file of its own: gpt2.py, llama.py. Arrays are lists of rows; masked entries are NaN.
+"""
 import dataclasses
 import math
 
@@ -10,7 +13,7 @@ from selection import Row, select
 from unlimited import Unlimited, binary64
 
 SITES = ["embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj", "resid_2",
-         "ln_f", "logits"]  # their positions are the site ids of the draws
+         "ln_f", "logits", "q", "k", "v", "rope_q", "rope_k", "gate", "up", "silu", "gated"]  # their positions are the site ids of the draws
 WITHOUT_LAYER = ("embed", "ln_f", "logits")
 BY_HEAD = ("scores", "softmax", "values")
 BINARY64 = Arithmetic(FORMATS["binary64"])
@@ -18,16 +21,10 @@ BINARY64 = Arithmetic(FORMATS["binary64"])
 
 @dataclasses.dataclass
 class Model:
+    """config.json and the tensors. A network adds `layers`, `heads` and `forward(run)`, which computes its sites in order by `run.site`."""
+
     config: dict
     weights: dict
-
-    @property
-    def heads(self):
-        return self.config["n_head"]
-
-    @property
-    def d_head(self):
-        return self.config["n_embd"] // self.heads
 
     def __getitem__(self, name):
         return self.weights[name]
@@ -36,27 +33,10 @@ class Model:
 # --- each site as a function of its inputs; `at(row, column)` starts the roundings of an output ------------------------------------
 
 
-def embed(at, model, tokens):
-    wte, wpe = model["wte.weight"], model["wpe.weight"]
-    return [[at(i, c).add(x, y) for c, (x, y) in enumerate(zip(wte[token], wpe[i]))] for i, token in enumerate(tokens)]
-
-
-def layer_norm(at, model, name, x):
-    gamma, beta, eps = model[name + ".weight"], model[name + ".bias"], model.config["layer_norm_epsilon"]
-    rows = []
-    for i, row in enumerate(x):
-        fl = at(i, 0)  # one count of roundings for the whole row
-        n, ones = float(len(row)), [1.0] * len(row)
-        mean = fl.div(dot(fl, row, ones), n)
-        c = [fl.sub(v, mean) for v in row]
-        variance = fl.div(dot(fl, c, c), n)
-        r = fl.rsqrt(fl.add(variance, eps))
-        rows.append([fl.mac(fl.mul(v, r), g, b) for v, g, b in zip(c, gamma, beta)])
-    return rows
-
-
-def linear(at, model, name, x):
-    columns, bias = list(zip(*model[name + ".weight"])), model[name + ".bias"]
+def linear(at, columns, bias, x):
+    """Row times column, each output by itself; without a bias nothing is added."""
+    if bias is None:
+        return [[dot(at(i, c), row, column) for c, column in enumerate(columns)] for i, row in enumerate(x)]
     return [[affine(at(i, c), row, column, bias[c]) for c, column in enumerate(columns)] for i, row in enumerate(x)]
 
 
@@ -89,20 +69,6 @@ def residual(at, x, y):
     return elementwise(at, lambda fl, a, b: fl.add(a, b), x, y)
 
 
-def activation(at, model, x):
-    return elementwise(at, lambda fl, a: fl.gelu(a, model.config["activation_function"]), x)
-
-
-def logits(at, model, x):
-    return [[dot(at(i, c), row, column) for c, column in enumerate(model["wte.weight"])] for i, row in enumerate(x)]
-
-
-def heads_of(model, qkv):
-    """(q, k, v) of each head, rows by position."""
-    d, n = model.d_head, model.config["n_embd"]
-    return [tuple([row[part * n + h * d : part * n + (h + 1) * d] for row in qkv] for part in range(3)) for h in range(model.heads)]
-
-
 def masked(row, length):
     return row + [NAN] * (length - len(row))
 
@@ -121,8 +87,8 @@ class Pass:
         self.model, self.tokens, self.arithmetic, self.seed, self.sequence = model, tokens, arithmetic, seed, sequence
         self.lamp, self.recompute, self.reference = lamp, recompute, reference
         self.run, self.local = {}, {}
-        self.selected = np.zeros((model.config["n_layer"], model.heads), int)
-        self.forward()
+        self.selected = np.zeros((model.layers, model.heads), int)
+        model.forward(self)
 
     def at(self, site, layer=0, head=0, arithmetic=None):
         """The start of an output's roundings at a site."""
@@ -172,21 +138,6 @@ class Pass:
             w = [score(Output(BINARY64), magnitudes, [abs(x) for x in k[j]]) for j in range(i + 1)]
         place = Place(self.seed, self.sequence, SITES.index("scores"), layer, head)
         return select(Row(y, z, w, self.lamp, len(q)), y, place, i)
-
-    def forward(self):
-        model = self.model
-        x = self.site("embed", 0, embed, model, self.tokens)
-        for layer in range(model.config["n_layer"]):
-            prefix = f"h.{layer}."
-            normal = self.site("ln_1", layer, layer_norm, model, prefix + "ln_1", x)
-            qkv = self.site("qkv", layer, linear, model, prefix + "attn.c_attn", normal)
-            by_head = [self.attention(layer, head, *parts) for head, parts in enumerate(heads_of(model, qkv))]
-            joined = [sum(rows, []) for rows in zip(*by_head)]
-            x = self.site("resid_1", layer, residual, x, self.site("attn_proj", layer, linear, model, prefix + "attn.c_proj", joined))
-            normal = self.site("ln_2", layer, layer_norm, model, prefix + "ln_2", x)
-            hidden = self.site("gelu", layer, activation, model, self.site("mlp_fc", layer, linear, model, prefix + "mlp.c_fc", normal))
-            x = self.site("resid_2", layer, residual, x, self.site("mlp_proj", layer, linear, model, prefix + "mlp.c_proj", hidden))
-        self.site("logits", 0, logits, model, self.site("ln_f", 0, layer_norm, model, "ln_f", x))
 
     @staticmethod
     def array(kept, site):

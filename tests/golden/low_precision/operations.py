@@ -1,7 +1,7 @@
 """The operations of method.md, section 2: fl of a multiply-accumulate and of every lone operation."""
 import math
 
-from functions import exp_exact, gelu_exact, rsqrt_exact
+from functions import exp_exact, gelu_exact, rotation_exact, rsqrt_exact, silu_exact
 from rounding import INF, NAN, parts, round_exact, round_value, special
 
 
@@ -77,6 +77,10 @@ class Output:
     def mac(self, a, b, c):
         return self.lone(self.sum_of(self.operand(a), self.operand(b), c))
 
+    def value(self, x):
+        """A number as it is, rounded."""
+        return self.lone(parts(x) if math.isfinite(x) and x != 0 else x)
+
     def add(self, a, b):
         return self.lone(self.sum_of(a, None, b))
 
@@ -116,3 +120,13 @@ class Output:
         if x == 0 or not math.isfinite(x):
             return self.lone(-0.0 if x == -INF else x)
         return self.lone(gelu_exact(x, form))
+
+    def silu(self, x):
+        if x == 0 or not math.isfinite(x):
+            return self.lone(-0.0 if x == -INF else x)
+        return self.lone(silu_exact(x))
+
+    def rotation(self, position, frequency):
+        """(cos, sin) of position f, rounded RNE once to the format, whatever the mode and `via`: constants, which count as no rounding."""
+        exact = ((1, 0), None) if position == 0 else rotation_exact(position, frequency)
+        return tuple(0.0 if value is None else round_exact(self.spec.format, "RNE", *value) for value in exact)

@@ -24,6 +24,9 @@ class Unlimited:
         with mpmath.workprec(self.bits):
             return +y
 
+    def value(self, x):
+        return x  # a weight: binary32
+
     def add(self, a, b):
         return mpmath.fadd(a, b, prec=self.bits)
 
@@ -51,6 +54,12 @@ class Unlimited:
             return y / (1 + mpmath.exp(-2 * w))
 
         return self.rounded({"gelu_new": tanh_form, "gelu": lambda y: y / 2 * mpmath.erfc(-y / mpmath.sqrt(2))}[form], x)
+
+    def silu(self, x):
+        return self.rounded(lambda y: y / (1 + mpmath.exp(-y)), x)
+
+    def rotation(self, position, frequency):
+        return tuple(self.rounded(lambda: function(position * frequency())) for function in (mpmath.cos, mpmath.sin))
 
 
 def binary64(x):
