@@ -19,8 +19,9 @@ from results import ROOT, lamp  # noqa: E402
 MODEL = pathlib.Path(os.environ.get("LAMP_SMOLLM2", ROOT / "data/models/smollm2"))
 GOLDEN = ROOT / "tests/golden/smollm2/golden.h5"
 
-# Relative rms at each site and layer. Both passes round in binary64 and differ in the order of sums of up to 1536 terms, 30 layers deep.
-TOLERANCE = 2e-13
+# Relative rms at each site, layer and position. Both passes round in binary64 and differ in the order of sums of up to 1536 terms, 30
+# layers deep; measured: at most 4.3e-15.
+TOLERANCE = 1e-13
 SKIPPED = 77
 
 CONFIG = """
@@ -70,7 +71,8 @@ class SmolLM2(unittest.TestCase):
             self.assertGreater(distance(np.nan_to_num(values) * (1 + 1e-9), np.nan_to_num(values)), TOLERANCE)
 
     def test_hidden_states_of_all_layers(self):
-        self.assertTrue(np.array_equal(self.found["embed"], self.golden["embed"]))
+        same = np.array_equal(self.found["embed"], self.golden["embed"])
+        self.assertTrue(same, f"{MODEL} has other weights than the golden, whose are rounded to bfloat16")
         self.assertEqual(self.found["resid_2"].shape, (30, 3, 576))
         for layer in range(30):
             for row in range(3):

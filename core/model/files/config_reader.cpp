@@ -21,6 +21,11 @@ bool ConfigReader::has_value(std::string_view key) const {
   return value != nullptr && !value->is_null();
 }
 
+bool ConfigReader::is_null(std::string_view key) const {
+  const json* value = find(key);
+  return value != nullptr && value->is_null();
+}
+
 void ConfigReader::complain(std::string_view key, const std::string& what, std::string_view legal) {
   if (complaint_.empty())
     complaint_ =

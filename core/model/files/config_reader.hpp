@@ -33,6 +33,8 @@ class ConfigReader {
   std::string string(std::string_view key, std::string_view fallback, std::string_view legal);
   /// Whether the key is there and not null.
   [[nodiscard]] bool has_value(std::string_view key) const;
+  /// Whether the key is there and null: what says "none" where an absent key has a default.
+  [[nodiscard]] bool is_null(std::string_view key) const;
   /// The first of a list of integers, or the one that stands in its place; nothing where it is
   /// none or not below `end`.
   [[nodiscard]] std::optional<std::uint64_t> first_integer(std::string_view key, std::uint64_t end);

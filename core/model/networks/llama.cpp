@@ -112,6 +112,9 @@ void read_rope(ConfigReader& reader, Rope& rope) {
     rope.theta = inner->positive("rope_theta", rope.theta, largest_theta);
     if (type == "llama3") {
       Rope::Llama3 s;
+      for (const std::string_view number :
+           {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"})
+        if (!inner->has_value(number)) inner->complain(number, "is missing", "a number above 0");
       s.factor = inner->positive("factor", s.factor, largest_factor);
       s.low = inner->positive("low_freq_factor", s.low, largest_factor);
       s.high = inner->positive("high_freq_factor", s.high, largest_factor);
@@ -177,8 +180,8 @@ ModelConfig read(ConfigReader& reader, const Defaults& defaults) {
   const bool windows = defaults.window == Defaults::Window::always ||
                        (defaults.window == Defaults::Window::with_switch &&
                         reader.boolean("use_sliding_window", false));
-  if (windows && reader.has_value("sliding_window"))
-    if (const std::size_t window = reader.shape_called("sliding_window", "n_positions", 1);
+  if (windows && !reader.is_null("sliding_window"))
+    if (const std::size_t window = reader.shape_called("sliding_window", "n_positions", 4096);
         window < config.n_positions) {
       config.n_positions = window;
       llama.window = true;

@@ -11,18 +11,19 @@ import h5py
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-TYPES = {"F32": "<f4", "F64": "<f8", "BF16": "<u2"}
+TYPES = {"F32": "<f4", "BF16": "<u2"}
+ABSENT = object()  # in the place of a value: no such key
 
 # --- a checkpoint as transformers writes it -----------------------------------------------------------------------------------------
 
 
 def config_of(model_type="llama", **changes):
-    """Groups, llama3 scaling, biases at q k v o, an untied head, head_dim of its own. None takes a key away."""
+    """Groups, llama3 scaling, biases at q k v o, an untied head, head_dim of its own."""
     config = {"model_type": model_type, "hidden_act": "silu", "vocab_size": 48, "hidden_size": 20, "intermediate_size": 24,
               "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 64,
               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": LLAMA3, "tie_word_embeddings": False, "attention_bias": True,
               "mlp_bias": False, **changes}
-    return {key: value for key, value in config.items() if value is not None}
+    return {key: value for key, value in config.items() if value is not ABSENT}
 
 
 # Wavelengths of d_head 8 and theta 10,000: 6.3 and 63 below 1024/4, 628 between, 6283 above 1024.
@@ -38,7 +39,8 @@ def dimensions(config):
 def biases(config):
     """Which projections of a layer have one."""
     attention = {"qwen2": "qkv", "mistral": ""}.get(config["model_type"], "qkvo" if config.get("attention_bias") else "")
-    return [f"self_attn.{name}_proj" for name in attention] + ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"] * bool(config.get("mlp_bias"))
+    mlp = ("gate", "up", "down") if config.get("mlp_bias") else ()
+    return [f"self_attn.{name}_proj" for name in attention] + [f"mlp.{name}_proj" for name in mlp]
 
 
 def tensors_of(config, seed="llama"):
@@ -73,7 +75,7 @@ def write_model(folder, config, tensors):
     header, end = {}, 0
     for name, values in tensors.items():
         begin, end = end, end + values.nbytes
-        header[name] = {"dtype": {4: "F32", 8: "F64"}[values.itemsize], "shape": list(values.shape), "data_offsets": [begin, end]}
+        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"".join(v.tobytes() for v in tensors.values()))

@@ -77,7 +77,8 @@ def llama_files(width, inner, layers, heads, groups, d_head, biases, tied, seed,
 def model_files():
     """Every model folder's files. In `llama` the three wavelengths 2 pi / f (6.3, 29, 135) take the three branches of the scaling:
     below 64/4 as it is, above 64 divided by 8, between them interpolated. `llama_tied` has d_head 10 where width / heads is 4."""
-    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 64}
     folders = {
         "model": gpt2_files(),
         "llama": llama_files(24, 28, 2, 4, 2, 6, True, False, "llama", {"rope_theta": 100.0, "rope_scaling": scaling}),

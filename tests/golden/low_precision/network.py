@@ -13,7 +13,7 @@ from selection import Row, select
 from unlimited import Unlimited, binary64
 
 SITES = ["embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj", "resid_2",
-         "ln_f", "logits", "q", "k", "v", "rope_q", "rope_k", "gate", "up", "silu", "gated"]  # their positions are the site ids of the draws
+         "ln_f", "logits", "q", "k", "v", "rope_q", "rope_k", "gate", "up", "silu", "gated"]  # their positions are the ids of their draws
 WITHOUT_LAYER = ("embed", "ln_f", "logits")
 BY_HEAD = ("scores", "softmax", "values")
 BINARY64 = Arithmetic(FORMATS["binary64"])
