@@ -36,7 +36,8 @@ def read_activations(path):
     try:
         with h5py.File(path) as f:
             tokens = f["tokens"][()] if "tokens" in f else None
-            unknown = sorted(set(f) - {"tokens", *SITES})
+            text = f["text"].asstr()[()] if "text" in f else None
+            unknown = sorted(set(f) - {"tokens", "text", *SITES})
             arrays = {site: f[site][()] for site in SITES if site in f}
     except OSError as error:
         raise Stop(f"{path}: not an HDF5 file ({str(error).splitlines()[0]})", BAD_DATA) from None
@@ -47,7 +48,16 @@ def read_activations(path):
     wrong = [site for site, a in arrays.items() if a.dtype != np.float32]
     if wrong:
         raise Stop(f"{path}: /{wrong[0]} is {arrays[wrong[0]].dtype}; legal: float32, the activations of a binary32 pass", BAD_DATA)
-    return tokens, arrays
+    return tokens, text, arrays
+
+
+def first_other_token(model, text, tokens):
+    """The place of the first id that lamp's tokenizer does not give for the text, which may be longer than the tokens; None: all the same."""
+    done = subprocess.run([str(LAMP), "tokenize", str(model)], input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Stop(done.stderr.strip().splitlines()[-1], done.returncode)
+    ours = [int(word) for word in done.stdout.split()]
+    return next((i for i, token in enumerate(tokens) if i >= len(ours) or ours[i] != token), None)
 
 
 def run_lamp(model, tokens, sites, sets, scratch):
@@ -112,7 +122,8 @@ def main():
     try:
         if other := [s for s in arguments.set if not s.startswith("model.")]:
             raise Stop(f"--set {other[0]}: legal: keys of [model]; the two passes compared with are binary32 and binary64", USAGE)
-        tokens, arrays = read_activations(arguments.activations)
+        tokens, text, arrays = read_activations(arguments.activations)
+        other = first_other_token(arguments.model, text, tokens) if text is not None else None
         with tempfile.TemporaryDirectory() as scratch:
             passes = run_lamp(arguments.model, tokens, list(arrays), arguments.set, pathlib.Path(scratch))
         rows = compare(arrays, passes, arguments.activations)
@@ -126,6 +137,11 @@ def main():
         print(f"{site:<10} {'' if layer is None else layer:>5} {size:14.3g} {theirs:14.3g} {ours:14.3g} {ratio:8.3g}"
               f"{'' if agrees(row) else '   differs'}")
     wrong = [row for row in rows if not agrees(row)]
+    if text is not None:
+        print("tokens: " + ("lamp's tokenizer gives the same ids for the text" if other is None
+                            else f"differ, first at place {other}, id {tokens[other]}: look at the tokenizer's files"))
+    if not wrong and other is not None:
+        return 1
     if not wrong:
         print(f"agrees: at every site PyTorch's rms error is at most {FACTOR:g} times that of lamp's own binary32 pass")
         return 0

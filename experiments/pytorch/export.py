@@ -61,6 +61,19 @@ def collect(model, ids):
     return {site: (torch.stack(v) if isinstance(v, list) else v).numpy() for site, v in found.items()}
 
 
+def load(name):
+    """The checkpoint in binary32. transformers fills tensors that a file lacks with random numbers: biases become zeros, as in lamp, and
+    anything else ends the program."""
+    model, loading = GPT2LMHeadModel.from_pretrained(name, attn_implementation="eager", dtype=torch.float32, output_loading_info=True)
+    missing = set(loading["missing_keys"]) - {"lm_head.weight"}  # tied to the token vectors
+    if others := sorted(key for key in missing if not key.endswith(".bias")):
+        raise SystemExit(f"export: {name} has no {others[0]}; transformers would make it up")
+    with torch.no_grad():
+        for key in missing:
+            model.get_parameter(key).zero_()
+    return model.eval()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", help="a folder or a name that transformers knows")
@@ -71,15 +84,18 @@ def main():
     parser.add_argument("--length", type=int, default=64, help="tokens (64)")
     arguments = parser.parse_args()
 
-    model = GPT2LMHeadModel.from_pretrained(arguments.model, attn_implementation="eager", dtype=torch.float32).eval()
-    if arguments.text:
-        ids = AutoTokenizer.from_pretrained(arguments.model)(arguments.text.read_text(encoding="utf-8"))["input_ids"]
+    model = load(arguments.model)
+    text = arguments.text.read_text(encoding="utf-8") if arguments.text else None
+    if text is not None:
+        ids = AutoTokenizer.from_pretrained(arguments.model)(text, add_special_tokens=False)["input_ids"]
     else:
         ids = [int(word) for word in arguments.ids.split()]
     ids = ids[:arguments.length]
     with h5py.File(arguments.out, "w") as f:
         f.attrs["source"] = f"torch {torch.__version__}, {model.config.activation_function}, {arguments.model}"
         f["tokens"] = np.array(ids, np.int64)
+        if text is not None:
+            f["text"] = text
         for site, value in collect(model, ids).items():
             f.create_dataset(site, data=value, compression="gzip", shuffle=True)
     print(f"{arguments.out}: {len(ids)} tokens")

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from results import ROOT  # noqa: E402
+from results import ROOT, lamp  # noqa: E402
 
 NANO = ROOT / "data/models/gpt2-nano"
 GOLDEN = ROOT / "tests/golden/gpt2-nano/pytorch.h5"  # made by experiments/pytorch/export.py
@@ -79,6 +79,25 @@ class PyTorch(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([line.split()[:2] for line in done.stdout.splitlines()[1:3]], [["qkv", "1"], ["qkv", "3"]])
         self.assertEqual(len(done.stdout.splitlines()), 5)
+
+    def test_ids_of_the_text(self):
+        with h5py.File(GOLDEN) as f:
+            ids = " ".join(str(i) for i in f["tokens"][()])
+        text = lamp("tokenize", NANO, "--decode", input=ids).stdout
+
+        def with_text(words):
+            def change(arrays):
+                for name in set(arrays) - {"tokens", "embed"}:
+                    del arrays[name]
+                arrays["text"] = words
+            return check(NANO, self.changed(change))
+        done = with_text(text + " and what comes after")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("tokens: lamp's tokenizer gives the same ids for the text\n", done.stdout)
+        for words in ("X" + text, text[: len(text) // 2]):
+            done = with_text(words)
+            self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+            self.assertIn("tokens: differ, first at place", done.stdout)
 
     def test_bad_files(self):
         self.refused(66, "no such file", self.path)
