@@ -1,6 +1,7 @@
 #include "experiments/build_info.hpp"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <curl/curl.h>
 #include <gmp.h>
 #include <hdf5.h>
 #include <hwy/highway.h>
@@ -32,6 +33,7 @@ std::vector<std::pair<std::string, std::string>> library_versions() {
           {"hdf5", dotted(major, minor, release)},
           {"highway", dotted(HWY_MAJOR, HWY_MINOR, HWY_PATCH)},
           {"pcre2", pcre2.data()},
+          {"libcurl", curl_version_info(CURLVERSION_NOW)->version},
           {"openssl", OpenSSL_version(OPENSSL_VERSION)},
           {"tomlplusplus", dotted(TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH)},
           {"cli11", CLI11_VERSION},

@@ -74,6 +74,29 @@ int call_inspect(const Arguments& arguments) {
   return inspect_command(options);
 }
 
+int call_fetch(const Arguments& arguments) {
+  CLI::App app(
+      "Downloads a published checkpoint and checks its bytes before they get their names. The same "
+      "command continues what was cut; what is there already is checked, not loaded again.");
+  std::string dir, from;
+  FetchOptions options;
+  app.add_option("NAME", options.name, "gpt2, gpt2-medium, gpt2-large, gpt2-xl or distilgpt2")
+      ->required();
+  app.add_option("--dir", dir,
+                 "folder of the model (default: data/models/NAME of the tree that this program was "
+                 "built in; ./NAME elsewhere)");
+  app.add_option("--from", from,
+                 "address under which the files are, under their names; http or https");
+  app.add_flag("--json", options.json, "one JSON object on standard output when done");
+  if (const std::optional<int> code = parse(app, "fetch", arguments)) return *code;
+  if (app.count("--dir") > 0) {
+    if (dir.empty()) return usage_error("fetch", "--dir is empty; legal: a folder");
+    options.dir = dir;
+  }
+  if (app.count("--from") > 0) options.from = from;
+  return fetch_command(options);
+}
+
 int call_run(const Arguments& arguments) {
   CLI::App app(
       "Runs the grid of a config and records every cell; continues what the folder already holds.");
@@ -269,7 +292,9 @@ constexpr std::array<Command, 16> commands{{
     {{"version", "[--json]", "version, commit, compiler, libraries"}, call_version},
     {{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out"}, call_calc},
     {{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back"}, call_tokenize},
-    {{"fetch", "gpt2[-medium|-large|-xl] [--dir D]", "downloads a published checkpoint"}, nullptr},
+    {{"fetch", "gpt2|gpt2-medium|gpt2-large|gpt2-xl|distilgpt2 [--dir DIR] [--from URL] [--json]",
+      "downloads a published checkpoint, checks size and SHA-256"},
+     call_fetch},
     {{"bench", "[gemm|model DIR] [--json]", "every kernel against OpenBLAS"}, nullptr},
     {{"reveal", "--n N --format NAME --command CMD [--json]",
       "the summation tree of a black-box dot product"},

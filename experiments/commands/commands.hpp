@@ -64,6 +64,13 @@ struct VerifyOptions {
   bool json = false;
 };
 
+struct FetchOptions {
+  std::string name{};                          // of a published checkpoint
+  std::optional<std::filesystem::path> dir{};  // absent: data/models/NAME of lamp's tree, ./NAME
+  std::optional<std::string> from{};           // address of a folder with the same files
+  bool json = false;
+};
+
 struct RevealOptions {
   std::size_t n = 0;
   FloatFormat format{};
@@ -94,6 +101,8 @@ int calc_command(std::istream& in, std::ostream& out);
 int config_command(bool json);
 int version_command(bool json);
 int tokenize_command(const TokenizeOptions& options, std::istream& in, std::ostream& out);
+/// Downloads a published checkpoint, or what is missing of it.
+int fetch_command(const FetchOptions& options);
 int inspect_command(const InspectOptions& options);
 /// The summation tree of a command that answers dot products, and an arithmetic that has its bits;
 /// 1 where no arithmetic that is tried has them.

@@ -207,7 +207,7 @@ LINES = [
     ["tokenize", "CONFIG"],
     ["status", "x", "--jason"], ["verify", "x", "--jason"], ["tokenize", "MODEL", "--decode", "--special"], ["formats", "binary33"],
     ["formats", "h1000", "--json"], ["formats", "ps24"],
-    ["formats", "e1m1"], ["formats", ""], ["completion", "tcsh"], ["fetch"], ["fetch", "gpt2"], ["bench"], ["bench", "gemm"], ["slurm"],
+    ["formats", "e1m1"], ["formats", ""], ["completion", "tcsh"], ["fetch"], ["fetch", "gpt3"], ["fetch", "gpt2", "--from", "ftp://x"], ["bench"], ["bench", "gemm"], ["slurm"],
     ["merge", "x", "--out", ""],
     *[["run", "CONFIG", "--threads", n] for n in NOT_A_COUNT], *[["plan", "CONFIG", "--threads", n] for n in NOT_A_COUNT[:4]],
     *[["run", "CONFIG", f"--shard=1/{n}"] for n in NOT_A_COUNT],
