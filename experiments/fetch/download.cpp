@@ -178,8 +178,7 @@ Result<HttpRequest> next_request(const Download& d, const Begun& begun) {
   HttpRequest request{.url = d.wanted.url, .plain = d.plain_http};
   const bool can_tell = !d.wanted.sha256.empty() ||
                         (begun.same_place && !(begun.entry.validator + begun.entry.sha256).empty());
-  const std::uint64_t most = d.wanted.size.value_or(begun.entry.size.value_or(d.wanted.most_bytes));
-  if (d.partial.size() > 0 && (!can_tell || d.partial.size() > most)) {
+  if (d.partial.size() > 0 && !can_tell) {
     d.listener.note(d.partial.path().string() + ": its " + bytes_of(d.partial.size()) +
                     " may be of another file; starting again");
     if (Result<void> cleared = d.partial.clear(); !cleared) return cleared.error();

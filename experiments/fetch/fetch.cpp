@@ -99,8 +99,7 @@ Result<FetchedFile> fetch_file(HttpClient& client, const FetchRequest& request,
                                            ": is another file than the server's, which is in " +
                                            partial->path().string() + "; remove one of them"};
     file.pin = *std::move(pin);
-    if (Result<void> done = wanted.there ? partial->clear() : partial->publish(); !done)
-      return done.error();
+    if (Result<void> done = partial->publish(); !done) return done.error();
   }
   fetched.files[wanted.name] = file.pin;
   fetched.unfinished.erase(wanted.name);
@@ -133,7 +132,6 @@ Result<std::vector<FetchedFile>> fetch(const FetchRequest& request, const FetchL
       missing.push_back(std::move(wanted));
     }
   }
-  if (missing.empty()) return files;
   HttpClient client;
   for (const Wanted& wanted : missing) {
     Result<FetchedFile> file = fetch_file(client, request, *folder, wanted, *fetched, listener);

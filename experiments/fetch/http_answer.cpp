@@ -65,9 +65,8 @@ void HeaderReader::begin(std::string_view status_line) {
 
 void HeaderReader::field(const std::string& name, std::string_view value) {
   if (name == "content-length") {
-    const std::optional<std::uint64_t> length = whole_number<std::uint64_t>(value);
-    last_.has_end = last_.has_end || length;
-    if (!last_.size && last_.status != 206) last_.size = length;
+    last_.has_end = true;
+    if (last_.status != 206) last_.size = whole_number<std::uint64_t>(value);
   } else if (name == "content-range") {  // bytes 10-99/100
     const std::size_t unit = value.find(' '), dash = value.find('-'), slash = value.find('/');
     if (slash == std::string_view::npos) return;
