@@ -594,6 +594,7 @@ class Fetch(unittest.TestCase):
                                   capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.is_whole(server, folder)
+            self.assertEqual(json.loads((folder / "fetched.json").read_text())["files"][WEIGHTS]["url"], f"{server.url}/{WEIGHTS}")
             shutil.rmtree(folder)
 
     def test_a_bar_on_a_terminal(self):
