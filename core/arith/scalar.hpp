@@ -65,8 +65,7 @@ class GeneralArithmetic {
                      : lamp::div(x, y, spec_.format, spec_.rounding);
   }
   [[nodiscard]] double mac(double a, double b, double c) const {
-    if (!spec_.operands) return mac_rounded(a, b, c);
-    return mac_rounded(round_alone(*spec_.operands, a), round_alone(*spec_.operands, b), c);
+    return mac_rounded(spec_.round_operand(a), spec_.round_operand(b), c);
   }
   [[nodiscard]] double mac_rounded(double a, double b, double c) const {
     if (spec_.product) return add(c, lamp::mul(a, b, *spec_.product, spec_.rounding));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "core/arith/orders/catalog.hpp"
 #include "core/fp/format.hpp"
@@ -15,7 +16,7 @@ namespace lamp {
 
 /// c <- c + a*b as the decisions it consists of.
 struct MacSpec {
-  // absent: as-is. Else the rows a and b along k are rounded to it once, RNE, before the sum
+  // absent: as-is. Else the rows a and b along k are rounded to it once, before the sum
   std::optional<NumberSystem> operands{};
   std::optional<FloatFormat> product{};  // absent: exact, one rounding of a*b + c. Else the product
                                          // is rounded to it first, by `rounding`
@@ -23,7 +24,9 @@ struct MacSpec {
       via{};  // absent: none. Else every sum is rounded RNE to it, then by `rounding` to `format`
   FloatFormat format = binary32;  // where the accumulator lives after the step
   Rounding rounding = Rounding::rne;
-  int random_bits = 32;  // r of SR, 1..32
+  int random_bits = 32;                       // r of SR, 1..32
+  Rounding operand_rounding = Rounding::rne;  // to `operands`: RNE, RNA or RTZ; RNE where rows are
+                                              // rounded
 
   /// Null where operands are as they are, or of a system that is no float format.
   [[nodiscard]] const FloatFormat* float_operands() const {
@@ -31,6 +34,14 @@ struct MacSpec {
   }
   /// Operands are of a system that rounds whole rows.
   [[nodiscard]] bool rounds_rows() const { return operands && !float_operands(); }
+  /// y = the row x as an operand; x and y may be the same memory. Pre: operands are given.
+  void round_operands(std::span<const double> x, std::span<double> y) const {
+    round_row(*operands, x, y, {}, operand_rounding);
+  }
+  /// An operand of a lone multiply-accumulate.
+  [[nodiscard]] double round_operand(double x) const {
+    return operands ? round_alone(*operands, x, operand_rounding) : x;
+  }
   friend bool operator==(const MacSpec&, const MacSpec&) = default;
 };
 
@@ -64,6 +75,7 @@ struct Arithmetic {
 /// The same for rows that are rounded to its operands already.
 inline Arithmetic of_rounded_rows(Arithmetic arithmetic) {
   arithmetic.steps().operands.reset();
+  arithmetic.steps().operand_rounding = Rounding::rne;
   return arithmetic;
 }
 

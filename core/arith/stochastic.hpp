@@ -83,8 +83,7 @@ class StochasticArithmetic {
     return lone([=](const auto&... to) { return lamp::div(x, y, to...); });
   }
   [[nodiscard]] double mac(double a, double b, double c) const {
-    if (!spec_.operands) return mac_rounded(a, b, c);
-    return mac_rounded(round_alone(*spec_.operands, a), round_alone(*spec_.operands, b), c);
+    return mac_rounded(spec_.round_operand(a), spec_.round_operand(b), c);
   }
   [[nodiscard]] double mac_rounded(double a, double b, double c) const {
     if (!spec_.product) return lone([=](const auto&... to) { return lamp::fma(a, b, c, to...); });

@@ -6,8 +6,6 @@
 #include <limits>
 #include <type_traits>
 
-#include "core/fp/rounding.hpp"
-
 namespace lamp {
 namespace {
 
@@ -137,22 +135,23 @@ double largest_magnitude(std::span<const double> x) {
 }
 
 void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
-               std::optional<double> tensor) {
+               std::optional<double> tensor, Rounding mode) {
   expects(x.size() == y.size(), "round_row: x.size() == y.size()");
   if (const FloatFormat* format = system.float_format()) {
-    for (std::size_t i = 0; i < x.size(); ++i) y[i] = round(x[i], *format);
+    for (std::size_t i = 0; i < x.size(); ++i) y[i] = round(x[i], *format, mode);
     return;
   }
+  expects(mode == Rounding::rne, "round_row: RNE, or a float format");
   const double largest = tensor ? *tensor : reads_tensor(system) ? largest_magnitude(x) : 0.0;
   system.visit([&]<class S>(const S& row_system) {
     if constexpr (RowSystem<S>) row_system.round_row(x, y, largest);
   });
 }
 
-double round_alone(const NumberSystem& system, double x) {
-  if (const FloatFormat* format = system.float_format()) return round(x, *format);
+double round_alone(const NumberSystem& system, double x, Rounding mode) {
+  if (const FloatFormat* format = system.float_format()) return round(x, *format, mode);
   double y = 0.0;
-  round_row(system, {&x, 1}, {&y, 1});
+  round_row(system, {&x, 1}, {&y, 1}, {}, mode);
   return y;
 }
 

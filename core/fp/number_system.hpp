@@ -17,6 +17,7 @@
 #include "core/fp/block_format.hpp"
 #include "core/fp/format.hpp"
 #include "core/fp/properties.hpp"
+#include "core/fp/rounding.hpp"
 
 namespace lamp {
 
@@ -104,12 +105,13 @@ Result<NumberSystem> system_of_object(const Properties& object);
 bool reads_tensor(const NumberSystem& system);
 /// The largest finite magnitude; 0 where there is none.
 double largest_magnitude(std::span<const double> x);
-/// y = x rounded to the system, RNE, as one row. x and y may be the same memory. `tensor`:
-/// largest_magnitude of all rows that are rounded together; absent: of this row.
+/// y = x rounded to the system as one row. x and y may be the same memory. `tensor`:
+/// largest_magnitude of all rows that are rounded together; absent: of this row. `mode`: of float
+/// formats, deterministic; the other systems have RNE alone.
 void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
-               std::optional<double> tensor = {});
+               std::optional<double> tensor = {}, Rounding mode = Rounding::rne);
 /// x rounded as a row of one: an operand of a lone multiply-accumulate.
-double round_alone(const NumberSystem& system, double x);
+double round_alone(const NumberSystem& system, double x, Rounding mode = Rounding::rne);
 /// Values k and l of a row are rounded independently of each other, and of how the row goes on,
 /// where k / reach != l / reach.
 std::size_t reach_of(const NumberSystem& system);

@@ -70,8 +70,8 @@ double MpfrArithmetic::div(double x, double y) const {
 
 double MpfrArithmetic::mac(double a, double b, double c) const {
   if (spec_.operands) {
-    mpfr::round_row(*spec_.operands, {&a, 1}, {&a, 1});
-    mpfr::round_row(*spec_.operands, {&b, 1}, {&b, 1});
+    mpfr::round_row(*spec_.operands, {&a, 1}, {&a, 1}, {}, spec_.operand_rounding);
+    mpfr::round_row(*spec_.operands, {&b, 1}, {&b, 1}, {}, spec_.operand_rounding);
   }
   return mac_rounded(a, b, c);
 }
@@ -111,8 +111,10 @@ double MpfrArithmetic::split_engine_dot(const SplitEngine& order, std::span<cons
   const std::size_t size = (x.size() + order.parts - 1) / order.parts;
   for (std::size_t first = 0; first < x.size(); first += size) {
     const std::size_t count = std::min(size, x.size() - first);
-    sum = add(sum,
-              engine_dot(spec_, order.step, x.subspan(first, count), y.subspan(first, count), 0.0));
+    double part =
+        engine_dot(spec_, order.step, x.subspan(first, count), y.subspan(first, count), 0.0);
+    if (order.part) part = mpfr::round(part, *order.part, Rounding::rne);
+    sum = add(sum, part);
   }
   return c == 0.0 && !std::signbit(c) ? sum : add(sum, c);
 }
@@ -141,6 +143,9 @@ double MpfrArithmetic::run(const Program& program, Program::Result sum,
       case Program::Operation::block_mac:
         results.push_back(inner.mac_rounded(x[step.right], y[step.right], left()));
         break;
+      case Program::Operation::to_part:
+        results.push_back(mpfr::round(left(), program.part(), Rounding::rne));
+        break;
       case Program::Operation::add:
         results.push_back(add(left(), right()));
         break;
@@ -162,12 +167,11 @@ double MpfrArithmetic::dot(const Order& order, const std::optional<MacSpec>& blo
                            std::span<const double> x, std::span<const double> y, double c,
                            std::optional<double> tensor) const {
   expects(x.size() == y.size(), "mpfr dot: x.size() == y.size()");
-  const std::optional<NumberSystem>& operands =
-      block && row_of(order).has_blocks ? block->operands : spec_.operands;
-  if (!operands) return dot_of_rounded(order, block, x, y, c);
+  const MacSpec& steps = block && row_of(order).has_blocks ? *block : spec_;
+  if (!steps.operands) return dot_of_rounded(order, block, x, y, c);
   std::vector<double> a(x.size()), b(y.size());
-  mpfr::round_row(*operands, x, a);
-  mpfr::round_row(*operands, y, b, tensor);
+  mpfr::round_row(*steps.operands, x, a, {}, steps.operand_rounding);
+  mpfr::round_row(*steps.operands, y, b, tensor, steps.operand_rounding);
   return dot_of_rounded(order, block, a, b, c);
 }
 

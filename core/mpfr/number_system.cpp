@@ -34,14 +34,14 @@ bool reads_tensor(const NumberSystem& system) {
 }
 
 void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
-               std::optional<double> tensor) {
+               std::optional<double> tensor, Rounding mode) {
   expects(x.size() == y.size(), "mpfr::round_row: x.size() == y.size()");
   const double largest = tensor ? *tensor : largest_finite(x);
   system.visit([&]<class S>(const S& to) {
     if constexpr (RowSystem<S>)
       mpfr::round_row(to, x, y, largest);
     else
-      for (std::size_t i = 0; i < x.size(); ++i) y[i] = mpfr::round(x[i], to, Rounding::rne);
+      for (std::size_t i = 0; i < x.size(); ++i) y[i] = mpfr::round(x[i], to, mode);
   });
 }
 

@@ -12,7 +12,7 @@ namespace lamp::mpfr {
 
 /// As lamp::round_row: same meaning, same bits, another implementation.
 void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
-               std::optional<double> tensor = {});
+               std::optional<double> tensor = {}, Rounding mode = Rounding::rne);
 
 /// The largest finite magnitude; 0 where there is none.
 double largest_finite(std::span<const double> x);

@@ -36,12 +36,15 @@ std::vector<Terms> grouped(std::size_t n, std::size_t groups, GroupOf&& group_of
   return lists;
 }
 
-/// Sums of the groups that have terms, each from +0, added to +0 as they come.
-Result groups_in_order(Program& p, const std::vector<Terms>& groups, Operation step) {
+/// Sums of the groups that have terms, each from +0, `rounded` to the program's part or as they
+/// are, added to +0 as they come.
+Result groups_in_order(Program& p, const std::vector<Terms>& groups, Operation step,
+                       bool rounded = false) {
   Result sum = p.put(Operation::zero);
   for (const Terms& group : groups) {
     if (group.empty()) continue;
-    const Result part = chain(p, p.put(Operation::zero), group, step);
+    Result part = chain(p, p.put(Operation::zero), group, step);
+    if (rounded) part = p.put(Operation::to_part, part);
     sum = p.put(Operation::add, sum, part);
   }
   return sum;
@@ -213,8 +216,9 @@ Result sum_of(Program& p, const Blocked& order, std::size_t n) {
 
 Result sum_of(Program& p, const Split& order, std::size_t n) {
   const std::size_t length = n / order.parts + (n % order.parts != 0 ? 1 : 0);  // of a part
+  if (order.part) p.set_part(*order.part);
   return groups_in_order(p, grouped(n, n, [=](std::size_t k) { return k / length; }),
-                         Operation::mac);
+                         Operation::mac, order.part.has_value());
 }
 
 Result sum_of(Program& p, const Pairwise& order, std::size_t n) {

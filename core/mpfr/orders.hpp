@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/fp/format.hpp"
+
 namespace lamp::mpfr {
 
 /// A sum written out: every step is one rounded operation on results of earlier steps, in the order
@@ -15,7 +17,17 @@ class Program {
  public:
   using Result = std::uint32_t;  // the number of the step
 
-  enum class Operation : std::uint8_t { zero, c, mac, block_mac, add, sub, larger, smaller };
+  enum class Operation : std::uint8_t {
+    zero,
+    c,
+    mac,
+    block_mac,
+    to_part,
+    add,
+    sub,
+    larger,
+    smaller
+  };
   struct Step {
     Operation operation;
     Result left = 0, right = 0;  // mac: left + the product of term `right`
@@ -28,9 +40,13 @@ class Program {
     return static_cast<Result>(steps_.size() - 1);
   }
   [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
+  /// What `to_part` rounds to, RNE; it is no rounding of the arithmetic and draws nothing.
+  [[nodiscard]] const FloatFormat& part() const { return part_; }
+  void set_part(const FloatFormat& format) { part_ = format; }
 
  private:
   std::vector<Step> steps_;
+  FloatFormat part_{};
 };
 
 }  // namespace lamp::mpfr

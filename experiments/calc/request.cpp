@@ -238,6 +238,7 @@ Arithmetic CalcRequest::arithmetic(std::size_t terms) {
   if (!parsed) return fail({parsed.error().message}), any;
   check_fits("arith", parsed->mac);
   if (parsed->block) check_fits("arith.block", *parsed->block);
+  if (const FloatFormat* part = part_of(parsed->order)) check_fits("arith.part", *part);
   if (const Result<void> fits = check_length(parsed->order, terms); !fits)
     fail({"arith.order: ", fits.error().message});
   if (failed()) return any;

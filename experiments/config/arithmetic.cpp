@@ -15,18 +15,20 @@ void MacConfig::complete() {
   if (!operands.given) operands = {.given = true};
   if (!product.given) product = {.given = true};
   if (!via.given) via = {.given = true, .format = paper ? std::optional(binary32) : std::nullopt};
+  if (!operand_rounding) operand_rounding = Rounding::rne;
   if (!rounding) rounding = Rounding::rne;
   if (!random_bits) random_bits = MacSpec{}.random_bits;
 }
 
 MacSpec MacConfig::mac() const {
-  expects(rounding && random_bits && has_format(), "MacConfig::mac: complete");
+  expects(operand_rounding && rounding && random_bits && has_format(), "MacConfig::mac: complete");
   return {.operands = operands.system,
           .product = product.format,
           .via = via.format,
           .format = accumulator(),
           .rounding = *rounding,
-          .random_bits = *random_bits};
+          .random_bits = *random_bits,
+          .operand_rounding = *operand_rounding};
 }
 
 void ArithmeticConfig::complete() {
@@ -41,12 +43,14 @@ void ArithmeticConfig::complete() {
 }
 
 void ArithmeticConfig::forget_idle_keys() {
-  const auto forget_bits = [](MacConfig& mac) {
-    if (mac.rounding != Rounding::sr) mac.random_bits = MacSpec{}.random_bits;
-  };
+  if (!order || !is<Split>(*order)) part = {};
   if (!engine.empty()) return;
-  forget_bits(*this);
-  if (block) forget_bits(*block);
+  const auto forget = [](MacConfig& mac) {
+    if (mac.rounding != Rounding::sr) mac.random_bits = MacSpec{}.random_bits;
+    if (!mac.operands.system) mac.operand_rounding = Rounding::rne;
+  };
+  forget(*this);
+  if (block) forget(*block);
   if (block && (!row_of(*order).has_blocks || block->mac() == mac())) block.reset();
 }
 
@@ -54,12 +58,17 @@ Arithmetic ArithmeticConfig::arithmetic() const {
   if (!engine.empty()) {
     expects(float_operands() != nullptr && has_format(), "ArithmeticConfig::arithmetic: complete");
     Arithmetic known = engine_arithmetic(engine, *float_operands(), accumulator()).value();
-    if (order) known.order = SplitEngine{*engine_step(known.order), std::get<Split>(*order).parts};
+    known.mac.operand_rounding = operand_rounding.value_or(Rounding::rne);
+    if (order)
+      known.order =
+          SplitEngine{*engine_step(known.order), std::get<Split>(*order).parts, part.format};
     return known;
   }
   expects(order.has_value(), "ArithmeticConfig::arithmetic: complete");
-  return {
+  Arithmetic whole{
       .mac = mac(), .order = *order, .block = block ? std::optional(block->mac()) : std::nullopt};
+  if (auto* split = std::get_if<Split>(&whole.order)) split->part = part.format;
+  return whole;
 }
 
 std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path) {
@@ -75,9 +84,10 @@ std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::s
        {"block", config.block.has_value()}}};
   for (const auto& [key, given] : decided)
     if (given)
-      return Problem{.key = path + '.' + key,
-                     .message = "given beside " + engine + ", which decides it",
-                     .legal = "engine, operands, format, order = \"split:S\""};
+      return Problem{
+          .key = path + '.' + key,
+          .message = "given beside " + engine + ", which decides it",
+          .legal = "engine, operands, format, operand_rounding, order = \"split:S\", part"};
   const std::string legal = engine_modes(*find_engine(config.engine));
   if (!config.operands.system)
     return Problem{.key = path + ".operands",
@@ -91,6 +101,17 @@ std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::s
                               format_word(config.accumulator()),
                    .legal = legal};
   return std::nullopt;
+}
+
+std::optional<Problem> check_operand_rounding(const MacConfig& config, const std::string& path) {
+  if (!config.operands.system || config.operands.system->float_format() != nullptr ||
+      config.operand_rounding.value_or(Rounding::rne) == Rounding::rne)
+    return std::nullopt;
+  return Problem{.key = path + ".operand_rounding",
+                 .message = toml_string(rounding_name(*config.operand_rounding)) +
+                            " with operands " + system_word(*config.operands.system) + ", a " +
+                            kind_of(*config.operands.system),
+                 .legal = "\"RNE\" there; RNA and RTZ with operands of a float format"};
 }
 
 Value value_of_json(const nlohmann::json& json) {
@@ -146,8 +167,10 @@ Result<Arithmetic> parse_arithmetic(const nlohmann::json& arith) {
       return Error{ExitCode::bad_data, name + ": format is missing; legal: format, mu or engine"};
   }
   read.complete();
-  if (const std::optional<Problem> problem = check_engine(read, "arith"))
-    return Error{ExitCode::bad_data, to_string(*problem)};
+  std::optional<Problem> problem = check_engine(read, "arith");
+  if (!problem) problem = check_operand_rounding(read, "arith");
+  if (!problem && read.block) problem = check_operand_rounding(*read.block, "arith.block");
+  if (problem) return Error{ExitCode::bad_data, to_string(*problem)};
   return read.arithmetic();
 }
 

@@ -35,7 +35,7 @@ struct MacConfig {
   std::optional<FloatFormat> format{};
   SystemOrNone operands{};
   FormatOrNone product{}, via{};
-  std::optional<Rounding> rounding{};
+  std::optional<Rounding> operand_rounding{}, rounding{};
   std::optional<int> random_bits{};
   friend bool operator==(const MacConfig&, const MacConfig&) = default;
 
@@ -46,7 +46,8 @@ struct MacConfig {
   [[nodiscard]] const FloatFormat* float_operands() const {
     return operands.system ? operands.system->float_format() : nullptr;
   }
-  /// Fills what was not given from the preset, then from the defaults: as-is, exact, none, RNE, 32.
+  /// Fills what was not given from the preset, then from the defaults: as-is, exact, none, RNE
+  /// twice, 32.
   void complete();
   /// Pre: complete() was called, has_format().
   [[nodiscard]] MacSpec mac() const;
@@ -56,22 +57,28 @@ struct MacConfig {
 struct ArithmeticConfig : MacConfig {
   std::optional<Order> order{};
   std::optional<MacConfig> block{};  // absent: the arithmetic itself
-  std::string engine{};  // of a GPU; empty: none. It decides all but operands and format
+  FormatOrNone part{};               // what split:S rounds the sums of its parts to
+  std::string engine{};  // of a GPU; empty: none. It decides all but operands, format and parts
   friend bool operator==(const ArithmeticConfig&, const ArithmeticConfig&) = default;
 
   /// As MacConfig's, and the order sequential. With an engine: operands binary16 and format
   /// binary32, and nothing else.
   void complete();
-  /// Drops what was written without effect: random_bits outside of SR; a block that the order does
-  /// not use, or that is the arithmetic itself. Pre: as for arithmetic().
+  /// Drops what was written without effect: random_bits outside of SR; operand_rounding without
+  /// operands; a part or a block that the order does not use, a block that is the arithmetic
+  /// itself. Pre: as for arithmetic().
   void forget_idle_keys();
-  /// Pre: complete() was called, has_format() here and in block, check_engine finds nothing.
+  /// Pre: complete() was called, has_format() here and in block, check_engine and
+  /// check_operand_rounding find nothing.
   [[nodiscard]] Arithmetic arithmetic() const;
 };
 
 /// What is wrong with an arithmetic on an engine: keys that the engine decides, formats it has not
 /// got. Its keys begin with `path`. Pre: complete() was called.
 std::optional<Problem> check_engine(const ArithmeticConfig& config, const std::string& path);
+
+/// RNA and RTZ round operands of float formats. Pre: complete() was called.
+std::optional<Problem> check_operand_rounding(const MacConfig& config, const std::string& path);
 
 /// JSON as a tree of values (places unknown).
 Value value_of_json(const nlohmann::json& json);

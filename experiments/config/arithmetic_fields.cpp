@@ -16,6 +16,9 @@ const ArithmeticConfig& arithmetic(const Config& config, Name name) {
   return *config.arithmetic(name);
 }
 
+constexpr std::array<NamedValue<Rounding>, 3> operand_rounding_names{
+    {{"RNE", Rounding::rne}, {"RNA", Rounding::rna}, {"RTZ", Rounding::rtz}}};
+
 constexpr std::array presets{Choice{"lamp-paper"}};
 constexpr std::array block_orders{Choice{"sequential"}};
 
@@ -25,20 +28,22 @@ constexpr std::string_view format_range =
 /// Where the keys of a multiply-accumulate are: those of the arithmetic itself, or those of its
 /// block.
 struct Itself {
-  static constexpr std::array<std::string_view, 8> keys{
-      "arithmetic.*.preset",   "arithmetic.*.mu",         "arithmetic.*.format",
-      "arithmetic.*.operands", "arithmetic.*.product",    "arithmetic.*.via",
-      "arithmetic.*.rounding", "arithmetic.*.random_bits"};
+  static constexpr std::array<std::string_view, 9> keys{
+      "arithmetic.*.preset",   "arithmetic.*.mu",          "arithmetic.*.format",
+      "arithmetic.*.operands", "arithmetic.*.product",     "arithmetic.*.via",
+      "arithmetic.*.rounding", "arithmetic.*.random_bits", "arithmetic.*.operand_rounding"};
   static constexpr std::string_view format_standard = "required unless mu or engine";
   static MacConfig& mac(Config& config, Name name) { return arithmetic(config, name); }
   static const MacConfig* mac(const Config& config, Name name) { return &arithmetic(config, name); }
 };
 
 struct Block {
-  static constexpr std::array<std::string_view, 8> keys{
-      "arithmetic.*.block.preset",   "arithmetic.*.block.mu",         "arithmetic.*.block.format",
-      "arithmetic.*.block.operands", "arithmetic.*.block.product",    "arithmetic.*.block.via",
-      "arithmetic.*.block.rounding", "arithmetic.*.block.random_bits"};
+  static constexpr std::array<std::string_view, 9> keys{
+      "arithmetic.*.block.preset",          "arithmetic.*.block.mu",
+      "arithmetic.*.block.format",          "arithmetic.*.block.operands",
+      "arithmetic.*.block.product",         "arithmetic.*.block.via",
+      "arithmetic.*.block.rounding",        "arithmetic.*.block.random_bits",
+      "arithmetic.*.block.operand_rounding"};
   static constexpr std::string_view format_standard = "required unless mu";
   static MacConfig& mac(Config& config, Name name) {
     std::optional<MacConfig>& block = arithmetic(config, name).block;
@@ -116,7 +121,7 @@ constexpr std::array mac_fields{
     Field{.key = Part::keys[3],
           .kind = Kind::format,
           .standard = "\"as-is\"",
-          .meaning = "format that a_k and b_k are rounded to, RNE",
+          .meaning = "format that a_k and b_k are rounded to, by operand_rounding",
           .scope = Scope::cell,
           .range = "\"as-is\", a format, or a number system such as \"mxfp4\"",
           .read =
@@ -127,6 +132,25 @@ constexpr std::array mac_fields{
               [](const Config& c, Name n, Form form) {
                 return write_part<Part>(c, n, [&](const MacConfig& mac) {
                   return system_or_none(form, mac.operands, "as-is");
+                });
+              }},
+    Field{.key = Part::keys[8],
+          .kind = Kind::choice,
+          .standard = "\"RNE\"",
+          .meaning = "rounding of a_k and b_k to operands of a float format",
+          .scope = Scope::cell,
+          .choices = choices_of<operand_rounding_names>,
+          .read =
+              [](Config& c, Name n, const Value& v, const Field& f) {
+                return read_choice(v, f, operand_rounding_names, Part::mac(c, n).operand_rounding);
+              },
+          .write =
+              [](const Config& c, Name n, Form form) {
+                return write_part<Part>(c, n, [form](const MacConfig& mac) {
+                  const bool as_ever = mac.operand_rounding == Rounding::rne;
+                  return mac.operand_rounding && !(as_ever && form == Form::identity)
+                             ? choice_text(operand_rounding_names, *mac.operand_rounding)
+                             : Text();
                 });
               }},
     Field{.key = Part::keys[4],
@@ -264,6 +288,22 @@ std::vector<Field> all_fields() {
                        return a.order ? Text(toml_string(order_text(*a.order))) : Text();
                      }});
   all.push_back(
+      {.key = "arithmetic.*.part",
+       .kind = Kind::format,
+       .standard = "\"none\"",
+       .meaning = "format that the sum of each part of an order split:S is rounded to, "
+                  "RNE, before it is added",
+       .scope = Scope::cell,
+       .range = "\"none\" or a format",
+       .read = [](Config& c, Name n, const Value& v,
+                  const Field&) { return read_format_or_none(v, "none", arithmetic(c, n).part); },
+       .write =
+           [](const Config& c, Name n, Form form) {
+             const FormatOrNone& part = arithmetic(c, n).part;
+             const bool as_ever = form == Form::identity && !part.format;
+             return as_ever ? Text() : format_or_none(form, part, "none");
+           }});
+  all.push_back(
       {.key = "arithmetic.*.block",
        .kind = Kind::other,
        .standard = "absent",
@@ -284,8 +324,10 @@ std::vector<Field> all_fields() {
   all.push_back({.key = "arithmetic.*.engine",
                  .kind = Kind::choice,
                  .standard = "absent",
-                 .meaning = "matrix engine of a GPU (lamp formats NAME): operands binary16 and "
-                            "format binary32 where absent; no other keys but an order split:S",
+                 .meaning =
+                     "matrix engine of a GPU (lamp formats NAME): operands binary16 and "
+                     "format binary32 where absent; no other keys but operand_rounding, part "
+                     "and an order split:S",
                  .scope = Scope::cell,
                  .choices = engine_choices(),
                  .read = [](Config& c, Name n, const Value& v,

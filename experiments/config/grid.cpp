@@ -108,6 +108,16 @@ std::optional<Problem> check_axes_of(const Config& config, const std::string& ke
   return std::nullopt;
 }
 
+std::optional<Problem> check_fits(const std::string& key,
+                                  const std::optional<FloatFormat>& format) {
+  if (!format || fits_binary64(*format)) return std::nullopt;
+  return Problem{.key = key,
+                 .message = "a format wider than binary64",
+                 .legal =
+                     "formats whose numbers are binary64 numbers: p <= 53, emax <= 1023, emin - p "
+                     "+ 1 >= -1074"};
+}
+
 std::optional<Problem> check_mac(const Config& config, const std::string& path,
                                  const MacConfig& mac) {
   if (mac.mu && mac.format)
@@ -130,12 +140,7 @@ std::optional<Problem> check_mac(const Config& config, const std::string& path,
        {".product", mac.product.format},
        {".via", mac.via.format}}};
   for (const auto& [key, format] : formats)
-    if (format && !fits_binary64(*format))
-      return Problem{.key = path + key,
-                     .message = "a format wider than binary64",
-                     .legal =
-                         "formats whose numbers are binary64 numbers: p <= 53, emax <= 1023, emin "
-                         "- p + 1 >= -1074"};
+    if (std::optional<Problem> problem = check_fits(path + key, format)) return problem;
   return std::nullopt;
 }
 
@@ -143,8 +148,12 @@ std::optional<Problem> check_arithmetic(const Config& config, const NamedArithme
   const std::string path = "arithmetic." + named.name;
   std::optional<Problem> problem = check_mac(config, path, named.value);
   if (!problem) problem = check_engine(named.value, path);
-  if (!problem && named.value.block)
+  if (!problem) problem = check_operand_rounding(named.value, path);
+  if (!problem) problem = check_fits(path + ".part", named.value.part.format);
+  if (!problem && named.value.block) {
     problem = check_mac(config, path + ".block", *named.value.block);
+    if (!problem) problem = check_operand_rounding(*named.value.block, path + ".block");
+  }
   return problem;
 }
 

@@ -1,6 +1,7 @@
 #include "experiments/reveal/candidates.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -44,17 +45,24 @@ std::vector<MacSpec> wide_sums(const FloatFormat& format) {
 }
 
 /// The same over operands that are rounded to something narrower first, after them over operands as
-/// they are.
+/// they are. Units that read binary32 as tf32 truncate it, or round it before.
 std::vector<MacSpec> with_operands(const std::vector<MacSpec>& specs, const FloatFormat& format) {
+  struct Operands {
+    FloatFormat format;
+    Rounding rounding = Rounding::rne;
+  };
   std::vector<MacSpec> all = specs;
-  for (const FloatFormat& operands : {tf32, bfloat16, binary16})
-    if (wider(format, operands))
+  for (const Operands& operands : {Operands{tf32}, Operands{bfloat16}, Operands{binary16},
+                                   Operands{tf32, Rounding::rtz}, Operands{tf32, Rounding::rna}})
+    if (wider(format, operands.format))
       for (MacSpec spec : specs) {
-        spec.operands = operands;
+        spec.operands = operands.format, spec.operand_rounding = operands.rounding;
         all.push_back(spec);
       }
   return all;
 }
+
+constexpr std::array part_formats{bfloat16, binary16};  // what partial sums are stored in
 
 /// Multiply-accumulates of a binary order, the likeliest first.
 std::vector<MacSpec> multiply_accumulates(const FloatFormat& format) {
@@ -128,6 +136,11 @@ std::vector<Candidate> engine_candidates(const AdditionTree& tree, const FloatFo
       for (std::size_t parts = 1; parts <= std::min(tree.terms(), most_parts); ++parts) {
         arithmetic.order = SplitEngine{mode.step, parts};
         consider();
+        for (const FloatFormat& part : part_formats)  // one part: the whole, rounded once more
+          if (parts > 1 && wider(mode.format, part)) {
+            arithmetic.order = SplitEngine{mode.step, parts, part};
+            consider();
+          }
       }
     }
   for (const Order& order : orders_of(tree))
@@ -147,6 +160,19 @@ std::vector<Order> binary_orders(const AdditionTree& tree) {
 void add_order(std::vector<Candidate>& list, const Order& order, const FloatFormat& format) {
   for (const MacSpec& mac : multiply_accumulates(format))
     list.push_back({{.mac = mac, .order = order}});
+}
+
+/// Contiguous parts whose sums are rounded, where the order adds such parts of n terms.
+void add_rounded_parts(std::vector<Candidate>& list, const Order& order, std::size_t n,
+                       const FloatFormat& format) {
+  std::size_t parts = 0;
+  if (const auto* split = std::get_if<Split>(&order)) parts = split->parts;
+  if (const auto* blocked = std::get_if<Blocked>(&order))  // the same tree, under its first name
+    parts = (n + blocked->size - 1) / blocked->size;
+  for (const MacSpec& mac : multiply_accumulates(format))
+    for (const FloatFormat& part : part_formats)
+      if (parts > 1 && wider(mac.format, part))
+        list.push_back({{.mac = mac, .order = Split{parts, part}}});
 }
 
 /// All terms as one block of a wider sum, rounded once.
@@ -181,6 +207,7 @@ std::vector<Candidate> binary_candidates(const AdditionTree& tree, const FloatFo
   for (const Order& order : orders) {
     add_order(list, order, format);
     if (is<Blocked>(order)) add_blocks(list, order, format);
+    add_rounded_parts(list, order, tree.terms(), format);
     if (is<Sequential>(order)) add_whole_blocks(list, tree.terms(), format);
   }
   // Of the orders without a tree Kahan's answers probes, as `sequential` does: -M takes the
@@ -292,6 +319,10 @@ std::optional<Agreement> best_candidate(const std::vector<Candidate>& candidates
 
 std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arithmetic) {
   std::vector<std::pair<std::string, std::string>> keys;
+  const auto add_part = [&] {
+    if (const FloatFormat* part = part_of(arithmetic.order))
+      keys.emplace_back("part", format_word(*part));
+  };
   if (const EngineStep* step = engine_step(arithmetic.order)) {
     Arithmetic whole = arithmetic;
     whole.order = MatrixEngine{*step};
@@ -304,11 +335,15 @@ std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arith
                   {"format", format_word(mode.format)}};
     if (const auto* split = std::get_if<SplitEngine>(&arithmetic.order))
       keys.emplace_back("order", order_text(Split{split->parts}));
+    add_part();
     return keys;
   }
   const auto mac_keys = [&](const MacSpec& mac, const std::string& prefix) {
     keys.emplace_back(prefix + "format", format_word(mac.format));
     if (mac.operands) keys.emplace_back(prefix + "operands", system_word(*mac.operands));
+    if (mac.operand_rounding != Rounding::rne)
+      keys.emplace_back(prefix + "operand_rounding",
+                        std::string(rounding_name(mac.operand_rounding)));
     if (mac.product) keys.emplace_back(prefix + "product", format_word(*mac.product));
     if (mac.via) keys.emplace_back(prefix + "via", format_word(*mac.via));
     if (mac.rounding != Rounding::rne)
@@ -316,6 +351,7 @@ std::vector<std::pair<std::string, std::string>> keys_of(const Arithmetic& arith
   };
   mac_keys(arithmetic.mac, "");
   keys.emplace_back("order", order_text(arithmetic.order));
+  add_part();
   if (arithmetic.block) mac_keys(*arithmetic.block, "block.");
   return keys;
 }

@@ -526,6 +526,12 @@ TEST_CASE("calc: matrix engines by name, and what is not legal beside one", "[ca
                  "\"a100\" has no operands e5m2"));
   CHECK(mentions(error(dot(R"("engine":"h100","operands":"as-is")") + "}"),
                  "arith.operands: \"as-is\" beside"));
+  CHECK(mentions(error(R"({"op":"dot","a":[1],"b":[1],"arith":{"format":"ps7","operands":"mxfp4",)"
+                       R"("operand_rounding":"RTZ"}})"),
+                 "arith.operand_rounding: \"RTZ\" with operands mxfp4"));
+  CHECK(mentions(error(R"({"op":"dot","a":[1],"b":[1],"arith":{"format":"ps7","order":"split:2",)"
+                       R"("part":{"p":113,"emin":-1,"emax":1}}})"),
+                 "arith.part: legal are formats"));
   CHECK(mentions(error(dot(R"("engine":"h1000")") + "}"), "did you mean \"h100\"?"));
   for (const std::string key :
        {R"("via":"binary32")", R"("rounding":"RTZ")", R"("product":"exact")",

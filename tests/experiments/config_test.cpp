@@ -211,6 +211,29 @@ TEST_CASE("config: operands of a block format, by name, table or string, and the
                                  .tensor_scale = {.number = static_cast<double>(0.1F)}}));
 }
 
+TEST_CASE("config: how operands are rounded, and what sums of parts are rounded to", "[config]") {
+  const auto low = [](const std::string& keys) {
+    const Result<Config> read = parse(with("preset = \"lamp-paper\"\nmu = 7", keys));
+    if (!read) FAIL(read.error().message);
+    const Result<Config> again = parse(resolved_toml(*read));
+    CHECK(*again == *read);
+    return read->arithmetic("low")->arithmetic();
+  };
+  const Arithmetic away =
+      low("format = \"binary32\"\noperands = \"tf32\"\noperand_rounding = \"RNA\"");
+  CHECK(away.mac == MacSpec{.operands = tf32, .operand_rounding = Rounding::rna});
+  const Arithmetic parts =
+      low("format = \"binary32\"\norder = \"split:3\"\npart = {p = 9, emin = -9, emax = 9}");
+  CHECK(parts.order == Order(Split{3, FloatFormat{.p = 9, .emin = -9, .emax = 9}}));
+  CHECK(low("mu = 4\norder = \"split:3\"\npart = \"none\"").order == Order(Split{3}));
+  CHECK(low("mu = 4\norder = \"lanes:4\"\npart = \"bfloat16\"").order == Order(Lanes{4}));
+  const Arithmetic inside =
+      low("mu = 4\norder = \"blocked:4\"\nblock = {mu = 9, operands = \"tf32\", "
+          "operand_rounding = \"RTZ\"}");
+  CHECK(inside.block->operand_rounding == Rounding::rtz);
+  CHECK(inside.mac.operand_rounding == Rounding::rne);
+}
+
 TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]") {
   const auto low = [](const std::string& keys) {
     const Result<Config> read = parse(with("preset = \"lamp-paper\"\nmu = 7", keys));
@@ -226,6 +249,10 @@ TEST_CASE("config: a matrix engine, its defaults, and the way back", "[config]")
   CHECK(low("engine = \"h100\"\norder = \"split:1\"") == split);
   split.order = SplitEngine{step, 4};
   CHECK(low("engine = \"h100\"\norder = \"split:4\"") == split);
+  split.order = SplitEngine{step, 4, bfloat16};
+  split.mac.operand_rounding = Rounding::rtz;
+  CHECK(low("engine = \"h100\"\norder = \"split:4\"\npart = \"bfloat16\"\noperand_rounding = "
+            "\"RTZ\"") == split);
   CHECK(low("engine = \"h200\"\nformat = \"binary16\"") ==
         *engine_arithmetic("h100", binary16, binary16));
   CHECK(low("engine = \"b200\"\nmu = 23\noperands = \"tf32\"") ==

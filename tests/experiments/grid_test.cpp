@@ -138,8 +138,10 @@ TEST_CASE("grid: what does not affect values leaves a cell's id alone", "[grid]"
   CHECK(cell_of(with("= 64", "= 64\nsequences = 3")) == id);
   CHECK(cell_of(with("mu = 7", "format = \"bfloat16\"")) == id);  // another spelling
   CHECK(cell_of(with("preset = \"lamp-paper\"", "via = \"binary32\"\nrounding = \"RNE\"")) == id);
-  CHECK(cell_of(with("mu = 7", "mu = 7\nrandom_bits = 8")) == id);   // nothing is random
-  CHECK(cell_of(with("mu = 7", "mu = 7\nblock = {mu = 3}")) == id);  // no order that has blocks
+  CHECK(cell_of(with("mu = 7", "mu = 7\nrandom_bits = 8")) == id);      // nothing is random
+  CHECK(cell_of(with("mu = 7", "mu = 7\nblock = {mu = 3}")) == id);     // no order that has blocks
+  CHECK(cell_of(with("mu = 7", "mu = 7\npart = \"bfloat16\"")) == id);  // nor parts
+  CHECK(cell_of(with("mu = 7", "mu = 7\noperand_rounding = \"RTZ\"")) == id);  // as they are
   const Digest blocked = cell_of(with("mu = 7", "mu = 7\norder = \"blocked:32\""));
   CHECK(cell_of(with("mu = 7",
                      "mu = 7\norder = \"blocked:32\"\nblock = {preset = \"lamp-paper\", format = "
@@ -166,6 +168,11 @@ TEST_CASE("grid: keys that came later are in no identity where they have their d
   for (const auto& [key, name] :
        {std::pair{"lamp.scores.shift", "scores"}, std::pair{"record.selected", ""}})
     CHECK(!find_field(key).field->write(*config, name, Form::identity));
+  const std::string as_ever =
+      "mu = 7\noperand_rounding = \"RNE\"\npart = \"none\"\nblock = "
+      "{mu = 3, operand_rounding = \"RNE\"}";
+  CHECK(experiment_of(with("mu = 7", as_ever)) ==
+        experiment_of(with("mu = 7", "mu = 7\nblock = {mu = 3}")));
   CHECK(experiment_of(shift_none) == experiment_of(base_config));
   CHECK(experiment_of(selected_not) == experiment_of(base_config));
   CHECK(experiment_of(selected) != experiment_of(base_config));
@@ -178,6 +185,15 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
       "seed = 43\n" + base_config,
       with("mu = 7", "mu = 8"),
       with("mu = 7", "mu = 7\noperands = \"bfloat16\""),
+      with("mu = 7", "mu = 7\noperands = \"bfloat16\"\noperand_rounding = \"RNA\""),
+      with("mu = 7", "mu = 7\noperands = \"bfloat16\"\noperand_rounding = \"RTZ\""),
+      with("mu = 7", "mu = 7\norder = \"split:4\""),
+      with("mu = 7", "mu = 7\norder = \"split:4\"\npart = \"bfloat16\""),
+      with("mu = 7", "mu = 7\norder = \"split:4\"\npart = \"binary16\""),
+      with("preset = \"lamp-paper\"\nmu = 7",
+           "engine = \"h100\"\noperands = \"tf32\"\noperand_rounding = \"RTZ\""),
+      with("preset = \"lamp-paper\"\nmu = 7",
+           "engine = \"h100\"\noperands = \"tf32\"\norder = \"split:2\"\npart = \"tf32\""),
       with("mu = 7", "mu = 7\noperands = \"mxfp4\""),
       with("mu = 7", "mu = 7\noperands = {element = \"e2m1fn\", scale = \"e8m0fnu\", size = 16}"),
       with("mu = 7", "mu = 7\noperands = \"nvfp4\""),

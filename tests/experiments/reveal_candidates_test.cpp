@@ -130,6 +130,18 @@ TEST_CASE("reveal: blocks and operands of another format are named", "[reveal]")
         "format=binary32 order=blocked:4 block.format=bfloat16");
   CHECK(found(sums({.mac = {.operands = tf32}, .order = order("lanes:2")}), 9, binary32) ==
         "format=binary32 operands=tf32 order=lanes:2");
+  CHECK(found(sums({.mac = {.operands = tf32, .operand_rounding = Rounding::rtz},
+                    .order = order("lanes:2")}),
+              9, binary32) == "format=binary32 operands=tf32 operand_rounding=RTZ order=lanes:2");
+}
+
+TEST_CASE("reveal: parts whose sums are rounded are named", "[reveal]") {
+  CHECK(found(sums({.mac = {}, .order = Split{4, bfloat16}}), 18, bfloat16) ==
+        "format=binary32 order=split:4 part=bfloat16");
+  const Arithmetic engine = engine_arithmetic("h100", binary16, binary32).value();
+  const SplitEngine parts{*engine_step(engine.order), 2, binary16};
+  CHECK(found(sums({.mac = engine.mac, .order = parts}), 40, binary16) ==
+        "engine=h100 operands=binary16 format=binary32 order=split:2 part=binary16");
 }
 
 TEST_CASE("reveal: another tree in something wider, rounded once, is told and not named",

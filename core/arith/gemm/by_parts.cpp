@@ -73,6 +73,8 @@ class Parts {
   Parts(const Arithmetic& arithmetic, Backend backend)
       : mac_(arithmetic.mac),
         step_{.mac = arithmetic.steps(), .order = chain_of(arithmetic.order)},
+        parts_are_binary32_(!part_of(arithmetic.order) ||
+                            contains(binary32, *part_of(arithmetic.order))),
         backend_(backend) {}
 
   void multiply(View a, View b, MatrixView<double> out, Shape shape = Shape::full) {
@@ -88,8 +90,8 @@ class Parts {
 
   /// sum = fl(sum + part)
   void add(MatrixView<double> sum, View part) const {
-    const bool binary32_numbers =
-        contains(binary32, mac_.format) && contains(binary32, step_.mac.format);
+    const bool binary32_numbers = contains(binary32, mac_.format) &&
+                                  contains(binary32, step_.mac.format) && parts_are_binary32_;
     visit_arithmetic(mac_, binary32_numbers, [&](const auto& fl) {
       for (std::size_t i = 0; i < sum.rows; ++i) {
         const std::span<double> s = sum.row(i);
@@ -97,6 +99,12 @@ class Parts {
         for (std::size_t j = 0; j < s.size(); ++j) s[j] = fl.add(s[j], p[j]);
       }
     });
+  }
+
+  /// sum = sum rounded RNE to a format
+  static void round(MatrixView<double> sum, const FloatFormat& format) {
+    for (std::size_t i = 0; i < sum.rows; ++i)
+      for (double& value : sum.row(i)) value = lamp::round(value, format);
   }
 
   /// A tile by its number, its first rows and columns.
@@ -116,6 +124,7 @@ class Parts {
 
   const MacSpec& mac_;
   Arithmetic step_;
+  bool parts_are_binary32_;  // after rounding, where parts are rounded
   Backend backend_;
   PackedMatrix packed_;
   std::deque<AlignedVector<double>> tiles_;
@@ -171,6 +180,10 @@ class TileSum {
   }
   [[nodiscard]] Value engine(const EngineStep&, std::size_t first, std::size_t last, Value) const {
     return chain(first, last);
+  }
+  [[nodiscard]] Value stored(Value x, const std::optional<FloatFormat>& part) const {
+    if (part && !x.is_zero()) parts_.round(view(x), *part);
+    return x;
   }
   [[nodiscard]] Value add(Value x, Value y) const {
     if (x.is_zero()) x = zeros();

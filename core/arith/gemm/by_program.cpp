@@ -183,7 +183,7 @@ bool program_serves(const Arithmetic& arithmetic, bool binary32_operands) {
   const FloatFormat& format = mac.format;
   const bool plain = !mac.operands && mac.rounding == Rounding::rne &&
                      (!mac.via || *mac.via == format) && (!mac.product || *mac.product == format);
-  return plain && has_program(arithmetic) &&
+  return plain && has_program(arithmetic) && part_of(arithmetic.order) == nullptr &&
          (format == binary64 || (format == binary32 && binary32_operands));
 }
 

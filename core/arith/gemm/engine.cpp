@@ -112,7 +112,7 @@ class EngineGemm {
         first_term_(first_term),
         set_(set),
         work_(work),
-        reader_(narrowing, arithmetic.mac.float_operands(), work.values),
+        reader_(narrowing, arithmetic.mac, work.values),
         depth_(plan.steps(a.cols) * plan.step),
         stride_(depth_ + 16) {}
 

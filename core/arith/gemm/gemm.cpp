@@ -26,9 +26,7 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
            MatrixView<double> out, Shape shape) {
   Arithmetic rounded = arithmetic;
   MacSpec& step = rounded.steps();
-  const auto operand = [format = step.operands](double x) {
-    return format ? round(x, *format->float_format()) : x;
-  };
+  const auto operand = [as_given = step](double x) { return as_given.round_operand(x); };
   const bool needs_emin = row_of(rounded.order).kind == SumKind::steps;
   if (!needs_emin) step.operands.reset();  // once, here
   const std::size_t m = a.rows, k = a.cols, n = b.cols();
@@ -184,12 +182,12 @@ std::size_t padded(std::size_t k) {
 
 /// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the
 /// a.cols rows `terms`, which are all of them where b is not of binary32 numbers. Pre:
-/// b.is_binary32() or operands.
-bool gemm32(const Plan<float>& plan, const KernelSet& set, const FloatFormat* operands,
+/// b.is_binary32() or mac.operands.
+bool gemm32(const Plan<float>& plan, const KernelSet& set, const MacSpec& mac,
             MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
             Terms terms = {}) {
   thread_local Workspace<float> work;
-  OperandReader reader(set, operands, work.values);
+  OperandReader reader(set, mac, work.values);
   const std::size_t stride = padded<float>(a.cols);
   if (!read_rows(reader, a, shape, stride, work)) return false;
   Tile<float> tile;
@@ -214,11 +212,11 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const FloatFormat* op
 }
 
 /// Every operand, after rounding, is a binary32 number.
-bool binary32_operands(const KernelSet& set, const FloatFormat* operands,
-                       MatrixView<const double> a, const PackedMatrix& b, Shape shape) {
-  if (operands != nullptr) return contains(binary32, *operands);
+bool binary32_operands(const KernelSet& set, const MacSpec& mac, MatrixView<const double> a,
+                       const PackedMatrix& b, Shape shape) {
+  if (mac.operands) return contains(binary32, *mac.float_operands());
   thread_local Workspace<float> work;
-  OperandReader reader(set, operands, work.values);
+  OperandReader reader(set, mac, work.values);
   work.a.resize(std::max(work.a.size(), a.cols));
   MagnitudeRange range;
   for (std::size_t i = 0; i < a.rows && b.is_binary32(); ++i)
@@ -228,11 +226,11 @@ bool binary32_operands(const KernelSet& set, const FloatFormat* operands,
   return b.is_binary32();
 }
 
-void gemm64(const Plan<double>& plan, const KernelSet& set, const FloatFormat* operands,
+void gemm64(const Plan<double>& plan, const KernelSet& set, const MacSpec& mac,
             MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out,
             Shape shape) {
   thread_local Workspace<double> work;
-  OperandReader reader(set, operands, work.values);
+  OperandReader reader(set, mac, work.values);
   const std::size_t stride = padded<double>(a.cols);
   read_rows(reader, a, shape, stride, work);
   Tile<double> tile;
@@ -256,8 +254,7 @@ bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a,
                                 Backend backend) {
   const KernelSet set = kernel_set(backend);
   const auto plan = plan32(mac, set);
-  return plan && b.is_binary32() &&
-         gemm32(*plan, set, mac.float_operands(), a, b, out, Shape::full, terms);
+  return plan && b.is_binary32() && gemm32(*plan, set, mac, a, b, out, Shape::full, terms);
 }
 
 PackedMatrix::PackedMatrix(MatrixView<const double> b) { assign(b); }
@@ -329,20 +326,19 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const 
   Evaluation evaluation = decide(narrow);
   if (evaluation == Evaluation::kernel32) {
     // The kernel's operands are read in any case, which shows what they are.
-    if (gemm32(*plan32(mac, set), set, mac.float_operands(), a, b, out, shape)) return evaluation;
+    if (gemm32(*plan32(mac, set), set, mac, a, b, out, shape)) return evaluation;
     narrow = false;
     evaluation = decide(narrow);
   } else if (narrow && mac.format != binary64 &&
              (evaluation == Evaluation::kernel64 || evaluation == Evaluation::by_program)) {
-    narrow = binary32_operands(set, mac.float_operands(), a, b, shape);
+    narrow = binary32_operands(set, mac, a, b, shape);
     if (!narrow) evaluation = decide(narrow);
   }
   switch (evaluation) {
     case Evaluation::kernel32:
       contract_violated("gemm: lanes of binary32 serve binary32 numbers");
     case Evaluation::kernel64:
-      gemm64(*plan64(mac, narrow && mac.format != binary64, set), set, mac.float_operands(), a, b,
-             out, shape);
+      gemm64(*plan64(mac, narrow && mac.format != binary64, set), set, mac, a, b, out, shape);
       break;
     case Evaluation::engine_kernel: {
       const bool served = engine_gemm(arithmetic, a, b, out, shape, backend);

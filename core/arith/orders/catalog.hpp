@@ -67,4 +67,17 @@ inline const EngineStep* engine_step(const Order& order) {
   return split != nullptr ? &split->step : nullptr;
 }
 
+/// What the sums of parts are rounded to before they are added; null: they are as they are, or the
+/// order has no parts.
+inline const FloatFormat* part_of(const Order& order) {
+  return std::visit(
+      []<class O>(const O& o) -> const FloatFormat* {
+        if constexpr (requires { o.part; })
+          return o.part ? &*o.part : nullptr;
+        else
+          return nullptr;
+      },
+      order);
+}
+
 }  // namespace lamp

@@ -80,6 +80,7 @@ struct MatrixEngine {
 struct SplitEngine {
   EngineStep step{};
   std::size_t parts = 1;
+  std::optional<FloatFormat> part{};  // as Split's
 
   static constexpr OrderRow row{.name = {},
                                 .kind = SumKind::steps,
@@ -92,7 +93,7 @@ struct SplitEngine {
     const std::size_t size = (s.n + parts - 1) / parts;
     typename Sum::Value acc{};
     for (std::size_t first = 0; first < s.n; first += size)
-      acc = s.add(acc, s.engine(step, first, std::min(s.n, first + size), {}));
+      acc = s.add(acc, s.stored(s.engine(step, first, std::min(s.n, first + size), {}), part));
     return acc;
   }
 

@@ -44,6 +44,10 @@ class SumOfProducts {
     return x;
   }
 
+  static double stored(double x, const std::optional<FloatFormat>& part) {
+    return part ? lamp::round(x, *part) : x;
+  }
+
   /// fl of c and all exact products.
   [[nodiscard]] double exact() const {
     ExactSum sum;
@@ -127,6 +131,11 @@ double dot_of_rounded(const A& fl, const Arithmetic& arithmetic, Row a, Row b, d
     if constexpr (O::row.fixed_length)
       expects(a.empty() || o.terms() == a.size(),
               "ordered_dot: a sum of the order's length (check_length)");
+    if constexpr (requires { o.part; })  // what is added may be no binary32 number
+      if (std::is_same_v<A, Binary32Arithmetic> && o.part && !contains(binary32, *o.part)) {
+        decltype(auto) any = general(fl);
+        return sum_in(o, any, any, a, b, c);
+      }
     if constexpr (O::row.kind == SumKind::steps || O::row.kind == SumKind::exact) {
       decltype(auto) any = general(fl);
       return sum_in(o, any, any, a, b, c);
@@ -144,11 +153,11 @@ double dot_of_rounded(const A& fl, const Arithmetic& arithmetic, Row a, Row b, d
 template <ScalarArithmetic A>
 double dot_of(const A& fl, const Arithmetic& arithmetic, Row a, Row b, double c) {
   expects(a.size() == b.size(), "ordered_dot: a.size() == b.size()");
-  const std::optional<NumberSystem>& operands = arithmetic.steps().operands;
-  if (!operands) return dot_of_rounded(fl, arithmetic, a, b, c);
-  std::vector<double> x(a.begin(), a.end()), y(b.begin(), b.end());
-  round_row(*operands, x, x);
-  round_row(*operands, y, y);
+  const MacSpec& steps = arithmetic.steps();
+  if (!steps.operands) return dot_of_rounded(fl, arithmetic, a, b, c);
+  std::vector<double> x(a.size()), y(b.size());
+  steps.round_operands(a, x);
+  steps.round_operands(b, y);
   return dot_of_rounded(fl, arithmetic, x, y, c);
 }
 

@@ -58,6 +58,9 @@ class WrittenSum {
     return chain(first, last);
   }
 
+  /// A rounding: nothing that is added.
+  [[nodiscard]] static Value stored(Value x, const std::optional<FloatFormat>&) { return x; }
+
   [[nodiscard]] Value multiterm_step(int, std::size_t first, std::size_t last, Value x) const {
     return together(
         first, last, [](std::size_t) { return true; }, x);

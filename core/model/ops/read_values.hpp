@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 
 #include "core/arith/spec.hpp"
 #include "core/base/matrix.hpp"
@@ -22,7 +21,7 @@ class ReadValues {
   MatrixView<const double> in_row_of(std::size_t n);
 
  private:
-  std::optional<NumberSystem> operands_;
+  MacSpec steps_;  // whose operands v is
   MatrixView<const double> v_;
   Matrix<double> read_;  // (width, keys): of the first complete_ keys for good
   std::size_t reach_ = 1, complete_ = 0;

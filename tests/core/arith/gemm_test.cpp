@@ -153,6 +153,16 @@ std::vector<Named> arithmetics() {
   add("p 12, product", {.product = FloatFormat{.p = 12, .emin = -10, .emax = 10},
                         .format = {.p = 12, .emin = -10, .emax = 10}});
   add("binary16 RTZ", {.format = binary16, .rounding = Rounding::rtz});
+  for (const Rounding mode : {Rounding::rna, Rounding::rtz}) {
+    const std::string by = " operands by " + std::string(rounding_name(mode));
+    for (const Named& f : {Named{"tf32", fused(tf32)}, Named{"ps 22", fused(ps(22))},
+                           Named{"ps 1", fused(ps(1))}, formats[0], formats[1], formats[3]}) {
+      const FloatFormat operands = f.arithmetic.mac.format;
+      add(f.name + by, {.operands = operands, .operand_rounding = mode});
+      add(f.name + by + " into binary64",
+          {.operands = operands, .format = binary64, .operand_rounding = mode});
+    }
+  }
   add("no subnormals", {.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}});
   return list;
 }

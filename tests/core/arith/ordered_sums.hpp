@@ -36,15 +36,25 @@ inline const std::array specs{
     MacSpec{.format = binary64},
     MacSpec{.product = binary16, .format = binary16},
     MacSpec{.operands = bfloat16, .product = binary32},
-    MacSpec{.operands = e4m3fn, .via = binary32, .format = binary16, .rounding = Rounding::rtz},
-    MacSpec{.operands = e5m2, .format = e4m3fn, .rounding = Rounding::rtn},
+    MacSpec{.operands = e4m3fn,
+            .via = binary32,
+            .format = binary16,
+            .rounding = Rounding::rtz,
+            .operand_rounding = Rounding::rna},
+    MacSpec{.operands = e5m2,
+            .format = e4m3fn,
+            .rounding = Rounding::rtn,
+            .operand_rounding = Rounding::rtz},
     MacSpec{.format = {.p = 14, .emin = -126, .emax = 127}, .rounding = Rounding::rtz},
     MacSpec{.via = tf32, .format = ps(5), .rounding = Rounding::rna},
     MacSpec{.format = e3m2fn, .rounding = Rounding::rto},
     MacSpec{.format = binary16, .rounding = Rounding::rtp}};
 inline const std::array<std::optional<MacSpec>, 3> blocks{
     std::nullopt, MacSpec{},
-    MacSpec{.operands = ps(7), .format = binary64, .rounding = Rounding::rtz}};
+    MacSpec{.operands = ps(7),
+            .format = binary64,
+            .rounding = Rounding::rtz,
+            .operand_rounding = Rounding::rtz}};
 /// Numbers 1 apart in [8, 16), 2 in [16, 32), 4 in [32, 64).
 inline constexpr MacSpec four_bits{.format = {.p = 4, .emin = -20, .emax = 20}};
 
