@@ -10,6 +10,7 @@ import html
 import pathlib
 import re
 
+import h5py
 import numpy as np
 import pandas
 import xarray
@@ -23,6 +24,7 @@ KINDS = {
     "tau": "one τ for all rows",
     "share": "the same share in every row",
     "masks": "masked entries",
+    "kept": "softmax and scores kept",
     "plans": "storage and engine plans",
 }
 AXES = {
@@ -121,7 +123,7 @@ def open_study(path=None):
     first, *others = found
     runs = {}
     for run in [first, *sorted(others, key=lambda r: -int((r.data.status == DONE).sum()))]:
-        key = run.kind, run.model, run.T, run.config.get("title") if run.kind == "plans" else ""
+        key = run.kind, run.model, run.T, run.config.get("title") if run.kind in ("plans", "kept") else ""
         if key in runs:
             notes.append(
                 f"{run.path.parent.name} is left out: {KINDS[run.kind]}, {run.model} at T = {run.T} is shown from"
@@ -161,11 +163,7 @@ def open_run(path):
     notes += [f"KL is NaN in {nan} finished cells: no mean over one of them."] if nan else []
     kind = "plans"
     if scores is not None and "recompute_rate" in metrics:
-        kind = (
-            "masks"
-            if "lamp.scores.mask" in metrics.kl.dims
-            else "tau" if "tau" in scores or "lamp.scores.tau" in metrics.kl.dims else "share"
-        )
+        kind = kind_of(path, metrics.kl.dims)
         metrics, notes = named(metrics, scores, config, notes)
     data = metrics.expand_dims({d: [""] for d in SEQUENCE if d not in metrics.dims})
     return Run(
@@ -180,9 +178,22 @@ def open_run(path):
     )
 
 
+def kind_of(path, dims):
+    """Of a result that selects scores."""
+    with h5py.File(path, "r") as f:
+        if all(name in f for name in ("activations/softmax/run", "activations/scores/run", "selected/scores")):
+            return "kept"
+    return "masks" if "lamp.scores.mask" in dims else "share" if "lamp.scores.rate" in dims else "tau"
+
+
+def short(dim):
+    """The short name of an axis; None of one that is not known."""
+    return AXES.get(dim) or ("mu" if re.fullmatch(r"arithmetic\.[^.]+\.mu", dim) else None)
+
+
 def named(metrics, scores, config, notes):
     """With the dimensions DIMS: axes by their short names, axes that the file lacks of one value, others cut at their first."""
-    names = {d: AXES.get(d) or ("mu" if re.fullmatch(r"arithmetic\.[^.]+\.mu", d) else None) for d in metrics.kl.dims if d not in SEQUENCE}
+    names = {d: short(d) for d in metrics.kl.dims if d not in SEQUENCE}
     for d, name in names.items():
         if name is None:
             notes = [*notes, f"The grid also varies {d}; only its first value, {metrics[d].values[0]}, is shown."]
@@ -207,7 +218,9 @@ def model_name(config, provenance):
     return SMOLLM2 if provenance.get("model_sha256", "").startswith(SMOLLM2_SHA256) else name
 
 
-SMOLLM2_SHA256 = ("9480b0a43c2dfcc35b6dff7478d726582ab08190e6bf5a8f37f4971844d3e578",)  # of the bfloat16 folder, and of the same in binary32
+SMOLLM2_SHA256 = (
+    "9480b0a43c2dfcc35b6dff7478d726582ab08190e6bf5a8f37f4971844d3e578",
+)  # of the bfloat16 folder, and of the same in binary32
 
 
 def why_not(study, kind, *columns):

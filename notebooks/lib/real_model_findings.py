@@ -11,6 +11,7 @@ from .findings import write
 from .intervals import HIGH_END, LOW_END
 from .real_model import EXPLAINED, GAIN, KINDS, PAPER, QUANTISED, SHARE, SMOLLM2, TITLE, gains, open_study, origin_of, points
 from .real_model_figures import CHANGE, SQUARE, layer_table, masks_table, metric_table, share_table
+from .real_model_kept import SUMS, kept_off, kept_table, why_not_kept
 from .real_model_law import law_table, off_table, why_not_law
 from .real_model_plans import DIVERGED, FIRST, FLIPS, KL, plan_table
 from .real_model_tables import claim_table, words
@@ -113,6 +114,31 @@ def law(study):
     )
 
 
+def kept(study):
+    table = kept_table(study)
+    names = [f"{name} / left low [1]" for name in SUMS]
+    lines = [
+        [
+            row["model"],
+            f"{row['T']}",
+            row["kind"],
+            f"{row['mu']:g}",
+            row["rule"],
+            f"{row['at']:g}",
+            f"{row[SHARE]:.3g}",
+            told(row, GAIN),
+            *(f"{row[n]:.3g}" for n in names),
+        ]
+        for _, row in table.iterrows()
+    ]
+    write("Which sum says what the gain is", ["model", "T", "kind", "μ", "rule", "τ or rate", "% recomputed", "gain", *SUMS], lines)
+    lines = [
+        [row["model"], f"{row['T']}", row["rules"], row["sum"], f"{row['points']}", *(f"{row[c]:.3g}" for c in ("mean", "off", "most"))]
+        for _, row in kept_off(table).iterrows()
+    ]
+    write("Gain / what the sum says", ["model", "T", "rules", "sum", "points", "geometric mean", "off by a factor, mean", "at most"], lines)
+
+
 def layers(study):
     table = layer_table(study)
     for (model, T, tau), part in table.groupby(["model", "T", "tau"], sort=False):
@@ -205,6 +231,8 @@ def main(arguments):
             table(study)
     if why_not_law(study) is None:
         law(study)
+    if why_not_kept(study) is None:
+        kept(study)
     return 0
 
 

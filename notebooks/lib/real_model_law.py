@@ -19,7 +19,7 @@ def law_table(study):
     cells["low"] = cells["base"] * cells["softmax_square_low"]
     cells["all"] = cells["kl"] * cells["softmax_square"]
     tables = []
-    for kind, part in cells.groupby("kind", sort=False):
+    for kind, part in cells[cells["kind"] != "kept"].groupby("kind", sort=False):
         by = ["mu", "rule", "weights", "mask", "at"]
         table = gains(part, by).assign(kind=kind)
         table[CONCENTRATION] = points(part, by, "softmax_square_low", "softmax_square", "x")["x"]
