@@ -85,6 +85,12 @@ class Study:
     def of(self, kind):
         return self.cells[self.cells["kind"] == kind]
 
+    def one_tau(self):
+        """Cells of one τ for all rows and masked entries left out, those of results about masks too; a cell that is in both, once."""
+        masks = self.of("masks")
+        both = pandas.concat([self.of("tau"), masks[masks["mask"] == "exclude"].assign(kind="tau")])
+        return both.drop_duplicates(["model", "T", *SEQUENCE, "mu", "rule", "at"])
+
     def runs_of(self, kind):
         return [run for run in self.runs if run.kind == kind]
 

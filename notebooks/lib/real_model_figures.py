@@ -15,9 +15,11 @@ from .intervals import SEQUENCES, band, bar, interval_words, mean_interval
 from .output import publish
 from .real_model import GAIN, PAPER, QUANTISED, SHARE, SMOLLM2, gains, heads, nearest, points, why_not
 from .softmax_lamp import plain, positive
+from .tables import spread
 
 style.use()
 MU = 10  # where one mu is shown
+MOST_TAU = 4  # in one panel
 SHARE_LABEL = "recomputed scores  (% of the causal entries)"
 FAMILIES = (
     ("#56B4E9", "#0072B2", "#003f66", "#000000"),
@@ -54,14 +56,25 @@ def gain_against_share(study, mu=MU):
     """Figure 1: what a share recomputed gains, by model and row length, and the paper's three numbers."""
     if reason := why_not(study, "tau", "base"):
         return reason
-    cells = study.of("tau")
+    cells = study.one_tau()
     mu = nearest(sorted(set(cells["mu"])), mu)
     table = gains(cells[cells["mu"] == mu], ["mu", "rule", "at"])
-    table = table[(table[SHARE] > 0) & (table["rule"] != "none")]
+    table = table[(table[SHARE] > 0) & (table["rule"] != "none")].assign(mask="exclude")
+    zeros = study.of("masks")
+    zeros = zeros[(zeros["mu"] == mu) & (zeros["mask"] == "as-zero")] if len(zeros) else zeros
+    if len(zeros):
+        zeros = gains(zeros, ["mu", "rule", "mask", "at"])
+        table = pandas.concat([table, zeros[zeros[SHARE] > 0]], ignore_index=True)
     figure, ax = plt.subplots(figsize=(7.6, 4.4))
     legend = {}
     for (model, T), look in looks(table).items():
-        for rule, part in table[(table["model"] == model) & (table["T"] == T)].sort_values(SHARE).groupby("rule"):
+        counted = table[(table["model"] == model) & (table["T"] == T) & (table["mask"] == "as-zero")].sort_values(SHARE)
+        if len(counted):
+            ax.plot(counted[SHARE], positive(counted[GAIN]), **look, linestyle="-.", markeredgecolor=style.INK, zorder=3)
+            for _, row in counted.iterrows():
+                bar(ax, row[SHARE], row, vertical=True, color=look["color"], linewidth=2.6, alpha=0.35)
+        own = table[(table["model"] == model) & (table["T"] == T) & (table["mask"] == "exclude")]
+        for rule, part in own.sort_values(SHARE).groupby("rule"):
             (line,) = ax.plot(
                 part[SHARE], positive(part[GAIN]), **look | style.of_rule(rule, look["color"]) | dict(marker=look["marker"]), zorder=3
             )
@@ -69,6 +82,10 @@ def gain_against_share(study, mu=MU):
                 bar(ax, row[SHARE], row, vertical=True, color=look["color"], linewidth=2.6, alpha=0.35)
             if rule != "random":
                 legend[f"{model}, T = {T}"] = line
+    if len(zeros):
+        legend["the same, masked entries counted\nas the paper's code does"] = Line2D(
+            [], [], color=style.GREY, linestyle="-.", marker="o", markeredgecolor=style.INK
+        )
     legend["random instead of LAMP"] = Line2D([], [], color=style.GREY, linestyle="--", marker="o", markerfacecolor="white")
     legend["the paper's text: GPT-2 XL, T = 1024"] = ax.scatter(
         PAPER.keys(), PAPER.values(), marker="*", s=130, facecolor="white", edgecolor=style.INK, linewidth=1.1, zorder=4
@@ -161,15 +178,15 @@ def metrics_against_mu(study):
     figure, axes = style.grid(
         [f"{m}, T = {T}" if k == 0 else "" for m, T in rows for k in range(3)], 3, 2.0, width=2.6, sharex=True, sharey=False
     )
-    ats = sorted(set(table["at"]), reverse=True)
+    ats = shared(table, "at", MOST_TAU)
     colours = dict(zip(ats, [style.INK, *style.ordered_colours(len(ats) - 1)] if len(ats) > 1 else [style.INK]))
     legend = {}
     for r, (model, T) in enumerate(rows):
         own = table[(table["model"] == model) & (table["T"] == T)]
         for k, (_, name, label) in enumerate(PANELS):
             ax = axes[3 * r + k]
-            for at, part in own.groupby("at"):
-                part = part.sort_values("mu")
+            for at in ats:
+                part = own[own["at"] == at].sort_values("mu")
                 x = part["mu"] + 0.22 * (ats.index(at) - (len(ats) - 1) / 2) * (k > 0)  # side by side: their bars overlap
                 words = f"τ = {at:g}" + (" (none recomputed)" if (part[SHARE] == 0).all() else "")
                 look = dict(
@@ -185,6 +202,9 @@ def metrics_against_mu(study):
             ax.set_xticks(sorted(set(own["mu"])))
             if k == 0:
                 ax.set_yscale("log")
+                good = own[own["at"].isin(ats) & (own[name] > 0)][name]
+                if len(good):
+                    ax.set_ylim(good.min() / 3, good.max() * 3)
             else:
                 signed(ax, own[name], k == 1)
     for ax in axes[-3:]:
@@ -224,7 +244,7 @@ def shares_by_layer(study, mu=MU):
     if reason := why_not(study, "tau"):
         return reason
     table = layer_table(study, mu)
-    ats = sorted(set(table["tau"]), reverse=True)
+    ats = shared(table, "tau", MOST_TAU - 1)
     mu, models = table["mu"].iloc[0], list(dict.fromkeys(table["model"]))
     figure, axes = style.grid([f"{m}, τ = {at:g}" for m in models for at in ats], len(ats), 2.2, width=2.6, sharex="row", sharey=True)
     legend = {}
@@ -238,6 +258,8 @@ def shares_by_layer(study, mu=MU):
         ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
         ax.set_yscale("log")
         plain(ax.yaxis)
+    shown = table[table["tau"].isin(ats) & (table[SHARE] > 0)][SHARE]
+    axes[0].set_ylim(shown.min() / 1.4, min(100, shown.max() * 1.4))
     for ax in axes[:: len(ats)]:
         ax.set_ylabel("recomputed  (%)")
     for ax in axes[-len(ats) :]:
@@ -249,7 +271,7 @@ def shares_by_layer(study, mu=MU):
         "04-5-shares-by-layer",
         figure,
         table,
-        f"Share of the causal scores recomputed in each layer, mean over heads, μ = {mu:g}.",
+        f"Share of the causal scores recomputed in each layer, mean over heads, μ = {mu:g}; a few τ.",
         foot_words(table, table[SEQUENCES], "band"),
     )
 
@@ -391,6 +413,12 @@ def masks(study):
 
 
 # Drawing helpers.
+
+
+def shared(table, column, most):
+    """Some of the values, from nothing recomputed to much, that every model and T has; of all values where none is in all."""
+    each = [set(part[column]) for _, part in table.groupby(["model", "T"])]
+    return spread(sorted(set.intersection(*each) or set.union(*each), reverse=True), most)
 
 
 def share_axes(ax, table, columns=(SHARE,)):

@@ -7,14 +7,33 @@ out. Means over the sequences of all texts with 95 % intervals (lib/intervals.py
 import pathlib
 import sys
 
+import numpy as np
+import xarray
+
 from .findings import write
 from .intervals import HIGH_END, LOW_END
-from .real_model import EXPLAINED, GAIN, KINDS, PAPER, QUANTISED, SHARE, SMOLLM2, TITLE, gains, open_study, origin_of, points
+from .real_model import (
+    EXPLAINED,
+    GAIN,
+    KINDS,
+    PAPER,
+    QUANTISED,
+    SEQUENCE,
+    SHARE,
+    SMOLLM2,
+    TITLE,
+    gains,
+    open_study,
+    origin_of,
+    points,
+    short,
+)
 from .real_model_figures import CHANGE, SQUARE, layer_table, masks_table, metric_table, share_table
 from .real_model_kept import SUMS, kept_off, kept_table, why_not_kept
 from .real_model_law import law_table, off_table, why_not_law
 from .real_model_plans import DIVERGED, FIRST, FLIPS, KL, plan_table
-from .real_model_tables import claim_table, words
+from .results import DONE
+from .real_model_tables import NAMES, claim_table, words
 
 
 def told(row, name, ends=""):
@@ -27,7 +46,7 @@ def claim(study):
         cells = [
             told(row, GAIN) + (f" at {row['at [%]']:.3g} %" if row["at [%]"] != row["share [%]"] else "") for _, row in part.iterrows()
         ]
-        lines.append([KINDS[kind], model, f"{T}", f"{mu:g}", *cells])
+        lines.append([NAMES.get(kind, KINDS[kind]), model, f"{T}", f"{mu:g}", *cells])
     write(
         "Gain in KL at the paper's shares, LAMP with absolute weights; the paper: about 10, 100, 1000",
         ["", "model", "T", "μ", *(f"{s:g} %" for s in PAPER)],
@@ -192,6 +211,28 @@ def masks(study):
     )
 
 
+def first_positions(study, first=16):
+    """How much of the KL that is left lies at the first positions, whose rows are short, and the gain at the others."""
+    lines = []
+    for run in study.runs_of("masks"):
+        kl = xarray.open_dataset(run.path, group="metrics", engine="h5netcdf", decode_times=False).kl_position
+        kl = kl.rename({d: short(d) for d in kl.dims if short(d)}).where(run.data.status.isel(rule=0, weights=0, drop=True) == DONE)
+        kl = kl.stack(each=SEQUENCE).transpose("each", "mu", "at", "mask", "position")
+        for mu in kl["mu"].values:
+            nothing = kl.sel(mu=mu, at=kl["at"].max()).isel(mask=0)[:, first:].mean("position")
+            for at in kl["at"].values:
+                for mask in kl["mask"].values:
+                    own = kl.sel(mu=mu, at=at, mask=mask)
+                    share = 100 * own[:, :first].sum() / own.sum()
+                    gain = np.exp(np.log(nothing / own[:, first:].mean("position")).mean())
+                    lines.append([run.model, f"{run.T}", f"{mu:g}", str(mask), f"{at:g}", f"{share.item():.3g}", f"{gain.item():.4g}"])
+    write(
+        f"KL at the first {first} positions",
+        ["model", "T", "μ", "mask", "τ", f"% of the KL at the first {first}", "gain at the others"],
+        lines,
+    )
+
+
 def plans(study):
     table = plan_table(study)
     columns = [c for c in (KL, FLIPS, CHANGE) if c in table]
@@ -226,7 +267,7 @@ def main(arguments):
         layers(study)
     if study.runs_of("tau") or study.runs_of("share"):
         claim(study)
-    for kind, table in (("share", shares), ("masks", masks), ("plans", plans)):
+    for kind, table in (("share", shares), ("masks", masks), ("masks", first_positions), ("plans", plans)):
         if study.runs_of(kind):
             table(study)
     if why_not_law(study) is None:

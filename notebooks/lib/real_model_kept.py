@@ -15,7 +15,12 @@ from .real_model import GAIN, SEQUENCE, SHARE, gains, points, short
 from .real_model_figures import both_logarithmic, foot_words, looks
 from .results import DONE
 
-SUMS = {"Σz²": lambda z, y: z**2, "Σ(zy)²": lambda z, y: (z * y) ** 2, "Σ(z(1−z)y)²": lambda z, y: (z * (1 - z) * y) ** 2}
+SUMS = {
+    "Σz²": lambda z, y: z**2,
+    "Σ(zy)²": lambda z, y: (z * y) ** 2,
+    "Σ(z(1−z))²": lambda z, y: (z * (1 - z)) ** 2,
+    "Σ(z(1−z)y)²": lambda z, y: (z * (1 - z) * y) ** 2,
+}
 
 
 def kept_cells(run):
@@ -96,23 +101,26 @@ def sums(study):
         return reason
     table = kept_table(study)
     columns = [f"{name} / left low [1]" for name in SUMS]
-    figure, axes = style.grid([f"{name} / left low" for name in SUMS], 3, 2.9, width=2.6, sharex=True, sharey=True)
+    figure, axes = style.grid([f"{name} / left low" for name in SUMS], 4, 2.7, width=2.3, sharex=True, sharey=True)
     least, most = (f(table[[GAIN, *columns]].values) for f in (np.nanmin, np.nanmax))
     legend = {}
     for ax, column in zip(axes, columns):
         ax.plot([least, most], [least, most], color=style.GREY, linewidth=1)
         for (model, T), look in looks(table).items():
             for (kind, rule), part in table[(table["model"] == model) & (table["T"] == T)].groupby(["kind", "rule"]):
-                filled = look["color"] if rule != "random" else "white"
-                ax.plot(
-                    part[column], part[GAIN], linestyle="none", color=look["color"], marker="os"[kind == "share"], markerfacecolor=filled
-                )
-            legend[f"{model}, T = {T}"] = Line2D([], [], color=look["color"], linewidth=4)
+                face = "white" if rule == "random" else look["color"]
+                edge = style.INK if kind == "share" else look["color"]
+                ax.plot(part[column], part[GAIN], linestyle="none", marker=look["marker"], markerfacecolor=face, markeredgecolor=edge)
+            legend[f"{model}, T = {T}"] = Line2D([], [], linestyle="none", **look)
         both_logarithmic(ax)
         ax.set_xlabel("what the sum says")
     axes[0].set_ylabel("gain in KL")
-    for words, marker, face in (("LAMP, one τ", "o", style.INK), ("LAMP, same share", "s", style.INK), ("random", "o", "white")):
-        legend[words] = Line2D([], [], linestyle="none", marker=marker, color=style.INK, markerfacecolor=face)
+    for words, face, edge in (
+        ("LAMP, one τ", style.GREY, style.GREY),
+        ("LAMP, same share", style.GREY, style.INK),
+        ("random", "white", style.GREY),
+    ):
+        legend[words] = Line2D([], [], linestyle="none", marker="o", markerfacecolor=face, markeredgecolor=edge)
     style.legend_of_grid(axes[-1], legend)
     mus = ", ".join(f"{mu:g}" for mu in sorted(set(table["mu"])))
     style.head(figure, f"Which sum says what the gain is, μ = {mus}")
@@ -121,7 +129,7 @@ def sums(study):
         "04-3-sums",
         figure,
         table,
-        "Gain in KL against three sums over all softmax entries over the same of those left low, z and y of the pass that "
+        "Gain in KL against four sums over all softmax entries over the same of those left low, z and y of the pass that "
         "recomputes nothing; geometric means over sequences.",
         foot_words(table),
     )

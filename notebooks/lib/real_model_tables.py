@@ -11,6 +11,8 @@ from .intervals import HIGH_END, LOW_END
 from .output import out_folder
 from .real_model import GAIN, KINDS, PAPER, QUANTISED, SHARE, SMOLLM2, gain_at, gains, nearest, why_not
 
+NAMES = {"masks": "one τ for all rows, masked entries counted"}  # of the rows with as-zero
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -47,12 +49,12 @@ def claim_table(study):
     """One row a kind, model, T, mu and share of the paper's, under LAMP: gain and interval. Of one tau for all rows it is interpolated; where the
     grid ends before, the row has the gain at its largest share. Of the same share in every row the share is a point of the grid."""
     rows = []
-    tau = study.of("tau")
-    for (model, T, mu), part in tau[(tau["rule"] == "lamp")].groupby(["model", "T", "mu"], sort=False):
+    tau = pandas.concat([study.one_tau(), study.of("masks").query("mask == 'as-zero'")])
+    for (kind, model, T, mu), part in tau[(tau["rule"] == "lamp")].groupby(["kind", "model", "T", "mu"], sort=False):
         last = gains(part, ["mu", "rule", "at"]).sort_values(SHARE).iloc[-1]
         for share, paper in PAPER.items():
             found = gain_at(part, share)
-            row = {"kind": "tau", "model": model, "T": T, "mu": mu, "share [%]": share, "paper [1]": paper}
+            row = {"kind": kind, "model": model, "T": T, "mu": mu, "share [%]": share, "paper [1]": paper}
             if found is None:
                 rows.append(row | {"at [%]": last[SHARE], GAIN: last[GAIN], LOW_END: last[LOW_END], HIGH_END: last[HIGH_END]})
             else:
@@ -91,7 +93,7 @@ def claim(study):
         {"kind": "the paper's text (v1)", "model": "GPT-2 XL", "T": 1024, "μ": "", **{f"{s:g} %": f"about {g}" for s, g in PAPER.items()}}
     ]
     for (kind, model, T, mu), part in table.groupby(["kind", "model", "T", "mu"], sort=False):
-        row = {"kind": KINDS[kind], "model": model, "T": T, "μ": f"{mu:g}"}
+        row = {"kind": NAMES.get(kind, KINDS[kind]), "model": model, "T": T, "μ": f"{mu:g}"}
         for _, cell in part.iterrows():
             elsewhere = kind == "share" or cell["at [%]"] != cell["share [%]"]
             row[f"{cell['share [%]']:g} %"] = words(cell[GAIN], cell[LOW_END], cell[HIGH_END], cell["at [%]"] if elsewhere else np.nan)

@@ -153,7 +153,13 @@ class RealModel(unittest.TestCase):
         (cls.scratch / "fruit").mkdir()
         keep = ("concentration = true", 'activations = ["softmax", "scores"]\nselected = true\nwhere = {"lamp.scores.tau" = [2.0]}')
         cls.results = {name: run(cls.scratch / "fruit", name, name, *([keep] if name == "quince" else [])) for name in GRIDS}
-        run(cls.scratch / "fruit", "stone", "apple", ("real model, a small one", "another study"))
+        run(
+            cls.scratch / "fruit",
+            "stone",
+            "apple",
+            ("real model, a small one", "another study"),
+            ("sequence_length = 12", "sequence_length = 10"),
+        )
         cls.out = cls.scratch / "out"
         with h5py.File(cls.results["apple"]) as f:
             content = f["provenance/model_sha256"].asstr()[()]
@@ -242,14 +248,14 @@ class RealModel(unittest.TestCase):
         with h5py.File(self.results["quince"]) as f:
             z, y = (f[f"activations/{site}/run"][()].reshape(4, 2, -1, 12, 12)[:, 0] for site in ("softmax", "scores"))
             marks = f["selected/scores"][()].reshape(4, 2, -1, 12, 2)[:, 1]
-        logs = {name: [] for name in ("Σz²", "Σ(zy)²", "Σ(z(1−z)y)²")}
+        logs = {name: [] for name in ("Σz²", "Σ(zy)²", "Σ(z(1−z))²", "Σ(z(1−z)y)²")}
         for s in range(4):
-            all_, low = np.zeros(3), np.zeros(3)
+            all_, low = np.zeros(4), np.zeros(4)
             for part in range(z.shape[1]):
                 for i in range(12):
                     for j in range(i + 1):
                         a, b = z[s, part, i, j], y[s, part, i, j]
-                        each = np.array([a * a, (a * b) ** 2, (a * b - a * a * b) ** 2])
+                        each = np.array([a * a, (a * b) ** 2, (a - a * a) ** 2, (a * b - a * a * b) ** 2])
                         all_ += each
                         low += each * (not marks[s, part, i, j // 8] >> j % 8 & 1)
             for name, ratio in zip(logs, all_ / low):
