@@ -64,10 +64,11 @@ int call_tokenize(const Arguments& arguments) {
 }
 
 int call_inspect(const Arguments& arguments) {
-  CLI::App app("What a result file, a shard or a model folder contains.");
+  CLI::App app("What a result file, a shard, a model folder or a GGUF contains.");
   std::string path;
   InspectOptions options;
-  app.add_option("FILE_OR_MODEL_DIR", path, "result.h5, a shard, or a model folder")->required();
+  app.add_option("FILE_OR_MODEL_DIR", path, "result.h5, a shard, a model folder or a GGUF")
+      ->required();
   app.add_flag("--json", options.json, "one JSON object");
   if (const std::optional<int> code = parse(app, "inspect", arguments)) return *code;
   options.path = path;
@@ -286,7 +287,7 @@ constexpr std::array<Command, 16> commands{{
       "computes cells again and compares bits"},
      call_verify},
     {{"inspect", "FILE_OR_MODEL_DIR [--json]",
-      "what a result file, a shard or a model folder contains"},
+      "what a result file, a shard, a model folder or a GGUF contains"},
      call_inspect},
     {{"formats", "[NAME]... [--json]", "the formats and their numbers"}, call_formats},
     {{"version", "[--json]", "version, commit, compiler, libraries"}, call_version},

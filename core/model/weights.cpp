@@ -128,15 +128,18 @@ struct ModelFiles {
 
 Result<std::unique_ptr<ModelFiles>> open_model(const std::filesystem::path& folder) {
   std::error_code ignored;
-  if (std::filesystem::exists(folder, ignored) && !std::filesystem::is_directory(folder, ignored)) {
-    return Error{ExitCode::bad_data,
-                 folder.string() +
-                     ": is not a folder; legal: a folder with config.json and model.safetensors"};
+  if (std::filesystem::exists(folder, ignored) && !std::filesystem::is_directory(folder, ignored) &&
+      folder.extension() != ".gguf") {
+    return Error{ExitCode::bad_data, folder.string() +
+                                         ": is not a folder; legal: a folder with config.json and "
+                                         "model.safetensors, or a file .gguf"};
   }
   Result<TensorFiles> tensors = TensorFiles::open(folder);
   const bool refused = !tensors && tensors.error().code != ExitCode::missing_input;
   if (refused) return tensors.error();
-  Result<ModelConfig> config = read_model_config(folder / "config.json");
+  const GgufModel* gguf = tensors ? tensors->gguf() : nullptr;
+  Result<ModelConfig> config = gguf != nullptr ? model_config_of(gguf->config(), gguf->path())
+                                               : read_model_config(folder / "config.json");
   if (!config) return config.error();
   if (!tensors) return tensors.error();
   auto files = std::make_unique<ModelFiles>(*std::move(config), *std::move(tensors));
@@ -155,6 +158,7 @@ Result<Model> read_model(const std::filesystem::path& folder) {
   Result<Weights> weights = read_weights(model.config, files.checkpoint);
   if (!weights) return weights.error();
   model.weights = *std::move(weights);
+  model.tie_overruled = files.config.tied && !model.config.tied;
   model.without_bias = without_bias(model.config, files.checkpoint);
   Sha256 hash;
   hash.update(canonical_text(model.config) + "\n");

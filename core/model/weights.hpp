@@ -65,15 +65,17 @@ struct Model {
   Weights weights;
   /// Sites whose bias (beta) the checkpoint leaves out, where their network has one: none is added.
   std::vector<Site> without_bias{};
+  bool tie_overruled = false;  // config.json ties the head, the checkpoint has another one
   Digest content{};  // SHA-256 over config.json's meaning and the bytes of model.safetensors, or of
                      // its shards in the order of their names; never over paths
 };
 
-/// Reads an HF folder of one of networks(). Names with or without the network's prefix
+/// Reads an HF folder of one of networks(), or a GGUF (files/gguf_model.hpp). Names with or without
+/// the network's prefix
 /// (`transformer.`); the tensors that it ignores (GPT-2's masks) may be there; a head equal to the
-/// token vectors counts as tied, another one unties; any other extra, missing or mis-shaped tensor
-/// is an error that names it and the shape it should have. NaN or Inf weights are an error naming
-/// tensor and index.
+/// token vectors counts as tied, another one unties; a tied head may stand for the token vectors;
+/// any other extra, missing or mis-shaped tensor is an error that names it and the shape it should
+/// have. NaN or Inf weights are an error naming tensor and index.
 Result<Model> read_model(const std::filesystem::path& folder);
 
 /// The same without reading an element of any tensor, whatever the size of the file: a model that

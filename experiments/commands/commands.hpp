@@ -15,6 +15,10 @@
 #include "core/base/result.hpp"
 #include "core/fp/format.hpp"
 
+namespace lamp {
+struct Model;  // core/model/weights.hpp
+}
+
 namespace lamp::experiments {
 
 struct RunOptions {
@@ -112,6 +116,10 @@ int completion_command(std::span<const CommandInfo> commands);
 
 /// One line on standard error, "lamp COMMAND: message"; returns the error's exit code.
 int report(std::string_view command, const Error& error);
+/// A line on standard error where the checkpoint of a folder has a head that its config.json
+/// denies.
+void warn_of_head(std::string_view command, const std::filesystem::path& folder,
+                  const Model& model);
 
 /// A number on the command line: decimal digits only, the whole text, within [min, max].
 std::optional<std::size_t> parse_count(std::string_view text, std::size_t min, std::size_t max);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/model/files/gguf.hpp"
 #include "core/model/files/tokenizer.hpp"
 #include "core/model/weights.hpp"
 #include "core/record/shard.hpp"
@@ -56,6 +57,7 @@ Json rope_of(const ModelConfig& config) {
 Result<Json> inspect_model(const std::filesystem::path& folder) {
   const Result<Model> model = read_model(folder);
   if (!model) return model.error();
+  warn_of_head("inspect", folder, *model);
   const ModelConfig& c = model->config;
   Json without_bias = Json::array();
   for (const Site site : model->without_bias) without_bias.push_back(info(site).name);
@@ -79,12 +81,16 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
            {"content", to_hex(model->content)},
            {"tokenizer", nullptr}};
   if (c.end_of_text) out["end_of_text"] = *c.end_of_text;
-  if (std::filesystem::exists(folder / "vocab.json") ||
+  const Result<std::optional<std::filesystem::path>> gguf = find_gguf(folder);
+  if (!gguf) return gguf.error();
+  if (*gguf || std::filesystem::exists(folder / "vocab.json") ||
       std::filesystem::exists(folder / "tokenizer.json")) {
     const Result<Tokenizer> tokenizer = Tokenizer::read(folder);
-    if (!tokenizer) return tokenizer.error();
-    out["tokenizer"] = {{"vocab_size", tokenizer->vocab_size()},
-                        {"content", to_hex(tokenizer->content())}};
+    const bool has_none = *gguf && !tokenizer && tokenizer.error().code == ExitCode::missing_input;
+    if (!tokenizer && !has_none) return tokenizer.error();
+    if (tokenizer)
+      out["tokenizer"] = {{"vocab_size", tokenizer->vocab_size()},
+                          {"content", to_hex(tokenizer->content())}};
   }
   return out;
 }
@@ -260,7 +266,9 @@ int inspect_command(const InspectOptions& options) {
     return report("inspect",
                   {failure == std::errc::permission_denied ? ExitCode::permission : ExitCode::io,
                    name + ": " + failure.message()});
-  if (!std::filesystem::is_directory(status)) {
+  const Result<std::optional<std::filesystem::path>> gguf = find_gguf(options.path);
+  if (!gguf) return report("inspect", gguf.error());
+  if (!*gguf && !std::filesystem::is_directory(status)) {
     const Result<record::FileSummary> file = record::summarise(options.path);
     if (!file) return report("inspect", file.error());
     const Result<Findings> found = findings_of(options.path, *file);
@@ -268,11 +276,12 @@ int inspect_command(const InspectOptions& options) {
     std::cout << (options.json ? as_json(*file, *found).dump() + '\n' : plain(*file, *found));
     return 0;
   }
-  if (!std::filesystem::exists(options.path / "config.json"))
+  if (!*gguf && !std::filesystem::exists(options.path / "config.json"))
     return report(
         "inspect",
         {ExitCode::bad_data,
-         name + ": a folder without config.json; legal: a model folder, result.h5, a shard; " +
+         name +
+             ": a folder without config.json; legal: a model folder, a GGUF, result.h5, a shard; " +
              "lamp status tells of the folder of a run"});
   const Result<Json> model = inspect_model(options.path);
   if (!model) return report("inspect", model.error());

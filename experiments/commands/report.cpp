@@ -1,6 +1,7 @@
 #include <charconv>
 #include <iostream>
 
+#include "core/model/weights.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/value.hpp"
 
@@ -9,6 +10,14 @@ namespace lamp::experiments {
 int report(std::string_view command, const Error& error) {
   std::cerr << "lamp " << command << ": " << one_line(error.message) << '\n';
   return static_cast<int>(error.code);
+}
+
+void warn_of_head(std::string_view command, const std::filesystem::path& folder,
+                  const Model& model) {
+  if (model.tie_overruled)
+    std::cerr << "lamp " << command << ": warning: " << one_line(folder.string())
+              << ": config.json ties the head to the token vectors (tie_word_embeddings), but the "
+                 "checkpoint has another head: that one is used\n";
 }
 
 std::optional<std::size_t> parse_count(std::string_view text, std::size_t min, std::size_t max) {

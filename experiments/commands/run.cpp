@@ -97,6 +97,9 @@ int run_command(const RunOptions& options) {
   const std::string started = utc_now();
   const Result<Experiment> experiment = prepare(options.config, options.sets);
   if (!experiment) return report("run", experiment.error());
+  const std::vector<std::filesystem::path> models = model_paths(experiment->config);
+  for (std::size_t i = 0; i < models.size(); ++i)
+    warn_of_head("run", models[i], experiment->model_at(i));
   const Grid& grid = experiment->grid;
   if (experiment->config.stop && options.parts > 1)
     return report("run",

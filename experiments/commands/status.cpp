@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/model/files/gguf_model.hpp"
 #include "core/record/shard.hpp"
 #include "core/record/summary.hpp"
 #include "experiments/commands/as_json.hpp"
@@ -115,7 +116,7 @@ std::optional<Study> study_of(const std::filesystem::path& study, const Config& 
 Result<std::vector<TokenSequence>> sequences_of(const Config& config,
                                                 const std::vector<Digest>& models) {
   const std::filesystem::path folder = model_paths(config).front();
-  const Result<ModelConfig> model = read_model_config(folder / "config.json");
+  const Result<ModelConfig> model = read_config_of_model(folder);
   if (!model) return model.error();
   Result<TokenSet> tokens = read_tokens(token_request(config, models), *model, folder);
   if (!tokens) return tokens.error();

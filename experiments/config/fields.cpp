@@ -160,7 +160,7 @@ constexpr std::array before_arithmetic{
     Field{.key = "model.path",
           .kind = Kind::text,
           .standard = "required",
-          .meaning = "model folder, relative to the config file",
+          .meaning = "model folder or GGUF, relative to the config file",
           .range = "a path",
           .read =
               [](Config& c, Name, const Value& v, const Field&) {

@@ -136,3 +136,32 @@ def llama(random, layers=2, heads=4, groups=2, width=64, inner=96, matrices="Q4_
                 ("ffn_up", "mlp.up_proj", matrices, (inner, width), 0), ("ffn_down", "mlp.down_proj", matrices, (width, inner), 0)]:
             add(f"blk.{n}.{name}.weight", f"model.layers.{n}.{published}.weight", kind, shape, rotated)
     return metadata, tensors, weights
+
+
+def gpt2(random, layers=2, heads=4, width=256, vocabulary=40, positions=24, matrices=("Q6_K", "Q4_0", "Q8_0", "F16")):
+    """A GPT-2 as llama.cpp writes it, linear weights (out, in): metadata, tensors, and the weights as published, (in, out)."""
+    metadata = {
+        "general.architecture": ("str", "gpt2"), "gpt2.block_count": ("u32", layers), "gpt2.context_length": ("u32", positions),
+        "gpt2.embedding_length": ("u32", width), "gpt2.feed_forward_length": ("u32", 4 * width),
+        "gpt2.attention.head_count": ("u32", heads), "gpt2.attention.layer_norm_epsilon": ("f32", 1e-5), "tokenizer.ggml.eos_token_id": ("u32", vocabulary - 1)}
+    tensors, weights = {}, {}
+
+    def add(name, published, kind, shape):
+        rows, values = tensor(kind, shape, random)
+        tensors[name] = kind, shape, rows
+        weights[published] = np.ascontiguousarray(values.T) if "attn_" in name or "ffn_" in name else values
+
+    add("token_embd.weight", "wte.weight", "Q6_K", (vocabulary, width))
+    add("position_embd.weight", "wpe.weight", "BF16", (positions, width))
+    for part in ("weight", "bias"):  # of a norm: vectors
+        add(f"output_norm.{part}", f"ln_f.{part}", "F32", (width,))
+    for n in range(layers):
+        for i, (name, published, inputs, outputs) in enumerate([
+                ("attn_qkv", "attn.c_attn", width, 3 * width), ("attn_output", "attn.c_proj", width, width),
+                ("ffn_up", "mlp.c_fc", width, 4 * width), ("ffn_down", "mlp.c_proj", 4 * width, width)]):
+            add(f"blk.{n}.{name}.weight", f"h.{n}.{published}.weight", matrices[i], (outputs, inputs))
+            add(f"blk.{n}.{name}.bias", f"h.{n}.{published}.bias", "F32", (outputs,))
+        for name, published in (("attn_norm", "ln_1"), ("ffn_norm", "ln_2")):
+            for part in ("weight", "bias"):
+                add(f"blk.{n}.{name}.{part}", f"h.{n}.{published}.{part}", "F32", (width,))
+    return metadata, tensors, weights

@@ -38,7 +38,9 @@ const Network* network_of(ConfigReader& reader) {
   reader.complain("model_type",
                   !reader.has_value("model_type") ? "is missing"
                   : experts ? "is " + in_quotes(type) + ", a mixture of experts, which is not read"
-                            : "is " + in_quotes(type),
+                  : type == "gpt_bigcode"
+                      ? "is " + in_quotes(type) + ", multi-query attention, which is not read"
+                      : "is " + in_quotes(type),
                   legal);
   return nullptr;
 }
@@ -55,6 +57,7 @@ std::string canonical_text(const ModelConfig& config) {
   add("activation_function", activation_name(config.activation));
   add("tied", config.tied ? "true" : "false");
   add("end_of_text", config.end_of_text ? std::to_string(*config.end_of_text) : "none");
+  if (config.scores_by_layer) add("scale_attn_by_inverse_layer_idx", "true");
   if (!config.llama) return text;
   const LlamaShape& llama = *config.llama;
   add("n_kv_head", std::to_string(llama.n_kv_head));
@@ -71,12 +74,15 @@ std::string canonical_text(const ModelConfig& config) {
 Result<ModelConfig> read_model_config(const std::filesystem::path& file) {
   const Result<std::string> text = read_text_file(file, largest_config);
   if (!text) return text.error();
-  const Result<json> document = parse_strict_json(*text, file.string());
+  return model_config_of(*text, file.string());
+}
+
+Result<ModelConfig> model_config_of(std::string_view text, const std::string& name) {
+  const Result<json> document = parse_strict_json(text, name);
   if (!document) return document.error();
   if (!document->is_object())
-    return Error{ExitCode::bad_data,
-                 file.string() + ": holds " + shown(*document) + "; legal: an object"};
-  ConfigReader reader(*document, file.string());
+    return Error{ExitCode::bad_data, name + ": holds " + shown(*document) + "; legal: an object"};
+  ConfigReader reader(*document, name);
   const Network* network = network_of(reader);
   ModelConfig config = network != nullptr ? network->read(reader) : ModelConfig{};
   config.network = network;

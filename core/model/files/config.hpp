@@ -62,12 +62,17 @@ struct ModelConfig {
   bool tied = true;                    // logits use the token vectors
   std::optional<TokenId> end_of_text;  // eos_token_id
   std::optional<LlamaShape> llama{};
+  bool scores_by_layer = false;  // scale_attn_by_inverse_layer_idx
 
   [[nodiscard]] constexpr std::size_t d_head() const {
     return llama ? llama->d_head : n_embd / n_head;
   }
   [[nodiscard]] constexpr std::size_t n_kv_head() const {
     return llama ? llama->n_kv_head : n_head;
+  }
+  /// What the scores of a layer are divided by after sqrt d_head.
+  [[nodiscard]] constexpr double score_divisor(Layer layer) const {
+    return scores_by_layer ? static_cast<double>(layer.value + 1) : 1.0;
   }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
@@ -102,5 +107,7 @@ std::string canonical_text(const ModelConfig& config);
 /// that do not change the function (dropout, initialisation, generation, ..) are ignored; a key
 /// given twice is an error.
 Result<ModelConfig> read_model_config(const std::filesystem::path& file);
+/// The same of its text; `name` is what messages call it.
+Result<ModelConfig> model_config_of(std::string_view text, const std::string& name);
 
 }  // namespace lamp

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/contract.hpp"
+#include "core/model/files/half.hpp"
 #include "core/model/files/input_file.hpp"
 #include "core/model/files/safetensors_header.hpp"
 
@@ -25,23 +26,6 @@ constexpr std::uint64_t longest_header = 100'000'000;
 constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
 constexpr std::string_view lfs_pointer = "version https://git-lfs.github.com/spec/";
 
-/// binary16 to binary32, exact; a NaN stays a NaN.
-float from_binary16(std::uint16_t code) {
-  const int exponent = (code >> 10) & 31;
-  const int significand = code & 0x3FF;
-  const float sign = (code & 0x8000) != 0 ? -1.0F : 1.0F;
-  if (exponent == 31)
-    return significand == 0 ? sign * std::numeric_limits<float>::infinity()
-                            : std::numeric_limits<float>::quiet_NaN();
-  if (exponent == 0) return sign * static_cast<float>(significand) * 0x1p-24F;
-  return sign * std::bit_cast<float>(
-                    static_cast<std::uint32_t>((exponent + 127 - 15) << 23 | significand << 13));
-}
-
-float from_bfloat16(std::uint16_t code) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(code) << 16);
-}
-
 TensorType tensor_type(std::string_view dtype) {
   return dtype == "F32"    ? TensorType::f32
          : dtype == "F16"  ? TensorType::f16
@@ -51,7 +35,8 @@ TensorType tensor_type(std::string_view dtype) {
 }
 
 std::size_t element_bytes(TensorType type) {
-  expects(type != TensorType::other, "conversion to binary32: dtype F64, F32, F16 or BF16");
+  expects(type != TensorType::other && type != TensorType::blocks,
+          "conversion to binary32: dtype F64, F32, F16 or BF16");
   return type == TensorType::f64 ? 8 : type == TensorType::f32 ? 4 : 2;
 }
 

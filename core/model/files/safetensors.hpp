@@ -21,8 +21,9 @@ enum class TensorType : std::uint8_t {
   f16,
   bf16,
   f64,
-  other
-};  // other: known to the format, not to us (I64, BOOL, U8, ..)
+  blocks,  // of a GGUF, which reads them itself
+  other    // known to the format, not to us (I64, BOOL, U8, ..)
+};
 
 struct Tensor {
   TensorType type = TensorType::f32;

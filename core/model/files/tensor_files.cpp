@@ -64,6 +64,16 @@ std::optional<Error> refused_form(const std::filesystem::path& folder) {
 
 Result<TensorFiles> TensorFiles::open(const std::filesystem::path& folder) {
   TensorFiles files;
+  const Result<std::optional<std::filesystem::path>> gguf = find_gguf(folder);
+  if (!gguf) return gguf.error();
+  if (*gguf) {
+    Result<GgufModel> model = GgufModel::open(**gguf);
+    if (!model) return model.error();
+    files.path_ = (*gguf)->string();
+    files.gguf_ = std::make_shared<const GgufModel>(*std::move(model));
+    for (const auto& [name, tensor] : files.gguf_->tensors()) files.tensors_.emplace(name, &tensor);
+    return files;
+  }
   const bool sharded = !is_there(folder / one_file) && is_there(folder / index_file);
   if (!sharded && !is_there(folder / one_file))
     if (const std::optional<Error> error = refused_form(folder)) return *error;
@@ -127,18 +137,21 @@ Result<void> TensorFiles::add_shards(const std::filesystem::path& index) {
 }
 
 Result<void> TensorFiles::read(const Tensor& tensor, std::span<float> out) const {
+  if (gguf_) return gguf_->read(tensor, out);
   const auto file = file_of_.find(&tensor);
   expects(file != file_of_.end(), "TensorFiles: a tensor of these files");
   return file->second->read(tensor, out);
 }
 
 Result<void> TensorFiles::hash(Sha256& hash) const {
+  if (gguf_) return gguf_->hash(hash);
   for (const auto& [name, file] : files_)
     if (Result<void> done = file.hash(hash); !done) return done;
   return {};
 }
 
 Result<void> TensorFiles::unchanged() const {
+  if (gguf_) return gguf_->unchanged();
   for (const auto& [name, file] : files_)
     if (Result<void> done = file.unchanged(); !done) return done;
   return {};

@@ -18,8 +18,9 @@ namespace lamp {
 
 class Tokenizer {
  public:
-  /// Reads tokenizer.json of an HF folder, or vocab.json and merges.txt, and validates them: ids
-  /// 0..n-1 without gap or duplicate, both halves and the result of every merge in the vocabulary.
+  /// Reads tokenizer.json of an HF folder, or vocab.json and merges.txt, or the metadata of a GGUF,
+  /// and validates them: ids 0..n-1 without gap or duplicate, both halves and the result of every
+  /// merge in the vocabulary.
   static Result<Tokenizer> read(const std::filesystem::path& folder);
 
   /// Ids of a UTF-8 text. With `special`, each special token that stands in it (`<|endoftext|>`,

@@ -176,7 +176,11 @@ class Reader {
 Result<BpeTables> read_tokenizer_json(const std::filesystem::path& file) {
   const Result<json> document = read_tokenizer_file(file);
   if (!document) return document.error();
-  return Reader(*document, file.string()).read();
+  return bpe_tables_of(*document, file.string());
+}
+
+Result<BpeTables> bpe_tables_of(const json& document, const std::string& name) {
+  return Reader(document, name).read();
 }
 
 }  // namespace lamp

@@ -23,5 +23,7 @@ Result<nlohmann::json> read_tokenizer_file(const std::filesystem::path& file);
 /// What is added around a text (post_processor), padding and truncation is not looked at: nothing
 /// is inserted.
 Result<BpeTables> read_tokenizer_json(const std::filesystem::path& file);
+/// The same of a document; `name` is what messages call it.
+Result<BpeTables> bpe_tables_of(const nlohmann::json& document, const std::string& name);
 
 }  // namespace lamp

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "core/model/files/bpe_builder.hpp"
+#include "core/model/files/gguf.hpp"
+#include "core/model/files/gguf_model.hpp"
 #include "core/model/files/input_file.hpp"
 #include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
@@ -81,11 +83,27 @@ Result<json> read_tokenizer_file(const std::filesystem::path& file) {
   return parse_strict_json(*text, file.string());
 }
 
-Result<BpeTables> read_bpe_tables(const std::filesystem::path& folder) {
+Result<BpeTables> read_bpe_tables(const std::filesystem::path& path) {
   std::error_code ignored;
-  const std::filesystem::path json_file = folder / "tokenizer.json";
-  return std::filesystem::exists(json_file, ignored) ? read_tokenizer_json(json_file)
-                                                     : read_two_files(folder);
+  const auto is_there = [&](const std::filesystem::path& file) {
+    return std::filesystem::exists(file, ignored);
+  };
+  std::filesystem::path folder = path;
+  const bool is_file = path.extension() == ".gguf" && !std::filesystem::is_directory(path, ignored);
+  if (is_file || (!is_there(path / "tokenizer.json") && !is_there(path / "vocab.json"))) {
+    const Result<std::optional<std::filesystem::path>> file = find_gguf(path);
+    if (!file) return file.error();
+    if (*file) {
+      const Result<Gguf> gguf = Gguf::open(**file);
+      if (!gguf) return gguf.error();
+      const Result<json> document = gguf_tokenizer(*gguf);
+      if (!document) return document.error();
+      if (!document->is_null()) return bpe_tables_of(*document, (*file)->string());
+      folder = (*file)->parent_path();
+    }
+  }
+  return is_there(folder / "tokenizer.json") ? read_tokenizer_json(folder / "tokenizer.json")
+                                             : read_two_files(folder);
 }
 
 }  // namespace lamp

@@ -51,12 +51,13 @@ struct BpeTables {
 };
 
 /// Reads tokenizer.json where the folder has one, else vocab.json and merges.txt (and what
-/// added_tokens.json adds). bad_data, naming the token, the line or the key: a symbol outside
-/// GPT-2's byte alphabet, ids that are not 0 .. n-1 each once, a merge whose halves or result are
-/// not in the vocabulary, a merge given twice, a token that no merge makes and that is not added
-/// (in vocab.json: `<..>` and `[..]` are), CRLF line ends; in tokenizer.json what gives another
-/// function than ours (tokenizer_json.cpp). A first line `#version: ..` of merges.txt is skipped;
-/// without it the first line is a merge like any other.
+/// added_tokens.json adds), else the metadata of its only GGUF; of a path to a GGUF its metadata,
+/// or where they name no tokens the files beside it. bad_data, naming the token, the line or the
+/// key: a symbol outside GPT-2's byte alphabet, ids that are not 0 .. n-1 each once, a merge whose
+/// halves or result are not in the vocabulary, a merge given twice, a token that no merge makes and
+/// that is not added (in vocab.json: `<..>` and `[..]` are), CRLF line ends; in tokenizer.json what
+/// gives another function than ours (tokenizer_json.cpp). A first line `#version: ..` of merges.txt
+/// is skipped; without it the first line is a merge like any other.
 Result<BpeTables> read_bpe_tables(const std::filesystem::path& folder);
 
 }  // namespace lamp
