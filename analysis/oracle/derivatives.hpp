@@ -62,7 +62,7 @@ ScoreValues<S> gradient(const Weights<Number<S>>& weights, const Pass<S>& pass,
         }
         dy.row(i).head(i + 1) = softmax_adjoint<S>(z, dz);
         for (Index j = 0; j <= i; ++j) {
-          const S ddot = dy(i, j) / root;
+          const S ddot = dy(i, j) / root / S(weights.divisors[l]);
           for (Index c = 0; c < d; ++c) {
             dqkv(i, q + c) += ddot * v.qkv(j, k + c);
             dqkv(j, k + c) += ddot * v.qkv(i, q + c);

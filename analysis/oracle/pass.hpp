@@ -97,7 +97,7 @@ void evaluate(const Weights<Number<S>>& weights, Layer first_layer, Index first_
         for (Index j = 0; j <= i; ++j) {
           S sum(0);
           for (Index c = 0; c < d; ++c) sum += q(i, c) * k(j, c);
-          y(i, j) = sum / root;
+          y(i, j) = sum / root / S(weights.divisors[l]);
         }
       change(HeadScores<S>{Layer{l}, Head{h}, first_row, q, k, y});
       for (Index i = first_row; i < x.rows(); ++i) {

@@ -36,7 +36,8 @@ struct Weights {
   std::size_t heads;
   T eps;  // config.json's binary64 number
   Activation activation;
-  Matrix<T> tokens, positions;  // (vocab_size, n_embd), (n_positions, n_embd)
+  std::vector<double> divisors;  // of the scores of each layer, after sqrt d_head
+  Matrix<T> tokens, positions;   // (vocab_size, n_embd), (n_positions, n_embd)
   std::vector<LayerWeights<T>> layers;
   Gain<T> ln_f;
   Matrix<T> head;  // (n_embd, vocab_size); the token vectors where tied
@@ -78,10 +79,12 @@ Weights<T>::Weights(const Model& model)
   tokens = matrix_of<T>(embedding.tokens.rows(), embedding.tokens.cols(), embedding.tokens);
   positions =
       matrix_of<T>(embedding.positions.rows(), embedding.positions.cols(), embedding.positions);
-  for (std::size_t l = 0; l < model.config.n_layer; ++l)
+  for (std::size_t l = 0; l < model.config.n_layer; ++l) {
+    divisors.push_back(model.config.score_divisor(Layer{l}));
     layers.push_back({gain(Site::ln_1, Layer{l}), affine(Site::qkv, Layer{l}),
                       affine(Site::attn_proj, Layer{l}), gain(Site::ln_2, Layer{l}),
                       affine(Site::mlp_fc, Layer{l}), affine(Site::mlp_proj, Layer{l})});
+  }
   ln_f = gain(Site::ln_f, Layer{});
   head = affine(Site::logits, Layer{}).weight;
 }

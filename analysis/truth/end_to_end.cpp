@@ -136,7 +136,8 @@ void Background::scores_in(const Arithmetic& arithmetic, Layer layer, Head head,
                            MatrixView<double> out) const {
   scores(drawing_at(arithmetic, question_.options,
                     {.site = question_.site, .layer = layer, .head = head}),
-         input_of_scores(0, layer, head), input_of_scores(1, layer, head), out);
+         input_of_scores(0, layer, head), input_of_scores(1, layer, head), out,
+         question_.model.config.score_divisor(layer));
 }
 
 template <class ArithmeticOf>

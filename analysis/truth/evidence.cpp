@@ -15,7 +15,7 @@ HeadEvidence::HeadEvidence(const Question& question, const Background& exact, La
   exact.scores_in(question.high, layer, head, recomputed_.view());
   bounds_ = recomputed_;
   q_ = exact.input_of_scores(0, layer, head), k_ = exact.input_of_scores(1, layer, head);
-  score_bounds(q_, k_, bounds_.view());
+  score_bounds(q_, k_, bounds_.view(), model.score_divisor(layer));
   const Network& network = *model.network;
   softmax_ = *row_of(network, question.site).f;
   if (const SiteRow* row = row_of_values(network.sites, softmax_)) {

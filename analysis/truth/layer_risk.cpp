@@ -63,9 +63,10 @@ double of_attention(const ModelConfig& model, const KeptPass& pass, Layer layer)
     of_keys += sum_of_squares(input(scores, 1, Head{h}));
     value = larger(value, spectral_norm(input(values, 1, Head{h})));
   }
-  const double d = static_cast<double>(model.d_head());
-  return (std::sqrt(of_scores) + std::sqrt(of_queries) * std::sqrt(of_keys) / std::sqrt(d)) *
-         jacobian * value;
+  const double divisor =
+      std::sqrt(static_cast<double>(model.d_head())) * model.score_divisor(layer);
+  return (std::sqrt(of_scores) + std::sqrt(of_queries) * std::sqrt(of_keys) / divisor) * jacobian *
+         value;
 }
 
 double spectral_norm_of(const Model& model, Site site, Layer layer) {

@@ -237,7 +237,7 @@ class Pass {
       case Operation::embed_tokens:
         return embed(a, model_.weights.at<EmbeddingWeights>(point.site), tokens_, out, first_);
       case Operation::scores:
-        return scores(a, in(0), work_.keys, out);
+        return scores(a, in(0), work_.keys, out, model_.config.score_divisor(point.layer));
       case Operation::softmax:
         return softmax(a, in(0), out, entries_of(row.site));
       case Operation::values:
@@ -262,7 +262,8 @@ class Pass {
   void bounds(const SiteRow& row, const TapPoint& point, MatrixView<const double> y) {
     expects(has_bounds(row.operation), "forward: error weights dot at a site that has bounds");
     work_.bounds.reshape(y.rows, y.cols);
-    score_bounds(input(row, 0, point), input(row, 1, point), work_.bounds.view());
+    score_bounds(input(row, 0, point), input(row, 1, point), work_.bounds.view(),
+                 model_.config.score_divisor(point.layer));
   }
 
   /// The plan's arithmetic at a point, drawing from the point's own stream.

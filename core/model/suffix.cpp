@@ -204,7 +204,7 @@ void Suffix::evaluate_causal(const SiteRow& row, Layer layer, const Run& run, He
   switch (row.operation) {
     case Operation::scores:
       keys_.assign(run_input(row, 1, layer, run, head).transposed());
-      scores(a, x0, keys_, out);
+      scores(a, x0, keys_, out, config_.score_divisor(layer));
       if (selection_ != nullptr) recompute_given(layer, run, head, x0, out);
       if (!added_.empty()) add_to(out, run, added_[layer.value * config_.n_head + head.value]);
       return;
@@ -243,7 +243,7 @@ void Suffix::recompute_given(Layer layer, const Run& run, Head head, MatrixView<
     recomputed_.reshape(1, y.cols);
     scores(drawing_at(selection_->recompute, options_,
                       {.site = site, .layer = layer, .head = head, .first_row = row}),
-           q.row_block(i, 1), keys_, recomputed_.view());
+           q.row_block(i, 1), keys_, recomputed_.view(), config_.score_divisor(layer));
     for (std::size_t j = 0; j <= row; ++j)
       if (marks[j] != 0) y.row(i)[j] = recomputed_(0, j);
   }

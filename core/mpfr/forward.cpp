@@ -156,7 +156,8 @@ class Pass {
                              out);
       }
       case Operation::scores:
-        return steps::scores(outputs, threads, in(0), in(1), out);
+        return steps::scores(outputs, threads, in(0), in(1),
+                             model_.config.score_divisor(point.layer), out);
       case Operation::softmax:
         return steps::softmax(outputs, threads, in(0), out, entries_of(row.site));
       case Operation::values:

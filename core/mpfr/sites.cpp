@@ -85,11 +85,11 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
-            MatrixView<double> out) {
+            MatrixView<double> out, double divisor) {
   evaluate_site(arithmetic, out, Entries::causal,
                 [&]<class Value>(const auto& outputs, MatrixView<Value> y) {
                   const Matrix<Value> queries = lifted(outputs, q), keys = lifted(outputs, k);
-                  steps::scores(outputs, one_thread, of(queries), of(keys), y);
+                  steps::scores(outputs, one_thread, of(queries), of(keys), divisor, y);
                 });
 }
 

@@ -26,7 +26,7 @@ void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, doubl
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out);
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
-            MatrixView<double> out);
+            MatrixView<double> out, double divisor = 1.0);
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z,
              Entries entries = Entries::causal);
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,

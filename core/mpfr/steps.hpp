@@ -156,10 +156,11 @@ void linear(const Outputs& outputs, std::size_t threads, MatrixView<const Value>
       tensor);
 }
 
-/// out(i, j) = fl(q_i . k_j / sqrt d) where j is causal; sqrt d is rounded RNE to binary64.
+/// out(i, j) = fl(q_i . k_j / sqrt d) where j is causal; sqrt d is rounded RNE to binary64. Then
+/// it is divided by `divisor`, but for 1.
 template <class Outputs, class Value>
 void scores(const Outputs& outputs, std::size_t threads, MatrixView<const Value> q,
-            MatrixView<const Value> k, MatrixView<Value> out) {
+            MatrixView<const Value> k, double divisor, MatrixView<Value> out) {
   const Causal causal{k.rows - q.rows};
   Number root(53);
   mpfr_sqrt_ui(root.get(), q.cols, MPFR_RNDN);
@@ -170,7 +171,8 @@ void scores(const Outputs& outputs, std::size_t threads, MatrixView<const Value>
     return b;
   };
   const auto divide = [&](const auto& fl, std::size_t, const Value& sum) {
-    return fl.div(sum, fl.exactly(scale));
+    Value score = fl.div(sum, fl.exactly(scale));
+    return divisor == 1.0 ? std::move(score) : fl.div(score, fl.exactly(divisor));
   };
   product(
       outputs, threads, q, column, [&](std::size_t) { return q.cols; },

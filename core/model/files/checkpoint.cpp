@@ -44,6 +44,20 @@ std::size_t wrappers_before_all(const Tensors& tensors) {
   return length;
 }
 
+/// Heads of models that are no language models, by how their tensors' names begin.
+struct ForeignHead {
+  std::string_view begins, of;
+};
+constexpr std::array<ForeignHead, 5> foreign_heads{
+    {{"score.", "a classifier of sequences"},
+     {"classifier.", "a classifier of tokens"},
+     {"qa_outputs.", "a model that answers questions"},
+     {"multiple_choice_head.", "a model of multiple choice (GPT2DoubleHeadsModel)"},
+     {"v_head.", "a value model (reinforcement learning)"}}};
+constexpr std::string_view without_head =
+    R"x(python3 -c "import transformers as t; t.AutoModelForCausalLM.from_pretrained('.')x"
+    R"x().save_pretrained('without-head')")x";
+
 }  // namespace
 
 Result<void> Checkpoint::check() {
@@ -63,7 +77,19 @@ Result<void> Checkpoint::index() {
       return bad("tensors " + in_quotes(place->second.name) + " and " + in_quotes(name) +
                  " are the same one; legal: either name");
   }
+  // A file may keep the one matrix of a tied model under the head's name alone.
+  const std::string tokens(config_.network->sites.front().tensors[0].name),
+      head(config_.network->sites.back().tensors[0].name);
+  const auto found = tensors_.find(head);
+  if (config_.tied && found != tensors_.end()) tensors_.emplace(tokens, found->second);
   return {};
+}
+
+/// Multi-query attention has the queries of all heads, and the keys and values of one.
+bool Checkpoint::is_multi_query(const std::string& name, const Dimensions& shape) const {
+  const std::size_t width = config_.n_embd, all = width + 2 * config_.d_head();
+  return name.ends_with("attn.c_attn.weight") && config_.n_head > 1 &&
+         (shape == Dimensions{width, all} || shape == Dimensions{all, width});
 }
 
 Result<void> Checkpoint::expect(const std::string& name, const Dimensions& shape) {
@@ -75,8 +101,13 @@ Result<void> Checkpoint::expect(const std::string& name, const Dimensions& shape
   if (item.tensor->shape != shape) {
     const bool transposed =
         shape.size() == 2 && item.tensor->shape == Dimensions{shape[1], shape[0]};
+    const bool multi_query = is_multi_query(name, item.tensor->shape);
     return bad("tensor " + in_quotes(item.name) + " has shape " + shown(item.tensor->shape) +
-               "; legal: " + shown(shape) + (transposed ? ": it looks transposed" : ""));
+               "; legal: " + shown(shape) +
+               (transposed    ? ": it looks transposed"
+                : multi_query ? ": it looks like multi-query attention (GPT-BigCode), which is not "
+                                "read"
+                              : ""));
   }
   if (item.tensor->type == TensorType::other)
     return bad("tensor " + in_quotes(item.name) + " has dtype " + item.tensor->type_name +
@@ -137,6 +168,13 @@ Result<void> Checkpoint::refuse_others() const {
   legal += network.sites.back().tensors[0].name;
   for (const auto& [name, item] : tensors_) {
     if (item.used || is_ignored(name)) continue;
+    for (const ForeignHead& head : foreign_heads)
+      if (name.starts_with(head.begins))
+        return bad("tensor " + in_quotes(item.name) + " of shape " + shown(item.tensor->shape) +
+                   " is the head of " + std::string(head.of) +
+                   ", no part of a language model; legal: the model without it; in that folder "
+                   "run: " +
+                   std::string(without_head));
     return bad("tensor " + in_quotes(item.name) + " of shape " + shown(item.tensor->shape) +
                " is no part of a " + std::string(network.title) + " with n_layer " +
                std::to_string(config_.n_layer) + "; legal besides its weights: " + legal);

@@ -22,8 +22,9 @@ class Checkpoint {
       : config_(config), files_(files) {}
 
   /// Checks that every tensor of the network is there with its shape and a dtype of numbers, and
-  /// that there is no other. Where the network does not say whether a bias (beta) is there, it may
-  /// be left out, of a site in all layers. Reads no element.
+  /// that there is no other. In a tied model the head may stand for the token vectors. Where the
+  /// network does not say whether a bias (beta) is there, it may be left out, of a site in all
+  /// layers. Reads no element.
   Result<void> check();
   /// Whether a tensor of a site is there: false for the logits' where they use the token vectors,
   /// and for a bias that is left out.
@@ -53,6 +54,7 @@ class Checkpoint {
   Result<void> expect_all();
   [[nodiscard]] bool is_expected(const SiteRow& row, const TensorRow& tensor) const;
   [[nodiscard]] bool is_ignored(std::string_view name) const;
+  [[nodiscard]] bool is_multi_query(const std::string& name, const Dimensions& shape) const;
   [[nodiscard]] Result<void> refuse_others() const;
 
   const ModelConfig& config_;

@@ -72,10 +72,8 @@ constexpr std::array<std::string_view, 2> masks{"attn.bias", "attn.masked_bias"}
 
 /// Options of Hugging Face's GPT-2 that give another function than GPT-2's: each may only have this
 /// value.
-constexpr std::array<std::pair<std::string_view, bool>, 3> fixed_options{
-    {{"scale_attn_weights", true},
-     {"scale_attn_by_inverse_layer_idx", false},
-     {"add_cross_attention", false}}};
+constexpr std::array<std::pair<std::string_view, bool>, 2> fixed_options{
+    {{"scale_attn_weights", true}, {"add_cross_attention", false}}};
 
 /// Names of one function each, as Hugging Face's table of activations has them.
 constexpr std::array<NamedValue<Activation>, 9> activation_functions{
@@ -115,6 +113,7 @@ ModelConfig read(ConfigReader& reader) {
   else
     reader.complain("activation_function", "is " + in_quotes(name), known);
 
+  config.scores_by_layer = reader.boolean("scale_attn_by_inverse_layer_idx", false);
   config.tied = reader.boolean("tie_word_embeddings", true);
   if (reader.has_value("eos_token_id"))
     if (const std::uint64_t id = reader.integer("eos_token_id", 0, largest_id);

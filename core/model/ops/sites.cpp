@@ -128,19 +128,19 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
-            MatrixView<double> out) {
+            MatrixView<double> out, double divisor) {
   thread_local PackedMatrix packed;
   packed.assign(k.transposed());
-  scores(arithmetic, q, packed, out);
+  scores(arithmetic, q, packed, out, divisor);
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k,
-            MatrixView<double> out) {
+            MatrixView<double> out, double divisor) {
   if (is_unlimited(arithmetic)) {
     Matrix<double> keys(k.cols(), k.rows());
     for (std::size_t j = 0; j < k.cols(); ++j)
       for (std::size_t c = 0; c < k.rows(); ++c) keys(j, c) = k.at(c, j);
-    return mpfr::scores(arithmetic, q, std::as_const(keys).view(), out);
+    return mpfr::scores(arithmetic, q, std::as_const(keys).view(), out, divisor);
   }
   const Shape shape(Shape::lower_output, earlier_positions(out));
   gemm(arithmetic, q, k, out, shape);
@@ -149,20 +149,25 @@ void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const Pack
   const auto divide = [&](const auto& output) {
     for (std::size_t i = 0; i < out.rows; ++i) {
       const std::span<double> y = out.row(i).first(shape.columns(i, out.cols));
-      for (std::size_t j = 0; j < y.size(); ++j) y[j] = output(i, j).div(y[j], scale);
+      for (std::size_t j = 0; j < y.size(); ++j) {
+        const auto& fl = output(i, j);
+        y[j] = fl.div(y[j], scale);
+        if (divisor != 1.0) y[j] = fl.div(y[j], divisor);
+      }
     }
   };
   visit_outputs(arithmetic, fits, divide, first_step_after_sum(arithmetic, q.cols));
 }
 
-void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out) {
+void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out,
+                  double divisor) {
   const auto magnitudes = [](MatrixView<const double> x) {
     Matrix<double> m(x.rows, x.cols);
     for (std::size_t i = 0; i < x.rows; ++i)
       for (std::size_t j = 0; j < x.cols; ++j) m(i, j) = std::abs(x(i, j));
     return m;
   };
-  scores(fused(binary64), magnitudes(q).view(), magnitudes(k).view(), out);
+  scores(fused(binary64), magnitudes(q).view(), magnitudes(k).view(), out, divisor);
 }
 
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,

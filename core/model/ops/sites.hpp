@@ -108,12 +108,13 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
             MatrixView<double> out);
 
 /// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for the causal entries; the rest is not written.
-/// q: (rows, d_head), k: (n, d_head), out: (rows, n). The second takes k^T packed,
-/// (d_head, n): scores in several arithmetics pack it once.
+/// Where divisor is not 1, fl(fl(s_ij / sqrt d_head) / divisor). q: (rows, d_head), k: (n, d_head),
+/// out: (rows, n). The second takes k^T packed, (d_head, n): scores in several arithmetics pack it
+/// once.
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
-            MatrixView<double> out);
+            MatrixView<double> out, double divisor = 1.0);
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const PackedMatrix& k,
-            MatrixView<double> out);
+            MatrixView<double> out, double divisor = 1.0);
 
 /// z = softmax(y) of row `row` by the fastest evaluator with the arithmetic's bits. (The row
 /// matters to stochastic modes only: their draws belong to outputs; softmax and layer norm draw as
@@ -131,9 +132,10 @@ void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixVie
 void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView<const double> v,
             MatrixView<double> out);
 
-/// a-priori bounds of the inner products, out(i, j) = (abs(q_i) . abs(k_j)) / sqrt d_head, in fused
-/// binary64: error weights `dot`. Shapes as in scores.
-void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out);
+/// a-priori bounds of the inner products, out(i, j) = (abs(q_i) . abs(k_j)) / sqrt d_head (/
+/// divisor), in fused binary64: error weights `dot`. Shapes as in scores.
+void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out,
+                  double divisor = 1.0);
 
 /// out = fl(x + y), all (T, n); out may be x.
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,

@@ -112,9 +112,20 @@ TEST_CASE("config: what a file leaves out, other names, an end of text outside t
   CHECK_FALSE(Reading{adding(R"("eos_token_id":100)")}.config->end_of_text.has_value());
 }
 
+TEST_CASE("config: scores divided by the layer's number, or not", "[model][config]") {
+  const Reading plain{good}, said{adding(R"("scale_attn_by_inverse_layer_idx":false)")},
+      by_layer{adding(R"("scale_attn_by_inverse_layer_idx":true,"reorder_and_upcast_attn":true)")};
+  CHECK(*said.config == *plain.config);
+  CHECK(lamp::canonical_text(*said.config).find("scale_attn") == std::string::npos);
+  CHECK(plain.config->score_divisor(lamp::Layer{4}) == 1.0);
+  CHECK(by_layer.config->score_divisor(lamp::Layer{4}) == 5.0);
+  CHECK(lamp::canonical_text(*by_layer.config) ==
+        lamp::canonical_text(*plain.config) + " scale_attn_by_inverse_layer_idx=true");
+}
+
 TEST_CASE("config: a wrong value is named with its legal range", "[model][config][bad-input]") {
-  CHECK(refused(with("\"gpt2\"", "\"llama\""),
-                {"config.json", "model_type", "llama", "legal: \"gpt2\""}));
+  CHECK(refused(with("\"gpt2\"", "\"bert\""),
+                {"config.json", "model_type", "bert", "legal: \"gpt2\""}));
   CHECK(refused(with("\"model_type\":\"gpt2\",", ""), {"model_type is missing"}));
   CHECK(refused(with(":2,", ":0,"), {"n_layer is 0", "1 to 65536"}));
   CHECK(refused(with(":2,", ":-1,"), {"n_layer is -1"}));
@@ -132,8 +143,9 @@ TEST_CASE("config: a wrong value is named with its legal range", "[model][config
   CHECK(refused(adding(R"("eos_token_id":-1)"), {"eos_token_id is -1", "0 to 4294967295"}));
   CHECK(refused(adding(R"("hidden_size":13)"), {"hidden_size is 13", "what n_embd is, 12"}));
   CHECK(refused(with("n_layer\":2", "num_hidden_layers\":0"), {"num_hidden_layers is 0", "1 to"}));
-  CHECK(refused(adding(R"("scale_attn_by_inverse_layer_idx":true)"),
-                {"scale_attn_by_inverse_layer_idx is true", "legal: false"}));
+  CHECK(refused(adding(R"("scale_attn_by_inverse_layer_idx":1)"),
+                {"scale_attn_by_inverse_layer_idx is 1", "true or false"}));
+  CHECK(refused(with("\"gpt2\"", "\"gpt_bigcode\""), {"gpt_bigcode", "multi-query attention"}));
   CHECK(refused(adding(R"("add_cross_attention":true)"), {"add_cross_attention is true"}));
   CHECK(refused(adding(R"("scale_attn_weights":false)"),
                 {"scale_attn_weights is false", "legal: true"}));

@@ -76,7 +76,7 @@ std::vector<double> score_row(const Model& model, const KeptPass& pass, const Ar
   };
   Matrix<double> y(pass.length(), pass.length());
   scores(drawing_at(a, options, {.site = Site::scores, .layer = layer, .head = Head{at.head}}),
-         input(0), input(1), y.view());
+         input(0), input(1), y.view(), model.config.score_divisor(layer));
   const std::span<const double> all = std::as_const(y).row(at.query).first(at.query + 1);
   return {all.begin(), all.end()};
 }
@@ -149,7 +149,8 @@ void check(const Model& model, std::size_t length, const Case& c, std::size_t st
 }  // namespace
 
 TEST_CASE("a changed score row has the bits of the whole pass with it", "[model][suffix]") {
-  const Model model = read("/tests/golden/gpt-nano-sort");
+  Model model = read("/tests/golden/gpt-nano-sort");
+  model.config.scores_by_layer = true;
   for (const Case& c : cases()) check(model, 11, c, 5);
 }
 

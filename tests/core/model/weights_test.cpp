@@ -220,6 +220,30 @@ TEST_CASE("weights: published-style files, tied and untied heads", "[model][weig
       static_cast<double>(untied.model->weights.at<EmbeddingWeights>(Site::embed).tokens(0, 0))));
 }
 
+TEST_CASE("weights: a tied head alone is the token vectors; where it is another, that is said",
+          "[model][weights]") {
+  SmallModel small;
+  const Reading plain(small);
+  small.at("wte.weight").name = "lm_head.weight";
+  const Reading head(small);
+  REQUIRE(head.model);
+  CHECK(head.model->config == plain.model->config);
+  CHECK_FALSE(head.model->tie_overruled);
+  CHECK(binary32({head.model->weights.at<EmbeddingWeights>(Site::embed).tokens.flat().begin(),
+                  head.model->weights.at<EmbeddingWeights>(Site::embed).tokens.flat().end()}) ==
+        small.at("lm_head.weight").bytes);
+  const std::string untied =
+      std::string(config.substr(0, config.size() - 1)) + R"(,"tie_word_embeddings":false})";
+  CHECK(refused([](auto& m) { m.at("wte.weight").name = "lm_head.weight"; },
+                {"\"wte.weight\" is missing"}, untied));
+
+  small.at("lm_head.weight").name = "wte.weight";
+  small.add("lm_head.weight", "5, 4", 20);
+  CHECK(Reading(small).model->tie_overruled);
+  CHECK_FALSE(Reading(small, untied).model->tie_overruled);
+  CHECK_FALSE(plain.model->tie_overruled);
+}
+
 TEST_CASE("weights: binary16 and bfloat16 tensors are read exactly", "[model][weights]") {
   SmallModel small;
   TestTensor& half = small.at("ln_f.weight");
@@ -259,8 +283,22 @@ TEST_CASE("weights: a missing, extra or mis-shaped tensor is named with what it 
   CHECK(
       refused([](auto& m) { m.add("h.2.attn.bias", "1", 1); }, {"\"h.2.attn.bias\"", "n_layer 2"}));
   CHECK(refused([](auto& m) { m.add("h.01.attn.bias", "1", 1); }, {"\"h.01.attn.bias\""}));
-  CHECK(refused([](auto& m) { m.add("score.weight", "1", 1); },
-                {"\"score.weight\"", "no part of a GPT-2"}));
+  for (const auto& [name, of] :
+       {std::pair{"score.weight", "a classifier of sequences"},
+        std::pair{"classifier.bias", "a classifier of tokens"},
+        std::pair{"qa_outputs.weight", "answers questions"},
+        std::pair{"multiple_choice_head.summary.weight", "multiple choice"},
+        std::pair{"v_head.summary.weight", "a value model"}})
+    CHECK(refused([name = name](auto& m) { m.add(name, "1", 1); },
+                  {name, of, "no part of a language model", "save_pretrained('without-head')"}));
+  CHECK(refused([](auto& m) { m.add("scores.weight", "1", 1); },
+                {"\"scores.weight\"", "no part of a GPT-2"}));
+  for (const char* const shape : {"4, 8", "8, 4"})
+    CHECK(refused(
+        [shape](auto& m) {
+          m.remove("h.1.attn.c_attn.weight"), m.add("h.1.attn.c_attn.weight", shape, 32);
+        },
+        {"\"h.1.attn.c_attn.weight\" has shape", "legal: (4, 12)", "multi-query attention"}));
   CHECK(refused([](auto& m) { m.add("lm_head.bias", "5", 5); }, {"\"lm_head.bias\""}));
   CHECK(refused([](auto& m) { m.add("transformer.wpe.weight", "7, 4", 28); },
                 {"\"transformer.wpe.weight\"", "\"wpe.weight\"", "the same one"}));

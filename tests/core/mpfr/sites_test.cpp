@@ -177,10 +177,13 @@ struct Sites {
         });
 
     const Matrix<double> k = random_matrix(random, earlier + rows, width, kind);
-    both(
-        "scores", rows, earlier + rows,
-        [&](auto out) { scores(arithmetic, view(x), view(k), out); },
-        [&](const auto& outputs, auto out) { steps::scores(outputs, 1, view(x), view(k), out); });
+    for (const double divisor : {1.0, 3.0})
+      both(
+          "scores", rows, earlier + rows,
+          [&](auto out) { scores(arithmetic, view(x), view(k), out, divisor); },
+          [&](const auto& outputs, auto out) {
+            steps::scores(outputs, 1, view(x), view(k), divisor, out);
+          });
 
     const auto magnitudes = [](Matrix<double> m) {
       for (double& value : m.flat()) value = std::abs(value);
@@ -190,8 +193,8 @@ struct Sites {
                    twin =
                        bounds;  // error weights `dot`: in binary64, whatever the site's arithmetic
     const Matrix<double> abs_q = magnitudes(x), abs_k = magnitudes(k);
-    score_bounds(view(x), view(k), bounds.view());
-    mpfr::scores(fused(binary64), view(abs_q), view(abs_k), twin.view());
+    score_bounds(view(x), view(k), bounds.view(), 3.0);
+    mpfr::scores(fused(binary64), view(abs_q), view(abs_k), twin.view(), 3.0);
     compare("score_bounds", bounds, twin);
 
     const Matrix<double> y = random_matrix(random, rows, earlier + rows, kind);
@@ -264,7 +267,8 @@ Model random_model(std::uint32_t seed) {
                   .n_layer = 2,
                   .n_head = 2,
                   .n_inner = 20,
-                  .end_of_text = {}};
+                  .end_of_text = {},
+                  .scores_by_layer = seed % 2 == 1};
   model.config.layer_norm_epsilon = 0x1.4f8b588e368f1p-10;  // no binary32 number
   const auto weight = [&](double scale) {
     return static_cast<double>(static_cast<float>(scale * random.symmetric()));

@@ -242,7 +242,7 @@ CONFIG_JSON = [  # (old, new) in config.json of gpt2-nano
     ('"n_head": 2', '"tie_word_embeddings": false, "n_head": 2'), ('"eos_token_id": 4095', '"eos_token_id": 4096'),
     ('"vocab_size": 4096', '"vocab_size": 4095'),
     ('"vocab_size": 4096', '"vocab_size": 5000'), ('"n_positions": 512', '"n_positions": 256'),
-    ('"n_head": 2', '"scale_attn_by_inverse_layer_idx": true, "n_head": 2'),
+    ('"n_head": 2', '"scale_attn_by_inverse_layer_idx": 1, "n_head": 2'),
     ('"n_head": 2', '"add_cross_attention": true, "n_head": 2'), ('"n_head": 2', '"scale_attn_weights": false, "n_head": 2'),
     ('"n_head": 2', '"n_head": 2, "n_head": 2'),
     ('"n_head": 2', '"deep": {"k":1,"k":1}, "n_head": 2'), ("{", "\ufeff{"), ("{", "["), ("}", ""), ("}", "}{}"),
