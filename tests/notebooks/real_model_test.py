@@ -269,6 +269,7 @@ class RealModel(unittest.TestCase):
             f["metrics/status"][1, 1] = 0
             f["metrics/status"][0, 0, 1, 1, 1] = 0
             f["metrics/kl"][0, 0, 1, 1, 1] = np.nan
+            f["metrics/status"][0, 0, 1, 2, 0] = 0
             for name in ("softmax_square", "softmax_square_low"):
                 del f[f"metrics/{name}"]
 
@@ -290,11 +291,13 @@ class RealModel(unittest.TestCase):
             ("backends.continuations(study)", "none of these results"),
         ):
             self.assertTrue(kinds[source].startswith("Not drawn: ") and words in kinds[source], kinds[source])
-        self.assertIn("13 are pending", shown["study"]._repr_html_())
+        self.assertIn("14 are pending", shown["study"]._repr_html_())
         with h5py.File(result) as f:
             kl = f["metrics/kl"][()].reshape(4, len(MUS), len(TAUS), len(RULES))[:3]
         rows = {(r["mu"], r["at"], r["rule"]): r for r in table(self.scratch / "pending/out/04-1-gain-by-mu.csv")}
         self.assertEqual(rows["10", "1.5", "random"]["gain [1]"], "")  # no mean over the sequences that happen to be there
+        told = {(r["mu"], r["at"]): r["KL [nat]"] for r in table(self.scratch / "pending/out/04-4-metrics.csv")}
+        self.assertEqual((told["10", "1.1"], told["10", "1.5"] == ""), ("", False))
         self.assertTrue(same(rows["10", "1.5", "lamp"]["gain [1]"], math.exp(np.log(kl[:, 1, 0, 0] / kl[:, 1, 1, 0]).mean())))
 
     def test_nothing_finished_and_only_plans(self):
