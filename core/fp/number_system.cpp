@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
@@ -53,6 +55,26 @@ struct ReadsTensor {
     return system.reads_tensor();
   }
 };
+
+/// y = x rounded RNE to the format. On the bits where x and the result are normal numbers of it,
+/// which is a carry into the exponent at most; THE rounding does the rest.
+void round_values(const FloatFormat& format, std::span<const double> x, std::span<double> y) {
+  constexpr int lanes_p = 53;
+  const int dropped = lanes_p - format.p;
+  const bool on_bits = format.p >= 2 && dropped >= 1 && !format.is_unsigned;
+  const std::uint64_t sign = std::uint64_t{1} << 63,
+                      least = std::bit_cast<std::uint64_t>(std::max(xmin(format), 0x1p-1022)),
+                      most = on_bits ? std::bit_cast<std::uint64_t>(xmax(format)) : 0,
+                      below_half = on_bits ? (std::uint64_t{1} << (dropped - 1)) - 1 : 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const auto bits = std::bit_cast<std::uint64_t>(x[i]);
+    const std::uint64_t magnitude = bits & ~sign;
+    const std::uint64_t odd = magnitude >> dropped & 1;
+    const std::uint64_t rounded = (magnitude + below_half + odd) >> dropped << dropped;
+    y[i] = magnitude >= least && rounded <= most ? std::bit_cast<double>(rounded | (bits & sign))
+                                                 : round(x[i], format);
+  }
+}
 
 bool any_of(const std::vector<std::string_view>& list, std::string_view word) {
   return std::find(list.begin(), list.end(), word) != list.end();
@@ -138,6 +160,7 @@ void round_row(const NumberSystem& system, std::span<const double> x, std::span<
                std::optional<double> tensor, Rounding mode) {
   expects(x.size() == y.size(), "round_row: x.size() == y.size()");
   if (const FloatFormat* format = system.float_format()) {
+    if (mode == Rounding::rne) return round_values(*format, x, y);
     for (std::size_t i = 0; i < x.size(); ++i) y[i] = round(x[i], *format, mode);
     return;
   }

@@ -7,6 +7,7 @@
 #include "core/model/buffers.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/model/rows.hpp"
+#include "core/model/storage.hpp"
 #include "core/mpfr/forward.hpp"
 #include "core/selection/target.hpp"
 
@@ -28,6 +29,9 @@ class Pass {
       : model_(model),
         config_(model.config),
         buffers_(model.config),
+        kept_(kept_columns(model.config)),
+        cached_(plan.storage().has_cache() ? cached_columns(model.config)
+                                           : std::vector<CachedColumns>{}),
         earlier_(earlier),
         first_(earlier == nullptr ? 0 : earlier->rows),
         tokens_(tokens),
@@ -46,6 +50,9 @@ class Pass {
     for (std::size_t b = 0; b < buffers_.shapes.size(); ++b)
       work_.outputs[b].reshape(rows,
                                buffers_.shapes[b].square() ? so_far() : buffers_.shapes[b].cols);
+    work_.cache.resize(earlier_ == nullptr && !cached_.empty() ? kept_.size() : 0);
+    for (std::size_t k = 0; k < work_.cache.size(); ++k)
+      work_.cache[k].reshape(rows, kept_[k].columns.count);
     for (Rows rest = config_.network->sites; !rest.empty();) {
       const Rows part = same_grain(rest, &SiteInfo::per_layer);
       for (std::size_t l = 0; l < layers_of(config_, part.front().site); ++l) layer(part, Layer{l});
@@ -78,7 +85,7 @@ class Pass {
       select(*selection, row, rows[1], point);
     else
       site(row, point);
-    if (earlier_ != nullptr) keep(row, layer);
+    if (earlier_ != nullptr || !cached_.empty()) keep(row, layer);
     return selection != nullptr ? 2 : 1;
   }
 
@@ -88,13 +95,25 @@ class Pass {
     const MatrixView<double> out = output(row, point.head);
     prepare(row, point);
     const bool local = evaluate_local(row, point, out);
-    compute(row, point, arithmetic_at(point), out);
+    compute(model_, row, point, arithmetic_at(point), out);
+    store(point, out);
     tap(point, out, local);
+  }
+
+  /// Rounds a site's output to what it is kept in.
+  void store(const TapPoint& point, MatrixView<double> out) const {
+    if (const NumberSystem* system = plan_.storage().at(point.site, point.layer))
+      store_rows(*system, out, entries_of(point.site));
+  }
+  void store(const TapPoint& point, std::span<double> row) const {
+    if (const NumberSystem* system = plan_.storage().at(point.site, point.layer))
+      round_row(*system, row, row);
   }
 
   /// "Select, recompute, mix" at the site g of `row`, which f follows: evaluates f on the low
   /// values of g, chooses S in every row, replaces the chosen components by those of `recompute`
-  /// and applies f to the mixed rows. The recomputed values are evaluated all at once, which costs
+  /// and applies f to the mixed rows. Low values are read as they are stored, mixed rows are stored
+  /// again. The recomputed values are evaluated all at once, which costs
   /// less than picking them and gives the same bits. Taps see the mixed rows.
   void select(const SelectionPlan& selection, const SiteRow& row, const SiteRow& f,
               const TapPoint& point) {
@@ -104,16 +123,21 @@ class Pass {
     prepare(row, point);
     const bool local = evaluate_local(row, point, y);
     work_.recomputed.reshape(y.rows, y.cols);
-    compute(row, point, drawing(selection.recompute, point), work_.recomputed.view());
+    compute(model_, row, point, drawing(selection.recompute, point), work_.recomputed.view());
     if (selection.spec.weights == ErrorWeights::dot) bounds(row, point, y);
-    compute(row, point, arithmetic_at(point), y);
-    compute(f, at_f, arithmetic_at(at_f), z);
+    compute(model_, row, point, arithmetic_at(point), y);
+    store(point, y);
+    compute(model_, f, at_f, arithmetic_at(at_f), z);
+    store(at_f, z);
     const Arithmetic f_arithmetic = arithmetic_at(at_f);
     if (selection.spec.rule->traits.reads_values) read_values(f, point);
     for (std::size_t i = 0; i < y.rows; ++i) {
       const std::size_t n = entries(row, y.cols, i);
-      if (mix_row(selection, row, point, i, y.row(i).first(n), z.row(i).first(n)))
-        softmax_of_row(f_arithmetic, y.row(i).first(n), z.row(i).first(n), i);
+      const std::span<double> y_row = y.row(i).first(n), z_row = z.row(i).first(n);
+      if (!mix_row(selection, row, point, i, y_row, z_row)) continue;
+      store(point, y_row);
+      softmax_of_row(f_arithmetic, y_row, z_row, i);
+      store(at_f, z_row);
     }
     tap(point, y, local);
     tap(at_f, z, evaluate_local(f, at_f, z));
@@ -189,12 +213,12 @@ class Pass {
     const Input& input = row.inputs[k];
     if (!input.site) return work_.stream.view();
     const Columns columns = input_columns(config_, row, k, point.head, so_far());
-    if (input.earlier_rows && earlier_ != nullptr) {
+    if (input.earlier_rows && (earlier_ != nullptr || !cached_.empty())) {
       const std::size_t kept = index_of_kept(*input.site);
-      return earlier_->values[point.layer.value][kept]
+      return std::as_const(cache(point.layer, kept))
           .view()
           .row_block(0, so_far())
-          .columns(columns.first - earlier_->kept[kept].columns.first, columns.count);
+          .columns(columns.first - kept_[kept].columns.first, columns.count);
     }
     return buffer(*input.site).view().columns(columns.first, columns.count);
   }
@@ -205,20 +229,27 @@ class Pass {
 
   [[nodiscard]] std::size_t index_of_kept(Site site) const {
     std::size_t index = 0;
-    while (earlier_->kept[index].site != site) ++index;
+    while (kept_[index].site != site) ++index;
     return index;
   }
 
-  /// Adds what later rows need of a site to what is kept of the earlier rows.
+  /// Keys and values of all rows so far of a layer. A pass without earlier rows keeps them only
+  /// where they are stored apart from their sites, and of one layer at a time.
+  [[nodiscard]] Matrix<double>& cache(Layer layer, std::size_t kept) const {
+    return earlier_ != nullptr ? earlier_->values[layer.value][kept] : work_.cache[kept];
+  }
+
+  /// Adds what later rows need of a site to what is kept of the earlier rows, as it is stored.
   void keep(const SiteRow& row, Layer layer) {
-    for (std::size_t k = 0; k < earlier_->kept.size(); ++k) {
-      const auto& [site, columns] = earlier_->kept[k];
+    for (std::size_t k = 0; k < kept_.size(); ++k) {
+      const auto& [site, columns] = kept_[k];
       if (site != row.site) continue;
       const MatrixView<const double> here =
           std::as_const(buffer(site)).view().columns(columns.first, columns.count);
-      Matrix<double>& all = earlier_->values[layer.value][k];
+      const MatrixView<double> all = cache(layer, k).view().row_block(first_, here.rows);
       for (std::size_t i = 0; i < here.rows; ++i)
-        std::copy(here.row(i).begin(), here.row(i).end(), all.row(first_ + i).begin());
+        std::copy(here.row(i).begin(), here.row(i).end(), all.row(i).begin());
+      store_cache(plan_.storage(), cached_, site, columns.first, all);
     }
   }
 
@@ -228,14 +259,14 @@ class Pass {
     if (row.operation == Operation::scores) work_.keys.assign(input(row, 1, point).transposed());
   }
 
-  /// Evaluates a site, or a block of its rows from point.first_row on.
-  void compute(const SiteRow& row, const TapPoint& point, const Arithmetic& a,
+  /// Evaluates a site with a model's weights, or a block of its rows from point.first_row on.
+  void compute(const Model& model, const SiteRow& row, const TapPoint& point, const Arithmetic& a,
                MatrixView<double> out) {
     const auto in = [&](std::size_t k) { return input(row, k, point); };
     switch (row.operation) {
       case Operation::embed:
       case Operation::embed_tokens:
-        return embed(a, model_.weights.at<EmbeddingWeights>(point.site), tokens_, out, first_);
+        return embed(a, model.weights.at<EmbeddingWeights>(point.site), tokens_, out, first_);
       case Operation::scores:
         return scores(a, in(0), work_.keys, out, model_.config.score_divisor(point.layer));
       case Operation::softmax:
@@ -251,7 +282,7 @@ class Pass {
       case Operation::product:
       case Operation::logits: {
         const MatrixView<const double> x0 = in(0).row_block(point.first_row - first_, out.rows);
-        return evaluate_rows(model_, row, point.layer, options_.activation, a, point.first_row, x0,
+        return evaluate_rows(model, row, point.layer, options_.activation, a, point.first_row, x0,
                              input_count(row.operation) == 2 ? in(1) : x0, out);
       }
     }
@@ -280,7 +311,7 @@ class Pass {
     expects(options_.local_reference != nullptr,
             "forward: a local reference for a sink that wants it");
     work_.local.reshape(out.rows, out.cols);
-    compute(row, point,
+    compute(options_.local_model != nullptr ? *options_.local_model : model_, row, point,
             drawing(options_.local_reference->at(point.site, point.layer, point.head), point),
             work_.local.view());
     return true;
@@ -303,7 +334,8 @@ class Pass {
     const TapPoint block{.site = site.site, .first_row = first_ + first};
     const MatrixView<const double> out = std::as_const(work_.logits).view();
     const bool local = evaluate_local(site, block, out);
-    compute(site, block, arithmetic_at(block), work_.logits.view());
+    compute(model_, site, block, arithmetic_at(block), work_.logits.view());
+    store(block, work_.logits.view());
     for (std::size_t row = 0; row < rows; row += tapped_rows) {
       const std::size_t count = std::min(tapped_rows, rows - row);
       const TapPoint point{.site = site.site, .first_row = first_ + first + row};
@@ -317,6 +349,8 @@ class Pass {
   const Model& model_;
   const ModelConfig& config_;
   Buffers buffers_;
+  std::vector<KeptColumns> kept_;
+  std::vector<CachedColumns> cached_;  // none where the cache is as its sites are
   EarlierRows* earlier_;
   std::size_t first_;
   std::span<const TokenId> tokens_;

@@ -58,9 +58,10 @@ struct PassOptions {
   std::uint32_t seed = 0;
   std::uint32_t sequence = 0;
   const PrecisionPlan* local_reference =
-      nullptr;                   // arithmetic of local(); needed where a sink wants it
-  std::size_t first_logits = 0;  // the logits of rows before this one are not evaluated
-  std::size_t threads = 1;       // of a pass in unlimited(p); others take one
+      nullptr;                         // arithmetic of local(); needed where a sink wants it
+  const Model* local_model = nullptr;  // weights of local(); null: those of the pass
+  std::size_t first_logits = 0;        // the logits of rows before this one are not evaluated
+  std::size_t threads = 1;             // of a pass in unlimited(p); others take one
 };
 
 /// The arithmetic with the draws of a point: row 0 of what is evaluated is row point.first_row.
@@ -74,6 +75,7 @@ class Workspace {
   Matrix<double> logits;                // (up to logit_rows, vocab_size)
   Matrix<double> local;                 // a site's output in the reference arithmetic
   Matrix<double> recomputed, bounds;    // of a site where LAMP selects: its high values, and w_j
+  std::vector<Matrix<double>> cache;    // keys and values, as EarlierRows::kept, of one layer
   PackedMatrix keys;                    // of one head, transposed: (d_head, rows so far)
   ReadValues values;                    // of one head, for rules that read them
   std::vector<std::uint8_t> marks;      // one a component of a row

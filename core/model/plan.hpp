@@ -1,15 +1,18 @@
-// The precision plan: which arithmetic each (site, layer, head) runs in, and where LAMP selects.
+// The precision plan: which arithmetic each (site, layer, head) runs in, where LAMP selects, and
+// what values are kept in.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/arith/spec.hpp"
 #include "core/base/index.hpp"
 #include "core/model/site.hpp"
+#include "core/model/storage.hpp"
 #include "core/selection/selection.hpp"
 #include "core/selection/shift.hpp"
 
@@ -57,10 +60,15 @@ class PrecisionPlan {
   }
   [[nodiscard]] bool selects() const { return !selections_.empty(); }
 
+  /// What values are kept in. Of its weights a pass takes note where its model is made.
+  void store(Storage storage) { storage_ = std::move(storage); }
+  [[nodiscard]] const Storage& storage() const { return storage_; }
+
  private:
   Arithmetic default_;
   std::map<SitePath, Arithmetic> overrides_;
   std::map<Site, SelectionPlan> selections_;
+  Storage storage_;
 };
 
 }  // namespace lamp

@@ -43,6 +43,12 @@ class Weights {
  public:
   /// Adds the weights of the site's next layer.
   void add(Site site, SiteWeights weights) { by_site_[site].push_back(std::move(weights)); }
+  /// Calls change(SiteWeights&) for those of every site in every layer.
+  template <class Change>
+  void for_each(Change&& change) {
+    for (auto& [site, layers] : by_site_)
+      for (SiteWeights& weights : layers) change(weights);
+  }
   void reserve(Site site, std::size_t layers) { by_site_[site].reserve(layers); }
   /// Pre: the site's operation has weights of this type.
   template <class Of>

@@ -7,6 +7,7 @@
 
 #include "core/mpfr/outputs.hpp"
 #include "core/mpfr/steps.hpp"
+#include "core/mpfr/storage.hpp"
 
 namespace lamp::mpfr {
 namespace {
@@ -81,6 +82,9 @@ class Pass {
       for (std::size_t i = 0; i < out.rows(); ++i)
         for (std::size_t j = 0; j < columns.count; ++j)
           earlier_[point.layer.value][k](first_ + i, j) = copy_of(out(i, columns.first + j));
+      if constexpr (std::is_same_v<Value, double>)
+        mpfr::store_cache(model_.config, plan_.storage(), point.site, columns.first,
+                          earlier_[point.layer.value][k].view().row_block(first_, out.rows()));
     }
   }
 
@@ -117,6 +121,9 @@ class Pass {
     Matrix<Value> out;
     out.reshape(rows, width_of(model_.config, row.site, first_ + tokens_.size()));
     compute(row, point, Outputs{arithmetic}, out.view(), first_row);
+    if constexpr (std::is_same_v<Value, double>)
+      if (const NumberSystem* system = plan_.storage().at(point.site, point.layer))
+        mpfr::store_rows(*system, out.view(), entries_of(point.site));
     Matrix<double> shown(rows, out.cols());
     for (std::size_t i = 0; i < rows; ++i)
       for (std::size_t j = 0; j < out.cols(); ++j) shown(i, j) = to_binary64(out(i, j));

@@ -83,11 +83,11 @@ std::vector<std::string> settable_keys() {
     std::vector<std::string> names{""};
     if (field.key.starts_with("arithmetic.")) names = {"NAME"};
     if (field.key.starts_with("lamp.")) names = selectable_names();
-    if (field.key == "plan.*") names = site_names();
+    if (field.key == "plan.*" || field.key == "store.*") names = site_names();
     for (const std::string& name : names) {
       keys.push_back(path_of(field.key, name));
       if (field.key.starts_with("arithmetic.") || field.key.starts_with("lamp.") ||
-          field.key.starts_with("plan."))
+          field.key.starts_with("plan.") || field.key.starts_with("store."))
         axes.push_back("grid." + keys.back());
     }
   }

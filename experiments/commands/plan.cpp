@@ -15,6 +15,7 @@
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/plan_products.hpp"
 #include "experiments/commands/requests.hpp"
+#include "experiments/commands/storage_cost.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/commands/time_cost.hpp"
 #include "experiments/commands/timing.hpp"
@@ -101,7 +102,11 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   plan.memory = memory_cost(experiment, cells);
   plan.program = program;
   const ReadingCost reading = reading_cost(experiment.model.config);
-  plan.start_seconds = number(1 + experiment.other_models.size()) * reading.seconds;
+  plan.start_seconds = number(weights_of_run(experiment)) * reading.seconds;  // storing is packing
+  StorageCost storing;
+  for (const NumberSystem& system : stored_weights(experiment))
+    plan.start_seconds +=
+        storing.of_number(system) * weight_bytes(experiment.model.config) / sizeof(float);
 
   const ShardCost shard = shard_cost(experiment, cells);
   plan.shards =

@@ -10,6 +10,7 @@
 #include "core/model/forward.hpp"
 #include "core/record/shard.hpp"
 #include "experiments/commands/requests.hpp"
+#include "experiments/commands/storage_cost.hpp"
 #include "experiments/commands/timing.hpp"
 #include "experiments/commands/unlimited_cost.hpp"
 #include "experiments/run/cell_recorder.hpp"
@@ -224,10 +225,19 @@ double workspace_numbers(const Experiment& experiment) {
     for (const KeptColumns& part : kept_columns(c))
       earlier += rows(layers_of(c, part.site)) * rows(part.columns.count) *
                  rows(config.continuation->prefix + config.continuation->tokens);
-  return outputs + recomputed + logits + packing + local + earlier;
+  double cache = 0.0;  // of one layer
+  const auto has_cache = [](const Cell& cell) { return cell.plan.storage().has_cache(); };
+  if (std::any_of(experiment.grid.cells.begin(), experiment.grid.cells.end(), has_cache))
+    for (const KeptColumns& part : kept_columns(c)) cache += t * rows(part.columns.count);
+  return outputs + recomputed + logits + packing + local + earlier + cache;
 }
 
 }  // namespace
+
+std::size_t weights_of_run(const Experiment& experiment) {
+  return 1 + experiment.other_models.size() + (experiment.reference_model ? 1 : 0) +
+         stored_weights(experiment).size();
+}
 
 MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& cells) {
   const ModelConfig& c = experiment.model.config;
@@ -235,7 +245,7 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
   const std::size_t length = config.tokens.sequence_length;
   const double t = rows(length), vocab = rows(c.vocab_size);
   MemoryCost cost;
-  cost.weights = rows(1 + experiment.other_models.size()) * weight_bytes(c);  // of equal shapes
+  cost.weights = rows(weights_of_run(experiment)) * weight_bytes(c);  // of equal shapes
   const CellRecorder recorder(experiment.recording());
   std::vector<Site> kept;  // of the reference
   for (const SiteRow& row : c.network->sites)

@@ -28,11 +28,13 @@ ReadingCost reading_cost(const ModelConfig& model);
 
 /// Bytes, by what they are for.
 struct MemoryCost {
-  double weights = 0.0;    // of all models
+  double weights = 0.0;    // of all models, and of those with their weights stored
   double reference = 0.0;  // log-probabilities, probabilities and sites, as far as they are kept
   double workspace = 0.0;  // of one thread
   double recorded = 0.0;   // a sequence's finished cells, and the shard made from them
 };
+/// How many sets of weights a run holds: those it reads, and those it stores.
+std::size_t weights_of_run(const Experiment& experiment);
 MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& cells);
 
 /// What a shard with these cells costs: its bytes on disk, those among them that are not values,

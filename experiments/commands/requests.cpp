@@ -12,6 +12,7 @@ RunRequest request_of(const Experiment& experiment, const std::vector<Cell>& cel
   std::vector<RunVariant> variants;
   for (const Variant& variant : experiment.grid.variants)
     variants.push_back({.model = experiment.model_at(variant.model),
+                        .reference = experiment.reference_at(variant.model),
                         .activation = experiment.activation_at(variant.model),
                         .seed = variant.seed.value_or(0)});
   return {.variants = std::move(variants),

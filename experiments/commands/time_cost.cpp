@@ -58,8 +58,29 @@ double TimeCost::evaluation(const SiteRow& row, const Arithmetic& arithmetic, bo
   return sites_.seconds({row.site, arithmetic, binary32}) * share(row, part);
 }
 
-double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
+double TimeCost::storing(const PrecisionPlan& plan, const Part& part) {
+  const Storage& storage = plan.storage();
   double seconds = 0.0;
+  for (const SiteRow& row : config_.network->sites) {
+    const bool low_rows_too = row.f && plan.selection(row.site) != nullptr;
+    const double heads = rows(heads_of(config_, row.site));
+    double numbers = heads * triangle(length_);  // of a whole pass
+    if (!info(row.site).causal) numbers = heads * rows(length_) * rows(row.width(config_));
+    for (std::size_t l = 0; l < layers_of(config_, row.site); ++l)
+      if (const NumberSystem* system = storage.at(row.site, Layer{l}))
+        seconds +=
+            storage_.of_number(*system) * numbers * share(row, part) * (low_rows_too ? 2.0 : 1.0);
+  }
+  if (!storage.has_cache()) return seconds;
+  for (const CachedColumns& part_of : cached_columns(config_))
+    if (const Storage::System& system = part_of.are_keys ? storage.keys : storage.values)
+      seconds += storage_.of_number(*system) * rows(config_.n_layer * part_of.count) *
+                 (part.rows == Rows::one ? 1.0 : rows(part.length));
+  return seconds;
+}
+
+double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
+  double seconds = storing(plan, part);
   for (const SiteRow& row : config_.network->sites) {
     const SelectionPlan* selected = row.f ? plan.selection(row.site) : nullptr;
     for (std::size_t l = 0; l < layers_of(config_, row.site); ++l)

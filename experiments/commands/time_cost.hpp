@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "experiments/commands/site_cost.hpp"
+#include "experiments/commands/storage_cost.hpp"
 #include "experiments/commands/tap_cost.hpp"
 #include "experiments/commands/unlimited_cost.hpp"
 #include "experiments/run/experiment.hpp"
@@ -40,6 +41,8 @@ class TimeCost {
   double continuation(const PrecisionPlan& plan);
   double evaluation(const SiteRow& row, const Arithmetic& arithmetic, bool binary32,
                     const Part& part);
+  /// Of rounding what the sites and the cache of a part keep.
+  double storing(const PrecisionPlan& plan, const Part& part);
   /// Of a site's time in a whole pass, what a part takes.
   [[nodiscard]] double share(const SiteRow& row, const Part& part) const;
   const UnlimitedCost& unlimited(
@@ -50,6 +53,7 @@ class TimeCost {
   std::size_t length_, middle_;  // rows of a pass; those before the middle row of a continuation
   SiteCost sites_;
   TapCost taps_;
+  StorageCost storage_;
   std::optional<UnlimitedCost> unlimited_;
 };
 

@@ -15,15 +15,18 @@ namespace {
 template <class T>
 using Keyed = std::vector<std::pair<std::string, T>>;
 
-/// What the plan and its axes name.
+/// What the plan, [store] and their axes name.
 Keyed<SitePath> planned_paths(const Config& config) {
   Keyed<SitePath> paths;
   for (const PlanEntry& entry : config.plan)
     paths.emplace_back("plan." + site_path_name(entry.path), entry.path);
+  for (const StoreEntry& entry : config.store.sites)
+    paths.emplace_back("store." + site_path_name(entry.path), entry.path);
   for (const GridAxis& axis : config.grid) {
     SitePath path;
-    if (axis.key.starts_with("plan.") && axis.key != "plan.default" &&
-        !parse_site_path(axis.key.substr(5), path))
+    const FieldMatch match = find_field(axis.key);
+    if (match.field != nullptr && (match.field->key == "plan.*" || match.field->key == "store.*") &&
+        !parse_site_path(match.name, path))
       paths.emplace_back("grid." + axis.key, path);
   }
   return paths;

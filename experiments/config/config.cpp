@@ -41,14 +41,21 @@ void add_places(const Value::Table& table, const std::string& prefix, PlaceMap& 
   }
 }
 
+/// Whether a table is the value of a key, not a section of keys.
+bool is_value(const FieldMatch& match) {
+  if (match.field == nullptr) return false;
+  SitePath path;  // of store.*, whose values may be tables
+  return !match.field->key.ends_with('*') ||
+         (match.field->kind == Kind::format && !parse_site_path(match.name, path));
+}
+
 void flatten(const Value::Table& table, const std::string& prefix, std::vector<Leaf>& leaves,
              PlaceMap& places) {
   for (const Entry& entry : table) {
     const std::string path = prefix + entry.key;
     const Value::Table* inner = entry.value.get<Value::Table>();
-    const Field* field = find_field(path).field;
     places.emplace(path, inner == nullptr ? entry.value.where : entry.where);
-    if (inner == nullptr || (field != nullptr && !field->key.ends_with('*'))) {
+    if (inner == nullptr || is_value(find_field(path))) {
       leaves.push_back({path, &entry.value, entry.where});
       if (inner != nullptr) add_places(*inner, path + '.', places);
     } else if (inner->empty()) {
@@ -161,6 +168,7 @@ class Reader {
   std::vector<std::filesystem::path*> paths() {
     std::vector<std::filesystem::path*> all;
     if (!config_.model_path.empty()) all.push_back(&config_.model_path);
+    if (!config_.reference_model.empty()) all.push_back(&config_.reference_model);
     for (std::filesystem::path& path : config_.tokens.paths) all.push_back(&path);
     return all;
   }

@@ -44,6 +44,25 @@ struct PlanEntry {
   friend bool operator==(const PlanEntry&, const PlanEntry&) = default;
 };
 
+/// store.SITE and store.layer.N.SITE. A system that is none: as computed.
+struct StoreEntry {
+  SitePath path;
+  SystemOrNone system;
+  friend bool operator==(const StoreEntry&, const StoreEntry&) = default;
+};
+
+/// [store]
+struct StoreConfig {
+  SystemOrNone everywhere, weights, keys, values;
+  std::vector<StoreEntry> sites;
+  friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
+
+  [[nodiscard]] Storage storage() const;
+};
+
+/// Systems that cannot be where they are: of the cache, of weights, or wider than binary64.
+std::optional<Problem> check_store(const StoreConfig& store);
+
 /// [lamp.SITE]: tau or rate is set, not both.
 struct SelectionConfig {
   Site site = Site::scores;
@@ -129,11 +148,13 @@ struct Config {
   std::filesystem::path model_path;      // absolute
   std::optional<Activation> activation;  // absent: the checkpoint's
   TokensConfig tokens;
-  std::string reference = "binary64";  // or "mpfr:N", or the name of an arithmetic
+  std::string reference = "binary64";     // or "mpfr:N", or the name of an arithmetic
+  std::filesystem::path reference_model;  // absolute; empty: each run's own model
   std::vector<NamedArithmetic> arithmetics;
   std::string plan_default;  // empty where only an axis gives it
   std::vector<PlanEntry> plan;
   std::vector<SelectionConfig> selections;
+  StoreConfig store;
   std::vector<GridAxis> grid;  // in file order, then in the order of --set
   std::vector<Site> record_errors;
   Detail record_detail = Detail::summary;

@@ -260,6 +260,21 @@ constexpr std::array before_arithmetic{
                 return problem;
               },
           .write = [](const Config& c, Name, Form) { return nonempty(c.reference); }},
+    Field{
+        .key = "reference.model",
+        .kind = Kind::text,
+        .standard = "absent",
+        .meaning = "model folder of the reference, relative to the config file: of the same "
+                   "shapes and vocabulary; absent: the run's own",
+        .range = "a path",
+        .read =
+            [](Config& c, Name, const Value& v, const Field&) {
+              std::string path;
+              Outcome problem = read_text(v, path);
+              c.reference_model = path;
+              return problem;
+            },
+        .write = [](const Config& c, Name, Form) { return nonempty(c.reference_model.string()); }},
 
 };
 
@@ -388,8 +403,8 @@ constexpr std::array after_arithmetic{
     Field{.key = "grid.*",
           .kind = Kind::list,
           .standard = "absent",
-          .meaning = "axis: a key under arithmetic, plan or lamp, seed, tokens.shuffle or "
-                     "model.path, and its values; an axis replaces its alternative",
+          .meaning = "axis: a key under arithmetic, plan, lamp or store, seed, tokens.shuffle "
+                     "or model.path, and its values; an axis replaces its alternative",
           .range = "a list of one or more different numbers, strings or booleans, each legal for "
                    "the key",
           .read = read_axis,
@@ -491,8 +506,8 @@ std::span<const Field> fields() {
   static const std::vector<Field> list = [] {
     std::vector<Field> all(before_arithmetic.begin(), before_arithmetic.end());
     for (const std::span<const Field> part :
-         {arithmetic_fields(), std::span<const Field>(after_arithmetic), stop_fields(),
-          truth_fields()})
+         {arithmetic_fields(), std::span<const Field>(after_arithmetic), store_fields(),
+          stop_fields(), truth_fields()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

@@ -44,11 +44,11 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
   const std::vector<std::string> parts = split_path(axis.key);
   const std::string key = "grid." + axis.key;
   if (axis.key == seed_key || axis.key == shuffle_key || axis.key == model_key) return std::nullopt;
-  if (parts[0] != "arithmetic" && parts[0] != "plan" && parts[0] != "lamp")
+  if (parts[0] != "arithmetic" && parts[0] != "plan" && parts[0] != "lamp" && parts[0] != "store")
     return Problem{.key = key,
                    .message = "no axis",
                    .legal =
-                       "keys under arithmetic, plan and lamp; seed, tokens.shuffle, "
+                       "keys under arithmetic, plan, lamp and store; seed, tokens.shuffle, "
                        "model.path"};
   const FieldMatch match = find_field(axis.key);
   if (match.field == nullptr) {
@@ -178,11 +178,23 @@ std::optional<Problem> check_reference(const Config& config, const std::string& 
                           "stochastic rounding"};
 }
 
+/// What makes a run's values and weights others than the reference's, apart from arithmetic; empty:
+/// nothing.
+std::string other_than_reference(const Config& config) {
+  if (config.store.storage() != Storage{}) return "[store]";
+  return config.reference_model.empty() ? "" : "reference.model";
+}
+
 /// A rule that knows the pass: the scores of a sequence that is there before the pass.
 std::optional<Problem> check_rule(const Config& config, const SelectionConfig& selection) {
   const Rule& rule = *selection.spec.rule;
   if (!rule.traits.knows_pass) return std::nullopt;
   const std::string key = "lamp." + std::string(info(selection.site).name) + ".rule";
+  if (const std::string other = other_than_reference(config); !other.empty())
+    return Problem{.key = key,
+                   .message = toml_string(rule.name) +
+                              " ranks scores within the reference pass, and there is " + other,
+                   .legal = "with " + other + ": the other rules"};
   if (selection.site != Site::scores)
     return Problem{.key = key,
                    .message = toml_string(rule.name) + " ranks scores",
@@ -239,6 +251,11 @@ std::optional<Problem> check_cell(const Config& config) {
     }
     if (std::optional<Problem> problem = check_rule(config, s)) return problem;
   }
+  if (std::optional<Problem> problem = check_store(config.store)) return problem;
+  if (const std::string other = other_than_reference(config); config.truth && !other.empty())
+    return Problem{.key = "truth",
+                   .message = "evaluates scores within the reference pass, and there is " + other,
+                   .legal = "one of [truth] and " + other};
   if ((config.record_selected || config.record_concentration) && config.selections.empty())
     return Problem{.key = config.record_selected ? "record.selected" : "record.concentration",
                    .message = "nothing is selected",
@@ -271,17 +288,26 @@ std::string arithmetic_identity(const Config& config, std::string_view name) {
   return text;
 }
 
+std::string of_reference(const ModelInputs& model) {
+  return model.reference ? "reference_model=" + to_hex(*model.reference) + '\n' : "";
+}
+
 std::string head(const char* what, const ModelInputs& model) {
   return std::string("lamp ") + what + "\nsemantics=" + std::to_string(semantics) +
          "\nmodel=" + to_hex(model.content) +
-         "\nactivation=" + std::string(activation_name(model.activation)) + '\n';
+         "\nactivation=" + std::string(activation_name(model.activation)) + '\n' +
+         of_reference(model);
 }
 
 /// Where the model is an axis: its contents are the axis's, and so is what "checkpoint" is.
-std::string head_without_model(const char* what, const std::optional<Activation>& activation) {
+std::string head_without_model(const char* what, const std::optional<Activation>& activation,
+                               const std::vector<ModelInputs>& models) {
+  const auto other = std::find_if(models.begin(), models.end(),
+                                  [](const ModelInputs& m) { return m.reference.has_value(); });
   return std::string("lamp ") + what + "\nsemantics=" + std::to_string(semantics) +
          "\nactivation=" +
-         (activation ? std::string(activation_name(*activation)) : "of the checkpoint") + '\n';
+         (activation ? std::string(activation_name(*activation)) : "of the checkpoint") + '\n' +
+         (other == models.end() ? "" : of_reference(*other));
 }
 
 /// Identity of a cell. Arithmetics enter as what they are where they are used; names, paths and
@@ -317,7 +343,7 @@ Work work_of(const Config& cell, const ModelInputs& model) {
 /// contents of the texts.
 Digest experiment_identity(const Config& config, const Inputs& inputs) {
   std::string text = find_axis(config, model_key) != nullptr
-                         ? head_without_model("experiment", config.activation)
+                         ? head_without_model("experiment", config.activation, inputs.models)
                          : head("experiment", inputs.models.front());
   text += "tokenizer=" + to_hex(inputs.tokenizer) + '\n';
   for (const Digest& digest : inputs.texts) text += "text=" + to_hex(digest) + '\n';
@@ -391,6 +417,7 @@ PrecisionPlan plan_of(const Config& config) {
   for (const PlanEntry& entry : config.plan) plan.set(entry.path, named(entry.arithmetic));
   for (const SelectionConfig& s : config.selections)
     plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute), .shift = s.shift});
+  plan.store(config.store.storage());
   return plan;
 }
 

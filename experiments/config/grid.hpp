@@ -62,6 +62,7 @@ struct Grid {
 struct ModelInputs {
   Digest content{};                              // Model::content
   Activation activation = Activation::gelu_new;  // the one used
+  std::optional<Digest> reference{};  // the content of reference.model, where it is another one
 };
 
 /// What the files contain that the config names.

@@ -17,6 +17,8 @@ std::vector<std::string> instances(const Field& field, const Config& config) {
     for (const SelectionConfig& s : config.selections) names.emplace_back(info(s.site).name);
   else if (field.key == "plan.*")
     for (const PlanEntry& entry : config.plan) names.push_back(site_path_name(entry.path));
+  else if (field.key == "store.*")
+    for (const StoreEntry& entry : config.store.sites) names.push_back(site_path_name(entry.path));
   else if (field.key == "grid.*")
     for (const GridAxis& axis : config.grid) names.push_back(axis.key);
   else
@@ -139,7 +141,7 @@ Problem unknown_key(std::string_view path, const Config& config) {
   std::vector<std::string> candidates;
   const std::vector<std::string> parts = split_path(path);
   for (const Field& field : fields()) {
-    if (field.key == "plan.*") {
+    if (field.key == "plan.*" || field.key == "store.*") {
       for (const SiteInfo& site : sites) candidates.push_back(path_of(field.key, site.name));
     } else if (field.key.find('*') == std::string_view::npos) {
       candidates.emplace_back(field.key);

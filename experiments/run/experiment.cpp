@@ -27,8 +27,11 @@ std::vector<record::Axis> sequence_axes(const Config& config,
 
 Inputs Experiment::inputs() const {
   Inputs all{.models = {}, .tokenizer = tokens.tokenizer, .texts = tokens.text_contents};
-  for (std::size_t i = 0; i <= other_models.size(); ++i)
+  for (std::size_t i = 0; i <= other_models.size(); ++i) {
     all.models.push_back({.content = model_at(i).content, .activation = activation_at(i)});
+    if (const Digest& content = reference_at(i).content; content != model_at(i).content)
+      all.models.back().reference = content;
+  }
   return all;
 }
 
@@ -52,6 +55,8 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   if (!config) return config.error();
   Result<std::vector<Model>> models = read_models(*config, read);
   if (!models) return models.error();
+  Result<std::optional<Model>> reference = read_reference_model(*config, *models, read);
+  if (!reference) return reference.error();
   Model& model = models->front();
   if (Result<void> fits = check_against(*config, model.config); !fits) return fits.error();
 
@@ -68,6 +73,7 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
           .axes = {}, .cells = {}, .reference = PrecisionPlan(fused(binary64)), .variants = {}}};
   experiment.other_models.assign(std::make_move_iterator(models->begin() + 1),
                                  std::make_move_iterator(models->end()));
+  experiment.reference_model = *std::move(reference);
   experiment.activation = experiment.activation_at(0);
   Result<Grid> grid = expand(experiment.config, experiment.inputs());
   if (!grid) return grid.error();

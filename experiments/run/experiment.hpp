@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,11 +26,16 @@ struct Experiment {
   Activation activation = Activation::gelu_new;  // the one used with it
   TokenSet tokens;                               // of the variants of the grid
   Grid grid;
-  std::vector<Model> other_models{};  // the rest of the axis, of the shapes of the first
+  std::vector<Model> other_models{};       // the rest of the axis, of the shapes of the first
+  std::optional<Model> reference_model{};  // reference.model, of the same shapes
 
   /// Of model_paths(config).
   [[nodiscard]] const Model& model_at(std::size_t i) const {
     return i == 0 ? model : other_models.at(i - 1);
+  }
+  /// What the runs of that model are compared with runs on.
+  [[nodiscard]] const Model& reference_at(std::size_t i) const {
+    return reference_model ? *reference_model : model_at(i);
   }
   [[nodiscard]] Activation activation_at(std::size_t i) const {
     return config.activation.value_or(model_at(i).config.activation);

@@ -33,7 +33,49 @@ Error do_not_go_together(const Config& config, const std::string& what) {
               "results: bash notebooks/run 01 A/result.h5 --with B/result.h5"};
 }
 
+/// What a pass depends on besides its weights.
+std::string constants_of(const Config& config, ModelConfig model) {
+  model.activation = config.activation.value_or(model.activation);
+  model.tied = true, model.end_of_text.reset();
+  return canonical_text(model);
+}
+
 }  // namespace
+
+Result<std::optional<Model>> read_reference_model(const Config& config,
+                                                  const std::vector<Model>& models,
+                                                  ModelReader& read) {
+  if (config.reference_model.empty()) return std::optional<Model>();
+  const std::string name = one_line(model_name(config.reference_model));
+  const auto fail = [&](const std::string& what) {
+    const auto place = config.places.at.find("reference.model");
+    return Error{ExitCode::bad_data,
+                 (place == config.places.at.end() ? "" : place->second + ": ") +
+                     "reference.model: " + what +
+                     "; legal: a model that differs from the run's in its weights alone"};
+  };
+  Result<Model> model = read(config.reference_model);
+  if (!model) return model.error();
+  const std::vector<std::filesystem::path> paths = model_paths(config);
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const std::string other_name = one_line(model_name(paths[i]));
+    if (const auto [first, other] = different_shapes(model->config, models[i].config);
+        !first.empty())
+      return fail(name + " has " + first + ", " + other_name + " has " + other);
+    const std::string first = constants_of(config, model->config),
+                      other = constants_of(config, models[i].config);
+    if (first != other)
+      return fail(name + " is \"" + first + "\", " + other_name + " \"" + other + '"');
+    if (config.tokens.from_ids) continue;
+    const Result<Tokenizer> tokenizer = Tokenizer::read(config.reference_model);
+    if (!tokenizer) return tokenizer.error();
+    const Result<Tokenizer> others = Tokenizer::read(paths[i]);
+    if (!others) return others.error();
+    if (tokenizer->content() != others->content())
+      return fail(name + " and " + other_name + " have different vocabularies");
+  }
+  return std::optional<Model>(*std::move(model));
+}
 
 Result<std::vector<Model>> read_models(const Config& config, ModelReader& read) {
   std::vector<Model> models;

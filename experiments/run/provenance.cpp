@@ -76,6 +76,9 @@ record::Provenance provenance(const Experiment& experiment, const Occasion& occa
       {"tokens_sha256", tokens_digest(experiment.tokens)},
   };
   for (const auto& [name, value] : models_of(experiment)) entries.emplace_back(name, value);
+  if (const std::optional<Model>& reference = experiment.reference_model)
+    entries.emplace_back("reference_model", experiment.config.reference_model.string() + " " +
+                                                to_hex(reference->content));
   for (std::size_t i = 0; i < experiment.config.tokens.paths.size(); ++i)
     entries.emplace_back("text_" + std::to_string(i),
                          experiment.config.tokens.paths[i].string() + " " +

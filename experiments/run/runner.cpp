@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -16,6 +17,7 @@
 #include "experiments/run/pass_priorities.hpp"
 #include "experiments/run/progress.hpp"
 #include "experiments/run/sharing.hpp"
+#include "experiments/run/stored_models.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -50,6 +52,7 @@ PassOptions options_of(const RunRequest& request, const TokenSequence& sequence,
   PassOptions options{.activation = request.variants[sequence.variant].activation, .seed = seed};
   options.sequence = static_cast<std::uint32_t>(sequence.index);
   options.local_reference = &request.reference;
+  options.local_model = &request.variants[sequence.variant].reference;
   options.threads = std::max<std::size_t>(request.threads, 1);  // of a reference in unlimited(p)
   return options;
 }
@@ -106,7 +109,7 @@ std::vector<const Cell*> missing_of(std::span<const Cell* const> cells,
 
 /// Computes the cells that the task's shard lacks, into `finished`, which holds those it has.
 Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, const Task& task,
-                         FinishedCells& finished, Progress& progress) {
+                         StoredModels& models, FinishedCells& finished, Progress& progress) {
   const TokenSequence& sequence = task.sequence;
   const std::vector<const Cell*>& cells = task.cells;
   const RunVariant& variant = request.variants[sequence.variant];
@@ -116,9 +119,9 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
   // 1. What every cell is compared with.
   const PassOptions of_reference = options_of(request, sequence, variant.seed);
   const CellRecorder& any = workers[0].recorder;  // what the recorders record is the same
-  const Reference reference =
-      reference_of({model, sequence.ids, request.reference, of_reference, workers[0].workspace},
-                   any, request.recording);
+  const Reference reference = reference_of(
+      {variant.reference, sequence.ids, request.reference, of_reference, workers[0].workspace}, any,
+      request.recording);
   const auto publish = [&] {
     return task.shard.publish(cells, finished, any.reference_quantities(),
                               any.reference_values(reference));
@@ -139,7 +142,11 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
       return Computed{};
   }
 
-  // 3. The cells: those with ground truth one after the other, since that takes all threads itself,
+  // 3. What they run on.
+  std::map<const Cell*, const Model*> runs_on;
+  for (const Cell* cell : missing) runs_on.emplace(cell, &models.of(*cell, model));
+
+  // 4. The cells: those with ground truth one after the other, since that takes all threads itself,
   // the others in whatever order threads come to them, as long as none is known to be equal to one
   // that is there. Finished ones are published now and then.
   const auto others = std::stable_partition(missing.begin(), missing.end(),
@@ -166,8 +173,9 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
     const PrecisionPlan plan = priorities.plan(cell.plan, model.config, cell.seed);
     const PassOptions options = options_of(request, sequence, cell.seed);
     worker.workspace.selection.seen = {};
-    std::optional<record::CellRecord> record = computed_cell(
-        cell, {model, sequence.ids, plan, options, worker.workspace}, reference, worker.recorder);
+    std::optional<record::CellRecord> record =
+        computed_cell(cell, {*runs_on.at(&cell), sequence.ids, plan, options, worker.workspace},
+                      reference, worker.recorder);
     const std::lock_guard lock(mutex);
     if (failure || !record) return false;
     if (request.share) known.add(cell, &worker.workspace.selection.seen);
@@ -192,7 +200,7 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
     std::erase_if(pending, [&](const Cell* cell) { return finished.contains(cell->id); });
   }
 
-  // 4. The whole sequence, or what there is of it when a signal came.
+  // 5. The whole sequence, or what there is of it when a signal came.
   if (!failure)
     if (const Result<void> done = publish(); !done) failure = done.error();
   if (failure) return *failure;
@@ -206,6 +214,7 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
   const std::vector<std::vector<const Cell*>> all_cells = different_cells(request);
   std::vector<Worker> workers = workers_of(request);
   const std::vector<record::Quantity> quantities = workers[0].recorder.quantities();
+  StoredModels models;
   RunSummary summary;
   Progress progress(request.quiet);
   const auto learn = [&](const TokenSequence& sequence, const FinishedCells& finished) {
@@ -244,7 +253,8 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
       if (interrupted_by() != 0) break;
       Result<FinishedCells> finished = task.shard.read();  // again: those of all tasks are too many
       if (!finished) return finished.error();
-      const Result<Computed> computed = compute(request, workers, task, *finished, progress);
+      const Result<Computed> computed =
+          compute(request, workers, task, models, *finished, progress);
       if (!computed) return computed.error();
       summary.computed += computed->cells;
       summary.passes += computed->passes;

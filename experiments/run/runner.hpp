@@ -19,6 +19,7 @@ namespace lamp::experiments {
 /// What the passes of a variant of the grid are made with.
 struct RunVariant {
   const Model& model;
+  const Model& reference;  // what its reference runs on: reference.model, or the same
   Activation activation = Activation::gelu_new;
   std::uint32_t seed = 0;  // of the draws of its reference
 };

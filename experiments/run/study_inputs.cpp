@@ -24,9 +24,11 @@ std::optional<Digest> digest_of(std::string_view hex) {
 
 std::string inputs_comment(const Inputs& inputs) {
   std::string line(head);
-  for (const ModelInputs& model : inputs.models)
+  for (const ModelInputs& model : inputs.models) {
     line += " model " + to_hex(model.content) + " activation " +
             std::string(activation_name(model.activation));
+    if (model.reference) line += " reference " + to_hex(*model.reference);
+  }
   line += " tokenizer " + to_hex(inputs.tokenizer);
   for (const Digest& text : inputs.texts) line += " text " + to_hex(text);
   return line + "\n";
@@ -49,6 +51,7 @@ std::optional<Inputs> read_inputs(const std::filesystem::path& study) {
     const std::optional<Digest> digest = digest_of(value);
     if (!digest) return std::nullopt;
     if (key == "model") inputs.models.push_back({.content = *digest});
+    if (key == "reference" && !inputs.models.empty()) inputs.models.back().reference = *digest;
     if (key == "tokenizer") inputs.tokenizer = *digest;
     if (key == "text") inputs.texts.push_back(*digest);
   }

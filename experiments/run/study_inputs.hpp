@@ -10,7 +10,8 @@
 
 namespace lamp::experiments {
 
-/// One line of comment: "# inputs: model HEX activation NAME .. tokenizer HEX text HEX .."
+/// One line of comment: "# inputs: model HEX activation NAME [reference HEX] .. tokenizer HEX text
+/// HEX .."
 std::string inputs_comment(const Inputs& inputs);
 
 /// What the second line of study.toml says; nothing where it says something else. Trust it where

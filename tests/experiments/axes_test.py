@@ -4,7 +4,6 @@ import itertools
 import json
 import pathlib
 import shutil
-import struct
 import sys
 import tempfile
 import unittest
@@ -14,6 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from results import ROOT, assert_same_bits, lamp  # noqa: E402
+from scaled_model import scaled_copy  # noqa: E402
 
 NANO = ROOT / "data/models/gpt2-nano"
 CONFIG = f"""schema_version = 1
@@ -38,19 +38,6 @@ SORT = ROOT / "tests/golden/gpt-nano-sort"  # 3 tokens, 3 layers of 48: what tak
 OF_SORT = CONFIG.replace(f'path = "{ROOT}/data/texts/prose.txt"', 'source = "ids"\npath = "sort.txt"').replace("= 12", "= 6")
 RULES = '"lamp.scores.rule" = ["lamp", "random", "none"]\n'
 STOCHASTIC = "format = \"ps4\"\nvia = \"none\"\nrounding = \"SR\"\nrandom_bits = 8\n"
-
-
-def scaled_copy(model, folder):
-    """The model with other weights of one matrix."""
-    shutil.copytree(model, folder)
-    file = folder / "model.safetensors"
-    content = bytearray(file.read_bytes())
-    start = 8 + struct.unpack("<Q", content[:8])[0]
-    header = json.loads(content[8:start])
-    begin, end = next(t["data_offsets"] for name, t in header.items() if name.endswith("h.0.mlp.c_fc.weight"))
-    weights = np.frombuffer(bytes(content[start + begin:start + end]), np.float32) * np.float32(0.75)
-    content[start + begin:start + end] = weights.tobytes()
-    file.write_bytes(content)
 
 
 def values_of(path):

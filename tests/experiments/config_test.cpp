@@ -211,6 +211,32 @@ TEST_CASE("config: operands of a block format, by name, table or string, and the
                                  .tensor_scale = {.number = static_cast<double>(0.1F)}}));
 }
 
+TEST_CASE("config: storage, by name and by table, and the way back", "[config]") {
+  const Result<Config> read = parse(
+      base_config +
+      "[store]\ndefault = \"bfloat16\"\nweights = {element = \"e2m1fn\", scale = \"e8m0fnu\", size "
+      "= "
+      "8}\ncache.keys = \"e4m3fn\"\ncache = {values = {p = 3, emin = -9, emax = 9}}\nsoftmax = "
+      "\"as-computed\"\nlayer.1 = {scores = {element = \"e2m1fn\", scale = \"e4m3fn\", size = 4, "
+      "tensor_scale = \"auto\"}}\n");
+  if (!read) FAIL(read.error().message);
+  const Result<Config> again = parse(resolved_toml(*read));
+  REQUIRE(again.ok());
+  CHECK(*again == *read);
+  const Storage storage = read->store.storage();
+  CHECK(storage.everywhere == NumberSystem(bfloat16));
+  CHECK(storage.weights ==
+        NumberSystem(BlockFormat{.element = e2m1fn, .scale = e8m0fnu, .size = 8}));
+  CHECK(storage.keys == NumberSystem(e4m3fn));
+  CHECK(storage.values == NumberSystem(FloatFormat{.p = 3, .emin = -9, .emax = 9}));
+  CHECK(storage.at(Site::softmax, Layer{0}) == nullptr);
+  CHECK(*storage.at(Site::scores, Layer{0}) == NumberSystem(bfloat16));
+  CHECK(*storage.at(Site::scores, Layer{1}) ==
+        NumberSystem(BlockFormat{
+            .element = e2m1fn, .scale = e4m3fn, .size = 4, .tensor_scale = {.automatic = true}}));
+  CHECK(parse(base_config)->store.storage() == Storage{});
+}
+
 TEST_CASE("config: how operands are rounded, and what sums of parts are rounded to", "[config]") {
   const auto low = [](const std::string& keys) {
     const Result<Config> read = parse(with("preset = \"lamp-paper\"\nmu = 7", keys));

@@ -173,6 +173,12 @@ TEST_CASE("grid: keys that came later are in no identity where they have their d
       "{mu = 3, operand_rounding = \"RNE\"}";
   CHECK(experiment_of(with("mu = 7", as_ever)) ==
         experiment_of(with("mu = 7", "mu = 7\nblock = {mu = 3}")));
+  const std::string store_none =
+      base_config +
+      "[store]\ndefault = \"as-computed\"\nweights = \"as-computed\"\ncache.keys = "
+      "\"as-computed\"\ngelu = \"as-computed\"\nlayer.1.ln_1 = \"as-computed\"\n";
+  CHECK(experiment_of(store_none) == experiment_of(base_config));
+  CHECK(cell_of(store_none) == cell_of(base_config));
   CHECK(experiment_of(shift_none) == experiment_of(base_config));
   CHECK(experiment_of(selected_not) == experiment_of(base_config));
   CHECK(experiment_of(selected) != experiment_of(base_config));
@@ -194,6 +200,17 @@ TEST_CASE("grid: every key that affects values changes a cell's id", "[grid]") {
            "engine = \"h100\"\noperands = \"tf32\"\noperand_rounding = \"RTZ\""),
       with("preset = \"lamp-paper\"\nmu = 7",
            "engine = \"h100\"\noperands = \"tf32\"\norder = \"split:2\"\npart = \"tf32\""),
+      base_config + "[store]\ndefault = \"bfloat16\"\n",
+      base_config + "[store]\ndefault = \"binary16\"\n",
+      base_config + "[store]\ndefault = \"mxfp4\"\n",
+      base_config + "[store]\ndefault = \"bfloat16\"\ngelu = \"as-computed\"\n",
+      base_config + "[store]\ndefault = \"bfloat16\"\nlayer.1.gelu = \"as-computed\"\n",
+      base_config + "[store]\nweights = \"bfloat16\"\n",
+      base_config + "[store]\ncache.keys = \"bfloat16\"\n",
+      base_config + "[store]\ncache.values = \"bfloat16\"\n",
+      base_config + "[store]\ngelu = \"bfloat16\"\n",
+      base_config + "[store]\nlayer.1.gelu = \"bfloat16\"\n",
+      base_config + "[store]\ngelu = \"bfloat16\"\nlayer.1.gelu = \"as-computed\"\n",
       with("mu = 7", "mu = 7\noperands = \"mxfp4\""),
       with("mu = 7", "mu = 7\noperands = {element = \"e2m1fn\", scale = \"e8m0fnu\", size = 16}"),
       with("mu = 7", "mu = 7\noperands = \"nvfp4\""),

@@ -11,6 +11,7 @@
 #include "core/fp/number_system.hpp"
 #include "core/mpfr/number_system.hpp"
 #include "tests/support/bits.hpp"
+#include "tests/support/formats.hpp"
 #include "tests/support/random.hpp"
 
 namespace lamp {
@@ -284,6 +285,40 @@ TEST_CASE("block formats: what was rounded stays, and powers of two scale it",
         CHECK(same_bits(scaled[i], y[i] * 0x1p40));
       }
     }
+  }
+}
+
+TEST_CASE("round_row: values of a float format, on the bits where they are normal, one by one",
+          "[fp][rows]") {
+  test::Random random(17);
+  std::vector<FloatFormat> formats(test::small_formats.begin(), test::small_formats.end());
+  formats.insert(formats.end(), test::large_formats.begin(), test::large_formats.end());
+  formats.insert(formats.end(), {binary16,
+                                 bfloat16,
+                                 binary32,
+                                 binary64,
+                                 ps(1),
+                                 {.p = 52, .emin = -1022, .emax = 1023},
+                                 {.p = 53, .emin = -10, .emax = 10},
+                                 {.p = 2, .emin = -1073, .emax = 1023}});
+  for (const FloatFormat& format : formats) {
+    INFO(format_name(format));
+    Row x{0.0, -0.0, inf, -inf, nan};
+    const auto around = [&](double value) {
+      for (const double sign : {1.0, -1.0})
+        for (const double y : {std::nextafter(value, 0.0), value, std::nextafter(value, inf)})
+          x.push_back(sign * y);
+    };
+    const double largest = xmax(format), least = xmin(format);
+    for (const double value : {largest, largest * (1.0 + unit_roundoff(format) / 2),
+                               largest + std::ldexp(largest, -format.p), least, least / 2,
+                               least * (1.0 - unit_roundoff(format)), xmins(format)})
+      around(value);
+    for (int i = 0; i < 300; ++i) {  // neighbours of numbers and of midpoints
+      const int e = random.between(format.emin, format.emax);
+      around(std::abs(random.with_exponent(e, e, std::min(format.p + 1, 53))));
+    }
+    static_cast<void>(rounded(format, x));
   }
 }
 

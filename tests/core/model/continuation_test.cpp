@@ -237,6 +237,38 @@ TEST_CASE("forward_from: every rule selects what it selects in the whole pass", 
   }
 }
 
+TEST_CASE("forward_from: what sites and the cache store, row by row", "[model][store]") {
+  const std::vector<TokenId> tokens = some_tokens(sort_model(), 11);
+  BlockFormat blocks = *BlockFormat::named("mxfp4");
+  blocks.size = 4;
+  const std::vector<NumberSystem> systems{bfloat16, binary16, e4m3fn, blocks,
+                                          *BlockFormat::named("nvfp4")};
+  for (std::size_t s = 0; s < systems.size(); ++s) {
+    const NumberSystem &one = systems[s], &other = systems[(s + 1) % systems.size()];
+    Storage of_one_site;
+    of_one_site.sites[{Site::scores, Layer{1}}] = one;
+    for (const Storage& storage : {Storage{.everywhere = one}, Storage{.keys = one},
+                                   Storage{.everywhere = one, .keys = other, .values = one},
+                                   Storage{.values = one}, of_one_site}) {
+      const PrecisionPlan reference(fused(binary64));
+      Pass pass{sort_model(),
+                PrecisionPlan(fused(binary32)),
+                {.seed = 5, .sequence = 3, .local_reference = &reference}};
+      pass.plan.set(Site::scores, lamp_paper(2));
+      pass.plan.set(Site::values, stochastic);
+      pass.plan.select(Site::scores,
+                       {.spec = {.tau = 1.3}, .recompute = fused(binary32), .shift = Shift::mean});
+      const Everything as_computed = pass.whole(tokens);
+      pass.plan.store(storage);
+      const Everything whole = pass.whole(tokens);
+      INFO(name_of(one));
+      CHECK(same(pass.by_steps(tokens, {5, 1, 1, 1, 1, 1, 1}, 11), whole));
+      CHECK(same(pass.by_steps(tokens, {1, 7, 3}, 11), whole));
+      CHECK(!same(whole, as_computed));
+    }
+  }
+}
+
 TEST_CASE(
     "forward_from: rules that count masked entries depend on the length of the whole sequence",
     "[model]") {

@@ -463,6 +463,44 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("forward: with storage, every site of the whole pass has the bits of the twin",
+          "[mpfr][forward][store]") {
+  Random random(14);
+  const std::vector<NumberSystem> systems{
+      bfloat16,
+      binary16,
+      e4m3fn,
+      ps(2),
+      FloatFormat{.p = 40, .emin = -300, .emax = 300},
+      BlockFormat::named("mxfp4").value(),
+      BlockFormat::named("nvfp4").value(),
+      BlockFormat{.element = e5m2, .scale = e8m0fnu, .size = 5}};
+  const auto any = [&]() -> Storage::System {
+    const std::uint32_t which = random.below(static_cast<std::uint32_t>(systems.size() + 2));
+    return which < systems.size() ? Storage::System(systems[which]) : std::nullopt;
+  };
+  for (std::uint32_t round = 0; round < 6; ++round) {
+    const Model model = random_model(round);
+    PrecisionPlan plan(fused(binary32));
+    plan.set(Site::scores, random_arithmetic(random, false, true));
+    plan.set(Site::mlp_fc, random_arithmetic(random, false, true));
+    const PassOptions options{.seed = 5 + round, .sequence = round};
+    const Everything as_computed = pass(model, tokens, plan, options);
+    Storage storage{.everywhere = any(), .keys = any(), .values = any()};
+    for (const SiteInfo& s : sites)
+      if (random.below(3) == 0)
+        storage
+            .sites[{s.site, s.per_layer ? std::optional(Layer{random.below(2)}) : std::nullopt}] =
+            any();
+    plan.store(storage);
+    const Everything fast = pass(model, tokens, plan, options);
+    Everything twin;
+    mpfr::forward(model, tokens, plan, options, twin);
+    CHECK(first_difference(fast, twin) == "");
+    CHECK(first_difference(fast, as_computed) != "");
+  }
+}
+
 TEST_CASE("mpfr:p: in p = 24 the pass is that of fused binary32, where exponents do not matter",
           "[mpfr][reference]") {
   for (std::uint32_t seed = 0; seed < 3; ++seed) {

@@ -133,6 +133,17 @@ def engines(quick, modes):
                                               "record": EVERYTHING})
 
 
+def stored(quick):
+    """What values are kept in, how operands are rounded, and what partial sums are; another reference model by name alone."""
+    parts = {"format": "binary32", "operands": "tf32", "operand_rounding": "RTZ", "order": "split:3", "part": "bfloat16"}
+    blocks = {"format": "binary32", "order": "blocked:16", "block": {"format": "ps9", "operands": "bfloat16", "operand_rounding": "RNA"}}
+    sections = common(1 if quick else 3) | ENDS | {"arithmetic.parts": parts, "arithmetic.blocks": blocks}
+    sections |= {"plan": {"default": "high", "qkv": "parts", "mlp_fc": "blocks"}, "reference": {"model": str(NANO)},
+                 "store": {"default": "bfloat16", "weights": "mxfp4", "cache.keys": "e4m3fn", "cache.values": "nvfp4", "gelu": "as-computed"},
+                 "grid": {"store.default": ["as-computed", "bfloat16", "mxfp8-e4m3"]}}
+    return config("stored", sections | {"record": EVERYTHING})
+
+
 def _selection(title, length, keys, grid, low=None):
     sections = common(length) | ENDS | {"arithmetic.low": low or {"preset": "lamp-paper", "mu": 3}}
     sections |= {"plan": {"default": "high", "scores": "low"}, "lamp.scores": keys | {"recompute": "high"}, "grid": grid}
@@ -208,7 +219,7 @@ def listed(quick, folder):
 
 def all_configs(quick, modes, folder):
     """Name to text."""
-    found = {f.__name__: f(quick) for f in (orders, logits_orders, trees, roundings, decisions, places, continued)}
+    found = {f.__name__: f(quick) for f in (orders, logits_orders, trees, roundings, decisions, stored, places, continued)}
     found["engines"], found["listed"] = engines(quick, modes), listed(quick, folder)
     found |= {f"selection-{name}": text for name, text in selections(quick)}
     return found | {f"site-{name}": text for name, text in each_site(quick)}
@@ -236,7 +247,7 @@ def uses(texts):
             path = list(path)
             if path[0] == "arithmetic" and len(path) > 1:
                 path[1] = "NAME"
-            if path[0] in ("plan", "lamp") and len(path) > 1 and path[1:] != ["default"]:
+            if path[0] in ("plan", "lamp", "store") and len(path) > 1 and path[1:] != ["default"]:
                 path = [path[0], "SITE", *path[path.index(next(p for p in path if p in SITES)) + 1:]] if set(path) & set(SITES) else path
             for item in value if isinstance(value, list) else [value]:
                 found.add((".".join(path), str(item)))
