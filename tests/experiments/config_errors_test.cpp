@@ -495,7 +495,7 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
       {"axis elsewhere",
        with_grid("\"tokens.offset\" = [1, 2]"),
        {"grid.tokens.offset: no axis",
-        "arithmetic, plan and lamp; seed, tokens.shuffle, model.path"}},
+        "arithmetic, plan, lamp and store; seed, tokens.shuffle, model.path"}},
       {"the reference's arithmetic is no axis",
        with_grid("\"reference.arithmetic\" = [\"low\", \"high\"]"),
        {"c.toml:19:26: grid.reference.arithmetic: no axis"}},

@@ -90,7 +90,7 @@ TokenSequence sequence() { return {.text = 0, .index = 0, .ids = ids, .id = sha2
 
 Result<RunSummary> run(const Setup& setup, std::span<const InstrumentMaker> instruments,
                        const RunFolder& folder) {
-  return run_sequences({.variants = {{.model = setup.model}},
+  return run_sequences({.variants = {{.model = setup.model, .reference = setup.model}},
                         .reference = setup.grid.reference,
                         .cells = setup.grid.cells,
                         .sequences = {sequence()},
