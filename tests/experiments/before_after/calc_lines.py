@@ -31,7 +31,7 @@ MADE = ["ps1", "ps2", "ps7", "ps10", "ps22", "ps23", "e5m2", "e4m3", "e5m10", "e
 MODES = ["RNE", "RNA", "RTZ", "RTP", "RTN", "RTO", "SR", "SRE"]
 BACKENDS = ["auto", "scalar", "mpfr", "avx2", "avx512", "sse4", "neon"]
 UNARY = ["sqrt", "exp", "exp2", "log", "tanh", "erf", "rsqrt", "reciprocal"]
-OPERATIONS = ["round", "add", "sub", "mul", "div", "fma", *UNARY, "gelu", "encode", "decode", "dot", "gemm", "softmax", "layernorm",
+OPERATIONS = ["round", "add", "sub", "mul", "div", "fma", *UNARY, "gelu", "silu", "relu", "encode", "decode", "dot", "gemm", "softmax", "layernorm",
               "select"]
 ORDERS = ["sequential", "reverse", "blocked:1", "blocked:4", "blocked:32", "pairwise:1", "pairwise:2", "pairwise:8", "lanes:1", "lanes:4",
           "lanes:16",
@@ -143,7 +143,7 @@ class Lines:
             line |= {"x": [self.one([*NUMBERS, 1.5, -2, 0.5])] if self.chance(2) else [self.one([1, 2, 1.5, -1, 0, -0.5])] * n,
                      "format": self.form()}
         else:
-            line |= {"x" if op in ("round", "gelu") else "a": self.numbers(n), "format": self.form()}
+            line |= {"x" if op in ("round", "gelu", "silu", "relu") else "a": self.numbers(n), "format": self.form()}
             if op in ("add", "sub", "mul", "div", "fma"):
                 line["b"] = self.numbers(n)
             if op == "fma":
