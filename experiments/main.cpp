@@ -312,7 +312,8 @@ std::vector<CommandInfo> known_commands() {
 }
 
 void print_help() {
-  std::cout << "lamp: bit-exact emulation of floating-point arithmetic in a GPT-2, with look-ahead "
+  std::cout << "lamp: bit-exact emulation of floating-point arithmetic in a GPT-2 or a Llama, with "
+               "look-ahead "
                "mixed precision\n\n"
                "usage: lamp [-h] [--version] COMMAND ...      lamp COMMAND -h: its options\n\n";
   for (const Command& command : commands)
