@@ -69,7 +69,7 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
            {"n_layer", c.n_layer},
            {"n_head", c.n_head},
            {"n_kv_head", c.n_kv_head()},
-           {"d_head", c.d_head()},
+           {"d_head", c.n_head == 0 ? 0 : c.d_head()},  // a network need not have heads
            {"n_inner", c.n_inner},
            {"layer_norm_epsilon", c.layer_norm_epsilon},
            {"activation", activation_name(c.activation)},

@@ -87,9 +87,9 @@ Result<void> Checkpoint::index() {
 
 /// Multi-query attention has the queries of all heads, and the keys and values of one.
 bool Checkpoint::is_multi_query(const std::string& name, const Dimensions& shape) const {
+  if (!name.ends_with("attn.c_attn.weight") || config_.n_head <= 1) return false;
   const std::size_t width = config_.n_embd, all = width + 2 * config_.d_head();
-  return name.ends_with("attn.c_attn.weight") && config_.n_head > 1 &&
-         (shape == Dimensions{width, all} || shape == Dimensions{all, width});
+  return shape == Dimensions{width, all} || shape == Dimensions{all, width};
 }
 
 Result<void> Checkpoint::expect(const std::string& name, const Dimensions& shape) {
