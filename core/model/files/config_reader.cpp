@@ -11,6 +11,18 @@ namespace lamp {
 
 using nlohmann::json;
 
+namespace {
+
+/// The largest legal value of an integer of shape_keys.
+std::uint64_t limit_of(std::string_view name) {
+  const auto key = std::find_if(shape_keys.begin(), shape_keys.end(),
+                                [&](const ShapeKey& k) { return k.name == name; });
+  expects(key != shape_keys.end(), "ConfigReader: a key of shape_keys");
+  return key->most;
+}
+
+}  // namespace
+
 const json* ConfigReader::find(std::string_view key) const {
   const auto found = document_.find(key);
   return found == document_.end() ? nullptr : &*found;
@@ -32,22 +44,13 @@ void ConfigReader::complain(std::string_view key, const std::string& what, std::
         file_ + ": " + outer_ + std::string(key) + " " + what + "; legal: " + std::string(legal);
 }
 
-std::size_t ConfigReader::shape(std::string_view name) {
-  const auto key = std::find_if(shape_keys.begin(), shape_keys.end(),
-                                [&](const ShapeKey& k) { return k.name == name; });
-  expects(key != shape_keys.end(), "ConfigReader: a key of shape_keys");
-  return integer(name, 1, key->most);
-}
+std::size_t ConfigReader::shape(std::string_view name) { return integer(name, 1, limit_of(name)); }
 
 std::size_t ConfigReader::shape(std::string_view name, std::size_t fallback,
                                 std::string_view alias) {
   const json *own = find(name), *other = alias.empty() ? nullptr : find(alias);
   if (own == nullptr && other == nullptr) return fallback;
-  if (own == nullptr) {
-    const auto key = std::find_if(shape_keys.begin(), shape_keys.end(),
-                                  [&](const ShapeKey& k) { return k.name == name; });
-    return integer(alias, 1, key->most);
-  }
+  if (own == nullptr) return integer(alias, 1, limit_of(name));
   if (other != nullptr && *other != *own)
     complain(alias, "is " + shown(*other), "what " + std::string(name) + " is, " + shown(*own));
   return shape(name);
@@ -56,10 +59,7 @@ std::size_t ConfigReader::shape(std::string_view name, std::size_t fallback,
 std::size_t ConfigReader::shape_called(std::string_view key, std::string_view name,
                                        std::size_t fallback) {
   if (!has_value(key)) return fallback;
-  const auto known = std::find_if(shape_keys.begin(), shape_keys.end(),
-                                  [&](const ShapeKey& k) { return k.name == name; });
-  expects(known != shape_keys.end(), "ConfigReader: a key of shape_keys");
-  return integer(key, 1, known->most);
+  return integer(key, 1, limit_of(name));
 }
 
 std::uint64_t ConfigReader::integer(std::string_view key, std::uint64_t least, std::uint64_t most) {
