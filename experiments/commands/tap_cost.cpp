@@ -9,7 +9,7 @@
 namespace lamp::experiments {
 namespace {
 
-constexpr std::size_t sample_rows = 64;
+constexpr std::size_t rows_sampled = 64;
 constexpr std::size_t tapped_rows = 8;  // of logits, which a pass shows a few at a time
 constexpr std::size_t logit_rows_timed = 2 * tapped_rows;
 
@@ -19,7 +19,7 @@ std::size_t rows_of_sample(const Experiment& experiment) {
                     vocabulary = experiment.model.config.vocab_size,
                     stored = ReferenceDistribution::stored_probabilities;
   const bool keeps = length * vocabulary <= stored;
-  return std::min(length, keeps ? sample_rows : std::max(sample_rows, stored / vocabulary + 1));
+  return std::min(length, keeps ? rows_sampled : std::max(rows_sampled, stored / vocabulary + 1));
 }
 
 Config short_config(const Experiment& experiment) {
