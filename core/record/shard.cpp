@@ -20,14 +20,14 @@
 namespace lamp::record {
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int shard_version = 1;
 constexpr std::size_t header_size = 512;  // the smallest user block HDF5 has
 constexpr std::string_view magic = "lamp shard, schema ";
 
 /// The user block: what the file is, and the digest of what follows; padded with zeros.
 std::array<char, header_size> header(const Digest& digest) {
   std::array<char, header_size> block{};
-  const std::string text = std::string(magic) + std::to_string(schema_version) +
+  const std::string text = std::string(magic) + std::to_string(shard_version) +
                            "\nAn HDF5 file from byte 512 on; SHA-256 of those bytes:\n" +
                            to_hex(digest) + "\n";
   std::copy(text.begin(), text.end(), block.begin());
@@ -142,7 +142,7 @@ void write_index(hid_t file, const std::string& path, const std::vector<Quantity
 }
 
 void write_contents(hid_t file, const Shard& shard) {
-  hdf5::write_number(file, "schema_version", schema_version);
+  hdf5::write_number(file, "schema_version", shard_version);
   hdf5::write_text(file, "experiment", to_hex(shard.experiment));
   hdf5::write_text(file, "sequence_id", to_hex(shard.sequence_id));
   hdf5::write_text(file, "content_sha256", to_hex(content_hash(shard)));
@@ -235,7 +235,7 @@ void read_cells(hid_t file, Shard& shard) {
 /// Contents of a file whose bytes are known to be whole. Failure for contents that no writer of
 /// ours makes.
 Shard read_contents(hid_t file) {
-  if (hdf5::read_number(file, "schema_version") != schema_version)
+  if (hdf5::read_number(file, "schema_version") != shard_version)
     throw hdf5::Failure("attribute schema_version is another", 0);
   Shard shard;
   shard.experiment = read_digest(file, "experiment");
@@ -284,10 +284,10 @@ Result<void> check_bytes(const std::filesystem::path& file, int descriptor) {
   if (!text.starts_with(magic)) return bad("not a shard of lamp");
   const std::string_view version =
       text.substr(magic.size(), std::min<std::size_t>(text.find('\n'), 40) - magic.size());
-  if (version != std::to_string(schema_version) &&
+  if (version != std::to_string(shard_version) &&
       version.find_first_not_of("0123456789") == std::string_view::npos)
     return bad("a shard of schema version " + std::string(version) + "; this lamp reads version " +
-               std::to_string(schema_version));
+               std::to_string(shard_version));
   return bad("truncated or corrupted: the SHA-256 of its bytes is not the stored one");
 }
 
