@@ -17,7 +17,7 @@ HeadEvidence::HeadEvidence(const Question& question, const Background& exact, La
   q_ = exact.input_of_scores(0, layer, head), k_ = exact.input_of_scores(1, layer, head);
   score_bounds(q_, k_, bounds_.view(), model.score_divisor(layer));
   const Network& network = *model.network;
-  softmax_ = *row_of(network, question.site).f;
+  softmax_ = row_of_f(network.sites, row_of(network, question.site))->site;
   if (const SiteRow* row = row_of_values(network.sites, softmax_)) {
     const Columns c = input_columns(model, *row, 1, head, length);
     values_.assign(question.reference.at(row->site, layer, head),

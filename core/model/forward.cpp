@@ -80,7 +80,8 @@ class Pass {
     const SiteRow& row = rows.front();
     const TapPoint point{.site = row.site, .layer = layer, .head = head, .first_row = first_};
     if (row.operation == Operation::logits) return logits(row), 1;
-    const SelectionPlan* selection = row.f ? plan_.selection(row.site) : nullptr;
+    const SelectionPlan* selection =
+        row.f == Composition::softmax ? plan_.selection(row.site, layer, head) : nullptr;
     if (selection != nullptr)
       select(*selection, row, rows[1], point);
     else

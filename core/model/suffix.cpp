@@ -69,7 +69,7 @@ Suffix::Suffix(const Model& model, const PrecisionPlan& plan, const PassOptions&
   layer_rows_ = same_grain(rest, &SiteInfo::per_layer);
   last_rows_ = rest.subspan(layer_rows_.size());
   const SiteRow* row = find_row(layer_rows_, changed);
-  expects(row != nullptr && row->f && info(changed).causal,
+  expects(row != nullptr && row->f == Composition::softmax && info(changed).causal,
           "Suffix: a causal site of the layers that f follows");
   changed_ = static_cast<std::size_t>(row - layer_rows_.data());
   expects(selection_ == nullptr ? !plan.selects()

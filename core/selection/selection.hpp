@@ -83,17 +83,24 @@ struct SelectionScratch {
   } seen{};
 };
 
-/// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = z.size() causal
+/// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = size() causal
 /// entries, or are empty where unused.
 struct SelectionRow {
-  std::span<const double> z;    // f of the low row
-  std::span<const double> y{};  // the low row itself: weights `relative`, rule `largest-logit`
+  std::span<const double> z{};  // softmax: f of the low row
+  std::span<const double> y{};  // the low row itself, or the residual sum that the low row is in
+  std::span<const double> g{};  // where y is a sum: the low row, which `relative` weighs; empty: y
   std::span<const double> w{};  // weights `dot`: the a-priori bound of each inner product, >= 0
+  double eps = 0.0;             // of a norm
+  /// A linear map z = W y: sum_i abs(W_ij) for each j, and the 1-norm of z.
+  std::span<const double> columns{};
+  double norm1 = 0.0;
   std::size_t row_length = 0;   // T, the length of the row with its masked entries: mask `as_zero`,
                                 // rule `random-full-row`
   std::span<const double> q{};  // rules that read keys: the query, (d),
   MatrixView<const double> k{};  // and the keys, (n, d): y_j is q . k_j / sqrt d
   MatrixView<const double> v{};  // rules that read values: (width, n), column j is v_j of f(y) V
+
+  [[nodiscard]] std::size_t size() const { return y.empty() ? z.size() : y.size(); }
 };
 
 /// Coordinates of a random draw: two rows that differ in any of them draw independently.

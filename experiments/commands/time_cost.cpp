@@ -83,6 +83,7 @@ double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
   double seconds = storing(plan, part);
   for (const SiteRow& row : config_.network->sites) {
     const SelectionPlan* selected = row.f ? plan.selection(row.site) : nullptr;
+    const SiteRow* f = row_of_f(config_.network->sites, row);
     for (std::size_t l = 0; l < layers_of(config_, row.site); ++l)
       for (std::size_t h = 0; h < heads_of(config_, row.site); ++h) {
         const Arithmetic& arithmetic = plan.at(row.site, Layer{l}, Head{h});
@@ -92,9 +93,11 @@ double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
           seconds += sites_.packing(row, binary32, part.rows) *
                      (part.rows == Rows::one ? 1.0 : rows(part.length) / rows(length_));
         if (selected == nullptr) continue;
-        seconds += evaluation(row, selected->recompute, binary32, part) +
-                   share(row, part) *
-                       sites_.selection(row, selected->spec, plan.at(*row.f, Layer{l}, Head{h}));
+        seconds +=
+            evaluation(row, selected->recompute, binary32, part) +
+            share(row, part) *
+                sites_.selection(row, selected->spec,
+                                 f == nullptr ? arithmetic : plan.at(f->site, Layer{l}, Head{h}));
       }
   }
   return seconds;

@@ -85,7 +85,7 @@ std::optional<Problem> problem_of(const SelectionConfig& selection, const Config
                    .legal = "the other weights"};
   for (const Rule& rule : rules) {
     const bool lacks_keys = rule.traits.reads_keys && !has_keys(row->operation),
-               lacks_values = rule.traits.reads_values && !row_of_values(network.sites, *row->f);
+               lacks_values = rule.traits.reads_values && !has_values(network.sites, *row);
     if ((lacks_keys || lacks_values) &&
         uses(selection, config, "lamp.*.rule", selection.spec.rule->name, rule.name))
       return Problem{.key = key + ".rule",
@@ -159,7 +159,7 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
                     std::to_string(most_length));
   if (config.truth) {
     if (const SiteRow* row = find_row(model.network->sites, Site::scores);
-        row == nullptr || !row->f)
+        row == nullptr || row->f != Composition::softmax)
       return fail("truth",
                   std::string(model.network->title) + " has no scores; legal: leave [truth] out");
     for (const std::size_t layer : config.truth->layers)

@@ -15,8 +15,8 @@ class Concentration final : public Instrument {
   explicit Concentration(const Recording& recording) : recording_(recording) {
     for (const SelectionConfig& selection : recording.config.selections)
       if (const SiteRow* row = find_row(recording.model.network->sites, selection.site);
-          row != nullptr && row->f)
-        sums_[*row->f].selects = selection.site;
+          row != nullptr && row->f == Composition::softmax)
+        sums_[row_of_f(recording.model.network->sites, *row)->site].selects = selection.site;
   }
 
   std::vector<Reading<>> readings() override {

@@ -30,8 +30,8 @@ constexpr Input values{Site::qkv, [](const ModelConfig& c, Head head) { return t
 
 /// A linear layer; its weight is (in, out), what the checkpoints call Conv1D.
 constexpr SiteRow linear(Site site, Site of, Extent in, Extent out, std::string_view weight,
-                         std::string_view bias) {
-  return {site, Operation::linear, out, {Input{of}}, {{{weight, in, out}, {bias, out}}}};
+                         std::string_view bias, std::optional<Composition> f = std::nullopt) {
+  return {site, Operation::linear, out, {Input{of}}, {{{weight, in, out}, {bias, out}}}, f};
 }
 constexpr SiteRow layer_norm(Site site, std::string_view gamma, std::string_view beta) {
   return {site, Operation::layer_norm, width, {residual_stream}, {{{gamma, width}, {beta, width}}}};
@@ -48,22 +48,31 @@ constexpr std::array<SiteRow, 15> table{{
      {{{"wte.weight", vocabulary, width}, {"wpe.weight", positions, width}}}},
     layer_norm(Site::ln_1, "ln_1.weight", "ln_1.bias"),
     linear(Site::qkv, Site::ln_1, width, triple_width, "attn.c_attn.weight", "attn.c_attn.bias"),
-    {Site::scores, Operation::scores, nullptr, {queries, keys}, {}, Site::softmax},
+    {Site::scores, Operation::scores, nullptr, {queries, keys}, {}, Composition::softmax},
     {Site::softmax, Operation::softmax, nullptr, {Input{Site::scores}}},
-    {Site::values, Operation::values, head_width, {Input{Site::softmax}, values}},
-    linear(Site::attn_proj, Site::values, width, width, "attn.c_proj.weight", "attn.c_proj.bias"),
+    {Site::values,
+     Operation::values,
+     head_width,
+     {Input{Site::softmax}, values},
+     {},
+     Composition::linear_map},
+    linear(Site::attn_proj, Site::values, width, width, "attn.c_proj.weight", "attn.c_proj.bias",
+           Composition::norm),
     residual(Site::resid_1, Site::attn_proj),
     layer_norm(Site::ln_2, "ln_2.weight", "ln_2.bias"),
-    linear(Site::mlp_fc, Site::ln_2, width, inner_width, "mlp.c_fc.weight", "mlp.c_fc.bias"),
+    linear(Site::mlp_fc, Site::ln_2, width, inner_width, "mlp.c_fc.weight", "mlp.c_fc.bias",
+           Composition::activation),
     {Site::gelu, Operation::activation, inner_width, {Input{Site::mlp_fc}}},
-    linear(Site::mlp_proj, Site::gelu, inner_width, width, "mlp.c_proj.weight", "mlp.c_proj.bias"),
+    linear(Site::mlp_proj, Site::gelu, inner_width, width, "mlp.c_proj.weight", "mlp.c_proj.bias",
+           Composition::norm),
     residual(Site::resid_2, Site::mlp_proj),
     layer_norm(Site::ln_f, "ln_f.weight", "ln_f.bias"),
     {Site::logits,
      Operation::logits,
      vocabulary,
      {Input{Site::ln_f}},
-     {{{"lm_head.weight", vocabulary, width}}}},
+     {{{"lm_head.weight", vocabulary, width}}},
+     Composition::final_softmax},
 }};
 static_assert(is_network(table));
 

@@ -39,13 +39,14 @@ constexpr SiteRow rms_norm(Site site, std::string_view gamma) {
 }
 /// A linear layer; its weight is (out, in).
 constexpr SiteRow linear(Site site, Site of, Extent in, Extent out, std::string_view weight,
-                         std::string_view bias, Presence has_bias) {
+                         std::string_view bias, Presence has_bias,
+                         std::optional<Composition> f = std::nullopt) {
   return {site,
           Operation::linear,
           out,
           {Input{of}},
           {{{weight, out, in}, {bias, out, nullptr, has_bias}}},
-          std::nullopt,
+          f,
           true};
 }
 constexpr SiteRow rotated(Site site, Site of, Extent of_all) {
@@ -70,28 +71,34 @@ constexpr std::array<SiteRow, 21> table{{
            "self_attn.v_proj.bias", qkv_bias),
     rotated(Site::rope_q, Site::q, width_of_heads),
     rotated(Site::rope_k, Site::k, width_of_groups),
-    {Site::scores, Operation::scores, nullptr, {queries, keys}, {}, Site::softmax},
+    {Site::scores, Operation::scores, nullptr, {queries, keys}, {}, Composition::softmax},
     {Site::softmax, Operation::softmax, nullptr, {Input{Site::scores}}},
-    {Site::values, Operation::values, head_width, {Input{Site::softmax}, values}},
+    {Site::values,
+     Operation::values,
+     head_width,
+     {Input{Site::softmax}, values},
+     {},
+     Composition::linear_map},
     linear(Site::attn_proj, Site::values, width_of_heads, width, "self_attn.o_proj.weight",
-           "self_attn.o_proj.bias", output_bias),
+           "self_attn.o_proj.bias", output_bias, Composition::norm),
     residual(Site::resid_1, Site::attn_proj),
     rms_norm(Site::ln_2, "post_attention_layernorm.weight"),
     linear(Site::gate, Site::ln_2, width, inner_width, "mlp.gate_proj.weight", "mlp.gate_proj.bias",
-           mlp_bias),
+           mlp_bias, Composition::activation),
     linear(Site::up, Site::ln_2, width, inner_width, "mlp.up_proj.weight", "mlp.up_proj.bias",
            mlp_bias),
     {Site::silu, Operation::activation, inner_width, {Input{Site::gate}}},
     {Site::gated, Operation::product, inner_width, {Input{Site::silu}, Input{Site::up}}},
     linear(Site::mlp_proj, Site::gated, inner_width, width, "mlp.down_proj.weight",
-           "mlp.down_proj.bias", mlp_bias),
+           "mlp.down_proj.bias", mlp_bias, Composition::norm),
     residual(Site::resid_2, Site::mlp_proj),
     rms_norm(Site::ln_f, "norm.weight"),
     {Site::logits,
      Operation::logits,
      vocabulary,
      {Input{Site::ln_f}},
-     {{{"lm_head.weight", vocabulary, width}}}},
+     {{{"lm_head.weight", vocabulary, width}}},
+     Composition::final_softmax},
 }};
 static_assert(is_network(table));
 

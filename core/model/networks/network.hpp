@@ -65,6 +65,16 @@ struct TensorRow {
   bool (*present)(const ModelConfig&) = nullptr;
 };
 
+/// The function f that is applied to the rows of a product g: what LAMP selects components of g for
+/// (core/selection/target.hpp).
+enum class Composition : std::uint8_t {
+  softmax,       // of the row: the next site
+  norm,          // of the residual sum that the next site adds the row to
+  activation,    // of each component: a later site of the layer
+  linear_map,    // of the rows of all heads side by side: a linear site, without its bias
+  final_softmax  // of the logits: the distribution of the next token
+};
+
 /// A row of the table: what a site computes, of which inputs and with which tensors.
 struct SiteRow {
   Site site;
@@ -72,8 +82,8 @@ struct SiteRow {
   Extent width = nullptr;              // of its output, for one head; null: the rows so far
   std::array<Input, 2> inputs{};       // the first input_count(operation)
   std::array<TensorRow, 2> tensors{};  // the first tensor_count(operation)
-  /// The site that applies f to the rows of this one: LAMP may select components of these rows.
-  std::optional<Site> f{};
+  /// What is applied to the rows of this one: LAMP may select components of them.
+  std::optional<Composition> f{};
   bool output_first = false;  // the weight of a linear layer is (out, in), as PyTorch's Linear
 };
 
@@ -166,12 +176,56 @@ constexpr const SiteRow* find_row(std::span<const SiteRow> rows, Site site) {
   return nullptr;
 }
 
-/// The row that sums values weighted by the output of a site, f of a selection: what rules that
-/// read values need. Null where nothing does.
+/// The row that sums values weighted by the output of a site; null where nothing does.
 constexpr const SiteRow* row_of_values(std::span<const SiteRow> rows, Site weights) {
   for (const SiteRow& row : rows)
     if (row.operation == Operation::values && row.inputs[0].site == weights) return &row;
   return nullptr;
+}
+
+constexpr bool is_norm(Operation operation) {
+  return operation == Operation::layer_norm || operation == Operation::rms_norm;
+}
+
+/// The row whose output is what f makes of the output of g; null where that is no site of its own
+/// (final_softmax), or lies in another layer (norm: see norm_of).
+constexpr const SiteRow* row_of_f(std::span<const SiteRow> rows, const SiteRow& g) {
+  if (!g.f || *g.f == Composition::final_softmax || *g.f == Composition::norm) return nullptr;
+  const auto applies = [&](Operation operation) {
+    return (*g.f == Composition::softmax && operation == Operation::softmax) ||
+           (*g.f == Composition::activation && operation == Operation::activation) ||
+           (*g.f == Composition::linear_map && operation == Operation::linear);
+  };
+  for (const SiteRow& row : rows)
+    if (applies(row.operation) && row.inputs[0].site == g.site && row.inputs[0].columns == nullptr)
+      return &row;
+  return nullptr;
+}
+
+/// Whether f of a selection weights values: what rules that read values need.
+constexpr bool has_values(std::span<const SiteRow> rows, const SiteRow& g) {
+  const SiteRow* f = row_of_f(rows, g);
+  return f != nullptr && row_of_values(rows, f->site) != nullptr;
+}
+
+/// The row that adds the output of g to the residual stream; null where the next one does not.
+constexpr const SiteRow* row_of_sum(std::span<const SiteRow> rows, const SiteRow& g) {
+  for (std::size_t at = 0; at + 1 < rows.size(); ++at)
+    if (rows[at].site == g.site && rows[at + 1].operation == Operation::residual &&
+        rows[at + 1].inputs[1].site == g.site)
+      return &rows[at + 1];
+  return nullptr;
+}
+
+/// How a network normalises, the same everywhere; nothing where it does not, or in two ways.
+constexpr std::optional<Operation> norm_of(std::span<const SiteRow> rows) {
+  std::optional<Operation> norm;
+  for (const SiteRow& row : rows) {
+    if (!is_norm(row.operation)) continue;
+    if (norm && *norm != row.operation) return std::nullopt;
+    norm = row.operation;
+  }
+  return norm;
 }
 
 /// The row of a site that the network has.
@@ -197,6 +251,28 @@ constexpr bool reads(std::span<const SiteRow> rows, Site site) {
   return false;
 }
 
+/// Whether the f of a row is applied where the table says, to a product.
+constexpr bool fits_f(std::span<const SiteRow> rows, std::size_t at) {
+  const SiteRow& row = rows[at];
+  const SiteInfo& site = info(row.site);
+  const SiteRow* f = row_of_f(rows, row);
+  switch (*row.f) {
+    case Composition::softmax:
+      return at + 1 < rows.size() && f == &rows[at + 1] && info(f->site).causal == site.causal &&
+             info(f->site).per_layer == site.per_layer && info(f->site).per_head == site.per_head;
+    case Composition::norm:
+      return row.operation == Operation::linear && !site.per_head &&
+             row_of_sum(rows, row) != nullptr && norm_of(rows).has_value();
+    case Composition::activation:
+      return row.operation == Operation::linear && f != nullptr;
+    case Composition::linear_map:
+      return row.operation == Operation::values && site.per_head && f != nullptr;
+    case Composition::final_softmax:
+      return row.operation == Operation::logits;
+  }
+  contract_violated("fits_f: a known composition");
+}
+
 /// Whether a row can stand where it does: what the pass relies on.
 constexpr bool fits(std::span<const SiteRow> rows, std::size_t at) {
   const SiteRow& row = rows[at];
@@ -218,11 +294,7 @@ constexpr bool fits(std::span<const SiteRow> rows, std::size_t at) {
   }
   for (const TensorRow& tensor : tensors_of(row))
     if (tensor.name.empty() || tensor.rows == nullptr) return false;
-  if (!row.f) return true;
-  const bool followed = at + 1 < rows.size() && rows[at + 1].site == *row.f;
-  return followed && rows[at + 1].operation == Operation::softmax &&
-         rows[at + 1].inputs[0].site == row.site && info(*row.f).causal == site.causal &&
-         info(*row.f).per_layer == site.per_layer && info(*row.f).per_head == site.per_head;
+  return !row.f || fits_f(rows, at);
 }
 
 /// Whether the pass can run the table: asserted beside each.

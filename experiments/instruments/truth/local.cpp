@@ -131,7 +131,8 @@ class LocalTruth final : public TruthPart {
   /// The values of a head in the reference pass, (T, d_head); nothing where softmax weights none.
   [[nodiscard]] MatrixView<const double> values_of(const TruthOfCell& cell,
                                                    const truth::Row& head) const {
-    const SiteRow* row = row_of_values(model.network->sites, *row_of(*model.network, site).f);
+    const SiteRow* row = row_of_values(
+        model.network->sites, row_of_f(model.network->sites, row_of(*model.network, site))->site);
     if (row == nullptr) return {};
     const Columns c = input_columns(model, *row, 1, head.head, length());
     return cell.exact.pass().at(*row->inputs[1].site, head.layer).view().columns(c.first, c.count);
