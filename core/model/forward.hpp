@@ -49,6 +49,9 @@ class TapSink {
   /// Selected components of row `first_row` of a site with a selection rule: one byte per entry (of
   /// a causal site, per causal entry), 0 or 1.
   virtual void selected(const TapPoint& point, std::span<const std::uint8_t> marks) = 0;
+  /// How many rows of a site the fallback of its selection recomputed whole; where f reads the rows
+  /// of all heads, told of head 0; of logits, block by block.
+  virtual void fell_back(const TapPoint&, std::size_t) {}
 };
 
 /// What a forward pass needs besides the model: the coordinates that its random draws (rules,
@@ -74,11 +77,18 @@ class Workspace {
   std::vector<Matrix<double>> outputs;  // of sites, as Buffers says
   Matrix<double> logits;                // (up to logit_rows, vocab_size)
   Matrix<double> local;                 // a site's output in the reference arithmetic
-  Matrix<double> recomputed, bounds;    // of a site where LAMP selects: its high values, and w_j
-  std::vector<Matrix<double>> cache;    // keys and values, as EarlierRows::kept, of one layer
-  PackedMatrix keys;                    // of one head, transposed: (d_head, rows so far)
-  ReadValues values;                    // of one head, for rules that read them
-  std::vector<std::uint8_t> marks;      // one a component of a row
+  // Of a site where LAMP selects: its high values, of all rows or of those in `redone` (the place
+  // of each row; empty: all), and w_j; inputs of these rows; what f sees or makes of the low ones.
+  Matrix<double> recomputed, bounds, gathered, seen;
+  std::vector<std::size_t> redone;
+  struct OfHeads {
+    Matrix<double> recomputed, bounds, local;
+  } of_heads;                         // the same where f reads all heads: filled head by head
+  std::vector<double> columns;        // sums of a linear map
+  std::vector<Matrix<double>> cache;  // keys and values, as EarlierRows::kept, of one layer
+  PackedMatrix keys;                  // of one head, transposed: (d_head, rows so far)
+  ReadValues values;                  // of one head, for rules that read them
+  std::vector<std::uint8_t> marks;    // one a component, (rows, columns)
   SelectionScratch selection;
 };
 

@@ -165,7 +165,10 @@ constexpr bool makes_stream(Operation operation) {
 }
 
 /// Whether the error of an inner product has an a-priori bound here: error weights `dot`.
-constexpr bool has_bounds(Operation operation) { return operation == Operation::scores; }
+constexpr bool has_bounds(Operation operation) {
+  return operation == Operation::scores || operation == Operation::values ||
+         operation == Operation::linear || operation == Operation::logits;
+}
 
 /// Whether a site's components are of queries and keys: what rules that read keys need.
 constexpr bool has_keys(Operation operation) { return operation == Operation::scores; }
@@ -266,6 +269,8 @@ constexpr bool fits_f(std::span<const SiteRow> rows, std::size_t at) {
     case Composition::activation:
       return row.operation == Operation::linear && f != nullptr;
     case Composition::linear_map:
+      for (const SiteRow& later : rows)  // the heads are mixed when all are there
+        if (info(later.site).per_head && reads(std::span(&later, 1), row.site)) return false;
       return row.operation == Operation::values && site.per_head && f != nullptr;
     case Composition::final_softmax:
       return row.operation == Operation::logits;

@@ -44,6 +44,14 @@ Function function_of(Activation activation) {
   contract_violated("activate: a known activation");
 }
 
+/// abs(x). Entries that are not causal are unspecified, and stay so.
+Matrix<double> magnitudes(MatrixView<const double> x) {
+  Matrix<double> m(x.rows, x.cols);
+  for (std::size_t i = 0; i < x.rows; ++i)
+    for (std::size_t j = 0; j < x.cols; ++j) m(i, j) = std::abs(x(i, j));
+  return m;
+}
+
 bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
 
 /// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an
@@ -161,13 +169,24 @@ void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const Pack
 
 void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out,
                   double divisor) {
-  const auto magnitudes = [](MatrixView<const double> x) {
-    Matrix<double> m(x.rows, x.cols);
-    for (std::size_t i = 0; i < x.rows; ++i)
-      for (std::size_t j = 0; j < x.cols; ++j) m(i, j) = std::abs(x(i, j));
-    return m;
-  };
   scores(fused(binary64), magnitudes(q).view(), magnitudes(k).view(), out, divisor);
+}
+
+void value_bounds(MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out) {
+  values(fused(binary64), magnitudes(z).view(), magnitudes(v).view(), out);
+}
+
+void linear_bounds(const Linear& layer, MatrixView<const double> x, MatrixView<double> out) {
+  Matrix<double> w(layer.weight.rows(), layer.weight.cols());
+  for (std::size_t k = 0; k < w.rows(); ++k)
+    for (std::size_t j = 0; j < w.cols(); ++j) w(k, j) = std::abs(layer.weight.at(k, j));
+  gemm(fused(binary64), magnitudes(x).view(), std::as_const(w).view(), out);
+}
+
+void absolute_sums(const PackedMatrix& w, std::vector<double>& sums) {
+  sums.assign(w.rows(), 0.0);
+  for (std::size_t k = 0; k < w.rows(); ++k)
+    for (std::size_t j = 0; j < w.cols(); ++j) sums[k] += std::abs(w.at(k, j));
 }
 
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,

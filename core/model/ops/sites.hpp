@@ -137,6 +137,14 @@ void values(const Arithmetic& arithmetic, MatrixView<const double> z, MatrixView
 void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out,
                   double divisor = 1.0);
 
+/// The same of `values` and `linear`, its bias excluded: (abs(z_i) . abs(v_j)) over the causal
+/// entries, and (abs(x_i) . abs(W_j)).
+void value_bounds(MatrixView<const double> z, MatrixView<const double> v, MatrixView<double> out);
+void linear_bounds(const Linear& layer, MatrixView<const double> x, MatrixView<double> out);
+
+/// sums[k] = sum over j of abs(w(k, j)), j ascending, in binary64. w: (in, out), sums: (in).
+void absolute_sums(const PackedMatrix& w, std::vector<double>& sums);
+
 /// out = fl(x + y), all (T, n); out may be x.
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out);

@@ -1,0 +1,260 @@
+// LAMP's step of a pass, at any product g that a function f follows: select, recompute, mix.
+#include <algorithm>
+#include <cmath>
+
+#include "core/arith/stochastic.hpp"
+#include "core/fp/rounding.hpp"
+#include "core/model/compositions.hpp"
+#include "core/model/ops/sites.hpp"
+#include "core/model/pass.hpp"
+#include "core/model/rows.hpp"
+#include "core/selection/lamp.hpp"
+
+namespace lamp {
+
+void Pass::select(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                  MatrixView<double> g) {
+  if (selection.spec.weights == ErrorWeights::dot) {
+    work_.bounds.reshape(g.rows, g.cols);
+    bounds(row, point, work_.bounds.view());
+  }
+  compute(model_, row, point, arithmetic_at(point), g);
+  store(point, g);
+  const bool softmax = *row.f == Composition::softmax;
+  if (softmax) recompute_all(selection, row, point, g);
+  choose(selection, row, point, g, see(row, point, g));
+  if (!softmax) {
+    recompute_chosen(selection, row, point, g);
+    for (std::size_t i = 0; i < g.rows; ++i) mix_row(selection, row, point, g, i);
+  }
+  TapPoint at_row = point;
+  for (std::size_t i = 0; i < g.rows; ++i, ++at_row.first_row)
+    sink_.selected(at_row, marks(g, i).first(entries(row, g.cols, i)));
+}
+
+void Pass::select_across_heads(const SiteRow& row, const TapPoint& point) {
+  const std::size_t heads = heads_of(config_, row.site), width = row.width(config_);
+  const SelectionPlan& selection = *plan_.selection(row.site, point.layer);
+  const MatrixView<double> all = buffer(row.site).view();
+  const auto own = [&](Matrix<double>& of_all, const TapPoint& at) {
+    of_all.reshape(all.rows, all.cols);  // keeps what the heads before left there
+    return of_all.view().columns(at.head.value * width, width);
+  };
+  const bool local = sink_.wants_local(row.site);
+  if (local) compute_local(row, point, own(work_.of_heads.local, point));
+  if (selection.spec.weights == ErrorWeights::dot)
+    bounds(row, point, own(work_.of_heads.bounds, point));
+  compute(model_, row, point, drawing(selection.recompute, point),
+          own(work_.of_heads.recomputed, point));
+  const MatrixView<double> low = output(row, point.head);
+  compute(model_, row, point, arithmetic_at(point), low);
+  store(point, low);
+  if (point.head.value + 1 < heads) return;
+  TapPoint at = point;
+  at.head = Head{};
+  std::swap(work_.recomputed, work_.of_heads.recomputed);
+  std::swap(work_.bounds, work_.of_heads.bounds);
+  work_.redone.clear();
+  choose(selection, row, at, all, see(row, at, all));
+  for (std::size_t i = 0; i < all.rows; ++i) mix_row(selection, row, at, all, i);
+  for (; at.head.value < heads; ++at.head.value) {
+    TapPoint at_row = at;
+    for (std::size_t i = 0; i < all.rows; ++i, ++at_row.first_row)
+      sink_.selected(at_row, marks(all, i).subspan(at.head.value * width, width));
+    const MatrixView<const double> mixed = all.columns(at.head.value * width, width);
+    sink_.values(at, mixed);
+    if (local) sink_.local(at, mixed, own(work_.of_heads.local, at));
+  }
+}
+
+Pass::Seen Pass::see(const SiteRow& row, const TapPoint& point, MatrixView<double> low) {
+  Seen seen{.y = low, .target = &target_of(*config_.network, row, options_.activation)};
+  switch (*row.f) {
+    case Composition::softmax: {
+      const SiteRow& f = *row_of_f(config_.network->sites, row);
+      const TapPoint at_f = point_of_f(row, point);
+      const MatrixView<double> z = output(f, point.head);
+      compute(model_, f, at_f, arithmetic_at(at_f), z);
+      store(at_f, z);
+      seen.z = z;
+      return seen;
+    }
+    case Composition::norm: {
+      const SiteRow& sum = *row_of_sum(config_.network->sites, row);
+      TapPoint at_sum = point;
+      at_sum.site = sum.site;
+      work_.seen.reshape(low.rows, low.cols);
+      compute(model_, sum, at_sum, arithmetic_at(at_sum), work_.seen.view());
+      store(at_sum, work_.seen.view());
+      seen.y = std::as_const(work_.seen).view(), seen.g = low;
+      return seen;
+    }
+    case Composition::activation:
+      return seen;
+    case Composition::linear_map: {
+      const SiteRow& f = *row_of_f(config_.network->sites, row);
+      const Linear& map = model_.weights.at<Linear>(f.site, point.layer);
+      absolute_sums(map.weight, work_.columns);
+      work_.seen.reshape(low.rows, map.weight.cols());
+      gemm(fused(binary64), low, map.weight, work_.seen.view());
+      seen.z = std::as_const(work_.seen).view(), seen.columns = work_.columns;
+      return seen;
+    }
+    case Composition::final_softmax:
+      work_.seen.reshape(low.rows, low.cols);
+      softmax(fused(binary64), low, work_.seen.view(), Entries::all);
+      seen.z = std::as_const(work_.seen).view();
+      return seen;
+  }
+  contract_violated("forward: a known composition");
+}
+
+void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                  MatrixView<double> g, const Seen& seen) {
+  work_.marks.resize(g.rows * g.cols);
+  if (selection.spec.rule->traits.reads_values) read_values(row, point);
+  const bool of_layer = selection.fallback && selection.fallback->what == Fallback::What::layer;
+  std::size_t exceeding = 0;
+  for (std::size_t i = 0; i < g.rows; ++i) {
+    const std::span<std::uint8_t> chosen = marks(g, i).first(entries(row, g.cols, i));
+    const SelectionRow row_seen = see_row(selection.spec, row, point, seen, i);
+    select_row(selection.spec, *seen.target, row_seen, draws(point, i), chosen, work_.selection);
+    if (selection.fallback && exceeds(selection, row, point, row_seen, *seen.target, chosen)) {
+      ++exceeding;
+      std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
+    }
+    if (*row.f == Composition::softmax) mix_with_f(selection, row, point, g, i);
+  }
+  if (of_layer && exceeding > 0) {
+    expects(earlier_ == nullptr, "forward: no fallback of a layer in a pass that goes on");
+    exceeding = g.rows;
+    std::fill(work_.marks.begin(), work_.marks.end(), std::uint8_t{1});
+    if (*row.f == Composition::softmax)
+      for (std::size_t i = 0; i < g.rows; ++i) mix_with_f(selection, row, point, g, i);
+  }
+  if (selection.fallback) sink_.fell_back(point, exceeding);
+}
+
+SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
+                           const Seen& seen, std::size_t i) {
+  const std::size_t n = entries(row, seen.y.cols, i);
+  SelectionRow out{.y = seen.y.row(i).first(n), .row_length = n};
+  if (spec.weights == ErrorWeights::dot) out.w = std::as_const(work_.bounds).row(i).first(n);
+  if (info(row.site).causal) out.row_length = length_;
+  if (*row.f == Composition::norm) out.g = seen.g.row(i), out.eps = config_.layer_norm_epsilon;
+  if (*row.f == Composition::softmax || *row.f == Composition::final_softmax)
+    out.z = seen.z.row(i).first(n);
+  if (*row.f == Composition::linear_map) {
+    out.columns = seen.columns;
+    for (const double z : seen.z.row(i)) out.norm1 += std::abs(z);
+  }
+  if (spec.rule->traits.reads_keys) {
+    out.q = input(row, 0, point).row(i);
+    out.k = input(row, 1, point).row_block(0, n);
+  }
+  if (spec.rule->traits.reads_values) out.v = work_.values.in_row_of(n);
+  return out;
+}
+
+DrawCoordinates Pass::draws(const TapPoint& point, std::size_t i) const {
+  return {.seed = options_.seed,
+          .sequence = options_.sequence,
+          .layer = static_cast<std::uint32_t>(point.layer.value),
+          .head = static_cast<std::uint32_t>(point.head.value),
+          .row = static_cast<std::uint32_t>(point.first_row + i),
+          .site = info(point.site).draw};
+}
+
+bool Pass::exceeds(const SelectionPlan& selection, const SiteRow& row, TapPoint point,
+                   const SelectionRow& seen, const Target& target,
+                   std::span<const std::uint8_t> chosen) const {
+  double u = 0.0;  // the largest of those that made the row
+  const std::size_t heads = *row.f == Composition::linear_map ? heads_of(config_, row.site) : 1;
+  for (std::size_t h = 0; h < heads; ++h, ++point.head.value)
+    u = std::max(u, unit_roundoff(plan_.at(point.site, point.layer, point.head).mac.format));
+  return !(cost_of_set(selection.spec, target, seen, chosen) * u <= selection.fallback->tolerance);
+}
+
+void Pass::recompute_all(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                         MatrixView<const double> g) {
+  work_.redone.clear();
+  work_.recomputed.reshape(g.rows, g.cols);
+  compute(model_, row, point, drawing(selection.recompute, point), work_.recomputed.view());
+}
+
+void Pass::recompute_chosen(const SelectionPlan& selection, const SiteRow& row,
+                            const TapPoint& point, MatrixView<const double> g) {
+  const Arithmetic& high = selection.recompute;
+  const std::optional<NumberSystem>& operands = high.steps().operands;
+  if (is_stochastic(high) || (operands && reads_tensor(*operands)))
+    return recompute_all(selection, row, point, g);
+  work_.redone.assign(g.rows, g.rows);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < g.rows; ++i)
+    if (const std::span<const std::uint8_t> chosen = marks(g, i);
+        std::find(chosen.begin(), chosen.end(), 1) != chosen.end())
+      work_.redone[i] = count++;
+  if (count == g.rows) return recompute_all(selection, row, point, g);
+  const MatrixView<const double> x =
+      input(row, 0, point).row_block(point.first_row - first_, g.rows);
+  work_.gathered.reshape(count, x.cols);
+  work_.recomputed.reshape(count, g.cols);
+  for (std::size_t i = 0; i < g.rows; ++i)
+    if (work_.redone[i] < g.rows)
+      std::copy(x.row(i).begin(), x.row(i).end(), work_.gathered.row(work_.redone[i]).begin());
+  const MatrixView<const double> rows = std::as_const(work_.gathered).view();
+  if (count > 0)
+    evaluate_rows(model_, row, point.layer, options_.activation, high, point.first_row, rows, rows,
+                  work_.recomputed.view());
+}
+
+bool Pass::mix_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                   MatrixView<double> g, std::size_t i) {
+  const std::size_t n = entries(row, g.cols, i);
+  const std::span<const std::uint8_t> chosen = marks(g, i).first(n);
+  if (std::find(chosen.begin(), chosen.end(), 1) == chosen.end()) return false;
+  const std::size_t at = work_.redone.empty() ? i : work_.redone[i];
+  const std::span<const double> high = std::as_const(work_.recomputed).row(at).first(n);
+  const std::span<double> y = g.row(i).first(n);
+  const std::optional<double> shift = shift_of(selection.shift, y, high, chosen);
+  for (std::size_t j = 0; j < n; ++j)
+    if (chosen[j] != 0)
+      y[j] = high[j];
+    else if (shift)
+      y[j] = add(y[j], *shift, selection.recompute.mac.format);
+  store(point, y);
+  return true;
+}
+
+void Pass::mix_with_f(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                      MatrixView<double> g, std::size_t i) {
+  if (!mix_row(selection, row, point, g, i)) return;
+  const std::size_t n = entries(row, g.cols, i);
+  const TapPoint at_f = point_of_f(row, point);
+  const std::span<double> z =
+      output(*row_of_f(config_.network->sites, row), point.head).row(i).first(n);
+  softmax_of_row(arithmetic_at(at_f), g.row(i).first(n), z, i);
+  store(at_f, z);
+}
+
+void Pass::read_values(const SiteRow& row, const TapPoint& point) {
+  const SiteRow* f = row_of_f(config_.network->sites, row);
+  const SiteRow* weighted = f == nullptr ? nullptr : row_of_values(config_.network->sites, f->site);
+  expects(weighted != nullptr, "forward: a rule that reads values where f weights some");
+  TapPoint at = point;
+  at.site = weighted->site;
+  work_.values.assign(arithmetic_at(at), input(*weighted, 1, at));
+}
+
+void Pass::bounds(const SiteRow& row, const TapPoint& point, MatrixView<double> out) {
+  if (row.operation == Operation::scores)
+    return score_bounds(input(row, 0, point), input(row, 1, point), out,
+                        model_.config.score_divisor(point.layer));
+  if (row.operation == Operation::values)
+    return value_bounds(input(row, 0, point), input(row, 1, point), out);
+  expects(has_bounds(row.operation), "forward: error weights dot at a site that has bounds");
+  linear_bounds(model_.weights.at<Linear>(row.site, point.layer),
+                input(row, 0, point).row_block(point.first_row - first_, out.rows), out);
+}
+
+}  // namespace lamp
