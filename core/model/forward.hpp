@@ -5,8 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/base/index.hpp"
@@ -83,12 +85,14 @@ class Workspace {
   std::vector<std::size_t> redone;
   struct OfHeads {
     Matrix<double> recomputed, bounds, local;
-  } of_heads;                         // the same where f reads all heads: filled head by head
-  std::vector<double> columns;        // sums of a linear map
-  std::vector<Matrix<double>> cache;  // keys and values, as EarlierRows::kept, of one layer
-  PackedMatrix keys;                  // of one head, transposed: (d_head, rows so far)
-  ReadValues values;                  // of one head, for rules that read them
-  std::vector<std::uint8_t> marks;    // one a component, (rows, columns)
+  } of_heads;  // the same where f reads all heads: filled head by head
+  std::vector<Matrix<double>> layer_before;  // by head: softmax, of the layer before, for rules
+  Matrix<double> partial;                    // scores of the first terms
+  std::vector<double> columns;               // sums of a linear map
+  std::vector<Matrix<double>> cache;         // keys and values, as EarlierRows::kept, of one layer
+  PackedMatrix keys;                         // of one head, transposed: (d_head, rows so far)
+  ReadValues values;                         // of one head, for rules that read them
+  std::vector<std::uint8_t> marks;           // one a component, (rows, columns)
   SelectionScratch selection;
 };
 
@@ -109,6 +113,9 @@ struct EarlierRows {
   std::vector<KeptColumns> kept;  // what they need of each layer: keys and values
   /// By layer, then as in `kept`: (length, columns), of which the first `rows` are known.
   std::vector<std::vector<Matrix<double>>> values;
+  /// By layer and head, for rules that look at the row before: its softmax. A pass with such a rule
+  /// goes on from the last row alone.
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<double>> last_softmax{};
   std::shared_ptr<mpfr::KeysValues> unlimited{};  // the same of a pass in unlimited(p)
 };
 

@@ -104,6 +104,18 @@ class Pass {
   SelectionRow see_row(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
                        const Seen& seen, std::size_t i);
 
+  /// What a rule that looks ahead ranks the n components of row i by, at a site whose f is a
+  /// softmax; empty: nothing.
+  [[nodiscard]] std::span<const double> ranking(LookAhead ahead, const TapPoint& point,
+                                                const Seen& seen, std::size_t i,
+                                                std::size_t n) const;
+
+  /// Fills work_.partial: scores of the first terms of each inner product, in the low arithmetic.
+  void first_terms(std::size_t terms, const SiteRow& row, const TapPoint& point);
+
+  /// Keeps the softmax for rules that look ahead from it.
+  void keep_softmax(LookAhead ahead, const TapPoint& point, MatrixView<const double> z);
+
   [[nodiscard]] DrawCoordinates draws(const TapPoint& point, std::size_t i) const;
 
   /// Whether what a set leaves low may move f by more than the fallback allows, to first order.

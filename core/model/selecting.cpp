@@ -112,7 +112,9 @@ Pass::Seen Pass::see(const SiteRow& row, const TapPoint& point, MatrixView<doubl
 void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
                   MatrixView<double> g, const Seen& seen) {
   work_.marks.resize(g.rows * g.cols);
-  if (selection.spec.rule->traits.reads_values) read_values(row, point);
+  const RuleTraits& traits = selection.spec.rule->traits;
+  if (traits.reads_values) read_values(row, point);
+  if (traits.ahead == LookAhead::first_terms) first_terms(selection.spec.terms, row, point);
   const bool of_layer = selection.fallback && selection.fallback->what == Fallback::What::layer;
   std::size_t exceeding = 0;
   for (std::size_t i = 0; i < g.rows; ++i) {
@@ -133,6 +135,51 @@ void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapP
       for (std::size_t i = 0; i < g.rows; ++i) mix_with_f(selection, row, point, g, i);
   }
   if (selection.fallback) sink_.fell_back(point, exceeding);
+  keep_softmax(traits.ahead, point, seen.z);
+}
+
+std::span<const double> Pass::ranking(LookAhead ahead, const TapPoint& point, const Seen& seen,
+                                      std::size_t i, std::size_t n) const {
+  switch (ahead) {
+    case LookAhead::none:
+      return {};
+    case LookAhead::layer_before:
+      if (point.layer.value == 0) return {};
+      return work_.layer_before[point.head.value].row(i).first(n);
+    case LookAhead::row_before:
+      if (i > 0) return seen.z.row(i - 1).first(n - 1);
+      if (first_ == 0) return {};
+      {
+        const auto last = earlier_->last_softmax.find({point.layer.value, point.head.value});
+        expects(last != earlier_->last_softmax.end() && last->second.size() == n - 1,
+                "forward: a rule that looks at the row before goes on from the last one");
+        return last->second;
+      }
+    case LookAhead::first_terms:
+      return std::as_const(work_.partial).row(i).first(n);
+  }
+  contract_violated("forward: a known way to look ahead");
+}
+
+void Pass::first_terms(std::size_t terms, const SiteRow& row, const TapPoint& point) {
+  const MatrixView<const double> q = input(row, 0, point), k = input(row, 1, point);
+  const std::size_t count = std::min(terms, q.cols);
+  work_.partial.reshape(q.rows, k.rows);
+  scores(arithmetic_at(point), q.columns(0, count), k.columns(0, count), work_.partial.view());
+}
+
+void Pass::keep_softmax(LookAhead ahead, const TapPoint& point, MatrixView<const double> z) {
+  if (ahead == LookAhead::layer_before) {
+    work_.layer_before.resize(std::max(work_.layer_before.size(), point.head.value + 1));
+    Matrix<double>& kept = work_.layer_before[point.head.value];
+    kept.reshape(z.rows, z.cols);
+    for (std::size_t i = 0; i < z.rows; ++i)
+      std::copy(z.row(i).begin(), z.row(i).end(), kept.row(i).begin());
+  }
+  if (ahead == LookAhead::row_before && earlier_ != nullptr) {
+    const std::span<const double> last = z.row(z.rows - 1);
+    earlier_->last_softmax[{point.layer.value, point.head.value}].assign(last.begin(), last.end());
+  }
 }
 
 SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
@@ -148,6 +195,7 @@ SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const 
     out.columns = seen.columns;
     for (const double z : seen.z.row(i)) out.norm1 += std::abs(z);
   }
+  out.ranking = ranking(spec.rule->traits.ahead, point, seen, i, n);
   if (spec.rule->traits.reads_keys) {
     out.q = input(row, 0, point).row(i);
     out.k = input(row, 1, point).row_block(0, n);

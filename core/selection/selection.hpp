@@ -54,6 +54,7 @@ struct SelectionSpec {
   Mask mask = Mask::exclude;
   std::optional<double> tau = 1.5;
   std::optional<double> rate{};
+  std::size_t terms = 16;            // of the rule first-terms
   const GivenSets* given = nullptr;  // of the rule given_sets (rules/given.hpp): not owned
   const GivenPriorities* priorities = nullptr;  // of the rules that know the pass: not owned
   friend bool operator==(const SelectionSpec&, const SelectionSpec&) = default;
@@ -97,7 +98,8 @@ struct SelectionRow {
   std::size_t row_length = 0;   // T, the length of the row with its masked entries: mask `as_zero`,
                                 // rule `random-full-row`
   std::span<const double> q{};  // rules that read keys: the query, (d),
-  MatrixView<const double> k{};  // and the keys, (n, d): y_j is q . k_j / sqrt d
+  MatrixView<const double> k{};       // and the keys, (n, d): y_j is q . k_j / sqrt d
+  std::span<const double> ranking{};  // rules that look ahead: the larger, the sooner recomputed
   MatrixView<const double> v{};  // rules that read values: (width, n), column j is v_j of f(y) V
 
   [[nodiscard]] std::size_t size() const { return y.empty() ? z.size() : y.size(); }

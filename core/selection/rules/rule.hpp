@@ -32,6 +32,14 @@ struct RuleInput {
 using RuleFunction = std::size_t (*)(const RuleInput& input, std::span<std::uint8_t> selected,
                                      SelectionScratch& scratch);
 
+/// What a rule ranks the components of a row by before the row is there (SelectionRow::ranking).
+enum class LookAhead : std::uint8_t {
+  none,
+  layer_before,  // f of the same row in the layer before; in the first layer nothing
+  row_before,    // f of the row before; in the first row nothing
+  first_terms    // the first SelectionSpec::terms terms of each inner product
+};
+
 /// What sets a rule apart from one that looks at z, y and w, with LAMP's budget or none.
 struct RuleTraits {
   /// Takes as many components of a row as LAMP does, whatever they are. Where it is not said, no
@@ -43,6 +51,7 @@ struct RuleTraits {
   bool reads_keys = false;    // SelectionRow::q and k
   bool reads_values = false;  // SelectionRow::v
   bool own_cost = false;      // and its sets are smallest ones for it: norm and solver are LAMP's
+  LookAhead ahead = LookAhead::none;
   bool knows_pass = false;  // SelectionSpec::priorities, found by other passes over the same tokens
 };
 
@@ -59,6 +68,8 @@ std::size_t mark_largest_logits(const RuleInput&, std::span<std::uint8_t>, Selec
 std::size_t mark_window(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_by_block_mean(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_by_page_bound(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_by_ranking(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
+std::size_t mark_by_key_mean(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_by_values(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_by_priority(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
 std::size_t mark_none(const RuleInput&, std::span<std::uint8_t>, SelectionScratch&);
@@ -66,6 +77,10 @@ std::size_t mark_all(const RuleInput&, std::span<std::uint8_t>, SelectionScratch
 
 inline constexpr RuleTraits of_priorities{
     .budget_of_lamp = true, .deterministic = true, .knows_pass = true};
+
+constexpr RuleTraits of_ranking(LookAhead ahead) {
+  return {.budget_of_lamp = true, .deterministic = true, .ahead = ahead};
+}
 
 /// Every rule, in the order in which messages list them.
 inline constexpr std::array rules{
@@ -83,6 +98,12 @@ inline constexpr std::array rules{
     Rule{"value-aware",
          mark_by_values,
          {.deterministic = true, .reads_values = true, .own_cost = true}},
+    Rule{"previous-layer", mark_by_ranking, of_ranking(LookAhead::layer_before)},
+    Rule{"previous-token", mark_by_ranking, of_ranking(LookAhead::row_before)},
+    Rule{"first-terms", mark_by_ranking, of_ranking(LookAhead::first_terms)},
+    Rule{"key-mean",
+         mark_by_key_mean,
+         {.budget_of_lamp = true, .deterministic = true, .reads_keys = true}},
     Rule{"fisher", mark_by_priority, of_priorities},
     Rule{"truth:local", mark_by_priority, of_priorities},
     Rule{"truth:one-low", mark_by_priority, of_priorities},
