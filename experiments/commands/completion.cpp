@@ -81,8 +81,13 @@ std::vector<std::string> settable_keys() {
   for (const Field& field : fields()) {
     if (!field.available || field.key.starts_with("grid.")) continue;
     std::vector<std::string> names{""};
-    if (field.key.starts_with("arithmetic.")) names = {"NAME"};
+    if (field.key.starts_with("arithmetic.") || field.key.starts_with("cost.")) names = {"NAME"};
     if (field.key.starts_with("lamp.")) names = selectable_names();
+    if (field.key.starts_with("lamp.layer."))
+      std::erase_if(names,
+                    [](const std::string& name) { return !info(*parse_site(name)).per_layer; });
+    if (field.key.starts_with("lamp.layer."))
+      for (std::string& name : names) name.insert(0, "0.");
     if (field.key == "plan.*" || field.key == "store.*") names = site_names();
     for (const std::string& name : names) {
       keys.push_back(path_of(field.key, name));

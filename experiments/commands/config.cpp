@@ -9,7 +9,8 @@ namespace {
 
 /// "arithmetic.*.mu" as people read it.
 std::string shown_key(std::string_view key) {
-  if (key.starts_with("arithmetic.")) return path_of(key, "NAME");
+  if (key.starts_with("arithmetic.") || key.starts_with("cost.")) return path_of(key, "NAME");
+  if (key.starts_with("lamp.layer.")) return path_of(key, "N.SITE");
   if (key.starts_with("lamp.")) return path_of(key, "SITE");
   if (key.starts_with("grid.")) return path_of(key, "KEY");
   return path_of(key, "SITE");

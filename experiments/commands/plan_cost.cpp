@@ -119,31 +119,6 @@ ReadingCost reading_cost(const ModelConfig& model) {
   return cost;
 }
 
-double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length) {
-  const double in = rows(
-      input_count(row.operation) == 0 ? 0 : input_columns(model, row, 0, Head{}, length).count);
-  switch (row.operation) {
-    case Operation::linear:
-    case Operation::logits:
-      return rows(length) * in * rows(row.width(model));
-    case Operation::scores:
-      return triangle(length) * in;
-    case Operation::values:
-      return triangle(length) * rows(row.width(model));
-    case Operation::embed:
-    case Operation::embed_tokens:
-    case Operation::layer_norm:
-    case Operation::rms_norm:
-    case Operation::rope:
-    case Operation::product:
-    case Operation::softmax:
-    case Operation::residual:
-    case Operation::activation:
-      return 0.0;
-  }
-  contract_violated("macs_of: a known operation");
-}
-
 double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan) {
   double macs = 0.0;
   for (const SiteRow& row : model.network->sites) {
@@ -198,6 +173,25 @@ class RecordedBytes {
   std::array<std::array<std::array<std::vector<bool>, 2>, 2>, 2> recorded_;
 };
 
+bool selects_at(const Experiment& experiment, const SiteRow& row) {
+  const std::vector<SelectionConfig>& all = experiment.config.selections;
+  return row.f && std::any_of(all.begin(), all.end(),
+                              [&](const SelectionConfig& s) { return s.site == row.site; });
+}
+
+/// Of a site where LAMP selects: its high values, w_j, what f sees and makes of the low ones, marks
+/// of a byte, and its inputs again. Logits come some rows at a time; where f reads the rows of all
+/// heads, they are kept.
+double selection_numbers(const ModelConfig& model, const SiteRow& row, std::size_t length) {
+  const bool is_across_heads = row.f == Composition::linear_map;
+  const double n = rows(row.operation == Operation::logits ? std::min(logit_rows, length) : length);
+  const double width = rows(width_of(model, row.site, length)) *
+                       (is_across_heads ? rows(heads_of(model, row.site)) : 1.0);
+  const double in =
+      is_across_heads ? 0.0 : rows(input_columns(model, row, 0, Head{}, length).count);
+  return n * (3.0 * width + width / sizeof(double) + in);
+}
+
 /// How many numbers a pass holds: those of Workspace, of EarlierRows and what gemm packs.
 double workspace_numbers(const Experiment& experiment) {
   const ModelConfig& c = experiment.model.config;
@@ -207,11 +201,12 @@ double workspace_numbers(const Experiment& experiment) {
   double outputs = t * rows(c.n_embd);  // the stream
   for (const Buffers::Shape& shape : Buffers(c).shapes)
     outputs += t * (shape.square() ? t : rows(shape.cols));
-  double widest = 0.0, recomputed = 0.0, operands = 0.0, keys = 0.0;
+  double widest = 0.0, selecting = 0.0, operands = 0.0, keys = 0.0;
   for (const SiteRow& row : c.network->sites) {
     const double width = t * rows(width_of(c, row.site, length));
     if (row.operation != Operation::logits) widest = std::max(widest, width);
-    if (row.f) recomputed = std::max(recomputed, width);
+    if (selects_at(experiment, row))
+      selecting = std::max(selecting, selection_numbers(c, row, length));
     if (row.operation == Operation::linear || row.operation == Operation::logits)
       operands = std::max(operands, rows(input_columns(c, row, 0, Head{}, length).count));
     if (row.operation == Operation::scores)  // queries, keys, and the values that follow
@@ -229,7 +224,7 @@ double workspace_numbers(const Experiment& experiment) {
   const auto has_cache = [](const Cell& cell) { return cell.plan.storage().has_cache(); };
   if (std::any_of(experiment.grid.cells.begin(), experiment.grid.cells.end(), has_cache))
     for (const KeptColumns& part : kept_columns(c)) cache += t * rows(part.columns.count);
-  return outputs + recomputed + logits + packing + local + earlier + cache;
+  return outputs + selecting + logits + packing + local + earlier + cache;
 }
 
 }  // namespace

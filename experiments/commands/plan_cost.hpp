@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/model/weights.hpp"
+#include "experiments/instruments/products.hpp"
 #include "experiments/run/experiment.hpp"
 
 namespace lamp::experiments {
@@ -12,9 +13,6 @@ namespace lamp::experiments {
 /// Multiply-accumulates of one pass over T tokens, with those of recomputed sites where the plan
 /// selects.
 double macs_of_pass(const ModelConfig& model, std::size_t length, const PrecisionPlan& plan);
-
-/// Those of a site's inner products, in one layer and head; 0 where it is no matrix product.
-double macs_of(const ModelConfig& model, const SiteRow& row, std::size_t length);
 
 /// Bytes of a model's weights as the pass keeps them.
 double weight_bytes(const ModelConfig& model);

@@ -7,6 +7,7 @@
 #include "core/selection/rules/given.hpp"
 #include "core/selection/target.hpp"
 #include "experiments/commands/timing.hpp"
+#include "experiments/instruments/products.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -23,6 +24,12 @@ double remembered(std::vector<std::pair<Key, double>>& list, const Key& key,
   const double seconds = measure();
   list.emplace_back(key, seconds);
   return seconds;
+}
+
+/// Puts `high` in place of the chosen components.
+void mix(std::span<const std::uint8_t> chosen, std::span<const double> high, std::span<double> y) {
+  for (std::size_t j = 0; j < y.size(); ++j)
+    if (chosen[j] != 0) y[j] = high[j];
 }
 
 }  // namespace
@@ -188,65 +195,110 @@ double SiteCost::measure_packing(const SiteRow& scores, bool binary32, Rows whic
   return least_seconds([&] { packed.assign(from.transposed()); }, [] {}) * rows(keys) / rows(n);
 }
 
-double SiteCost::selection(const SiteRow& row, const SelectionSpec& spec, const Arithmetic& f) {
-  const bool causal = info(row.site).causal;
-  return remembered(selections_,
-                    std::tuple{causal ? 0 : width_of(model_, row.site, lengths_.all), spec, f},
-                    [&] { return measure_selection(row, spec, f); });
+double SiteCost::selection(const SiteRow& row, const SelectionUse& use) {
+  return remembered(selections_, std::pair{row.site, use}, [&] {
+    return info(row.site).causal ? measure_causal_selection(row, use) : measure_selection(row, use);
+  });
 }
 
-double SiteCost::measure_selection(const SiteRow& row, const SelectionSpec& spec,
-                                   const Arithmetic& f) {
-  const bool causal = info(row.site).causal, narrow = contains(binary32, f.mac.format);
-  const std::size_t n_all = causal ? square_ : std::min(lengths_.all, sample_rows),
-                    cols = causal ? square_ : row.width(model_),
-                    width = input_columns(model_, row, 0, Head{}, lengths_.all).count;
-  const MatrixView<const double> y = (causal ? scores_ : x_).first(n_all, cols, narrow),
-                                 q = (causal ? queries_ : x_).first(n_all, width, narrow),
-                                 k = (causal ? keys_ : y_).first(causal ? n_all : 0, width, narrow);
-  const Matrix<double> v(width, causal ? cols : 0, 1.0);  // any values take the same time
-  Matrix<double> z(n_all, cols);
-  softmax(fused(binary64), y, z.view(), entries_of(row.site));
-  GivenPriorities priorities{1, n_all, cols, std::vector<double>(n_all * cols)};
+double SiteCost::measure_causal_selection(const SiteRow& row, const SelectionUse& use) {
+  const bool narrow = contains(binary32, use.arithmetic.mac.format);
+  const std::size_t width = input_columns(model_, row, 0, Head{}, lengths_.all).count;
+  const MatrixView<const double> y = scores_.first(square_, square_, narrow),
+                                 z = probabilities_.first(square_, square_, false),
+                                 q = queries_.first(square_, width, narrow),
+                                 k = keys_.first(square_, width, narrow);
+  const Matrix<double> v(width, square_, 1.0);  // any values take the same time
+  GivenPriorities priorities{1, square_, square_, std::vector<double>(square_ * square_)};
   RandomNumbers random(7);
-  SelectionSpec with = spec;
-  if (spec.rule->traits.knows_pass) {
+  SelectionSpec with = use.spec;
+  if (with.rule->traits.knows_pass) {
     for (double& value : priorities.values) value = random();
     with.priorities = &priorities;
   }
   SelectionScratch scratch;
-  std::vector<std::uint8_t> marks(cols);
-  std::vector<double> mixed(cols);
+  std::vector<std::uint8_t> marks(square_);
+  std::vector<double> mixed(square_);
   const auto work = [&](std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t entries = causal ? i + 1 : cols;
-      const std::span<const double> low = y.row(i).first(entries),
-                                    p = std::as_const(z).row(i).first(entries);
+      const std::size_t entries = i + 1;
+      const std::span<const double> low = y.row(i).first(entries), p = z.row(i).first(entries);
       const SelectionRow of{.z = p,
                             .y = low,
                             .w = p,  // any w >= 0 takes the time of dot weights
-                            .row_length = causal ? lengths_.all : entries,
+                            .row_length = lengths_.all,
                             .q = q.row(i),
-                            .k = k.row_block(0, causal ? entries : 0),
-                            .v = v.view().columns(0, causal ? entries : 0)};
+                            .k = k.row_block(0, entries),
+                            .v = v.view().columns(0, entries)};
       const std::span<double> row_mixed = std::span(mixed).first(entries);
       std::copy(low.begin(), low.end(), row_mixed.begin());
-      if (select_row(with, targets::softmax, of, {.row = static_cast<std::uint32_t>(i)},
+      if (select_row(with, *use.target, of, {.row = static_cast<std::uint32_t>(i)},
                      std::span(marks).first(entries), scratch) == 0)
         continue;
-      for (std::size_t j = 0; j < entries; ++j)
-        if (marks[j] != 0) row_mixed[j] = p[j];
-      softmax_of_row(f, row_mixed, row_mixed);
+      mix(std::span<const std::uint8_t>(marks).first(entries), p, row_mixed);
+      softmax_of_row(use.arithmetic, row_mixed, row_mixed);
     }
   };
-  if (!causal) return extrapolated(4, n_all, rows, work) * rows(lengths_.all) / rows(n_all);
   const auto bounds = [&](std::size_t n) {
     score_bounds(q.row_block(0, n), k.row_block(0, n), output(n, n));
   };
   const std::size_t n = std::min(lengths_.all, square_);
   return (extrapolated(64, n, triangle, work) +
-          (spec.weights == ErrorWeights::dot ? extrapolated(64, n, triangle, bounds) : 0.0)) *
+          (use.spec.weights == ErrorWeights::dot ? extrapolated(64, n, triangle, bounds) : 0.0)) *
          triangle(lengths_.all) / triangle(n);
+}
+
+double SiteCost::measure_selection(const SiteRow& row, const SelectionUse& use) {
+  const bool narrow = contains(binary32, use.arithmetic.mac.format),
+             is_softmax = row.f == Composition::softmax || row.f == Composition::final_softmax,
+             is_across_heads = row.f == Composition::linear_map;
+  const std::size_t together = row.operation == Operation::logits ? 4 : sample_rows;
+  const std::size_t n_all = std::min(lengths_.all, together),
+                    cols = row.width(model_) * (is_across_heads ? heads_of(model_, row.site) : 1),
+                    terms = terms_of(model_, row, lengths_.all - 1);
+  SampleMatrix low, stream;
+  RandomNumbers random(9);
+  for (SampleMatrix* matrix : {&low, &stream})
+    matrix->fill(n_all, cols, [&](std::size_t) { return random(); });
+  const MatrixView<const double> g = low.first(n_all, cols, narrow),
+                                 x = stream.first(n_all, cols, narrow);
+  Matrix<double> seen(n_all, cols), bounds(n_all, cols, 1.0);
+  const std::vector<double> columns(cols, 1.0);  // sums of a linear map: any take the same time
+  SelectionScratch scratch;
+  std::vector<std::uint8_t> marks(cols);
+  std::vector<double> mixed(cols);
+  const auto work = [&](std::size_t n) {
+    const MatrixView<double> y = seen.view().row_block(0, n);
+    if (row.f == Composition::norm)
+      residual(use.arithmetic, x.row_block(0, n), g.row_block(0, n), y);
+    if (is_softmax) softmax(fused(binary64), g.row_block(0, n), y, Entries::all);
+    for (std::size_t i = 0; i < n; ++i) {
+      SelectionRow of{.y = g.row(i), .w = std::as_const(bounds).row(i), .row_length = cols};
+      if (is_softmax) of.z = std::as_const(seen).row(i);
+      if (row.f == Composition::norm)
+        of.y = std::as_const(seen).row(i), of.g = g.row(i), of.eps = model_.layer_norm_epsilon;
+      if (is_across_heads) of.columns = columns, of.norm1 = 1.0;
+      std::copy(g.row(i).begin(), g.row(i).end(), mixed.begin());
+      if (select_row(use.spec, *use.target, of, {.row = static_cast<std::uint32_t>(i)}, marks,
+                     scratch) > 0)
+        mix(marks, x.row(i), mixed);
+    }
+  };
+  double seconds = extrapolated(4, n_all, rows, work) * rows(lengths_.all) / rows(n_all);
+  const double product = rows(lengths_.all) * rows(cols) * seconds_of_exact_mac();
+  if (is_across_heads) seconds += product * rows(model_.n_embd);                // z = W y
+  if (use.spec.weights == ErrorWeights::dot) seconds += product * rows(terms);  // the bounds
+  return seconds;
+}
+
+double SiteCost::seconds_of_exact_mac() {
+  if (exact_mac_) return *exact_mac_;
+  const std::size_t n = std::min(lengths_.all, sample_rows), k = model_.n_embd, columns = 64;
+  const Matrix<double> weight(k, columns, 1.0);
+  const MatrixView<const double> in = x_.first(n, k, false);
+  const double seconds =
+      least_seconds([&] { gemm(fused(binary64), in, weight.view(), output(n, columns)); }, [] {});
+  return *(exact_mac_ = seconds / (rows(n) * rows(k) * rows(columns)));
 }
 
 }  // namespace lamp::experiments

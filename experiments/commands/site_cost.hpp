@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -46,13 +47,23 @@ class SiteCost {
   double seconds(const SiteUse& use);
   /// Packing one head's keys.
   double packing(const SiteRow& scores, bool binary32, Rows which);
-  /// Choosing and mixing in all rows of a site, in one layer and head, then f in its arithmetic.
-  double selection(const SiteRow& row, const SelectionSpec& spec, const Arithmetic& f);
+  /// A selection: choosing and mixing in all rows of a site, in one layer and head (of all heads
+  /// at once where f reads their rows side by side), with what f sees of the low rows.
+  struct SelectionUse {
+    SelectionSpec spec;
+    const Target* target;   // what f makes of a row
+    Arithmetic arithmetic;  // of f where that is a softmax, of the sum that a norm reads
+    friend bool operator==(const SelectionUse&, const SelectionUse&) = default;
+  };
+  double selection(const SiteRow& row, const SelectionUse& use);
 
  private:
   double measure(const SiteRow& row, const SiteUse& use);
   [[nodiscard]] double measure_packing(const SiteRow& scores, bool binary32, Rows which) const;
-  double measure_selection(const SiteRow& row, const SelectionSpec& spec, const Arithmetic& f);
+  double measure_selection(const SiteRow& row, const SelectionUse& use);
+  double measure_causal_selection(const SiteRow& row, const SelectionUse& use);
+  /// Of one multiply-accumulate of a matrix product in fused binary64: bounds, and linear maps.
+  double seconds_of_exact_mac();
   /// work(rows, columns), of all columns of an elementwise site 1.
   template <class Work>
   double by_rows(const SiteRow& row, Rows which, std::size_t columns, const Work& work) const;
@@ -73,10 +84,10 @@ class SiteCost {
   SampleMatrix queries_, keys_;          // (square, the widest head)
   SampleMatrix scores_, probabilities_;  // (square, square)
   Matrix<double> output_;
+  std::optional<double> exact_mac_;
   std::vector<std::pair<SiteUse, double>> uses_;
   std::vector<std::pair<std::tuple<Site, bool, Rows>, double>> packings_;
-  /// Seconds by the width of a row (0 where it is causal), the selection, and the arithmetic of f.
-  std::vector<std::pair<std::tuple<std::size_t, SelectionSpec, Arithmetic>, double>> selections_;
+  std::vector<std::pair<std::pair<Site, SelectionUse>, double>> selections_;
 };
 
 }  // namespace lamp::experiments

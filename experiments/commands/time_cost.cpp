@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "core/model/compositions.hpp"
 #include "core/model/ops/sites.hpp"
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/timing.hpp"
@@ -20,6 +21,13 @@ std::size_t middle_row(const Config& config) {
 /// Whether a site's time grows with the causal entries.
 bool grows_with_entries(const SiteRow& row) {
   return info(row.site).causal || row.operation == Operation::values;
+}
+
+/// Where a selection evaluates more than its site: at the softmax, or the sum that a norm reads.
+Site site_that_f_sees(std::span<const SiteRow> sites, const SiteRow& row) {
+  const SiteRow* f = row.f == Composition::softmax ? row_of_f(sites, row) : nullptr;
+  const SiteRow* sum = row.f == Composition::norm ? row_of_sum(sites, row) : nullptr;
+  return f != nullptr ? f->site : sum != nullptr ? sum->site : row.site;
 }
 
 }  // namespace
@@ -83,7 +91,7 @@ double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
   double seconds = storing(plan, part);
   for (const SiteRow& row : config_.network->sites) {
     const SelectionPlan* selected = row.f ? plan.selection(row.site) : nullptr;
-    const SiteRow* f = row_of_f(config_.network->sites, row);
+    const Site seen_at = site_that_f_sees(config_.network->sites, row);
     for (std::size_t l = 0; l < layers_of(config_, row.site); ++l)
       for (std::size_t h = 0; h < heads_of(config_, row.site); ++h) {
         const Arithmetic& arithmetic = plan.at(row.site, Layer{l}, Head{h});
@@ -93,11 +101,14 @@ double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
           seconds += sites_.packing(row, binary32, part.rows) *
                      (part.rows == Rows::one ? 1.0 : rows(part.length) / rows(length_));
         if (selected == nullptr) continue;
-        seconds +=
-            evaluation(row, selected->recompute, binary32, part) +
-            share(row, part) *
-                sites_.selection(row, selected->spec,
-                                 f == nullptr ? arithmetic : plan.at(f->site, Layer{l}, Head{h}));
+        seconds += evaluation(row, selected->recompute, binary32, part);
+        const bool is_chosen = row.f != Composition::linear_map || h == 0;  // of all heads
+        if (is_chosen)
+          seconds += share(row, part) *
+                     sites_.selection(
+                         row, {.spec = plan.selection(row.site, Layer{l}, Head{h})->spec,
+                               .target = &target_of(*config_.network, row, experiment_.activation),
+                               .arithmetic = plan.at(seen_at, Layer{l}, Head{h})});
       }
   }
   return seconds;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/model/networks/network.hpp"
+#include "experiments/config/checks.hpp"
 #include "experiments/config/config.hpp"
 #include "experiments/config/fields.hpp"
 #include "experiments/config/grid.hpp"
@@ -15,21 +16,39 @@ namespace {
 template <class T>
 using Keyed = std::vector<std::pair<std::string, T>>;
 
-/// What the plan, [store] and their axes name.
+/// What the plan, budgets of layers, [store] and their axes name.
 Keyed<SitePath> planned_paths(const Config& config) {
   Keyed<SitePath> paths;
   for (const PlanEntry& entry : config.plan)
     paths.emplace_back("plan." + site_path_name(entry.path), entry.path);
+  for (const BudgetEntry& entry : config.budgets)
+    paths.emplace_back("lamp." + site_path_name(entry.path) + (entry.tau ? ".tau" : ".rate"),
+                       entry.path);
   for (const StoreEntry& entry : config.store.sites)
     paths.emplace_back("store." + site_path_name(entry.path), entry.path);
   for (const GridAxis& axis : config.grid) {
     SitePath path;
     const FieldMatch match = find_field(axis.key);
-    if (match.field != nullptr && (match.field->key == "plan.*" || match.field->key == "store.*") &&
-        !parse_site_path(match.name, path))
+    if (match.field == nullptr) continue;
+    const bool is_of_layer = match.field->key.starts_with("lamp.layer.*");
+    if ((is_of_layer || match.field->key == "plan.*" || match.field->key == "store.*") &&
+        !parse_site_path((is_of_layer ? "layer." : "") + match.name, path))
       paths.emplace_back("grid." + axis.key, path);
   }
   return paths;
+}
+
+/// Whole layers that the plan and its axes name.
+Keyed<Layer> planned_layers(const Config& config) {
+  Keyed<Layer> layers;
+  for (const LayerEntry& entry : config.plan_layers)
+    layers.emplace_back("plan." + layer_name(entry.layer), entry.layer);
+  for (const GridAxis& axis : config.grid)
+    if (const FieldMatch match = find_field(axis.key);
+        match.field != nullptr && match.field->key == "plan.*")
+      if (const std::optional<Layer> layer = parse_layer(match.name))
+        layers.emplace_back("grid." + axis.key, *layer);
+  return layers;
 }
 
 /// Every site that the config names, with the key that does.
@@ -48,53 +67,15 @@ std::string no_such_site(Site site, const Network& network) {
          "; legal: " + join(names);
 }
 
-/// Whether a selection has this value of a key of its, in some cell; `given`: without the grid.
-bool uses(const SelectionConfig& selection, const Config& config, std::string_view key,
-          std::string_view given, std::string_view value) {
-  const std::string path = path_of(key, info(selection.site).name);
-  return given == value ||
+/// Whether a selection has this rule, in some cell.
+bool uses(const SelectionConfig& selection, const Config& config, const Rule& rule) {
+  const std::string key = path_of("lamp.*.rule", info(selection.site).name);
+  return selection.spec.rule == &rule ||
          std::any_of(config.grid.begin(), config.grid.end(), [&](const GridAxis& axis) {
-           return axis.key == path &&
+           return axis.key == key &&
                   std::find(axis.values.begin(), axis.values.end(),
-                            Coordinate(std::string(value))) != axis.values.end();
+                            Coordinate(std::string(rule.name))) != axis.values.end();
          });
-}
-
-/// The problem of selection at a site that does not select in this network, or not with these
-/// weights or this rule.
-std::optional<Problem> problem_of(const SelectionConfig& selection, const Config& config,
-                                  const ModelConfig& model) {
-  const Network& network = *model.network;
-  const std::string key = "lamp." + std::string(info(selection.site).name);
-  const SiteRow* row = find_row(network.sites, selection.site);
-  if (row == nullptr || !row->f) {
-    std::vector<std::string> names;
-    for (const SiteRow& site : network.sites)
-      if (site.f) names.emplace_back(info(site.site).name);
-    return Problem{.key = key + ".recompute",
-                   .message = std::string(network.title) + " has no selection at " +
-                              toml_string(info(selection.site).name),
-                   .legal = names.empty() ? "leave it out" : join(names)};
-  }
-  const std::string_view dot = name_in(error_weights_names, ErrorWeights::dot);
-  if (!has_bounds(row->operation) &&
-      uses(selection, config, "lamp.*.weights",
-           name_in(error_weights_names, selection.spec.weights), dot))
-    return Problem{.key = key + ".weights",
-                   .message = toml_string(dot) + " has no bounds of the inner products there",
-                   .legal = "the other weights"};
-  for (const Rule& rule : rules) {
-    const bool lacks_keys = rule.traits.reads_keys && !has_keys(row->operation),
-               lacks_values = rule.traits.reads_values && !has_values(network.sites, *row);
-    if ((lacks_keys || lacks_values) &&
-        uses(selection, config, "lamp.*.rule", selection.spec.rule->name, rule.name))
-      return Problem{.key = key + ".rule",
-                     .message = toml_string(rule.name) + " reads " +
-                                (lacks_keys ? "queries and keys" : "values") +
-                                ", and there are none there",
-                     .legal = "the other rules"};
-  }
-  return std::nullopt;
 }
 
 /// A window as wide as the sequence has no effect; a narrower one is not evaluated.
@@ -114,7 +95,8 @@ std::size_t longest_truth(const ModelConfig& model) {
 
 Result<void> check_against(const Config& config, const ModelConfig& model) {
   const auto fail = [&](const std::string& key, const std::string& message) {
-    const auto place = config.places.at.find(key);
+    auto place = config.places.at.find(key);
+    if (place == config.places.at.end()) place = config.places.at.find("grid." + key);
     return Error{ExitCode::bad_data, (place == config.places.at.end() ? "config" : place->second) +
                                          ": " + key + ": " + message};
   };
@@ -135,20 +117,22 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
                     std::to_string(model.n_positions));
   for (const auto& [key, site] : named_sites(config))
     if (!find_row(model.network->sites, site)) return fail(key, no_such_site(site, *model.network));
-  for (const SelectionConfig& selection : config.selections)
-    if (const std::optional<Problem> problem = problem_of(selection, config, model))
-      return fail(problem->key, problem->message + "; legal: " + problem->legal);
+  if (const std::optional<Problem> problem = check_selections(config, model))
+    return fail(problem->key,
+                problem->message + (problem->legal.empty() ? "" : "; legal: " + problem->legal));
   for (const auto& [key, path] : planned_paths(config)) {
     if (path.layer && path.layer->value >= model.n_layer)
       return fail(key, absent("layer ", path.layer->value, model.n_layer));
     if (path.head && path.head->value >= model.n_head)
       return fail(key, absent("head ", path.head->value, model.n_head));
   }
+  for (const auto& [key, layer] : planned_layers(config))
+    if (layer.value >= model.n_layer)
+      return fail(key, absent("layer ", layer.value, model.n_layer));
   const bool knows_pass = std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
     return rule.traits.knows_pass &&
-           std::any_of(config.selections.begin(), config.selections.end(), [&](const auto& s) {
-             return uses(s, config, "lamp.*.rule", s.spec.rule->name, rule.name);
-           });
+           std::any_of(config.selections.begin(), config.selections.end(),
+                       [&](const auto& s) { return uses(s, config, rule); });
   });
   const std::size_t length = config.tokens.sequence_length, most_length = longest_truth(model);
   if ((config.truth || knows_pass) && length > most_length)

@@ -134,6 +134,11 @@ class Reader {
         config_.arithmetic_or_new(parts[1]);
       return std::nullopt;
     }
+    for (const auto& [ending, legal] :
+         {std::pair{".tau", "tau or rate"}, std::pair{".tolerance", "tolerance, and what"}})
+      if (parts[0] == "lamp" && find_field(leaf.path + ending).field != nullptr)
+        return Problem{
+            .key = leaf.path, .message = "an empty table", .legal = legal, .where = leaf.where};
     if (leaf.path == "continuation") return config_.continuation_or_new(), std::nullopt;
     if (leaf.path == "stop") return config_.stop_or_new(), std::nullopt;
     if (leaf.path == "truth") return config_.truth_or_new(), std::nullopt;
@@ -260,6 +265,24 @@ SelectionConfig& Config::selection_or_new(Site site) {
   SelectionConfig added;
   added.site = site;
   return selections.emplace_back(added);
+}
+
+BudgetEntry& Config::budget_or_new(const SitePath& path) {
+  for (BudgetEntry& entry : budgets)
+    if (entry.path == path) return entry;
+  return budgets.emplace_back(BudgetEntry{.path = path});
+}
+
+std::vector<PlanEntry> plan_by_site(const Config& config) {
+  std::vector<PlanEntry> all = config.plan;
+  for (const LayerEntry& entry : config.plan_layers)
+    for (const SiteInfo& site : sites) {
+      const SitePath path{.site = site.site, .layer = entry.layer, .head = {}};
+      const bool is_said = std::any_of(config.plan.begin(), config.plan.end(),
+                                       [&](const PlanEntry& other) { return other.path == path; });
+      if (site.per_layer && !is_said) all.push_back({path, entry.arithmetic});
+    }
+  return all;
 }
 
 Result<Config> parse_config(std::string_view text, const std::string& name,

@@ -44,6 +44,13 @@ struct PlanEntry {
   friend bool operator==(const PlanEntry&, const PlanEntry&) = default;
 };
 
+/// plan."layer.N": all sites of a layer, below plan."layer.N.SITE" and above plan.SITE.
+struct LayerEntry {
+  Layer layer;
+  std::string arithmetic;
+  friend bool operator==(const LayerEntry&, const LayerEntry&) = default;
+};
+
 /// store.SITE and store.layer.N.SITE. A system that is none: as computed.
 struct StoreEntry {
   SitePath path;
@@ -63,13 +70,41 @@ struct StoreConfig {
 /// Systems that cannot be where they are: of the cache, of weights, or wider than binary64.
 std::optional<Problem> check_store(const StoreConfig& store);
 
+/// lamp.*.fallback: none without a tolerance.
+struct FallbackConfig {
+  std::optional<double> tolerance;
+  std::optional<Fallback::What> what;  // absent: row
+  friend bool operator==(const FallbackConfig&, const FallbackConfig&) = default;
+
+  [[nodiscard]] std::optional<Fallback> fallback() const {
+    if (!tolerance) return std::nullopt;
+    return Fallback{*tolerance, what.value_or(Fallback::What::row)};
+  }
+};
+
 /// [lamp.SITE]: tau or rate is set, not both.
 struct SelectionConfig {
   Site site = Site::scores;
   SelectionSpec spec{.tau = std::nullopt, .rate = std::nullopt};
   Shift shift = Shift::none;
   std::string recompute{};
+  FallbackConfig fallback{};
   friend bool operator==(const SelectionConfig&, const SelectionConfig&) = default;
+};
+
+/// [lamp.layer.N.SITE] and [lamp.layer.N.head.M.SITE]: tau or rate of a layer, or of a head of it,
+/// in place of those of [lamp.SITE]; one of them is set, not both.
+struct BudgetEntry {
+  SitePath path;
+  std::optional<double> tau{}, rate{};
+  friend bool operator==(const BudgetEntry&, const BudgetEntry&) = default;
+};
+
+/// [cost]: of one multiply-accumulate in an arithmetic of this name, in any unit.
+struct CostEntry {
+  std::string arithmetic;
+  double cost = 0.0;
+  friend bool operator==(const CostEntry&, const CostEntry&) = default;
 };
 
 using Coordinate = std::variant<std::int64_t, double, std::string, bool>;
@@ -153,7 +188,10 @@ struct Config {
   std::vector<NamedArithmetic> arithmetics;
   std::string plan_default;  // empty where only an axis gives it
   std::vector<PlanEntry> plan;
+  std::vector<LayerEntry> plan_layers;
   std::vector<SelectionConfig> selections;
+  std::vector<BudgetEntry> budgets;  // of sites among `selections`
+  std::vector<CostEntry> costs;      // empty: core/arith's bits (costs.hpp)
   StoreConfig store;
   std::vector<GridAxis> grid;  // in file order, then in the order of --set
   std::vector<Site> record_errors;
@@ -172,12 +210,16 @@ struct Config {
   [[nodiscard]] const ArithmeticConfig* arithmetic(std::string_view name) const;
   ArithmeticConfig& arithmetic_or_new(std::string_view name);
   SelectionConfig& selection_or_new(Site site);
+  BudgetEntry& budget_or_new(const SitePath& path);
   ContinuationConfig& continuation_or_new() {
     return continuation ? *continuation : continuation.emplace();
   }
   StopConfig& stop_or_new() { return stop ? *stop : stop.emplace(); }
   TruthConfig& truth_or_new() { return truth ? *truth : truth.emplace(); }
 };
+
+/// The entries of [plan], with whole layers as entries of their sites.
+std::vector<PlanEntry> plan_by_site(const Config& config);
 
 /// N of the reference "mpfr:N", 2 to 10,000 without leading zeros; nothing for any other text.
 std::optional<int> reference_bits(std::string_view reference);

@@ -48,9 +48,21 @@ Outcome read_axis(Config& config, Name key, const Value& value, const Field&) {
 
 Outcome read_plan(Config& config, Name name, const Value& value, const Field&) {
   SitePath path;
-  if (Outcome problem = parse_site_path(name, path)) return problem;
+  const std::optional<Layer> layer = parse_layer(name);
+  if (!layer && name.starts_with("layer.") && split_path(name).size() == 2)
+    return Problem{.key = {},
+                   .message = toml_string(split_path(name)[1]) + " is no layer",
+                   .legal = "layer.N, counted from 0"};
+  if (!layer)
+    if (Outcome problem = parse_site_path(name, path)) return problem;
   std::string arithmetic;
   if (Outcome problem = read_text(value, arithmetic)) return problem;
+  if (layer) {
+    for (LayerEntry& entry : config.plan_layers)
+      if (entry.layer == *layer) return entry.arithmetic = arithmetic, std::nullopt;  // an axis
+    config.plan_layers.push_back({*layer, arithmetic});
+    return std::nullopt;
+  }
   for (PlanEntry& entry : config.plan)
     if (entry.path == path) return entry.arithmetic = arithmetic, std::nullopt;  // an axis
   config.plan.push_back({path, arithmetic});
@@ -88,28 +100,22 @@ Text write_axis(const Config& config, Name key, Form) {
 Text write_plan(const Config& config, Name name, Form) {
   for (const PlanEntry& entry : config.plan)
     if (site_path_name(entry.path) == name) return toml_string(entry.arithmetic);
+  for (const LayerEntry& entry : config.plan_layers)
+    if (layer_name(entry.layer) == name) return toml_string(entry.arithmetic);
   return std::nullopt;
 }
 
-// Access to the named parts.
-
-SelectionConfig& selection(Config& config, Name name) {
-  return config.selection_or_new(*parse_site(name));
-}
-const SelectionConfig& selection(const Config& config, Name name) {
-  for (const SelectionConfig& s : config.selections)
-    if (info(s.site).name == name) return s;
-  expects(false, "selection: of a site that has one");
-  return config.selections.front();
+Outcome read_cost(Config& config, Name name, const Value& value, const Field& field) {
+  std::optional<double> cost;
+  if (Outcome problem = read_number(value, field, cost)) return problem;
+  config.costs.push_back({std::string(name), *cost});
+  return std::nullopt;
 }
 
-template <const auto& table, auto member>
-Outcome read_selection(Config& config, Name name, const Value& value, const Field& field) {
-  return read_choice(value, field, table, selection(config, name).spec.*member);
-}
-template <const auto& table, auto member>
-Text write_selection(const Config& config, Name name, Form) {
-  return choice_text(table, selection(config, name).spec.*member);
+Text write_cost(const Config& config, Name name, Form) {
+  for (const CostEntry& entry : config.costs)
+    if (entry.arithmetic == name) return toml_number(entry.cost);
+  return std::nullopt;
 }
 
 // Choices that belong to no enum.
@@ -278,7 +284,7 @@ constexpr std::array before_arithmetic{
 
 };
 
-constexpr std::array after_arithmetic{
+constexpr std::array plan_rows{
     Field{.key = "plan.default",
           .kind = Kind::arithmetic,
           .standard = "required",
@@ -291,115 +297,16 @@ constexpr std::array after_arithmetic{
     Field{.key = "plan.*",
           .kind = Kind::arithmetic,
           .standard = "absent",
-          .meaning = "arithmetic of a SITE, of layer.N.SITE or of layer.N.head.M.SITE, counted "
-                     "from 0; the most specific wins",
+          .meaning = "arithmetic of a SITE, of a whole layer.N, of layer.N.SITE or of "
+                     "layer.N.head.M.SITE, counted from 0; the later of these wins",
           .scope = Scope::cell,
           .range = "the name of an arithmetic",
           .read = read_plan,
           .write = write_plan},
 
-    Field{.key = "lamp.*.rule",
-          .kind = Kind::choice,
-          .standard = "\"lamp\"",
-          .meaning = "how the components to recompute are chosen",
-          .scope = Scope::cell,
-          .choices = choices_of<rule_names>,
-          .read = read_selection<rule_names, &SelectionSpec::rule>,
-          .write = write_selection<rule_names, &SelectionSpec::rule>},
-    Field{.key = "lamp.*.weights",
-          .kind = Kind::choice,
-          .standard = "\"absolute\"",
-          .meaning = "w_j of the error model abs(dy_j) <= eps w_j",
-          .scope = Scope::cell,
-          .choices = choices_of<error_weights_names>,
-          .read = read_selection<error_weights_names, &SelectionSpec::weights>,
-          .write = write_selection<error_weights_names, &SelectionSpec::weights>},
-    Field{.key = "lamp.*.norm",
-          .kind = Kind::choice,
-          .standard = "\"componentwise\"",
-          .meaning = "norm of the cost",
-          .scope = Scope::cell,
-          .choices = choices_of<norm_names>,
-          .read = read_selection<norm_names, &SelectionSpec::norm>,
-          .write = write_selection<norm_names, &SelectionSpec::norm>},
-    Field{.key = "lamp.*.solver",
-          .kind = Kind::choice,
-          .standard = "\"greedy\"",
-          .meaning = "greedy: the paper's rule; exact: a smallest set",
-          .scope = Scope::cell,
-          .choices = choices_of<solver_names>,
-          .read = read_selection<solver_names, &SelectionSpec::solver>,
-          .write = write_selection<solver_names, &SelectionSpec::solver>},
-    Field{.key = "lamp.*.mask",
-          .kind = Kind::choice,
-          .standard = "\"exclude\"",
-          .meaning =
-              "exclude: rows are causal; as-zero: masked entries count as components with z = 0",
-          .scope = Scope::cell,
-          .choices = choices_of<mask_names>,
-          .read = read_selection<mask_names, &SelectionSpec::mask>,
-          .write = write_selection<mask_names, &SelectionSpec::mask>},
-    Field{.key = "lamp.*.tau",
-          .kind = Kind::number,
-          .standard = "1.5",
-          .meaning = "largest cost of what is left in low precision",
-          .scope = Scope::cell,
-          .min = 0,
-          .max = 4194304,
-          .alternative = "lamp.*.rate",
-          .read = [](Config& c, Name n, const Value& v,
-                     const Field& f) { return read_number(v, f, selection(c, n).spec.tau); },
-          .write =
-              [](const Config& c, Name n, Form) {
-                const std::optional<double>& tau = selection(c, n).spec.tau;
-                return tau ? Text(toml_number(*tau)) : Text();
-              },
-          .clear = [](Config& c, Name n) { selection(c, n).spec.tau.reset(); }},
-    Field{.key = "lamp.*.rate",
-          .kind = Kind::number,
-          .standard = "absent",
-          .meaning = "share of the causal entries of a row to recompute, rounded up in each row: "
-                     "0.034 recomputes 5.05 % at 64 tokens",
-          .scope = Scope::cell,
-          .min = 0,
-          .max = 1,
-          .alternative = "lamp.*.tau",
-          .read = [](Config& c, Name n, const Value& v,
-                     const Field& f) { return read_number(v, f, selection(c, n).spec.rate); },
-          .write =
-              [](const Config& c, Name n, Form) {
-                const std::optional<double>& rate = selection(c, n).spec.rate;
-                return rate ? Text(toml_number(*rate)) : Text();
-              },
-          .clear = [](Config& c, Name n) { selection(c, n).spec.rate.reset(); }},
-    Field{.key = "lamp.*.shift",
-          .kind = Kind::choice,
-          .standard = "\"none\"",
-          .meaning = "what the low scores of a row get added: the mean of recomputed - low of the "
-                     "others; adaptive: where it is above its standard error",
-          .scope = Scope::cell,
-          .choices = choices_of<shift_names>,
-          .read =
-              [](Config& c, Name n, const Value& v, const Field& f) {
-                return read_choice(v, f, shift_names, selection(c, n).shift);
-              },
-          .write = [](const Config& c, Name n,
-                      Form form) -> Text {  // none: cells keep their identity
-            const Shift shift = selection(c, n).shift;
-            if (form == Form::identity && shift == Shift::none) return std::nullopt;
-            return choice_text(shift_names, shift);
-          }},
-    Field{
-        .key = "lamp.*.recompute",
-        .kind = Kind::arithmetic,
-        .standard = "required",
-        .meaning = "arithmetic of the chosen components",
-        .scope = Scope::cell,
-        .range = "the name of an arithmetic",
-        .read = [](Config& c, Name n, const Value& v,
-                   const Field&) { return read_text(v, selection(c, n).recompute); },
-        .write = [](const Config& c, Name n, Form) { return nonempty(selection(c, n).recompute); }},
+};
 
+constexpr std::array after_selections{
     Field{.key = "grid.*",
           .kind = Kind::list,
           .standard = "absent",
@@ -500,14 +407,29 @@ constexpr std::array after_arithmetic{
               }},
 };
 
+constexpr std::array cost_rows{
+    Field{.key = "cost.*",
+          .kind = Kind::number,
+          .standard = "absent",
+          .meaning = "cost of one multiply-accumulate in an arithmetic, in any unit, for "
+                     "metrics/cost; of all that products have, or of none: p_a p_b + p_acc bits",
+          .scope = Scope::experiment,
+          .min = 1e-100,
+          .max = 1e100,
+          .range = "a number above 0, 1e-100 to 1e100",
+          .read = read_cost,
+          .write = write_cost},
+};
+
 }  // namespace
 
 std::span<const Field> fields() {
   static const std::vector<Field> list = [] {
     std::vector<Field> all(before_arithmetic.begin(), before_arithmetic.end());
     for (const std::span<const Field> part :
-         {arithmetic_fields(), std::span<const Field>(after_arithmetic), store_fields(),
-          stop_fields(), truth_fields()})
+         {arithmetic_fields(), std::span<const Field>(plan_rows), lamp_fields(),
+          std::span<const Field>(after_selections), store_fields(), stop_fields(), truth_fields(),
+          std::span<const Field>(cost_rows)})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

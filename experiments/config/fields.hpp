@@ -99,6 +99,14 @@ void for_each_field(const Config& config,
                     const std::function<void(const Field&, const std::string& path,
                                              const std::string& name)>& visit);
 
+/// "layer.3", and its inverse; nothing for any other text.
+std::string layer_name(Layer layer);
+std::optional<Layer> parse_layer(std::string_view name);
+
+/// The site that a key under [lamp] selects at; nothing where it names none. Pre: match.field is
+/// one of lamp_fields().
+std::optional<Site> selecting_site(const FieldMatch& match);
+
 /// "scores", "layer.3.scores", "layer.3.head.1.scores".
 std::string site_path_name(const SitePath& path);
 /// The inverse; the problem's key is left to the caller.

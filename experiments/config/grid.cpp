@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "experiments/config/checks.hpp"
 #include "experiments/config/equal_cells.hpp"
 #include "experiments/config/kinds.hpp"
 
@@ -32,12 +33,6 @@ Problem of_axis(Problem problem, const std::string& key) {
   problem.key = "grid." + key;
   problem.where.reset();
   return problem;
-}
-
-std::vector<std::string> arithmetic_names(const Config& config) {
-  std::vector<std::string> names;
-  for (const NamedArithmetic& a : config.arithmetics) names.push_back(a.name);
-  return names;
 }
 
 std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config) {
@@ -70,12 +65,14 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
         .key = key,
         .message = "the reference is [arithmetic." + match.name + "], and one for all cells",
         .legal = "axes over other arithmetics"};
-  const auto selected = [&](const SelectionConfig& s) { return info(s.site).name == match.name; };
+  const std::optional<Site> site = parts[0] == "lamp" ? selecting_site(match) : std::nullopt;
+  const auto selected = [&](const SelectionConfig& s) { return s.site == site; };
   if (parts[0] == "lamp" &&
       std::none_of(config.selections.begin(), config.selections.end(), selected))
-    return Problem{.key = key,
-                   .message = "there is no [lamp." + match.name + "]",
-                   .legal = "sites with a [lamp.SITE]"};
+    return Problem{
+        .key = key,
+        .message = "there is no [lamp." + (site ? std::string(info(*site).name) : match.name) + "]",
+        .legal = "sites with a [lamp.SITE]"};
   if (!match.field->alternative.empty()) {
     const std::string other = path_of(match.field->alternative, match.name);
     for (const GridAxis& a : config.grid)
@@ -157,73 +154,6 @@ std::optional<Problem> check_arithmetic(const Config& config, const NamedArithme
   return problem;
 }
 
-std::optional<Problem> check_name(const Config& config, const std::string& key,
-                                  const std::string& name) {
-  if (name.empty() || config.arithmetic(name) != nullptr) return std::nullopt;
-  const std::vector<std::string> names = arithmetic_names(config);
-  return Problem{.key = key,
-                 .message = "there is no arithmetic " + toml_string(name),
-                 .legal = names.empty() ? "none: no [arithmetic.NAME] is given" : join(names),
-                 .suggestion = nearest(name, names)};
-}
-
-/// The rest of a pass is evaluated from a changed score on: in a reference that core/model has, and
-/// that draws nothing.
-std::optional<Problem> check_reference(const Config& config, const std::string& why) {
-  if (!reference_bits(config.reference) && !is_drawn(config, config.reference)) return std::nullopt;
-  return Problem{.key = "reference.arithmetic",
-                 .message = toml_string(config.reference) + " has no ground truth",
-                 .legal = "with " + why +
-                          ": binary64, or the name of an arithmetic without "
-                          "stochastic rounding"};
-}
-
-/// What makes a run's values and weights others than the reference's, apart from arithmetic; empty:
-/// nothing.
-std::string other_than_reference(const Config& config) {
-  if (config.store.storage() != Storage{}) return "[store]";
-  return config.reference_model.empty() ? "" : "reference.model";
-}
-
-/// A rule that knows the pass: the scores of a sequence that is there before the pass.
-std::optional<Problem> check_rule(const Config& config, const SelectionConfig& selection) {
-  const Rule& rule = *selection.spec.rule;
-  if (!rule.traits.knows_pass) return std::nullopt;
-  const std::string key = "lamp." + std::string(info(selection.site).name) + ".rule";
-  if (const std::string other = other_than_reference(config); !other.empty())
-    return Problem{.key = key,
-                   .message = toml_string(rule.name) +
-                              " ranks scores within the reference pass, and there is " + other,
-                   .legal = "with " + other + ": the other rules"};
-  if (selection.site != Site::scores)
-    return Problem{.key = key,
-                   .message = toml_string(rule.name) + " ranks scores",
-                   .legal = "there: the other rules"};
-  if (config.continuation)
-    return Problem{.key = key,
-                   .message = toml_string(rule.name) +
-                              " has to know all tokens before the pass, and a continuation has not",
-                   .legal = "with [continuation]: the other rules"};
-  return check_reference(config, "rule = " + toml_string(rule.name));
-}
-
-std::optional<Problem> check_truth(const Config& config) {
-  if (!config.truth) return std::nullopt;
-  if (std::optional<Problem> problem = check_reference(config, "[truth]")) return problem;
-  const std::size_t length = config.tokens.sequence_length;
-  if (config.truth->row_sets > length)
-    return Problem{
-        .key = "truth.row_sets",
-        .message = std::to_string(config.truth->row_sets) + " scores are more than a row has",
-        .legal = "0 to tokens.sequence_length, " + std::to_string(length)};
-  for (const std::size_t query : config.truth->queries)
-    if (query >= length)
-      return Problem{.key = "truth.queries",
-                     .message = std::to_string(query) + " is no position of a sequence",
-                     .legal = "0 to tokens.sequence_length - 1, " + std::to_string(length - 1)};
-  return std::nullopt;
-}
-
 /// check_values without a grid.
 std::optional<Problem> check_cell(const Config& config) {
   for (const NamedArithmetic& a : config.arithmetics)
@@ -234,28 +164,17 @@ std::optional<Problem> check_cell(const Config& config) {
     if (std::optional<Problem> problem =
             check_name(config, "plan." + site_path_name(entry.path), entry.arithmetic))
       return problem;
+  for (const LayerEntry& entry : config.plan_layers)
+    if (std::optional<Problem> problem =
+            check_name(config, "plan." + layer_name(entry.layer), entry.arithmetic))
+      return problem;
   if (config.reference != "binary64" && !reference_bits(config.reference))
     if (std::optional<Problem> problem =
             check_name(config, "reference.arithmetic", config.reference))
       return problem;
-  for (const SelectionConfig& s : config.selections) {
-    const std::string path = "lamp." + std::string(info(s.site).name);
-    if (s.spec.tau && s.spec.rate)
-      return Problem{
-          .key = path + ".tau", .message = "tau and rate are both given", .legal = "one of them"};
-    if (std::optional<Problem> problem = check_name(config, path + ".recompute", s.recompute))
-      return problem;
-    if (const std::string what = lamp::check(s.spec); !what.empty()) {  // "KEY: what"
-      const std::size_t colon = what.find(": ");
-      return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};
-    }
-    if (std::optional<Problem> problem = check_rule(config, s)) return problem;
-  }
+  if (std::optional<Problem> problem = check_selections(config)) return problem;
+  if (std::optional<Problem> problem = check_costs(config)) return problem;
   if (std::optional<Problem> problem = check_store(config.store)) return problem;
-  if (const std::string other = other_than_reference(config); config.truth && !other.empty())
-    return Problem{.key = "truth",
-                   .message = "evaluates scores within the reference pass, and there is " + other,
-                   .legal = "one of [truth] and " + other};
   if ((config.record_selected || config.record_concentration) && config.selections.empty())
     return Problem{.key = config.record_selected ? "record.selected" : "record.concentration",
                    .message = "nothing is selected",
@@ -281,6 +200,8 @@ std::string arithmetic_identity(const Config& config, std::string_view name) {
   a.complete();
   a.forget_idle_keys();
   std::string text;
+  for (const CostEntry& entry : config.costs)  // in place of what follows from the rest
+    if (entry.arithmetic == name) text += "cost=" + toml_number(entry.cost) + ' ';
   for (const Field& field : fields())
     if (field.key.starts_with("arithmetic.*.") && field.scope == Scope::cell)
       if (const std::optional<std::string> value = field.write(alone, "a", Form::identity))
@@ -414,9 +335,20 @@ record::Axis axis_of(const GridAxis& axis) {
 PrecisionPlan plan_of(const Config& config) {
   const auto named = [&](const std::string& name) { return config.arithmetic(name)->arithmetic(); };
   PrecisionPlan plan(named(config.plan_default));
-  for (const PlanEntry& entry : config.plan) plan.set(entry.path, named(entry.arithmetic));
-  for (const SelectionConfig& s : config.selections)
-    plan.select(s.site, {.spec = s.spec, .recompute = named(s.recompute), .shift = s.shift});
+  for (const PlanEntry& entry : plan_by_site(config)) plan.set(entry.path, named(entry.arithmetic));
+  for (const SelectionConfig& s : config.selections) {
+    const SelectionPlan selection{.spec = s.spec,
+                                  .recompute = named(s.recompute),
+                                  .shift = s.shift,
+                                  .fallback = s.fallback.fallback()};
+    plan.select(s.site, selection);
+    for (const BudgetEntry& entry : config.budgets) {
+      if (entry.path.site != s.site) continue;
+      SelectionPlan other = selection;
+      other.spec = with_budget(s.spec, entry);
+      plan.select(entry.path, other);
+    }
+  }
   plan.store(config.store.storage());
   return plan;
 }
@@ -510,7 +442,8 @@ Result<Grid> expand(const Config& config, const Inputs& inputs) {
          .plan = plan_of(cell),
          .records = {.errors = here && !config.record_errors.empty(),
                      .activations = here && !config.record_activations.empty(),
-                     .truth = config.truth && is_first_beside_truth(config, index)},
+                     .truth = config.truth && is_first_beside_truth(config, index),
+                     .costs = std::make_shared<const PlanCosts>(without_idle_keys(cell))},
          .work = work_of(cell, model),
          .variant = static_cast<std::size_t>(known - grid.variants.begin()),
          .seed = cell.seed});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "core/model/plan.hpp"
 #include "core/record/contents.hpp"
 #include "experiments/config/config.hpp"
+#include "experiments/config/costs.hpp"
 #include "experiments/config/value.hpp"
 #include "experiments/config/variants.hpp"
 
@@ -28,6 +30,7 @@ struct Records {
   bool activations = false;  // record.activations names a site, and the cell matches record.where
   bool truth = false;  // [truth] is there, and of the cells that differ in how scores are selected
                        // alone this is the first
+  std::shared_ptr<const PlanCosts> costs{};  // of its multiply-accumulates
 };
 
 /// Cells of equal `own` have equal values (equal_cells.hpp); what a pass shows may prove more.

@@ -9,14 +9,23 @@
 namespace lamp::experiments {
 namespace {
 
+constexpr std::string_view layer_prefix = "layer.";
+constexpr std::string_view of_layers = "lamp.layer.*";  // names go on after "layer."
+
 std::vector<std::string> instances(const Field& field, const Config& config) {
   std::vector<std::string> names;
   if (field.key.starts_with("arithmetic.*"))
     for (const NamedArithmetic& a : config.arithmetics) names.push_back(a.name);
   else if (field.key.starts_with("lamp.*"))
     for (const SelectionConfig& s : config.selections) names.emplace_back(info(s.site).name);
-  else if (field.key == "plan.*")
+  else if (field.key.starts_with(of_layers))
+    for (const BudgetEntry& entry : config.budgets)
+      names.push_back(site_path_name(entry.path).substr(layer_prefix.size()));
+  else if (field.key == "plan.*") {
     for (const PlanEntry& entry : config.plan) names.push_back(site_path_name(entry.path));
+    for (const LayerEntry& entry : config.plan_layers) names.push_back(layer_name(entry.layer));
+  } else if (field.key == "cost.*")
+    for (const CostEntry& entry : config.costs) names.push_back(entry.arithmetic);
   else if (field.key == "store.*")
     for (const StoreEntry& entry : config.store.sites) names.push_back(site_path_name(entry.path));
   else if (field.key == "grid.*")
@@ -24,6 +33,22 @@ std::vector<std::string> instances(const Field& field, const Config& config) {
   else
     names.emplace_back();
   return names;
+}
+
+std::string join_path(std::span<const std::string> parts) {
+  std::string path;
+  for (const std::string& part : parts) path += (path.empty() ? "" : ".") + part;
+  return path;
+}
+
+/// A number in canonical digits.
+std::optional<std::size_t> parse_index(const std::string& digits) {
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc{} || end != digits.data() + digits.size() || value > 65535 ||
+      std::to_string(value) != digits)
+    return std::nullopt;
+  return value;
 }
 
 /// Names of a section's instances must be usable as one part of a dotted path.
@@ -56,7 +81,7 @@ FieldMatch find_field(std::string_view path) {
       continue;
     const std::string_view name =
         path.substr(before.size(), path.size() - before.size() - after.size());
-    if (after.empty() || name.find('.') == std::string_view::npos)
+    if (after.empty() || before.ends_with(layer_prefix) || name.find('.') == std::string_view::npos)
       return {&field, std::string(name)};
   }
   return {};
@@ -96,6 +121,13 @@ std::string legal_values(const Field& field) {
   return {};
 }
 
+std::optional<Site> selecting_site(const FieldMatch& match) {
+  if (!match.field->key.starts_with(of_layers)) return parse_site(match.name);
+  SitePath path;
+  const bool is_wrong = parse_site_path(std::string(layer_prefix) + match.name, path).has_value();
+  return is_wrong || !path.layer ? std::nullopt : std::optional(path.site);
+}
+
 std::optional<Problem> check_field_name(const FieldMatch& match) {
   if (match.field->key.starts_with("arithmetic.*")) {
     if (!legal_name(match.name))
@@ -108,17 +140,21 @@ std::optional<Problem> check_field_name(const FieldMatch& match) {
                                 " cannot name an arithmetic: the reference uses the name",
                      .legal = "another name"};
   }
-  if (match.field->key.starts_with("lamp.*")) {
+  if (match.field->key.starts_with("lamp.")) {
+    const std::optional<Site> site = selecting_site(match);
+    if (match.field->key.starts_with(of_layers) && !site) {
+      SitePath path;
+      return parse_site_path(std::string(layer_prefix) + match.name, path);
+    }
     const std::vector<std::string> names = site_names(), selectable = selectable_names();
-    if (!parse_site(match.name))
+    if (!site)
       return Problem{.key = {},
                      .message = "unknown site " + toml_string(match.name),
                      .legal = join(selectable),
                      .suggestion = nearest(match.name, names)};
-    if (std::find(selectable.begin(), selectable.end(), match.name) == selectable.end())
+    if (std::find(selectable.begin(), selectable.end(), info(*site).name) == selectable.end())
       return Problem{.key = {},
-                     .message = "selection at " + toml_string(match.name) +
-                                " is not available yet in this version",
+                     .message = "there is no selection at " + toml_string(info(*site).name),
                      .legal = join(selectable)};
   }
   return std::nullopt;
@@ -145,7 +181,11 @@ Problem unknown_key(std::string_view path, const Config& config) {
       for (const SiteInfo& site : sites) candidates.push_back(path_of(field.key, site.name));
     } else if (field.key.find('*') == std::string_view::npos) {
       candidates.emplace_back(field.key);
-    } else if (field.key != "grid.*") {
+    } else if (field.key.starts_with(of_layers)) {
+      if (parts.size() >= 4)
+        candidates.push_back(
+            path_of(field.key, join_path(std::span(parts).subspan(2, parts.size() - 3))));
+    } else if (field.key != "grid.*" && field.key != "cost.*") {
       if (parts.size() >= 2) candidates.push_back(path_of(field.key, parts[1]));
       for (const std::string& name : instances(field, config))
         candidates.push_back(path_of(field.key, name));
@@ -173,6 +213,17 @@ void for_each_field(
   }
 }
 
+std::string layer_name(Layer layer) {
+  return std::string(layer_prefix) + std::to_string(layer.value);
+}
+
+std::optional<Layer> parse_layer(std::string_view name) {
+  if (!name.starts_with(layer_prefix)) return std::nullopt;
+  const std::optional<std::size_t> layer =
+      parse_index(std::string(name.substr(layer_prefix.size())));
+  return layer ? std::optional(Layer{*layer}) : std::nullopt;
+}
+
 std::string site_path_name(const SitePath& path) {
   std::string name;
   if (path.layer) name += "layer." + std::to_string(path.layer->value) + '.';
@@ -186,23 +237,16 @@ std::optional<Problem> parse_site_path(std::string_view name, SitePath& path) {
   const auto fail = [&](const std::string& message) {
     return Problem{.key = {}, .message = message, .legal = std::string(grammar)};
   };
-  const auto index = [](const std::string& digits) -> std::optional<std::size_t> {
-    std::size_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc{} || end != digits.data() + digits.size() || value > 65535 ||
-        std::to_string(value) != digits)
-      return std::nullopt;
-    return value;
-  };
+  if (parts[0] == "layer" && parts.size() == 2) return fail("a layer and no site");
   SitePath read;
   std::size_t at = 0;
   if (parts[0] == "layer" && parts.size() >= 3) {
-    const std::optional<std::size_t> layer = index(parts[1]);
+    const std::optional<std::size_t> layer = parse_index(parts[1]);
     if (!layer) return fail(toml_string(parts[1]) + " is no layer");
     read.layer = Layer{*layer};
     at = 2;
     if (parts[2] == "head" && parts.size() >= 5) {
-      const std::optional<std::size_t> head = index(parts[3]);
+      const std::optional<std::size_t> head = parse_index(parts[3]);
       if (!head) return fail(toml_string(parts[3]) + " is no head");
       read.head = Head{*head};
       at = 4;

@@ -87,9 +87,10 @@ Text site_list(const std::vector<Site>& list);
 std::string coordinate_list(const std::vector<Coordinate>& list);
 std::string axes_text(const std::vector<GridAxis>& axes, ValuesOfAxis each);
 
-/// Rows of [arithmetic.NAME] (arithmetic_fields.cpp), of [store] (store_fields.cpp), of [stop]
-/// (stop_fields.cpp), and of [truth] (truth_fields.cpp).
+/// Rows of [arithmetic.NAME] (arithmetic_fields.cpp), of [lamp.SITE] (lamp_fields.cpp), of [store]
+/// (store_fields.cpp), of [stop] (stop_fields.cpp), and of [truth] (truth_fields.cpp).
 std::span<const Field> arithmetic_fields();
+std::span<const Field> lamp_fields();
 std::span<const Field> store_fields();
 std::span<const Field> stop_fields();
 std::span<const Field> truth_fields();

@@ -17,6 +17,20 @@
 namespace lamp::experiments {
 namespace {
 
+/// Whether a key is a number: a layer, which may have a value (plan."layer.3") and keys within.
+bool is_index(std::string_view key) {
+  return !key.empty() && key.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// The entry of this key; of a layer the value or the table, as asked for.
+Entry* find(Value::Table& table, const std::string& key, bool is_table) {
+  for (Entry& entry : table)
+    if (entry.key == key &&
+        (!is_index(key) || (entry.value.get<Value::Table>() != nullptr) == is_table))
+      return &entry;
+  return nullptr;
+}
+
 constexpr std::size_t most_levels = 16;
 
 class Descriptor {
@@ -184,14 +198,15 @@ struct Conversion {
     return out;
   }
 
-  /// Tables that are given in parts are merged; anything else given twice is an error.
+  /// Tables that are given in parts are merged; anything else given twice is an error, but a layer
+  /// with a value and with keys of its own.
   void insert(Value::Table& into, std::span<const std::string> parts, Value value,
               const Where& where) {
-    const auto found = std::find_if(into.begin(), into.end(),
-                                    [&](const Entry& entry) { return entry.key == parts[0]; });
+    const bool is_table = parts.size() > 1 || value.get<Value::Table>() != nullptr;
+    Entry* found = find(into, parts[0], is_table);
     if (parts.size() > 1) {
       Value::Table* inner = nullptr;
-      if (found == into.end())
+      if (found == nullptr)
         inner = &std::get<Value::Table>(
             into.emplace_back(Entry{parts[0], Value{Value::Table{}, where}, where}).value.data);
       else
@@ -199,7 +214,7 @@ struct Conversion {
       if (inner == nullptr) return fail(where, twice(parts[0]));
       return insert(*inner, parts.subspan(1), std::move(value), where);
     }
-    if (found == into.end()) {
+    if (found == nullptr) {
       into.push_back({parts[0], std::move(value), where});
       return;
     }
@@ -220,12 +235,6 @@ struct Conversion {
     if (!error) error = place_error(name, where.line, where.column, message);
   }
 };
-
-Entry* find(Value::Table& table, const std::string& key) {
-  for (Entry& entry : table)
-    if (entry.key == key) return &entry;
-  return nullptr;
-}
 
 }  // namespace
 
@@ -330,13 +339,13 @@ void put(Value::Table& root, std::string_view path, Value value) {
   const Where where = value.where;
   Value::Table* table = &root;
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-    Entry* entry = find(*table, parts[i]);
+    Entry* entry = find(*table, parts[i], true);
     if (entry == nullptr)
       entry = &table->emplace_back(Entry{parts[i], Value{Value::Table{}, where}, where});
     if (entry->value.get<Value::Table>() == nullptr) entry->value = Value{Value::Table{}, where};
     table = &std::get<Value::Table>(entry->value.data);
   }
-  if (Entry* entry = find(*table, parts.back()))
+  if (Entry* entry = find(*table, parts.back(), value.get<Value::Table>() != nullptr))
     entry->value = std::move(value);
   else
     table->push_back({parts.back(), std::move(value), where});
@@ -346,7 +355,7 @@ void remove_from_file(Value::Table& root, std::string_view path) {
   const std::vector<std::string> parts = split_path(path);
   Value::Table* table = &root;
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-    Entry* entry = find(*table, parts[i]);
+    Entry* entry = find(*table, parts[i], true);
     table = entry == nullptr ? nullptr : std::get_if<Value::Table>(&entry->value.data);
     if (table == nullptr) return;
   }

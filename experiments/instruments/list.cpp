@@ -14,6 +14,8 @@ std::unique_ptr<Instrument> activations(const Recording&);
 std::unique_ptr<Instrument> selected_sets(const Recording&);
 std::unique_ptr<Instrument> concentration(const Recording&);
 std::unique_ptr<Instrument> truth_of_scores(const Recording&);
+std::unique_ptr<Instrument> fallbacks(const Recording&);
+std::unique_ptr<Instrument> costs(const Recording&);
 
 std::span<const InstrumentMaker> all_instruments() {
   static constexpr std::array list{
@@ -25,6 +27,8 @@ std::span<const InstrumentMaker> all_instruments() {
       selected_sets,    //
       concentration,    //
       truth_of_scores,  //
+      fallbacks,        //
+      costs,            //
   };
   return list;
 }

@@ -87,6 +87,10 @@ void CellRecorder::selected(const TapPoint& point, std::span<const std::uint8_t>
   for (Instrument* instrument : listeners(point.site)) instrument->selected(point, marks);
 }
 
+void CellRecorder::fell_back(const TapPoint& point, std::size_t rows) {
+  for (Instrument* instrument : listeners(point.site)) instrument->fell_back(point, rows);
+}
+
 void CellRecorder::end(const Pass& pass) {
   for (const std::unique_ptr<Instrument>& instrument : instruments_) instrument->end(pass);
 }

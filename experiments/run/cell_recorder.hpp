@@ -33,6 +33,7 @@ class CellRecorder final : public TapSink {
   void local(const TapPoint& point, MatrixView<const double> x,
              MatrixView<const double> reference) override;
   void selected(const TapPoint& point, std::span<const std::uint8_t> marks) override;
+  void fell_back(const TapPoint& point, std::size_t rows) override;
   void end(const Pass& pass);
   /// False where a signal stopped end(): the cell then is not recorded.
   [[nodiscard]] bool is_complete() const;

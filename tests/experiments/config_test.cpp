@@ -454,6 +454,65 @@ TEST_CASE("config: a plan's paths", "[config]") {
         "63");
 }
 
+TEST_CASE("config: a selection that its site's function has no use for is refused by name",
+          "[config]") {
+  ModelConfig gpt2;
+  gpt2.vocab_size = 100, gpt2.n_embd = 16, gpt2.n_inner = 64, gpt2.n_positions = 64;
+  gpt2.n_layer = 4, gpt2.n_head = 2;
+  ModelConfig llama = gpt2;
+  llama.network = networks()[1];
+  const auto refusal = [&](const std::string& text, const ModelConfig& model) {
+    const Result<Config> read = parse(base_config + text);
+    if (!read) FAIL(read.error().message);
+    const Result<void> fits = check_against(*read, model);
+    if (fits.ok()) return std::string();
+    CHECK(fits.error().message.find('\n') == std::string::npos);
+    return fits.error().message;
+  };
+  const auto at = [](const std::string& site, const std::string& keys) {
+    return "[lamp." + site + "]\nrecompute = \"high\"\n" + keys + '\n';
+  };
+  const auto starts = [&](const std::string& text, const std::string& with,
+                          const ModelConfig& model) {
+    UNSCOPED_INFO(refusal(text, model));
+    return refusal(text, model).find(with) != std::string::npos;
+  };
+  const std::vector<std::string> everywhere{"attn_proj", "mlp_fc", "mlp_proj", "logits"};
+  for (const std::string& site : everywhere) {
+    CHECK(refusal(at(site, ""), gpt2).empty());
+    CHECK(refusal(at(site, "weights = \"relative\"\nrate = 0.1"), gpt2).empty());
+    CHECK(starts(at(site, "mask = \"as-zero\""), "lamp." + site + ".mask: ", gpt2));
+    for (const std::string rule : {"window", "block-mean", "page-bound", "value-aware"})
+      CHECK(starts(at(site, "rule = \"" + rule + '"'), "lamp." + site + ".rule: \"" + rule, gpt2));
+    CHECK(starts(at(site, "rule = \"random-full-row\""), "lamp." + site + ".rule: ", gpt2));
+    if (site != "logits")
+      CHECK(starts(at(site, "shift = \"mean\""), "lamp." + site + ".shift: ", gpt2));
+  }
+  CHECK(refusal(at("logits", "shift = \"mean\""), gpt2).empty());
+  CHECK(starts(at("values", ""), "lamp.values.norm: ", gpt2));
+  CHECK(refusal(at("values", "norm = \"normwise1\""), gpt2).empty());
+  CHECK(starts(at("values", "norm = \"normwise1\"\n[lamp.layer.0.head.1.values]\ntau = 1"),
+               "lamp.layer.0.head.1.values.tau: components of all heads", gpt2));
+  CHECK(starts(at("mlp_fc", "norm = \"normwise1\""), "lamp.mlp_fc.norm: ", gpt2));
+  CHECK(starts(at("mlp_fc", "solver = \"exact\""), "lamp.mlp_fc.solver: ", gpt2));
+  CHECK(starts(at("gate", ""), "lamp.gate.recompute: GPT-2 has no selection at", gpt2));
+  CHECK(refusal(at("gate", ""), llama).empty());
+  CHECK(starts(at("mlp_fc", ""), "lamp.mlp_fc.recompute: Llama has no selection at", llama));
+  const std::string exact = "solver = \"exact\"";
+  CHECK(starts(at("mlp_proj", exact), "lamp.mlp_proj.solver: ", gpt2));
+  CHECK(refusal(at("mlp_proj", exact), llama).empty());
+  CHECK(refusal(at("mlp_proj", exact + "\nnorm = \"normwise1\""), gpt2).empty());
+  CHECK(starts(at("mlp_proj", exact + "\nnorm = \"normwise1\"") +
+                   "[grid]\n\"lamp.mlp_proj.solver\" = [\"greedy\", \"exact\"]\n"
+                   "\"lamp.mlp_proj.norm\" = [\"normwise1\", \"componentwise\"]",
+               "c.toml:23:1: lamp.mlp_proj.solver: ", gpt2));
+  CHECK(starts("[lamp.layer.4.scores]\ntau = 1",
+               "lamp.layer.4.scores.tau: layer 4, which the model has not got", gpt2));
+  CHECK(starts("[grid]\n\"lamp.layer.0.head.2.scores.tau\" = [1]",
+               "grid.lamp.layer.0.head.2.scores.tau: head 2", gpt2));
+  CHECK(starts("[grid]\n\"plan.layer.4\" = [\"low\"]", "grid.plan.layer.4: layer 4", gpt2));
+}
+
 TEST_CASE("config: --set", "[config]") {
   const auto set = [](std::vector<std::string> sets) { return parse(base_config, sets); };
   CHECK(set({"tokens.sequences=2"})->tokens.sequences == 2);
@@ -462,6 +521,11 @@ TEST_CASE("config: --set", "[config]") {
   CHECK(set({"title='quoted'"})->title == "quoted");
   CHECK(set({"plan.scores=high"})->plan[0].arithmetic == "high");
   CHECK(set({"plan.layer.1.scores=high"})->plan[1].path == SitePath{Site::scores, Layer{1}, {}});
+  const Result<Config> layers = set({"plan.layer.1.scores=high", "plan.layer.1=low",
+                                     "plan.layer.1.values=high", "plan.layer.1=high"});
+  CHECK(layers->plan_layers == std::vector<LayerEntry>{{Layer{1}, "high"}});
+  CHECK(layers->plan.size() == 3);
+  CHECK(set({"lamp.layer.1.scores.tau=1", "lamp.layer.1.scores.rate=0.5"})->budgets.size() == 1);
   CHECK(set({"model.path=../other"})->model_path == "/other");
   CHECK(set({"model.path=/absolute"})->model_path == "/absolute");
   CHECK(set({"arithmetic.low.format=ps3"})->arithmetic("low")->arithmetic() == lamp_paper(3));
@@ -528,6 +592,14 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
                 "activations = [\"logits\", \"embed\"]\ndetail = \"full\"\nwhere = "
                 "{\"lamp.scores.tau\" = [1.5], \"arithmetic.low.format\" = "
                 "[\"bfloat16\"]}"),
+      with("scores = \"low\"", "\"layer.3\" = \"high\"\n\"layer.3.scores\" = \"low\"") +
+          "[cost]\nlow = 0.5\nhigh = 1\n[lamp.layer.3.scores]\ntau = 1\n"
+          "[lamp.layer.3.head.1.scores]\nrate = 0.25\n[lamp.mlp_fc]\nrecompute = \"high\"\n"
+          "fallback = {tolerance = 1e-3, what = \"layer\"}\n",
+      with_grid("\"lamp.scores.fallback.tolerance\" = [1, 2]\n"
+                "\"lamp.layer.1.scores.tau\" = [1]\n\"plan.layer.2\" = [\"low\", \"high\"]\n"
+                "\"plan.layer.2.scores\" = [\"low\"]") +
+          "[lamp.scores.fallback]\nwhat = \"layer\"\n",
       base_config + "[continuation]\nprefix = 5\n",
       base_config + "[stop]\n",
       with_grid("\"lamp.scores.tau\" = [2, 1.5]\n\"plan.scores\" = [\"low\", \"high\"]\n[stop]\n"

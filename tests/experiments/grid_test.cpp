@@ -7,6 +7,7 @@
 
 #include "config_text.hpp"
 #include "core/arith/engine.hpp"
+#include "core/arith/orders/order_text.hpp"
 #include "experiments/config/fields.hpp"
 
 using namespace lamp;
@@ -580,6 +581,103 @@ TEST_CASE("grid: a sequence's identity has what is an axis of its variant", "[gr
         "<shuffle=true\nseed=5\n><shuffle=false\n>");
   CHECK(identities(with_grid("\"model.path\" = [\"a\", \"b\"]")) ==
         "<model=" + to_hex(sha256("one")) + "\n><model=" + to_hex(sha256("two")) + "\n>");
+}
+
+TEST_CASE("grid: whole layers lie between a site and a site of a layer", "[grid]") {
+  const std::string text =
+      with("scores = \"low\"",
+           "scores = \"low\"\n\"layer.3\" = \"high\"\n\"layer.3.values\" = \"low\"\n"
+           "\"layer.3.head.1.scores\" = \"low\"");
+  const PrecisionPlan plan = grid_of(text).cells[0].plan;
+  const Arithmetic low = lamp_paper(7), high = fused(binary32);
+  CHECK(plan.at(Site::scores, Layer{2}) == low);
+  CHECK(plan.at(Site::scores, Layer{3}) == high);
+  CHECK(plan.at(Site::scores, Layer{3}, Head{1}) == low);
+  CHECK(plan.at(Site::values, Layer{3}) == low);
+  const Grid over = grid_of(with_grid("\"plan.layer.3\" = [\"low\", \"high\"]"));
+  CHECK(over.cells[0].plan.at(Site::gelu, Layer{3}) == low);
+  CHECK(over.cells[1].plan.at(Site::gelu, Layer{3}) == high);
+  CHECK(over.cells[1].plan.at(Site::logits) == high);
+  CHECK(over.cells[0].id != over.cells[1].id);
+}
+
+TEST_CASE("grid: tau of a layer and of a head, and fallbacks", "[grid]") {
+  const Grid grid = grid_of(
+      with("recompute", "fallback = {tolerance = 1e-3}\nrecompute") +
+      "[lamp.layer.3.scores]\ntau = 1.25\n[lamp.layer.3.head.1.scores]\nrate = 0.5\n"
+      "[grid]\n\"lamp.layer.2.scores.rate\" = [0.25]\n\"lamp.layer.3.scores.tau\" = [1, 0.5]\n"
+      "\"lamp.scores.fallback.what\" = [\"row\", \"layer\"]");
+  REQUIRE(grid.cells.size() == 4);
+  const PrecisionPlan& plan = grid.cells[2].plan;
+  CHECK(plan.selection(Site::scores)->spec.tau == 1.5);
+  CHECK(plan.selection(Site::scores, Layer{2})->spec.rate == 0.25);
+  CHECK_FALSE(plan.selection(Site::scores, Layer{2})->spec.tau.has_value());
+  CHECK(plan.selection(Site::scores, Layer{3}, Head{0})->spec.tau == 0.5);
+  CHECK(plan.selection(Site::scores, Layer{3}, Head{1})->spec.rate == 0.5);
+  CHECK(plan.selection(Site::scores, Layer{3}, Head{1})->recompute == fused(binary32));
+  CHECK(plan.selection(Site::scores, Layer{3})->fallback == Fallback{1e-3, Fallback::What::row});
+  CHECK(grid.cells[3].plan.selection(Site::scores)->fallback ==
+        Fallback{1e-3, Fallback::What::layer});
+  CHECK(cell_of(with("recompute", "fallback.tolerance = 1\nrecompute")) ==
+        cell_of(with("recompute", "fallback = {tolerance = 1.0, what = \"row\"}\nrecompute")));
+  std::set<Digest> ids{cell_of(base_config)};
+  for (const std::string& text :
+       {base_config + "[lamp.layer.0.scores]\ntau = 1.5\n",
+        base_config + "[lamp.layer.0.scores]\nrate = 0.5\n",
+        base_config + "[lamp.layer.1.scores]\ntau = 1.5\n",
+        base_config + "[lamp.layer.1.head.0.scores]\ntau = 1.5\n",
+        base_config + "[cost]\nlow = 1\nhigh = 2\n", base_config + "[cost]\nlow = 1\nhigh = 3\n",
+        with("recompute", "fallback.tolerance = 1\nrecompute"),
+        with("recompute", "fallback = {tolerance = 1, what = \"layer\"}\nrecompute"),
+        with("scores =", "\"layer.0\" = \"low\"\nscores =")})
+    CHECK(ids.insert(cell_of(text)).second);
+}
+
+TEST_CASE("grid: what proves cells of scores equal proves nothing of other sites", "[grid]") {
+  const auto work = [](const std::string& selections) {
+    return grid_of(with("[lamp.scores]\nrecompute = \"high\"\n", selections)).cells[0].work;
+  };
+  const std::string scores = "[lamp.scores]\nrecompute = \"high\"\n",
+                    logits = "[lamp.logits]\nrecompute = \"high\"\n", tau = "tau = 2\n",
+                    largest = "rule = \"largest-logit\"\n",
+                    layer = "[lamp.layer.0.scores]\ntau = 1\n",
+                    fallback = "fallback.tolerance = 1\n", none = "rule = \"none\"\n";
+  CHECK(work(scores + tau).if_nothing.has_value());
+  for (const std::string& text : {logits + tau, scores + tau + fallback, scores + tau + layer,
+                                  scores + tau + logits, scores + none + fallback})
+    CHECK_FALSE(work(text).if_nothing.has_value());
+  CHECK(work(scores + largest).if_lamps.has_value());
+  for (const std::string& text : {logits + largest, scores + largest + fallback,
+                                  scores + largest + layer, scores + largest + logits + largest})
+    CHECK_FALSE(work(text).if_lamps.has_value());
+  // What selects nothing or all, in every layer, has no use for a budget; a bound may be NaN.
+  for (const std::string rule : {"none", "all"}) {
+    const std::string with_rule = scores + "rule = \"" + rule + "\"\n";
+    CHECK(work(with_rule + "tau = 1\n" + layer).own == work(with_rule).own);
+    CHECK(work(with_rule + "tau = 1\n" + fallback).own != work(with_rule + fallback).own);
+  }
+  CHECK(work(scores + "rate = 1\n").own == work(scores + "rule = \"all\"\n").own);
+  CHECK(work(scores + "rate = 1\n" + layer).own != work(scores + "rule = \"all\"\n").own);
+}
+
+TEST_CASE("grid: a multiply-accumulate costs p_a p_b + p_acc, or what [cost] says", "[grid]") {
+  const auto cost = [](const Arithmetic& a) { return default_cost(a); };
+  CHECK(cost(fused(binary32)) == MacCost{24 * 24, 24});
+  CHECK(cost(lamp_paper(7)) == MacCost{24 * 24, 8});
+  Arithmetic blocked = lamp_paper(3);
+  blocked.mac.operands = bfloat16;
+  CHECK(cost(blocked) == MacCost{8 * 8, 4});
+  blocked.order = *parse_order("blocked:32");
+  blocked.block = MacSpec{.operands = *parse_number_system("mxfp4"), .format = binary16};
+  CHECK(cost(blocked) == MacCost{2 * 2, 11});
+  const Cell cell = grid_of(base_config + "[cost]\nlow = 0.25\nhigh = 3\n").cells[0];
+  CHECK(cell.records.costs->at(Site::scores, Layer{1}, Head{1}) == MacCost{0.25, 0});
+  CHECK(cell.records.costs->at(Site::values, Layer{1}, Head{1}) == MacCost{3, 0});
+  CHECK(cell.records.costs->recomputation(Site::scores)->cost == MacCost{3, 0});
+  CHECK_FALSE(cell.records.costs->recomputation(Site::scores)->is_all);
+  CHECK(cell.records.costs->recomputation(Site::logits) == nullptr);
+  const Cell all = grid_of(with("recompute", "rule = \"all\"\nrecompute")).cells[0];
+  CHECK(all.records.costs->recomputation(Site::scores)->is_all);
 }
 
 TEST_CASE("grid: without any draw a cell stands for those of all seeds", "[grid]") {
