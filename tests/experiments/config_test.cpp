@@ -457,6 +457,7 @@ TEST_CASE("config: a plan's paths", "[config]") {
 TEST_CASE("config: a selection that its site's function has no use for is refused by name",
           "[config]") {
   ModelConfig gpt2;
+  gpt2.network = networks().front();
   gpt2.vocab_size = 100, gpt2.n_embd = 16, gpt2.n_inner = 64, gpt2.n_positions = 64;
   gpt2.n_layer = 4, gpt2.n_head = 2;
   ModelConfig llama = gpt2;

@@ -64,7 +64,8 @@ class Costs(unittest.TestCase):
 
     def test_where_nothing_is_selected_the_costliest_is_high(self):
         """Wider operands elsewhere: the all-high plan has them at every product but the scores, as what scores recompute in is said."""
-        m = self.metrics("wide", "arithmetic.wide={operands=\"binary64\", format=\"binary64\"}", "plan.logits=wide", 'grid."lamp.scores.rule"=["none"]')
+        m = self.metrics("wide", 'arithmetic.wide={operands="binary64", format="binary64"}', "plan.logits=wide",
+                         'grid."lamp.scores.rule"=["none"]')
         logits, wide = T * WIDTH * VOCABULARY, 53 * 53 + 53
         realised = logits * wide + (OTHERS - logits) * HIGH + OF_SCORES * (576 + np.array([3, 5]))
         np.testing.assert_allclose(m["cost"], realised / (OTHERS * wide + OF_SCORES * HIGH), rtol=1e-14)
