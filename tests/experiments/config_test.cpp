@@ -506,7 +506,7 @@ TEST_CASE("config: a selection that its site's function has no use for is refuse
   CHECK(starts(at("mlp_proj", exact + "\nnorm = \"normwise1\"") +
                    "[grid]\n\"lamp.mlp_proj.solver\" = [\"greedy\", \"exact\"]\n"
                    "\"lamp.mlp_proj.norm\" = [\"normwise1\", \"componentwise\"]",
-               "c.toml:23:1: lamp.mlp_proj.solver: ", gpt2));
+               "lamp.mlp_proj.solver: ", gpt2));
   CHECK(starts("[lamp.layer.4.scores]\ntau = 1",
                "lamp.layer.4.scores.tau: layer 4, which the model has not got", gpt2));
   CHECK(starts("[grid]\n\"lamp.layer.0.head.2.scores.tau\" = [1]",
@@ -526,7 +526,9 @@ TEST_CASE("config: --set", "[config]") {
                                      "plan.layer.1.values=high", "plan.layer.1=high"});
   CHECK(layers->plan_layers == std::vector<LayerEntry>{{Layer{1}, "high"}});
   CHECK(layers->plan.size() == 3);
-  CHECK(set({"lamp.layer.1.scores.tau=1", "lamp.layer.1.scores.rate=0.5"})->budgets.size() == 1);
+  CHECK(parse(base_config + "[lamp.layer.1.scores]\ntau = 1\n", {"lamp.layer.1.scores.rate=0.5"})
+            ->budgets ==
+        std::vector<BudgetEntry>{{{Site::scores, Layer{1}, {}}, std::nullopt, 0.5}});
   CHECK(set({"model.path=../other"})->model_path == "/other");
   CHECK(set({"model.path=/absolute"})->model_path == "/absolute");
   CHECK(set({"arithmetic.low.format=ps3"})->arithmetic("low")->arithmetic() == lamp_paper(3));
