@@ -48,6 +48,7 @@ struct BlockFormat {
   [[nodiscard]] bool reads_tensor() const { return tensor_scale.automatic; }
   void round_row(std::span<const double> x, std::span<double> y, double tensor) const;
   [[nodiscard]] std::size_t reach() const { return size; }
+  [[nodiscard]] int significand_bits() const { return element.p; }
 
   /// t of a tensor whose largest finite magnitude is `tensor`.
   [[nodiscard]] double tensor_factor(double tensor) const;

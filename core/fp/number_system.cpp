@@ -48,6 +48,14 @@ struct Reach {
   }
 };
 
+struct SignificandBits {
+  int operator()(const FloatFormat& format) const { return format.p; }
+  template <RowSystem S>
+  int operator()(const S& system) const {
+    return system.significand_bits();
+  }
+};
+
 struct ReadsTensor {
   bool operator()(const FloatFormat&) const { return false; }
   template <RowSystem S>
@@ -85,6 +93,8 @@ bool any_of(const std::vector<std::string_view>& list, std::string_view word) {
 std::string kind_of(const NumberSystem& system) { return system.visit(Kind{}); }
 std::string name_of(const NumberSystem& system) { return system.visit(Name{}); }
 std::size_t reach_of(const NumberSystem& system) { return system.visit(Reach{}); }
+
+int significand_bits(const NumberSystem& system) { return system.visit(SignificandBits{}); }
 bool reads_tensor(const NumberSystem& system) { return system.visit(ReadsTensor{}); }
 
 std::vector<std::string_view> system_names() {

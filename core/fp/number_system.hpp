@@ -42,6 +42,8 @@ concept RowSystem = std::equality_comparable<S> &&
   { s.round_row(x, y, 0.0) } -> std::same_as<void>;
   // Values k and l of a row do not look at each other where k / reach != l / reach.
   { s.reach() } -> std::same_as<std::size_t>;
+  // Of an element, the hidden one included: what a multiplier of two elements multiplies.
+  { s.significand_bits() } -> std::same_as<int>;
   mpfr::round_row(s, x, y, 0.0);  // the same a second time (core/mpfr)
 };
 
@@ -115,5 +117,7 @@ double round_alone(const NumberSystem& system, double x, Rounding mode = Roundin
 /// Values k and l of a row are rounded independently of each other, and of how the row goes on,
 /// where k / reach != l / reach.
 std::size_t reach_of(const NumberSystem& system);
+/// p of a float format, of a row system that of its elements.
+int significand_bits(const NumberSystem& system);
 
 }  // namespace lamp

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <string>
+#include <optional>
 
 #include "core/base/contract.hpp"
 #include "core/selection/exact.hpp"
@@ -41,6 +41,24 @@ Cut shortest_prefix(const RowCosts& costs, int128 tau, SelectionScratch& scratch
   contract_violated("select_lamp: a surplus of the list");
 }
 
+/// The set of all rows that must be in S and do not count there, where it costs at most tau: every
+/// other admissible set holds it. The sweep does not see that no row of this one costs B alone.
+std::optional<std::size_t> select_uncounted(const RowCosts& costs, int128 tau,
+                                            std::span<std::uint8_t> selected,
+                                            const SelectionScratch& scratch) {
+  if (costs.counts.empty()) return std::nullopt;
+  std::size_t size = 0;
+  std::int64_t surplus = RowCosts::nothing;
+  for (std::size_t j = 0; j < selected.size(); ++j) {
+    const std::int64_t a = scratch.diagonal[j];
+    selected[j] = costs.counts[j] == 0.0 && a > 0 ? 1 : 0;
+    size += selected[j];
+    if (selected[j] == 0) surplus = std::max(surplus, a);
+  }
+  if (left_out(static_cast<int128>(costs.sum), costs) + surplus > tau) return std::nullopt;
+  return size;
+}
+
 }  // namespace
 
 std::size_t count_of_rate(double rate, std::size_t n) {
@@ -48,14 +66,9 @@ std::size_t count_of_rate(double rate, std::size_t n) {
   return count > 0.0 ? std::min(n, static_cast<std::size_t>(count)) : 0;
 }
 
-std::size_t select_lamp(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
-                        std::span<std::uint8_t> selected, SelectionScratch& scratch) {
-  const std::size_t n = row.z.size();
-  expects(selected.size() == n, "select_lamp: one mark for every z");
-  expects(spec.tau.has_value() != spec.rate.has_value(),
-          "select_lamp: exactly one of tau and rate");
-  if (n == 0) return 0;
-  const RowCosts costs = target.costs(spec, row, scratch);
+std::size_t select_by(const RowCosts& costs, const SelectionSpec& spec,
+                      std::span<std::uint8_t> selected, SelectionScratch& scratch) {
+  const std::size_t n = selected.size();
   if (costs.refused) return mark_every(selected, 1);
   if (spec.rate)
     return mark(scratch.keys, cut_of_size(scratch, count_of_rate(*spec.rate, n)), selected);
@@ -66,31 +79,45 @@ std::size_t select_lamp(const SelectionSpec& spec, const Target& target, const S
   if (cost_of_none <= tau) return mark_every(selected, 0);
   // A masked row outside of S costs 1 more than B, and no a_j exceeds 1: the exact set is greedy's.
   if (spec.solver == Solver::exact && costs.surplus != Surplus::zero &&
-      costs.outside == RowCosts::nothing)
+      costs.outside == RowCosts::nothing) {
+    if (const auto size = select_uncounted(costs, tau, selected, scratch)) return *size;
     return select_exact(tau - costs.missing, tau, costs.sum, costs.diagonal, selected, scratch);
+  }
   return mark(scratch.keys, shortest_prefix(costs, tau, scratch), selected);
 }
 
-double cost_of_set(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
-                   std::span<const std::uint8_t> selected) {
-  const std::size_t n = row.z.size();
-  expects(selected.size() == n, "cost_of_set: one mark for every z");
-  SelectionScratch scratch;
-  if (n == 0) return 0.0;
-  const RowCosts costs = target.costs(spec, row, scratch);
+double cost_by(const RowCosts& costs, std::span<const std::uint8_t> selected,
+               const SelectionScratch& scratch) {
   if (costs.refused) return std::numeric_limits<double>::infinity();
   int128 sum = 0;
   std::int64_t surplus = costs.outside;
   bool all = true;
-  for (std::size_t j = 0; j < n; ++j) {
+  for (std::size_t j = 0; j < selected.size(); ++j) {
     const bool low = selected[j] == 0;
     if (low) sum += static_cast<int128>(scratch.keys[j]);
-    surplus = std::max<std::int64_t>(
-        surplus, low && costs.surplus != Surplus::zero ? scratch.diagonal[j] : 0);
+    if (low || costs.counts.empty() || costs.counts[j] != 0.0)
+      surplus = std::max<std::int64_t>(
+          surplus, low && costs.surplus != Surplus::zero ? scratch.diagonal[j] : 0);
     all = all && !low;
   }
+  if (surplus == RowCosts::nothing) return 0.0;
   const int128 b = all && costs.outside == RowCosts::nothing ? 0 : left_out(sum, costs);
   return static_cast<double>(b + surplus) / fixed_point;
+}
+
+std::size_t select_lamp(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
+                        std::span<std::uint8_t> selected, SelectionScratch& scratch) {
+  expects(selected.size() == row.size(), "select_lamp: one mark for every component");
+  expects(spec.tau.has_value() != spec.rate.has_value(),
+          "select_lamp: exactly one of tau and rate");
+  return selected.empty() ? 0 : target.select(spec, row, selected, scratch);
+}
+
+double cost_of_set(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
+                   std::span<const std::uint8_t> selected) {
+  expects(selected.size() == row.size(), "cost_of_set: one mark for every component");
+  SelectionScratch scratch;
+  return selected.empty() ? 0.0 : target.cost(spec, row, selected, scratch);
 }
 
 }  // namespace lamp

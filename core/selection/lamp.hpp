@@ -11,7 +11,8 @@ namespace lamp {
 
 /// Marks in `selected` (one byte per component, 0 or 1) the set that LAMP recomputes, by tau or by
 /// rate; returns its size. The whole row where the target refuses it. spec.rule is not looked at.
-/// Pre: check(spec) is empty; selected.size() == z.size().
+/// Pre: check(spec, target) is empty;
+/// selected.size() == row.size().
 /// Source: method.md section 6; for softmax, absolute weights and the greedy solver, Budzinskiy et
 /// al., arXiv 2601.21623.
 std::size_t select_lamp(const SelectionSpec& spec, const Target& target, const SelectionRow& row,

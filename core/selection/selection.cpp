@@ -1,6 +1,7 @@
 #include "core/selection/selection.hpp"
 
 #include "core/base/contract.hpp"
+#include "core/selection/target.hpp"
 
 namespace lamp {
 
@@ -20,10 +21,46 @@ std::string check(const SelectionSpec& spec) {
   return {};
 }
 
+std::string check(const SelectionSpec& spec, const Target& target) {
+  if (std::string problem = check(spec); !problem.empty()) return problem;
+  if (target.refusal == nullptr) return {};
+  const RuleTraits& traits = spec.rule->traits;
+  if (traits.reads_keys || traits.reads_values)
+    return "rule: \"" + std::string(spec.rule->name) +
+           "\" looks at the keys and values of a softmax; legal are rules that do not, such as "
+           "\"lamp\"";
+  if (spec.mask != Mask::exclude)
+    return "mask: \"as-zero\" is of the softmax of causal rows; legal is \"exclude\"";
+  if (spec.tau && !(*spec.tau < clamped_to)) return "tau: legal here are numbers below 2^22";
+  return target.refusal(spec);
+}
+
+std::string refusal_of_norm(const SelectionSpec&) { return {}; }
+
+std::string refusal_of_layer_norm(const SelectionSpec& spec) {
+  if (spec.norm == Norm::componentwise && spec.solver == Solver::exact)
+    return "solver: \"exact\" of layernorm is there for norm \"normwise1\"; legal are \"greedy\", "
+           "or that norm";
+  return {};
+}
+
+std::string refusal_of_activation(const SelectionSpec& spec) {
+  if (spec.norm != Norm::componentwise)
+    return "norm: components of an activation have one cost, kappa; leave it out";
+  if (spec.solver != Solver::greedy)
+    return "solver: the sets of an activation are smallest ones already; leave it out";
+  return {};
+}
+
+std::string refusal_of_linear_map(const SelectionSpec& spec) {
+  if (spec.norm != Norm::normwise1) return "norm: legal for a linear map is \"normwise1\"";
+  return {};
+}
+
 std::size_t select_row(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
                        const DrawCoordinates& where, std::span<std::uint8_t> selected,
                        SelectionScratch& scratch) {
-  expects(selected.size() == row.z.size(), "select_row: one mark for every z");
+  expects(selected.size() == row.size(), "select_row: one mark for every component");
   const std::size_t count = spec.rule->mark({spec, target, row, where}, selected, scratch);
   if (count > 0) scratch.seen.selected = true;
   return count;

@@ -76,7 +76,7 @@ struct SelectionScratch {
   std::vector<std::uint64_t> codes;
   std::vector<Ranked> thresholds, admitted;
   std::vector<std::uint8_t> marks;
-  std::vector<double> reals;
+  std::vector<double> reals, weights, terms;
   /// Of all rows since somebody last cleared it: whether any component was selected, and whether
   /// any set of `largest-logit` was not LAMP's.
   struct Seen {
@@ -114,7 +114,7 @@ struct DrawCoordinates {
 struct Target;  // target.hpp: what f makes of a row
 
 /// Marks in `selected` (one byte per component, 0 or 1) what spec.rule recomputes of one row;
-/// returns the number of marks. Pre: check(spec) is empty; selected.size() == z.size().
+/// returns the number of marks. Pre: check(spec, target) is empty; selected.size() == row.size().
 std::size_t select_row(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
                        const DrawCoordinates& where, std::span<std::uint8_t> selected,
                        SelectionScratch& scratch);

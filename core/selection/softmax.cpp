@@ -23,7 +23,7 @@ bool counts_masked(const SelectionSpec& spec, const SelectionRow& row) {
 RowCosts softmax_costs(const SelectionSpec& spec, const SelectionRow& row,
                        SelectionScratch& scratch) {
   const std::size_t n = row.z.size();
-  const std::span<const double> given = spec.weights == ErrorWeights::dot ? row.w : row.y;
+  const std::span<const double> given = given_weights(spec.weights, row);
   const bool componentwise = spec.norm == Norm::componentwise,
              absolute = spec.weights == ErrorWeights::absolute;
   expects(absolute || given.size() == n, "softmax_costs: one y or w for every z");

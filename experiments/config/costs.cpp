@@ -9,11 +9,7 @@ double bits(const FloatFormat& format) { return static_cast<double>(format.p); }
 
 double operand_bits(const MacSpec& mac) {
   constexpr double as_is = 24.0;
-  struct {
-    double operator()(const FloatFormat& format) const { return bits(format); }
-    double operator()(const BlockFormat& format) const { return bits(format.element); }
-  } constexpr visitor;
-  return mac.operands ? mac.operands->visit(visitor) : as_is;
+  return mac.operands ? static_cast<double>(significand_bits(*mac.operands)) : as_is;
 }
 
 }  // namespace

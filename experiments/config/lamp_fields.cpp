@@ -132,6 +132,21 @@ constexpr std::array lamp_rows{
                 return rate ? Text(toml_number(*rate)) : Text();
               },
           .clear = [](Config& c, Name n) { selection(c, n).spec.rate.reset(); }},
+    Field{.key = "lamp.*.terms",
+          .kind = Kind::integer,
+          .standard = "16",
+          .meaning = "of rule first-terms: how many terms of each inner product it looks at",
+          .scope = Scope::cell,
+          .min = 1,
+          .max = 65536,
+          .read = [](Config& c, Name n, const Value& v,
+                     const Field& f) { return read_integer(v, f, selection(c, n).spec.terms); },
+          .write = [](const Config& c, Name n, Form form) -> Text {  // of no other rule's identity
+            const SelectionSpec& spec = selection(c, n).spec;
+            if (form == Form::identity && spec.rule->traits.ahead != LookAhead::first_terms)
+              return std::nullopt;
+            return std::to_string(spec.terms);
+          }},
     Field{.key = "lamp.*.shift",
           .kind = Kind::choice,
           .standard = "\"none\"",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/model/compositions.hpp"
 #include "core/model/networks/network.hpp"
 #include "experiments/config/checks.hpp"
 #include "experiments/config/fields.hpp"
@@ -39,30 +40,17 @@ std::optional<Problem> check_rule(const SelectionConfig& selection, const SiteRo
   if (lacks_keys || lacks_values)
     return refuse(std::string("reads ") + (lacks_keys ? "queries and keys" : "values") +
                   ", and there are none there");
+  const LookAhead ahead = rule.traits.ahead;
+  if (ahead != LookAhead::none && row.f != Composition::softmax)
+    return refuse("looks ahead at rows of a softmax, and there are none there");
+  if (ahead == LookAhead::first_terms && !has_keys(row.operation))
+    return refuse("takes terms of queries and keys, and there are none there");
   const bool is_by_place = rule.name == "window" || rule.name == "block-mean";
   if (is_by_place && row.f != Composition::softmax)
     return refuse("goes by where keys stand, and components there are no keys");
   if (rule.name == "random-full-row" && !info(row.site).causal)
     return refuse("counts masked entries, and rows there have none");
   return std::nullopt;
-}
-
-/// What the target of f refuses, as core/selection says it: "KEY: what", of keys of [lamp.SITE];
-/// empty where it takes the spec.
-std::string refused(const SelectionSpec& spec, const Network& network, const SiteRow& row,
-                    Activation) {
-  if (spec.mask != Mask::exclude && row.f != Composition::softmax)
-    return "mask: \"as-zero\" is of rows with masked entries, legal are \"exclude\"";
-  if (row.f == Composition::linear_map && spec.norm != Norm::normwise1)
-    return "norm: a linear map has normwise errors alone, legal are \"normwise1\"";
-  if (row.f == Composition::activation && spec.norm != Norm::componentwise)
-    return "norm: an activation is of one component and has none; leave it out";
-  if (row.f == Composition::activation && spec.solver != Solver::greedy)
-    return "solver: sets of an activation are smallest ones already; leave it out";
-  if (row.f == Composition::norm && norm_of(network.sites) == Operation::layer_norm &&
-      spec.norm == Norm::componentwise && spec.solver == Solver::exact)
-    return "solver: \"exact\" is not solved for LayerNorm componentwise, legal are \"greedy\"";
-  return {};
 }
 
 std::optional<Problem> check_selection(const SelectionConfig& selection, const Config& cell,
@@ -82,7 +70,7 @@ std::optional<Problem> check_selection(const SelectionConfig& selection, const C
                    .legal = "none"};
   const auto check_spec = [&](const SelectionSpec& spec,
                               const std::string& path) -> std::optional<Problem> {
-    const std::string what = refused(spec, network, row, activation);
+    const std::string what = lamp::check(spec, target_of(network, row, activation));
     if (what.empty()) return std::nullopt;
     const std::size_t colon = what.find(": ");
     return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};

@@ -245,7 +245,7 @@ TEST_CASE("calc: bad lines name the key and what is legal, and the others go on"
   CHECK(
       mentions(error(R"({"op":"round","x":[1],"format":"ps7","rounding":"SRX"})"), "RTO, SR, SRE"));
   CHECK(mentions(error(R"({"op":"log2","a":[1],"format":"ps7"})"), "\"log2\"; legal: round"));
-  CHECK(mentions(error(R"({"op":"select","function":"rmsnorm","y":[1],"tau":1})"),
+  CHECK(mentions(error(R"({"op":"select","function":"tanh","y":[1],"tau":1})"),
                  "legal: \"softmax\""));
   CHECK(mentions(error(R"({"op":"round","x":[1],"format":"ps7","backend":"cuda"})"), "\"mpfr\""));
   CHECK(mentions(error(R"({"op":"add","a":[1],"b":[1,2],"format":"ps7"})"), "b has 2 elements"));

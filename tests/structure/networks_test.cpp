@@ -27,7 +27,7 @@ constexpr Extent inner = [](const ModelConfig& c) { return c.n_inner; };
 constexpr Extent head_width = [](const ModelConfig& c) { return c.d_head(); };
 constexpr Extent queries_and_group = [](const ModelConfig& c) { return c.n_embd + 2 * c.d_head(); };
 
-constexpr SiteRow linear_row(Site site, Site of, Extent out, std::optional<Site> f = {}) {
+constexpr SiteRow linear_row(Site site, Site of, Extent out, std::optional<Composition> f = {}) {
   return {site, Operation::linear, out, {Input{of}}, {{{"w", width, out}, {"b", out}}}, f};
 }
 constexpr SiteRow norm_row(Site site) {
@@ -62,7 +62,7 @@ constexpr std::array<SiteRow, 15> table{{
     linear_row(Site::attn_proj, Site::values, width),
     {Site::resid_1, Operation::residual, width, {residual_stream, Input{Site::attn_proj}}},
     norm_row(Site::ln_2),
-    linear_row(Site::mlp_fc, Site::ln_2, inner, Site::gelu),
+    linear_row(Site::mlp_fc, Site::ln_2, inner, Composition::softmax),
     {Site::gelu, Operation::softmax, inner, {Input{Site::mlp_fc}}},
     {Site::mlp_proj,
      Operation::linear,
@@ -86,7 +86,7 @@ constexpr bool accepts(std::size_t at, SiteRow row) {
   return is_network(other);
 }
 static_assert(accepts(9, table[9]));
-static_assert(!accepts(9, linear_row(Site::mlp_fc, Site::ln_2, inner, Site::mlp_proj)));  // f later
+static_assert(!accepts(9, linear_row(Site::mlp_fc, Site::ln_2, inner, Composition::norm)));  // f later
 static_assert(!accepts(9, linear_row(Site::mlp_fc, Site::mlp_proj, inner)));  // not there yet
 static_assert(!accepts(9, linear_row(Site::ln_2, Site::ln_1, inner)));        // a second time
 static_assert(!accepts(9, linear_row(Site::mlp_fc, Site::embed, inner)));     // of no layer

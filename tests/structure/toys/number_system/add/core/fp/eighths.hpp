@@ -29,6 +29,7 @@ struct Eighths {
 
   [[nodiscard]] bool reads_tensor() const { return false; }
   [[nodiscard]] std::size_t reach() const { return 1; }
+  [[nodiscard]] int significand_bits() const { return 53; }
   void round_row(std::span<const double> x, std::span<double> y, double tensor) const;
 };
 
