@@ -70,7 +70,11 @@ std::optional<Problem> check_selection(const SelectionConfig& selection, const C
                    .legal = "none"};
   const auto check_spec = [&](const SelectionSpec& spec,
                               const std::string& path) -> std::optional<Problem> {
-    const std::string what = lamp::check(spec, target_of(network, row, activation));
+    SelectionSpec whole = spec;
+    if (!spec.tau && !spec.rate) whole.tau = 1.5;  // only an axis gives it
+    std::string what = lamp::check(whole, target_of(network, row, activation));
+    if (what.empty() && spec.mask != Mask::exclude && row.f != Composition::softmax)
+      what = "mask: \"as-zero\" is of rows with masked entries; legal is \"exclude\"";
     if (what.empty()) return std::nullopt;
     const std::size_t colon = what.find(": ");
     return Problem{.key = path + '.' + what.substr(0, colon), .message = what.substr(colon + 2)};
