@@ -22,7 +22,7 @@ using nlohmann::json;
 struct Operation {
   std::string_view name;
   json (*compute)(CalcRequest&);
-  std::array<std::string_view, 10> keys;  // besides op and backend
+  std::array<std::string_view, 13> keys;  // besides op and backend
 };
 
 constexpr std::array operations{
@@ -51,10 +51,10 @@ constexpr std::array operations{
     Operation{"layernorm",
               calc::layernorm,
               {"x", "gamma", "beta", "eps", "arith", "random_bits", "seed"}},
-    Operation{
-        "select",
-        calc::select,
-        {"function", "y", "w", "weights", "norm", "solver", "mask", "row_length", "tau", "rate"}},
+    Operation{"select",
+              calc::select,
+              {"function", "y", "g", "w", "W", "eps", "weights", "norm", "solver", "mask",
+               "row_length", "tau", "rate"}},
 };
 
 /// Refuses keys that the operation does not read.

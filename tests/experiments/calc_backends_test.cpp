@@ -154,18 +154,38 @@ class Requests {
     return line;
   }
 
-  /// z is computed in binary64, so y = 0 and -inf only: the exponentials are exact.
+  json reals(std::size_t n, double least) {
+    json values = json::array();
+    for (std::size_t i = 0; i < n; ++i)
+      values.push_back(to_hex_float(least + (4.0 - least) * random_.uniform()));
+    return values;
+  }
+
   json select(json line, std::size_t n) {
-    json y = json::array();
-    for (std::size_t i = 0; i < n; ++i) y.push_back(random_.below(4) == 0 ? "-inf" : "0x0p+0");
-    line["function"] = "softmax", line["y"] = y;
+    static const std::array<std::string, 8> names{"softmax",  "rmsnorm", "layernorm", "gelu_tanh",
+                                                  "gelu_erf", "silu",    "relu",      "linear"};
+    const std::string function = one_of(names);
+    const bool softmax = function == "softmax", norm = function.ends_with("norm"),
+               activation = function.find("lu") != std::string::npos;
+    line["function"] = function, line["y"] = reals(n, -4.0);
+    if (softmax)  // z is computed in binary64: of y = 0 and -inf the exponentials are exact
+      for (json& y : line["y"]) y = random_.below(4) == 0 ? "-inf" : "0x0p+0";
     line[random_.below(2) == 0 ? "tau" : "rate"] = random_.uniform();
-    line["solver"] = random_.below(2) == 0 ? "greedy" : "exact";
-    line["norm"] = random_.below(2) == 0 ? "componentwise" : "normwise1";
-    if (random_.below(2) == 0) {
-      line["weights"] = "dot", line["w"] = json::array();
-      for (std::size_t i = 0; i < n; ++i) line["w"].push_back(to_hex_float(random_.uniform()));
+    if (!activation) {
+      line["norm"] = function != "linear" && random_.below(2) == 0 ? "componentwise" : "normwise1";
+      line["solver"] = random_.below(2) == 0 ? "greedy" : "exact";
+      if (function == "layernorm" && line["norm"] == "componentwise") line["solver"] = "greedy";
     }
+    if (norm) line["eps"] = random_.below(2) == 0 ? 0.0 : 0.25;
+    if (function == "linear") {
+      line["W"] = json::array();
+      for (std::uint32_t left = 1 + random_.below(3); left > 0; --left)
+        line["W"].push_back(reals(n, -4.0));
+    }
+    const std::uint32_t weights = random_.below(softmax ? 2 : 3);
+    if (weights == 1) line["weights"] = "dot", line["w"] = reals(n, 0.0);
+    if (weights == 2) line["weights"] = "relative";
+    if (weights == 2 && norm && random_.below(2) == 0) line["g"] = reals(n, -4.0);
     return line;
   }
 

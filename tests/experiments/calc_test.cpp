@@ -226,6 +226,56 @@ TEST_CASE("calc: selection", "[calc]") {
         R"({"cost":"0x0p+0","selected":[]})");
 }
 
+TEST_CASE("calc: selection of every f", "[calc]") {
+  for (const std::string backend : {"auto", "mpfr"}) {
+    const auto selects = [&](const std::string& keys) {
+      INFO(keys);
+      return answer(R"({"op":"select",)" + keys + R"(,"backend":")" + backend + R"("})");
+    };
+    // R = 4: b = (1/2, 0, 0), a = (-1/2, 1, 1) and with y = 0 infinite
+    CHECK(selects(R"("function":"rmsnorm","y":[2,0],"tau":0.25,"solver":"exact")") ==
+          R"({"cost":"0x0p+0","selected":[1]})");
+    CHECK(selects(R"("function":"rmsnorm","y":[2,0],"tau":0.25)") ==
+          R"({"cost":"0x0p+0","selected":[0,1]})");
+    CHECK(selects(R"("function":"rmsnorm","y":[1,1],"eps":1,"tau":0.8,"weights":"relative")") ==
+          R"({"cost":"0x1.8p-1","selected":[0]})");  // b = 1/4, a = 1/2
+    CHECK(selects(R"("function":"layernorm","y":[1,-1],"tau":0)") ==
+          R"({"cost":"0x0p+0","selected":[]})");  // J = 0: the sign
+    CHECK(selects(R"("function":"layernorm","y":[1,-1],"eps":3,"tau":0)") ==
+          R"({"cost":"0x0p+0","selected":[0,1]})");
+    // J = 1/4 - 1/16 on the diagonal, its negative elsewhere; u = 1/2
+    CHECK(selects(R"("function":"layernorm","y":[1,-1],"eps":3,"tau":0.6)") ==
+          R"({"cost":"0x1.8p-2","selected":[0]})");
+    CHECK(selects(R"("function":"layernorm","y":[1,-1],"eps":3,"rate":0,"norm":"normwise1")") ==
+          R"({"cost":"0x1.8p-1","selected":[]})");
+    CHECK(selects(R"("function":"relu","y":[-1,0,2,4],"tau":0.3)") ==
+          R"({"cost":"0x1p-2","selected":[1,2]})");  // 0, infinite, 1/2, 1/4
+    CHECK(selects(R"("function":"gelu_tanh","y":[0,-2,2],"tau":1,"weights":"relative")") ==
+          R"({"cost":"0x1p+0","selected":[1,2]})");
+    CHECK(selects(
+              R"("function":"linear","W":[[1,0],[1,-1]],"y":[2,2],"tau":0.5,"norm":"normwise1")") ==
+          R"({"cost":"0x1p-1","selected":[0]})");  // z = (2, 0), c = (1, 1/2)
+  }
+  const auto refused = [&](const char* keys, const char* what) {
+    const std::string text = error(std::string(R"({"op":"select",)") + keys + '}');
+    INFO(text);
+    return mentions(text, what);
+  };
+  CHECK(refused(R"("function":"layernorm","y":[1],"tau":1,"solver":"exact")", "solver: "));
+  CHECK(refused(R"("function":"silu","y":[1],"tau":1,"norm":"normwise1")", "norm: "));
+  CHECK(refused(R"("function":"linear","y":[1],"tau":1)", "norm: "));
+  CHECK(refused(R"("function":"linear","y":[1],"tau":1,"norm":"normwise1")", "W is missing"));
+  CHECK(refused(R"("function":"linear","y":[1],"tau":1,"norm":"normwise1","W":[[1,2]])", "W is "));
+  CHECK(refused(R"("function":"linear","y":[1],"tau":1,"norm":"normwise1","W":[])", "W is "));
+  CHECK(refused(R"("function":"silu","y":[1],"tau":4194304)", "below 2^22"));
+  CHECK(refused(R"("function":"silu","y":[1],"tau":1,"eps":1)", "eps is given"));
+  CHECK(refused(R"("function":"rmsnorm","y":[1],"tau":1,"eps":-1)", "eps: "));
+  CHECK(refused(R"("function":"rmsnorm","y":[1],"tau":1,"g":[1])", "g is given"));
+  CHECK(refused(R"("function":"rmsnorm","y":[1],"tau":1,"weights":"relative","g":[1,2])", "g has"));
+  CHECK(refused(R"("function":"relu","y":[1],"tau":1,"row_length":2)", "row_length is given"));
+  CHECK(refused(R"("function":"relu","y":[],"tau":1)", "y is empty"));
+}
+
 TEST_CASE("calc: bad lines name the key and what is legal, and the others go on", "[calc]") {
   CHECK(mentions(error("{"), "not JSON"));
   CHECK(mentions(error("[1]"), "object"));
