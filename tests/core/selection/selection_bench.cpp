@@ -1,6 +1,6 @@
 // Prints ns per score of select_lamp for every error weight, norm and solver, over rows of
 // several lengths: the mean over kinds of rows (softmax of scores of several spreads, and peaked
-// ones) and over budgets, and the dearest of them. One thread.
+// ones) and over budgets, and the dearest of them; then of every other f. One thread.
 //   lamp_selection_bench [scalar|avx2|avx512]
 #include <time.h>  // NOLINT: clock_gettime is POSIX's
 
@@ -50,10 +50,21 @@ double thread_time() {
   return 1e9 * static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec);
 }
 
-/// Shortest ns a score of several passes over `rows`, every row under the budget of its own that
-/// `tau_of` says.
+SelectionRow view(const Row& row) {
+  return {.z = row.z,
+          .y = row.y,
+          .w = row.w,
+          .eps = 1e-5,
+          .columns = row.w,
+          .norm1 = static_cast<double>(row.y.size()),
+          .row_length = row.y.size()};
+}
+
+/// Shortest ns a component of several passes over `rows`, every row under the budget of its own
+/// that `tau_of` says.
 template <class TauOf>
-double shortest(const std::vector<Row>& rows, SelectionSpec spec, const TauOf& tau_of) {
+double shortest(const std::vector<Row>& rows, const Target& target, SelectionSpec spec,
+                const TauOf& tau_of) {
   const std::size_t n = rows.front().z.size();
   SelectionScratch scratch;
   std::vector<std::uint8_t> marks(n);
@@ -64,9 +75,7 @@ double shortest(const std::vector<Row>& rows, SelectionSpec spec, const TauOf& t
     const double start = thread_time();
     for (std::size_t r = 0; r < rows.size(); ++r) {
       spec.tau = taus[r];
-      select_lamp(spec, targets::softmax,
-                  {.z = rows[r].z, .y = rows[r].y, .w = rows[r].w, .row_length = n}, marks,
-                  scratch);
+      select_lamp(spec, target, view(rows[r]), marks, scratch);
     }
     best = std::min(best, thread_time() - start);
   }
@@ -77,7 +86,7 @@ struct Cost {
   double mean = 0.0, dearest = 0.0;
 };
 
-Cost cost(std::size_t n, SelectionSpec spec) {
+Cost cost(std::size_t n, const Target& target, const SelectionSpec& spec) {
   Cost cost;
   std::size_t count = 0;
   test::Random random(1);
@@ -89,12 +98,11 @@ Cost cost(std::size_t n, SelectionSpec spec) {
       cost.mean += ns, cost.dearest = std::max(cost.dearest, ns), ++count;
     };
     for (const double tau : {1.5, 1.1, 1.02})
-      add(shortest(rows, spec, [=](const Row&) { return tau; }));
+      add(shortest(rows, target, spec, [=](const Row&) { return tau; }));
     const std::vector<std::uint8_t> none(n);
     for (const double share : {0.9, 0.6, 0.3})  // of what it costs to recompute nothing
-      add(shortest(rows, spec, [&](const Row& row) {
-        return share *
-               cost_of_set(spec, targets::softmax, {.z = row.z, .y = row.y, .w = row.w}, none);
+      add(shortest(rows, target, spec, [&](const Row& row) {
+        return share * cost_of_set(spec, target, view(row), none);
       }));
   }
   cost.mean /= static_cast<double>(count);
@@ -117,8 +125,34 @@ void bench() {
           SelectionSpec spec{.weights = static_cast<ErrorWeights>(w),
                              .norm = static_cast<Norm>(norm),
                              .solver = static_cast<Solver>(solver)};
-          const Cost here = cost(n, spec);
+          const Cost here = cost(n, targets::softmax, spec);
           std::printf("  %6.1f (%5.1f)", here.mean, here.dearest);
+        }
+        std::printf("\n");
+        std::fflush(stdout);
+      }
+}
+
+/// The others, weights `relative` and what else they take.
+void bench_targets() {
+  constexpr std::size_t lengths[] = {64, 768, 3072};
+  std::printf("%-34s", "ns a component, n =");
+  for (const std::size_t n : lengths) std::printf(" %16zu", n);
+  std::printf("\n");
+  for (const Target* target : all_targets)
+    for (const Norm norm : {Norm::componentwise, Norm::normwise1})
+      for (const Solver solver : {Solver::greedy, Solver::exact}) {
+        const SelectionSpec spec{
+            .weights = ErrorWeights::relative, .norm = norm, .solver = solver, .tau = 1.0};
+        if (target == &targets::softmax || !check(spec, *target).empty()) continue;
+        if (norm == Norm::normwise1 && solver == Solver::exact) continue;  // greedy's set
+        std::printf("%-10s %-14s %-8s", target->function.data(), name_in(norm_names, norm).data(),
+                    name_in(solver_names, solver).data());
+        for (const std::size_t n : lengths) {
+          if (target == &targets::layer_norm && norm == Norm::componentwise && n > 1000)
+            continue;  // O(n^2)
+          const Cost here = cost(n, *target, spec);
+          std::printf("  %7.1f (%5.1f)", here.mean, here.dearest);
         }
         std::printf("\n");
         std::fflush(stdout);
@@ -133,5 +167,6 @@ int main(int argc, char** argv) {
     if (const auto forced = lamp::force_target(argv[1]); !forced.ok())
       return std::fprintf(stderr, "lamp_selection_bench: no %s here\n", argv[1]), 1;
   lamp::bench();
+  lamp::bench_targets();
   return 0;
 }
