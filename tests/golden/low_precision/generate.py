@@ -17,7 +17,7 @@ from unlimited import Unlimited
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden.h5"
 CONFIGS = ("stochastic", "directed", "weights", "rules", "rates", "range", "unlimited", "small", "llama_stochastic", "llama_directed",
-           "llama_unlimited")
+           "llama_unlimited", "everywhere", "llama_everywhere")
 NETWORKS = {"gpt2": Gpt2, "llama": Llama}
 
 # --- model and tokens ---------------------------------------------------------------------------------------------------------------
@@ -153,6 +153,24 @@ def plan_of(cell):
     return arithmetic
 
 
+def selection_of(cell):
+    """selection(site, layer, head) of a cell: (keys of [lamp.SITE], arithmetic that recomputes) or None; the most specific tau or rate wins."""
+    lamp = cell["lamp"]
+
+    def selection(site, layer, head):
+        if site not in lamp:
+            return None
+        keys = dict(lamp[site])
+        in_layer = lamp.get("layer", {}).get(str(layer), {})
+        for budget in (in_layer.get(site, {}), in_layer.get("head", {}).get(str(head), {}).get(site, {})):
+            for name in budget:
+                keys.pop(alternatives(name)[0], None)
+            keys |= budget
+        return keys, named(cell, keys["recompute"])
+
+    return selection
+
+
 def named(cell, name):
     if name.startswith("mpfr:"):
         return Unlimited(int(name.removeprefix("mpfr:")))
@@ -181,6 +199,10 @@ def sequences_of(config):
             yield json.loads(line)[: tokens["sequence_length"]], index
 
 
+def rate_path(site):
+    return "recompute_rate" if site == "scores" else f"recompute_rate_{site}"
+
+
 def golden(name):
     """Every array of a config by its path in golden.h5, with the dimensions ([text,] sequence, axes, ..) of the result file."""
     config = config_of(name)
@@ -196,14 +218,13 @@ def golden(name):
         for site in record["activations"]:
             keep(f"reference/{site}", exact.array(exact.run, site))
         for cell in points:
-            lamp = cell["lamp"]["scores"]
-            one = Pass(model, ids, plan_of(cell), config["seed"], index, lamp, named(cell, lamp["recompute"]),
-                       reference if "errors" in record else None)
+            one = Pass(model, ids, plan_of(cell), config["seed"], index, selection_of(cell), reference if "errors" in record else None)
             for site in record["activations"]:
                 keep(f"run/{site}", one.array(one.run, site))
             for site in record.get("errors", []):
                 keep(f"local/{site}", one.array(one.local, site))
-            keep("recompute_rate", one.selected / (len(ids) * (len(ids) + 1) / 2))
+            for site in one.selected:
+                keep(rate_path(site), one.shares(site))
     lead = [len(config["tokens"]["path"])] if isinstance(config["tokens"]["path"], list) else []
     lead.append(config["tokens"]["sequences"])
     return {path: np.array(arrays).reshape(*lead, *([] if path.startswith("reference/") else lengths), *arrays[0].shape)

@@ -1,5 +1,6 @@
 """GPT-2, site by site: method.md, section 4."""
 from network import Model, dot, elementwise, linear, residual
+from targets import Activation, LayerNorm
 
 
 class Gpt2(Model):
@@ -16,18 +17,25 @@ class Gpt2(Model):
         return list(zip(*self[name + ".weight"])), self[name + ".bias"]
 
     def forward(self, run):
+        def norm(y, p, bound, keys):
+            return LayerNorm(y, p, bound, self.config["layer_norm_epsilon"], keys)
+
+        def nonlinear(_, y, bound, keys):
+            return Activation(y, bound, self.config["activation_function"], keys)
+
         x = run.site("embed", 0, embed, self, run.tokens)
         for layer in range(self.layers):
             prefix = f"h.{layer}."
             normal = run.site("ln_1", layer, layer_norm, self, prefix + "ln_1", x)
             qkv = run.site("qkv", layer, linear, *self.linear(prefix + "attn.c_attn"), normal)
-            by_head = [run.attention(layer, head, *parts) for head, parts in enumerate(heads_of(self, qkv))]
-            joined = [sum(rows, []) for rows in zip(*by_head)]
-            x = run.site("resid_1", layer, residual, x, run.site("attn_proj", layer, linear, *self.linear(prefix + "attn.c_proj"), joined))
+            columns, bias = self.linear(prefix + "attn.c_proj")
+            joined = run.attention(layer, heads_of(self, qkv), columns)
+            x = run.site("resid_1", layer, residual, x, run.projection("attn_proj", layer, columns, bias, joined, "resid_1", x, norm))
             normal = run.site("ln_2", layer, layer_norm, self, prefix + "ln_2", x)
-            hidden = run.site("gelu", layer, activation, self, run.site("mlp_fc", layer, linear, *self.linear(prefix + "mlp.c_fc"), normal))
-            x = run.site("resid_2", layer, residual, x, run.site("mlp_proj", layer, linear, *self.linear(prefix + "mlp.c_proj"), hidden))
-        run.site("logits", 0, linear, self["wte.weight"], None, run.site("ln_f", 0, layer_norm, self, "ln_f", x))
+            hidden = run.site("gelu", layer, activation, self, run.linear("mlp_fc", layer, *self.linear(prefix + "mlp.c_fc"), normal, nonlinear))
+            projected = run.projection("mlp_proj", layer, *self.linear(prefix + "mlp.c_proj"), hidden, "resid_2", x, norm)
+            x = run.site("resid_2", layer, residual, x, projected)
+        run.logits(self["wte.weight"], run.site("ln_f", 0, layer_norm, self, "ln_f", x))
 
 
 def embed(at, model, tokens):

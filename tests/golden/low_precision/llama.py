@@ -1,6 +1,7 @@
 """Llama, site by site: method.md, section 4. Keys of config.json and names of tensors as transformers writes them."""
 import mpmath
 from network import Model, dot, elementwise, linear, residual
+from targets import Activation, RmsNorm
 
 
 class Llama(Model):
@@ -25,6 +26,9 @@ class Llama(Model):
         return self[name + ".weight"], self.weights.get(name + ".bias")
 
     def forward(self, run):
+        def norm(y, p, bound, keys):
+            return RmsNorm(y, p, bound, self.config["rms_norm_eps"], keys)
+
         x = run.site("embed", 0, embed, self, run.tokens)
         for layer in range(self.layers):
             attention, mlp = (f"model.layers.{layer}.{name}." for name in ("self_attn", "mlp"))
@@ -35,16 +39,18 @@ class Llama(Model):
             normal = run.site("ln_1", layer, rms_norm, self, f"model.layers.{layer}.input_layernorm", x)
             q, k, v = (projection(part, attention + part + "_proj", normal) for part in "qkv")
             q, k = (run.site("rope_" + part, layer, rope, self, x) for part, x in (("q", q), ("k", k)))
-            by_head = [run.attention(layer, h, self.part(q, h), *(self.part(x, h * self.groups // self.heads) for x in (k, v)))
-                       for h in range(self.heads)]
-            joined = [sum(rows, []) for rows in zip(*by_head)]
-            x = run.site("resid_1", layer, residual, x, projection("attn_proj", attention + "o_proj", joined))
+            parts = [(self.part(q, h), *(self.part(x, h * self.groups // self.heads) for x in (k, v))) for h in range(self.heads)]
+            columns, bias = self.linear(attention + "o_proj")
+            joined = run.attention(layer, parts, columns)
+            x = run.site("resid_1", layer, residual, x, run.projection("attn_proj", layer, columns, bias, joined, "resid_1", x, norm))
             normal = run.site("ln_2", layer, rms_norm, self, f"model.layers.{layer}.post_attention_layernorm", x)
-            gate, up = projection("gate", mlp + "gate_proj", normal), projection("up", mlp + "up_proj", normal)
+            gate = run.linear("gate", layer, *self.linear(mlp + "gate_proj"), normal, lambda _, y, bound, keys: Activation(y, bound, "silu", keys))
+            up = projection("up", mlp + "up_proj", normal)
             gated = run.site("gated", layer, product, run.site("silu", layer, activation, gate), up)
-            x = run.site("resid_2", layer, residual, x, projection("mlp_proj", mlp + "down_proj", gated))
+            projected = run.projection("mlp_proj", layer, *self.linear(mlp + "down_proj"), gated, "resid_2", x, norm)
+            x = run.site("resid_2", layer, residual, x, projected)
         head = self["model.embed_tokens.weight" if self.config["tie_word_embeddings"] else "lm_head.weight"]
-        run.site("logits", 0, linear, head, None, run.site("ln_f", 0, rms_norm, self, "model.norm", x))
+        run.logits(head, run.site("ln_f", 0, rms_norm, self, "model.norm", x))
 
     def part(self, rows, head):
         """The columns of a head of q, or of a group of k or v."""

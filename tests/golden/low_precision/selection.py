@@ -1,4 +1,5 @@
-"""Which scores of a row are recomputed: method.md, section 6, for softmax, in integers (multiples of 2^-40)."""
+"""Which components of a row are recomputed: method.md, section 6, in integers (multiples of 2^-40). Here what all functions f share, and
+softmax; the others are in targets.py."""
 import math
 from fractions import Fraction
 
@@ -11,59 +12,69 @@ def integer(x):
     return math.floor(Fraction(x) * UNIT)
 
 
-class Row:
-    """A row of low scores y, its softmax z, the error weights w, and what of [lamp.scores] asks for a set."""
+def error_weights(keys, values, bound):
+    """w_j of abs(dy_j) <= eps w_j. `bound`: a function that gives those of the inner products."""
+    name = keys.get("weights", "absolute")
+    return bound() if name == "dot" else [1.0 if name == "absolute" else abs(x) for x in values]
 
-    def __init__(self, y, z, w, keys, length):
-        self.n, self.keys, self.length = len(y), keys, length
-        self.weights, self.norm = keys.get("weights", "absolute"), keys.get("norm", "componentwise")
-        self.masked = keys.get("mask", "exclude") == "as-zero" and length > self.n  # rows with z = 0 and w = 1 outside of every S
-        w = {"absolute": [1.0] * self.n, "relative": [abs(x) for x in y], "dot": w}[self.weights]
-        self.refused = any(not 0 <= x < REFUSED for x in z)
-        if not self.refused:
-            key = (lambda x, v: 2 * x * (1 - x) * v) if self.norm == "normwise1" else (lambda x, v: x * v)
-            values = [(x, key(x, v), (1 - 2 * x) * v) for x, v in zip(z, w)]
-            self.refused = any(not abs(x) < REFUSED for triple in values for x in triple)
-        if not self.refused:
-            self.z, self.b, self.a = ([integer(triple[i]) for triple in values] for i in range(3))
-            self.order = sorted(range(self.n), key=lambda j: (-self.b[j], j))  # descending, ties: lower index first
+
+class Row:
+    """A row of y = g(x), and what of [lamp.SITE] asks for a set. A function f adds `refused`, whether all is recomputed, unseen; the keys
+    `b`, integers; `cost(s)`, an integer too; and `exact(tau)` where it has this solver."""
+
+    def __init__(self, y, keys, length=None):
+        self.y, self.n, self.keys, self.length = y, len(y), keys, length
+        self.norm = keys.get("norm", "componentwise")
+        self.refused = False
+
+    @property
+    def order(self):
+        """Descending, ties: lower index first."""
+        return sorted(range(self.n), key=lambda j: (-self.b[j], j))
 
     def left(self, s):
         """B: what the components that stay low cost every row."""
-        if self.weights == "absolute" and self.norm == "componentwise":
-            return max(0, UNIT - sum(self.z[j] for j in s))
         return sum(self.b[j] for j in range(self.n) if j not in s)
-
-    def cost(self, s):
-        if self.norm == "normwise1":
-            return self.left(s)
-        if self.n == 1 and not self.masked or len(s) == self.n and not self.masked:
-            return 0
-        rows = [self.a[i] for i in range(self.n) if i not in s] + ([UNIT] if self.masked else []) + ([0] if s else [])
-        return self.left(s) + max(rows)
 
     def lamp(self):
         """S of the LAMP rule."""
         everything = set(range(self.n))
         if self.refused:
             return everything
+        order = self.order
         if "rate" in self.keys:
-            return set(self.order[: math.ceil(self.keys["rate"] * self.n - 1e-9)])
+            return set(order[: math.ceil(self.keys["rate"] * self.n - 1e-9)])
         tau = math.ceil(Fraction(self.keys.get("tau", 1.5)) * UNIT)
         if self.keys.get("solver", "greedy") == "exact" and self.norm == "componentwise":
             return self.exact(tau)
         for k in range(self.n + 1):  # for normwise1 the shortest prefix is a smallest set: both solvers
-            if self.cost(set(self.order[:k])) <= tau:
-                return set(self.order[:k])
+            if self.cost(set(order[:k])) <= tau:
+                return set(order[:k])
         return everything
+
+
+class Diagonal(Row):
+    """f for which, with B of what is left out of S, rows in S cost B, those outside B + a_i; a_i = `a[i]`."""
+
+    extra = ()  # more rows outside of every S
+
+    def counted(self, s):
+        """Whether any row in S has a cost."""
+        return bool(s)
+
+    def cost(self, s):
+        if self.norm == "normwise1":
+            return self.left(s)
+        if len(s) == self.n and not self.extra:
+            return 0
+        return self.left(s) + max([self.a[i] for i in range(self.n) if i not in s] + [*self.extra] + ([0] if self.counted(s) else []))
 
     def exact(self, tau):
         """The first threshold that leaves out most."""
-        if self.n == 1 and not self.masked:
-            return set()
         thresholds = sorted(set(self.a))
-        if self.masked:
-            thresholds = sorted({t for t in thresholds if t > UNIT} | {UNIT})
+        if self.extra:
+            lowest = max(self.extra)
+            thresholds = sorted({t for t in thresholds if t > lowest} | {lowest})
         best = set(range(self.n))
         for t in thresholds:
             s = set(range(self.n))
@@ -74,6 +85,33 @@ class Row:
             if len(s) < len(best):
                 best = s
         return best
+
+
+class Softmax(Diagonal):
+    """Of low scores or logits y: z is what softmax gives of them, in a causal row of `length` entries, masked ones among them."""
+
+    def __init__(self, y, z, bound, keys, length):
+        super().__init__(y, keys, length)
+        self.identity = keys.get("weights", "absolute") == "absolute" and self.norm == "componentwise"
+        if keys.get("mask", "exclude") == "as-zero" and length > self.n:
+            self.extra = (UNIT,)  # rows with z = 0 and w = 1
+        w = error_weights(keys, y, bound)
+        self.refused = any(not 0 <= x < REFUSED for x in z)
+        if not self.refused:
+            key = (lambda x, v: 2 * x * (1 - x) * v) if self.norm == "normwise1" else (lambda x, v: x * v)
+            values = [(x, key(x, v), (1 - 2 * x) * v) for x, v in zip(z, w)]
+            self.refused = any(not abs(x) < REFUSED for triple in values for x in triple)
+        if not self.refused:
+            self.z, self.b, self.a = ([integer(triple[i]) for triple in values] for i in range(3))
+
+    def left(self, s):
+        return max(0, UNIT - sum(self.z[j] for j in s)) if self.identity else super().left(s)
+
+    def cost(self, s):
+        return 0 if self.n == 1 and not self.extra and self.norm == "componentwise" else super().cost(s)
+
+    def exact(self, tau):
+        return set() if self.n == 1 and not self.extra else super().exact(tau)
 
 
 class Draws:
@@ -106,7 +144,7 @@ def sample(draws, n, k):
     return s if k <= n // 2 else set(range(n)) - s
 
 
-def select(row, y, place, index):
+def select(row, place, index):
     """The set of a row under its rule; every rule but none and all has LAMP's budget."""
     rule = row.keys.get("rule", "lamp")
     if rule in ("none", "all"):
@@ -117,5 +155,5 @@ def select(row, y, place, index):
     if rule == "random-full-row":
         return {j for j in sample(Draws(place, index), row.length, len(s)) if j < row.n}
     if rule == "largest-logit":
-        return set(sorted(range(row.n), key=lambda j: (-y[j], j))[: len(s)])
+        return set(sorted(range(row.n), key=lambda j: (-row.y[j], j))[: len(s)])
     return s
