@@ -1,12 +1,14 @@
 """Writes this folder's models, tokens and golden outputs: `/usr/bin/python3 generate.py`, a minute."""
 import itertools
 import json
+import math
 import pathlib
 import random
 import struct
 import tomllib
 
 import h5py
+import mpmath
 import numpy as np
 from gpt2 import Gpt2
 from llama import Llama
@@ -154,7 +156,8 @@ def plan_of(cell):
 
 
 def selection_of(cell):
-    """selection(site, layer, head) of a cell: (keys of [lamp.SITE], arithmetic that recomputes) or None; the most specific tau or rate wins."""
+    """selection(site, layer, head) of a cell: (keys of [lamp.SITE], arithmetic that recomputes) or None.
+    The most specific tau or rate wins."""
     lamp = cell["lamp"]
 
     def selection(site, layer, head):
@@ -199,6 +202,20 @@ def sequences_of(config):
             yield json.loads(line)[: tokens["sequence_length"]], index
 
 
+def divergence(logits, reference):
+    """The mean over positions of KL(reference || run), to far more digits than binary64 has; NaN where a logit is."""
+    if not (np.isfinite(logits).all() and np.isfinite(reference).all()):
+        return math.nan
+    with mpmath.workdps(50):
+        def log_softmax(row):
+            y = [mpmath.mpf(float(x)) for x in row]
+            s = mpmath.log(mpmath.fsum(mpmath.exp(x) for x in y))
+            return [x - s for x in y]
+
+        rows = [(log_softmax(p), log_softmax(q)) for p, q in zip(reference, logits)]
+        return float(mpmath.fsum(mpmath.exp(p) * (p - q) for row in rows for p, q in zip(*row)) / len(rows))
+
+
 def rate_path(site):
     return "recompute_rate" if site == "scores" else f"recompute_rate_{site}"
 
@@ -223,6 +240,7 @@ def golden(name):
                 keep(f"run/{site}", one.array(one.run, site))
             for site in record.get("errors", []):
                 keep(f"local/{site}", one.array(one.local, site))
+            keep("kl", np.array(divergence(one.array(one.run, "logits"), exact.array(exact.run, "logits"))))
             for site in one.selected:
                 keep(rate_path(site), one.shares(site))
     lead = [len(config["tokens"]["path"])] if isinstance(config["tokens"]["path"], list) else []

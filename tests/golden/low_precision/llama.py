@@ -29,6 +29,9 @@ class Llama(Model):
         def norm(y, p, bound, keys):
             return RmsNorm(y, p, bound, self.config["rms_norm_eps"], keys)
 
+        def nonlinear(_, y, bound, keys):
+            return Activation(y, bound, "silu", keys)
+
         x = run.site("embed", 0, embed, self, run.tokens)
         for layer in range(self.layers):
             attention, mlp = (f"model.layers.{layer}.{name}." for name in ("self_attn", "mlp"))
@@ -44,7 +47,7 @@ class Llama(Model):
             joined = run.attention(layer, parts, columns)
             x = run.site("resid_1", layer, residual, x, run.projection("attn_proj", layer, columns, bias, joined, "resid_1", x, norm))
             normal = run.site("ln_2", layer, rms_norm, self, f"model.layers.{layer}.post_attention_layernorm", x)
-            gate = run.linear("gate", layer, *self.linear(mlp + "gate_proj"), normal, lambda _, y, bound, keys: Activation(y, bound, "silu", keys))
+            gate = run.linear("gate", layer, *self.linear(mlp + "gate_proj"), normal, nonlinear)
             up = projection("up", mlp + "up_proj", normal)
             gated = run.site("gated", layer, product, run.site("silu", layer, activation, gate), up)
             projected = run.projection("mlp_proj", layer, *self.linear(mlp + "down_proj"), gated, "resid_2", x, norm)

@@ -75,16 +75,17 @@ def bounds(x, columns):
     return [dot(Output(BINARY64), magnitudes, [abs(v) for v in column]) for column in columns]
 
 
-def masked(row, length):
-    return row + [NAN] * (length - len(row))
+def square(rows):
+    """Causal rows with NaN where they are masked."""
+    return [row + [NAN] * (len(rows) - len(row)) for row in rows]
 
 
 # --- the pass ---------------------------------------------------------------------------------------------------------------------
 
 
 class Pass:
-    """One cell's pass over one sequence. `arithmetic(site, layer, head)` is its plan, `selection(site, layer, head)` the keys of [lamp.SITE]
-    there and the arithmetic that recomputes, or None.
+    """One cell's pass over one sequence. `arithmetic(site, layer, head)` is its plan, `selection(site, layer, head)` the keys
+    of [lamp.SITE] there and the arithmetic that recomputes, or None.
 
     Afterwards `run` holds every site's rows by (layer, head) (`array` makes arrays of them), `local` those of the reference's operation on
     this pass's inputs (with `reference`, an Arithmetic or Unlimited), and `selected` the share of a site's components recomputed, by layer
@@ -137,7 +138,8 @@ class Pass:
         return rows
 
     def linear(self, name, layer, columns, bias, x, row_of):
-        """A linear site whose components are selected; `row_of(i, row, bound, keys)`: f of a low row, `bound()` its inner products' bounds."""
+        """A linear site whose components are selected; `row_of(i, row, bound, keys)`: f of a low row, `bound()`: what its inner products are
+        bounded by."""
 
         def operation(at):
             return linear(at, columns, bias, x)
@@ -165,7 +167,7 @@ class Pass:
         return self.linear("logits", 0, columns, None, x, row_of)
 
     def attention(self, layer, parts, rows_of_map):
-        """Scores, softmax and values of all heads, whose (q, k, v) are `parts`: rows of all heads side by side, for the matrix of attn_proj."""
+        """Scores, softmax and values of all heads, whose (q, k, v) are `parts`: rows of all heads side by side, which attn_proj maps."""
         heads = range(len(parts))
         z = [self.softmax(layer, head, q, k) for head, (q, k, _) in enumerate(parts)]
         columns = [column for _, _, v in parts for column in zip(*v)]  # of all heads
@@ -193,7 +195,7 @@ class Pass:
             return [[score(at(i, j), q[i], k[j]) for j in range(i + 1)] for i in range(length)]
 
         def softmax_rows(at, y):
-            return [masked(softmax_row(at(i, 0), row[: i + 1]), length) for i, row in enumerate(y)]
+            return square([softmax_row(at(i, 0), row[: i + 1]) for i, row in enumerate(y)])
 
         def row_of(i, keys):
             y = rows[i]
@@ -205,7 +207,7 @@ class Pass:
 
         rows = score_rows(self.at("scores", layer, head))
         self.recomputed("scores", layer, rows, row_of, lambda at, i, j: score(at(i, j), q[i], k[j]), (head,), causal=True)
-        y = self.keep("scores", layer, head, [masked(row, length) for row in rows], lambda at: [masked(row, length) for row in score_rows(at)])
+        y = self.keep("scores", layer, head, square(rows), lambda at: square(score_rows(at)))
         return self.site("softmax", layer, softmax_rows, y, head=head)
 
     @staticmethod
