@@ -104,15 +104,26 @@ class Sets(unittest.TestCase):
                         expected = true_cost(f, exact, w, keys["norm"], s)
                         self.assertLess(abs(mpmath.mpf(row.cost(s)) / UNIT - expected), 2**-35, (name, keys, s))
 
+    def test_layer_norm_takes_the_largest_columns_first(self):
+        rng = random.Random("columns")
+        with mpmath.workdps(50):
+            for keys in ({"weights": weights} for weights in ("absolute", "relative", "dot")):
+                _, f, y, w, row = rows(rng, keys | {"norm": "componentwise", "solver": "greedy"})[2]
+                for j, column in enumerate(zip(*jacobian(f, [mpmath.mpf(x) for x in y]))):
+                    expected = w[j] * mpmath.fsum(abs(x) for x in column)
+                    self.assertLess(abs(mpmath.mpf(row.b[j]) / UNIT - expected), 2**-35, (keys, j))
+
     def test_sets_of_all_subsets(self):
         rng = random.Random("sets")
-        for keys in all_keys() * 4:
-            for tau in (0.05, 0.3, 0.8, 1.1, 1.6, 2.5):
-                for name, _, y, _, row in rows(rng, keys | {"tau": tau}):
-                    admitted = [s for s in subsets(row.n) if row.cost(s) <= math.ceil(tau * UNIT)]
+        for keys in all_keys() * 3:
+            for name, _, y, _, row in rows(rng, keys):
+                costs = {frozenset(s): row.cost(s) for s in subsets(row.n)}
+                prefixes = [frozenset(row.order[:k]) for k in range(row.n + 1)]
+                for tau in (0.05, 0.3, 0.8, 1.6, *(max(costs[s], 0) / UNIT for s in [*costs][::4])):  # some cost just as much
+                    row.keys = keys | {"tau": tau}
+                    admitted = [s for s, cost in costs.items() if cost <= math.ceil(tau * UNIT)]
                     s = row.lamp()
                     self.assertIn(s, admitted)
-                    prefixes = [set(row.order[:k]) for k in range(row.n + 1)]
                     if keys["solver"] == "exact" or keys["norm"] == "normwise1":
                         self.assertEqual(len(s), len(min(admitted, key=len)), (name, keys, tau, y))
                     else:
@@ -153,7 +164,12 @@ class Sets(unittest.TestCase):
             self.assertEqual(LinearMap([1.0, math.nan, 2.0], None, [[1.0, 2.0, 3.0]], keys).lamp(), {0, 1, 2})
         zero = RmsNorm([0.0, 1.0, -1.0], [1.0, 1.0, 1.0], None, EPS, {"tau": 1e6, "solver": "exact"})
         self.assertEqual(zero.lamp(), {0})  # left low, a component of 0 has an infinite error
-        self.assertEqual(zero.cost({0}), zero.left({0}) + max(zero.a[1:]))  # and no row where it is in S
+        only = RmsNorm([0.0, 1.0], [1.0, 1.0], None, EPS, {})
+        self.assertLess(only.a[1], 0)
+        self.assertEqual(only.cost({0}), only.b[1] + only.a[1])  # in S it is no row that costs B
+        self.assertEqual(only.cost({1}), only.b[0] + only.a[0])
+        centred = LayerNorm([-1.0, 0.0, 1.0], [1.0] * 3, None, EPS, {"tau": 1e5})
+        self.assertEqual((len(centred.costs), centred.lamp()), (2, set()))  # nor is the mean one of LayerNorm's
 
     def test_the_prefix_sums(self):
         rng = random.Random("prefix")

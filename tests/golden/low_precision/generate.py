@@ -1,4 +1,4 @@
-"""Writes this folder's models, tokens and golden outputs: `/usr/bin/python3 generate.py`, a minute."""
+"""Writes this folder's models, tokens and golden outputs: `/usr/bin/python3 generate.py`, two minutes."""
 import itertools
 import json
 import math
