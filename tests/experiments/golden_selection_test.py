@@ -146,12 +146,19 @@ class Sets(unittest.TestCase):
                 with mpmath.workprec(24):
                     self.assertEqual(+expected, found, (form, y, weights))
 
+        self.assertEqual(kappa("gelu", -(2.0**400), 2.0**-390, False), 2**10)
+
     def test_what_an_activation_leaves(self):
         y = [0.0, -0.0, 1.5, -3.0, 0.25]
         for form in RATIOS:
             self.assertEqual(Activation(y, None, form, {"weights": "relative", "tau": 1.0}).lamp(),
                              {j for j in range(5) if kappa(form, y[j], abs(y[j]), True) > 1})
             self.assertLessEqual({0, 1}, Activation(y, None, form, {"tau": 1e5}).lamp())  # infinite at 0
+            for weights, large in itertools.product(("absolute", "relative", "dot"), (1.0, -1.0)):  # infinities: the limit
+                w = {"relative": math.inf, "absolute": 1.0, "dot": 0.3}[weights]
+                far = kappa(form, large * 2.0**20, 2.0**20 if weights == "relative" else w, weights == "relative")
+                limit = kappa(form, large * math.inf, w, weights == "relative")
+                self.assertLess(abs(min(limit, 1e5) - min(far, 1e5)), 1e-5, (form, weights, large))
             self.assertEqual(len(Activation([0.1, math.nan], None, form, {"tau": 1e5}).lamp()), 2)
 
     def test_bad_rows(self):

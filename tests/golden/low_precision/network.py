@@ -138,8 +138,8 @@ class Pass:
         return rows
 
     def linear(self, name, layer, columns, bias, x, row_of):
-        """A linear site whose components are selected; `row_of(i, row, bound, keys)`: f of a low row, `bound()`: what its inner products are
-        bounded by."""
+        """A linear site whose components are selected; `row_of(i, row, bound, keys)`: f of a low row, `bound()`: what bounds its
+        inner products."""
 
         def operation(at):
             return linear(at, columns, bias, x)

@@ -8,7 +8,7 @@ from fractions import Fraction
 import mpmath
 from operations import Output
 from orders import dot
-from rounding import FORMATS, INF, NAN, Arithmetic
+from rounding import FORMATS, INF, NAN, Arithmetic, parts
 from selection import REFUSED, Diagonal, Row, error_weights, integer
 
 BINARY64 = Arithmetic(FORMATS["binary64"])
@@ -111,6 +111,8 @@ def gelu_tanh(y):
 
 
 def gelu_erf(y):
+    if y < -(2**100):
+        return -y  # nearer than 2^-199 of it, and what is in doubt by 160 bits stays so
     return 1 / y + mpmath.sqrt(2 / mpmath.pi) * mpmath.exp(-(y**2) / 2) / mpmath.erfc(-y / mpmath.sqrt(2))
 
 
@@ -119,6 +121,7 @@ def silu(y):
 
 
 RATIOS = {"gelu_new": gelu_tanh, "gelu": gelu_erf, "silu": silu}
+FAR_BELOW = {"gelu_new": INF, "gelu": INF, "silu": 1.0}  # the limit of its magnitude at -infinity; at +infinity it is 0
 
 
 def rounded_24(m, e):
@@ -131,18 +134,26 @@ def rounded_24(m, e):
 
 
 def kappa(form, y, w, relative):
-    """abs(phi'(y)) w / abs(phi(y)) of the real phi, correctly rounded to 24 bits; a float where it is not finite."""
-    if y != y or w != w or math.isinf(y) or math.isinf(w):
+    """abs(phi'(y)) w / abs(phi(y)) of the real phi, correctly rounded to 24 bits; of an infinity its limit.
+    A float where it is not finite."""
+    if y != y or w != w:
         return NAN
-    if y == 0:
+    if y == 0 or (y == INF and relative):
         return Fraction(1) if relative else INF
+    if w == 0:
+        return Fraction(0)
+    if math.isinf(y):
+        k = w * (0.0 if y > 0 else FAR_BELOW[form])
+        return rounded_24(*parts(k)) if math.isfinite(k) else k
+    if math.isinf(w):
+        return INF
     for precision in (160, 640, 2560):
         with mpmath.workprec(precision + 80):  # phi' has zeros; y is no nearer to them than 2^-54 or so of it
             _, m, e, bits = (abs(RATIOS[form](mpmath.mpf(y))) * mpmath.mpf(w))._mpf_
         m, e = m << (precision + 80 - bits), e - (precision + 80 - bits)
         low, high = rounded_24(max(m - 2**80, 0), e), rounded_24(m + 2**80, e)
-        if m == 0 or low == high:
-            return high if m else Fraction(0)
+        if low == high:
+            return low
     raise ArithmeticError("a rounding is in doubt at 2560 bits")
 
 
