@@ -323,6 +323,25 @@ HWY_INLINE R gelu_tanh(R x) {
   return select(magnitude(x) < R(0x1p-60), R(0.5) * x, select(x < R(23.0), y, x));
 }
 
+/// tail(a) = Phi(-a) exp(a^2/2), 0 <= a <= 39, from a table: a constant, and a small rest.
+template <class R>
+struct TailTerms {
+  R constant, rest;
+};
+
+template <class R>
+HWY_INLINE TailTerms<R> tail_terms(R a) {
+  const auto row = shift_right<49>(bits(a + R(1.0))) - (std::bit_cast<Bits64>(1.0) >> 49);
+  static_assert(coefficients::tail_columns == 16);
+  const auto start = shift_left<4>(row);
+  const double* table = &coefficients::tail_rows[0][0];
+  const R t = a - lookup(table, start);
+  R series = lookup(table, start + (coefficients::tail_columns - 1));
+  for (Bits64 column = coefficients::tail_columns - 2; column > 2; --column)
+    series = mul_add(series, t, lookup(table, start + column));
+  return {lookup(table, start + 1), mul_add(series, t, lookup(table, start + 2))};
+}
+
 /// x Phi(x) with Phi(-a) = exp(-a^2/2) tail(a), a >= 0, tail from a table; for x > 0 as x - x
 /// Phi(-x).
 template <class R>
@@ -332,16 +351,8 @@ HWY_INLINE R gelu_erf(R x) {
   const ReducedExp<R> e = reduce_exp(R(-0.5) * squared, R(-0.5) * mul_add(a, a, -squared));
   const Pair<R> gauss = significand(e);
 
-  const auto row = shift_right<49>(bits(a + R(1.0))) - (std::bit_cast<Bits64>(1.0) >> 49);
-  static_assert(coefficients::tail_columns == 16);
-  const auto start = shift_left<4>(row);
-  const double* table = &coefficients::tail_rows[0][0];
-  const R t = a - lookup(table, start);
-  R series = lookup(table, start + (coefficients::tail_columns - 1));
-  for (Bits64 column = coefficients::tail_columns - 2; column > 2; --column)
-    series = mul_add(series, t, lookup(table, start + column));
-  const Pair<R> tail =
-      fast_two_sum(lookup(table, start + 1), mul_add(series, t, lookup(table, start + 2)));
+  const TailTerms<R> terms = tail_terms(a);
+  const Pair<R> tail = fast_two_sum(terms.constant, terms.rest);
 
   // a gauss tail as a pair
   const Pair<R> product = two_product(gauss.hi, tail.hi);

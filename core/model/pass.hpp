@@ -2,6 +2,7 @@
 // core/model: forward.cpp walks the table and evaluates sites, selecting.cpp is LAMP's step.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -80,15 +81,16 @@ class Pass {
     MatrixView<const double> y{}, z{}, g{};  // as in SelectionRow
     std::span<const double> columns{};
     const Target* target = nullptr;
+    /// f itself, where it is a softmax: z again, to write to.
+    struct Softmax {
+      TapPoint at;
+      Arithmetic arithmetic;
+      MatrixView<double> z;
+    };
+    std::optional<Softmax> softmax{};
   };
 
   Seen see(const SiteRow& row, const TapPoint& point, MatrixView<double> low);
-
-  [[nodiscard]] TapPoint point_of_f(const SiteRow& row, TapPoint point) const {
-    point.site = row_of_f(config_.network->sites, row)->site;
-    point.first_row = first_;
-    return point;
-  }
 
   /// The marks of row i, one for each component of g.
   std::span<std::uint8_t> marks(MatrixView<const double> g, std::size_t i) {
@@ -118,10 +120,9 @@ class Pass {
 
   [[nodiscard]] DrawCoordinates draws(const TapPoint& point, std::size_t i) const;
 
-  /// Whether what a set leaves low may move f by more than the fallback allows, to first order.
-  [[nodiscard]] bool exceeds(const SelectionPlan& selection, const SiteRow& row, TapPoint point,
-                             const SelectionRow& seen, const Target& target,
-                             std::span<const std::uint8_t> chosen) const;
+  /// u of the arithmetic that makes the low rows of g; the largest, where f reads those of all
+  /// heads.
+  [[nodiscard]] double low_roundoff(const SiteRow& row, TapPoint point) const;
 
   /// Evaluates g in the arithmetic of `recompute` in all rows, which costs less than picking
   /// components and gives the same bits.
@@ -138,9 +139,9 @@ class Pass {
   bool mix_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
                MatrixView<double> g, std::size_t i);
 
-  /// The same, and f of the row where it is a softmax.
+  /// The same, and f of the row.
   void mix_with_f(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
-                  MatrixView<double> g, std::size_t i);
+                  MatrixView<double> g, const Seen::Softmax& f, std::size_t i);
 
   /// Lets rules see the values that f weights in a head, as that product reads them.
   void read_values(const SiteRow& row, const TapPoint& point);

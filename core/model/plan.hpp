@@ -28,6 +28,16 @@ struct SitePath {
   friend auto operator<=>(const SitePath&, const SitePath&) = default;
 };
 
+/// What the most specific path to a head says: head over layer over site; null where none is
+/// there.
+template <class T>
+const T* most_specific(const std::map<SitePath, T>& all, Site site, Layer layer, Head head) {
+  for (const SitePath& path :
+       {SitePath{site, layer, head}, SitePath{site, layer, {}}, SitePath{site, {}, {}}})
+    if (const auto found = all.find(path); found != all.end()) return &found->second;
+  return nullptr;
+}
+
 /// What is recomputed beside S where the first-order bound on what S leaves exceeds `tolerance`:
 /// cost(S) u, u the unit roundoff of the low arithmetic. `row`: that row, whole; `layer`: all rows
 /// of the layer (and head) where any row's bound does. A bound that is NaN exceeds.
@@ -88,15 +98,6 @@ class PrecisionPlan {
   [[nodiscard]] const Storage& storage() const { return storage_; }
 
  private:
-  template <class T>
-  static const T* most_specific(const std::map<SitePath, T>& all, Site site, Layer layer,
-                                Head head) {
-    for (const SitePath& path :
-         {SitePath{site, layer, head}, SitePath{site, layer, {}}, SitePath{site, {}, {}}})
-      if (const auto found = all.find(path); found != all.end()) return &found->second;
-    return nullptr;
-  }
-
   Arithmetic default_;
   std::map<SitePath, Arithmetic> overrides_;
   std::map<SitePath, SelectionPlan> selections_;

@@ -72,11 +72,12 @@ Pass::Seen Pass::see(const SiteRow& row, const TapPoint& point, MatrixView<doubl
   switch (*row.f) {
     case Composition::softmax: {
       const SiteRow& f = *row_of_f(config_.network->sites, row);
-      const TapPoint at_f = point_of_f(row, point);
-      const MatrixView<double> z = output(f, point.head);
-      compute(model_, f, at_f, arithmetic_at(at_f), z);
-      store(at_f, z);
-      seen.z = z;
+      TapPoint at_f = point;
+      at_f.site = f.site;
+      seen.softmax = {.at = at_f, .arithmetic = arithmetic_at(at_f), .z = output(f, point.head)};
+      compute(model_, f, at_f, seen.softmax->arithmetic, seen.softmax->z);
+      store(at_f, seen.softmax->z);
+      seen.z = seen.softmax->z;
       return seen;
     }
     case Composition::norm: {
@@ -116,23 +117,29 @@ void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapP
   if (traits.reads_values) read_values(row, point);
   if (traits.ahead == LookAhead::first_terms) first_terms(selection.spec.terms, row, point);
   const bool of_layer = selection.fallback && selection.fallback->what == Fallback::What::layer;
+  const double u = selection.fallback ? low_roundoff(row, point) : 0.0;
   std::size_t exceeding = 0;
   for (std::size_t i = 0; i < g.rows; ++i) {
     const std::span<std::uint8_t> chosen = marks(g, i).first(entries(row, g.cols, i));
     const SelectionRow row_seen = see_row(selection.spec, row, point, seen, i);
     select_row(selection.spec, *seen.target, row_seen, draws(point, i), chosen, work_.selection);
-    if (selection.fallback && exceeds(selection, row, point, row_seen, *seen.target, chosen)) {
-      ++exceeding;
-      std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
+    if (selection.fallback) {
+      const double bound =
+          cost_of_set(selection.spec, *seen.target, row_seen, chosen, work_.selection) * u;
+      if (!(bound <= selection.fallback->tolerance)) {  // NaN exceeds
+        ++exceeding;
+        std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
+      }
     }
-    if (*row.f == Composition::softmax) mix_with_f(selection, row, point, g, i);
+    if (seen.softmax) mix_with_f(selection, row, point, g, *seen.softmax, i);
   }
   if (of_layer && exceeding > 0) {
     expects(earlier_ == nullptr, "forward: no fallback of a layer in a pass that goes on");
     exceeding = g.rows;
     std::fill(work_.marks.begin(), work_.marks.end(), std::uint8_t{1});
-    if (*row.f == Composition::softmax)
-      for (std::size_t i = 0; i < g.rows; ++i) mix_with_f(selection, row, point, g, i);
+    if (seen.softmax)
+      for (std::size_t i = 0; i < g.rows; ++i)
+        mix_with_f(selection, row, point, g, *seen.softmax, i);
   }
   if (selection.fallback) sink_.fell_back(point, exceeding);
   keep_softmax(traits.ahead, point, seen.z);
@@ -213,14 +220,12 @@ DrawCoordinates Pass::draws(const TapPoint& point, std::size_t i) const {
           .site = info(point.site).draw};
 }
 
-bool Pass::exceeds(const SelectionPlan& selection, const SiteRow& row, TapPoint point,
-                   const SelectionRow& seen, const Target& target,
-                   std::span<const std::uint8_t> chosen) const {
-  double u = 0.0;  // the largest of those that made the row
+double Pass::low_roundoff(const SiteRow& row, TapPoint point) const {
+  double u = 0.0;
   const std::size_t heads = *row.f == Composition::linear_map ? heads_of(config_, row.site) : 1;
   for (std::size_t h = 0; h < heads; ++h, ++point.head.value)
     u = std::max(u, unit_roundoff(plan_.at(point.site, point.layer, point.head).mac.format));
-  return !(cost_of_set(selection.spec, target, seen, chosen) * u <= selection.fallback->tolerance);
+  return u;
 }
 
 void Pass::recompute_all(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
@@ -275,14 +280,12 @@ bool Pass::mix_row(const SelectionPlan& selection, const SiteRow& row, const Tap
 }
 
 void Pass::mix_with_f(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
-                      MatrixView<double> g, std::size_t i) {
+                      MatrixView<double> g, const Seen::Softmax& f, std::size_t i) {
   if (!mix_row(selection, row, point, g, i)) return;
   const std::size_t n = entries(row, g.cols, i);
-  const TapPoint at_f = point_of_f(row, point);
-  const std::span<double> z =
-      output(*row_of_f(config_.network->sites, row), point.head).row(i).first(n);
-  softmax_of_row(arithmetic_at(at_f), g.row(i).first(n), z, i);
-  store(at_f, z);
+  const std::span<double> z = f.z.row(i).first(n);
+  softmax_of_row(f.arithmetic, g.row(i).first(n), z, i);
+  store(f.at, z);
 }
 
 void Pass::read_values(const SiteRow& row, const TapPoint& point) {

@@ -45,15 +45,8 @@ HWY_INLINE R tanh_term(R y) {
 template <class R>
 HWY_INLINE R erf_term(R y) {
   const R a = bounded_magnitude(y, 39.0);
-  const auto row = shift_right<49>(bits(a + R(1.0))) - (std::bit_cast<Bits64>(1.0) >> 49);
-  static_assert(coefficients::tail_columns == 16);
-  const auto start = shift_left<4>(row);
-  const double* table = &coefficients::tail_rows[0][0];
-  const R t = a - lookup(table, start);
-  R series = lookup(table, start + (coefficients::tail_columns - 1));
-  for (Bits64 column = coefficients::tail_columns - 2; column > 2; --column)
-    series = mul_add(series, t, lookup(table, start + column));
-  const R tail = lookup(table, start + 1) + mul_add(series, t, lookup(table, start + 2));
+  const TailTerms<R> terms = tail_terms(a);
+  const R tail = terms.constant + terms.rest;
   const R density = R(0.25 * coefficients::gelu_linear_hi);  // 1/sqrt(2 pi)
 
   const auto negative = y < R(0.0);

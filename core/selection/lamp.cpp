@@ -114,10 +114,15 @@ std::size_t select_lamp(const SelectionSpec& spec, const Target& target, const S
 }
 
 double cost_of_set(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
-                   std::span<const std::uint8_t> selected) {
+                   std::span<const std::uint8_t> selected, SelectionScratch& scratch) {
   expects(selected.size() == row.size(), "cost_of_set: one mark for every component");
-  SelectionScratch scratch;
   return selected.empty() ? 0.0 : target.cost(spec, row, selected, scratch);
+}
+
+double cost_of_set(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
+                   std::span<const std::uint8_t> selected) {
+  SelectionScratch scratch;
+  return cost_of_set(spec, target, row, selected, scratch);
 }
 
 }  // namespace lamp

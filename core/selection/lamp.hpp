@@ -21,6 +21,8 @@ std::size_t select_lamp(const SelectionSpec& spec, const Target& target, const S
 /// cost(S) of a set under the same integers, as a binary64 number (for `calc` and tests); infinite
 /// where the row is refused, 0 for an empty row.
 double cost_of_set(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
+                   std::span<const std::uint8_t> selected, SelectionScratch& scratch);
+double cost_of_set(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
                    std::span<const std::uint8_t> selected);
 
 /// k = ceil(r n - 1e-9), within 0..n: how many components a rate selects.

@@ -75,10 +75,7 @@ std::optional<Problem> check_rule(const Config& config, const SelectionConfig& s
 std::optional<Problem> check_fallback(const Config& config, const SelectionConfig& selection) {
   const std::string key = "lamp." + std::string(info(selection.site).name) + ".fallback.";
   const FallbackConfig& of = selection.fallback;
-  const bool is_axis =
-      std::any_of(config.grid.begin(), config.grid.end(),
-                  [&](const GridAxis& axis) { return axis.key == key + "tolerance"; });
-  if (of.what && !of.tolerance && !is_axis)
+  if (of.what && !of.tolerance && !config.has_axis(key + "tolerance"))
     return Problem{.key = key + "what",
                    .message = "a fallback has a tolerance",
                    .legal = "beside it: " + key + "tolerance, a number, 0.0 and more"};

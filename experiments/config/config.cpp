@@ -157,11 +157,9 @@ class Reader {
   /// Checks the required keys, which an axis may give as well.
   std::optional<Problem> check_required() const {
     std::optional<Problem> problem;
-    const auto axis = [&](const std::string& key) {
-      return std::any_of(config_.grid.begin(), config_.grid.end(),
-                         [&](const GridAxis& a) { return a.key == key; });
+    const auto given = [&](const std::string& key) {
+      return places_.contains(key) || config_.has_axis(key);
     };
-    const auto given = [&](const std::string& key) { return places_.contains(key) || axis(key); };
     for_each_field(config_, [&](const Field& field, const std::string& path, const std::string&) {
       if (!problem && field.standard == "required" && !given(path))
         problem =
@@ -251,6 +249,11 @@ const ArithmeticConfig* Config::arithmetic(std::string_view name) const {
   for (const NamedArithmetic& a : arithmetics)
     if (a.name == name) return &a.value;
   return nullptr;
+}
+
+bool Config::has_axis(std::string_view key) const {
+  return std::any_of(grid.begin(), grid.end(),
+                     [&](const GridAxis& axis) { return axis.key == key; });
 }
 
 ArithmeticConfig& Config::arithmetic_or_new(std::string_view name) {

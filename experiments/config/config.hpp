@@ -208,6 +208,8 @@ struct Config {
   friend bool operator==(const Config&, const Config&) = default;
 
   [[nodiscard]] const ArithmeticConfig* arithmetic(std::string_view name) const;
+  /// Whether the grid gives the key.
+  [[nodiscard]] bool has_axis(std::string_view key) const;
   ArithmeticConfig& arithmetic_or_new(std::string_view name);
   SelectionConfig& selection_or_new(Site site);
   BudgetEntry& budget_or_new(const SitePath& path);

@@ -42,10 +42,8 @@ PlanCosts::PlanCosts(const Config& cell) {
 }
 
 MacCost PlanCosts::at(Site site, Layer layer, Head head) const {
-  for (const SitePath& path :
-       {SitePath{site, layer, head}, SitePath{site, layer, {}}, SitePath{site, {}, {}}})
-    if (const auto found = by_path_.find(path); found != by_path_.end()) return found->second;
-  return default_;
+  const MacCost* found = most_specific(by_path_, site, layer, head);
+  return found == nullptr ? default_ : *found;
 }
 
 const PlanCosts::Recomputation* PlanCosts::recomputation(Site site) const {

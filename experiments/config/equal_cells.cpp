@@ -61,8 +61,7 @@ bool is_drawn(const Config& config, std::string_view arithmetic) {
 
 bool takes_all(const Config& cell, const SelectionConfig& selection) {
   const RuleTraits& traits = selection.spec.rule->traits;
-  const bool takes_rate =
-      (traits.budget_of_lamp && !is(selection, "random-full-row")) || traits.own_cost;
+  const bool takes_rate = (traits.budget_of_lamp && !traits.full_row) || traits.own_cost;
   return is(selection, "all") ||
          (selection.spec.rate == 1.0 && takes_rate && !has_budgets(cell, selection.site));
 }

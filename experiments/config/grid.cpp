@@ -121,10 +121,7 @@ std::optional<Problem> check_mac(const Config& config, const std::string& path,
     return Problem{
         .key = path + ".mu", .message = "mu and format are both given", .legal = "one of them"};
   if (!mac.has_format()) {
-    const auto is_format_axis = [&](const GridAxis& axis) {
-      return axis.key == path + ".mu" || axis.key == path + ".format";
-    };
-    if (std::any_of(config.grid.begin(), config.grid.end(), is_format_axis)) return std::nullopt;
+    if (config.has_axis(path + ".mu") || config.has_axis(path + ".format")) return std::nullopt;
     return Problem{
         .key = path,
         .message = "no format",

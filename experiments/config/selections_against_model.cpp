@@ -45,10 +45,9 @@ std::optional<Problem> check_rule(const SelectionConfig& selection, const SiteRo
     return refuse("looks ahead at rows of a softmax, and there are none there");
   if (ahead == LookAhead::first_terms && !has_keys(row.operation))
     return refuse("takes terms of queries and keys, and there are none there");
-  const bool is_by_place = rule.name == "window" || rule.name == "block-mean";
-  if (is_by_place && row.f != Composition::softmax)
+  if (rule.traits.by_place && row.f != Composition::softmax)
     return refuse("goes by where keys stand, and components there are no keys");
-  if (rule.name == "random-full-row" && !info(row.site).causal)
+  if (rule.traits.full_row && !info(row.site).causal)
     return refuse("counts masked entries, and rows there have none");
   return std::nullopt;
 }

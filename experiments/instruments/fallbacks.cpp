@@ -1,5 +1,4 @@
 // How many rows a fallback recomputed whole.
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -12,9 +11,7 @@ namespace {
 /// Whether a fallback is asked for at a site, in the config or by an axis.
 bool asks(const Config& config, const SelectionConfig& selection) {
   const std::string key = "lamp." + std::string(info(selection.site).name) + ".fallback.tolerance";
-  return selection.fallback.tolerance ||
-         std::any_of(config.grid.begin(), config.grid.end(),
-                     [&](const GridAxis& axis) { return axis.key == key; });
+  return selection.fallback.tolerance || config.has_axis(key);
 }
 
 class Fallbacks final : public Instrument {

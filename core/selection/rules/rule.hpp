@@ -49,6 +49,8 @@ struct RuleTraits {
   /// taken to be equal.
   bool deterministic = false;
   bool reads_keys = false;    // SelectionRow::q and k
+  bool by_place = false;      // takes components for keys in the order of the text
+  bool full_row = false;      // counts masked entries too: SelectionRow::row_length
   bool reads_values = false;  // SelectionRow::v
   bool own_cost = false;      // and its sets are smallest ones for it: norm and solver are LAMP's
   LookAhead ahead = LookAhead::none;
@@ -88,10 +90,12 @@ inline constexpr std::array rules{
     Rule{"random", mark_at_random, {.budget_of_lamp = true}},
     Rule{"none", mark_none, {.deterministic = true}},
     Rule{"all", mark_all, {.deterministic = true}},
-    Rule{"random-full-row", mark_in_full_row, {.budget_of_lamp = true}},
+    Rule{"random-full-row", mark_in_full_row, {.budget_of_lamp = true, .full_row = true}},
     Rule{"largest-logit", mark_largest_logits, {.budget_of_lamp = true, .deterministic = true}},
-    Rule{"window", mark_window, {.budget_of_lamp = true, .deterministic = true}},
-    Rule{"block-mean", mark_by_block_mean, {.budget_of_lamp = true, .deterministic = true}},
+    Rule{"window", mark_window, {.budget_of_lamp = true, .deterministic = true, .by_place = true}},
+    Rule{"block-mean",
+         mark_by_block_mean,
+         {.budget_of_lamp = true, .deterministic = true, .by_place = true}},
     Rule{"page-bound",
          mark_by_page_bound,
          {.budget_of_lamp = true, .deterministic = true, .reads_keys = true}},

@@ -19,14 +19,12 @@ bool fill_keys(const RuleInput& input, std::span<const double> distances,
                SelectionScratch& scratch) {
   const ErrorWeights weights = input.spec.weights;
   const SelectionRow& row = input.row;
+  const std::span<const double> given = given_weights(weights, row);
   const std::size_t n = row.z.size();
   scratch.keys.resize(n);
   bool good = true;
   for (std::size_t j = 0; j < n; ++j) {
-    double w = 1.0;
-    if (weights == ErrorWeights::relative) w = std::fabs(row.y[j]);
-    if (weights == ErrorWeights::dot) w = row.w[j];
-    const double z = row.z[j], key = z * distances[j] * w;
+    const double z = row.z[j], key = z * distances[j] * weight_at(weights, given, j);
     const bool fine = z >= 0.0 && z < refused_from && key >= 0.0 && key < refused_from;
     scratch.keys[j] = fine ? static_cast<std::uint64_t>(key * fixed_point) : 0;
     good = good && fine;
@@ -42,8 +40,7 @@ std::size_t mark_by_values(const RuleInput& input, std::span<std::uint8_t> selec
   const SelectionRow& row = input.row;
   const std::size_t n = row.z.size(), width = row.v.rows;
   expects(row.v.cols == n, "mark_by_values: one value for every z");
-  expects(spec.weights == ErrorWeights::absolute ||
-              (spec.weights == ErrorWeights::dot ? row.w : row.y).size() == n,
+  expects(spec.weights == ErrorWeights::absolute || given_weights(spec.weights, row).size() == n,
           "mark_by_values: one y or w for every z");
   if (n == 0) return 0;
   scratch.reals.resize(width + n);
