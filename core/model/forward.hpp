@@ -81,14 +81,14 @@ class Workspace {
   Matrix<double> local;                 // a site's output in the reference arithmetic
   // Of a site where LAMP selects: its high values, of all rows or of those in `redone` (the place
   // of each row; empty: all), and w_j; inputs of these rows; what f sees or makes of the low ones.
-  Matrix<double> recomputed, bounds, gathered, seen;
+  Matrix<double> recomputed, bounds, gathered, seen, factor, mapped;
   std::vector<std::size_t> redone;
   struct OfHeads {
     Matrix<double> recomputed, bounds, local;
   } of_heads;  // the same where f reads all heads: filled head by head
   std::vector<Matrix<double>> layer_before;  // by head: softmax, of the layer before, for rules
   Matrix<double> partial;                    // scores of the first terms
-  std::vector<double> columns;               // sums of a linear map
+  std::vector<double> columns;               // sums or norms of a linear map
   std::vector<Matrix<double>> cache;         // keys and values, as EarlierRows::kept, of one layer
   PackedMatrix keys;                         // of one head, transposed: (d_head, rows so far)
   ReadValues values;                         // of one head, for rules that read them

@@ -79,7 +79,8 @@ class Pass {
   /// What f sees of the low rows of g.
   struct Seen {
     MatrixView<const double> y{}, z{}, g{};  // as in SelectionRow
-    std::span<const double> columns{};
+    std::span<const double> columns{}, column_norms{};
+    MatrixView<const double> mapped{};  // W z of rule value-aware, with tau
     const Target* target = nullptr;
     /// f itself, where it is a softmax: z again, to write to.
     struct Softmax {
@@ -90,7 +91,13 @@ class Pass {
     std::optional<Softmax> softmax{};
   };
 
-  Seen see(const SiteRow& row, const TapPoint& point, MatrixView<double> low);
+  Seen see(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
+           MatrixView<double> low);
+
+  /// What rule value-aware sees of an activation: z as the linear map after it reads it, the
+  /// 2-norms of the map's columns, and its output.
+  void see_map(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
+               MatrixView<const double> low, Seen& seen);
 
   /// The marks of row i, one for each component of g.
   std::span<std::uint8_t> marks(MatrixView<const double> g, std::size_t i) {

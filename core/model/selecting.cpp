@@ -22,7 +22,7 @@ void Pass::select(const SelectionPlan& selection, const SiteRow& row, const TapP
   store(point, g);
   const bool softmax = *row.f == Composition::softmax;
   if (softmax) recompute_all(selection, row, point, g);
-  choose(selection, row, point, g, see(row, point, g));
+  choose(selection, row, point, g, see(selection.spec, row, point, g));
   if (!softmax) {
     recompute_chosen(selection, row, point, g);
     for (std::size_t i = 0; i < g.rows; ++i) mix_row(selection, row, point, g, i);
@@ -55,7 +55,7 @@ void Pass::select_across_heads(const SiteRow& row, const TapPoint& point) {
   std::swap(work_.recomputed, work_.of_heads.recomputed);
   std::swap(work_.bounds, work_.of_heads.bounds);
   work_.redone.clear();
-  choose(selection, row, at, all, see(row, at, all));
+  choose(selection, row, at, all, see(selection.spec, row, at, all));
   for (std::size_t i = 0; i < all.rows; ++i) mix_row(selection, row, at, all, i);
   for (; at.head.value < heads; ++at.head.value) {
     TapPoint at_row = at;
@@ -67,7 +67,8 @@ void Pass::select_across_heads(const SiteRow& row, const TapPoint& point) {
   }
 }
 
-Pass::Seen Pass::see(const SiteRow& row, const TapPoint& point, MatrixView<double> low) {
+Pass::Seen Pass::see(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
+                     MatrixView<double> low) {
   Seen seen{.y = low, .target = &target_of(*config_.network, row, options_.activation)};
   switch (*row.f) {
     case Composition::softmax: {
@@ -91,6 +92,7 @@ Pass::Seen Pass::see(const SiteRow& row, const TapPoint& point, MatrixView<doubl
       return seen;
     }
     case Composition::activation:
+      if (spec.rule->traits.reads_values) see_map(spec, row, point, low, seen);
       return seen;
     case Composition::linear_map: {
       const SiteRow& f = *row_of_f(config_.network->sites, row);
@@ -110,11 +112,43 @@ Pass::Seen Pass::see(const SiteRow& row, const TapPoint& point, MatrixView<doubl
   contract_violated("forward: a known composition");
 }
 
+void Pass::see_map(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
+                   MatrixView<const double> low, Seen& seen) {
+  const std::span<const SiteRow> rows = config_.network->sites;
+  const SiteRow& f = *row_of_f(rows, row);
+  const MapAfter after = map_after(rows, f.site);
+  expects(after.linear != nullptr, "forward: a rule that reads values where f is mapped");
+  const auto evaluated = [&](const SiteRow& site, Matrix<double>& out) {
+    TapPoint at = point;
+    at.site = site.site;
+    out.reshape(low.rows, low.cols);
+    compute(model_, site, at, arithmetic_at(at), out.view());
+    store(at, out.view());
+    return std::as_const(out).view();
+  };
+  seen.z = evaluated(f, work_.seen);
+  if (after.product != nullptr) {  // what it is multiplied by comes later in the pass
+    const bool first = after.product->inputs[0].site == f.site;
+    const SiteRow& other = row_of(*config_.network, *after.product->inputs[first ? 1 : 0].site);
+    TapPoint at = point;
+    at.site = after.product->site;
+    product(arithmetic_at(at), seen.z, evaluated(other, work_.factor), work_.seen.view());
+    store(at, work_.seen.view());
+  }
+  const PackedMatrix& map = model_.weights.at<Linear>(after.linear->site, point.layer).weight;
+  row_norms(map, work_.columns);
+  seen.column_norms = work_.columns;
+  if (!spec.tau) return;
+  work_.mapped.reshape(low.rows, map.cols());
+  gemm(fused(binary64), seen.z, map, work_.mapped.view());
+  seen.mapped = std::as_const(work_.mapped).view();
+}
+
 void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
                   MatrixView<double> g, const Seen& seen) {
   work_.marks.resize(g.rows * g.cols);
   const RuleTraits& traits = selection.spec.rule->traits;
-  if (traits.reads_values) read_values(row, point);
+  if (traits.reads_values && seen.softmax) read_values(row, point);
   if (traits.ahead == LookAhead::first_terms) first_terms(selection.spec.terms, row, point);
   const bool of_layer = selection.fallback && selection.fallback->what == Fallback::What::layer;
   const double u = selection.fallback ? low_roundoff(row, point) : 0.0;
@@ -202,12 +236,20 @@ SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const 
     out.columns = seen.columns;
     for (const double z : seen.z.row(i)) out.norm1 += std::abs(z);
   }
+  if (!seen.column_norms.empty()) {
+    out.z = seen.z.row(i).first(n), out.column_norms = seen.column_norms;
+    if (seen.mapped.rows > 0) {
+      double square = 0.0;
+      for (const double o : seen.mapped.row(i)) square = std::fma(o, o, square);
+      out.norm2 = std::sqrt(square);
+    }
+  }
   out.ranking = ranking(spec.rule->traits.ahead, point, seen, i, n);
   if (spec.rule->traits.reads_keys) {
     out.q = input(row, 0, point).row(i);
     out.k = input(row, 1, point).row_block(0, n);
   }
-  if (spec.rule->traits.reads_values) out.v = work_.values.in_row_of(n);
+  if (spec.rule->traits.reads_values && seen.softmax) out.v = work_.values.in_row_of(n);
   return out;
 }
 

@@ -195,10 +195,12 @@ namespace {
 HWY_EXPORT(fill_any);
 HWY_EXPORT(mark_above);
 
-/// Fills scratch.keys with floor(kappa_j 2^40); false where one is NaN. Weights that are made of
-/// something else than y are as good as a bound.
-bool fill_kappas(Function phi, const SelectionSpec& spec, const SelectionRow& row,
-                 SelectionScratch& scratch) {
+}  // namespace
+
+/// Weights that are made of something else than y are as good as a bound.
+template <Function phi>
+bool kappas_of_activation(const SelectionSpec& spec, const SelectionRow& row,
+                          SelectionScratch& scratch) {
   const std::size_t n = row.size();
   std::span<const double> given = given_weights(spec.weights, row);
   expects(row.y.size() == n && (spec.weights == ErrorWeights::absolute || given.size() == n),
@@ -213,12 +215,10 @@ bool fill_kappas(Function phi, const SelectionSpec& spec, const SelectionRow& ro
   return HWY_DYNAMIC_DISPATCH(fill_any)(phi, weights, row.y, given, scratch.keys.data());
 }
 
-}  // namespace
-
 template <Function phi>
 std::size_t select_activation(const SelectionSpec& spec, const SelectionRow& row,
                               std::span<std::uint8_t> selected, SelectionScratch& scratch) {
-  if (!fill_kappas(phi, spec, row, scratch)) {
+  if (!kappas_of_activation<phi>(spec, row, scratch)) {
     std::fill(selected.begin(), selected.end(), std::uint8_t{1});
     return selected.size();
   }
@@ -233,37 +233,26 @@ std::size_t select_activation(const SelectionSpec& spec, const SelectionRow& row
 template <Function phi>
 double cost_of_activation(const SelectionSpec& spec, const SelectionRow& row,
                           std::span<const std::uint8_t> selected, SelectionScratch& scratch) {
-  if (!fill_kappas(phi, spec, row, scratch)) return std::numeric_limits<double>::infinity();
+  if (!kappas_of_activation<phi>(spec, row, scratch))
+    return std::numeric_limits<double>::infinity();
   std::uint64_t largest = 0;
   for (std::size_t j = 0; j < selected.size(); ++j)
     if (selected[j] == 0) largest = std::max(largest, scratch.keys[j]);
   return static_cast<double>(largest) / fixed_point;
 }
 
-template std::size_t select_activation<Function::gelu_tanh>(const SelectionSpec&,
-                                                            const SelectionRow&,
-                                                            std::span<std::uint8_t>,
-                                                            SelectionScratch&);
-template std::size_t select_activation<Function::gelu_erf>(const SelectionSpec&,
-                                                           const SelectionRow&,
-                                                           std::span<std::uint8_t>,
-                                                           SelectionScratch&);
-template std::size_t select_activation<Function::silu>(const SelectionSpec&, const SelectionRow&,
-                                                       std::span<std::uint8_t>, SelectionScratch&);
-template std::size_t select_activation<Function::relu>(const SelectionSpec&, const SelectionRow&,
-                                                       std::span<std::uint8_t>, SelectionScratch&);
-template double cost_of_activation<Function::gelu_tanh>(const SelectionSpec&, const SelectionRow&,
-                                                        std::span<const std::uint8_t>,
-                                                        SelectionScratch&);
-template double cost_of_activation<Function::gelu_erf>(const SelectionSpec&, const SelectionRow&,
-                                                       std::span<const std::uint8_t>,
-                                                       SelectionScratch&);
-template double cost_of_activation<Function::silu>(const SelectionSpec&, const SelectionRow&,
-                                                   std::span<const std::uint8_t>,
-                                                   SelectionScratch&);
-template double cost_of_activation<Function::relu>(const SelectionSpec&, const SelectionRow&,
-                                                   std::span<const std::uint8_t>,
-                                                   SelectionScratch&);
+#define LAMP_ACTIVATION(phi)                                                                 \
+  template std::size_t select_activation<phi>(const SelectionSpec&, const SelectionRow&,     \
+                                              std::span<std::uint8_t>, SelectionScratch&);   \
+  template double cost_of_activation<phi>(const SelectionSpec&, const SelectionRow&,         \
+                                          std::span<const std::uint8_t>, SelectionScratch&); \
+  template bool kappas_of_activation<phi>(const SelectionSpec&, const SelectionRow&,         \
+                                          SelectionScratch&);
+LAMP_ACTIVATION(Function::gelu_tanh)
+LAMP_ACTIVATION(Function::gelu_erf)
+LAMP_ACTIVATION(Function::silu)
+LAMP_ACTIVATION(Function::relu)
+#undef LAMP_ACTIVATION
 
 }  // namespace lamp
 #endif  // HWY_ONCE

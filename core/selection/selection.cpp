@@ -25,9 +25,9 @@ std::string check(const SelectionSpec& spec, const Target& target) {
   if (std::string problem = check(spec); !problem.empty()) return problem;
   if (target.refusal == nullptr) return {};
   const RuleTraits& traits = spec.rule->traits;
-  if (traits.reads_keys || traits.reads_values)
+  if (traits.reads_keys || (traits.reads_values && target.kappas == nullptr))
     return "rule: \"" + std::string(spec.rule->name) +
-           "\" looks at the keys and values of a softmax; legal are rules that do not, such as "
+           "\" looks at the keys or values of a softmax; legal are rules that do not, such as "
            "\"lamp\"";
   if (spec.mask != Mask::exclude)
     return "mask: \"as-zero\" is of the softmax of causal rows; legal is \"exclude\"";

@@ -87,7 +87,9 @@ struct SelectionScratch {
 /// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = size() causal
 /// entries, or are empty where unused.
 struct SelectionRow {
-  std::span<const double> z{};  // softmax: f of the low row
+  /// Softmax: f of the low row. Rule value-aware at an activation: what the linear map after it
+  /// reads.
+  std::span<const double> z{};
   std::span<const double> y{};  // the low row itself, or the residual sum that the low row is in
   std::span<const double> g{};  // where y is a sum: the low row, which `relative` weighs; empty: y
   std::span<const double> w{};  // weights `dot`: the a-priori bound of each inner product, >= 0
@@ -95,6 +97,10 @@ struct SelectionRow {
   /// A linear map z = W y: sum_i abs(W_ij) for each j, and the 1-norm of z.
   std::span<const double> columns{};
   double norm1 = 0.0;
+  /// Rule value-aware at an activation, and the linear map W after it: the 2-norm of each column of
+  /// W, and of W z (only with tau).
+  std::span<const double> column_norms{};
+  double norm2 = 0.0;
   std::size_t row_length = 0;   // T, the length of the row with its masked entries: mask `as_zero`,
                                 // rule `random-full-row`
   std::span<const double> q{};  // rules that read keys: the query, (d),

@@ -58,6 +58,8 @@ struct Target {
                  SelectionScratch&);
   /// What it refuses of a spec that is in itself fine, as `check` says it; null: nothing.
   std::string (*refusal)(const SelectionSpec&) = nullptr;
+  /// Of an activation: fills scratch.keys with floor(kappa_j 2^40); false where one is NaN.
+  bool (*kappas)(const SelectionSpec&, const SelectionRow&, SelectionScratch&) = nullptr;
 };
 
 /// What select_lamp does with a row of this form (lamp.cpp), and cost_of_set.
@@ -91,6 +93,8 @@ std::size_t select_activation(const SelectionSpec&, const SelectionRow&, std::sp
 template <Function phi>
 double cost_of_activation(const SelectionSpec&, const SelectionRow&, std::span<const std::uint8_t>,
                           SelectionScratch&);
+template <Function phi>
+bool kappas_of_activation(const SelectionSpec&, const SelectionRow&, SelectionScratch&);
 
 std::string refusal_of_norm(const SelectionSpec&);
 std::string refusal_of_layer_norm(const SelectionSpec&);
@@ -100,7 +104,8 @@ std::string refusal_of_linear_map(const SelectionSpec&);
 namespace targets {
 template <Function phi>
 constexpr Target activation(std::string_view name) {
-  return {name, select_activation<phi>, cost_of_activation<phi>, refusal_of_activation};
+  return {name, select_activation<phi>, cost_of_activation<phi>, refusal_of_activation,
+          kappas_of_activation<phi>};
 }
 
 inline constexpr Target softmax{"softmax", select_of<softmax_costs>, cost_of<softmax_costs>};

@@ -263,7 +263,8 @@ double SiteCost::measure_selection(const SiteRow& row, const SelectionUse& use) 
   const MatrixView<const double> g = low.first(n_all, cols, narrow),
                                  x = stream.first(n_all, cols, narrow);
   Matrix<double> seen(n_all, cols), bounds(n_all, cols, 1.0);
-  const std::vector<double> columns(cols, 1.0);  // sums of a linear map: any take the same time
+  const std::vector<double> columns(cols, 1.0);  // of a linear map: any take the same time
+  const bool is_mapped = use.spec.rule->traits.reads_values;  // by the map after an activation
   SelectionScratch scratch;
   std::vector<std::uint8_t> marks(cols);
   std::vector<double> mixed(cols);
@@ -277,6 +278,7 @@ double SiteCost::measure_selection(const SiteRow& row, const SelectionUse& use) 
       if (is_softmax) of.z = std::as_const(seen).row(i);
       if (row.f == Composition::norm)
         of.y = std::as_const(seen).row(i), of.g = g.row(i), of.eps = model_.layer_norm_epsilon;
+      if (is_mapped) of.z = x.row(i), of.column_norms = columns, of.norm2 = 1.0;
       if (is_across_heads) of.columns = columns, of.norm1 = 1.0;
       std::copy(g.row(i).begin(), g.row(i).end(), mixed.begin());
       if (select_row(use.spec, *use.target, of, {.row = static_cast<std::uint32_t>(i)}, marks,
@@ -286,7 +288,8 @@ double SiteCost::measure_selection(const SiteRow& row, const SelectionUse& use) 
   };
   double seconds = extrapolated(4, n_all, rows, work) * rows(lengths_.all) / rows(n_all);
   const double product = rows(lengths_.all) * rows(cols) * seconds_of_exact_mac();
-  if (is_across_heads) seconds += product * rows(model_.n_embd);                // z = W y
+  if (is_across_heads || (is_mapped && use.spec.tau))
+    seconds += product * rows(model_.n_embd);                                   // W y
   if (use.spec.weights == ErrorWeights::dot) seconds += product * rows(terms);  // the bounds
   return seconds;
 }

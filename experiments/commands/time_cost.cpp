@@ -102,6 +102,9 @@ double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
                      (part.rows == Rows::one ? 1.0 : rows(part.length) / rows(length_));
         if (selected == nullptr) continue;
         seconds += evaluation(row, selected->recompute, binary32, part);
+        const Rule& rule = *plan.selection(row.site, Layer{l}, Head{h})->spec.rule;
+        if (rule.traits.reads_values && row.f == Composition::activation)
+          seconds += up_to_map(row, plan, Layer{l}, part);
         const bool is_chosen = row.f != Composition::linear_map || h == 0;  // of all heads
         if (is_chosen)
           seconds += share(row, part) *
@@ -110,6 +113,23 @@ double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
                                .target = &target_of(*config_.network, row, experiment_.activation),
                                .arithmetic = plan.at(seen_at, Layer{l}, Head{h})});
       }
+  }
+  return seconds;
+}
+
+double TimeCost::up_to_map(const SiteRow& row, const PrecisionPlan& plan, Layer layer,
+                           const Part& part) {
+  const std::span<const SiteRow> of = config_.network->sites;
+  const SiteRow& f = *row_of_f(of, row);
+  const auto once = [&](const SiteRow& at) {
+    const bool binary32 = reads_binary32(config_, at, plan, layer, Head{});
+    return evaluation(at, plan.at(at.site, layer, Head{}), binary32, part);
+  };
+  double seconds = once(f);
+  if (const SiteRow* product = map_after(of, f.site).product) {
+    seconds += once(*product);
+    for (const Input& input : inputs_of(*product))
+      if (input.site != f.site) seconds += once(row_of(*config_.network, *input.site));
   }
   return seconds;
 }

@@ -41,6 +41,8 @@ class TimeCost {
   double continuation(const PrecisionPlan& plan);
   double evaluation(const SiteRow& row, const Arithmetic& arithmetic, bool binary32,
                     const Part& part);
+  /// What the rule value-aware evaluates between an activation and the linear map after it.
+  double up_to_map(const SiteRow& row, const PrecisionPlan& plan, Layer layer, const Part& part);
   /// Of rounding what the sites and the cache of a part keep.
   double storing(const PrecisionPlan& plan, const Part& part);
   /// Of a site's time in a whole pass, what a part takes.

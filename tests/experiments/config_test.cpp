@@ -484,12 +484,16 @@ TEST_CASE("config: a selection that its site's function has no use for is refuse
     CHECK(refusal(at(site, "weights = \"relative\"\nrate = 0.1"), gpt2).empty());
     CHECK(starts(at(site, "mask = \"as-zero\""), "lamp." + site + ".mask: ", gpt2));
     for (const std::string rule : {"window", "block-mean", "page-bound", "value-aware"})
-      CHECK(starts(at(site, "rule = \"" + rule + '"'), "lamp." + site + ".rule: \"" + rule, gpt2));
+      if (site != "mlp_fc" || rule != "value-aware")
+        CHECK(
+            starts(at(site, "rule = \"" + rule + '"'), "lamp." + site + ".rule: \"" + rule, gpt2));
     CHECK(starts(at(site, "rule = \"random-full-row\""), "lamp." + site + ".rule: ", gpt2));
     if (site != "logits")
       CHECK(starts(at(site, "shift = \"mean\""), "lamp." + site + ".shift: ", gpt2));
   }
   CHECK(refusal(at("logits", "shift = \"mean\""), gpt2).empty());
+  CHECK(refusal(at("mlp_fc", "rule = \"value-aware\""), gpt2).empty());
+  CHECK(refusal(at("gate", "rule = \"value-aware\"\nrate = 0.1"), llama).empty());
   CHECK(starts(at("values", ""), "lamp.values.norm: ", gpt2));
   CHECK(refusal(at("values", "norm = \"normwise1\""), gpt2).empty());
   CHECK(starts(at("values", "norm = \"normwise1\"\n[lamp.layer.0.head.1.values]\ntau = 1"),

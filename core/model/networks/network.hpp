@@ -205,10 +205,29 @@ constexpr const SiteRow* row_of_f(std::span<const SiteRow> rows, const SiteRow& 
   return nullptr;
 }
 
-/// Whether f of a selection weights values: what rules that read values need.
+/// The linear map that follows an activation, and the product in between; null where there is none.
+struct MapAfter {
+  const SiteRow* linear = nullptr;
+  const SiteRow* product = nullptr;
+};
+constexpr MapAfter map_after(std::span<const SiteRow> rows, Site activation) {
+  MapAfter after;
+  for (const SiteRow& row : rows) {
+    const Site read = after.product != nullptr ? after.product->site : activation;
+    if (row.operation == Operation::product &&
+        (row.inputs[0].site == activation || row.inputs[1].site == activation))
+      after.product = &row;
+    if (row.operation == Operation::linear && row.inputs[0].site == read) after.linear = &row;
+  }
+  return after;
+}
+
+/// Whether what f makes is weighted by something that is known: what rules that read values need.
 constexpr bool has_values(std::span<const SiteRow> rows, const SiteRow& g) {
   const SiteRow* f = row_of_f(rows, g);
-  return f != nullptr && row_of_values(rows, f->site) != nullptr;
+  if (f == nullptr) return false;
+  if (*g.f == Composition::activation) return map_after(rows, f->site).linear != nullptr;
+  return row_of_values(rows, f->site) != nullptr;
 }
 
 /// The row that adds the output of g to the residual stream; null where the next one does not.

@@ -189,6 +189,15 @@ void absolute_sums(const PackedMatrix& w, std::vector<double>& sums) {
     for (std::size_t j = 0; j < w.cols(); ++j) sums[k] += std::abs(w.at(k, j));
 }
 
+void row_norms(const PackedMatrix& w, std::vector<double>& norms) {
+  norms.assign(w.rows(), 0.0);
+  for (std::size_t k = 0; k < w.rows(); ++k) {
+    for (std::size_t j = 0; j < w.cols(); ++j)
+      norms[k] = std::fma(w.at(k, j), w.at(k, j), norms[k]);
+    norms[k] = std::sqrt(norms[k]);
+  }
+}
+
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
                     std::size_t row) {
   const bool fits = asks_for_binary32(arithmetic) && lamp::all_binary32(y);

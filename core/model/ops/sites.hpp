@@ -145,6 +145,9 @@ void linear_bounds(const Linear& layer, MatrixView<const double> x, MatrixView<d
 /// sums[k] = sum over j of abs(w(k, j)), j ascending, in binary64. w: (in, out), sums: (in).
 void absolute_sums(const PackedMatrix& w, std::vector<double>& sums);
 
+/// norms[k] = sqrt(sum over j of w(k, j)^2), j ascending, fused, in binary64.
+void row_norms(const PackedMatrix& w, std::vector<double>& norms);
+
 /// out = fl(x + y), all (T, n); out may be x.
 void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
               MatrixView<double> out);

@@ -51,7 +51,7 @@ struct RuleTraits {
   bool reads_keys = false;    // SelectionRow::q and k
   bool by_place = false;      // takes components for keys in the order of the text
   bool full_row = false;      // counts masked entries too: SelectionRow::row_length
-  bool reads_values = false;  // SelectionRow::v
+  bool reads_values = false;  // SelectionRow::v or column_norms: what comes after f
   bool own_cost = false;      // and its sets are smallest ones for it: norm and solver are LAMP's
   LookAhead ahead = LookAhead::none;
   bool knows_pass = false;  // SelectionSpec::priorities, found by other passes over the same tokens

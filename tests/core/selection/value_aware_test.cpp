@@ -1,12 +1,15 @@
 // The rule value-aware: its keys by plain loops, its sets against every subset and every prefix,
 // the same on every instruction set.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <vector>
 
+#include "core/fp/elementary.hpp"
+#include "core/mpfr/kappa.hpp"
 #include "core/selection/distances.hpp"
 #include "core/selection/target.hpp"
 #include "tests/core/selection/definition.hpp"
@@ -223,8 +226,84 @@ TEST_CASE("value-aware: keys to the last bit", "[lamp]") {
   CHECK(by_order > 20);
 }
 
+TEST_CASE("value-aware: an activation seen through the map after it", "[lamp][law]") {
+  struct Case {
+    const Target* target;
+    Function phi;
+  };
+  constexpr std::array cases{
+      Case{&targets::gelu_tanh, Function::gelu_tanh}, Case{&targets::gelu_erf, Function::gelu_erf},
+      Case{&targets::silu, Function::silu}, Case{&targets::relu, Function::relu}};
+  test::Random random(5);
+  SelectionScratch scratch;
+  std::size_t proper = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    const Case& of = cases[static_cast<std::size_t>(trial) % cases.size()];
+    const std::size_t n = 1 + random.below(60);
+    std::vector<double> y, z, w, columns;
+    for (std::size_t j = 0; j < n; ++j) {
+      y.push_back(trial % 7 == 0 && j == 0 ? 0.0 : 3.0 * random.symmetric());
+      z.push_back(y[j] == 0.0 ? 0.0 : 2.0 * random.symmetric());  // phi(y) u: any number
+      w.push_back(random.uniform());
+      columns.push_back(random.uniform());
+    }
+    const double norm = 5.0 * random.uniform(), tau = random.uniform(), rate = random.uniform();
+    for (const ErrorWeights weights :
+         {ErrorWeights::absolute, ErrorWeights::relative, ErrorWeights::dot}) {
+      std::vector<test::wide> keys;
+      for (std::size_t j = 0; j < n; ++j) {
+        const double w_j = weights == ErrorWeights::absolute ? 1.0 : w[j];
+        const double kappa =
+            std::min(0x1p22, weights == ErrorWeights::relative ? mpfr::relative_kappa(of.phi, y[j])
+                                                               : mpfr::kappa(of.phi, y[j], w_j));
+        const double units = std::floor(std::ldexp(kappa, 40));
+        keys.push_back(test::floor40(std::ldexp(units, -40) * std::fabs(z[j]) * columns[j]));
+      }
+      const auto select = [&](SelectionSpec spec) {
+        spec.rule = rule_named("value-aware"), spec.weights = weights;
+        Marks marks(n, 7);
+        REQUIRE(check(spec, *of.target).empty());
+        select_row(spec, *of.target,
+                   {.z = z, .y = y, .w = w, .column_norms = columns, .norm2 = norm}, {}, marks,
+                   scratch);
+        return marks;
+      };
+      std::size_t size = 0;
+      while (left_out(keys, prefix(keys, size)) > test::ceil40(tau * norm)) ++size;
+      CHECK(select({.tau = tau}) == prefix(keys, size));
+      proper += size > 0 && size < n ? 1 : 0;
+      const auto share = static_cast<std::size_t>(std::ceil(rate * static_cast<double>(n) - 1e-9));
+      CHECK(select({.tau = std::nullopt, .rate = rate}) == prefix(keys, share));
+    }
+  }
+  CHECK(proper > 200);
+  const auto of_two = [&](double y, double z, double column, double norm, SelectionSpec spec) {
+    spec.rule = rule_named("value-aware"), spec.weights = ErrorWeights::relative;
+    const std::vector<double> ys{1.0, y}, zs{1.0, z}, columns{1.0, column};
+    Marks marks(2);
+    select_row(spec, targets::silu, {.z = zs, .y = ys, .column_norms = columns, .norm2 = norm}, {},
+               marks, scratch);
+    return marks;
+  };
+  const SelectionSpec half{.tau = std::nullopt, .rate = 0.5}, much{.tau = 1e6};
+  for (const auto& [y, z, column] : {std::array{not_a_number, 1.0, 1.0},
+                                     {1.0, not_a_number, 1.0},
+                                     {1.0, 1.0, not_a_number},
+                                     {1.0, HUGE_VAL, 0.0}})
+    CHECK(of_two(y, z, column, 1.0, half) == Marks{1, 1});
+  CHECK(of_two(1.0, HUGE_VAL, 1.0, 1.0, half) == Marks{0, 1});  // as large as a key can be
+  for (const double norm : {not_a_number, HUGE_VAL})
+    CHECK(of_two(1.0, 1.0, 1.0, norm, much) == Marks{1, 1});
+  CHECK(of_two(1.0, 1.0, 1.0, 1.0, much) == Marks{0, 0});
+  CHECK(of_two(1.0, 1.0, 1.0, 0.0, much) ==
+        Marks{1, 1});  // what comes after is 0: nothing may be left
+}
+
 TEST_CASE("value-aware: norm and solver are not for it", "[lamp]") {
   const Rule* rule = rule_named("value-aware");
+  CHECK(check({.rule = rule, .tau = 0.1}, targets::rms_norm).starts_with("rule: "));
+  CHECK(check({.rule = rule, .norm = Norm::normwise1, .tau = 0.1}, targets::linear_map)
+            .starts_with("norm: "));
   CHECK(check({.rule = rule, .tau = 0.1}).empty());
   CHECK(check({.rule = rule, .norm = Norm::normwise1, .tau = 0.1}).starts_with("norm: "));
   CHECK(check({.rule = rule, .solver = Solver::exact, .tau = 0.1}).starts_with("solver: "));
