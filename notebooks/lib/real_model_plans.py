@@ -169,8 +169,14 @@ def continuations(study):
     """What each plan writes, as text."""
     if reason := why_no_plans(study):
         return reason
+    return written(study, study.runs_of("plans"), "04-8-continuations")
+
+
+def written(study, runs, name, call=None):
+    """The greedy continuations of runs, as text. call: for each run how its plans are called."""
     rows, missing, limit = [], [], SHOWN_TOKENS
-    for run in study.runs_of("plans"):
+    call = call or [str] * len(runs)
+    for run, named in zip(runs, call):
         model = str(run.config.get("model", {}).get("path", ""))
         try:
             tokens = xarray.open_dataset(run.path, group="continuations", engine="h5netcdf", decode_times=False).load()
@@ -187,10 +193,11 @@ def continuations(study):
             expected = tokens["reference"].sel(where).isel(sequence=SHOWN_SEQUENCE).values.ravel()[:limit]
             prompt = reference_ids.sel(where).isel(sequence=SHOWN_SEQUENCE).values.ravel()[:prefix]
             common = {"model": run.model, "T": run.T, "text": str(text), "prompt": decoded(model, tuple(ids(prompt[-24:])))}
-            rows.append(common | line("reference", model, expected, expected))
+            if not any(row["plan"] == "reference" and row["text"] == str(text) and row["model"] == run.model for row in rows):
+                rows.append(common | line("reference", model, expected, expected))
             for plan in data["plan"].values:
                 own = data["run"].sel(plan=plan, text=text).isel(sequence=SHOWN_SEQUENCE).values[:limit]
-                rows.append(common | line(str(plan), model, own, expected))
+                rows.append(common | line(named(str(plan)), model, own, expected))
     if not rows:
         return Sentence(
             "Not shown: to decode the continuations there is no " + ", ".join(dict.fromkeys(missing)) + "."
@@ -198,8 +205,8 @@ def continuations(study):
             else "Not shown: these results have no greedy continuations (no [continuation] in their configs)."
         )
     table = pandas.DataFrame(rows)
-    table.to_csv(out_folder(study, "04-8") / "04-8-continuations.csv", index=False)
-    return Continuations(table, limit)
+    table.to_csv(out_folder(study, name) / f"{name}.csv", index=False)
+    return Continuations(table, min(limit, max(steps(run) for run in runs)))
 
 
 def ids(values):
