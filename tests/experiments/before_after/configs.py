@@ -172,6 +172,21 @@ def selections(quick):
                                     "arithmetic.low.mu": [2, 9]}, {"mu": 3, "via": "binary32"})
 
 
+def everywhere(quick):
+    """LAMP at every product at once: budgets of layers and heads, fallbacks, costs, and the rules that look further than a row."""
+    sections = common(10 if quick else 24) | ENDS | {"arithmetic.low": {"preset": "lamp-paper", "mu": 4}}
+    products = ["scores", "values", "attn_proj", "mlp_fc", "mlp_proj", "logits"]
+    sections |= {"plan": {"default": "high", **{site: "low" for site in products}, "layer.1": "high", "layer.2.mlp_fc": "high"}}
+    for site in products:
+        norm = {"norm": "normwise1"} if site in ("values", "attn_proj", "mlp_proj") else {}
+        sections[f"lamp.{site}"] = {"recompute": "high", "weights": "relative", "rate": 0.1, **norm}
+    sections["lamp.attn_proj"]["fallback"] = {"tolerance": 0.02, "what": "row"}
+    sections |= {"lamp.layer.0.scores": {"tau": 1.2}, "lamp.layer.3.head.1.scores": {"rate": 0.5}, "cost": {"low": 1.5, "high": 4.6}}
+    rules = ["window", "block-mean", "page-bound", "value-aware", "previous-layer", "previous-token", "first-terms", "key-mean"]
+    grid = {"lamp.scores.rule": rules, "lamp.mlp_fc.rule": ["lamp", "value-aware"]}
+    return config("everywhere", sections | {"grid": grid, "record": {"selected": True, "activations": ["resid_2"]}})
+
+
 def places(quick):
     """A plan by layer and head, two texts, shuffled; each site in turn is another arithmetic; errors of some cells only."""
     plan = {"default": "high", "layer.0.head.1.scores": "low", "layer.1.head.0.values": "half", "layer.2.mlp_fc": "half",
@@ -219,7 +234,7 @@ def listed(quick, folder):
 
 def all_configs(quick, modes, folder):
     """Name to text."""
-    found = {f.__name__: f(quick) for f in (orders, logits_orders, trees, roundings, decisions, stored, places, continued)}
+    found = {f.__name__: f(quick) for f in (orders, logits_orders, trees, roundings, decisions, stored, everywhere, places, continued)}
     found["engines"], found["listed"] = engines(quick, modes), listed(quick, folder)
     found |= {f"selection-{name}": text for name, text in selections(quick)}
     return found | {f"site-{name}": text for name, text in each_site(quick)}
