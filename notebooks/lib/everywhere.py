@@ -26,6 +26,7 @@ PARTS = {
     "together": "all products low, LAMP at each",
     "subsets": "every subset of the products low",
     "guards": "all products low, LAMP at every subset of them",
+    "allocated": "all products low, shares by product",
     "fallback": "rows that fall back",
     "ahead": "sets chosen before the scores are there",
     "text": "greedy continuations",

@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pandas
 
-from .everywhere import CHANGE, FLIPS, FUNCTIONS, GAIN, KL, MACS, means, why_not, with_base
+from .everywhere import ACTIVATIONS, CHANGE, FLIPS, FUNCTIONS, GAIN, KL, MACS, means, why_not, with_base
+from .everywhere_figures import at_mu
 from .intervals import HIGH_END, LOW_END
 from .output import Sentence
 from .real_model_plans import written
@@ -111,6 +112,73 @@ def arithmetics(study):
         " in binary32; at the activation by rule value-aware."
     )
     return publish_table(study, "06-9-operands", table, pandas.DataFrame(rows), caption)
+
+
+def best_shares(options, most):
+    """Of {site: [(rate, % redone, KL), ..]} one choice a site: the one of least sum of KL whose sum of % redone is at most `most`."""
+    chosen = [((), 0.0, 0.0)]  # (rates, redone, KL), every choice of the sites so far that no other beats in both
+    for points in options.values():
+        found = sorted((redone + r, kl + k, (*rates, rate)) for rates, redone, kl in chosen for rate, r, k in points if redone + r <= most)
+        chosen, least = [], np.inf
+        for redone, kl, rates in found:
+            if kl < least:
+                chosen.append((rates, redone, kl))
+                least = kl
+    if not chosen:  # every choice redoes more
+        return {}, np.nan, np.nan
+    return dict(zip(options, chosen[-1][0])), chosen[-1][1], chosen[-1][2]
+
+
+def allocation(study):
+    """Table 4b: shares by product instead of the same share everywhere, chosen as if effects add, and measured."""
+    if reason := why_not(study, "alone") or why_not(study, "together"):
+        return reason
+    cells = study.of("alone").query("low == 'low'")
+    cells = cells[cells["site"].isin(FUNCTIONS) & (cells["rule"] == np.where(cells["site"].isin(ACTIVATIONS), "value-aware", "lamp"))]
+    every = study.of("together").query("low == 'low'")
+    every = every[every["activation's rule"] == "value-aware"]
+    rows = []
+    for model in study.models():
+        own, mu = at_mu(cells[cells["model"] == model])
+        same = every[(every["model"] == model) & (every["mu"] == mu)]
+        if not len(own) or not len(same):
+            continue
+        alone = means(own, ["model", "T", "site", "rate"], [KL, MACS])
+        options = {site: list(part[["rate", MACS, KL]].itertuples(index=False, name=None)) for site, part in alone.groupby("site")}
+        options = {site: options[site] for site in FUNCTIONS if site in options}
+        for _, row in means(same, ["model", "T", "mu", "rate"], [KL, MACS]).iterrows():
+            if row["rate"] > 0:
+                rates, redone, kl = best_shares(options, row[MACS])
+                if not rates:
+                    continue
+                rows.append({
+                    "model": model, "T": row["T"], "mu": mu, "rate everywhere": row["rate"], f"everywhere, {MACS}": row[MACS],
+                    f"everywhere, {KL}": row[KL], "shares by product": ", ".join(f"{s} {100 * r:g} %" for s, r in rates.items()),
+                    f"by product, {MACS}": redone, f"by product, predicted {KL}": kl, f"by product, {KL}": measured(study, model, mu, rates),
+                })
+    if not rows:
+        return Sentence("Not drawn: there is no model with results of each product alone and of all together.")
+    table = pandas.DataFrame(rows)
+    shown = pandas.DataFrame([
+        {"model": r["model"], "the same share": f"{100 * r['rate everywhere']:g} %: {r[f'everywhere, {MACS}']:.3g} % of all MACs, KL"
+         f" {r[f'everywhere, {KL}']:.3g}", "shares by product": f"{r['shares by product']}: {r[f'by product, {MACS}']:.3g} % of all MACs",
+         "KL predicted": r[f"by product, predicted {KL}"], "KL measured": r[f"by product, {KL}"]} for r in rows
+    ])
+    caption = (
+        f"μ = {table['mu'].iloc[0]:g}. Of the shares that each product was run with alone, those whose KL sum to least within the same"
+        " multiply-accumulates redone, as if effects add; and what that choice costs where it was run (nat)."
+    )
+    return publish_table(study, "06-4-allocation", table, shown, caption)
+
+
+def measured(study, model, mu, rates):
+    """The mean KL of the result whose shares these are; NaN without one."""
+    for run in study.runs_of("allocated"):
+        lamp = run.config["lamp"]
+        if run.model == model and all(lamp.get(s, {}).get("rate") == r for s, r in rates.items()):
+            cells = run.cells()
+            return means(cells[cells["mu"] == mu], ["model", "mu"], [KL])[KL].iloc[0] if (cells["mu"] == mu).any() else np.nan
+    return np.nan
 
 
 def quality(study):

@@ -1,6 +1,7 @@
 """Notebook 06 on small results: the numbers of its figures computed a second time with h5py, and what it says when there is less."""
 
 import ast
+import itertools
 import json
 import math
 import os
@@ -19,7 +20,7 @@ from results import lamp
 
 NOTEBOOK = ROOT / "notebooks/06-everywhere.ipynb"
 FIGURES = ["06-1-alone", "06-2-gains", "06-3-together", "06-4-additivity", "06-5-guards", "06-6-fallback"]
-TABLES = ["06-3-quality", "06-7-ahead", "06-8-weights", "06-9-operands", "06-10-continuations"]
+TABLES = ["06-3-quality", "06-4-allocation", "06-7-ahead", "06-8-weights", "06-9-operands", "06-10-continuations"]
 MUS, RATES = [4, 7], [0.0, 0.25]
 BASE = f"""schema_version = 1
 title = "everywhere: PART"
@@ -66,6 +67,7 @@ RUNS = {  # folder: (part, the rest of the config)
     "which": ("subsets", f'{lamp_at("scores", "mlp_fc")}[grid]\n"lamp.scores.rule" = ["all", "none"]\n"lamp.mlp_fc.rule" = ["all", "none"]\n'),
     "guarded": ("guards", f'{lamp_at("scores", "mlp_fc")}[grid]\n"lamp.scores.rule" = ["none", "lamp"]\n'
                           '"lamp.mlp_fc.rule" = ["none", "value-aware"]\n'),
+    "shared": ("allocated", f'{lamp_at("scores", "mlp_fc", rate=0.25)}rule = "value-aware"\n'),
     "rows": ("fallback", f'{lamp_at("scores")}[grid]\n"lamp.scores.fallback.tolerance" = [1000, 0.004]\n'),
     "before": ("ahead", f'{lamp_at("scores")}[record]\nselected = true\n[grid]\n"lamp.scores.tau" = [1.5, 1.1]\n'
                         '"lamp.scores.rule" = ["none", "lamp", "previous-token", "random"]\n'),
@@ -164,6 +166,24 @@ class Everywhere(unittest.TestCase):
         every = metric(self.folder / "all-0.25", "kl", 2, 2)[:, 0, 1]
         self.assertTrue(same(rows["mu = 4, rate = 0.25"]["KL / sum [1]"], np.exp(np.log(every / sum(each)).mean())))
         self.assertEqual(len(rows), 1 + 4)
+
+    def test_shares_by_product(self):
+        """Of two rates a product the best within what both at 0.25 redo is both at 0.25, whose KL the run says."""
+        (row,) = table(self.out / "06-4-allocation.csv")
+        self.assertEqual(row["shares by product"], "scores 25 %, mlp_fc 25 %")
+        each = [metric(self.folder / f"alone-{s}", "kl", 2, 2, len(RULES[s]))[:, 1, 1, r].mean() for s, r in (("scores", 0), ("mlp_fc", 2))]
+        self.assertTrue(same(row["by product, predicted KL [nat]"], sum(each)))
+        self.assertTrue(same(row["by product, KL [nat]"], metric(self.folder / "shared", "kl").mean()))
+
+    def test_best_shares_are_those_of_all_combinations(self):
+        from lib.everywhere_tables import best_shares
+        random = np.random.default_rng(1)
+        for _ in range(50):
+            options = {s: [(r, *random.random(2)) for r in range(4)] for s in "abc"}
+            most = 0.5 + 2 * random.random()
+            every = [p for p in itertools.product(*options.values()) if sum(x[1] for x in p) <= most]
+            if every:
+                self.assertAlmostEqual(best_shares(options, most)[2], min(sum(x[2] for x in p) for p in every))
 
     def test_guards(self):
         kl = metric(self.folder / "guarded", "kl", 2, 2)
