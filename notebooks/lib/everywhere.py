@@ -24,6 +24,7 @@ PARTS = {
     "alone": "one product low, LAMP there",
     "weights": "error weights",
     "together": "all products low, LAMP at each",
+    "layers": "one product low in some layers",
     "subsets": "every subset of the products low",
     "guards": "all products low, LAMP at every subset of them",
     "allocated": "all products low, shares by product",

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 
 from . import style
 from .everywhere import ACTIVATIONS, COST, FUNCTIONS, GAIN, KL, MACS, RULE_NAMES, means, quantised, why_not, with_base
-from .intervals import SEQUENCES, bar, interval_words
+from .intervals import SEQUENCES, bar, interval_words, mean_interval
 from .output import Sentence, publish
 from .real_model import nearest
 from .softmax_lamp import positive
@@ -166,9 +166,10 @@ def together(study):
 
 
 def subset_cells(run):
-    """The KL of every finished cell of a run over subsets: {(text, sequence, subset): KL}, a subset the sites whose rule is the axis' last."""
-    axes = [d for d in run.data.kl.dims if d.startswith("lamp.")]
-    sites = [a.split(".")[1] for a in axes]
+    """The KL of every finished cell of a run over subsets: (names, {(text, sequence, subset): KL}), a subset those whose axis has its second
+    value. Names are sites, whose rules are the axes, or numbers of layers, where the axes are a site's arithmetic in a layer."""
+    axes = [d for d in run.data.kl.dims if d.startswith(("lamp.", "plan.layer."))]
+    sites = [a.split(".")[1] if a.startswith("lamp.") else int(a.split(".")[2]) for a in axes]
     data = run.data.transpose("text", "sequence", *axes)
     found = {}
     for place in np.ndindex(*data.kl.shape):
@@ -178,18 +179,57 @@ def subset_cells(run):
     return sites, found
 
 
+def site_of_layers(run):
+    """The product that is low in some layers; "" of another run."""
+    named = {d.split(".")[3] for d in run.data.kl.dims if d.startswith("plan.layer.")}
+    return named.pop() if len(named) == 1 else ""
+
+
+def layers(study):
+    """Figure 1b: in which layer a product hurts."""
+    if reason := why_not(study, "layers"):
+        return reason
+    rows = []
+    for run in study.runs_of("layers"):
+        numbers, found = subset_cells(run)
+        for layer in numbers:
+            kl = np.array([value for (*_, own), value in found.items() if own == frozenset([layer])])
+            interval = mean_interval(kl[:, None]) if len(kl) else mean_interval(np.full((1, 1), np.nan))
+            row = {"model": run.model, "T": run.T, "site": site_of_layers(run), "layer": layer, KL: interval.mean[0]}
+            rows.append(row | {f"{KL}, {c}": v[0] for c, v in interval.columns().items()})
+    table = pandas.DataFrame(rows).sort_values(["model", "T", "site", "layer"], ignore_index=True)
+    models = list(dict.fromkeys(zip(table["model"], table["T"])))
+    figure, axes = style.grid([f"{m}, T = {T}" for m, T in models], len(models), 3.0, width=3.3, sharex=False, sharey=True)
+    legend = {}
+    for ax, (model, T) in zip(axes, models):
+        own = table[(table["model"] == model) & (table["T"] == T)]
+        for site in (s for s in FUNCTIONS if s in set(own["site"])):
+            color, marker = SITE_LOOKS[site]
+            legend[site] = line(ax, "layer", own[own["site"] == site], KL, color, marker=marker)
+        ax.set_yscale("log")
+        ax.set_xlabel("layer")
+        style.sparse_ticks(ax, sorted(set(own["layer"])))
+    axes[0].set_ylabel("KL  (nat)")
+    style.legend_of_grid(axes[-1], legend, f"in PS({study.runs_of('layers')[0].config['arithmetic']['low']['mu']:g}) in one layer")
+    style.head(figure, "In which layer a product in low precision costs most")
+    caption = "KL with one product of one layer in low precision, all else in binary32, mean over the sequences."
+    return publish(study, "06-1-layers", figure, table, caption, words_of("bar", table, KL))
+
+
 def sums(study):
     """One row for every subset of two products and more that are low together, of every result: KL, and the sum of what each costs alone."""
     rows = []
-    for run in study.runs_of("subsets"):
+    for run in study.runs_of("subsets") + study.runs_of("layers"):
         sites, found = subset_cells(run)
+        site = site_of_layers(run)
         for subset in dict.fromkeys(key[2] for key in found):
             if len(subset) < 2:
                 continue
             each = [(kl, sum(found.get((*at, frozenset([s])), np.nan) for s in subset)) for (*at, own), kl in found.items() if own == subset]
             kl, alone_ = np.array(each).T
-            names = " ".join(s for s in sites if s in subset)
-            row = {"model": run.model, "T": run.T, "what": "subset", "sites": names, "products": len(subset), KL: kl.mean()}
+            names = (f"{site} in layers " if site else "") + " ".join(f"{s}" for s in sites if s in subset)
+            what = "layers" if site else "subset"
+            row = {"model": run.model, "T": run.T, "what": what, "sites": names, "products": len(subset), KL: kl.mean()}
             rows.append(row | {"sum of KL alone [nat]": alone_.mean(), "KL / sum [1]": np.exp(np.log(kl / alone_).mean())})
     cells = study.cells
     if len(study.runs_of("together")) and len(study.runs_of("alone")):
@@ -217,10 +257,13 @@ def additivity(study):
     figure, axes = style.grid(several, len(several), 3.2, width=3.4, sharex=False, sharey=False)
     for ax, model in zip(axes, several):
         own = table[table["model"] == model]
-        for what, color, marker in (("subset", "#0072B2", "o"), ("all with LAMP", "#D55E00", "D")):
+        for what, color, marker, label in (
+            ("layers", "#999999", ".", "one product, subsets of layers"),
+            ("subset", "#0072B2", "o", "subsets of the products"),
+            ("all with LAMP", "#D55E00", "D", "all products, LAMP at each (μ, rate)"),
+        ):
             part = own[own["what"] == what]
             if len(part):
-                label = "subsets of the products" if what == "subset" else "all, LAMP at each (by μ and rate)"
                 ax.plot(part["sum of KL alone [nat]"], part[KL], linestyle="none", color=color, marker=marker, alpha=0.7, label=label)
         ends = np.array([own[KL].min() / 2, own[KL].max() * 2])
         ax.plot(ends, ends, color=style.GREY, linewidth=0.9, zorder=0)

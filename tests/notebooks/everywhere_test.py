@@ -19,7 +19,7 @@ from drawn import t_interval
 from results import lamp
 
 NOTEBOOK = ROOT / "notebooks/06-everywhere.ipynb"
-FIGURES = ["06-1-alone", "06-2-gains", "06-3-together", "06-4-additivity", "06-5-guards", "06-6-fallback"]
+FIGURES = ["06-1-alone", "06-1-layers", "06-2-gains", "06-3-together", "06-4-additivity", "06-5-guards", "06-6-fallback"]
 TABLES = ["06-3-quality", "06-4-allocation", "06-7-ahead", "06-8-weights", "06-9-operands", "06-10-continuations"]
 MUS, RATES = [4, 7], [0.0, 0.25]
 BASE = f"""schema_version = 1
@@ -65,6 +65,7 @@ RUNS = {  # folder: (part, the rest of the config)
     "all-short": ("together", f'{lamp_at("scores", "mlp_fc", low="short")}[grid]\n"arithmetic.short.operands" = ["bfloat16", "e4m3fn"]\n'
                               '"lamp.mlp_fc.rule" = ["lamp", "value-aware"]\n'),
     "which": ("subsets", f'{lamp_at("scores", "mlp_fc")}[grid]\n"lamp.scores.rule" = ["all", "none"]\n"lamp.mlp_fc.rule" = ["all", "none"]\n'),
+    "deep": ("layers", '[grid]\n"plan.layer.0.scores" = ["high", "low"]\n"plan.layer.2.scores" = ["high", "low"]\n'),
     "guarded": ("guards", f'{lamp_at("scores", "mlp_fc")}[grid]\n"lamp.scores.rule" = ["none", "lamp"]\n'
                           '"lamp.mlp_fc.rule" = ["none", "value-aware"]\n'),
     "shared": ("allocated", f'{lamp_at("scores", "mlp_fc", rate=0.25)}rule = "value-aware"\n'),
@@ -165,7 +166,12 @@ class Everywhere(unittest.TestCase):
         each = [metric(self.folder / f"alone-{s}", "kl", 2, 2, len(RULES[s]))[:, 0, 1, r] for s, r in (("scores", 0), ("mlp_fc", 2))]
         every = metric(self.folder / "all-0.25", "kl", 2, 2)[:, 0, 1]
         self.assertTrue(same(rows["mu = 4, rate = 0.25"]["KL / sum [1]"], np.exp(np.log(every / sum(each)).mean())))
-        self.assertEqual(len(rows), 1 + 4)
+        kl = metric(self.folder / "deep", "kl", 2, 2)
+        self.assertTrue(same(rows["scores in layers 0 2"]["sum of KL alone [nat]"], (kl[:, 1, 0] + kl[:, 0, 1]).mean()))
+        self.assertEqual(len(rows), 1 + 4 + 1)
+        by_layer = table(self.out / "06-1-layers.csv")
+        self.assertEqual([(r["site"], r["layer"]) for r in by_layer], [("scores", "0"), ("scores", "2")])
+        self.assertTrue(same(by_layer[1]["KL [nat]"], kl[:, 0, 1].mean()))
 
     def test_shares_by_product(self):
         """Of two rates a product the best within what both at 0.25 redo is both at 0.25, whose KL the run says."""
