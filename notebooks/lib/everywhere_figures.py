@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 
 from . import style
 from .everywhere import ACTIVATIONS, COST, FUNCTIONS, GAIN, KL, MACS, RULE_NAMES, means, quantised, why_not, with_base
-from .intervals import SEQUENCES, bar, interval_words, mean_interval
+from .intervals import SEQUENCES, bar, geometric_interval, interval_words
 from .output import Sentence, publish
 from .real_model import nearest
 from .softmax_lamp import positive
@@ -64,7 +64,7 @@ def alone(study):
     cells = cells[(cells["low"] == "low") & (cells[MACS] == 0) & (cells["rule"].isin(["lamp"]))]
     if not len(cells):
         return Sentence("Not drawn: no cell with one product in PS(μ) and nothing recomputed.")
-    table = means(cells, ["model", "T", "site", "mu"], [KL])
+    table = means(cells, ["model", "T", "site", "mu"], [KL], of=geometric_interval)
     models = list(dict.fromkeys(zip(table["model"], table["T"])))
     figure, axes = style.grid([f"{m}, T = {T}" for m, T in models], len(models), 3.2, width=3.3, sharey=True)
     legend = {}
@@ -73,14 +73,15 @@ def alone(study):
         for site in sorted(set(own["site"]), key=lambda s: list(FUNCTIONS).index(s) if s in FUNCTIONS else 99):
             color, marker = SITE_LOOKS.get(site, (PLAIN, "x"))
             drawn = line(ax, "mu", own[own["site"] == site].sort_values("mu"), KL, color, marker=marker)
-            legend[f"{site}: {FUNCTIONS[site]}" if site in FUNCTIONS else "no function that LAMP knows: qkv, or q, k, v, up"] = drawn
+            name = "mlp_fc, gate" if site in ACTIVATIONS else site
+            legend[f"{name}: {FUNCTIONS[site]}" if site in FUNCTIONS else "no function that LAMP knows: qkv, or q, k, v, up"] = drawn
         ax.set_yscale("log")
         ax.set_xlabel("μ  (bits after the first)")
-    axes[0].set_ylabel("KL  (nat)")
+    axes[0].set_ylabel("KL  (nat), geometric mean")
     style.legend_of_grid(axes[-1], legend, "in PS(μ), all else binary32")
     style.head(figure, "What one product in low precision costs")
-    caption = "KL with one product in PS(μ) and nothing recomputed, mean over the sequences."
-    return publish(study, "06-1-alone", figure, table, caption, words_of("bar", table, KL))
+    caption = "KL with one product in PS(μ) and nothing recomputed, geometric mean over the sequences."
+    return publish(study, "06-1-alone", figure, table, caption, words_of("bar", table, KL, "of the logarithm"))
 
 
 def gains(study):
@@ -194,7 +195,7 @@ def layers(study):
         numbers, found = subset_cells(run)
         for layer in numbers:
             kl = np.array([value for (*_, own), value in found.items() if own == frozenset([layer])])
-            interval = mean_interval(kl[:, None]) if len(kl) else mean_interval(np.full((1, 1), np.nan))
+            interval = geometric_interval(kl[:, None] if len(kl) else np.full((1, 1), np.nan))
             row = {"model": run.model, "T": run.T, "site": site_of_layers(run), "layer": layer, KL: interval.mean[0]}
             rows.append(row | {f"{KL}, {c}": v[0] for c, v in interval.columns().items()})
     table = pandas.DataFrame(rows).sort_values(["model", "T", "site", "layer"], ignore_index=True)
@@ -205,15 +206,15 @@ def layers(study):
         own = table[(table["model"] == model) & (table["T"] == T)]
         for site in (s for s in FUNCTIONS if s in set(own["site"])):
             color, marker = SITE_LOOKS[site]
-            legend[site] = line(ax, "layer", own[own["site"] == site], KL, color, marker=marker)
+            legend["mlp_fc, gate" if site in ACTIVATIONS else site] = line(ax, "layer", own[own["site"] == site], KL, color, marker=marker)
         ax.set_yscale("log")
         ax.set_xlabel("layer")
         style.sparse_ticks(ax, sorted(set(own["layer"])))
-    axes[0].set_ylabel("KL  (nat)")
+    axes[0].set_ylabel("KL  (nat), geometric mean")
     style.legend_of_grid(axes[-1], legend, f"in PS({study.runs_of('layers')[0].config['arithmetic']['low']['mu']:g}) in one layer")
     style.head(figure, "In which layer a product in low precision costs most")
-    caption = "KL with one product of one layer in low precision, all else in binary32, mean over the sequences."
-    return publish(study, "06-1-layers", figure, table, caption, words_of("bar", table, KL))
+    caption = "KL with one product of one layer in low precision, all else in binary32, geometric mean over the sequences."
+    return publish(study, "06-1-layers", figure, table, caption, words_of("bar", table, KL, "of the logarithm"))
 
 
 def sums(study):

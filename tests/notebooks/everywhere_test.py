@@ -135,7 +135,7 @@ class Everywhere(unittest.TestCase):
             site = row["site"]
             kl = metric(self.folder / f"alone-{site}", "kl", *((2,) if site == "qkv" else (2, 2, len(RULES[site]))))
             kl = kl[:, MUS.index(int(float(row["mu"])))]
-            mean, low, _ = t_interval(list(kl if site == "qkv" else kl[:, 0, 0]))
+            mean, low, _ = map(math.exp, t_interval(list(np.log(kl if site == "qkv" else kl[:, 0, 0]))))
             self.assertTrue(same(row["KL [nat]"], mean) and same(row["KL [nat], 95 % low"], low), row)
 
     def test_gains_by_rule(self):
@@ -171,7 +171,7 @@ class Everywhere(unittest.TestCase):
         self.assertEqual(len(rows), 1 + 4 + 1)
         by_layer = table(self.out / "06-1-layers.csv")
         self.assertEqual([(r["site"], r["layer"]) for r in by_layer], [("scores", "0"), ("scores", "2")])
-        self.assertTrue(same(by_layer[1]["KL [nat]"], kl[:, 0, 1].mean()))
+        self.assertTrue(same(by_layer[1]["KL [nat]"], np.exp(np.log(kl[:, 0, 1]).mean())))
 
     def test_shares_by_product(self):
         """Of two rates a product the best within what both at 0.25 redo is both at 0.25, whose KL the run says."""
