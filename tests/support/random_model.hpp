@@ -1,4 +1,5 @@
-// Models of random weights, of any network: every element uniform in (-1, 1), a binary32 number.
+// Models of random weights, of any network: every element uniform in (-1, 1), a binary32 number,
+// times a scale.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +13,14 @@
 
 namespace lamp::test {
 
-inline Model random_model(const ModelConfig& config, std::uint32_t seed = 8) {
+/// scale: a power of two.
+inline Model random_model(const ModelConfig& config, std::uint32_t seed = 8, float scale = 1.0F) {
   Random random(seed);
   Model model;
   model.config = config;
   const auto matrix = [&](const TensorRow& tensor) {
     Matrix<float> x(tensor.rows(config), tensor.cols == nullptr ? 1 : tensor.cols(config));
-    for (float& value : x.flat()) value = static_cast<float>(random.symmetric());
+    for (float& value : x.flat()) value = scale * static_cast<float>(random.symmetric());
     return x;
   };
   const auto vector = [&](const TensorRow& tensor) {
