@@ -42,10 +42,11 @@ struct Cut {
 
 /// The longest tail of the order (keys descending, ties lower index first) that `admits` accepts.
 /// Precondition: a tail of an accepted tail is accepted. Expected time O(n): quickselect, weighted
-/// by what the tail sums to. With with_diagonal, a is scratch.diagonal. Without, a falls as the key
-/// grows, up to ties: `row_diagonal` is its maximum over the row, reached by a component with the
-/// smallest key, and diagonal_at(j) gives it one by one. keys are scratch.keys; `empty` is the tail
-/// of what is left out always.
+/// by what the tail sums to, whose first pivot is somewhat below the cut of the row before: most
+/// often the tail below it is accepted, and little is left. With with_diagonal, a is
+/// scratch.diagonal. Without, a falls as the key grows, up to ties: `row_diagonal` is its maximum
+/// over the row, reached by a component with the smallest key, and diagonal_at(j) gives it one by
+/// one. keys are scratch.keys; `empty` is the tail of what is left out always.
 template <bool with_diagonal, class Admits, class DiagonalAt>
 Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_diagonal,
                  const Admits& admits, const DiagonalAt& diagonal_at) {
@@ -61,10 +62,11 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
   std::uint64_t *low = scratch.low.data(), *high = scratch.high.data();
   std::int64_t *low_diagonal = scratch.low_diagonal.data(),
                *high_diagonal = scratch.high_diagonal.data();
-  while (!open.empty()) {
+  for (std::uint64_t guess = scratch.likely_cut / 4 * 3; !open.empty(); guess = 0) {
     const std::uint64_t first = open.front(), middle = open[open.size() / 2], last = open.back();
     const std::uint64_t pivot =
-        std::max(std::min(first, middle), std::min(std::max(first, middle), last));
+        guess != 0 ? guess
+                   : std::max(std::min(first, middle), std::min(std::max(first, middle), last));
     KeySplit s = with_diagonal ? split_pairs(open, open_diagonal, pivot, {low, low_diagonal},
                                              {high, high_diagonal})
                                : split_keys(open, pivot, low, high);
@@ -87,6 +89,7 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
     if (!admits(with_equal)) {  // the cut runs through the pivot's ties: leave them out from the
                                 // highest index down
       cut = {pivot, equal};
+      scratch.likely_cut = pivot;
       for (std::size_t j = n; equal > 1 && j-- > 0;) {
         if (scratch.keys[j] != pivot) continue;
         out = {out.sum + static_cast<int128>(pivot), std::max(out.diagonal, diagonal_at(j)),
@@ -102,6 +105,7 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
     open_diagonal = high_diagonal;
     std::swap(low, high), std::swap(low_diagonal, high_diagonal);
   }
+  scratch.likely_cut = cut.key;
   return cut;
 }
 

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "core/base/contract.hpp"
-#include "core/fp/vector-inl.hpp"
+#include "core/selection/keys-inl.hpp"
 #include "core/selection/target.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,41 +19,102 @@ HWY_INLINE std::int64_t surplus_of_zero(double w) {
   return w > 0.0 ? clamped_floor(clamped_to) : RowCosts::nothing;
 }
 
-RowCosts costs_of_rms(const SelectionSpec& spec, const SelectionRow& row,
-                      SelectionScratch& scratch) {
-  const std::size_t n = row.y.size();
-  const std::span<const double> y = row.y, given = given_weights(spec.weights, row);
-  const ErrorWeights weights = spec.weights;
-  double squares = 0.0, magnitudes = 0.0;
-  for (const double x : y) squares = mul_add(x, x, squares), magnitudes += std::fabs(x);
-  const double sum = squares + static_cast<double>(n) * row.eps;
-  bool good = true;
-  std::uint64_t* keys = scratch.keys.data();
-  RowCosts costs;
-  if (spec.norm == Norm::normwise1) {
-    costs.diagonal = 0, costs.surplus = Surplus::zero;
-    for (std::size_t j = 0; j < n; ++j) {
-      const double w = weight_at(weights, given, j), a = std::fabs(y[j]);
-      const double c = w * ((1.0 - y[j] * y[j] / sum) + a * (magnitudes - a) / sum) / magnitudes;
-      good = good && !std::isnan(c);
-      keys[j] = clamped_key(c);
-      costs.sum += keys[j];
-    }
-    costs.refused = !good;
-    return costs;
+/// What all components of a row share.
+struct RowOfRms {
+  double sum, magnitudes;  // R, and the sum of |y_j|
+};
+
+/// c_j of normwise-1, a = |y|.
+template <class R>
+HWY_INLINE R cost_of_rms(const RowOfRms& row, R y, R a, R w) {
+  const R sum(row.sum), magnitudes(row.magnitudes);
+  return w * ((R(1.0) - y * y / sum) + a * (magnitudes - a) / sum) / magnitudes;
+}
+
+/// Fills the keys of normwise-1.
+void normwise_keys_of_rms(const RowOfRms& row, ErrorWeights weights, std::span<const double> y,
+                          std::span<const double> given, std::uint64_t* keys, RowCosts& costs) {
+  costs.diagonal = 0, costs.surplus = Surplus::zero;
+  std::size_t j = 0;
+#if LAMP_HAS_VECTOR
+  const D64 d;
+  KeySum sum;
+  auto good = hn::Eq(hn::Zero(d), hn::Zero(d));
+  for (; j + hn::Lanes(d) <= y.size(); j += hn::Lanes(d)) {
+    const auto x = hn::LoadU(d, y.data() + j);
+    const Vector c = cost_of_rms(row, Vector(x), Vector(hn::Abs(x)), weights_at(weights, given, j));
+    const Integers key = clamped_key(c);
+    hn::StoreU(hn::BitCast(U64(), key), U64(), keys + j);
+    sum.add(key);
+    good = hn::And(good, hn::Eq(c.v, c.v));
   }
-  std::int64_t* diagonal = scratch.diagonal.data();
-  for (std::size_t j = 0; j < n; ++j) {
+  costs.sum = sum.total(), costs.refused = !hn::AllTrue(d, good);
+#endif
+  for (; j < y.size(); ++j) {
+    const double c = cost_of_rms(row, y[j], std::fabs(y[j]), weight_at(weights, given, j));
+    costs.refused = costs.refused || std::isnan(c);
+    keys[j] = clamped_key(c);
+    costs.sum += keys[j];
+  }
+}
+
+/// Fills keys and surpluses of the componentwise norm.
+void keys_of_rms(const RowOfRms& row, ErrorWeights weights, std::span<const double> y,
+                 std::span<const double> given, std::uint64_t* keys, std::int64_t* diagonal,
+                 RowCosts& costs) {
+  std::size_t j = 0;
+#if LAMP_HAS_VECTOR
+  const D64 d;
+  const I64 integers;
+  const auto zero = hn::Zero(d);
+  const auto of_zero = hn::Set(integers, surplus_of_zero(1.0)),
+             nothing = hn::Set(integers, RowCosts::nothing);
+  KeySum sum;
+  auto good = hn::Eq(zero, zero);
+  auto largest = nothing;
+  for (; j + hn::Lanes(d) <= y.size(); j += hn::Lanes(d)) {
+    const Vector w = weights_at(weights, given, j), magnitude = hn::Abs(hn::LoadU(d, y.data() + j));
+    const Vector b = magnitude * w / Vector(row.sum), a = w / magnitude - Vector(2.0) * b;
+    const auto is_zero = hn::Eq(magnitude.v, zero);
+    const Integers key = clamped_key(b);
+    const Integers surplus = hn::IfThenElse(
+        hn::RebindMask(integers, is_zero),
+        hn::IfThenElse(hn::RebindMask(integers, hn::Gt(w.v, zero)), of_zero, nothing),
+        clamped_floor(a));
+    hn::StoreU(hn::BitCast(U64(), key), U64(), keys + j);
+    hn::StoreU(surplus, integers, diagonal + j);
+    sum.add(key);
+    largest = hn::Max(largest, surplus);
+    good = hn::And(hn::And(good, hn::Eq(b.v, b.v)), hn::Or(is_zero, hn::Eq(a.v, a.v)));
+  }
+  costs.sum = sum.total(), costs.refused = !hn::AllTrue(d, good);
+  costs.diagonal = hn::GetLane(hn::MaxOfLanes(integers, largest));
+#endif
+  for (; j < y.size(); ++j) {
     const double w = weight_at(weights, given, j), magnitude = std::fabs(y[j]);
-    const double b = magnitude * w / sum, a = w / magnitude - 2.0 * b;
-    const bool zero = magnitude == 0.0;
-    good = good && !std::isnan(b) && (zero || !std::isnan(a));
+    const double b = magnitude * w / row.sum, a = w / magnitude - 2.0 * b;
+    const bool zero_here = magnitude == 0.0;
+    costs.refused = costs.refused || std::isnan(b) || (!zero_here && std::isnan(a));
     keys[j] = clamped_key(b);
-    diagonal[j] = zero ? surplus_of_zero(w) : clamped_floor(a);
+    diagonal[j] = zero_here ? surplus_of_zero(w) : clamped_floor(a);
     costs.sum += keys[j];
     costs.diagonal = std::max(costs.diagonal, diagonal[j]);
   }
-  costs.refused = !good, costs.counts = y;
+}
+
+RowCosts costs_of_rms(const SelectionSpec& spec, const SelectionRow& row,
+                      SelectionScratch& scratch) {
+  const std::span<const double> y = row.y, given = given_weights(spec.weights, row);
+  double squares = 0.0, magnitudes = 0.0;
+  for (const double x : y) squares = mul_add(x, x, squares), magnitudes += std::fabs(x);
+  const RowOfRms shared{squares + static_cast<double>(y.size()) * row.eps, magnitudes};
+  RowCosts costs;
+  if (spec.norm == Norm::normwise1) {
+    normwise_keys_of_rms(shared, spec.weights, y, given, scratch.keys.data(), costs);
+    return costs;
+  }
+  keys_of_rms(shared, spec.weights, y, given, scratch.keys.data(), scratch.diagonal.data(), costs);
+  costs.counts = y;
   return costs;
 }
 

@@ -77,6 +77,9 @@ struct SelectionScratch {
   std::vector<Ranked> thresholds, admitted;
   std::vector<std::uint8_t> marks;
   std::vector<double> reals, weights, terms;
+  /// The cut of the row before, where the search in the next one starts: rows are alike. No set
+  /// depends on it.
+  std::uint64_t likely_cut = 0;
   /// Of all rows since somebody last cleared it: whether any component was selected, and whether
   /// any set of `largest-logit` was not LAMP's.
   struct Seen {
