@@ -83,6 +83,7 @@ class Workspace {
   // of each row; empty: all), and w_j; inputs of these rows; what f sees or makes of the low ones.
   Matrix<double> recomputed, bounds, gathered, seen, factor, mapped;
   std::vector<std::size_t> redone;
+  std::vector<std::uint8_t> gathered_marks;  // of these rows
   struct OfHeads {
     Matrix<double> recomputed, bounds, local;
   } of_heads;  // the same where f reads all heads: filled head by head

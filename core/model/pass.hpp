@@ -136,7 +136,7 @@ class Pass {
   void recompute_all(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
                      MatrixView<const double> g);
 
-  /// The same in the rows where anything was chosen, where they may be evaluated apart from the
+  /// The same of the chosen components of a linear site, where they may be evaluated apart from the
   /// others: their draws and operands are their own.
   void recompute_chosen(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
                         MatrixView<const double> g);

@@ -283,24 +283,32 @@ void Pass::recompute_chosen(const SelectionPlan& selection, const SiteRow& row,
   const std::optional<NumberSystem>& operands = high.steps().operands;
   if (is_stochastic(high) || (operands && reads_tensor(*operands)))
     return recompute_all(selection, row, point, g);
+  expects(row.operation == Operation::linear || row.operation == Operation::logits,
+          "forward: f reads rows of a linear site, where it is no softmax of scores");
   work_.redone.assign(g.rows, g.rows);
   std::size_t count = 0;
   for (std::size_t i = 0; i < g.rows; ++i)
     if (const std::span<const std::uint8_t> chosen = marks(g, i);
         std::find(chosen.begin(), chosen.end(), 1) != chosen.end())
       work_.redone[i] = count++;
-  if (count == g.rows) return recompute_all(selection, row, point, g);
-  const MatrixView<const double> x =
-      input(row, 0, point).row_block(point.first_row - first_, g.rows);
-  work_.gathered.reshape(count, x.cols);
+  if (count == 0) return;
+  MatrixView<const double> x = input(row, 0, point).row_block(point.first_row - first_, g.rows);
+  Marks chosen(work_.marks.data(), g.rows, g.cols, g.cols);
   work_.recomputed.reshape(count, g.cols);
-  for (std::size_t i = 0; i < g.rows; ++i)
-    if (work_.redone[i] < g.rows)
-      std::copy(x.row(i).begin(), x.row(i).end(), work_.gathered.row(work_.redone[i]).begin());
-  const MatrixView<const double> rows = std::as_const(work_.gathered).view();
-  if (count > 0)
-    evaluate_rows(model_, row, point.layer, options_.activation, high, point.first_row, rows, rows,
-                  work_.recomputed.view());
+  if (count < g.rows) {
+    work_.gathered.reshape(count, x.cols), work_.gathered_marks.resize(count * g.cols);
+    for (std::size_t i = 0; i < g.rows; ++i) {
+      const std::size_t at = work_.redone[i];
+      if (at == g.rows) continue;
+      std::copy(x.row(i).begin(), x.row(i).end(), work_.gathered.row(at).begin());
+      std::copy(chosen.row(i).begin(), chosen.row(i).end(),
+                work_.gathered_marks.begin() + static_cast<std::ptrdiff_t>(at * g.cols));
+    }
+    x = std::as_const(work_.gathered).view();
+    chosen = Marks(work_.gathered_marks.data(), count, g.cols, g.cols);
+  }
+  linear_of_marked(high, model_.weights.at<Linear>(row.site, point.layer), x, chosen,
+                   work_.recomputed.view());
 }
 
 bool Pass::mix_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,

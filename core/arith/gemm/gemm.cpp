@@ -49,12 +49,29 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
   });
 }
 
+/// The rows of A that have a marked entry in one panel's columns.
+struct MarkedRows {
+  std::vector<std::uint32_t> rows;
+
+  void find(Marks marks, std::size_t first, std::size_t last, std::size_t q) {
+    rows.clear();
+    const std::size_t j0 = q * panel_cols, count = std::min(panel_cols, marks.cols - j0);
+    for (std::size_t i = first; i < last; ++i) {
+      const std::uint8_t* row = marks.data + i * marks.row_stride + j0;
+      if (std::find_if(row, row + count, [](std::uint8_t mark) { return mark != 0; }) !=
+          row + count)
+        rows.push_back(static_cast<std::uint32_t>(i));
+    }
+  }
+};
+
 /// Memory that calls of one thread use again: fresh pages cost more than the arithmetic.
 template <class T>
 struct Workspace {
   AlignedVector<T> a, panel;
   AlignedVector<double> values;
   std::vector<MagnitudeRange> ranges;  // of each tile of rows
+  MarkedRows marked;
 };
 
 /// A's rows for the kernels, row i at data + i * stride; false where one does not fit.
@@ -139,27 +156,36 @@ void store(const KernelSet&, const double* c, std::size_t count, double* to, std
   for (std::size_t j = 0; j < count; ++j) to[j * stride] = c[j];
 }
 
-/// Rows [first, last) of one panel's columns, tile by tile. kernel_of(tile index): the kernel that
-/// is proven for that tile.
+/// Rows [first, last) of one panel's columns, of which only those in `marked` where that is given,
+/// tile by tile. kernel_of(row): the kernel that is proven for the tile_rows rows that a row stands
+/// among: `general`, or one that is good for fewer operands.
 template <class T, class KernelOf>
 void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size_t stride,
                       std::size_t k, std::size_t first, std::size_t last, std::size_t q,
-                      MatrixView<double> out, Shape shape, KernelOf&& kernel_of) {
+                      MatrixView<double> out, Shape shape, const MarkedRows* marked,
+                      Kernel<T> general, KernelOf&& kernel_of) {
   alignas(64) std::array<T, tile_rows * panel_cols> c;
   tile.c = c.data();
-  const std::size_t j0 = q * panel_cols;
-  for (std::size_t i0 = first; i0 < last; i0 += tile_rows) {
-    tile.rows = std::min(tile_rows, last - i0);
-    if (shape.columns(i0 + tile.rows - 1, out.cols) <= j0) continue;
+  const std::size_t j0 = q * panel_cols,
+                    count_of_rows = marked != nullptr ? marked->rows.size() : last - first;
+  const auto row_at = [&](std::size_t p) {
+    return marked != nullptr ? std::size_t{marked->rows[p]} : first + p;
+  };
+  for (std::size_t p = 0; p < count_of_rows; p += tile_rows) {
+    tile.rows = std::min(tile_rows, count_of_rows - p);
+    if (shape.columns(row_at(p + tile.rows - 1), out.cols) <= j0) continue;
+    Kernel<T> kernel = kernel_of(row_at(p));
     for (std::size_t r = 0; r < tile.rows; ++r) {
-      tile.a[r] = a + (i0 + r) * stride;
-      tile.steps[r] = shape.terms(i0 + r, k);
+      const std::size_t i = row_at(p + r);
+      tile.a[r] = a + i * stride;
+      tile.steps[r] = shape.terms(i, k);
+      if (marked != nullptr && kernel_of(i) != kernel) kernel = general;
     }
-    kernel_of(i0 / tile_rows)(tile);
+    kernel(tile);
     for (std::size_t r = 0; r < tile.rows; ++r) {
-      const std::size_t width = shape.columns(i0 + r, out.cols);
+      const std::size_t i = row_at(p + r), width = shape.columns(i, out.cols);
       const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
-      double* to = out.data + (i0 + r) * out.row_stride + j0 * out.col_stride;
+      double* to = out.data + i * out.row_stride + j0 * out.col_stride;
       store(set, c.data() + r * panel_cols, count, to, out.col_stride);
     }
   }
@@ -185,7 +211,7 @@ std::size_t padded(std::size_t k) {
 /// b.is_binary32() or mac.operands.
 bool gemm32(const Plan<float>& plan, const KernelSet& set, const MacSpec& mac,
             MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
-            Terms terms = {}) {
+            Terms terms = {}, const Marks* marks = nullptr) {
   thread_local Workspace<float> work;
   OperandReader reader(set, mac, work.values);
   const std::size_t stride = padded<float>(a.cols);
@@ -197,15 +223,18 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const MacSpec& mac,
     const std::size_t last = std::min(first + rows, a.rows);
     for (std::size_t q = 0; q < b.panels(); ++q) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
+      if (marks != nullptr) work.marked.find(*marks, first, last, q);
+      if (marks != nullptr && work.marked.rows.empty()) continue;
       const Panel32 panel = read_panel(reader, b, q, terms, a.cols, work);
       if (panel.b == nullptr) return false;
       tile.b = panel.b, tile.b_stride = panel.stride;
-      panel_times_rows(
-          set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape, [&](std::size_t t) {
-            return plan.normal_kernel != nullptr && stays_normal(work.ranges[t], panel.range)
-                       ? plan.normal_kernel
-                       : plan.kernel;
-          });
+      panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
+                       marks != nullptr ? &work.marked : nullptr, plan.kernel, [&](std::size_t i) {
+                         return plan.normal_kernel != nullptr &&
+                                        stays_normal(work.ranges[i / tile_rows], panel.range)
+                                    ? plan.normal_kernel
+                                    : plan.kernel;
+                       });
     }
   }
   return true;
@@ -227,8 +256,8 @@ bool binary32_operands(const KernelSet& set, const MacSpec& mac, MatrixView<cons
 }
 
 void gemm64(const Plan<double>& plan, const KernelSet& set, const MacSpec& mac,
-            MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out,
-            Shape shape) {
+            MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
+            const Marks* marks) {
   thread_local Workspace<double> work;
   OperandReader reader(set, mac, work.values);
   const std::size_t stride = padded<double>(a.cols);
@@ -240,8 +269,11 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const MacSpec& mac,
     const std::size_t last = std::min(first + rows, a.rows);
     for (std::size_t q = 0; q < b.panels(); ++q) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
+      if (marks != nullptr) work.marked.find(*marks, first, last, q);
+      if (marks != nullptr && work.marked.rows.empty()) continue;
       tile.b = read_panel(set, reader, b, q, work);
       panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
+                       marks != nullptr ? &work.marked : nullptr, plan.kernel,
                        [&](std::size_t) { return plan.kernel; });
     }
   }
@@ -310,8 +342,10 @@ void PackedMatrix::assign(MatrixView<const double> b) {
             q * panel_cols + j < cols_ ? b(k, q * panel_cols + j) : 0.0;
 }
 
-Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
-                MatrixView<double> out, Shape shape, Backend backend) {
+namespace {
+
+Evaluation gemm_of(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                   MatrixView<double> out, Shape shape, const Marks* marks, Backend backend) {
   expects(a.cols == b.rows() && out.rows == a.rows && out.cols == b.cols(),
           "gemm: (m, n) = (m, k) (k, n)");
   expects(available(backend), "gemm: the machine has the instruction set");
@@ -326,7 +360,7 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const 
   Evaluation evaluation = decide(narrow);
   if (evaluation == Evaluation::kernel32) {
     // The kernel's operands are read in any case, which shows what they are.
-    if (gemm32(*plan32(mac, set), set, mac, a, b, out, shape)) return evaluation;
+    if (gemm32(*plan32(mac, set), set, mac, a, b, out, shape, {}, marks)) return evaluation;
     narrow = false;
     evaluation = decide(narrow);
   } else if (narrow && mac.format != binary64 &&
@@ -338,7 +372,8 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const 
     case Evaluation::kernel32:
       contract_violated("gemm: lanes of binary32 serve binary32 numbers");
     case Evaluation::kernel64:
-      gemm64(*plan64(mac, narrow && mac.format != binary64, set), set, mac, a, b, out, shape);
+      gemm64(*plan64(mac, narrow && mac.format != binary64, set), set, mac, a, b, out, shape,
+             marks);
       break;
     case Evaluation::engine_kernel: {
       const bool served = engine_gemm(arithmetic, a, b, out, shape, backend);
@@ -356,6 +391,21 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const 
       break;
   }
   return evaluation;
+}
+
+}  // namespace
+
+Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const PackedMatrix& b,
+                MatrixView<double> out, Shape shape, Backend backend) {
+  return gemm_of(arithmetic, a, b, out, shape, nullptr, backend);
+}
+
+Evaluation gemm_of_marked(const Arithmetic& arithmetic, MatrixView<const double> a,
+                          const PackedMatrix& b, Marks marks, MatrixView<double> out,
+                          Backend backend) {
+  expects(marks.rows == out.rows && marks.cols == out.cols && marks.col_stride == 1,
+          "gemm_of_marked: a mark for every entry");
+  return gemm_of(arithmetic, a, b, out, Shape::full, &marks, backend);
 }
 
 Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a,

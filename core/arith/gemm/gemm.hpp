@@ -97,4 +97,14 @@ Evaluation gemm(const Arithmetic& arithmetic, MatrixView<const double> a,
                 MatrixView<const double> b, MatrixView<double> out, Shape shape = Shape::full,
                 Backend backend = Backend::automatic);
 
+/// Which entries of a product are wanted: one byte for each, 0 or not. Columns are contiguous.
+using Marks = MatrixView<const std::uint8_t>;
+
+/// The product's marked entries, with the bits of gemm; the other entries of out are unspecified.
+/// Where kernels of tiles serve, a row of a is multiplied with those panels of b alone in which it
+/// has a mark. marks: (m, n).
+Evaluation gemm_of_marked(const Arithmetic& arithmetic, MatrixView<const double> a,
+                          const PackedMatrix& b, Marks marks, MatrixView<double> out,
+                          Backend backend = Backend::automatic);
+
 }  // namespace lamp

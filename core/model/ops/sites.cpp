@@ -119,20 +119,41 @@ void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, doubl
   });
 }
 
+namespace {
+
+/// Adds the bias of a linear layer to the sums, of inputs of `terms` components, whose entries are
+/// wanted(t, i).
+template <class Wanted>
+void add_bias(const Arithmetic& arithmetic, const Linear& layer, std::size_t terms,
+              MatrixView<double> out, const Wanted& wanted) {
+  expects(layer.bias.empty() || layer.bias.size() == out.cols, "linear: one bias an output");
+  if (layer.bias.empty()) return;
+  const bool fits = contains(binary32, arithmetic.mac.format) && lamp::all_binary32(layer.bias);
+  const auto add = [&](const auto& output) {
+    for (std::size_t t = 0; t < out.rows; ++t) {
+      const std::span<double> y = out.row(t);
+      for (std::size_t i = 0; i < y.size(); ++i)
+        if (wanted(t, i)) y[i] = output(t, i).add(y[i], layer.bias[i]);
+    }
+  };
+  visit_outputs(arithmetic, fits, add, first_step_after_sum(arithmetic, terms));
+}
+
+}  // namespace
+
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
-  expects(layer.bias.empty() || layer.bias.size() == out.cols, "linear: one bias an output");
   gemm(arithmetic, x, layer.weight, out);
-  if (layer.bias.empty()) return;
-  const bool fits = contains(binary32, arithmetic.mac.format) && lamp::all_binary32(layer.bias);
-  const auto add_bias = [&](const auto& output) {
-    for (std::size_t t = 0; t < out.rows; ++t) {
-      const std::span<double> y = out.row(t);
-      for (std::size_t i = 0; i < y.size(); ++i) y[i] = output(t, i).add(y[i], layer.bias[i]);
-    }
-  };
-  visit_outputs(arithmetic, fits, add_bias, first_step_after_sum(arithmetic, x.cols));
+  add_bias(arithmetic, layer, x.cols, out, [](std::size_t, std::size_t) { return true; });
+}
+
+void linear_of_marked(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
+                      Marks marks, MatrixView<double> out) {
+  if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
+  gemm_of_marked(arithmetic, x, layer.weight, marks, out);
+  add_bias(arithmetic, layer, x.cols, out,
+           [&](std::size_t t, std::size_t i) { return marks(t, i) != 0; });
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,

@@ -107,6 +107,10 @@ void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, doubl
 void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
             MatrixView<double> out);
 
+/// The same of the marked entries; the others are unspecified. marks: (T, out), 0 or 1.
+void linear_of_marked(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
+                      Marks marks, MatrixView<double> out);
+
 /// out(i, j) = fl(s_ij / sqrt d_head), s = q k^T, for the causal entries; the rest is not written.
 /// Where divisor is not 1, fl(fl(s_ij / sqrt d_head) / divisor). q: (rows, d_head), k: (n, d_head),
 /// out: (rows, n). The second takes k^T packed, (d_head, n): scores in several arithmetics pack it

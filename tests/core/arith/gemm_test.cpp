@@ -244,6 +244,47 @@ TEST_CASE("gemm: tails, empty products and every shape have the bits of the naiv
   }
 }
 
+TEST_CASE("gemm_of_marked: marked entries have the bits of the product, few others are evaluated",
+          "[arith][gemm]") {
+  constexpr std::size_t m = 43, k = 14, n = 70, panel = PackedMatrix::panel_cols;
+  std::uint32_t seed = 5000;
+  for (const Named& named : arithmetics()) {
+    for (const Data data : {Data::ordinary, Data::all_exponents, Data::binary64_numbers}) {
+      Matrix<double> a = matrix(m, k, Data::ordinary, ++seed);
+      const Matrix<double> others = matrix(m, k, data, ++seed), b = matrix(k, n, data, ++seed);
+      for (std::size_t i = 0; i < m; ++i)  // which the guard of a kernel judges apart
+        if (i / 8 % 2 == 1) std::copy_n(others.row(i).begin(), k, a.row(i).begin());
+      test::Random random(seed);
+      Matrix<std::uint8_t> marks(m, n);
+      for (std::size_t i = 0; i < m; ++i)  // none in the last panel
+        for (std::size_t j = 0; j < 2 * panel; ++j) marks(i, j) = random.below(40) == 0 ? 1 : 0;
+      const PackedMatrix packed(b.view());
+      std::vector<Backend> backends = vector_backends();
+      backends.push_back(Backend::scalar);
+      for (const Backend backend : backends) {
+        INFO(named.name << ", backend " << name_in(backend_names, backend) << ", seed " << seed);
+        const Matrix<double> expected = product(named.arithmetic, a, b, Shape::full, backend);
+        Matrix<double> out(m, n, unwritten);
+        const Evaluation how = gemm_of_marked(named.arithmetic, a.view(), packed,
+                                              std::as_const(marks).view(), out.view(), backend);
+        const bool tiles = how == Evaluation::kernel32 || how == Evaluation::kernel64;
+        std::size_t wrong = 0, needless = 0;
+        for (std::size_t i = 0; i < m; ++i)
+          for (std::size_t j = 0; j < n; ++j) {
+            const std::size_t j0 = j / panel * panel;
+            const std::span<const std::uint8_t> beside =
+                std::as_const(marks).row(i).subspan(j0, std::min(panel, n - j0));
+            const bool wanted = std::find(beside.begin(), beside.end(), 1) != beside.end();
+            wrong += marks(i, j) != 0 && !same_bits(out(i, j), expected(i, j)) ? 1 : 0;
+            needless += tiles && !wanted && !same_bits(out(i, j), unwritten) ? 1 : 0;
+          }
+        CHECK(wrong == 0);
+        CHECK(needless == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("gemm: an empty sum is +0", "[arith][gemm]") {
   for (const Backend backend : {Backend::scalar, Backend::automatic}) {
     const Matrix<double> out =
