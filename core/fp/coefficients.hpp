@@ -211,6 +211,14 @@ inline constexpr double tail_rows[][tail_columns] = {
      0x1.1b8db9b506da4p-39, -0x1.b888eb409674dp-45, 0x1.5603009b64473p-50, -0x1.095e176d489abp-55,
      0x1.9b8c10f35bf5dp-61, -0x1.3ef2b1bfd5b2ep-66, 0x1.f228c0a0b42b4p-72, -0x1.819eba87c8aafp-77}};
 
+// (1 + 2 a) tail(a) for 0 <= a <= 39 in powers of (a - 4)/(a + 4); relative error 2^-42.5
+inline constexpr double rough_tail[] = {
+    0x1.b30b52fe27895p-1,  -0x1.78fbb7eb99d47p-6,  -0x1.8ac5bd768b768p-4,  0x1.0800fd0a8697bp-3,
+    -0x1.862fda14ac4d2p-4, 0x1.6b6eaa93a4bc2p-5,   -0x1.5877ba938aca4p-7,  -0x1.3d37713a6f861p-10,
+    0x1.9d64e01f7faecp-10, -0x1.2c4851a370943p-13, -0x1.ac71bb2eeeb6p-13,  0x1.3af4cece2c37cp-15,
+    0x1.06d84a2998c19p-15, -0x1.7446c57a550fep-18, -0x1.6cd4bd8655287p-18, 0x1.fce9cb5ecfbbcp-23,
+    0x1.849ca7b9b8e94p-21, 0x1.0947062e83d26p-23};
+
 // 2/sqrt(pi) - 1
 inline constexpr double erf_slope_less_1 = 0x1.06eba8214db69p-3;
 

@@ -131,6 +131,18 @@ print(f"inline constexpr double tail_rows[][tail_columns] = {{")
 for i, row in enumerate(table):
     print("    {" + rows([hexadecimal(v) for v in row], indent="     ").lstrip() + "}" + ("," if i + 1 < len(table) else "};"))
 
+# The same by one polynomial, for a first look: a = 4 (1 + t)/(1 - t)
+rough = lambda t: (1 + 8 * (1 + t) / (1 - t)) * scaled_tail(4 * (1 + t) / (1 - t))
+low, high = mpf(-1), mpf(35) / 43
+c = powers_from_chebyshev(rough, low, high, 17)
+shift, expanded = (low + high) / 2, [mpf(0)] * len(c)
+for v in reversed(c):
+    expanded = [(expanded[j - 1] if j else mpf(0)) - shift * expanded[j] for j in range(len(c))]
+    expanded[0] += v
+rounded = [mpf(float(v)) for v in expanded]
+error = max(abs(horner(rounded, t) / rough(t) - 1) for t in points(low, high))
+array("rough_tail", expanded, f"(1 + 2 a) tail(a) for 0 <= a <= 39 in powers of (a - 4)/(a + 4); relative error 2^{bits_of(error):.1f}")
+
 print(f"\n// 2/sqrt(pi) - 1\ninline constexpr double erf_slope_less_1 = {hexadecimal(2 / sqrt(pi) - 1)};")
 
 # erf(a)/a

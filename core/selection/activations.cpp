@@ -2,8 +2,8 @@
 // |phi(y_j)|, the cost of a set is the largest kappa left out. phi'(y)/phi(y) = (1 + h(y))/y with h
 // = y/(1 + e^y) of silu, 2 c0 y (1 + 3 c1 y^2)/(1 + e^(2a)) of gelu_tanh (a = c0 (y + c1 y^3)), y
 // pdf(y)/cdf(y) of gelu_erf; relu has 1/y, or 0 for y < 0. kappa is correctly rounded to p = 24 by
-// Ziv's strategy: binary64 with a bound of its error, core/mpfr/kappa where that leaves two keys
-// possible.
+// Ziv's strategy: binary64 with a bound of its error (of gelu_erf a rough one first),
+// core/mpfr/kappa where that leaves two keys possible.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/selection/activations.cpp"
 #include <hwy/foreach_target.h>  // compiles the rest of this file once for each target
@@ -21,7 +21,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace lamp::HWY_NAMESPACE {
 
-/// 1 + h, with an error of at most 2^-47 size.
+/// 1 + h, with an error of at most 2^-47 size, or of 2^-38 size where it is rough.
 template <class R>
 struct Condition {
   R value, size;
@@ -61,7 +61,25 @@ HWY_INLINE R erf_term(R y) {
   return select(y < R(-39.0), -(square + rest), usual);
 }
 
-template <Function phi, class R>
+/// The same for y > -39 with an error of 2^-39: no table, which vectors would read element by
+/// element. With P = (1 + 2a) tail(a).
+template <class R>
+HWY_INLINE R rough_erf_term(R y) {
+  const R a = bounded_magnitude(y, 39.0);
+  const R factor = mul_add(R(2.0), a, R(1.0));
+  const R p = horner(coefficients::rough_tail, (a - R(4.0)) / (a + R(4.0)));
+  const R density = R(0.25 * coefficients::gelu_linear_hi) * factor;
+  const auto negative = y < R(0.0);
+  const R gauss = exp(R(-0.5) * a * a);
+  const R numerator = select(negative, density, density * gauss);
+  return y * numerator / select(negative, p, mul_add(-gauss, p, factor));
+}
+
+/// Whether a first look is less exact than the second.
+template <Function phi>
+inline constexpr bool has_rough = phi == Function::gelu_erf;
+
+template <Function phi, bool rough, class R>
 HWY_INLINE Condition<R> condition(R y) {
   if constexpr (phi == Function::relu) {
     const R value = select(y < R(0.0), R(0.0), R(1.0));
@@ -70,7 +88,8 @@ HWY_INLINE Condition<R> condition(R y) {
     R h = R(0.0);
     if constexpr (phi == Function::silu) h = y / (R(1.0) + exp(y));
     if constexpr (phi == Function::gelu_tanh) h = tanh_term(y);
-    if constexpr (phi == Function::gelu_erf) h = erf_term(y);
+    if constexpr (phi == Function::gelu_erf && rough) h = rough_erf_term(y);
+    if constexpr (phi == Function::gelu_erf && !rough) h = erf_term(y);
     return {R(1.0) + h, R(1.0) + magnitude(h)};
   }
 }
@@ -97,12 +116,14 @@ HWY_INLINE R scaled(R x) {
 }
 
 /// relative: w = |y|, not read.
-template <Function phi, bool relative, class R>
+template <Function phi, bool relative, bool rough, class R>
 HWY_INLINE Keys<R> keys_of(R y, R w) {
   const R a = magnitude(y);
-  const Condition<R> c = condition<phi>(y);
+  const Condition<R> c = condition<phi, rough>(y);
   auto known = a < R(0x1p100);
-  R kappa = magnitude(c.value), width = R(0x1p-46) * c.size;  // two more roundings are in it
+  if constexpr (rough) known = both(known, y > R(-39.0));
+  R kappa = magnitude(c.value),
+    width = R(rough ? 0x1p-37 : 0x1p-46) * c.size;  // two more roundings are in it
   if constexpr (!relative) {
     const R ratio = w / a;
     kappa = kappa * ratio, width = width * ratio;
@@ -114,7 +135,7 @@ HWY_INLINE Keys<R> keys_of(R y, R w) {
 /// floor(kappa 2^40); sets `refused` where kappa is NaN.
 template <Function phi, bool relative>
 HWY_INLINE std::uint64_t key_of(double y, double w, bool& refused) {
-  const Keys<double> keys = keys_of<phi, relative>(y, w);
+  const Keys<double> keys = keys_of<phi, relative, false>(y, w);
   const auto low = static_cast<std::int64_t>(keys.low), high = static_cast<std::int64_t>(keys.high);
   if (keys.known && low == high) return static_cast<std::uint64_t>(low);
   const double kappa = relative ? mpfr::relative_kappa(phi, y) : mpfr::kappa(phi, y, w);
@@ -136,7 +157,8 @@ HWY_INLINE bool fill(std::span<const double> y, std::span<const double> given,
   for (; j + lanes <= y.size(); j += lanes) {
     Vector w(1.0);
     if constexpr (weights == ErrorWeights::dot) w = hn::LoadU(d, given.data() + j);
-    const Keys<Vector> range = keys_of<phi, relative>(Vector(hn::LoadU(d, y.data() + j)), w);
+    const Keys<Vector> range =
+        keys_of<phi, relative, has_rough<phi>>(Vector(hn::LoadU(d, y.data() + j)), w);
     const auto low = hn::ConvertTo(integers, range.low.v),
                high = hn::ConvertTo(integers, range.high.v);
     const auto sure = hn::And(range.known.m, hn::RebindMask(d, hn::Eq(low, high)));

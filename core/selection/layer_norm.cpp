@@ -1,10 +1,13 @@
 // The target of LayerNorm without gain and bias, u = c / s, c = y - mean(y), s^2 = mean(c^2) + eps:
 // J_ij = (delta_ij - 1/n) / s - c_i c_j / (n s^3). It has no form of few numbers a row, so the
 // componentwise cost of S is the largest of n sums K_ij = |J_ij| w_j / |u_i| over j not in S; no
-// matrix is kept. Normwise-1 is a sum of keys, of which sorted u give all in O(n log n).
+// matrix is kept. Normwise-1 is a sum of keys, of which sorted u give all in O(n log n), most often
+// in O(n).
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <utility>
+#include <vector>
 
 #include "core/base/contract.hpp"
 #include "core/selection/integers.hpp"
@@ -15,7 +18,7 @@
 #define HWY_TARGET_INCLUDE "core/selection/layer_norm.cpp"
 #include <hwy/foreach_target.h>  // compiles the rest of this file once for each target
 
-#include "core/fp/vector-inl.hpp"
+#include "core/selection/keys-inl.hpp"
 
 #ifndef LAMP_SELECTION_LAYER_NORM_ONCE
 #define LAMP_SELECTION_LAYER_NORM_ONCE
@@ -33,6 +36,12 @@ struct Columns {
   std::span<const double> c, w;
 };
 
+/// What the keys of normwise-1 are made of, n each: k and P_k of t_j, P_n and n s U.
+struct Normwise {
+  std::span<const double> u, w, counts, firsts;
+  double all = 0.0, divisor = 0.0;
+};
+
 }  // namespace layer_norm
 }  // namespace lamp
 #endif
@@ -42,6 +51,7 @@ namespace lamp::HWY_NAMESPACE {
 
 using layer_norm::Columns;
 using layer_norm::Normalised;
+using layer_norm::Normwise;
 
 void normalise(std::span<const double> y, double eps, Normalised& row) {
   const auto n = static_cast<double>(y.size());
@@ -122,6 +132,48 @@ uint128 sum_of_row(const Normalised& row, std::size_t i, const Columns& columns)
   return total;
 }
 
+HWY_INLINE double magnitude_of(double x) { return std::fabs(x); }
+#if LAMP_HAS_VECTOR
+HWY_INLINE Vector magnitude_of(Vector x) { return hn::Abs(x.v); }
+#endif
+
+/// c_j.
+template <class R>
+HWY_INLINE R normwise_cost(const Normwise& row, R u, R w, R k, R first) {
+  const R n(static_cast<double>(row.u.size())), all(row.all), two(2.0), one(1.0);
+  const R total = select(u < R(0.0), (two * k - n) + u * (two * first - all),
+                         (n - two * k) + u * (all - two * first));
+  const R square = u * u;
+  return w * (total - magnitude_of(one + square) + magnitude_of(n - one - square)) / R(row.divisor);
+}
+
+/// Fills the keys of normwise-1.
+void normwise_keys(const Normwise& row, std::span<std::uint64_t> keys, RowCosts& costs) {
+  const std::size_t n = row.u.size();
+  std::size_t j = 0;
+#if LAMP_HAS_VECTOR
+  const D64 d;
+  KeySum sum;
+  auto good = hn::Eq(hn::Zero(d), hn::Zero(d));
+  const auto at = [&](std::span<const double> x)
+                      HWY_ATTR { return Vector(hn::LoadU(d, x.data() + j)); };
+  for (; j + hn::Lanes(d) <= n; j += hn::Lanes(d)) {
+    const Vector c = normwise_cost(row, at(row.u), at(row.w), at(row.counts), at(row.firsts));
+    const Integers key = clamped_key(c);
+    hn::StoreU(hn::BitCast(U64(), key), U64(), keys.data() + j);
+    sum.add(key);
+    good = hn::And(good, hn::Eq(c.v, c.v));
+  }
+  costs.sum = sum.total(), costs.refused = !hn::AllTrue(d, good);
+#endif
+  for (; j < n; ++j) {
+    const double c = normwise_cost(row, row.u[j], row.w[j], row.counts[j], row.firsts[j]);
+    costs.refused = costs.refused || std::isnan(c);
+    keys[j] = clamped_key(c);
+    costs.sum += keys[j];
+  }
+}
+
 }  // namespace lamp::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -132,9 +184,82 @@ namespace {
 HWY_EXPORT(normalise);
 HWY_EXPORT(column_sums);
 HWY_EXPORT(sum_of_row);
+HWY_EXPORT(normwise_keys);
 
 using layer_norm::Columns;
 using layer_norm::Normalised;
+
+/// The numbers u of a row in ascending order: they go into buckets of equal width, most of which
+/// hold few of them, since their mean square is 1. A bucket rises with the number.
+class SortedRow {
+ public:
+  /// places: memory for the starts of buckets.
+  SortedRow(std::span<const double> u, std::span<double> sorted, std::vector<std::uint32_t>& places)
+      : sorted_(sorted), last_(static_cast<double>(2 * u.size() - 1)) {
+    const std::size_t n = u.size(), buckets = 2 * n;
+    places.assign(buckets + 1 + n, 0);
+    const std::span<std::uint32_t> next = std::span(places).first(buckets + 1),
+                                   own = std::span(places).subspan(buckets + 1);
+    for (std::size_t j = 0; j < n; ++j) {
+      norm1_ += std::fabs(u[j]);
+      own[j] = static_cast<std::uint32_t>(bucket(u[j]));
+      ++next[own[j]];
+    }
+    std::uint32_t start = 0;
+    for (std::uint32_t& place : next) start += std::exchange(place, start);
+    for (std::size_t j = 0; j < n; ++j) sorted[next[own[j]]++] = u[j];
+    ends_ = next;  // where a bucket started, it ends now
+    for (std::size_t i = 0; i < buckets; ++i) {
+      const auto first = sorted.begin() + start_of(i), end = sorted.begin() + ends_[i];
+      if (end - first > 1) sort_bucket(first, end);
+    }
+  }
+
+  [[nodiscard]] double norm1() const { return norm1_; }  // of the row, its index ascending
+  [[nodiscard]] std::span<const double> values() const { return sorted_; }
+
+  /// How many of the values x, from the lowest on, have another sign of 1 + x u than the others
+  /// above: x u < -1 for u >= 0, not x u < -1 for u < 0.
+  [[nodiscard]] std::size_t change_of_sign(double u) const {
+    const bool rises = !(u < 0.0);
+    const auto before = [&](double x) { return (x * u < -1.0) == rises; };
+    const std::size_t near = bucket(-1.0 / (u + 0.0));  // -0 is as 0
+    std::size_t k = start_of(near);
+    if (ends_[near] - k > few)
+      k = static_cast<std::size_t>(std::partition_point(sorted_.begin() + start_of(near),
+                                                        sorted_.begin() + ends_[near], before) -
+                                   sorted_.begin());
+    while (k < sorted_.size() && before(sorted_[k])) ++k;
+    while (k > 0 && !before(sorted_[k - 1])) --k;  // -1/u was rounded
+    return k;
+  }
+
+ private:
+  static constexpr std::ptrdiff_t few = 8;  // that are looked at one after the other
+
+  /// The buckets divide (-4, 4); the first and the last hold what is beyond. 0 of NaN.
+  [[nodiscard]] std::size_t bucket(double u) const {
+    const double place = (u + 4.0) * ((last_ + 1.0) / 8.0);
+    return static_cast<std::size_t>(place > 0.0 ? (place < last_ ? place : last_) : 0.0);
+  }
+  [[nodiscard]] std::uint32_t start_of(std::size_t bucket) const {
+    return bucket == 0 ? 0 : ends_[bucket - 1];
+  }
+  template <class Iterator>
+  static void sort_bucket(Iterator first, Iterator end) {
+    if (end - first > few) return std::sort(first, end);
+    for (auto i = first + 1; i != end; ++i) {
+      const double value = *i;
+      auto to = i;
+      for (; to != first && value < *(to - 1); --to) *to = *(to - 1);
+      *to = value;
+    }
+  }
+
+  std::span<double> sorted_;
+  std::span<const std::uint32_t> ends_;
+  double last_, norm1_ = 0.0;
+};
 
 /// The row of one call: scratch.terms holds c, u, and room for the columns of a set.
 class Row {
@@ -169,40 +294,27 @@ class Row {
 
   /// Fills the keys of normwise-1 and returns their sum.
   RowCosts normwise_costs() {
-    const auto n = static_cast<double>(n_);
     RowCosts costs{.diagonal = 0, .surplus = Surplus::zero};
     const std::span<const double> u = values_.u;
-    if (std::any_of(u.begin(), u.end(), [](double x) { return std::isnan(x); })) {
+    const std::span<double> counts = std::span(scratch_.terms).subspan(3 * n_, n_);
+    scratch_.reals.resize(2 * n_ + 1);
+    const std::span<double> sums = std::span(scratch_.reals).first(n_ + 1),  // of the first k
+        firsts = std::span(scratch_.reals).subspan(n_ + 1);
+    const SortedRow sorted(u, std::span(scratch_.terms).subspan(2 * n_, n_), scratch_.order);
+    const double norm = sorted.norm1();
+    if (!std::isfinite(norm)) {  // a NaN, or s = 0
       costs.refused = true;
       return costs;
     }
-    double norm = 0.0;
-    for (const double x : u) norm += std::fabs(x);
-    // sorted ascending, and the sums of the first k of them
-    const std::span<double> sorted = std::span(scratch_.terms).subspan(2 * n_, n_);
-    scratch_.reals.resize(n_ + 1);
-    std::copy(u.begin(), u.end(), sorted.begin());
-    std::sort(sorted.begin(), sorted.end());
-    scratch_.reals[0] = 0.0;
-    for (std::size_t k = 0; k < n_; ++k) scratch_.reals[k + 1] = scratch_.reals[k] + sorted[k];
-    const double all = scratch_.reals[n_];
+    sums[0] = 0.0;
+    for (std::size_t k = 0; k < n_; ++k) sums[k + 1] = sums[k] + sorted.values()[k];
     for (std::size_t j = 0; j < n_; ++j) {
-      // 1 + u_i u_j changes its sign once along the sorted u_i
-      const bool rises = !(u[j] < 0.0);
-      const auto front = std::partition_point(sorted.begin(), sorted.end(),
-                                              [&](double x) { return (x * u[j] < -1.0) == rises; });
-      const auto k = static_cast<double>(front - sorted.begin());
-      const double first = scratch_.reals[static_cast<std::size_t>(front - sorted.begin())];
-      const double total = rises ? (n - 2.0 * k) + u[j] * (all - 2.0 * first)
-                                 : (2.0 * k - n) + u[j] * (2.0 * first - all);
-      const double square = u[j] * u[j];
-      const double c = scratch_.weights[j] *
-                       (total - std::fabs(1.0 + square) + std::fabs(n - 1.0 - square)) /
-                       (n * values_.s * norm);
-      costs.refused = costs.refused || std::isnan(c);
-      scratch_.keys[j] = clamped_key(c);
-      costs.sum += scratch_.keys[j];
+      const std::size_t k = sorted.change_of_sign(u[j]);
+      counts[j] = static_cast<double>(k), firsts[j] = sums[k];
     }
+    HWY_DYNAMIC_DISPATCH(normwise_keys)
+    ({u, scratch_.weights, counts, firsts, sums[n_], static_cast<double>(n_) * values_.s * norm},
+     scratch_.keys, costs);
     return costs;
   }
 
