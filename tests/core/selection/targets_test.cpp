@@ -197,6 +197,11 @@ TEST_CASE("targets: every f like the second implementation, on every instruction
         const Marks marks = select(spec, *target, row);
         REQUIRE(marks == expected.marks);
         REQUIRE(cost_of_set(spec, *target, row.view(), marks) == expected.cost);
+        SelectionScratch scratch;  // after another row
+        scratch.likely_cut = std::uint64_t{random.word()} << random.below(32);
+        Marks after(n);
+        select_lamp(spec, *target, row.view(), after, scratch);
+        REQUIRE(after == marks);
         Marks any(n);
         for (auto& mark : any) mark = static_cast<std::uint8_t>(random.below(2));
         if (trial % 4 == 0)
@@ -342,13 +347,42 @@ TEST_CASE("targets: keys of activations are the exact ones near every rounding b
       const double aim = static_cast<double>((1U << 24) + 2 * random.below(1U << 20) + 1) * 0x1p-24;
       const double w = aim / std::fabs(z.derivative / z.value);
       if (!(w < 0x1p20)) continue;
-      const Row row{.y = {y}, .z = {}, .g = {}, .w = {w}, .columns = {}, .matrix = {}};
+      const std::size_t n = trial % 2 == 0 ? 1 : 8;  // by itself, or in whole vectors
+      const Row row{.y = std::vector<double>(n, y),
+                    .z = {},
+                    .g = {},
+                    .w = std::vector<double>(n, w),
+                    .columns = {},
+                    .matrix = {}};
       const double kappa = mpfr::kappa(phi, y, w);
-      CHECK(cost_of_set({.weights = ErrorWeights::dot}, *target, row.view(), Marks{0}) ==
+      CHECK(cost_of_set({.weights = ErrorWeights::dot}, *target, row.view(), Marks(n, 0)) ==
             std::floor(kappa * 0x1p40) * 0x1p-40);
       beside += std::fabs(kappa - aim) < 0x1p-23 ? 1 : 0;
     }
   CHECK(beside > 1000);
+}
+
+TEST_CASE("targets: LayerNorm normwise where components crowd, lie far out, or u_i u_j is near -1",
+          "[lamp]") {
+  test::Random random(26);
+  for (int trial = 0; trial < 60; ++trial) {
+    const std::size_t n = 24 + 2 * random.below(12);
+    std::vector<double> y;
+    for (std::size_t j = 0; j < n; ++j) {
+      const double sign = j % 2 == 0 ? 1.0 : -1.0;
+      if (trial % 3 == 0) y.push_back(sign * (1.0 + 0x1p-52 * random.below(4)));
+      if (trial % 3 == 1) y.push_back(j == 0 ? 50.0 : random.symmetric());
+      if (trial % 3 == 2) y.push_back(sign * (j % 4 < 2 ? 0.5 : 1.9364916731037085));
+    }
+    const Row row{.y = y, .z = {}, .g = {}, .w = {}, .columns = {}, .matrix = {}, .eps = 0.0};
+    const SelectionSpec spec{.norm = Norm::normwise1, .tau = 2.0 * random.uniform()};
+    INFO("trial " << trial << " tau " << *spec.tau << " y " << told(row.y));
+    const mpfr::Selected expected = mpfr::select("layernorm", spec, row.view());
+    const Marks marks = select(spec, targets::layer_norm, row), none(n, 0);
+    CHECK(marks == expected.marks);
+    CHECK(cost_of_set(spec, targets::layer_norm, row.view(), none) ==
+          mpfr::cost_of_set("layernorm", spec, row.view(), none));
+  }
 }
 
 TEST_CASE("targets: a row of one, of zeros, and with NaN", "[lamp]") {
