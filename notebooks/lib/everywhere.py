@@ -194,7 +194,7 @@ def why_not(study, part):
 
 def means(cells, by, values, over=None, of=mean_interval):
     """One row for each value of the columns `by`, model among them: of each column of `values` its mean over the sequences and its interval
-    (columns NAME, 95 % low ..) by the function `of`; of `over` (column, its denominator) the geometric mean of the ratios. No mean where a
+    (columns NAME, 95 % low ..), of KL by the function `of`; of `over` (column, its denominator) the geometric mean of the ratios. No mean where a
     sequence lacks the cell."""
     rows = []
     counts = {model: part.groupby(SEQUENCE).ngroups for model, part in cells.groupby("model")}
@@ -203,7 +203,7 @@ def means(cells, by, values, over=None, of=mean_interval):
         count = counts[row["model"]]
         for name in values:
             numbers = part[name].to_numpy(float) if len(part) == count else np.full(1, np.nan)
-            found = of(numbers[:, None], leave_out=False)
+            found = (of if name == KL else mean_interval)(numbers[:, None], leave_out=False)
             found = found if name != CHANGE else found._replace(**{k: 100 * np.expm1(getattr(found, k)) for k in ("mean", "low", "high")})
             row |= {name: found.mean[0], **{f"{name}, {c}": v[0] for c, v in found.columns().items()}}
         if over:

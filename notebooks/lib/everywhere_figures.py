@@ -133,7 +133,7 @@ def together(study):
     cells = study.of("together")
     column = "activation's rule"
     cells = cells[cells[column] == "value-aware"] if "value-aware" in set(cells[column]) else cells
-    table = means(cells, ["model", "T", "low", "mu", "operands", "rate"], [KL, MACS, COST])
+    table = means(cells, ["model", "T", "low", "mu", "operands", "rate"], [KL, MACS, COST], of=geometric_interval)
     models = list(dict.fromkeys(zip(table["model"], table["T"])))
     figure, axes = plt.subplots(len(models), 2, figsize=(9.6, 0.7 + 2.9 * len(models)), sharey="row", squeeze=False)
     for (left, right), (model, T) in zip(axes, models):
@@ -160,10 +160,10 @@ def together(study):
     axes[-1, 1].set_xlabel("cost  (all-high plan = 1; $p_a p_b + p_{acc}$ a multiply-accumulate)")
     style.head(figure, "All six products low at once, LAMP at each of them, the same share of every row")
     caption = (
-        "KL against the multiply-accumulates that are redone, and against the cost of all products. LAMP with relative weights at every"
+        "KL (geometric mean) against the multiply-accumulates that are redone, and against the cost of all products. LAMP with relative weights at every"
         " product; at the activation by rule value-aware where it was run."
     )
-    return publish(study, "06-3-together", figure, table, caption, words_of("bar", table, KL))
+    return publish(study, "06-3-together", figure, table, caption, words_of("bar", table, KL, "of the logarithm"))
 
 
 def subset_cells(run):
@@ -298,7 +298,8 @@ def guards(study):
                 rows.append({"model": run.model, "T": run.T, "site": site, "what": name, "ratio": np.exp(np.mean(ratios)) if ratios else np.nan})
     table = pandas.DataFrame(rows)
     table = table.pivot(index=["model", "T", "site"], columns="what", values="ratio").reset_index()
-    order = sorted(range(len(table)), key=lambda k: (table["model"][k], list(FUNCTIONS).index(table["site"][k])))
+    names = study.models()
+    order = sorted(range(len(table)), key=lambda k: (names.index(table["model"][k]), list(FUNCTIONS).index(table["site"][k])))
     table = table.iloc[order].reset_index(drop=True)
     models = list(dict.fromkeys(zip(table["model"], table["T"])))
     figure, axes = style.grid([f"{m}, T = {T}" for m, T in models], len(models), 2.6, width=3.6, sharex=True, sharey=False)
@@ -316,9 +317,10 @@ def guards(study):
         ax.set_ylim(len(own) - 0.5, -0.5)
         ax.axvline(1, color=style.GREY, linewidth=0.8)
         ax.set_xscale("log")
+        ax.set_xticks([1, 2, 5, 10, 20], minor=False)
+        ax.set_xticks([], minor=True)
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter("{x:g}")
-        ax.tick_params(axis="x", which="minor", labelsize=7)
+        ax.set_xlim(0.85, 1.3 * np.nanmax(table.iloc[:, 3:]))
         ax.set_xlabel("factor in KL")
     style.legend_of_grid(axes[-1], legend, f"LAMP on {100 * study.runs_of('guards')[0].config['lamp']['scores']['rate']:g} % of each row")
     style.head(figure, "All six products low: which guard is worth it?")
@@ -332,11 +334,13 @@ def fallback(study):
         return reason
     cells = study.of("fallback")
     mu = float(cells["mu"].iloc[0])
-    table = means(cells, ["model", "T", "site", "mu", "fallback.tolerance"], [KL, MACS, "fallback"]).assign(what="fallback")
+    table = means(cells, ["model", "T", "site", "mu", "fallback.tolerance"], [KL, MACS, "fallback"], of=geometric_interval)
+    table = table.assign(what="fallback")
     rates = study.of("alone")
     rates = rates[(rates["low"] == "low") & (rates["mu"] == mu) & (rates["rule"] == "lamp") & rates["site"].isin(set(cells["site"]))]
     if len(rates):
-        table = pandas.concat([table, means(rates, ["model", "T", "site", "mu", "rate"], [KL, MACS]).assign(what="rate")])
+        rates = means(rates, ["model", "T", "site", "mu", "rate"], [KL, MACS], of=geometric_interval).assign(what="rate")
+        table = pandas.concat([table, rates])
     models = list(dict.fromkeys(zip(table["model"], table["T"])))
     sites = [s for s in FUNCTIONS if s in set(table["site"])]
     figure, axes = plt.subplots(len(models), len(sites), figsize=(1.6 + 2.4 * len(sites), 0.6 + 2.3 * len(models)), squeeze=False)
@@ -359,6 +363,8 @@ def fallback(study):
         row[0].set_ylabel(f"{model}, T = {T}\nKL  (nat)")
     style.legend_of_grid(axes[0, -1], legend)
     style.head(figure, f"Falling back by rows, one product in PS({mu:g})")
-    caption = "KL against the multiply-accumulates redone, with the same share of every row, and with rows that fall back besides."
-    return publish(study, "06-6-fallback", figure, table, caption, words_of("bar", table, KL))
+    caption = (
+        "KL (geometric mean) against the multiply-accumulates redone, with the same share of every row, and with rows that fall back besides."
+    )
+    return publish(study, "06-6-fallback", figure, table, caption, words_of("bar", table, KL, "of the logarithm"))
 

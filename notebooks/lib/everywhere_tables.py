@@ -147,7 +147,7 @@ def allocation(study):
         options = {site: list(part[["rate", MACS, KL]].itertuples(index=False, name=None)) for site, part in alone.groupby("site")}
         options = {site: options[site] for site in FUNCTIONS if site in options}
         for _, row in means(same, ["model", "T", "mu", "rate"], [KL, MACS]).iterrows():
-            if row["rate"] > 0:
+            if row["rate"] > 0 and (alone["rate"] == row["rate"]).any():
                 rates, redone, kl = best_shares(options, row[MACS])
                 if not rates:
                     continue
