@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
 
+#include "analysis/not_finite.hpp"
 #include "core/base/contract.hpp"
 
 namespace lamp {
 namespace {
-
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t bin_of(double error_in_u) {
   const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(error_in_u) >> 52) -
@@ -43,7 +41,7 @@ ErrorStatistics::ErrorStatistics(const FloatFormat& format)
 
 void ErrorStatistics::add_one(double x, double r, std::size_t lane) {
   const double difference = std::abs(x - r), size = std::abs(r);
-  if (!(difference < std::numeric_limits<double>::infinity())) {
+  if (!(difference < infinity)) {
     ++(std::isnan(x) || std::isnan(r) ? nan_ : inf_);
     return;
   }

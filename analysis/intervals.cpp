@@ -4,16 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <numeric>
 
+#include "analysis/not_finite.hpp"
 #include "core/base/contract.hpp"
 
 namespace lamp {
 namespace {
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// Correctly rounded: libm's is not the same everywhere.
 double arc_tangent(double x) {
@@ -58,10 +56,11 @@ double MeanInterval::relative_error() const {
 
 MeanInterval t_interval(std::span<const double> values, double quantile) {
   const auto is_finite = [](double x) { return std::isfinite(x); };
-  if (values.empty() || !std::all_of(values.begin(), values.end(), is_finite)) return {nan, nan};
+  if (values.empty() || !std::all_of(values.begin(), values.end(), is_finite))
+    return {not_a_number, not_a_number};
   const double n = static_cast<double>(values.size());
   const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
-  if (values.size() == 1) return {mean, nan};
+  if (values.size() == 1) return {mean, not_a_number};
   if (std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end())
     return {values.front(), 0.0};  // which a rounded mean may miss
   double squares = 0.0;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "core/base/contract.hpp"
 #include "core/fp/binary64.hpp"
 
@@ -12,7 +12,6 @@ namespace lamp {
 namespace {
 
 constexpr std::size_t chunk = MetricsScratch::chunk, group = MetricsScratch::rows;
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 /// For log p below this, p = exp(log p) may be 0, or q/p overflow.
 constexpr double vanishing_log = -700.0;
@@ -22,7 +21,7 @@ constexpr double vanishing_log = -700.0;
 double largest(std::span<const double> x) {
   constexpr std::size_t lanes = 8;
   std::array<double, lanes> most;
-  most.fill(-std::numeric_limits<double>::infinity());
+  most.fill(-infinity);
   std::size_t i = 0;
   for (; i + lanes <= x.size(); i += lanes)
     for (std::size_t l = 0; l < lanes; ++l) most[l] = x[i + l] > most[l] ? x[i + l] : most[l];

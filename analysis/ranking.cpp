@@ -5,13 +5,12 @@
 #include <limits>
 #include <numeric>
 
+#include "analysis/not_finite.hpp"
 #include "core/base/contract.hpp"
 #include "core/selection/wide.hpp"
 
 namespace lamp {
 namespace {
-
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 bool has_nan(std::span<const double> x) {
   return std::any_of(x.begin(), x.end(), [](double value) { return std::isnan(value); });

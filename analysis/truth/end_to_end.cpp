@@ -4,11 +4,11 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <numeric>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "analysis/truth/passes.hpp"
 #include "core/base/side_by_side.hpp"
 #include "core/fp/binary64.hpp"
@@ -36,12 +36,9 @@ double largest_difference(std::span<const double> x, std::span<const double> y) 
   for (const double sum : nan)
     if (std::isnan(sum))
       for (std::size_t at = 0; at < x.size(); ++at)
-        if (std::isnan(x[at] - y[at])) return std::numeric_limits<double>::quiet_NaN();
+        if (std::isnan(x[at] - y[at])) return not_a_number;
   return *std::max_element(most.begin(), most.end());
 }
-
-/// The larger, or NaN.
-double larger(double x, double y) { return std::isnan(x) || x > y ? x : y; }
 
 struct Moments {
   double mean = 0.0, variance = 0.0;
@@ -118,7 +115,7 @@ double LogitSum::half_variance(const ReferenceDistribution& p) const {
   std::vector<double> row(sum_.cols()), memory;
   for (std::size_t t = 0; t < sum_.rows(); ++t) {
     if (spoilt_ || largest_ * static_cast<double>(changes_[t]) >= 0x1p63 * unit)
-      return std::numeric_limits<double>::quiet_NaN();
+      return not_a_number;
     for (std::size_t v = 0; v < row.size(); ++v) row[v] = static_cast<double>(sum_(t, v)) * unit;
     sum += 0.5 * moments(probabilities(p, t, memory), row).variance;
   }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "analysis/not_finite.hpp"
 #include "analysis/truth/operator_norms.hpp"
 #include "core/base/side_by_side.hpp"
 #include "core/model/networks/network.hpp"
@@ -20,9 +21,6 @@ double sum_of_squares(MatrixView<const double> x) {
 }
 
 double norm(const Matrix<double>& x) { return std::sqrt(sum_of_squares(x.view())); }
-
-/// NaN, unlike std::max, where either is.
-double larger(double x, double y) { return x > y || std::isnan(x) ? x : y; }
 
 /// The mean over rows of each row's variance.
 double mean_variance(const Matrix<double>& x) {

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/not_finite.hpp"
 #include "core/base/contract.hpp"
 #include "core/fp/binary64.hpp"
 
 namespace lamp::truth {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity(),
-                 not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 bool is_probability(double s) { return s >= LocalRow::smallest_sum && s < infinity; }
 

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
+#include "analysis/not_finite.hpp"
 #include "core/arith/gemm/gemm.hpp"
 #include "core/arith/spec.hpp"
 
 namespace lamp::truth {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double tolerance = 0x1p-32;
 
 /// The 2^halvings-th root, of x > 0.
@@ -36,7 +35,7 @@ double spectral_norm(MatrixView<const double> a) {
   double largest = 0.0;
   for (std::size_t i = 0; i < a.rows; ++i)
     for (std::size_t j = 0; j < a.cols; ++j) {
-      if (!std::isfinite(a(i, j))) return nan;
+      if (!std::isfinite(a(i, j))) return not_a_number;
       largest = std::max(largest, std::abs(a(i, j)));
     }
   if (largest == 0.0) return 0.0;
@@ -65,7 +64,7 @@ double spectral_norm(MatrixView<const double> a) {
 double softmax_jacobian_norm(std::span<const double> z) {
   double first = 0.0, second = 0.0;
   for (const double x : z) {
-    if (!std::isfinite(x)) return nan;
+    if (!std::isfinite(x)) return not_a_number;
     second = std::max(second, std::min(x, first));
     first = std::max(first, x);
   }

@@ -1,9 +1,9 @@
 #include "analysis/truth/priorities.hpp"
 
 #include <cmath>
-#include <limits>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "analysis/truth/evidence.hpp"
 #include "analysis/truth/local.hpp"
 #include "core/base/contract.hpp"
@@ -72,7 +72,7 @@ std::optional<GivenPriorities> priorities_of(const Predictor& predictor, const Q
           std::span(all.values).subspan((head * length + i) * length, i + 1);
       predictor.rank(e, 0, row, scratch);
       for (double& priority : row)
-        if (std::isnan(priority)) priority = -std::numeric_limits<double>::infinity();
+        if (std::isnan(priority)) priority = -infinity;
     }
   }
   return all;

@@ -4,13 +4,12 @@
 #include <bit>
 #include <cmath>
 
+#include "analysis/not_finite.hpp"
 #include "analysis/truth/subset_tables.hpp"
 #include "core/base/contract.hpp"
 
 namespace lamp::truth {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// Entry m of `all` becomes with(entry m, j) with component j in the set, and without: the entries
 /// of the sets of one component more. So every entry meets its components in ascending order.

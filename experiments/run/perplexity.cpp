@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <span>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "core/fp/binary64.hpp"
 #include "core/record/summary.hpp"
 #include "experiments/run/nan_cells.hpp"
@@ -13,15 +13,13 @@
 namespace lamp::experiments {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
 /// exp of the mean of cross_entropy(sequence, point) over `sequences`. cross_entropy: (sequences of
 /// the text, points).
 double perplexity(const double* cross_entropy, std::size_t points, std::size_t point,
                   const std::vector<std::size_t>& sequences) {
   double sum = 0.0;
   for (const std::size_t s : sequences) sum += cross_entropy[s * points + point];
-  return sequences.empty() ? nan
+  return sequences.empty() ? not_a_number
                            : binary64_functions::exp(sum / static_cast<double>(sequences.size()));
 }
 
@@ -140,8 +138,8 @@ Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v
       .variant = all.variants[v],
       .sequences = present.size(),
       .reference = perplexity(all.reference.data() + first * variants, variants, v, present),
-      .lowest = std::numeric_limits<double>::infinity(),
-      .highest = -std::numeric_limits<double>::infinity()};
+      .lowest = infinity,
+      .highest = -infinity};
   for (std::size_t point = 0; point < all.points && !present.empty(); ++point) {
     if (all.reference_of[point] != v) continue;
     const auto done = [&](std::size_t s) {
@@ -157,7 +155,7 @@ Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v
     p.lowest = std::min(p.lowest, run);
     p.highest = std::max(p.highest, run);
   }
-  if (p.nan == p.points) p.lowest = p.highest = nan;
+  if (p.nan == p.points) p.lowest = p.highest = not_a_number;
   return p;
 }
 

@@ -4,10 +4,10 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <numeric>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "core/fp/binary64.hpp"
 #include "core/record/shard.hpp"
 #include "experiments/config/shuffle.hpp"
@@ -17,7 +17,6 @@
 namespace lamp::experiments {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 using binary64_functions::exp;
 
 /// When each of `count` sequences comes.
@@ -95,7 +94,8 @@ void Stopping::add(const TokenSequence& sequence, const FinishedCells& cells,
 
 void Stopping::look(std::size_t sequences) {
   sequences_ = sequences;
-  const double quantile = sequences > 1 ? t_quantile(stop_.confidence, sequences - 1) : nan;
+  const double quantile =
+      sequences > 1 ? t_quantile(stop_.confidence, sequences - 1) : not_a_number;
   const auto first = [&](std::size_t cell) {  // nothing where one is missing
     std::vector<double> values;
     for (std::size_t rank = 0; rank < sequences; ++rank) {
@@ -147,7 +147,8 @@ std::string Stopping::in_words() const {
   double error = -1.0;
   for (std::size_t cell = 0; cell < known_.size(); ++cell) {
     const double own = known_[cell].mean.relative_error();
-    const double ratio = compares() ? relative_error_of_ratio(known_[cell].log_ratio) : nan;
+    const double ratio =
+        compares() ? relative_error_of_ratio(known_[cell].log_ratio) : not_a_number;
     for (const double each : {own, ratio})
       if (each > error) error = each, worst = cell;
   }

@@ -37,7 +37,7 @@ std::string data_type_names() {
 /// The header's grammar as a machine over the parser's events, so that nothing but the entries is
 /// ever stored: { name: {"dtype": string, "shape": [integers], "data_offsets": [integer, integer]},
 /// "__metadata__": {string: string} }.
-class HeaderReader : public nlohmann::json_sax<json> {
+class TensorTableReader : public nlohmann::json_sax<json> {
  public:
   bool null() override { return unexpected("null"); }
   bool boolean(bool) override { return unexpected("a boolean"); }
@@ -271,7 +271,7 @@ Result<TensorEntries> parse_safetensors_header(std::string_view header, std::uin
   if (const auto at = first_invalid_utf8(header)) {
     return bad("byte offset " + std::to_string(json_starts + *at) + ": header is not UTF-8");
   }
-  HeaderReader reader;
+  TensorTableReader reader;
   if (!json::sax_parse(header, &reader)) return bad(reader.complaint);
   if (const Result<void> fits = check_ranges(reader.entries, data_bytes); !fits)
     return bad(fits.error().message);

@@ -12,9 +12,9 @@
 namespace lamp {
 namespace {
 
-bool all_binary32(MatrixView<const double> x) {
+bool all_rows_binary32(MatrixView<const double> x) {
   for (std::size_t i = 0; i < x.rows; ++i)
-    if (!lamp::all_binary32(x.row(i))) return false;
+    if (!all_binary32(x.row(i))) return false;
   return true;
 }
 
@@ -52,7 +52,7 @@ Matrix<double> magnitudes(MatrixView<const double> x) {
   return m;
 }
 
-bool is_binary32(double x) { return lamp::all_binary32({&x, 1}); }
+bool is_binary32(double x) { return all_binary32({&x, 1}); }
 
 /// Whether it matters that operands are binary32 numbers: only arithmetic in binary32 has an
 /// evaluator of its own for them.
@@ -87,8 +87,8 @@ void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
                 MatrixView<const double> x, MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::layer_norm(arithmetic, weights, eps, x, out);
-  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) &&
-                    lamp::all_binary32(weights.gamma) && lamp::all_binary32(weights.beta);
+  const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x) &&
+                    all_binary32(weights.gamma) && all_binary32(weights.beta);
   const GeneralArithmetic fl_any(arithmetic.mac);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
@@ -106,7 +106,7 @@ void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, doubl
               MatrixView<const double> x, MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::rms_norm(arithmetic, weights, eps, x, out);
   const bool fits =
-      asks_for_binary32(arithmetic) && all_binary32(x) && lamp::all_binary32(weights.gamma);
+      asks_for_binary32(arithmetic) && all_rows_binary32(x) && all_binary32(weights.gamma);
   const GeneralArithmetic fl_any(arithmetic.mac);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
@@ -128,7 +128,7 @@ void add_bias(const Arithmetic& arithmetic, const Linear& layer, std::size_t ter
               MatrixView<double> out, const Wanted& wanted) {
   expects(layer.bias.empty() || layer.bias.size() == out.cols, "linear: one bias an output");
   if (layer.bias.empty()) return;
-  const bool fits = contains(binary32, arithmetic.mac.format) && lamp::all_binary32(layer.bias);
+  const bool fits = contains(binary32, arithmetic.mac.format) && all_binary32(layer.bias);
   const auto add = [&](const auto& output) {
     for (std::size_t t = 0; t < out.rows; ++t) {
       const std::span<double> y = out.row(t);
@@ -221,7 +221,7 @@ void row_norms(const PackedMatrix& w, std::vector<double>& norms) {
 
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
                     std::size_t row) {
-  const bool fits = asks_for_binary32(arithmetic) && lamp::all_binary32(y);
+  const bool fits = asks_for_binary32(arithmetic) && all_binary32(y);
   visit_outputs(arithmetic, fits,
                 [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
 }
@@ -247,7 +247,7 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
   if (is_unlimited(arithmetic)) return mpfr::residual(arithmetic, x, y, out);
   expects(x.rows == y.rows && x.cols == y.cols && x.rows == out.rows && x.cols == out.cols,
           "residual: shapes agree");
-  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
+  const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x) && all_rows_binary32(y);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
       const std::span<const double> left = x.row(t), right = y.row(t);
@@ -262,7 +262,7 @@ void product(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVie
   if (is_unlimited(arithmetic)) return mpfr::product(arithmetic, x, y, out);
   expects(x.rows == y.rows && x.cols == y.cols && x.rows == out.rows && x.cols == out.cols,
           "product: shapes agree");
-  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x) && all_binary32(y);
+  const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x) && all_rows_binary32(y);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
       const std::span<const double> left = x.row(t), right = y.row(t);
@@ -282,7 +282,7 @@ void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_h
   table.assign(frequencies, d_head, first + x.rows);
   const std::size_t half = d_head / 2;
   std::vector<double> cosines(half), sines(half);
-  const bool fits = asks_for_binary32(arithmetic) && all_binary32(x);
+  const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x);
   visit_outputs(arithmetic, fits, [&](const auto& output) {
     for (std::size_t t = 0; t < x.rows; ++t) {
       table.round(first + t, arithmetic.mac.format, cosines, sines);

@@ -1,7 +1,7 @@
 // Every score alone low and alone recomputed, end to end.
-#include <limits>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "experiments/instruments/truth/part.hpp"
 
 namespace lamp::experiments {
@@ -9,8 +9,6 @@ namespace {
 
 using truth::Background;
 using truth::Effect;
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 class EndToEnd final : public TruthPart {
  public:
@@ -74,7 +72,7 @@ class EndToEnd final : public TruthPart {
   };
 
   void keep_scores(const TruthOfCell& cell) {
-    score_.assign(heads() * length() * length(), nan);
+    score_.assign(heads() * length() * length(), not_a_number);
     score_error_ = score_;
     Matrix<double> recomputed(length(), length());
     for (std::size_t l = 0; l < model.n_layer; ++l)
@@ -97,7 +95,7 @@ class EndToEnd final : public TruthPart {
     const std::vector<Effect> effects =
         background.effects_of_scores(cell.rows, cell.pass.options.threads, truth_is_stopped, sum);
     if (effects.empty() && !cell.rows.empty()) return false;
-    out.kl.assign(heads() * length() * length(), nan);
+    out.kl.assign(heads() * length() * length(), not_a_number);
     out.logit_max = out.kl;
     std::size_t at = 0;
     for (const truth::Row& row : cell.rows)

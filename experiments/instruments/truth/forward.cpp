@@ -4,16 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <limits>
 #include <numeric>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "experiments/instruments/truth/part.hpp"
 
 namespace lamp::experiments {
 namespace {
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 class ForwardTruth final : public TruthPart {
  public:
@@ -54,7 +52,7 @@ class ForwardTruth final : public TruthPart {
         truth::forward_selection(cell.question, cell.exact, cell.rows, asked.forward,
                                  cell.pass.options.threads, truth_is_stopped);
     if (!found) return false;
-    kl_.assign(asked.forward, nan), single_kl_.assign(asked.forward, nan);
+    kl_.assign(asked.forward, not_a_number), single_kl_.assign(asked.forward, not_a_number);
     for (std::vector<std::uint32_t>& values : chosen_) values.assign(asked.forward, 0);
     for (std::size_t k = 0; k < found->steps.size(); ++k) {
       const truth::Step& step = found->steps[k];

@@ -1,8 +1,8 @@
 // The truth of each row by itself: single scores, and the best of all its sets.
 #include <cmath>
-#include <limits>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "analysis/truth/subsets.hpp"
 #include "core/base/side_by_side.hpp"
 #include "core/model/ops/read_values.hpp"
@@ -13,8 +13,6 @@ namespace {
 
 using truth::ErrorLists;
 using truth::LocalRow;
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 class LocalTruth final : public TruthPart {
  public:
@@ -57,9 +55,9 @@ class LocalTruth final : public TruthPart {
     const std::size_t rows = heads() * length(), scores = rows * length();
     for (std::vector<double>* values :
          {&low_.rel, &low_.l1, &low_.values, &high_.rel, &high_.l1, &high_.values})
-      values->assign(scores, nan);
-    best_rel_.assign(rows * sizes(), nan), best_l1_ = best_rel_;
-    min_size_.assign(rows * asked.tolerance.size(), nan);
+      values->assign(scores, not_a_number);
+    best_rel_.assign(rows * sizes(), not_a_number), best_l1_ = best_rel_;
+    min_size_.assign(rows * asked.tolerance.size(), not_a_number);
     min_set_.assign(min_size_.size(), 0);
     struct Worker {};
     std::vector<Worker> workers(std::max<std::size_t>(cell.pass.options.threads, 1));
@@ -122,8 +120,7 @@ class LocalTruth final : public TruthPart {
     for (std::size_t t = 0; t < asked.tolerance.size(); ++t) {
       const std::optional<std::size_t> smallest = rel.smallest(asked.tolerance[t]);
       const std::size_t at = place(row, asked.tolerance.size()) + t;
-      min_size_[at] =
-          smallest ? static_cast<double>(*smallest) : std::numeric_limits<double>::infinity();
+      min_size_[at] = smallest ? static_cast<double>(*smallest) : infinity;
       if (smallest) min_set_[at] = rel.set[*smallest];
     }
   }

@@ -2,9 +2,9 @@
 // their rankings are worth when a budget is spent by them.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "analysis/ranking.hpp"
 #include "analysis/truth/budgets.hpp"
 #include "analysis/truth/evidence.hpp"
@@ -19,7 +19,6 @@ namespace {
 using truth::Evidence;
 using truth::Predictor;
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::array<std::size_t, 4> row_sizes{1, 2, 4, 8};
 
 /// What is known of one rule, in one repetition or as the mean over them; arrays (layer, head,
@@ -62,8 +61,8 @@ class RankedRules final : public TruthPart {
   }
 
   bool evaluate(TruthOfCell& cell) override {
-    size_.assign(heads() * length(), nan);
-    set_.assign(heads() * length() * length(), nan);
+    size_.assign(heads() * length(), not_a_number);
+    set_.assign(heads() * length() * length(), not_a_number);
     if (!find_derivatives(cell)) return false;
     choose(cell);
     for (Ranked& ranked : ranked_)
@@ -182,7 +181,7 @@ class RankedRules final : public TruthPart {
     const std::vector<truth::Derivative> found =
         background.derivatives(cell.rows, cell.pass.options.threads, truth_is_stopped);
     if (found.empty() && !cell.rows.empty()) return false;
-    out.assign(heads() * length() * length(), {nan, nan, nan});
+    out.assign(heads() * length() * length(), {not_a_number, not_a_number, not_a_number});
     std::size_t at = 0;
     for (const truth::Row& row : cell.rows)
       for (std::size_t j = 0; j <= row.query; ++j) out[place(row, length()) + j] = found[at++];
@@ -234,8 +233,8 @@ class RankedRules final : public TruthPart {
     const std::uint32_t repetitions = ranked.predictor->repetitions;
     std::vector<Comparison> all(repetitions);
     for (std::uint32_t r = 0; r < repetitions; ++r) {
-      std::vector<double> priority(heads() * length() * length(), nan);
-      for (const auto list : comparisons) (all[r].*list).assign(heads() * length(), nan);
+      std::vector<double> priority(heads() * length() * length(), not_a_number);
+      for (const auto list : comparisons) (all[r].*list).assign(heads() * length(), not_a_number);
       compare_rows(cell, *ranked.predictor, r, priority, all[r]);
       look_up(cell, priority, cell.exact_sets, all[r].row_exact);
       look_up(cell, priority, cell.low_sets, all[r].row_low);
@@ -309,7 +308,7 @@ class RankedRules final : public TruthPart {
                const std::vector<double>& kl, std::vector<double>& out) const {
     if (asked.row_sets == 0) return;
     const std::size_t n = asked.row_sets;
-    out.assign(heads() * (n + 1), nan);
+    out.assign(heads() * (n + 1), not_a_number);
     for (const truth::Row& row : cell.rows) {
       const std::span<const double> ranks = std::span(priority).subspan(place(row, length()), n);
       if (row.query + 1 != n || std::isnan(ranks[0])) continue;
@@ -347,7 +346,8 @@ class RankedRules final : public TruthPart {
     const bool asked_for_all = cell.rows.size() == heads() * length();
     const bool known = !of_rows_asked_for || (asked_for_all && !std::isnan(priority[0]));
     if (!known) {
-      out.curve.assign(asked.budgets.size(), nan), out.row_curve.assign(row_sizes.size(), nan);
+      out.curve.assign(asked.budgets.size(), not_a_number),
+          out.row_curve.assign(row_sizes.size(), not_a_number);
       return true;
     }
     std::optional<truth::BudgetKl> kl = truth::kl_of_budgets(

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
 #include <utility>
 
+#include "analysis/not_finite.hpp"
 #include "experiments/instruments/truth/part.hpp"
 
 namespace lamp::experiments {
 namespace {
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 class RowSets final : public TruthPart {
  public:
@@ -67,8 +65,8 @@ class RowSets final : public TruthPart {
     const std::vector<truth::Effect> effects =
         background.effects(changes, cell.pass.options.threads, truth_is_stopped);
     if (effects.size() != changes.size()) return false;
-    kl.assign(heads() * sets, nan);
-    best.kl.assign(heads() * (n + 1), nan), best.set.assign(heads() * (n + 1), 0);
+    kl.assign(heads() * sets, not_a_number);
+    best.kl.assign(heads() * (n + 1), not_a_number), best.set.assign(heads() * (n + 1), 0);
     for (std::size_t c = 0; c < changes.size(); ++c) {
       const truth::Row& row = changes[c].row;
       const std::size_t head = row.layer.value * model.n_head + row.head.value, s = c % sets,
