@@ -53,7 +53,6 @@ def without_scripts(page):
 
 def move_in(made, folder, stem):
     """Replaces what an earlier run of this notebook left in `folder` by what lies in `made`."""
-    folder.mkdir(parents=True, exist_ok=True)
     names = {file.name for file in made.iterdir()}
     for old in folder.glob(f"{stem[:2]}-*"):
         if old.suffix in (".png", ".csv", ".html") and old.name not in names:
@@ -91,6 +90,10 @@ def main(arguments):
             results.check(file)
     except results.ResultError as error:
         return fail(error, error.code)
+    try:
+        out.mkdir(parents=True, exist_ok=True)  # before the minute that the figures take
+    except OSError as error:
+        return fail(f"{out}: {error.strerror}", 73)
     with tempfile.TemporaryDirectory(prefix="lamp-notebook-") as scratch:
         scratch = pathlib.Path(scratch)
         private_jupyter(scratch)
