@@ -21,7 +21,8 @@ MODEL = pathlib.Path(os.environ.get("LAMP_SMOLLM2", ROOT / "data/models/smollm2"
 STUDY = ROOT / "experiments/studies/04-real-model"
 SKIPPED = 77
 TAUS, LAMP, RANDOM = [2.0, 1.5, 1.1, 1.01], 0, 1
-THINNED = [f"model.path={MODEL.resolve()}", f"tokens.path={ROOT}/data/texts/prose.txt", "tokens.sequences=1", 'grid."arithmetic.low.mu"=[10]']
+THINNED = [f"model.path={MODEL.resolve()}", f"tokens.path={ROOT}/data/texts/prose.txt", "tokens.sequences=1",
+           'grid."arithmetic.low.mu"=[10]']
 
 
 def curve(result, *axes):
@@ -68,7 +69,8 @@ class RealModel(unittest.TestCase):
         from real_model_test import execute, number, table
         shown = execute(self.scratch / "study/result.h5", self.scratch / "figures")
         drawn = {name for name, value in shown.items() if type(value).__name__ == "Figure"}
-        self.assertLessEqual({"figures.gain_against_share(study)", "figures.gain_by_mu(study)", "figures.masks(study)", "law.law(study)"}, drawn)
+        wanted = {"figures.gain_against_share(study)", "figures.gain_by_mu(study)", "figures.masks(study)", "law.law(study)"}
+        self.assertLessEqual(wanted, drawn)
         points = {(float(row["at"]), row["rule"], row["mask"]): (number(row["recomputed [%]"]), number(row["gain [1]"]))
                   for row in table(self.scratch / "figures/04-1-gain-against-share.csv")}
         expected = {(tau, rule, "exclude"): (self.share[i, r], self.gain[i, r])
@@ -77,6 +79,11 @@ class RealModel(unittest.TestCase):
         self.assertEqual(points.keys(), expected.keys())
         for at, values in expected.items():
             np.testing.assert_allclose(points[at], values, rtol=1e-10, err_msg=str(at))
+        claim = {float(row["share [%]"]): number(row["gain [1]"])
+                 for row in table(self.scratch / "figures/04-2-claim.csv") if row["kind"] == "tau"}
+        for share in (3.4, 15.0):  # the table's own interpolation: log gain over the share, from nothing on
+            expected = np.exp(np.interp(share, self.share[:, LAMP], np.log(self.gain[:, LAMP])))
+            np.testing.assert_allclose(claim[share], expected, rtol=1e-10)
 
 
 if __name__ == "__main__":
