@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <thread>
 
+#include "core/arith/stochastic.hpp"
 #include "core/model/compositions.hpp"
 #include "core/model/ops/sites.hpp"
 #include "experiments/commands/plan_cost.hpp"
@@ -28,6 +30,15 @@ Site site_that_f_sees(std::span<const SiteRow> sites, const SiteRow& row) {
   const SiteRow* f = row.f == Composition::softmax ? row_of_f(sites, row) : nullptr;
   const SiteRow* sum = row.f == Composition::norm ? row_of_sum(sites, row) : nullptr;
   return f != nullptr ? f->site : sum != nullptr ? sum->site : row.site;
+}
+
+/// Which part of a whole product recomputation evaluates: where components are of linear sites, the
+/// rows and panels of columns that have a chosen one, as many as a rate gives, scattered. What a
+/// tau will choose is not known: all.
+double part_recomputed(const SiteRow& row, const SelectionPlan& selection) {
+  const bool linear = row.operation == Operation::linear || row.operation == Operation::logits;
+  if (!linear || !selection.spec.rate || is_stochastic(selection.recompute)) return 1.0;
+  return 1.0 - std::pow(1.0 - *selection.spec.rate, rows(PackedMatrix::panel_cols));
 }
 
 }  // namespace
@@ -101,15 +112,15 @@ double TimeCost::pass(const PrecisionPlan& plan, const Part& part) {
           seconds += sites_.packing(row, binary32, part.rows) *
                      (part.rows == Rows::one ? 1.0 : rows(part.length) / rows(length_));
         if (selected == nullptr) continue;
-        seconds += evaluation(row, selected->recompute, binary32, part);
-        const Rule& rule = *plan.selection(row.site, Layer{l}, Head{h})->spec.rule;
-        if (rule.traits.reads_values && row.f == Composition::activation)
+        const SelectionPlan& here = *plan.selection(row.site, Layer{l}, Head{h});
+        seconds += part_recomputed(row, here) * evaluation(row, here.recompute, binary32, part);
+        if (here.spec.rule->traits.reads_values && row.f == Composition::activation)
           seconds += up_to_map(row, plan, Layer{l}, part);
         const bool is_chosen = row.f != Composition::linear_map || h == 0;  // of all heads
         if (is_chosen)
           seconds += share(row, part) *
                      sites_.selection(
-                         row, {.spec = plan.selection(row.site, Layer{l}, Head{h})->spec,
+                         row, {.spec = here.spec,
                                .target = &target_of(*config_.network, row, experiment_.activation),
                                .arithmetic = plan.at(seen_at, Layer{l}, Head{h})});
       }

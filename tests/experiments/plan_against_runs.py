@@ -18,6 +18,10 @@ PROSE = f'tokens.path="{ROOT}/data/texts/prose.txt"'
 GRID = ['grid."arithmetic.low.mu"=[3, 7, 12]', 'grid."lamp.scores.tau"=[2.0, 1.5, 1.1]', 'grid."lamp.scores.rule"=["lamp", "random"]']
 FEW = ['grid."arithmetic.low.mu"=[7]', 'grid."lamp.scores.tau"=[2.0, 1.1]', 'grid."lamp.scores.rule"=["lamp"]']
 ERRORS = [f"record.errors={SITES}"]
+SELECTING = {"values": ['norm="normwise1"'], "attn_proj": ['norm="normwise1"'], "mlp_fc": ['weights="relative"'],
+             "mlp_proj": ['weights="relative"', 'norm="normwise1"'], "logits": []}  # besides scores
+EVERYWHERE = [f'plan.{site}="low"' for site in SELECTING] + [
+    f"lamp.{site}.{key}" for site, keys in SELECTING.items() for key in [*keys, 'recompute="high"', "rate=0.03"]]
 
 
 def cases(folder):
@@ -32,6 +36,7 @@ def cases(folder):
         "nano": (CONFIG, nano, 1), "nano errors": (CONFIG, [*nano, *ERRORS], 1), "nano 2 threads": (CONFIG, nano, 2),
         "tiny 64": (STUDY, [*tiny, "tokens.sequence_length=64", "tokens.sequences=8"], 1),
         "tiny 256": (STUDY, tiny, 1), "tiny 256 errors": (STUDY, [*tiny, *ERRORS], 1), "tiny 256 2 threads": (STUDY, tiny, 2),
+        "tiny 256 everywhere": (STUDY, ["tokens.sequences=2", PROSE, *FEW, *EVERYWHERE], 1),
         "wide 128": (STUDY, [*wide, *GRID, "tokens.sequence_length=128", "tokens.sequences=2"], 1),
         "wide 512": (STUDY, [*wide, *FEW, "tokens.sequence_length=512", "tokens.sequences=1"], 1),
         "wide 512 errors": (STUDY, [*wide, *FEW, *ERRORS, "tokens.sequence_length=512", "tokens.sequences=1"], 1),

@@ -204,10 +204,31 @@ void linear_bounds(const Linear& layer, MatrixView<const double> x, MatrixView<d
   gemm(fused(binary64), magnitudes(x).view(), std::as_const(w).view(), out);
 }
 
+namespace {
+
+/// Adds the magnitudes of a panel's columns, in ascending order, to the sums of its rows; several
+/// rows take turns, so that their additions do not wait for each other. Beyond the last column
+/// there are zeros, which change no sum.
+template <class T>
+void add_magnitudes(const T* panel, std::span<double> sums) {
+  constexpr std::size_t columns = PackedMatrix::panel_cols, together = 8;
+  for (std::size_t k0 = 0; k0 < sums.size(); k0 += together) {
+    const std::span<double> some = sums.subspan(k0, std::min(together, sums.size() - k0));
+    for (std::size_t j = 0; j < columns; ++j)
+      for (std::size_t r = 0; r < some.size(); ++r)
+        some[r] += std::abs(static_cast<double>(panel[(k0 + r) * columns + j]));
+  }
+}
+
+}  // namespace
+
 void absolute_sums(const PackedMatrix& w, std::vector<double>& sums) {
   sums.assign(w.rows(), 0.0);
-  for (std::size_t k = 0; k < w.rows(); ++k)
-    for (std::size_t j = 0; j < w.cols(); ++j) sums[k] += std::abs(w.at(k, j));
+  for (std::size_t q = 0; q < w.panels(); ++q)
+    if (w.is_binary32())
+      add_magnitudes(w.panel32(q), sums);
+    else
+      add_magnitudes(w.panel64(q), sums);
 }
 
 void row_norms(const PackedMatrix& w, std::vector<double>& norms) {
