@@ -1,6 +1,7 @@
 // Prints what LAMP's step of a pass costs at every site that selects, in ns an entry and as a share
 // of the low product that it guards: `seeing` is what f makes of the low rows, `choosing` the set,
-// by every error weight, norm and solver; `again` is the recomputation of that set, and mixing. The
+// by every error weight, norm and solver; `again` is the recomputation of that set, and mixing (of
+// scores and the heads' outputs the high product is made before the choice: it is in `seeing`). The
 // budget leaves about 3 % of the entries to recompute. Low is PS(7) via binary32, the rest
 // binary32. Passes are timed from tap to tap, with the selection, with its sets as given ones, with
 // none of them, and without; the shortest of several. One thread.
