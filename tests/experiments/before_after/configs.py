@@ -1,38 +1,8 @@
-"""The configs that use everything the language of configs has, and the check that they do."""
-import json
-import re
-import tomllib
+"""The configs that use everything the language of configs has: arithmetics and places here, what is recomputed in selecting.py."""
+from . import selecting
+from .writing import ENDS, EVERYTHING, LLAMA, LLAMA_SITES, NANO, SITES, TEXTS, common, config
 
-from .sides import ROOT
-
-SITES = ["embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj", "resid_2",
-         "ln_f", "logits"]
-NANO, TEXTS = ROOT / "data/models/gpt2-nano", ROOT / "data/texts"
 HEAD = 64  # terms of a score of gpt2-nano
-
-
-def toml(value):
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-
-
-def config(title, sections, seed=7):
-    """A config as text; `sections`: name of a table to its keys."""
-    lines = ["schema_version = 1", f"title = {toml(title)}", f"seed = {seed}"]
-    for name, keys in sections.items():
-        lines += ["", f"[{name}]", *(f"{key if re.fullmatch('[a-z0-9_.]+', key) and name != 'grid' else toml(key)} = {toml(value)}"
-                                     for key, value in keys.items())]
-    return "\n".join(lines) + "\n"
-
-
-def common(length, sequences=1, text="prose", **more):
-    return {"model": {"path": str(NANO)},
-            "tokens": {"path": str(TEXTS / f"{text}.txt"), "sequence_length": length, "sequences": sequences, **more}}
 
 
 def comb(n, start=0):
@@ -46,7 +16,6 @@ def halves(first, n):
     return str(first) if n == 1 else f"({halves(first, n // 2)} {halves(first + n // 2, n - n // 2)})"
 
 
-EVERYTHING = {"errors": SITES, "detail": "full", "activations": SITES}
 LANES = "lane-tree:(0 1 (2 3) (4 5 (6 7)) (8 9 (10 11) (12 13 (14 15))))"
 ORDERS = ["sequential", "reverse", "blocked:1", "blocked:7", "blocked:32", "pairwise:1", "pairwise:8", "lanes:1", "lanes:4", "lanes:16",
           "split:3",
@@ -62,7 +31,7 @@ OBJECTS = {"no-subnormals": {"p": 9, "emin": -60, "emax": 60, "subnormals": Fals
            "saturating": {"p": 8, "emin": -126, "emax": 127, "infinities": False, "top_codes_lost": 1, "overflow": "max"},
            "wide": {"p": 30, "emin": -200, "emax": 200, "signed_zero": False, "nan": True},
            "positive": {"p": 12, "emin": -30, "emax": 31, "unsigned": True}}
-ENDS = {"plan": {"default": "high"}, "arithmetic.high": {"format": "binary32"}}
+SYSTEMS = ["mxfp8-e4m3", "mxfp8-e5m2", "mxfp6-e3m2", "mxfp6-e2m3", "mxfp4", "nvfp4"]
 
 
 def orders(quick):
@@ -120,6 +89,15 @@ def decisions(quick):
     return config("every decision", sections | {"grid": grid, "record": EVERYTHING})
 
 
+def blocks(quick):
+    """Every rounding inside a block, of its sums and of its operands."""
+    block = {"mu": 6, "operands": "tf32", "random_bits": 5}
+    sections = common(1) | ENDS | {"arithmetic.low": {"format": "bfloat16", "order": "blocked:9", "block": block},
+                                   "plan": {"default": "high", "qkv": "low"}}
+    grid = {"arithmetic.low.block.rounding": ROUNDINGS, "arithmetic.low.block.operand_rounding": ROUNDINGS[:1 if quick else 3]}
+    return config("every rounding of a block", sections | {"grid": grid, "record": {"errors": ["qkv"], "activations": ["qkv"]}})
+
+
 def engines(quick, modes):
     named = {}
     for number, (engine, operands, form) in enumerate(modes):
@@ -137,54 +115,13 @@ def stored(quick):
     """What values are kept in, how operands are rounded, and what partial sums are; another reference model by name alone."""
     parts = {"format": "binary32", "operands": "tf32", "operand_rounding": "RTZ", "order": "split:3", "part": "bfloat16"}
     blocks = {"format": "binary32", "order": "blocked:16", "block": {"format": "ps9", "operands": "bfloat16", "operand_rounding": "RNA"}}
-    sections = common(1 if quick else 3) | ENDS | {"arithmetic.parts": parts, "arithmetic.blocks": blocks}
+    sections = common(1 if quick else 2) | ENDS | {"arithmetic.parts": parts, "arithmetic.blocks": blocks}
     sections |= {"plan": {"default": "high", "qkv": "parts", "mlp_fc": "blocks"}, "reference": {"model": str(NANO)},
-                 "store": {"default": "bfloat16", "weights": "mxfp4", "cache.keys": "e4m3fn", "cache.values": "nvfp4", "gelu": "as-computed"},
-                 "grid": {"store.default": ["as-computed", "bfloat16", "mxfp8-e4m3"]}}
-    return config("stored", sections | {"record": EVERYTHING})
-
-
-def _selection(title, length, keys, grid, low=None):
-    sections = common(length) | ENDS | {"arithmetic.low": low or {"preset": "lamp-paper", "mu": 3}}
-    sections |= {"plan": {"default": "high", "scores": "low"}, "lamp.scores": keys | {"recompute": "high"}, "grid": grid}
-    return config(title, sections | {"record": {"errors": ["scores", "softmax"], "detail": "full", "activations": ["scores"]}})
-
-
-RULES = ["lamp", "random", "random-full-row", "largest-logit", "none", "all"]
-WEIGHTS, NORMS, SOLVERS, MASKS = ["absolute", "relative", "dot"], ["componentwise", "normwise1"], ["greedy", "exact"], ["exclude",
-                                                                                                                        "as-zero"]
-
-
-def selections(quick):
-    length = 10 if quick else 24
-    axes = {"lamp.scores.rule": RULES, "lamp.scores.norm": NORMS, "lamp.scores.solver": SOLVERS}
-    if quick:  # the others ask for no weights
-        axes["lamp.scores.rule"] = ["lamp", "random"]
-    yield "tau", _selection("selection by tau", length, {"tau": 1.5}, axes | {"lamp.scores.weights": WEIGHTS,
-                                                                              "lamp.scores.tau": [1.6, 1.1]})
-    yield "rate", _selection("selection by rate", length, {"rate": 0.1},
-                             axes | {"lamp.scores.weights": WEIGHTS, "lamp.scores.rate": [0.0, 0.07, 0.4]})
-    yield "mask", _selection("selection and masks", length, {"weights": "absolute"},
-                             axes | {"lamp.scores.mask": MASKS, "lamp.scores.tau": [1.9, 1.2]})
-    yield "stochastic", _selection("selection of stochastic scores", length, {"rule": "lamp"},
-                                   {"arithmetic.low.rounding": ["SR", "SRE"], "lamp.scores.tau": [1.3],
-                                    "lamp.scores.recompute": ["high", "low"],
-                                    "arithmetic.low.mu": [2, 9]}, {"mu": 3, "via": "binary32"})
-
-
-def everywhere(quick):
-    """LAMP at every product at once: budgets of layers and heads, fallbacks, costs, and the rules that look further than a row."""
-    sections = common(10 if quick else 24) | ENDS | {"arithmetic.low": {"preset": "lamp-paper", "mu": 4}}
-    products = ["scores", "values", "attn_proj", "mlp_fc", "mlp_proj", "logits"]
-    sections |= {"plan": {"default": "high", **{site: "low" for site in products}, "layer.1": "high", "layer.2.mlp_fc": "high"}}
-    for site in products:
-        norm = {"norm": "normwise1"} if site in ("values", "attn_proj", "mlp_proj") else {}
-        sections[f"lamp.{site}"] = {"recompute": "high", "weights": "relative", "rate": 0.1, **norm}
-    sections["lamp.attn_proj"]["fallback"] = {"tolerance": 0.02, "what": "row"}
-    sections |= {"lamp.layer.0.scores": {"tau": 1.2}, "lamp.layer.3.head.1.scores": {"rate": 0.5}, "cost": {"low": 1.5, "high": 4.6}}
-    rules = ["window", "block-mean", "page-bound", "value-aware", "previous-layer", "previous-token", "first-terms", "key-mean"]
-    grid = {"lamp.scores.rule": rules, "lamp.mlp_fc.rule": ["lamp", "value-aware"]}
-    return config("everywhere", sections | {"grid": grid, "record": {"selected": True, "activations": ["resid_2"]}})
+                 "store": {"default": "bfloat16", "weights": "mxfp4", "cache.keys": "e4m3fn", "cache.values": "nvfp4",
+                           "gelu": "as-computed"},
+                 "grid": {"store.default": ["as-computed", "bfloat16", *SYSTEMS][:: 3 if quick else 1],
+                          "arithmetic.parts.operand_rounding": ["RTZ", "RNA", "RNE"][quick:]}}
+    return config("stored", sections | {"record": {"errors": SITES, "activations": SITES}})
 
 
 def places(quick):
@@ -226,73 +163,34 @@ def continued(quick):
 
 def listed(quick, folder):
     (folder / "lists.ids").write_text("[1, 2, 3, 4, 5, 6, 7, 8]\n\n[4095,0,17, 17 ,17,9,2000,31,5]\n")
-    sections = common(8, sequences=2, source="ids") | ENDS
+    sections = common(8, sequences=2, source="ids", shuffle=False) | ENDS
     sections["tokens"]["path"] = str(folder / "lists.ids")
     sections["model"]["activation"] = "checkpoint"
-    return config("lists of ids", sections | {"record": EVERYTHING})
+    return config("lists of ids", sections | {"record": EVERYTHING | {"selected": False, "concentration": False}})
+
+
+def llama(quick, folder):
+    """The Llama family by a tiny model: its own sites low one after the other, LAMP before its activation as well, what its cache keeps."""
+    (folder / "llama.ids").write_text("[7, 3, 40, 12, 12, 31, 5, 47, 0]\n[1, 1, 2, 29, 46, 18, 9, 33, 4]\n")
+    sections = {"model": {"path": str(LLAMA), "activation": "silu"},
+                "tokens": {"path": str(folder / "llama.ids"), "source": "ids", "sequence_length": 9, "sequences": 1 if quick else 2}} | ENDS
+    selected = {"scores": {"rule": "key-mean"}, "gate": {"weights": "relative"}, "mlp_proj": {"norm": "normwise1"}}
+    sections |= {"arithmetic.low": {"format": "bfloat16"}, "plan": {"default": "high", **{site: "low" for site in selected}},
+                 "store": {"cache.keys": "e4m3fn", "cache.values": "e5m2", "layer.1.up": "mxfp4"},
+                 "continuation": {"prefix": 4, "tokens": 5}}
+    sections |= {f"lamp.{site}": {"recompute": "high", "rate": 0.25, **keys} for site, keys in selected.items()}
+    own = [site for site in LLAMA_SITES if site not in SITES and site not in selected]
+    sections["arithmetic.some"] = {"format": "e5m10", "order": "reverse"}
+    sections["plan"] |= {f"layer.{number % 2}.{site}": "some" for number, site in enumerate(own)}
+    grid = {"plan.default": ["high", "some"], "lamp.gate.rule": ["lamp", "value-aware"]}
+    return config("a Llama", sections | {"grid": grid, "record": {"errors": own, "activations": LLAMA_SITES, "selected": True}})
 
 
 def all_configs(quick, modes, folder):
     """Name to text."""
-    found = {f.__name__: f(quick) for f in (orders, logits_orders, trees, roundings, decisions, stored, everywhere, places, continued)}
-    found["engines"], found["listed"] = engines(quick, modes), listed(quick, folder)
-    found |= {f"selection-{name}": text for name, text in selections(quick)}
+    found = {f.__name__: f(quick) for f in (orders, logits_orders, trees, roundings, decisions, blocks, stored, places, continued,
+                                            selecting.everywhere, selecting.known)}
+    found |= {"engines": engines(quick, modes), "listed": listed(quick, folder), "llama": llama(quick, folder)}
+    for group in (selecting.selections, selecting.truths, selecting.stopped):
+        found |= {f"{group.__name__}-{name}": text for name, text in group(quick)}
     return found | {f"site-{name}": text for name, text in each_site(quick)}
-
-
-def _flat(table, path=()):
-    for key, value in table.items():
-        here = (*path, *key.split("."))
-        if isinstance(value, dict) and not (here[-1] in ("format", "operands", "product", "via") and "p" in value):
-            yield here, value
-            yield from _flat(value, here)
-        elif path and path[0] == "grid":
-            yield ("grid", "KEY"), value
-            for item in value:
-                yield (*path[1:], *key.split(".")), item
-        else:
-            yield here, value
-
-
-def uses(texts):
-    """(key as `lamp config` names it, value) of every config."""
-    found = set()
-    for text in texts:
-        for path, value in _flat(tomllib.loads(text)):
-            path = list(path)
-            if path[0] == "arithmetic" and len(path) > 1:
-                path[1] = "NAME"
-            if path[0] in ("plan", "lamp", "store") and len(path) > 1 and path[1:] != ["default"]:
-                path = [path[0], "SITE", *path[path.index(next(p for p in path if p in SITES)) + 1:]] if set(path) & set(SITES) else path
-            for item in value if isinstance(value, list) else [value]:
-                found.add((".".join(path), str(item)))
-    return found
-
-
-CHOICES = ["arithmetic.NAME.preset", "arithmetic.NAME.rounding", "arithmetic.NAME.engine", "lamp.SITE.rule", "lamp.SITE.weights",
-           "lamp.SITE.norm",
-           "lamp.SITE.solver", "lamp.SITE.mask", "record.detail", "tokens.source", "model.activation"]
-
-
-def uncovered(texts, fields, engines_of, names_of_formats=()):
-    """What `lamp config --json` and `lamp formats --json` name and no config uses."""
-    used = uses(texts)
-    keys, missing = {key for key, _ in used}, []
-    kinds = {value.split(":")[0] for key, value in used if key.endswith(".order")}
-    for field in fields:
-        key, legal = field["key"], field["legal"]
-        if not field["available"]:
-            continue
-        if key not in keys:
-            missing.append(f"key {key}")
-        if key == "arithmetic.NAME.order":
-            missing += [f"order {kind}" for kind in (re.match("[a-z-]+", word)[0] for word in legal.split(", ")) if kind not in kinds]
-        if key in CHOICES:
-            missing += [f"{key} = {word}" for word in legal.split(", ") if (key, word) not in used]
-    if unknown := set(CHOICES) - {field["key"] for field in fields}:
-        missing.append(f"a list of values for {sorted(unknown)}, which are no keys any more")
-    asked = {tuple(str(e.get(k, d)) for k, d in (("engine", ""), ("operands", "binary16"), ("format", "binary32")))
-             for text in texts for e in tomllib.loads(text).get("arithmetic", {}).values()}
-    missing += [f"engine {mode}" for mode in engines_of if mode not in asked]
-    formats = {value for key, value in used if key.endswith(".format")}
-    return missing + [f"format {name}" for name in names_of_formats if name not in formats]

@@ -1,5 +1,6 @@
 """The table of what must be refused: configs, command lines, models, tokens. Taken from the tests of each."""
-from .configs import NANO, TEXTS, comb
+from .configs import comb
+from .writing import NANO, TEXTS
 
 BASE = f"""schema_version = 1
 title = "a title"

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 
 from . import error_cases as cases
-from .configs import NANO, TEXTS
+from .writing import NANO, TEXTS
 from .sides import ROOT
 
 CONFIG = ROOT / "tests/experiments/nano.toml"

@@ -1,8 +1,8 @@
-"""Parts that run experiments: all configs of configs.py, the studies thinned, every instruction set."""
+"""Parts that run experiments: all configs of configs.py and selecting.py, the studies thinned, every instruction set."""
 import json
 import shutil
 
-from . import configs
+from . import configs, coverage
 from .hdf5 import same_folder
 from .sides import ROOT
 
@@ -48,10 +48,10 @@ def everything(part):
         if side is part.old:
             written = texts
         whole = written if not part.quick else configs.all_configs(False, modes_of(formats), part.inputs)
-        names = [f["name"] for f in formats["formats"]]
+        names = ([f["name"] for f in formats[kind]] for kind in ("formats", "systems"))
         fields = json.loads(side.run("config", "--json").out)["fields"]
-        for lack in configs.uncovered(whole.values(), fields, modes_of(formats), names):
-            part.differ(f"coverage of {side.name}", f"no config of before_after/configs.py has the {lack}; add it there")
+        for lack in coverage.uncovered(whole.values(), fields, modes_of(formats), *names):
+            part.differ(f"coverage of {side.name}", f"no config of before_after/configs.py or selecting.py has the {lack}; add it there")
     for name, text in written.items():
         file = part.inputs / f"{name}.toml"
         file.write_text(text)
@@ -123,12 +123,12 @@ def targets(part):
     """LAMP_TARGET scalar, avx2, avx512: each by both, and all with the shards of OLD's own choice."""
     formats = told(part, "formats")
     short = {name: configs.all_configs(True, modes_of(formats), part.inputs)[name] for name in ("orders", "engines", "decisions",
-                                                                                                "selection-tau")[part.quick:]}
+                                                                                                "selections-tau")[part.quick:]}
     light = ["record.errors=[]", 'record.activations=["scores", "logits"]']
     for name, text in short.items():
         file = part.inputs / f"{name}.toml"
         file.write_text(text)
-        sets = ["tokens.sequence_length=1", *light] if name != "selection-tau" else ["tokens.sequence_length=8"]
+        sets = ["tokens.sequence_length=1", *light] if name != "selections-tau" else ["tokens.sequence_length=8"]
         everywhere(part, f"{name}-auto", file, *sets, reports=False)
         for target in ("scalar", "avx2", "avx512"):
             environment, here = {"LAMP_TARGET": target}, f"{name}-{target}"

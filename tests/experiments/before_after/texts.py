@@ -2,7 +2,7 @@
 import json
 import re
 
-from .configs import NANO, TEXTS
+from .writing import NANO, TEXTS
 from .calc_lines import MADE
 from .sides import ROOT, shown
 
