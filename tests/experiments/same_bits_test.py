@@ -21,6 +21,9 @@ CONFIG = ROOT / "tests/experiments/nano.toml"
 RECORD = ["--set", 'record.errors=["scores", "softmax", "gelu", "resid_2", "logits"]']
 SMALL = ["--set", "tokens.sequence_length=20", "--set", 'grid."arithmetic.low.mu"=[3, 10]', "--set", 'grid."lamp.scores.tau"=[1.4]',
          "--set", 'grid."lamp.scores.rule"=["lamp", "random"]']
+# Beside the scores, the activation's inputs: the rule that looks through the map after it.
+ACTIVATION = ["--set", "plan.mlp_fc=low", "--set", "lamp.mlp_fc.recompute=high", "--set", "lamp.mlp_fc.rule=value-aware",
+              "--set", "lamp.mlp_fc.rate=0.1", "--set", "record.selected=true"]
 # The ground truth of one row of one head, with derivatives and selected sets.
 TRUTH = ["--set", "tokens.sequence_length=6", "--set", "tokens.sequences=1", "--set", f'tokens.path="{ROOT}/data/texts/prose.txt"',
          "--set", 'grid."arithmetic.low.mu"=[3]', "--set", 'grid."lamp.scores.rule"=["value-aware"]', "--set", "record.selected=true",
@@ -51,12 +54,12 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
 
-        def run(name, binary=LAMP, options=(), parts=1, target=None, expected=(0,)):
+        def run(name, binary=LAMP, options=(), parts=1, target=None, expected=(0,), what=ACTIVATION):
             environment = dict(os.environ) | ({"LAMP_TARGET": target} if target else {})
             for part in range(parts):
                 shard = ["--shard", f"{part + 1}/{parts}"] if parts > 1 else []
-                done = subprocess.run([str(binary), "run", str(CONFIG), "--out", str(scratch / name), "--quiet", *grid, *options, *shard],
-                                      capture_output=True, text=True, env=environment)
+                command = [str(binary), "run", str(CONFIG), "--out", str(scratch / name), "--quiet", *grid, *what, *options, *shard]
+                done = subprocess.run(command, capture_output=True, text=True, env=environment)
                 assert done.returncode in expected, f"{name}: exit {done.returncode}: {done.stderr}"
             if parts > 1:
                 subprocess.run([str(binary), "merge", str(scratch / name)], check=True, capture_output=True)
@@ -72,12 +75,12 @@ def main(arguments):
 
         compare("2 threads", run("threads", options=["--threads", "2"]))
         compare("3 parts", run("parts", parts=3, expected=(75,)))
-        truth = run("truth", options=TRUTH)
+        truth = run("truth", what=TRUTH)
         for target in instruction_sets():
             compare(target, run(target, target=target))
-            compare("truth, " + target, run("truth-" + target, options=TRUTH, target=target), truth)
+            compare("truth, " + target, run("truth-" + target, what=TRUTH, target=target), truth)
         compare("clang++ -O0", run("clang", binary=extend.build("lamp")))
-        compare("truth, clang++ -O0", run("truth-clang", binary=extend.build("lamp"), options=TRUTH), truth)
+        compare("truth, clang++ -O0", run("truth-clang", binary=extend.build("lamp"), what=TRUTH), truth)
         for compiler, level in (("g++", "-O1"), ("clang++", "-O3"), ("clang++", "-O1")) if "--full" in arguments else ():
             compare(f"{compiler} {level}", run(compiler + level, binary=build(compiler, level)))
         control = run("control", options=["--set", "arithmetic.high.via=tf32", "--set", "seed=7"])

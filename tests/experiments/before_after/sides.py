@@ -33,7 +33,8 @@ SUBSTITUTIONS = [
 # The same for JSON: places whose value is replaced by its type. Their keys must be there.
 BUILD = ["version", "commit", "dirty", "compiler", "flags", "build_type"]
 PROVENANCE = ["lamp_version", "git_commit", "git_dirty", "compiler", "compiler_flags", "started", "finished"]
-ESTIMATES = {"run": ["seconds"], "plan": ["memory.*", "seconds.*", "stop.seconds.*", "truth.seconds", "rankings.seconds", "products[*].ns_per_mac*"], "version": BUILD,
+ESTIMATES = {"run": ["seconds"], "version": BUILD,
+             "plan": ["memory.*", "seconds.*", "stop.seconds.*", "truth.seconds", "rankings.seconds", "products[*].ns_per_mac*"],
              "inspect": ["provenance." + name for name in PROVENANCE]}
 
 
