@@ -170,7 +170,7 @@ def listed(quick, folder):
 
 
 def llama(quick, folder):
-    """The Llama family by a tiny model: its own sites low one after the other, LAMP before its activation as well, what its cache keeps."""
+    """The Llama family by a tiny model: its own sites each low in a layer, LAMP before its activation as well, what its cache keeps."""
     (folder / "llama.ids").write_text("[7, 3, 40, 12, 12, 31, 5, 47, 0]\n[1, 1, 2, 29, 46, 18, 9, 33, 4]\n")
     sections = {"model": {"path": str(LLAMA), "activation": "silu"},
                 "tokens": {"path": str(folder / "llama.ids"), "source": "ids", "sequence_length": 9, "sequences": 1 if quick else 2}} | ENDS

@@ -7,6 +7,7 @@ from .writing import LLAMA_SITES, SITES
 LISTED = ["arithmetic.NAME.rounding", "arithmetic.NAME.engine", "lamp.SITE.rule", "lamp.SITE.shift", "model.activation", "record.selected",
           "stop.metric"]  # some keys whose legal values are words: that the check sees them
 
+
 def _flat(table, path=()):
     for key, value in table.items():
         here = (*path, *key.split("."))

@@ -7,6 +7,7 @@ from .hdf5 import same_folder
 from .sides import ROOT
 
 STUDIES = ROOT / "experiments/studies"
+REPORTED_IN_SHORT = ["places", "continued", "stopped-kl", "truths-whole", "known"]  # whose plans, status .. are looked at if quick
 
 
 def modes_of(formats):
@@ -55,7 +56,7 @@ def everything(part):
     for name, text in written.items():
         file = part.inputs / f"{name}.toml"
         file.write_text(text)
-        everywhere(part, name, file, reports=not name.startswith("site-") and (not part.quick or name in ("places", "continued")))
+        everywhere(part, name, file, reports=not name.startswith("site-") and (not part.quick or name in REPORTED_IN_SHORT))
         forget(part, name)
     part.count("configs", len(written))
 
