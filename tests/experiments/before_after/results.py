@@ -1,6 +1,7 @@
 """Parts that run experiments: all configs of configs.py and selecting.py, the studies thinned, every instruction set."""
 import json
 import shutil
+import tomllib
 
 from . import configs, coverage
 from .hdf5 import same_folder
@@ -98,7 +99,10 @@ STUDY_SETS = {  # those of studies that are not here any more, or new, are an er
     **{f"02-ground-truth/{name}.toml": ["tokens.sequence_length=8"]
        for name in ("study", "first-order", "long", "blocks", "controls", "shuffled", "layers", "forward")},
     "03-backends/study.toml": ["tokens.sequence_length=12", "continuation.prefix=6", "continuation.tokens=6"],
-    "03-backends/batch.toml": ["tokens.sequence_length=24", "continuation.prefix=12", "continuation.tokens=8"]}
+    "03-backends/batch.toml": ["tokens.sequence_length=24", "continuation.prefix=12", "continuation.tokens=8"],
+    "04-real-model/backends.toml": ["tokens.sequence_length=4", "continuation.prefix=2", "continuation.tokens=2"],
+    **{f"04-real-model/{name}.toml": ["tokens.sequence_length=4"] for name in ("study", "same-share", "masks")},
+    **{f"06-everywhere/{name}.toml": ["tokens.sequence_length=8"] for name in ("alone", "everywhere")}}
 
 
 def studies(part):
@@ -108,10 +112,15 @@ def studies(part):
         part.differ("coverage",
                     f"the study {study} " + ("is not in STUDY_SETS of before_after/results.py" if study in present else "is gone"))
     for study in sorted(present & STUDY_SETS.keys()):
+        model = (STUDIES / study).parent / tomllib.loads((STUDIES / study).read_text())["model"]["path"]
+        if not model.exists():
+            part.note(f"{study} was not compared: its model {model.name} is not here")
+            continue
         path = f'tokens.path=["{ROOT}/data/texts/prose.txt", "{ROOT}/data/texts/code.txt"]'
         sets = [*THINNED, *STUDY_SETS[study], *([path] if part.quick else [])]
         if part.quick:
-            sets = [s if not s.startswith("tokens.sequence_length") or "03" in study else "tokens.sequence_length=6" for s in sets]
+            own_length = study[:2] in ("03", "04")
+            sets = [s if not s.startswith("tokens.sequence_length") or own_length else "tokens.sequence_length=6" for s in sets]
             if study == "01-softmax-lamp/errors.toml":
                 sets.append('grid."arithmetic.low.mu"=[4, 10]')
         name = study.replace("/", "-").removesuffix(".toml")
