@@ -41,7 +41,7 @@ ErrorStatistics::ErrorStatistics(const FloatFormat& format)
 
 void ErrorStatistics::add_one(double x, double r, std::size_t lane) {
   const double difference = std::abs(x - r), size = std::abs(r);
-  if (!(difference < infinity)) {
+  if (!(difference < positive_infinity)) {
     ++(std::isnan(x) || std::isnan(r) ? nan_ : inf_);
     return;
   }

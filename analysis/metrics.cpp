@@ -21,7 +21,7 @@ constexpr double vanishing_log = -700.0;
 double largest(std::span<const double> x) {
   constexpr std::size_t lanes = 8;
   std::array<double, lanes> most;
-  most.fill(-infinity);
+  most.fill(-positive_infinity);
   std::size_t i = 0;
   for (; i + lanes <= x.size(); i += lanes)
     for (std::size_t l = 0; l < lanes; ++l) most[l] = x[i + l] > most[l] ? x[i + l] : most[l];

@@ -6,7 +6,7 @@
 
 namespace lamp {
 
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double positive_infinity = std::numeric_limits<double>::infinity();
 inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 /// The larger; NaN, unlike std::max, where either is.

@@ -27,7 +27,7 @@ double largest_difference(std::span<const double> x, std::span<const double> y) 
   const auto look_at = [&](std::size_t v, std::size_t lane) {
     const double difference = std::abs(x[v] - y[v]);
     most[lane] = difference > most[lane] ? difference : most[lane];
-    nan[lane] += difference - difference;  // NaN, or 0; of an infinity NaN too
+    nan[lane] += difference - difference;  // NaN, or 0; of an positive_infinity NaN too
   };
   std::size_t v = 0;
   for (; v + lanes <= x.size(); v += lanes)

@@ -10,7 +10,7 @@
 namespace lamp::truth {
 namespace {
 
-bool is_probability(double s) { return s >= LocalRow::smallest_sum && s < infinity; }
+bool is_probability(double s) { return s >= LocalRow::smallest_sum && s < positive_infinity; }
 
 double largest_finite(std::span<const double> x, double largest) {
   for (const double value : x)
@@ -18,7 +18,7 @@ double largest_finite(std::span<const double> x, double largest) {
   return largest;
 }
 
-double nan_is_infinite(double error) { return std::isnan(error) ? infinity : error; }
+double nan_is_infinite(double error) { return std::isnan(error) ? positive_infinity : error; }
 
 /// o += weight v_j.
 void add_row(std::vector<double>& o, double weight, std::span<const double> v) {
@@ -39,7 +39,7 @@ LocalRow::LocalRow(std::span<const double> low, std::span<const double> high,
   const std::size_t n = low.size();
   expects(high.size() == n, "LocalRow: as many recomputed scores as low ones");
   expects(v.cols == 0 || v.rows == n, "LocalRow: one row of v a score");
-  const double shift = largest_finite(high, largest_finite(low, -infinity));
+  const double shift = largest_finite(high, largest_finite(low, -positive_infinity));
   for (std::size_t j = 0; j < n; ++j) e_[j] = low[j] - shift, e_[n + j] = high[j] - shift;
   binary64_functions::exp(e_, e_);
   const std::vector<std::uint8_t> all(n, 1);

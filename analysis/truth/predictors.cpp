@@ -25,7 +25,7 @@ void by_keys(const Evidence& e, const char* rule, ErrorWeights weights, Norm nor
   const std::size_t refused =
       spec.rule->mark({spec, targets::softmax, e.row, e.where}, marks, scratch);
   for (std::size_t j = 0; j < priority.size(); ++j)
-    priority[j] = refused != 0 ? infinity : static_cast<double>(scratch.keys[j]);
+    priority[j] = refused != 0 ? positive_infinity : static_cast<double>(scratch.keys[j]);
 }
 
 /// By the budget from which on a rule's set has the score: 1 for the first, 1/n for the last of n.
@@ -56,7 +56,7 @@ void by_smallest_sets(const Evidence& e, Priorities priority, SelectionScratch& 
     return select_lamp(spec, targets::softmax, e.row, marks, scratch);
   };
   const bool refused = size_at(most) != 0;
-  std::fill(priority.begin(), priority.end(), refused ? infinity : 0.0);
+  std::fill(priority.begin(), priority.end(), refused ? positive_infinity : 0.0);
   if (refused) return;
   std::uint64_t tau = 0;
   for (std::size_t size = size_at(tau); size > 0; size = size_at(tau)) {

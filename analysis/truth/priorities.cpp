@@ -72,7 +72,7 @@ std::optional<GivenPriorities> priorities_of(const Predictor& predictor, const Q
           std::span(all.values).subspan((head * length + i) * length, i + 1);
       predictor.rank(e, 0, row, scratch);
       for (double& priority : row)
-        if (std::isnan(priority)) priority = -infinity;
+        if (std::isnan(priority)) priority = -positive_infinity;
     }
   }
   return all;

@@ -53,17 +53,17 @@ HalfTable half_table(const LocalRow& row, std::size_t first, std::size_t count, 
   const std::vector<double> sums =
       over_sets(count, 0.0, [&](double s, std::size_t j, bool in) { return s + e_of(j, in); });
   const std::vector<double> highs =
-      over_sets(count, -infinity, [&](double r, std::size_t j, bool in) {
+      over_sets(count, -positive_infinity, [&](double r, std::size_t j, bool in) {
         return z_reference[j] > 0.0 ? std::max(r, ratio(j, in)) : r;
       });
   const std::vector<double> lows =
-      over_sets(count, infinity, [&](double r, std::size_t j, bool in) {
+      over_sets(count, positive_infinity, [&](double r, std::size_t j, bool in) {
         return z_reference[j] > 0.0 ? std::min(r, ratio(j, in)) : r;
       });
   const std::vector<std::uint32_t> numbers = by_size(table, from, to);
   for (const std::uint32_t m : numbers) {
     table.set.push_back(std::uint64_t{m} << first);
-    table.sum.push_back(sums[m] < infinity ? sums[m] : std::nan(""));
+    table.sum.push_back(sums[m] < positive_infinity ? sums[m] : std::nan(""));
     table.high.push_back(highs[m]), table.low.push_back(lows[m]);
   }
   table.e.resize(numbers.size() * count);
@@ -91,7 +91,8 @@ BestSets best_sets(const LocalRow& row, SetError error, SubsetPart part) {
   expects(n <= largest_subset_row, "best_sets: a row of at most 24 components");
   BestSets result;
   std::vector<BestSet> best;
-  for (std::size_t k = 0; k <= n; ++k) best.push_back({infinity, (std::uint64_t{1} << k) - 1});
+  for (std::size_t k = 0; k <= n; ++k)
+    best.push_back({positive_infinity, (std::uint64_t{1} << k) - 1});
   if (n == 0) best[0].error = 0.0;
   const std::uint32_t last = std::min(part.last, std::uint32_t{1} << (n - half));
   if (row.regular() && n > 0 && part.first < last) {

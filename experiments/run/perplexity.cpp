@@ -138,8 +138,8 @@ Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v
       .variant = all.variants[v],
       .sequences = present.size(),
       .reference = perplexity(all.reference.data() + first * variants, variants, v, present),
-      .lowest = infinity,
-      .highest = -infinity};
+      .lowest = positive_infinity,
+      .highest = -positive_infinity};
   for (std::size_t point = 0; point < all.points && !present.empty(); ++point) {
     if (all.reference_of[point] != v) continue;
     const auto done = [&](std::size_t s) {

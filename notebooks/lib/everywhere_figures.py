@@ -199,7 +199,7 @@ def layers(study):
             row = {"model": run.model, "T": run.T, "site": site_of_layers(run), "layer": layer, KL: interval.mean[0]}
             rows.append(row | {f"{KL}, {c}": v[0] for c, v in interval.columns().items()})
     table = pandas.DataFrame(rows).sort_values(["model", "T", "site", "layer"], ignore_index=True)
-    models = list(dict.fromkeys(zip(table["model"], table["T"])))
+    models = sorted(set(zip(table["model"], table["T"])), key=lambda m: study.models().index(m[0]))
     figure, axes = style.grid([f"{m}, T = {T}" for m, T in models], len(models), 3.0, width=3.3, sharex=False, sharey=True)
     legend = {}
     for ax, (model, T) in zip(axes, models):

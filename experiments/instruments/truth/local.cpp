@@ -120,7 +120,7 @@ class LocalTruth final : public TruthPart {
     for (std::size_t t = 0; t < asked.tolerance.size(); ++t) {
       const std::optional<std::size_t> smallest = rel.smallest(asked.tolerance[t]);
       const std::size_t at = place(row, asked.tolerance.size()) + t;
-      min_size_[at] = smallest ? static_cast<double>(*smallest) : infinity;
+      min_size_[at] = smallest ? static_cast<double>(*smallest) : positive_infinity;
       if (smallest) min_set_[at] = rel.set[*smallest];
     }
   }
