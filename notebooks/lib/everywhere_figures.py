@@ -268,14 +268,15 @@ def additivity(study):
                 ax.plot(part["sum of KL alone [nat]"], part[KL], linestyle="none", color=color, marker=marker, alpha=0.7, label=label)
         ends = np.array([own[KL].min() / 2, own[KL].max() * 2])
         ax.plot(ends, ends, color=style.GREY, linewidth=0.9, zorder=0)
-        ax.fill_between(ends, ends / 2, ends * 2, color=style.GREY, alpha=0.12, linewidth=0)
+        for factor in (0.8, 1.25):
+            ax.plot(ends, factor * ends, color=style.GREY, linewidth=0.8, linestyle=":", zorder=0)
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xlabel("sum of the KL of each alone  (nat)")
     axes[0].set_ylabel("KL of all together  (nat)")
     axes[0].legend(loc="upper left")
     style.head(figure, "Do the effects add?")
-    caption = "KL of products low together against the sum of what each costs alone; the line is equality, the band a factor of 2."
+    caption = "KL of products low together against the sum of what each costs alone; the line is equality, dotted a factor of 1.25."
     return publish(study, "06-4-additivity", figure, table, caption, "points: means over sequences" + (
         f". {quantised(table)}" if quantised(table) else ""))
 
