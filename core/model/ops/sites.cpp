@@ -268,14 +268,14 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
   if (is_unlimited(arithmetic)) return mpfr::residual(arithmetic, x, y, out);
   expects(x.rows == y.rows && x.cols == y.cols && x.rows == out.rows && x.cols == out.cols,
           "residual: shapes agree");
-  const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x) && all_rows_binary32(y);
-  visit_outputs(arithmetic, fits, [&](const auto& output) {
-    for (std::size_t t = 0; t < x.rows; ++t) {
-      const std::span<const double> left = x.row(t), right = y.row(t);
-      const std::span<double> sum = out.row(t);
+  for (std::size_t t = 0; t < x.rows; ++t) {  // looked at and added while the row is near
+    const std::span<const double> left = x.row(t), right = y.row(t);
+    const std::span<double> sum = out.row(t);
+    const bool fits = asks_for_binary32(arithmetic) && all_binary32(left) && all_binary32(right);
+    visit_outputs(arithmetic, fits, [&](const auto& output) {
       for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = output(t, i).add(left[i], right[i]);
-    }
-  });
+    });
+  }
 }
 
 void product(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixView<const double> y,
