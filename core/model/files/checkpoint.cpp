@@ -13,7 +13,7 @@
 namespace lamp {
 namespace {
 
-std::string shown(const std::vector<std::size_t>& shape) {
+std::string in_brackets(const std::vector<std::size_t>& shape) {
   std::string text = "(";
   for (const std::size_t extent : shape)
     (text += text.size() > 1 ? ", " : "") += std::to_string(extent);
@@ -95,15 +95,16 @@ bool Checkpoint::is_multi_query(const std::string& name, const Dimensions& shape
 Result<void> Checkpoint::expect(const std::string& name, const Dimensions& shape) {
   const auto found = tensors_.find(name);
   if (found == tensors_.end())
-    return bad("tensor " + in_quotes(name) + " is missing; it should have shape " + shown(shape));
+    return bad("tensor " + in_quotes(name) + " is missing; it should have shape " +
+               in_brackets(shape));
   Item& item = found->second;
   item.used = true;
   if (item.tensor->shape != shape) {
     const bool transposed =
         shape.size() == 2 && item.tensor->shape == Dimensions{shape[1], shape[0]};
     const bool multi_query = is_multi_query(name, item.tensor->shape);
-    return bad("tensor " + in_quotes(item.name) + " has shape " + shown(item.tensor->shape) +
-               "; legal: " + shown(shape) +
+    return bad("tensor " + in_quotes(item.name) + " has shape " + in_brackets(item.tensor->shape) +
+               "; legal: " + in_brackets(shape) +
                (transposed    ? ": it looks transposed"
                 : multi_query ? ": it looks like multi-query attention (GPT-BigCode), which is not "
                                 "read"
@@ -170,12 +171,12 @@ Result<void> Checkpoint::refuse_others() const {
     if (item.used || is_ignored(name)) continue;
     for (const ForeignHead& head : foreign_heads)
       if (name.starts_with(head.begins))
-        return bad("tensor " + in_quotes(item.name) + " of shape " + shown(item.tensor->shape) +
-                   " is the head of " + std::string(head.of) +
+        return bad("tensor " + in_quotes(item.name) + " of shape " +
+                   in_brackets(item.tensor->shape) + " is the head of " + std::string(head.of) +
                    ", no part of a language model; legal: the model without it; in that folder "
                    "run: " +
                    std::string(without_head));
-    return bad("tensor " + in_quotes(item.name) + " of shape " + shown(item.tensor->shape) +
+    return bad("tensor " + in_quotes(item.name) + " of shape " + in_brackets(item.tensor->shape) +
                " is no part of a " + std::string(network.title) + " with n_layer " +
                std::to_string(config_.n_layer) + "; legal besides its weights: " + legal);
   }
@@ -202,7 +203,7 @@ Result<Matrix<float>> Checkpoint::read(const SiteRow& row, const TensorRow& tens
   for (std::size_t k = place.size(); k-- > 0; flat /= item.tensor->shape[k])
     place[k] = flat % item.tensor->shape[k];
   const char* const value = std::isnan(*wrong) ? "NaN" : *wrong > 0 ? "Inf" : "-Inf";
-  return bad("tensor " + in_quotes(item.name) + " is " + value + " at " + shown(place) +
+  return bad("tensor " + in_quotes(item.name) + " is " + value + " at " + in_brackets(place) +
              "; legal: finite weights");
 }
 
