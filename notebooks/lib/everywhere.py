@@ -16,8 +16,8 @@ import xarray
 
 from .intervals import mean_interval, ratio_interval
 from .output import Sentence
-from .real_model import QUANTISED, SEQUENCE, SMOLLM2, model_name, origin_of
-from .results import DONE, ResultError, check, origin, progress, result_path
+from .real_model import QUANTISED, SEQUENCE, SMOLLM2, model_name, with_siblings
+from .results import DONE, check, origin, progress
 
 TITLE = "everywhere"
 PARTS = {
@@ -140,15 +140,7 @@ class Study:
 
 def open_study(path=None):
     """The result `path` (by default the one that LAMP_RESULT names) and those beside it, SIBLING/result.h5, that are of this study."""
-    path = result_path(path)
-    check(path)
-    found, notes = [open_run(path)], []
-    for file in sorted(path.resolve().parent.parent.glob("*/result.h5")):
-        if file != path.resolve() and str(origin_of(file).get("title", "")).startswith(TITLE):
-            try:
-                found.append(open_run(file))
-            except (ResultError, OSError, KeyError, ValueError) as error:
-                notes.append(f"{file.parent.name} is left out: {str(error).splitlines()[0]}")
+    path, found, notes = with_siblings(path, TITLE, open_run)
     order = [*PARTS, ""]
     found.sort(key=lambda r: (r.model == SMOLLM2, order.index(r.part), r.path.parent.name))
     if any(run.model == SMOLLM2 for run in found):

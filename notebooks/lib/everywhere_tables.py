@@ -103,8 +103,7 @@ def arithmetics(study):
             own = part[part["site"] == site].sort_values("rate")
             if len(own):
                 low, last = own.iloc[0], own.iloc[-1]
-                column = f"activation ({site})" if site in ("mlp_fc", "gate") else site
-                row[column.split(" ")[0]] = f"{low[KL]:.2g}, gain {last[GAIN]:.2g}"
+                row["activation" if site in ACTIVATIONS else site] = f"{low[KL]:.2g}, gain {last[GAIN]:.2g}"
         rows.append(row)
     largest = table["rate"].max()
     caption = (

@@ -117,16 +117,7 @@ def run_words(run):
 def open_study(path=None):
     """The result `path` (by default the one that LAMP_RESULT names) and those beside it, SIBLING/result.h5, that are of this study. Of two
     of one kind, model and T the first counts: the one asked for, else the one with more finished cells."""
-    path = result_path(path)
-    check(path)
-    found, notes = [open_run(path)], []
-    for file in sorted(path.resolve().parent.parent.glob("*/result.h5")):
-        if file != path.resolve() and str(origin_of(file).get("title", "")).startswith(TITLE):
-            try:
-                found.append(open_run(file))
-            except (ResultError, OSError, KeyError, ValueError) as error:
-                notes.append(f"{file.parent.name} is left out: {str(error).splitlines()[0]}")
-    first, *others = found
+    path, (first, *others), notes = with_siblings(path, TITLE, open_run)
     runs = {}
     for run in [first, *sorted(others, key=lambda r: -int((r.data.status == DONE).sum()))]:
         key = run.kind, run.model, run.T, run.config.get("title") if run.kind in ("plans", "kept") else ""
@@ -142,6 +133,21 @@ def open_study(path=None):
     if any(run.model == SMOLLM2 for run in runs):
         notes.insert(0, f"{SMOLLM2} is {QUANTISED}.")
     return Study(path, tuple(runs), tuple(notes))
+
+
+def with_siblings(path, title, open_run):
+    """The result `path`, or the one that LAMP_RESULT names: its path; it and those beside it whose titles begin with `title`, opened; and of
+    those that cannot be, sentences."""
+    path = result_path(path)
+    check(path)
+    found, notes = [open_run(path)], []
+    for file in sorted(path.resolve().parent.parent.glob("*/result.h5")):
+        if file != path.resolve() and str(origin_of(file).get("title", "")).startswith(title):
+            try:
+                found.append(open_run(file))
+            except (ResultError, OSError, KeyError, ValueError) as error:
+                notes.append(f"{file.parent.name} is left out: {str(error).splitlines()[0]}")
+    return path, found, notes
 
 
 def origin_of(file):

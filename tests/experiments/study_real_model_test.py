@@ -66,8 +66,8 @@ class RealModel(unittest.TestCase):
         self.assertLess(abs(np.diff(self.masked_share[1])[0]), 0.15)  # percentage points
 
     def test_the_notebook_draws_these_numbers(self):
-        from real_model_test import execute, number, table
-        shown = execute(self.scratch / "study/result.h5", self.scratch / "figures")
+        from real_model_test import NOTEBOOK, number, shown_by, table
+        shown = shown_by(NOTEBOOK, self.scratch / "study/result.h5", self.scratch / "figures")
         drawn = {name for name, value in shown.items() if type(value).__name__ == "Figure"}
         wanted = {"figures.gain_against_share(study)", "figures.gain_by_mu(study)", "figures.masks(study)", "law.law(study)"}
         self.assertLessEqual(wanted, drawn)

@@ -1,5 +1,9 @@
-"""What figures draw of intervals, and Student's interval a second time."""
+"""What notebooks show, what figures draw of intervals, and Student's interval a second time."""
+import ast
+import json
 import math
+import os
+import warnings
 from unittest import mock
 
 import matplotlib.collections
@@ -20,6 +24,22 @@ def t_interval(values):
     n, mean = len(values), math.fsum(values) / len(values)
     half = t_quantile(n - 1) * math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
     return mean, mean - half, mean + half
+
+
+def shown_by(notebook, result, out):
+    """The cells of a notebook, in this process: what each shows, by its source."""
+    os.environ |= {"LAMP_RESULT": str(result), "LAMP_OUT": str(out)}
+    shown, names = {}, {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for cell in json.loads(notebook.read_text())["cells"]:
+            if cell["cell_type"] == "code":
+                *lines, last = ast.parse("".join(cell["source"])).body
+                exec(compile(ast.Module(lines, []), "cell", "exec"), names)
+                shown[ast.unparse(last)] = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+        for value in shown.values():
+            value._repr_html_()
+    return shown
 
 
 def figures_of(draw):

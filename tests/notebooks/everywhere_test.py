@@ -1,21 +1,18 @@
 """Notebook 06 on small results: the numbers of its figures computed a second time with h5py, and what it says when there is less."""
 
-import ast
 import itertools
 import json
 import math
-import os
 import pathlib
 import shutil
 import tempfile
 import unittest
-import warnings
 
 import h5py
 import matplotlib
 import numpy as np
 from softmax_lamp_test import ROOT, number, table  # sets the paths
-from drawn import t_interval
+from drawn import shown_by, t_interval
 from results import lamp
 
 NOTEBOOK = ROOT / "notebooks/06-everywhere.ipynb"
@@ -78,22 +75,6 @@ RUNS = {  # folder: (part, the rest of the config)
 }
 
 
-def execute(result, out):
-    """The cells of the notebook, in this process: what each shows, by its source."""
-    os.environ |= {"LAMP_RESULT": str(result), "LAMP_OUT": str(out)}
-    shown, names = {}, {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for cell in json.loads(NOTEBOOK.read_text())["cells"]:
-            if cell["cell_type"] == "code":
-                *lines, last = ast.parse("".join(cell["source"])).body
-                exec(compile(ast.Module(lines, []), "cell", "exec"), names)
-                shown[ast.unparse(last)] = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-        for value in shown.values():
-            value._repr_html_()
-    return shown
-
-
 def metric(folder, name, *shape):
     with h5py.File(folder / "result.h5") as f:
         return f[f"metrics/{name}"][()].reshape(4, *shape)  # sequences of both texts first
@@ -115,7 +96,7 @@ class Everywhere(unittest.TestCase):
             (cls.folder / "study.toml").write_text(BASE.replace("PART", part) + rest)
             lamp("run", cls.folder / "study.toml", "--out", cls.folder / name, "--quiet")
         cls.out = cls.scratch / "out"
-        cls.shown = execute(cls.folder / "rows/result.h5", cls.out)
+        cls.shown = shown_by(NOTEBOOK, cls.folder / "rows/result.h5", cls.out)
 
     @classmethod
     def tearDownClass(cls):
@@ -231,7 +212,7 @@ class Everywhere(unittest.TestCase):
         with h5py.File(copy, "r+") as f:
             f["metrics/status"][0, 1, 1, 1, 0] = 0
             f["metrics/kl"][0, 1, 1, 1, 0] = np.nan
-        shown = execute(copy, self.scratch / "less/out")
+        shown = shown_by(NOTEBOOK, copy, self.scratch / "less/out")
         drawn = {s for s, v in shown.items() if type(v).__name__ in ("Figure", "Table")}
         self.assertEqual(drawn, {"figures.alone(study)", "figures.gains(study)"})
         for source, value in shown.items():

@@ -1,22 +1,19 @@
 """Notebook 04 on small results in folders of any name: the numbers of its figures 1 to 4 computed a second time with h5py, and what it says
 when there is less."""
 
-import ast
 import json
 import math
-import os
 import pathlib
 import shutil
 import tempfile
 import unittest
-import warnings
 from unittest import mock
 
 import h5py
 import matplotlib
 import numpy as np
 from softmax_lamp_test import ROOT, number, table  # sets the paths
-from drawn import t_interval
+from drawn import shown_by, t_interval
 from lib import real_model
 from results import lamp
 
@@ -80,22 +77,6 @@ def run(scratch, name, grid, *changes):
     (scratch / f"{name}.toml").write_text(text)
     lamp("run", scratch / f"{name}.toml", "--out", scratch / name, "--quiet")
     return scratch / name / "result.h5"
-
-
-def execute(result, out):
-    """The cells of the notebook, in this process: what each shows, by its source."""
-    os.environ |= {"LAMP_RESULT": str(result), "LAMP_OUT": str(out)}
-    shown, names = {}, {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for cell in json.loads(NOTEBOOK.read_text())["cells"]:
-            if cell["cell_type"] == "code":
-                *lines, last = ast.parse("".join(cell["source"])).body
-                exec(compile(ast.Module(lines, []), "cell", "exec"), names)
-                shown[ast.unparse(last)] = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-        for value in shown.values():
-            value._repr_html_()
-    return shown
 
 
 def same(field, expected):
@@ -164,7 +145,7 @@ class RealModel(unittest.TestCase):
         with h5py.File(cls.results["apple"]) as f:
             content = f["provenance/model_sha256"].asstr()[()]
         with mock.patch.object(real_model, "SMOLLM2_SHA256", (content,)):
-            cls.shown = execute(cls.results["apple"], cls.out)
+            cls.shown = shown_by(NOTEBOOK, cls.results["apple"], cls.out)
 
     @classmethod
     def tearDownClass(cls):
@@ -274,7 +255,7 @@ class RealModel(unittest.TestCase):
                 del f[f"metrics/{name}"]
 
         result = self.alone("pending", pending)
-        shown = execute(result, self.scratch / "pending/out")
+        shown = shown_by(NOTEBOOK, result, self.scratch / "pending/out")
         kinds = {source: getattr(value, "words", type(value).__name__) for source, value in shown.items()}
         self.assertEqual(
             {k for k, v in kinds.items() if v in ("Figure", "Table")},
@@ -301,12 +282,12 @@ class RealModel(unittest.TestCase):
         self.assertTrue(same(rows["10", "1.5", "lamp"]["gain [1]"], math.exp(np.log(kl[:, 1, 0, 0] / kl[:, 1, 1, 0]).mean())))
 
     def test_nothing_finished_and_only_plans(self):
-        shown = execute(
+        shown = shown_by(NOTEBOOK, 
             self.alone("nothing", lambda f: f["metrics/status"].write_direct(np.zeros(f["metrics/status"].shape, np.uint8))),
             self.scratch / "nothing/out",
         )
         self.assertEqual({type(v).__name__ for s, v in shown.items() if s != "study"}, {"Sentence"})
-        shown = execute(self.alone("plans", of="fig"), self.scratch / "plans/out")
+        shown = shown_by(NOTEBOOK, self.alone("plans", of="fig"), self.scratch / "plans/out")
         self.assertEqual(
             {s for s, v in shown.items() if type(v).__name__ != "Sentence"},
             {"study", "backends.plans(study)", "backends.continuations(study)"},

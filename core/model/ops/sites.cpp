@@ -206,38 +206,38 @@ void linear_bounds(const Linear& layer, MatrixView<const double> x, MatrixView<d
 
 namespace {
 
-/// Adds the magnitudes of a panel's columns, in ascending order, to the sums of its rows; several
-/// rows take turns, so that their additions do not wait for each other. Beyond the last column
-/// there are zeros, which change no sum.
-template <class T>
-void add_magnitudes(const T* panel, std::span<double> sums) {
+/// sums[k] = add(sums[k], w(k, j)), j ascending, from 0; several rows take turns, so that their
+/// additions do not wait for each other. Beyond the last column there are zeros, which must change
+/// no sum.
+template <class Add>
+void fold_rows(const PackedMatrix& w, std::vector<double>& sums, const Add& add) {
   constexpr std::size_t columns = PackedMatrix::panel_cols, together = 8;
-  for (std::size_t k0 = 0; k0 < sums.size(); k0 += together) {
-    const std::span<double> some = sums.subspan(k0, std::min(together, sums.size() - k0));
-    for (std::size_t j = 0; j < columns; ++j)
-      for (std::size_t r = 0; r < some.size(); ++r)
-        some[r] += std::abs(static_cast<double>(panel[(k0 + r) * columns + j]));
-  }
+  sums.assign(w.rows(), 0.0);
+  const auto fold_panel = [&](const auto* panel) {
+    for (std::size_t k0 = 0; k0 < sums.size(); k0 += together) {
+      const std::span<double> some =
+          std::span(sums).subspan(k0, std::min(together, sums.size() - k0));
+      for (std::size_t j = 0; j < columns; ++j)
+        for (std::size_t r = 0; r < some.size(); ++r)
+          some[r] = add(some[r], static_cast<double>(panel[(k0 + r) * columns + j]));
+    }
+  };
+  for (std::size_t q = 0; q < w.panels(); ++q)
+    if (w.is_binary32())
+      fold_panel(w.panel32(q));
+    else
+      fold_panel(w.panel64(q));
 }
 
 }  // namespace
 
 void absolute_sums(const PackedMatrix& w, std::vector<double>& sums) {
-  sums.assign(w.rows(), 0.0);
-  for (std::size_t q = 0; q < w.panels(); ++q)
-    if (w.is_binary32())
-      add_magnitudes(w.panel32(q), sums);
-    else
-      add_magnitudes(w.panel64(q), sums);
+  fold_rows(w, sums, [](double sum, double x) { return sum + std::abs(x); });
 }
 
 void row_norms(const PackedMatrix& w, std::vector<double>& norms) {
-  norms.assign(w.rows(), 0.0);
-  for (std::size_t k = 0; k < w.rows(); ++k) {
-    for (std::size_t j = 0; j < w.cols(); ++j)
-      norms[k] = std::fma(w.at(k, j), w.at(k, j), norms[k]);
-    norms[k] = std::sqrt(norms[k]);
-  }
+  fold_rows(w, norms, [](double sum, double x) { return std::fma(x, x, sum); });
+  for (double& norm : norms) norm = std::sqrt(norm);
 }
 
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
