@@ -126,17 +126,22 @@ class StochasticArithmetic {
   std::uint32_t* step_ = &own_;  // a block's: its output's
 };
 
+/// The evaluators of a site in a stochastic mode, output(row, column): each has draws of its own,
+/// which start at `first_step`. An output's roundings must all go through one evaluator, in the
+/// defined order. The arithmetic outlives it.
+inline auto stochastic_outputs(const Arithmetic& arithmetic, std::uint32_t first_step = 0) {
+  return [&arithmetic, first_step](std::size_t row, std::size_t column) {
+    return StochasticArithmetic(arithmetic.mac, arithmetic.draws, arithmetic.draws.first_row + row,
+                                column, first_step);
+  };
+}
+
 /// Calls visitor(output), where output(row, column) is the evaluator of that output:
-/// visit_arithmetic's for all of them, or in a stochastic mode one of its own, whose draws start at
-/// `first_step`. An output's roundings must all go through one evaluator, in the defined order.
+/// visit_arithmetic's for all of them, or in a stochastic mode one of its own.
 template <class Visitor>
 decltype(auto) visit_outputs(const Arithmetic& arithmetic, bool operands_are_binary32,
-                             Visitor&& visitor, std::uint32_t first_step = 0) {
-  if (is_stochastic(arithmetic))
-    return visitor([&arithmetic, first_step](std::size_t row, std::size_t column) {
-      return StochasticArithmetic(arithmetic.mac, arithmetic.draws,
-                                  arithmetic.draws.first_row + row, column, first_step);
-    });
+                             Visitor&& visitor) {
+  if (is_stochastic(arithmetic)) return visitor(stochastic_outputs(arithmetic));
   return visit_arithmetic(
       arithmetic.mac, operands_are_binary32, [&](const auto& fl) -> decltype(auto) {
         return visitor([&fl](std::size_t, std::size_t) -> decltype(fl) { return fl; });

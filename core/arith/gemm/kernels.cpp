@@ -16,10 +16,20 @@
 //
 #include <hwy/highway.h>
 
+#include "core/arith/vector/odd-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace lamp::gemm_detail::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+using vector_detail::HWY_NAMESPACE::add_to_odd;
+#if HWY_TARGET == HWY_AVX3
+using vector_detail::HWY_NAMESPACE::fma_to_odd;
+using vector_detail::HWY_NAMESPACE::mul_to_odd;
+#endif
+#endif
 
 constexpr float quiet_nan = std::numeric_limits<float>::quiet_NaN();
 
@@ -157,70 +167,6 @@ class Rounder {
 
   const Target<T>& target_;
 };
-
-#if HWY_TARGET == HWY_AVX3
-// Rounding to odd from the two directed roundings: they are equal, or neighbours of which one has
-// an odd last bit. Where both are even they are the same number, or +0 and -0 of an exact zero sum:
-// the upward one has RNE's sign.
-constexpr int downward = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
-constexpr int upward = _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC;
-
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V odd_one(D d, V down, V up) {
-  const hn::RebindToUnsigned<D> du;
-  return hn::IfThenElse(hn::RebindMask(d, hn::TestBit(hn::BitCast(du, down), hn::Set(du, 1))), down,
-                        up);
-}
-HWY_INLINE hwy::HWY_NAMESPACE::Vec512<float> fma_to_odd(hn::Vec512<float> a, hn::Vec512<float> b,
-                                                        hn::Vec512<float> c) {
-  return odd_one(hn::ScalableTag<float>(),
-                 hn::Vec512<float>{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, downward)},
-                 hn::Vec512<float>{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, upward)});
-}
-HWY_INLINE hn::Vec512<double> fma_to_odd(hn::Vec512<double> a, hn::Vec512<double> b,
-                                         hn::Vec512<double> c) {
-  return odd_one(hn::ScalableTag<double>(),
-                 hn::Vec512<double>{_mm512_fmadd_round_pd(a.raw, b.raw, c.raw, downward)},
-                 hn::Vec512<double>{_mm512_fmadd_round_pd(a.raw, b.raw, c.raw, upward)});
-}
-HWY_INLINE hn::Vec512<float> mul_to_odd(hn::Vec512<float> a, hn::Vec512<float> b) {
-  return odd_one(hn::ScalableTag<float>(),
-                 hn::Vec512<float>{_mm512_mul_round_ps(a.raw, b.raw, downward)},
-                 hn::Vec512<float>{_mm512_mul_round_ps(a.raw, b.raw, upward)});
-}
-HWY_INLINE hn::Vec512<double> mul_to_odd(hn::Vec512<double> a, hn::Vec512<double> b) {
-  return odd_one(hn::ScalableTag<double>(),
-                 hn::Vec512<double>{_mm512_mul_round_pd(a.raw, b.raw, downward)},
-                 hn::Vec512<double>{_mm512_mul_round_pd(a.raw, b.raw, upward)});
-}
-HWY_INLINE hn::Vec512<float> add_to_odd(hn::Vec512<float> a, hn::Vec512<float> b) {
-  return odd_one(hn::ScalableTag<float>(),
-                 hn::Vec512<float>{_mm512_add_round_ps(a.raw, b.raw, downward)},
-                 hn::Vec512<float>{_mm512_add_round_ps(a.raw, b.raw, upward)});
-}
-HWY_INLINE hn::Vec512<double> add_to_odd(hn::Vec512<double> a, hn::Vec512<double> b) {
-  return odd_one(hn::ScalableTag<double>(),
-                 hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, downward)},
-                 hn::Vec512<double>{_mm512_add_round_pd(a.raw, b.raw, upward)});
-}
-#else
-/// The rounded sum and its exact error (Knuth's TwoSum); the error says on which side of the
-/// rounded sum the exact one lies. Cut toward zero on that side, and the last bit is set. In sums
-/// of infinities or NaN the error is NaN and nothing happens.
-template <class V>
-HWY_INLINE V add_to_odd(V a, V b) {
-  const hn::DFromV<V> d;
-  const hn::RebindToUnsigned<decltype(d)> du;
-  const V s = hn::Add(a, b);
-  const V b_share = hn::Sub(s, a);
-  const V error = hn::Add(hn::Sub(a, hn::Sub(s, b_share)), hn::Sub(b, b_share));
-  const auto inexact =
-      hn::And(hn::BitCast(du, hn::VecFromMask(d, hn::Ne(error, hn::Zero(d)))), hn::Set(du, 1));
-  const auto inward =
-      hn::ShiftRight<8 * sizeof(hn::TFromV<V>) - 1>(hn::BitCast(du, hn::Xor(s, error)));
-  return hn::BitCast(d, hn::Or(hn::Sub(hn::BitCast(du, s), hn::And(inward, inexact)), inexact));
-}
-#endif
 
 /// c <- c + a b.
 template <class D, Product product, Sum sum, Round round>

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/arith/elementwise.hpp"
 #include "core/arith/gemm/gemm.hpp"
 #include "core/arith/stochastic.hpp"
 #include "core/model/ops/rope_table.hpp"
@@ -67,21 +68,20 @@ void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
       out.rows == tokens.size() && out.cols == weights.tokens.cols() &&
           (weights.positions.flat().empty() || first + tokens.size() <= weights.positions.rows()),
       "embed: shapes agree");
-  visit_outputs(arithmetic, true, [&](const auto& output) {
-    for (std::size_t t = 0; t < tokens.size(); ++t) {
-      expects(tokens[t] < weights.tokens.rows(), "embed: token id < vocab_size");
-      const std::span<const float> token = weights.tokens.row(tokens[t]);
-      const std::span<double> x = out.row(t);
-      if (weights.positions.flat().empty()) {
-        for (std::size_t i = 0; i < x.size(); ++i)
-          x[i] = output(t, i).round(static_cast<double>(token[i]));
-        continue;
-      }
-      const std::span<const float> position = weights.positions.row(first + t);
-      for (std::size_t i = 0; i < x.size(); ++i)
-        x[i] = output(t, i).add(static_cast<double>(token[i]), static_cast<double>(position[i]));
+  const bool has_positions = !weights.positions.flat().empty();
+  const Elementwise by(arithmetic, true);
+  std::vector<double> position(has_positions ? out.cols : 0);
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    expects(tokens[t] < weights.tokens.rows(), "embed: token id < vocab_size");
+    const std::span<double> x = out.row(t);
+    std::ranges::copy(weights.tokens.row(tokens[t]), x.begin());
+    if (!has_positions) {
+      by.round(x, x, {.row = t});
+      continue;
     }
-  });
+    std::ranges::copy(weights.positions.row(first + t), position.begin());
+    by.add(x, position, x, {.row = t});
+  }
 }
 
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
@@ -121,22 +121,17 @@ void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, doubl
 
 namespace {
 
-/// Adds the bias of a linear layer to the sums, of inputs of `terms` components, whose entries are
-/// wanted(t, i).
+/// Adds the bias of a linear layer to the sums, of inputs of `terms` components, in the rows that
+/// are wanted(t).
 template <class Wanted>
 void add_bias(const Arithmetic& arithmetic, const Linear& layer, std::size_t terms,
               MatrixView<double> out, const Wanted& wanted) {
   expects(layer.bias.empty() || layer.bias.size() == out.cols, "linear: one bias an output");
   if (layer.bias.empty()) return;
   const bool fits = contains(binary32, arithmetic.mac.format) && all_binary32(layer.bias);
-  const auto add = [&](const auto& output) {
-    for (std::size_t t = 0; t < out.rows; ++t) {
-      const std::span<double> y = out.row(t);
-      for (std::size_t i = 0; i < y.size(); ++i)
-        if (wanted(t, i)) y[i] = output(t, i).add(y[i], layer.bias[i]);
-    }
-  };
-  visit_outputs(arithmetic, fits, add, first_step_after_sum(arithmetic, terms));
+  const Elementwise by(arithmetic, fits, first_step_after_sum(arithmetic, terms));
+  for (std::size_t t = 0; t < out.rows; ++t)
+    if (wanted(t)) by.add(out.row(t), layer.bias, out.row(t), {.row = t});
 }
 
 }  // namespace
@@ -145,15 +140,18 @@ void linear(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const 
             MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
   gemm(arithmetic, x, layer.weight, out);
-  add_bias(arithmetic, layer, x.cols, out, [](std::size_t, std::size_t) { return true; });
+  add_bias(arithmetic, layer, x.cols, out, [](std::size_t) { return true; });
 }
 
 void linear_of_marked(const Arithmetic& arithmetic, const Linear& layer, MatrixView<const double> x,
                       Marks marks, MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
   gemm_of_marked(arithmetic, x, layer.weight, marks, out);
-  add_bias(arithmetic, layer, x.cols, out,
-           [&](std::size_t t, std::size_t i) { return marks(t, i) != 0; });
+  add_bias(arithmetic, layer, x.cols, out, [&](std::size_t t) {
+    const std::uint8_t* row = marks.data + t * marks.row_stride;
+    return std::find_if(row, row + marks.cols, [](std::uint8_t mark) { return mark != 0; }) !=
+           row + marks.cols;
+  });
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,
@@ -175,17 +173,12 @@ void scores(const Arithmetic& arithmetic, MatrixView<const double> q, const Pack
   gemm(arithmetic, q, k, out, shape);
   const double scale = std::sqrt(static_cast<double>(q.cols));
   const bool fits = contains(binary32, arithmetic.mac.format) && is_binary32(scale);
-  const auto divide = [&](const auto& output) {
-    for (std::size_t i = 0; i < out.rows; ++i) {
-      const std::span<double> y = out.row(i).first(shape.columns(i, out.cols));
-      for (std::size_t j = 0; j < y.size(); ++j) {
-        const auto& fl = output(i, j);
-        y[j] = fl.div(y[j], scale);
-        if (divisor != 1.0) y[j] = fl.div(y[j], divisor);
-      }
-    }
-  };
-  visit_outputs(arithmetic, fits, divide, first_step_after_sum(arithmetic, q.cols));
+  const Elementwise by(arithmetic, fits, first_step_after_sum(arithmetic, q.cols));
+  for (std::size_t i = 0; i < out.rows; ++i) {
+    const std::span<double> y = out.row(i).first(shape.columns(i, out.cols));
+    by.div(y, scale, y, {.row = i});
+    if (divisor != 1.0) by.div(y, divisor, y, {.row = i, .step = 1});
+  }
 }
 
 void score_bounds(MatrixView<const double> q, MatrixView<const double> k, MatrixView<double> out,
@@ -272,9 +265,7 @@ void residual(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVi
     const std::span<const double> left = x.row(t), right = y.row(t);
     const std::span<double> sum = out.row(t);
     const bool fits = asks_for_binary32(arithmetic) && all_binary32(left) && all_binary32(right);
-    visit_outputs(arithmetic, fits, [&](const auto& output) {
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = output(t, i).add(left[i], right[i]);
-    });
+    Elementwise(arithmetic, fits).add(left, right, sum, {.row = t});
   }
 }
 
@@ -284,14 +275,8 @@ void product(const Arithmetic& arithmetic, MatrixView<const double> x, MatrixVie
   expects(x.rows == y.rows && x.cols == y.cols && x.rows == out.rows && x.cols == out.cols,
           "product: shapes agree");
   const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x) && all_rows_binary32(y);
-  visit_outputs(arithmetic, fits, [&](const auto& output) {
-    for (std::size_t t = 0; t < x.rows; ++t) {
-      const std::span<const double> left = x.row(t), right = y.row(t);
-      const std::span<double> products = out.row(t);
-      for (std::size_t i = 0; i < products.size(); ++i)
-        products[i] = output(t, i).mul(left[i], right[i]);
-    }
-  });
+  const Elementwise by(arithmetic, fits);
+  for (std::size_t t = 0; t < x.rows; ++t) by.mul(x.row(t), y.row(t), out.row(t), {.row = t});
 }
 
 void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_head,
@@ -304,24 +289,26 @@ void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_h
   const std::size_t half = d_head / 2;
   std::vector<double> cosines(half), sines(half);
   const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x);
-  visit_outputs(arithmetic, fits, [&](const auto& output) {
-    for (std::size_t t = 0; t < x.rows; ++t) {
-      table.round(first + t, arithmetic.mac.format, cosines, sines);
-      const std::span<const double> in = x.row(t);
-      const std::span<double> rotated = out.row(t);
-      for (std::size_t head = 0; head < x.cols; head += d_head)
-        for (std::size_t j = 0; j < half; ++j) {
-          const std::size_t at_a = head + j, at_b = at_a + half;
-          const double a = in[at_a], b = in[at_b], c = cosines[j], s = sines[j];
-          const auto& left = output(t, at_a);
-          const double a_c = left.mul(a, c), b_s = left.mul(b, s);
-          rotated[at_a] = left.sub(a_c, b_s);
-          const auto& right = output(t, at_b);
-          const double b_c = right.mul(b, c), a_s = right.mul(a, s);
-          rotated[at_b] = right.add(b_c, a_s);
-        }
+  const Elementwise by(arithmetic, fits);
+  std::vector<double> product(half);
+  for (std::size_t t = 0; t < x.rows; ++t) {
+    table.round(first + t, arithmetic.mac.format, cosines, sines);
+    for (std::size_t head = 0; head < x.cols; head += d_head) {
+      const std::span<const double> a = x.row(t).subspan(head, half),
+                                    b = x.row(t).subspan(head + half, half);
+      const std::span<double> left = out.row(t).subspan(head, half),
+                              right = out.row(t).subspan(head + half, half);
+      const auto at = [&](std::size_t column, std::uint32_t step) {
+        return Place{.row = t, .column = column, .step = step};
+      };
+      by.mul(a, cosines, left, at(head, 0));
+      by.mul(b, sines, product, at(head, 1));
+      by.sub(left, product, left, at(head, 2));
+      by.mul(b, cosines, right, at(head + half, 0));
+      by.mul(a, sines, product, at(head + half, 1));
+      by.add(right, product, right, at(head + half, 2));
     }
-  });
+  }
 }
 
 void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<const double> x,

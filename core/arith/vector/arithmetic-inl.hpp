@@ -1,0 +1,248 @@
+// Arithmetic of a MacSpec on vectors of binary64: GeneralArithmetic's operations, lane by lane,
+// with its bits. An operation says in which lanes it is sure of them; the caller evaluates the
+// others by GeneralArithmetic. Included once for each Highway target (the guard toggles); exists
+// for AVX2 and AVX-512.
+#include <hwy/highway.h>
+
+#include <limits>
+
+#include "core/arith/vector/odd-inl.hpp"
+#include "core/arith/vector/spec.hpp"
+#include "core/base/contract.hpp"
+
+#if defined(LAMP_ARITH_VECTOR_ARITHMETIC_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef LAMP_ARITH_VECTOR_ARITHMETIC_INL_HPP
+#undef LAMP_ARITH_VECTOR_ARITHMETIC_INL_HPP
+#else
+#define LAMP_ARITH_VECTOR_ARITHMETIC_INL_HPP
+#endif
+
+// A macro, because the preprocessor must know it.
+#undef LAMP_HAS_VECTOR_ARITHMETIC
+#define LAMP_HAS_VECTOR_ARITHMETIC (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3)
+
+HWY_BEFORE_NAMESPACE();
+namespace lamp::vector_detail::HWY_NAMESPACE {
+
+#if LAMP_HAS_VECTOR_ARITHMETIC
+
+using D64 = hn::ScalableTag<double>;
+using V64 = hn::Vec<D64>;
+using M64 = hn::Mask<D64>;
+
+HWY_INLINE V64 all(double x) { return hn::Set(D64(), x); }
+HWY_INLINE M64 everywhere() { return hn::Eq(all(0.0), all(0.0)); }
+
+/// Rounds lanes that are exact or rounded to odd.
+class VectorRounder {
+ public:
+  explicit HWY_INLINE VectorRounder(const VectorRounding& to) : to_(to) {}
+
+  /// random: a whole number from 0 to 2^r - 1 for each lane, which stochastic modes look at.
+  HWY_INLINE V64 operator()(V64 x, M64& sure, V64 random) const {
+    using Kind = VectorRounding::Kind;
+    switch (to_.kind) {
+      case Kind::none:
+        return x;
+      case Kind::converted: {
+        const hn::Rebind<float, D64> d32;
+        return hn::PromoteTo(D64(), hn::DemoteTo(d32, x));
+      }
+      case Kind::nearest: {
+        const Near near(to_, x);
+        return hn::CopySignToAbs(
+            hn::IfThenElse(hn::Gt(near.y, all(to_.largest)), all(to_.overflow), near.y), x);
+      }
+      case Kind::any:
+        return any(x, sure, random);
+    }
+    contract_violated("VectorRounder: a known kind");
+  }
+
+ private:
+  /// |x| rounded to nearest, and what it takes to go to another neighbour. NaN stays NaN.
+  struct Near {
+    V64 magnitude, power, t, y;
+    HWY_INLINE Near(const VectorRounding& to, V64 x)
+        : magnitude(hn::Min(all(to.beyond), hn::Abs(x))),  // the second, where one is NaN
+          power(hn::Max(hn::And(magnitude, all(std::numeric_limits<double>::infinity())),
+                        all(to.smallest_normal))),
+          t(hn::MulAdd(power, all(to.scale), magnitude)),
+          y(hn::NegMulAdd(power, all(to.scale), t)) {}
+  };
+
+  HWY_INLINE V64 any(V64 x, M64& sure, V64 random) const {
+    const D64 d;
+    const hn::RebindToUnsigned<D64> du;
+    const Near near(to_, x);
+    const V64 zero = hn::Zero(d), spacing = hn::Mul(near.power, all(to_.spacing));
+    const V64 left = hn::Sub(near.magnitude, near.y);
+    const V64 down = hn::Sub(near.y, hn::IfThenElseZero(hn::Lt(left, zero), spacing));
+    const V64 up = hn::Add(near.y, hn::IfThenElseZero(hn::Gt(left, zero), spacing));
+    const M64 negative = hn::Lt(x, zero);
+    V64 y = near.y;
+    switch (to_.mode) {
+      case Rounding::rne:
+        break;
+      case Rounding::rna:
+        y = hn::Add(y, hn::IfThenElseZero(hn::Eq(hn::Add(left, left), spacing), spacing));
+        break;
+      case Rounding::rtz:
+        y = down;
+        break;
+      case Rounding::rtp:
+        y = hn::IfThenElse(negative, down, up);
+        break;
+      case Rounding::rtn:
+        y = hn::IfThenElse(negative, up, down);
+        break;
+      case Rounding::rto: {  // the last place of t is that of y
+        const M64 odd = hn::RebindMask(d, hn::TestBit(hn::BitCast(du, near.t), hn::Set(du, 1)));
+        y = hn::IfThenElse(odd, y, hn::IfThenElse(hn::Lt(left, zero), down, up));
+        break;
+      }
+      case Rounding::sr: {  // away iff 2^r f >= 2^r - R, f = (|x| - down) / spacing
+        const V64 f = hn::Mul(hn::Sub(near.magnitude, down), all(to_.draws));
+        const M64 away = hn::Ge(f, hn::Mul(hn::Sub(all(to_.draws), random), spacing));
+        y = hn::IfThenElse(away, hn::Add(down, spacing), down);
+        break;
+      }
+      case Rounding::sre:
+        y = hn::IfThenElse(hn::Ge(random, all(0.5 * to_.draws)), up, down);
+        break;
+    }
+    sure = hn::And(sure, hn::Lt(hn::Abs(x), all(std::numeric_limits<double>::infinity())));
+    const V64 overflow =
+        hn::IfThenElse(negative, all(to_.overflow_negative), all(to_.overflow_positive));
+    return hn::CopySignToAbs(hn::IfThenElse(hn::Gt(y, all(to_.largest)), overflow, y), x);
+  }
+
+  const VectorRounding& to_;
+};
+
+/// The random numbers of one step in stochastic modes, a whole number below 2^r for each lane.
+struct Random {
+  V64 sum = all(0.0), product = all(0.0);
+};
+
+/// The operations of ScalarArithmetic. `sure` loses the lanes whose bits may be others.
+class VectorArithmetic {
+ public:
+  explicit HWY_INLINE VectorArithmetic(const VectorSpec& spec)
+      : spec_(spec),
+        first_(spec.first),
+        last_(spec.last),
+        exact_(spec.first.kind == VectorRounding::Kind::none),
+        negative_zeros_(spec.first.mode == Rounding::rtn) {}
+
+  HWY_INLINE V64 round(V64 x, M64& sure, const Random& random = {}) const {
+    return last_(first_(x, sure, random.sum), sure, random.sum);
+  }
+  HWY_INLINE V64 add(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+    return round(sum(a, b), sure, random);
+  }
+  HWY_INLINE V64 sub(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+    return add(a, hn::Neg(b), sure, random);
+  }
+  HWY_INLINE V64 mul(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+    return round(exact_ ? hn::Mul(a, b) : product(a, b, sure), sure, random);
+  }
+  HWY_INLINE V64 div(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+    return round(exact_ ? hn::Div(a, b) : quotient(a, b, sure), sure, random);
+  }
+  HWY_INLINE V64 mac(V64 a, V64 b, V64 c, M64& sure, const Random& random = {}) const {
+    if (spec_.operands) {
+      const VectorRounder operand(*spec_.operands);
+      a = operand(a, sure, random.sum), b = operand(b, sure, random.sum);
+    }
+    return mac_rounded(a, b, c, sure, random);
+  }
+  HWY_INLINE V64 mac_rounded(V64 a, V64 b, V64 c, M64& sure, const Random& random = {}) const {
+    if (!spec_.product)
+      return round(exact_ ? hn::MulAdd(a, b, c) : fused(a, b, c, sure), sure, random);
+    const VectorRounder to(*spec_.product);
+    const bool rounded = spec_.product->kind != VectorRounding::Kind::none;
+    return add(c, to(rounded ? product(a, b, sure) : hn::Mul(a, b), sure, random.product), sure,
+               random);
+  }
+
+ private:
+  /// a + b as `first_` needs it.
+  HWY_INLINE V64 sum(V64 a, V64 b) const {
+    if (exact_) return hn::Add(a, b);
+    return with_sign_of_zero(add_to_odd(a, b), a, b);
+  }
+  /// In RTN an exact zero sum is -0, unless both terms are +0; it has RNE's sign here.
+  HWY_INLINE V64 with_sign_of_zero(V64 sum, V64 a, V64 b) const {
+    if (!negative_zeros_) return sum;
+    const D64 d;
+    const hn::RebindToUnsigned<D64> du;
+    const M64 positive = hn::RebindMask(d, hn::Eq(hn::BitCast(du, hn::Or(a, b)), hn::Zero(du)));
+    const V64 zero = hn::IfThenElse(positive, hn::Zero(d), all(-0.0));
+    return hn::IfThenElse(hn::Eq(sum, hn::Zero(d)), zero, sum);
+  }
+#if HWY_TARGET == HWY_AVX3
+  static HWY_INLINE V64 product(V64 a, V64 b, M64&) { return mul_to_odd(a, b); }
+  HWY_INLINE V64 fused(V64 a, V64 b, V64 c, M64&) const {
+    return with_sign_of_zero(fma_to_odd(a, b, c), hn::Mul(a, b), c);
+  }
+#else
+  // Without directed roundings, by exact errors. Those of infinite or NaN sums are NaN, and then
+  // nothing is set; what overflows binary64 is infinite here, as in RNE (`any` is not sure of it).
+
+  /// Where a b or its error may underflow, nobody is sure.
+  static HWY_INLINE void far_from_underflow(V64 a, V64 b, V64 ab, M64& sure) {
+    const V64 zero = all(0.0);
+    const M64 factor_is_zero = hn::Or(hn::Eq(a, zero), hn::Eq(b, zero));
+    sure = hn::And(sure, hn::Or(factor_is_zero, hn::Not(hn::Lt(hn::Abs(ab), all(0x1p-900)))));
+  }
+  static HWY_INLINE V64 product(V64 a, V64 b, M64& sure) {
+    const V64 ab = hn::Mul(a, b);
+    far_from_underflow(a, b, ab, sure);
+    return odd_beside(ab, hn::MulSub(a, b, ab));
+  }
+  /// c + a b in three parts, none larger than half a unit in the last place of the one before; the
+  /// lower two to odd are sticky below the first: no multiple of half its unit is an odd number of
+  /// 53 bits.
+  HWY_INLINE V64 fused(V64 a, V64 b, V64 c, M64& sure) const {
+    const D64 d;
+    const V64 ab = hn::Mul(a, b), error = hn::MulSub(a, b, ab);
+    far_from_underflow(a, b, ab, sure);
+    if (hn::AllTrue(d, hn::Eq(error, hn::Zero(d))))
+      return with_sign_of_zero(add_to_odd(ab, c), ab, c);
+    const V64 low = hn::Add(c, error), low_part = hn::Sub(low, c);
+    const V64 low_error = hn::Add(hn::Sub(c, hn::Sub(low, low_part)), hn::Sub(error, low_part));
+    const V64 high = hn::Add(ab, low), high_part = hn::Sub(high, ab);
+    const V64 high_error = hn::Add(hn::Sub(ab, hn::Sub(high, high_part)), hn::Sub(low, high_part));
+    const V64 y = add_to_odd(high, add_to_odd(high_error, low_error));
+    // NaN or infinite, where something overflowed on the way.
+    sure = hn::And(sure, hn::Lt(hn::Abs(y), all(std::numeric_limits<double>::infinity())));
+    const M64 zero = hn::Eq(y, hn::Zero(d));
+    return with_sign_of_zero(hn::IfThenElse(zero, hn::MulAdd(a, b, c), y), ab, c);
+  }
+#endif
+  /// The remainder of a quotient is a binary64 number, which one fma gives, where neither it nor
+  /// the quotient is near underflow or overflow (Markstein, "Computation of elementary functions on
+  /// the IBM RISC System/6000 processor", 1990). 0 / b is exact.
+  static HWY_INLINE V64 quotient(V64 a, V64 b, M64& sure) {
+    const V64 q = hn::Div(a, b), remainder = hn::NegMulAdd(q, b, a);
+    const V64 low = all(0x1p-900), high = all(0x1p900);
+    const auto far = [&](V64 x) HWY_ATTR {
+      return hn::And(hn::Gt(hn::Abs(x), low), hn::Lt(hn::Abs(x), high));
+    };
+    const M64 zero_quotient = hn::And(hn::Eq(a, all(0.0)), far(b));
+    sure = hn::And(sure, hn::Or(hn::And(far(a), far(q)), zero_quotient));
+    return odd_beside(q, hn::Xor(remainder, hn::And(b, all(-0.0))));  // of the sign of a/b - q
+  }
+
+  const VectorSpec& spec_;
+  const VectorRounder first_, last_;
+  const bool exact_, negative_zeros_;
+};
+
+#endif  // LAMP_HAS_VECTOR_ARITHMETIC
+
+}  // namespace lamp::vector_detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // toggled guard
