@@ -215,5 +215,25 @@ void Elementwise::mac(Operand a, Operand b, Operand c, std::span<double> out, Pl
   evaluate<Operation::mac>({a, b, c}, out, at);
 }
 
+void Elementwise::function(Function f, std::span<const double> x, std::span<double> out,
+                           Place at) const {
+  expects(x.size() == out.size(), "Elementwise: equal lengths");
+  const MacSpec& mac = arithmetic_.mac;
+  if (is_stochastic(arithmetic_)) {
+    const auto output = stochastic_outputs(arithmetic_, first_step_ + at.step);
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = output(at.row, at.column + i).function(f, x[i]);
+    return;
+  }
+  if (!mac.via) return lamp::evaluate(f, x, out, mac.format, mac.rounding);
+  lamp::evaluate(f, x, out, *mac.via);
+  const MacSpec last{.format = mac.format, .rounding = mac.rounding};
+  const std::optional<VectorSpec> spec = vectors_ ? vector_spec(last) : std::nullopt;
+  if (spec)
+    evaluate_by<Operation::round>(backend_, last, *spec, {out, 0.0, 0.0}, out);
+  else
+    each<Operation::round>(GeneralArithmetic(last), {out, 0.0, 0.0}, out);
+}
+
 }  // namespace lamp
 #endif

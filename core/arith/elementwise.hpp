@@ -12,6 +12,7 @@
 #include "core/arith/gemm/backend.hpp"
 #include "core/arith/spec.hpp"
 #include "core/arith/vector/spec.hpp"
+#include "core/fp/elementary.hpp"
 
 namespace lamp {
 namespace elementwise_detail {
@@ -58,6 +59,8 @@ class Elementwise {
   void div(Operand x, Operand y, std::span<double> out, Place at = {}) const;
   /// c + a b: a lone multiply-accumulate, the operands rounded each as a row of one.
   void mac(Operand a, Operand b, Operand c, std::span<double> out, Place at = {}) const;
+  /// fl(f(x)).
+  void function(Function f, std::span<const double> x, std::span<double> out, Place at = {}) const;
 
  private:
   template <elementwise_detail::Operation operation>

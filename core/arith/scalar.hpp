@@ -126,9 +126,9 @@ struct Binary32Arithmetic {
         std::fma(static_cast<float>(a), static_cast<float>(b), static_cast<float>(c)));
   }
   static double mac_rounded(double a, double b, double c) { return mac(a, b, c); }
-  static double accumulate(double x, double sum) {
-    return static_cast<double>(static_cast<float>(sum) + static_cast<float>(x));
-  }  // mac(x, 1, sum)
+  static float accumulate(double x, float sum) {  // mac(x, 1, sum)
+    return sum + static_cast<float>(x);
+  }
   static double function(Function f, double x) { return evaluate(f, x, binary32); }
   static void function(Function f, std::span<const double> x, std::span<double> y) {
     evaluate(f, x, y, binary32);

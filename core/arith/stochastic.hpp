@@ -15,9 +15,12 @@ namespace lamp {
 /// What is drawn for: the last coordinate.
 enum class DrawFor : std::uint32_t { sum = 0, product = 1, block = 2 };
 
+/// (layer 2^9 + head) 2^7 + 4 site + what: what the draws of a site's outputs share. Pre: layer <
+/// 2^16, head < 2^9, site < 2^5.
+std::uint32_t place_of(const DrawStream& stream, DrawFor what);
+
 /// The draw of one rounding: word 0 of Philox4x32-10 with key (seed, sequence) and counter
-/// (step, column, row, (layer 2^9 + head) 2^7 + 4 site + what). Pre: layer < 2^16, head < 2^9, site
-/// < 2^5.
+/// (step, column, row, place).
 Draw draw_at(const DrawStream& stream, std::uint32_t row, std::uint32_t column, std::uint32_t step,
              DrawFor what, int bits);
 

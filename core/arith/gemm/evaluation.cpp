@@ -1,5 +1,6 @@
 #include "core/arith/gemm/evaluation.hpp"
 
+#include "core/arith/gemm/by_columns.hpp"
 #include "core/arith/gemm/by_parts.hpp"
 #include "core/arith/gemm/by_program.hpp"
 #include "core/arith/gemm/engine.hpp"
@@ -20,13 +21,13 @@ Evaluation evaluation_of(const Arithmetic& arithmetic, std::size_t rows, std::si
     if (binary32_operands && plan32(arithmetic.mac, set)) return Evaluation::kernel32;
     const bool narrow = binary32_operands && arithmetic.mac.format != binary64;
     if (plan64(arithmetic.mac, narrow, set)) return Evaluation::kernel64;
-    return Evaluation::naive;
   }
   if (rows == 0 || terms == 0) return Evaluation::naive;
   if (is<MatrixEngine>(arithmetic.order) && has_engine_kernel(arithmetic, backend))
     return Evaluation::engine_kernel;
   if (program_serves(arithmetic, binary32_operands)) return Evaluation::by_program;
   if (parts_serve(arithmetic, backend)) return Evaluation::by_parts;
+  if (columns_serve(arithmetic)) return Evaluation::by_columns;
   return Evaluation::naive;
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "core/arith/gemm/by_columns.hpp"
 #include "core/arith/gemm/by_parts.hpp"
 #include "core/arith/gemm/by_program.hpp"
 #include "core/arith/gemm/engine.hpp"
@@ -385,6 +386,9 @@ Evaluation gemm_of(const Arithmetic& arithmetic, MatrixView<const double> a, con
       break;
     case Evaluation::by_parts:
       gemm_by_parts(arithmetic, a, b, out, shape, backend);
+      break;
+    case Evaluation::by_columns:
+      gemm_by_columns(arithmetic, a, b, out, shape, marks, backend);
       break;
     case Evaluation::naive:
       naive(arithmetic, a, b, out, shape);

@@ -1,8 +1,6 @@
 // kahan, neumaier: sums of rounded products with a correction e of what the additions lost.
 #pragma once
 
-#include <cmath>
-
 #include "core/arith/orders/row.hpp"
 
 namespace lamp {
@@ -46,8 +44,7 @@ struct Neumaier {
     for (std::size_t k = 0; k < s.n; ++k) {
       const auto p = s.product(k);
       const auto t = s.add(total, p);
-      const bool total_is_larger = std::abs(total) >= std::abs(p);
-      const auto larger = total_is_larger ? total : p, smaller = total_is_larger ? p : total;
+      const auto [larger, smaller] = s.by_magnitude(total, p);
       const auto difference = s.sub(larger, t);
       e = s.add(e, s.add(difference, smaller));
       total = t;

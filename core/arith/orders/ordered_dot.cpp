@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
+#include <utility>
 
 namespace lamp {
 namespace {
@@ -27,6 +28,9 @@ class SumOfProducts {
   [[nodiscard]] double product(std::size_t k) const { return mac(k, 0.0); }
   [[nodiscard]] double add(double x, double y) const { return fl_.add(x, y); }
   [[nodiscard]] double sub(double x, double y) const { return fl_.sub(x, y); }
+  static std::pair<double, double> by_magnitude(double x, double y) {
+    return std::abs(x) >= std::abs(y) ? std::pair(x, y) : std::pair(y, x);
+  }
   [[nodiscard]] double chain(std::size_t first, std::size_t last, std::size_t step = 1,
                              double x = 0.0) const {
     const A& fl = fl_;

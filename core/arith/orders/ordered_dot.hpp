@@ -38,14 +38,15 @@ double ordered_dot(const A& fl, const Arithmetic& arithmetic, std::span<const do
 }
 
 /// sum of x in the arithmetic's order from +0: the dot product of x with ones. Evaluators whose
-/// step c + x*1 is a plain addition say so by `accumulate`, which has the same bits.
+/// step c + x*1 is a plain addition say so by `accumulate`, which has the same bits; the type of
+/// its sum is the evaluator's own.
 template <ScalarArithmetic A>
 double ordered_sum(const A& fl, const Arithmetic& arithmetic, std::span<const double> x) {
-  if constexpr (requires(double s) { fl.accumulate(s, s); }) {
+  if constexpr (requires { fl.accumulate(0.0, {}); }) {
     if (is<Sequential>(arithmetic.order)) {
-      double s = 0.0;
+      auto s = fl.accumulate(0.0, {});
       for (const double value : x) s = fl.accumulate(value, s);
-      return s;
+      return static_cast<double>(s);
     }
   }
   thread_local std::vector<double> ones;

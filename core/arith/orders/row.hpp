@@ -83,7 +83,8 @@ struct TreeParameter {
 //     chain_down(first, last, x)   the same for k = last - 1, .., first
 //     block(first, last)           a chain from +0 in the arithmetic of blocks
 //     stored(x, F)                 x rounded RNE to a format F where there is one: no step, no draw
-//   and, for the orders that need them, sub(x, y), exact(), multiterm_step, engine, engine_pass,
+//   and, for the orders that need them, sub(x, y), by_magnitude(x, y): the pair with the larger
+//   magnitude first, x where they are equal; exact(), multiterm_step, engine, engine_pass,
 //   start_on_engine (core/arith/orders/ordered_dot.cpp).
 // The definition fixes the order of these calls, because stochastic modes count them.
 

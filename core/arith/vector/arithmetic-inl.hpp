@@ -122,8 +122,9 @@ class VectorRounder {
 
 /// The random numbers of one step in stochastic modes, a whole number below 2^r for each lane.
 struct Random {
-  V64 sum = all(0.0), product = all(0.0);
+  V64 sum, product;
 };
+HWY_INLINE Random no_draws() { return {all(0.0), all(0.0)}; }
 
 /// The operations of ScalarArithmetic. `sure` loses the lanes whose bits may be others.
 class VectorArithmetic {
@@ -135,29 +136,30 @@ class VectorArithmetic {
         exact_(spec.first.kind == VectorRounding::Kind::none),
         negative_zeros_(spec.first.mode == Rounding::rtn) {}
 
-  HWY_INLINE V64 round(V64 x, M64& sure, const Random& random = {}) const {
+  HWY_INLINE V64 round(V64 x, M64& sure, const Random& random = no_draws()) const {
     return last_(first_(x, sure, random.sum), sure, random.sum);
   }
-  HWY_INLINE V64 add(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+  HWY_INLINE V64 add(V64 a, V64 b, M64& sure, const Random& random = no_draws()) const {
     return round(sum(a, b), sure, random);
   }
-  HWY_INLINE V64 sub(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+  HWY_INLINE V64 sub(V64 a, V64 b, M64& sure, const Random& random = no_draws()) const {
     return add(a, hn::Neg(b), sure, random);
   }
-  HWY_INLINE V64 mul(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+  HWY_INLINE V64 mul(V64 a, V64 b, M64& sure, const Random& random = no_draws()) const {
     return round(exact_ ? hn::Mul(a, b) : product(a, b, sure), sure, random);
   }
-  HWY_INLINE V64 div(V64 a, V64 b, M64& sure, const Random& random = {}) const {
+  HWY_INLINE V64 div(V64 a, V64 b, M64& sure, const Random& random = no_draws()) const {
     return round(exact_ ? hn::Div(a, b) : quotient(a, b, sure), sure, random);
   }
-  HWY_INLINE V64 mac(V64 a, V64 b, V64 c, M64& sure, const Random& random = {}) const {
+  HWY_INLINE V64 mac(V64 a, V64 b, V64 c, M64& sure, const Random& random = no_draws()) const {
     if (spec_.operands) {
       const VectorRounder operand(*spec_.operands);
       a = operand(a, sure, random.sum), b = operand(b, sure, random.sum);
     }
     return mac_rounded(a, b, c, sure, random);
   }
-  HWY_INLINE V64 mac_rounded(V64 a, V64 b, V64 c, M64& sure, const Random& random = {}) const {
+  HWY_INLINE V64 mac_rounded(V64 a, V64 b, V64 c, M64& sure,
+                             const Random& random = no_draws()) const {
     if (!spec_.product)
       return round(exact_ ? hn::MulAdd(a, b, c) : fused(a, b, c, sure), sure, random);
     const VectorRounder to(*spec_.product);

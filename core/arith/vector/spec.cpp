@@ -30,8 +30,8 @@ double overflow_of(bool negative, const FloatFormat& f, Rounding mode) {
 // P, rounded to nearest: t lies in the binade of 2^(53-p) P, so its last place is 2^(1-p) P, the
 // spacing of the format at x, and y = t - 1.5 2^(53-p) P, which is exact, is |x| rounded to nearest
 // even there. |x| - y is exact too, and says to which neighbour every other mode goes. A larger |x|
-// than 2^(emax+1) is taken as that, so nothing overflows if 2^(emax + 55 - p) is a binary64 number (with r
-// random bits: 2^r times it).
+// than 2^(emax+1) is taken as that, so nothing overflows if 2^(emax + 55 - p) is a binary64 number
+// (with r random bits: 2^r times it).
 //
 // An exact result rounded to odd at 53 bits has the roundings of the exact one in every format of
 // at most 51 bits (of 51 - r for SR with r random bits), also among binary64's subnormals, if the

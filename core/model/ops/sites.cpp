@@ -6,6 +6,7 @@
 
 #include "core/arith/elementwise.hpp"
 #include "core/arith/gemm/gemm.hpp"
+#include "core/arith/row_dots.hpp"
 #include "core/arith/stochastic.hpp"
 #include "core/model/ops/rope_table.hpp"
 #include "core/mpfr/sites.hpp"
@@ -84,39 +85,67 @@ void embed(const Arithmetic& arithmetic, const EmbeddingWeights& weights,
   }
 }
 
+namespace {
+
+/// fl(1 / sqrt(v + eps)), v = fl(sums[t] / n), of every row: to `sums`.
+void inverse_deviations(const GeneralArithmetic& fl, std::size_t n, double eps,
+                        std::span<double> sums) {
+  for (double& sum : sums) {
+    const double variance = fl.div(sum, static_cast<double>(n));
+    sum = fl.function(Function::rsqrt, fl.add(variance, eps));
+  }
+}
+
+}  // namespace
+
 void layer_norm(const Arithmetic& arithmetic, const LayerNormWeights& weights, double eps,
                 MatrixView<const double> x, MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::layer_norm(arithmetic, weights, eps, x, out);
+  if (is_stochastic(arithmetic)) {
+    const auto output = stochastic_outputs(arithmetic);
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      const StochasticArithmetic fl = output(t, 0);  // one evaluator a row
+      layer_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
+    }
+    return;
+  }
   const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x) &&
                     all_binary32(weights.gamma) && all_binary32(weights.beta);
-  const GeneralArithmetic fl_any(arithmetic.mac);
-  visit_outputs(arithmetic, fits, [&](const auto& output) {
-    for (std::size_t t = 0; t < x.rows; ++t) {
-      const auto& fl = output(t, 0);  // one evaluator a row
-      if constexpr (std::is_same_v<std::decay_t<decltype(fl)>, StochasticArithmetic>)
-        layer_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, weights.beta, eps, out.row(t));
-      else
-        layer_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, weights.beta, eps,
-                       out.row(t));
-    }
-  });
+  const GeneralArithmetic fl(arithmetic.mac);
+  const Elementwise by(arithmetic, fits);
+  std::vector<double> of_rows(x.rows);
+  row_sums(arithmetic, x, of_rows);
+  for (std::size_t t = 0; t < x.rows; ++t)
+    by.sub(x.row(t), fl.div(of_rows[t], static_cast<double>(x.cols)), out.row(t));
+  row_dots(arithmetic, out, out, of_rows);
+  inverse_deviations(fl, x.cols, eps, of_rows);
+  for (std::size_t t = 0; t < x.rows; ++t) {
+    by.mul(out.row(t), of_rows[t], out.row(t));
+    by.mac(out.row(t), weights.gamma, weights.beta, out.row(t));
+  }
 }
 
 void rms_norm(const Arithmetic& arithmetic, const RmsNormWeights& weights, double eps,
               MatrixView<const double> x, MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::rms_norm(arithmetic, weights, eps, x, out);
+  if (is_stochastic(arithmetic)) {
+    const auto output = stochastic_outputs(arithmetic);
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      const StochasticArithmetic fl = output(t, 0);  // one evaluator a row
+      rms_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, eps, out.row(t));
+    }
+    return;
+  }
   const bool fits =
       asks_for_binary32(arithmetic) && all_rows_binary32(x) && all_binary32(weights.gamma);
-  const GeneralArithmetic fl_any(arithmetic.mac);
-  visit_outputs(arithmetic, fits, [&](const auto& output) {
-    for (std::size_t t = 0; t < x.rows; ++t) {
-      const auto& fl = output(t, 0);  // one evaluator a row
-      if constexpr (std::is_same_v<std::decay_t<decltype(fl)>, StochasticArithmetic>)
-        rms_norm_row(fl, fl, arithmetic, x.row(t), weights.gamma, eps, out.row(t));
-      else
-        rms_norm_row(fl, fl_any, arithmetic, x.row(t), weights.gamma, eps, out.row(t));
-    }
-  });
+  const Elementwise by(arithmetic, fits);
+  std::vector<double> of_rows(x.rows);
+  row_dots(arithmetic, x, x, of_rows);
+  inverse_deviations(GeneralArithmetic(arithmetic.mac), x.cols, eps, of_rows);
+  for (std::size_t t = 0; t < x.rows; ++t) {
+    by.mul(x.row(t), of_rows[t], out.row(t));
+    by.mul(out.row(t), weights.gamma, out.row(t));
+  }
 }
 
 namespace {
@@ -233,20 +262,61 @@ void row_norms(const PackedMatrix& w, std::vector<double>& norms) {
   for (double& norm : norms) norm = std::sqrt(norm);
 }
 
+namespace {
+
+/// Softmax of the rows of y, row i at output row `first` + i, of which all or the first
+/// shape.terms(i) entries: as softmax_row, every operation for all rows.
+void softmax_of_rows(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z,
+                     Shape shape, std::size_t first) {
+  if (is_stochastic(arithmetic)) {
+    const auto output = stochastic_outputs(arithmetic);
+    for (std::size_t i = 0; i < y.rows; ++i) {
+      const std::size_t n = shape.terms(i, y.cols);
+      softmax_row(output(first + i, 0), arithmetic, y.row(i).first(n), z.row(i).first(n));
+    }
+    return;
+  }
+  const std::array by{Elementwise(arithmetic, false), Elementwise(arithmetic, true)};
+  for (std::size_t i = 0; i < y.rows; ++i) {
+    const std::span<const double> from = y.row(i).first(shape.terms(i, y.cols));
+    const std::span<double> to = z.row(i).first(from.size());
+    expects(!from.empty(), "softmax: at least one entry");
+    const double largest = largest_or_nan(from);
+    if (std::isnan(largest)) {
+      std::ranges::fill(to, largest);
+      continue;
+    }
+    const bool fits = asks_for_binary32(arithmetic) && all_binary32(from);
+    by[fits ? 1 : 0].sub(from, largest, to);
+    by[0].function(Function::exp, to, to);
+  }
+  std::vector<double> sums(y.rows);
+  row_sums(arithmetic, z, sums, shape);
+  for (std::size_t i = 0; i < y.rows; ++i) {
+    const std::span<double> row = z.row(i).first(shape.terms(i, y.cols));
+    by[asks_for_binary32(arithmetic) ? 1 : 0].div(row, sums[i], row);
+  }
+}
+
+}  // namespace
+
 void softmax_of_row(const Arithmetic& arithmetic, std::span<const double> y, std::span<double> z,
                     std::size_t row) {
-  const bool fits = asks_for_binary32(arithmetic) && all_binary32(y);
-  visit_outputs(arithmetic, fits,
-                [&](const auto& output) { softmax_row(output(row, 0), arithmetic, y, z); });
+  expects(y.size() == z.size(), "softmax_of_row: equal lengths");
+  softmax_of_rows(arithmetic, {y.data(), 1, y.size(), y.size()}, {z.data(), 1, z.size(), z.size()},
+                  Shape::full, row);
 }
 
 void softmax(const Arithmetic& arithmetic, MatrixView<const double> y, MatrixView<double> z,
              Entries entries) {
   if (is_unlimited(arithmetic)) return mpfr::softmax(arithmetic, y, z, entries);
-  const std::size_t first = entries == Entries::causal ? earlier_positions(y) : 0;
-  for (std::size_t i = 0; i < y.rows; ++i) {
-    const std::size_t n = entries == Entries::causal ? first + i + 1 : y.cols;
-    softmax_of_row(arithmetic, y.row(i).first(n), z.row(i).first(n), i);
+  constexpr std::size_t together = 32;  // rows whose sums are taken at once, near in the cache
+  for (std::size_t i = 0; i < y.rows; i += together) {
+    const std::size_t rows = std::min(together, y.rows - i);
+    const Shape shape = entries == Entries::causal
+                            ? Shape(Shape::lower_operand, earlier_positions(y) + i)
+                            : Shape(Shape::full);
+    softmax_of_rows(arithmetic, y.row_block(i, rows), z.row_block(i, rows), shape, i);
   }
 }
 
@@ -316,17 +386,8 @@ void activate(const Arithmetic& arithmetic, Activation activation, MatrixView<co
   if (is_unlimited(arithmetic)) return mpfr::activate(arithmetic, activation, x, out);
   expects(x.rows == out.rows && x.cols == out.cols, "activate: shapes agree");
   const Function f = function_of(activation);
-  if (is_stochastic(arithmetic)) {
-    visit_outputs(arithmetic, true, [&](const auto& output) {
-      for (std::size_t t = 0; t < x.rows; ++t)
-        for (std::size_t i = 0; i < x.cols; ++i) out(t, i) = output(t, i).function(f, x(t, i));
-    });
-    return;
-  }
-  visit_arithmetic(arithmetic.mac, true,
-                   [&](const auto& fl) {  // a function of one operand: the evaluators agree on any
-                     for (std::size_t t = 0; t < x.rows; ++t) fl.function(f, x.row(t), out.row(t));
-                   });
+  const Elementwise by(arithmetic);
+  for (std::size_t t = 0; t < x.rows; ++t) by.function(f, x.row(t), out.row(t), {.row = t});
 }
 
 }  // namespace lamp

@@ -105,11 +105,14 @@ TEST_CASE("evaluation: what each arithmetic gets", "[arith][gemm]") {
   CHECK(told(in_order("panels:4,2", paper)) == "by-parts");
   CHECK(told(in_order("blocked:4", paper)) == "by-parts");
   CHECK(told(in_order("reverse")) == "by-parts");
-  CHECK(told(in_order("lanes:128", paper)) == "naive");
-  CHECK(told(in_order("numpy-sum:8192", paper)) == "naive");
-  for (const char* order : {"kahan", "neumaier", "exact", "multiterm:4,23"})
-    CHECK(told(in_order(order)) == "naive");
-  CHECK(told({.mac = {.format = ps(7), .rounding = Rounding::sr}, .order = {}}) == "naive");
+  CHECK(told(in_order("lanes:128", paper)) == "by-columns");
+  CHECK(told(in_order("lanes:8192", paper)) == "naive");
+  CHECK(told(in_order("numpy-sum:8192", paper)) == "by-columns");
+  for (const char* order : {"kahan", "neumaier"}) CHECK(told(in_order(order)) == "by-columns");
+  for (const char* order : {"exact", "multiterm:4,23"}) CHECK(told(in_order(order)) == "naive");
+  for (const Rounding mode : {Rounding::sr, Rounding::sre, Rounding::rtz, Rounding::rto})
+    CHECK(told({.mac = {.format = ps(7), .rounding = mode}, .order = {}}) == "by-columns");
+  CHECK(told({.mac = {.format = binary32, .rounding = Rounding::sr}, .order = {}}) == "naive");
   CHECK(name(evaluation_of(lamp_paper(7), 8, 12, true, Backend::scalar)) == "naive");
   CHECK(name(evaluation_of(in_order("blocked:4"), 0, 12, true)) == "naive");
 }

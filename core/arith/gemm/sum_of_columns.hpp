@@ -1,0 +1,132 @@
+// Sums of a panel of columns at a time, in any order of additions: what definitions of orders add,
+// and operands rounded.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "core/arith/gemm/columns.hpp"
+#include "core/arith/gemm/kernels.hpp"
+
+namespace lamp::gemm_detail {
+
+/// Orders that SumOfColumns has: those that add, one number at a time.
+template <class O>
+constexpr bool adds = O::row.kind == SumKind::tree || O::row.kind == SumKind::compensated;
+
+/// The arithmetics of a sum for vectors: of its steps and additions, and of its blocks.
+struct ColumnSpecs {
+  ColumnSpec outer, inner;
+};
+
+/// What definitions of orders add (core/arith/orders/row.hpp), for a panel of columns: every call
+/// is one for all of them, and counts its roundings.
+class SumOfColumns {
+ public:
+  using Value = Columns;
+  const std::size_t n;
+  const Value c{};
+
+  /// a: one number a term, or a panel too; then lengths may say how many terms a column has, in the
+  /// order sequential.
+  SumOfColumns(const ColumnKernels& kernels, const ColumnSpecs& specs, std::size_t terms,
+               TermOperands a, TermOperands b, bool panels = false,
+               const Columns* lengths = nullptr)
+      : n(terms),
+        kernels_(kernels),
+        specs_(specs),
+        a_(a),
+        b_(b),
+        panels_(panels),
+        lengths_(lengths) {}
+
+  /// The columns whose sum may have other bits.
+  [[nodiscard]] Unsure unsure() const { return unsure_; }
+
+  [[nodiscard]] Value mac(std::size_t k, Value x) const { return chain(k, k + 1, 1, x); }
+  [[nodiscard]] Value product(std::size_t k) const { return mac(k, {}); }
+  [[nodiscard]] Value add(Value x, const Value& y) const {
+    unsure_ |= kernels_.add(specs_.outer, y, step_++, x);
+    return x;
+  }
+  [[nodiscard]] Value sub(Value x, const Value& y) const {
+    unsure_ |= kernels_.subtract(specs_.outer, y, step_++, x);
+    return x;
+  }
+  [[nodiscard]] std::pair<Value, Value> by_magnitude(Value x, Value y) const {
+    kernels_.by_magnitude(x, y);
+    return {x, y};
+  }
+  [[nodiscard]] Value chain(std::size_t first, std::size_t last, std::size_t step = 1,
+                            Value x = {}) const {
+    if (first >= last) return x;
+    return run(specs_.outer, first, (last - first + step - 1) / step,
+               static_cast<std::ptrdiff_t>(step), x);
+  }
+  [[nodiscard]] Value chain_down(std::size_t first, std::size_t last, Value x) const {
+    return first >= last ? x : run(specs_.outer, last - 1, last - first, -1, x);
+  }
+  [[nodiscard]] Value block(std::size_t first, std::size_t last) const {
+    return run(specs_.inner, first, last - first, 1, {});
+  }
+  [[nodiscard]] Value stored(Value x, const std::optional<FloatFormat>& part) const {
+    if (part) unsure_ |= kernels_.round(*vector_rounding(*part, Rounding::rne), x);
+    return x;
+  }
+
+ private:
+  Value run(const ColumnSpec& spec, std::size_t first, std::size_t terms, std::ptrdiff_t step,
+            Value x) const {
+    const auto from = [&](TermOperands all) {
+      return TermOperands{all.first + static_cast<std::ptrdiff_t>(first) * all.step,
+                          step * all.step};
+    };
+    unsure_ |= panels_ ? kernels_.chain_of_panels(spec, from(a_), from(b_), terms, lengths_, x)
+                       : kernels_.chain(spec, from(a_), from(b_), terms, step_, x);
+    step_ += static_cast<std::uint32_t>(terms);
+    return x;
+  }
+
+  const ColumnKernels& kernels_;
+  const ColumnSpecs& specs_;
+  TermOperands a_, b_;
+  bool panels_;
+  const Columns* lengths_;
+  mutable Unsure unsure_ = 0;
+  mutable std::uint32_t step_ = 0;
+};
+
+inline std::size_t padded_to_panels(std::size_t n) {
+  return (n + panel_cols - 1) / panel_cols * panel_cols;
+}
+
+/// Rows of numbers rounded to operands, all of a panel's width.
+class OperandRounder {
+ public:
+  OperandRounder(const MacSpec& mac, const ColumnKernels& kernels) : mac_(mac), kernels_(kernels) {
+    if (mac.operands) to_ = vector_rounding(*mac.float_operands(), mac.operand_rounding);
+  }
+  /// x, a multiple of panel_cols long, on a cache line.
+  void round(std::span<double> x) const {
+    if (!mac_.operands) return;
+    for (std::size_t i = 0; i < x.size(); i += panel_cols) {
+      Columns some;
+      std::copy_n(x.data() + i, panel_cols, some.x.data());
+      for (Unsure left = kernels_.round(*to_, some); left != 0; left &= left - 1) {
+        const auto j = static_cast<std::size_t>(std::countr_zero(left));
+        some.x[j] = mac_.round_operand(x[i + j]);
+      }
+      std::copy_n(some.x.data(), panel_cols, x.data() + i);
+    }
+  }
+
+ private:
+  const MacSpec& mac_;
+  const ColumnKernels& kernels_;
+  std::optional<VectorRounding> to_;
+};
+
+}  // namespace lamp::gemm_detail
