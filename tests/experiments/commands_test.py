@@ -113,8 +113,8 @@ class Commands(unittest.TestCase):
             plan = json.loads(lamp("plan", CONFIG, "--json", *arguments).stdout)
             return {what: product for product in plan["products"] for what in product["what"]}
         low = "arithmetic.low."
-        for arguments, expected, sites in (([], "kernel-32", 3), (["--set", low + 'rounding="SR"'], "naive", 3),
-                                           (["--set", low + 'order="pairwise:8"'], "by-parts", 3)):
+        for arguments, expected, sites in (([], "kernel-32", 3), (["--set", low + 'rounding="SR"'], "by-columns", 3),
+                                           (["--set", low + 'order="pairwise:8"'], "by-tiles", 3)):
             found = products(*arguments)
             self.assertEqual(found["scores"]["evaluation"], expected, arguments)
             self.assertEqual(found["scores"]["arithmetics"], sites)  # three mu

@@ -13,16 +13,6 @@
 namespace lamp::gemm_detail {
 namespace {
 
-constexpr std::size_t most_sums = 4096;  // that are held at once: a megabyte
-
-/// Partial sums that an order holds at once, where they may be many.
-template <class O>
-std::size_t sums_at_once(const O&) {
-  return 1;
-}
-std::size_t sums_at_once(const Lanes& lanes) { return lanes.count; }
-std::size_t sums_at_once(const LaneTree& tree) { return tree.lanes.terms(); }
-
 bool has_mark(const Marks& marks, std::size_t i, std::size_t j0) {
   const std::uint8_t* row = marks.data + i * marks.row_stride;
   const std::uint8_t* end = row + std::min(j0 + panel_cols, marks.cols);
@@ -32,10 +22,10 @@ bool has_mark(const Marks& marks, std::size_t i, std::size_t j0) {
 }  // namespace
 
 bool columns_serve(const Arithmetic& arithmetic) {
+  if (sums_at_once(arithmetic.order) > most_sums_at_once) return false;
   return std::visit(
       [&]<class O>(const O& order) {
         if constexpr (!adds<O>) return false;
-        if (sums_at_once(order) > most_sums) return false;
         if constexpr (requires { order.part; })
           if (order.part && !vector_rounding(*order.part, Rounding::rne)) return false;
         return vector_spec(arithmetic.mac).has_value() &&

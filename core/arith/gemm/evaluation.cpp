@@ -1,8 +1,7 @@
 #include "core/arith/gemm/evaluation.hpp"
 
 #include "core/arith/gemm/by_columns.hpp"
-#include "core/arith/gemm/by_parts.hpp"
-#include "core/arith/gemm/by_program.hpp"
+#include "core/arith/gemm/by_tiles.hpp"
 #include "core/arith/gemm/engine.hpp"
 #include "core/arith/gemm/kernels.hpp"
 #include "core/arith/gemm/plan.hpp"
@@ -23,10 +22,9 @@ Evaluation evaluation_of(const Arithmetic& arithmetic, std::size_t rows, std::si
     if (plan64(arithmetic.mac, narrow, set)) return Evaluation::kernel64;
   }
   if (rows == 0 || terms == 0) return Evaluation::naive;
-  if (is<MatrixEngine>(arithmetic.order) && has_engine_kernel(arithmetic, backend))
+  if (engine_step(arithmetic.order) != nullptr && has_engine_kernel(arithmetic, backend))
     return Evaluation::engine_kernel;
-  if (program_serves(arithmetic, binary32_operands)) return Evaluation::by_program;
-  if (parts_serve(arithmetic, backend)) return Evaluation::by_parts;
+  if (tiles_serve(arithmetic, binary32_operands, backend)) return Evaluation::by_tiles;
   if (columns_serve(arithmetic)) return Evaluation::by_columns;
   return Evaluation::naive;
 }

@@ -6,13 +6,13 @@
 #include <optional>
 
 #include "core/arith/gemm/by_columns.hpp"
-#include "core/arith/gemm/by_parts.hpp"
-#include "core/arith/gemm/by_program.hpp"
+#include "core/arith/gemm/by_tiles.hpp"
 #include "core/arith/gemm/engine.hpp"
 #include "core/arith/gemm/kernels.hpp"
-#include "core/arith/gemm/operands.hpp"
 #include "core/arith/gemm/plan.hpp"
 #include "core/arith/gemm/rows.hpp"
+#include "core/arith/gemm/split_engine.hpp"
+#include "core/arith/gemm/tile_operands.hpp"
 #include "core/arith/orders/ordered_dot.hpp"
 #include "core/arith/scalar.hpp"
 #include "core/arith/stochastic.hpp"
@@ -50,113 +50,6 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
   });
 }
 
-/// The rows of A that have a marked entry in one panel's columns.
-struct MarkedRows {
-  std::vector<std::uint32_t> rows;
-
-  void find(Marks marks, std::size_t first, std::size_t last, std::size_t q) {
-    rows.clear();
-    const std::size_t j0 = q * panel_cols, count = std::min(panel_cols, marks.cols - j0);
-    for (std::size_t i = first; i < last; ++i) {
-      const std::uint8_t* row = marks.data + i * marks.row_stride + j0;
-      if (std::find_if(row, row + count, [](std::uint8_t mark) { return mark != 0; }) !=
-          row + count)
-        rows.push_back(static_cast<std::uint32_t>(i));
-    }
-  }
-};
-
-/// Memory that calls of one thread use again: fresh pages cost more than the arithmetic.
-template <class T>
-struct Workspace {
-  AlignedVector<T> a, panel;
-  AlignedVector<double> values;
-  std::vector<MagnitudeRange> ranges;  // of each tile of rows
-  MarkedRows marked;
-};
-
-/// A's rows for the kernels, row i at data + i * stride; false where one does not fit.
-template <class T>
-bool read_rows(OperandReader& reader, MatrixView<const double> a, Shape shape, std::size_t stride,
-               Workspace<T>& work) {
-  work.a.resize(std::max(work.a.size(), a.rows * stride));
-  work.ranges.assign((a.rows + tile_rows - 1) / tile_rows, {});
-  for (std::size_t i = 0; i < a.rows; ++i) {
-    const double* row = a.data + i * a.row_stride;
-    T* to = work.a.data() + i * stride;
-    const std::size_t length = shape.terms(i, a.cols);
-    if constexpr (std::is_same_v<T, float>) {
-      if (!reader.read(row, a.col_stride, length, to, work.ranges[i / tile_rows])) return false;
-    } else {
-      reader.read(row, a.col_stride, length, to, work.ranges[i / tile_rows]);
-    }
-  }
-  return true;
-}
-
-struct Panel32 {
-  const float* b = nullptr;  // null: not binary32 numbers
-  std::ptrdiff_t stride = panel_cols;
-  MagnitudeRange range;
-};
-
-/// Of panel q the `count` rows `terms`; all of them, one after the other, where b is not of
-/// binary32 numbers.
-Panel32 read_panel(OperandReader& reader, const PackedMatrix& b, std::size_t q, Terms terms,
-                   std::size_t count, Workspace<float>& work) {
-  const std::size_t size = count * panel_cols;
-  if (b.is_binary32() && !reader.rounds())
-    return {b.panel32(q) + terms.first * panel_cols,
-            terms.step * static_cast<std::ptrdiff_t>(panel_cols), b.panel_range(q)};
-  work.panel.resize(std::max(work.panel.size(), size));
-  Panel32 panel;
-  bool fits = true;
-  if (b.is_binary32()) {
-    const float* from = b.panel32(q) + terms.first * panel_cols;
-    if (terms.step != 1) {
-      for (std::size_t k = 0; k < count; ++k)
-        std::copy_n(b.panel32(q) + terms.at(k) * panel_cols, panel_cols,
-                    work.panel.data() + k * panel_cols);
-      from = work.panel.data();
-    }
-    fits = reader.read_rounded(from, size, work.panel.data(), panel.range);
-  } else {
-    fits = reader.read(b.panel64(q), 1, size, work.panel.data(), panel.range);
-  }
-  if (fits) panel.b = work.panel.data();
-  return panel;
-}
-
-const double* read_panel(const KernelSet& set, OperandReader& reader, const PackedMatrix& b,
-                         std::size_t q, Workspace<double>& work) {
-  const std::size_t size = b.rows() * panel_cols;
-  if (!b.is_binary32() && !reader.rounds()) return b.panel64(q);
-  work.panel.resize(std::max(work.panel.size(), size));
-  MagnitudeRange range;
-  if (b.is_binary32()) {
-    set.widen(b.panel32(q), size, work.panel.data());
-    if (reader.rounds()) reader.read(work.panel.data(), 1, size, work.panel.data(), range);
-  } else {
-    reader.read(b.panel64(q), 1, size, work.panel.data(), range);
-  }
-  return work.panel.data();
-}
-
-/// Elements of a tile to a row of the result, `stride` apart.
-void store(const KernelSet& set, const float* c, std::size_t count, double* to,
-           std::size_t stride) {
-  if (stride == 1) return set.widen(c, count, to);
-  for (std::size_t j = 0; j < count; ++j) to[j * stride] = static_cast<double>(c[j]);
-}
-
-void store(const KernelSet&, const double* c, std::size_t count, double* to, std::size_t stride) {
-  if (stride == 1) {
-    std::copy_n(c, count, to);
-    return;
-  }
-  for (std::size_t j = 0; j < count; ++j) to[j * stride] = c[j];
-}
-
 /// Rows [first, last) of one panel's columns, of which only those in `marked` where that is given,
 /// tile by tile. kernel_of(row): the kernel that is proven for the tile_rows rows that a row stands
 /// among: `general`, or one that is good for fewer operands.
@@ -192,27 +85,11 @@ void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size
   }
 }
 
-/// Rows of A that stay in the second cache level while all of B passes.
-template <class T>
-std::size_t rows_at_a_time(std::size_t stride) {
-  constexpr std::size_t bytes = std::size_t{1} << 19;
-  return std::max<std::size_t>(bytes / (stride * sizeof(T)) / tile_rows, 4) * tile_rows;
-}
-
-/// A whole number of cache lines and one more, so that rows do not compete for one place in the
-/// cache.
-template <class T>
-std::size_t padded(std::size_t k) {
-  constexpr std::size_t line = 64 / sizeof(T);
-  return (k + line - 1) / line * line + line;
-}
-
-/// False, with `out` partly written at most, where an operand is not a binary32 number. Of b the
-/// a.cols rows `terms`, which are all of them where b is not of binary32 numbers. Pre:
+/// False, with `out` partly written at most, where an operand is not a binary32 number. Pre:
 /// b.is_binary32() or mac.operands.
 bool gemm32(const Plan<float>& plan, const KernelSet& set, const MacSpec& mac,
             MatrixView<const double> a, const PackedMatrix& b, MatrixView<double> out, Shape shape,
-            Terms terms = {}, const Marks* marks = nullptr) {
+            const Marks* marks) {
   thread_local Workspace<float> work;
   OperandReader reader(set, mac, work.values);
   const std::size_t stride = padded<float>(a.cols);
@@ -226,9 +103,9 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const MacSpec& mac,
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
       if (marks != nullptr) work.marked.find(*marks, first, last, q);
       if (marks != nullptr && work.marked.rows.empty()) continue;
-      const Panel32 panel = read_panel(reader, b, q, terms, a.cols, work);
+      const Panel<float> panel = read_panel(set, reader, b, q, work);
       if (panel.b == nullptr) return false;
-      tile.b = panel.b, tile.b_stride = panel.stride;
+      tile.b = panel.b;
       panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
                        marks != nullptr ? &work.marked : nullptr, plan.kernel, [&](std::size_t i) {
                          return plan.normal_kernel != nullptr &&
@@ -272,7 +149,7 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const MacSpec& mac,
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
       if (marks != nullptr) work.marked.find(*marks, first, last, q);
       if (marks != nullptr && work.marked.rows.empty()) continue;
-      tile.b = read_panel(set, reader, b, q, work);
+      tile.b = read_panel(set, reader, b, q, work).b;
       panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
                        marks != nullptr ? &work.marked : nullptr, plan.kernel,
                        [&](std::size_t) { return plan.kernel; });
@@ -281,14 +158,6 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const MacSpec& mac,
 }
 
 }  // namespace
-
-bool gemm_detail::gemm_of_terms(const MacSpec& mac, MatrixView<const double> a,
-                                const PackedMatrix& b, Terms terms, MatrixView<double> out,
-                                Backend backend) {
-  const KernelSet set = kernel_set(backend);
-  const auto plan = plan32(mac, set);
-  return plan && b.is_binary32() && gemm32(*plan, set, mac, a, b, out, Shape::full, terms);
-}
 
 PackedMatrix::PackedMatrix(MatrixView<const double> b) { assign(b); }
 
@@ -357,16 +226,17 @@ Evaluation gemm_of(const Arithmetic& arithmetic, MatrixView<const double> a, con
   const auto decide = [&](bool binary32_numbers) {
     return evaluation_of(arithmetic, a.rows, a.cols, binary32_numbers, backend);
   };
-  bool narrow = b.is_binary32() || mac.operands;  // as far as is known before A is read
+  // As far as is known before A is read.
+  bool narrow = b.is_binary32() || arithmetic.steps().operands;
   Evaluation evaluation = decide(narrow);
   if (evaluation == Evaluation::kernel32) {
     // The kernel's operands are read in any case, which shows what they are.
-    if (gemm32(*plan32(mac, set), set, mac, a, b, out, shape, {}, marks)) return evaluation;
+    if (gemm32(*plan32(mac, set), set, mac, a, b, out, shape, marks)) return evaluation;
     narrow = false;
     evaluation = decide(narrow);
-  } else if (narrow && mac.format != binary64 &&
-             (evaluation == Evaluation::kernel64 || evaluation == Evaluation::by_program)) {
-    narrow = binary32_operands(set, mac, a, b, shape);
+  } else if (narrow && ((evaluation == Evaluation::kernel64 && mac.format != binary64) ||
+                        evaluation == Evaluation::by_tiles)) {
+    narrow = binary32_operands(set, arithmetic.steps(), a, b, shape);
     if (!narrow) evaluation = decide(narrow);
   }
   switch (evaluation) {
@@ -377,15 +247,16 @@ Evaluation gemm_of(const Arithmetic& arithmetic, MatrixView<const double> a, con
              marks);
       break;
     case Evaluation::engine_kernel: {
+      if (is<SplitEngine>(arithmetic.order)) {
+        gemm_of_split_engine(arithmetic, a, b, out, shape, backend);
+        break;
+      }
       const bool served = engine_gemm(arithmetic, a, b, out, shape, backend);
       expects(served, "gemm: a kernel of the engine");
       break;
     }
-    case Evaluation::by_program:
-      gemm_by_program(arithmetic, a, b, out, shape, backend);
-      break;
-    case Evaluation::by_parts:
-      gemm_by_parts(arithmetic, a, b, out, shape, backend);
+    case Evaluation::by_tiles:
+      gemm_by_tiles(arithmetic, narrow, a, b, out, shape, marks, backend);
       break;
     case Evaluation::by_columns:
       gemm_by_columns(arithmetic, a, b, out, shape, marks, backend);

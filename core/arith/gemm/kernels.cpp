@@ -227,8 +227,13 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
         std::min(r0 + r, tile.rows - 1);  // a short block computes its last row again
     a[r] = tile.a[row];
     steps[r] = tile.steps[row];
-    for (std::size_t v = 0; v < vectors; ++v) c[r][v] = hn::Zero(d);
+    const T* start = tile.c + row * panel_cols + j0;
+    for (std::size_t v = 0; v < vectors; ++v)
+      c[r][v] = tile.from_c ? hn::LoadU(d, start + v * lanes) : hn::Zero(d);
   }
+  const auto a_at = [stride = tile.a_stride](const T* row, std::size_t k) {
+    return row[static_cast<std::ptrdiff_t>(k) * stride];
+  };
   const T* HWY_RESTRICT b = tile.b + j0;
   const auto b_row = [b, stride = tile.b_stride](std::size_t k)
                          HWY_ATTR { return b + static_cast<std::ptrdiff_t>(k) * stride; };
@@ -239,7 +244,7 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
     for (std::size_t v = 0; v < vectors; ++v) bk[v] = hn::LoadU(d, b_row(k) + v * lanes);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < rows; ++r) {
-      const auto ak = hn::Set(d, a[r][k]);
+      const auto ak = hn::Set(d, a_at(a[r], k));
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, bk[v], c[r][v]);
     }
@@ -248,7 +253,7 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
 #pragma GCC unroll 8
     for (std::size_t r = 1; r < rows; ++r) {
       if (k >= steps[r]) continue;
-      const auto ak = hn::Set(d, a[r][k]);
+      const auto ak = hn::Set(d, a_at(a[r], k));
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < vectors; ++v)
         c[r][v] = step(ak, hn::LoadU(d, b_row(k) + v * lanes), c[r][v]);
@@ -321,6 +326,53 @@ Kernel<T> find(StepShape wanted) {
   return found;
 }
 
+/// z = fl(x + y), or fl(x - y).
+template <class T, Sum sum, Round round, bool subtract>
+void add(const StepConstants<T>& constants, const T* x, const T* y, std::size_t n, T* z) {
+  const hn::ScalableTag<T> d;
+  const Rounder<decltype(d), round> format(constants.format);
+  for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
+    const auto a = hn::LoadU(d, x + i);
+    auto b = hn::LoadU(d, y + i);
+    if constexpr (subtract) b = hn::Neg(b);
+    if constexpr (sum == Sum::nearest)
+      hn::StoreU(format(hn::Add(a, b)), d, z + i);
+    else
+      hn::StoreU(format(add_to_odd(a, b)), d, z + i);
+  }
+}
+
+template <class T>
+AdderPair<T> find_adders(Sum sum, Round round) {
+  AdderPair<T> found;
+  const auto offer = [&]<Sum offered_sum, Round offered_round>() {
+    if (sum == offered_sum && round == offered_round)
+      found = {&add<T, offered_sum, offered_round, false>,
+               &add<T, offered_sum, offered_round, true>};
+  };
+  const auto offer_sums = [&]<Round offered_round>() {
+    offer.template operator()<Sum::nearest, offered_round>();
+    if constexpr (offered_round != Round::none)
+      offer.template operator()<Sum::odd, offered_round>();
+  };
+  offer_sums.template operator()<Round::none>();
+  offer_sums.template operator()<Round::full>();
+  offer_sums.template operator()<Round::saturating>();
+  if constexpr (sizeof(T) == 4) offer_sums.template operator()<Round::integer>();
+  return found;
+}
+
+template <class T>
+void by_magnitude(const T* x, const T* y, std::size_t n, T* larger, T* smaller) {
+  const hn::ScalableTag<T> d;
+  for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
+    const auto a = hn::LoadU(d, x + i), b = hn::LoadU(d, y + i);
+    const auto in_order = hn::Ge(hn::Abs(a), hn::Abs(b));
+    hn::StoreU(hn::IfThenElse(in_order, a, b), d, larger + i);
+    hn::StoreU(hn::IfThenElse(in_order, b, a), d, smaller + i);
+  }
+}
+
 /// Weights are read once, and the processor's own prefetching ends with a page. A hint: the address
 /// may be any.
 HWY_INLINE void prefetch_page_after(const float* x) {
@@ -363,7 +415,17 @@ void round_values(const Target<float>& target, Round round, const float* x, std:
   if (round == Round::none) round_values_by<Round::none>(target, x, n, y, range);
 }
 
-KernelSet kernels() { return {&narrow, &widen, &round_values, &find<float>, &find<double>}; }
+KernelSet kernels() {
+  return {&narrow,
+          &widen,
+          &round_values,
+          &find<float>,
+          &find<double>,
+          &find_adders<float>,
+          &find_adders<double>,
+          &by_magnitude<float>,
+          &by_magnitude<double>};
+}
 
 #else
 
@@ -377,7 +439,7 @@ void widen(const float* x, std::size_t n, double* y) {
   for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<double>(x[i]);
 }
 
-KernelSet kernels() { return {&narrow, &widen, nullptr, nullptr, nullptr}; }
+KernelSet kernels() { return {.narrow = &narrow, .widen = &widen}; }
 
 #endif
 

@@ -57,22 +57,37 @@ struct StepConstants {
   Target<T> product, via, format;
 };
 
-/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows. steps is nondecreasing in r. b:
-/// one panel, panel_cols columns a row; its rows may be every few rows of a larger panel, or stand
-/// in descending order.
+/// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows, from +0 or from what c is. steps
+/// is nondecreasing in r. b: one panel, panel_cols columns a row. Terms may be every few ones of
+/// longer rows and a larger panel, or stand in descending order.
 template <class T>
 struct Tile {
   std::array<const T*, tile_rows> a{};
   std::array<std::size_t, tile_rows> steps{};
   std::size_t rows = 0;
+  std::ptrdiff_t a_stride = 1;  // from one term of a row to the next
   const T* b = nullptr;
   std::ptrdiff_t b_stride = panel_cols;  // from one row of b to the next
   T* c = nullptr;                        // (rows, panel_cols)
+  bool from_c = false;
   StepConstants<T> constants;
 };
 
 template <class T>
 using Kernel = void (*)(const Tile<T>&);
+
+/// z = x + y, or x - y, rounded as `sum` and `round` say, n numbers of each; a multiple of a
+/// panel's columns. z may be x or y.
+template <class T>
+using Adder = void (*)(const StepConstants<T>&, const T* x, const T* y, std::size_t n, T* z);
+template <class T>
+struct AdderPair {
+  Adder<T> add = nullptr, subtract = nullptr;
+};
+
+/// The larger and the smaller magnitude of x and y, x where they are equal.
+template <class T>
+using ByMagnitude = void (*)(const T* x, const T* y, std::size_t n, T* larger, T* smaller);
 
 /// y = x in binary32, every NaN the same one; extends `range`. False where an element is not a
 /// binary32 number.
@@ -93,6 +108,10 @@ struct KernelSet {
   RoundValues round_values = nullptr;
   Kernel<float> (*kernel32)(StepShape) = nullptr;
   Kernel<double> (*kernel64)(StepShape) = nullptr;
+  AdderPair<float> (*adders32)(Sum, Round) = nullptr;
+  AdderPair<double> (*adders64)(Sum, Round) = nullptr;
+  ByMagnitude<float> by_magnitude32 = nullptr;
+  ByMagnitude<double> by_magnitude64 = nullptr;
 };
 
 /// Kernels of avx2 or avx512; those of `scalar` only narrow and widen. Pre: available(backend),

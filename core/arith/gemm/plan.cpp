@@ -113,6 +113,21 @@ StepConstants<T> constants(const MacSpec& mac) {
   return c;
 }
 
+/// Additions of any numbers of the lanes: what they were rounded to does not matter.
+template <class T>
+std::optional<AdditionPlan<T>> additions(const MacSpec& mac, AdderPair<T> (*find)(Sum, Round)) {
+  constexpr FloatFormat lanes = lanes_format<T>;
+  const std::optional<Round> round = round_in_lanes<T>(mac.format);
+  const bool via = mac.via && *mac.via != mac.format;
+  if (!round || find == nullptr || mac.rounding != Rounding::rne) return std::nullopt;
+  if (via && (*mac.via != lanes || mac.format == lanes)) return std::nullopt;
+  const bool nearest = via || mac.format == lanes;
+  if (!nearest && !odd_serves<T>(mac.format)) return std::nullopt;
+  const AdditionPlan<T> plan{find(nearest ? Sum::nearest : Sum::odd, *round), constants<T>(mac)};
+  if (plan.adders.add == nullptr) return std::nullopt;
+  return plan;
+}
+
 /// Exponent of a binary32 magnitude; that of the subnormals is emin, whose last bit they share.
 int exponent(std::uint32_t magnitude) {
   return std::max(static_cast<int>(magnitude >> 23), 1) - 127;
@@ -142,6 +157,13 @@ std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
   }
   if (plan.kernel == nullptr) return std::nullopt;
   return plan;
+}
+
+std::optional<AdditionPlan<float>> additions32(const MacSpec& mac, const KernelSet& set) {
+  return additions<float>(mac, set.adders32);
+}
+std::optional<AdditionPlan<double>> additions64(const MacSpec& mac, const KernelSet& set) {
+  return additions<double>(mac, set.adders64);
 }
 
 std::optional<Round> round32(const FloatFormat& format) { return round_in_lanes<float>(format); }

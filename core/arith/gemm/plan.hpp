@@ -25,6 +25,16 @@ std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set);
 std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
                                    const KernelSet& set);
 
+/// The lone additions of a specification, of any numbers of the lanes.
+template <class T>
+struct AdditionPlan {
+  AdderPair<T> adders;
+  StepConstants<T> constants;
+};
+/// Nothing where no additions of the set have the specification's bits.
+std::optional<AdditionPlan<float>> additions32(const MacSpec& mac, const KernelSet& set);
+std::optional<AdditionPlan<double>> additions64(const MacSpec& mac, const KernelSet& set);
+
 /// How a binary32 number is rounded to `format` in binary32 lanes; nothing where the lanes cannot.
 std::optional<Round> round32(const FloatFormat& format);
 Target<float> target32(const FloatFormat& format);

@@ -10,12 +10,9 @@
 
 #include "core/arith/gemm/columns.hpp"
 #include "core/arith/gemm/kernels.hpp"
+#include "core/arith/gemm/sums_at_once.hpp"
 
 namespace lamp::gemm_detail {
-
-/// Orders that SumOfColumns has: those that add, one number at a time.
-template <class O>
-constexpr bool adds = O::row.kind == SumKind::tree || O::row.kind == SumKind::compensated;
 
 /// The arithmetics of a sum for vectors: of its steps and additions, and of its blocks.
 struct ColumnSpecs {

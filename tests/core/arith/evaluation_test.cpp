@@ -100,15 +100,15 @@ TEST_CASE("evaluation: what each arithmetic gets", "[arith][gemm]") {
   CHECK(told(fused(binary64)) == "kernel-64");
   CHECK(told(fused(binary64), false) == "kernel-64");
   CHECK(told(engine_arithmetic("h100", binary16, binary32).value()) == "engine-kernel");
-  CHECK(told(in_order("tree:(0 1 2 3 4 5 6 7 8 9 10 11)")) == "by-program");
-  CHECK(told(in_order("panels:4,2")) == "by-program");
-  CHECK(told(in_order("panels:4,2", paper)) == "by-parts");
-  CHECK(told(in_order("blocked:4", paper)) == "by-parts");
-  CHECK(told(in_order("reverse")) == "by-parts");
-  CHECK(told(in_order("lanes:128", paper)) == "by-columns");
+  CHECK(told(in_order("tree:(0 1 2 3 4 5 6 7 8 9 10 11)")) == "by-tiles");
+  CHECK(told(in_order("panels:4,2")) == "by-tiles");
+  CHECK(told(in_order("panels:4,2", paper)) == "by-tiles");
+  CHECK(told(in_order("blocked:4", paper)) == "by-tiles");
+  CHECK(told(in_order("reverse")) == "by-tiles");
+  CHECK(told(in_order("lanes:128", paper)) == "by-tiles");
   CHECK(told(in_order("lanes:8192", paper)) == "naive");
-  CHECK(told(in_order("numpy-sum:8192", paper)) == "by-columns");
-  for (const char* order : {"kahan", "neumaier"}) CHECK(told(in_order(order)) == "by-columns");
+  CHECK(told(in_order("numpy-sum:8192", paper)) == "by-tiles");
+  for (const char* order : {"kahan", "neumaier"}) CHECK(told(in_order(order)) == "by-tiles");
   for (const char* order : {"exact", "multiterm:4,23"}) CHECK(told(in_order(order)) == "naive");
   for (const Rounding mode : {Rounding::sr, Rounding::sre, Rounding::rtz, Rounding::rto})
     CHECK(told({.mac = {.format = ps(7), .rounding = mode}, .order = {}}) == "by-columns");
