@@ -63,7 +63,7 @@ HWY_INLINE Unsure each_term(TermOperands a, TermOperands b, std::size_t terms, C
     V64 sum[together];
     M64 sure[together];
     for (std::size_t v = 0; v < together; ++v) {
-      sum[v] = hn::Load(d, c.x.data() + (v0 + v) * lanes);
+      sum[v] = hn::LoadU(d, c.x.data() + (v0 + v) * lanes);
       sure[v] = everywhere();
     }
     const double *left = a.first, *right = b.first;
@@ -76,7 +76,7 @@ HWY_INLINE Unsure each_term(TermOperands a, TermOperands b, std::size_t terms, C
       }
     }
     for (std::size_t v = 0; v < together; ++v) {
-      hn::Store(sum[v], d, c.x.data() + (v0 + v) * lanes);
+      hn::StoreU(sum[v], d, c.x.data() + (v0 + v) * lanes);
       unsure |= unsure_lanes(sure[v], v0 + v);
     }
   }
@@ -108,7 +108,7 @@ Unsure chain_of_panels(const ColumnSpec& spec, TermOperands a, TermOperands b, s
   return each_term<true>(a, b, terms, c,
                          [&](std::size_t v, V64 x, V64 y, std::size_t k, V64& sum, M64& sure)
                              HWY_ATTR {
-                               const V64 length = hn::Load(D64(), lengths->x.data() + v * lanes);
+                               const V64 length = hn::LoadU(D64(), lengths->x.data() + v * lanes);
                                const M64 there = hn::Gt(length, all(static_cast<double>(k)));
                                M64 here = everywhere();
                                sum = hn::IfThenElse(there, fl.mac_rounded(x, y, sum, here), sum);
@@ -122,13 +122,13 @@ Unsure add(const ColumnSpec& spec, const Columns& y, std::uint32_t step, Columns
   const VectorArithmetic fl(spec.spec);
   Unsure unsure = 0;
   for (std::size_t v = 0; v < vectors; ++v) {
-    const V64 left = hn::Load(d, x.x.data() + v * lanes);
-    V64 right = hn::Load(d, y.x.data() + v * lanes);
+    const V64 left = hn::LoadU(d, x.x.data() + v * lanes);
+    V64 right = hn::LoadU(d, y.x.data() + v * lanes);
     if (negated) right = hn::Neg(right);
     M64 sure = everywhere();
     const V64 sum = spec.draws != nullptr ? fl.add(left, right, sure, Draws(spec, v).at(step))
                                           : fl.add(left, right, sure);
-    hn::Store(sum, d, x.x.data() + v * lanes);
+    hn::StoreU(sum, d, x.x.data() + v * lanes);
     unsure |= unsure_lanes(sure, v);
   }
   return unsure;
@@ -140,8 +140,8 @@ Unsure round(const VectorRounding& to, Columns& x) {
   Unsure unsure = 0;
   for (std::size_t v = 0; v < vectors; ++v) {
     M64 sure = everywhere();
-    const V64 y = rounder(hn::Load(d, x.x.data() + v * lanes), sure, hn::Zero(d));
-    hn::Store(y, d, x.x.data() + v * lanes);
+    const V64 y = rounder(hn::LoadU(d, x.x.data() + v * lanes), sure, hn::Zero(d));
+    hn::StoreU(y, d, x.x.data() + v * lanes);
     unsure |= unsure_lanes(sure, v);
   }
   return unsure;
@@ -150,10 +150,10 @@ Unsure round(const VectorRounding& to, Columns& x) {
 void by_magnitude(Columns& x, Columns& y) {
   const D64 d;
   for (std::size_t v = 0; v < vectors; ++v) {
-    const V64 a = hn::Load(d, x.x.data() + v * lanes), b = hn::Load(d, y.x.data() + v * lanes);
+    const V64 a = hn::LoadU(d, x.x.data() + v * lanes), b = hn::LoadU(d, y.x.data() + v * lanes);
     const M64 in_order = hn::Ge(hn::Abs(a), hn::Abs(b));
-    hn::Store(hn::IfThenElse(in_order, a, b), d, x.x.data() + v * lanes);
-    hn::Store(hn::IfThenElse(in_order, b, a), d, y.x.data() + v * lanes);
+    hn::StoreU(hn::IfThenElse(in_order, a, b), d, x.x.data() + v * lanes);
+    hn::StoreU(hn::IfThenElse(in_order, b, a), d, y.x.data() + v * lanes);
   }
 }
 

@@ -13,7 +13,7 @@
 namespace lamp::gemm_detail {
 
 /// A number for each column of a panel.
-struct alignas(64) Columns {
+struct Columns {
   std::array<double, PackedMatrix::panel_cols> x{};
 };
 

@@ -84,7 +84,7 @@ bool fits_engine_lanes(MagnitudeRange a, MagnitudeRange b) {
 }
 
 /// Memory that calls of one thread use again.
-struct Workspace {
+struct EngineWorkspace {
   AlignedVector<float> a, b, row, rounded;
   AlignedVector<std::int32_t> a_exponents;
   AlignedVector<std::int16_t> b_exponents, row_exponents;
@@ -102,7 +102,7 @@ class EngineGemm {
  public:
   EngineGemm(const EnginePlan& plan, const Arithmetic& arithmetic, MatrixView<const double> a,
              const PackedMatrix& b, MatrixView<double> out, Shape shape, std::size_t first_term,
-             const KernelSet& narrowing, const EngineKernelSet& set, Workspace& work)
+             const KernelSet& narrowing, const EngineKernelSet& set, EngineWorkspace& work)
       : plan_(plan),
         arithmetic_(arithmetic),
         a_(a),
@@ -225,7 +225,7 @@ class EngineGemm {
   Shape shape_;
   std::size_t first_term_;
   const EngineKernelSet& set_;
-  Workspace& work_;
+  EngineWorkspace& work_;
   OperandReader reader_;
   std::size_t depth_, stride_;  // terms of a row with its last step whole; and from row to row
   std::vector<double> left_, right_;
@@ -240,7 +240,7 @@ bool engine_gemm(const Arithmetic& arithmetic, MatrixView<const double> a, const
   const EngineKernelSet set = engine_kernel_set(backend);
   const std::optional<EnginePlan> found = plan(arithmetic.mac, order->step, set);
   if (!found) return false;
-  thread_local Workspace work;
+  thread_local EngineWorkspace work;
   EngineGemm(*found, arithmetic, a, b, out, shape, first_term, kernel_set(backend), set, work)
       .evaluate();
   return true;

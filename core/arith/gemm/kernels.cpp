@@ -111,7 +111,7 @@ class Rounder {
   using V = hn::Vec<D>;
   using T = hn::TFromD<D>;
   using DU = hn::RebindToUnsigned<D>;
-  static_assert(round != Round::integer || sizeof(T) == 4);
+  static_assert((round != Round::integer && !is_directed(round)) || sizeof(T) == 4);
 
   explicit HWY_INLINE Rounder(const Target<T>& target) : target_(target) {}
 
@@ -120,6 +120,7 @@ class Rounder {
     if constexpr (round == Round::none) return x;
     if constexpr (round == Round::normal) return through(x, hn::And(x, hn::Set(d, -infinity)));
     if constexpr (round == Round::integer) return integer(x);
+    if constexpr (is_directed(round)) return directed(x);
     if constexpr (round == Round::full) {
       const V y = through(x, power(x));
       const auto fits = hn::Le(
@@ -165,8 +166,43 @@ class Rounder {
     return hn::BitCast(d, hn::And(hn::Add(u, add), cut));
   }
 
+  /// On the bits: truncated after an addition that carries where the magnitude goes up, into the
+  /// exponent and at last to infinity. The last bits of infinity and NaN are zeros, and stay.
+  HWY_INLINE V directed(V x) const {
+    const D d;
+    const DU du;
+    const auto u = hn::BitCast(du, x);
+    const auto rest = hn::Set(du, 2 * target_.half - 1);
+    const auto cut = [&](hn::Vec<DU> y) HWY_ATTR { return hn::BitCast(d, hn::AndNot(rest, y)); };
+    if constexpr (round == Round::toward_zero) return cut(u);
+    if constexpr (round == Round::away) return cut(hn::Add(u, hn::Set(du, target_.half)));
+    if constexpr (round == Round::to_odd) {
+      const auto inexact = hn::Ne(hn::And(u, rest), hn::Zero(du));
+      const auto last = hn::IfThenElseZero(inexact, hn::Set(du, 2 * target_.half));
+      return hn::Or(cut(u), hn::BitCast(d, last));
+    }
+    const auto negative = hn::BitCast(
+        du, hn::ShiftRight<31>(hn::BitCast(hn::RebindToSigned<D>(), x)));  // all ones or zeros
+    return cut(
+        hn::Add(u, round == Round::up ? hn::AndNot(negative, rest) : hn::And(negative, rest)));
+  }
+
   const Target<T>& target_;
 };
+
+#if HWY_TARGET == HWY_AVX3
+/// c + a b and a + b in one direction.
+template <Sum sum>
+HWY_INLINE hn::Vec512<float> directed_fma(hn::Vec512<float> a, hn::Vec512<float> b,
+                                          hn::Vec512<float> c) {
+  constexpr int direction = sum == Sum::toward_zero ? _MM_FROUND_TO_ZERO
+                            : sum == Sum::up        ? _MM_FROUND_TO_POS_INF
+                                                    : _MM_FROUND_TO_NEG_INF;
+  return hn::Vec512<float>{
+      _mm512_fmadd_round_ps(a.raw, b.raw, c.raw, direction | _MM_FROUND_NO_EXC)};
+}
+#endif
+constexpr bool has_direction(Sum sum) { return sum >= Sum::toward_zero; }
 
 /// c <- c + a b.
 template <class D, Product product, Sum sum, Round round>
@@ -183,6 +219,8 @@ class Step {
   HWY_INLINE V accumulate(V a, V b, V c) const {
     if constexpr (product == Product::fused && sum == Sum::nearest) return hn::MulAdd(a, b, c);
 #if HWY_TARGET == HWY_AVX3
+    if constexpr (product == Product::fused && has_direction(sum))
+      return directed_fma<sum>(a, b, c);
     if constexpr (product == Product::fused && sum == Sum::odd) return fma_to_odd(a, b, c);
     if constexpr (product == Product::fused && sum == Sum::odd_via)
       return via_(fma_to_odd(a, b, c));
@@ -286,6 +324,27 @@ void kernel(const Tile<T>& tile) {
   }
 }
 
+/// Calls offer<sum, round>() for the pairs of directed modes that the instruction set has in lanes
+/// of binary32: after RNE in all, after a sum in the same direction, or to odd, where it has those.
+template <class Offer>
+void for_each_direction(const Offer& offer) {
+  offer.template operator()<Sum::nearest, Round::toward_zero>();
+  offer.template operator()<Sum::nearest, Round::up>();
+  offer.template operator()<Sum::nearest, Round::down>();
+  offer.template operator()<Sum::nearest, Round::to_odd>();
+  offer.template operator()<Sum::nearest, Round::away>();
+#if HWY_TARGET == HWY_AVX3
+  offer.template operator()<Sum::toward_zero, Round::toward_zero>();
+  offer.template operator()<Sum::up, Round::up>();
+  offer.template operator()<Sum::down, Round::down>();
+  offer.template operator()<Sum::odd, Round::to_odd>();
+  offer.template operator()<Sum::odd, Round::away>();
+  offer.template operator()<Sum::toward_zero, Round::none>();
+  offer.template operator()<Sum::up, Round::none>();
+  offer.template operator()<Sum::down, Round::none>();
+#endif
+}
+
 /// The kernel of a shape. AVX2 has no instructions with a rounding of their own, so it has no
 /// kernel for a fused sum to odd, unless the product is exact, nor for a product to odd. It has
 /// sums to odd in binary64 lanes only, where they are the last resort before the naive loop.
@@ -322,6 +381,8 @@ Kernel<T> find(StepShape wanted) {
     offer_products.template operator()<Round::integer>();
     offer.template operator()<Product::fused, Sum::nearest, Round::normal>();
     offer.template operator()<Product::lanes, Sum::nearest, Round::normal>();
+    for_each_direction(
+        [&]<Sum sum, Round round>() { offer.template operator()<Product::fused, sum, round>(); });
   }
   return found;
 }
@@ -337,8 +398,12 @@ void add(const StepConstants<T>& constants, const T* x, const T* y, std::size_t 
     if constexpr (subtract) b = hn::Neg(b);
     if constexpr (sum == Sum::nearest)
       hn::StoreU(format(hn::Add(a, b)), d, z + i);
-    else
+    else if constexpr (sum == Sum::odd)
       hn::StoreU(format(add_to_odd(a, b)), d, z + i);
+#if HWY_TARGET == HWY_AVX3
+    else
+      hn::StoreU(format(directed_fma<sum>(a, hn::Set(d, T{1}), b)), d, z + i);
+#endif
   }
 }
 
@@ -358,7 +423,12 @@ AdderPair<T> find_adders(Sum sum, Round round) {
   offer_sums.template operator()<Round::none>();
   offer_sums.template operator()<Round::full>();
   offer_sums.template operator()<Round::saturating>();
-  if constexpr (sizeof(T) == 4) offer_sums.template operator()<Round::integer>();
+  if constexpr (sizeof(T) == 4) {
+    offer_sums.template operator()<Round::integer>();
+    for_each_direction([&]<Sum offered_sum, Round offered_round>() {
+      offer.template operator()<offered_sum, offered_round>();
+    });
+  }
   return found;
 }
 

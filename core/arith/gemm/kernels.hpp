@@ -23,17 +23,32 @@ enum class Product : std::uint8_t { fused, fused_exact, lanes, rounded, rounded_
 
 /// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes.
 /// `odd`: to odd there, so that the next rounding is the only one; it needs p <= lanes' p - 2.
-/// `odd_via`: to odd, then RNE to the format `via`.
-enum class Sum : std::uint8_t { nearest, odd, odd_via };
+/// `odd_via`: to odd, then RNE to the format `via`. `toward_zero`, `up`, `down`: in that direction,
+/// as the next rounding does.
+enum class Sum : std::uint8_t { nearest, odd, odd_via, toward_zero, up, down };
 
-/// How a number of the lanes is rounded RNE to p bits; k is the lanes' p minus the format's.
-/// `none`: it is there already.
-/// `normal`: two multiply-adds; right for zeros and normal numbers whose sign is not that of -0,
-/// below 2^(emax - k + 1). `integer`: on the bits; right for every number of a format with the
-/// lanes' emin, emax and infinities; k >= 1, p >= 2. `full`: two multiply-adds, gradual underflow
-/// at any emin, overflow above any xmax to infinity or NaN; k >= 2 and emax + k below the lanes'
-/// emax. `saturating`: the same, overflow gives xmax.
-enum class Round : std::uint8_t { none, normal, integer, full, saturating };
+/// How a number of the lanes is rounded to p bits, RNE unless it says otherwise; k is the lanes' p
+/// minus the format's. `none`: it is there already. `normal`: two multiply-adds; right for zeros
+/// and normal numbers whose sign is not that of -0, below 2^(emax - k + 1). `integer`: on the bits;
+/// right for every number of a format with the lanes' emin, emax and infinities; k >= 1, p >= 2.
+/// `full`: two multiply-adds, gradual underflow at any emin, overflow above any xmax to infinity or
+/// NaN; k >= 2 and emax + k below the lanes' emax. `saturating`: the same, overflow gives xmax.
+/// `toward_zero`, `up`, `down`, `to_odd`, `away`: RTZ, RTP, RTN, RTO and RNA, on the bits; right
+/// for what `integer` is right for.
+enum class Round : std::uint8_t {
+  none,
+  normal,
+  integer,
+  full,
+  saturating,
+  toward_zero,
+  up,
+  down,
+  to_odd,
+  away
+};
+
+constexpr bool is_directed(Round round) { return round >= Round::toward_zero; }
 
 struct StepShape {
   Product product = Product::fused;

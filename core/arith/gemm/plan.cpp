@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
+#include <utility>
 
 namespace lamp::gemm_detail {
 namespace {
@@ -67,11 +69,48 @@ constexpr bool products_are_exact(const FloatFormat& operands) {
 static_assert(!products_are_exact<float>(bfloat16) && products_are_exact<float>(binary16) &&
               products_are_exact<double>(binary32));
 
+/// The two decisions of a directed mode; only in lanes of binary32, for formats with their range.
+/// Through binary32 any mode follows a rounding to nearest; else a sum in the same direction, or to
+/// odd. Nothing where a sum would be rounded before in another way.
+template <class T>
+std::optional<std::pair<Sum, Round>> directed(const MacSpec& mac) {
+  const std::optional<Round> rne = round_in_lanes<T>(mac.format);
+  const bool via = mac.via.has_value();
+  if (!std::is_same_v<T, float> || !rne || (via && *mac.via != binary32)) return std::nullopt;
+  const bool whole = *rne == Round::none;  // the format is the lanes'
+  if ((!whole && *rne != Round::integer) || (whole && via)) return std::nullopt;
+  if (!via && !whole && !odd_serves<T>(mac.format)) return std::nullopt;
+  const auto both = [&](Sum sum, Round round) {
+    return std::pair(via ? Sum::nearest : sum, whole ? Round::none : round);
+  };
+  switch (mac.rounding) {
+    case Rounding::rtz:
+      return both(Sum::toward_zero, Round::toward_zero);
+    case Rounding::rtp:
+      return both(Sum::up, Round::up);
+    case Rounding::rtn:
+      return both(Sum::down, Round::down);
+    case Rounding::rto:
+      if (whole) return std::nullopt;
+      return both(Sum::odd, Round::to_odd);
+    case Rounding::rna:
+      if (whole) return std::nullopt;
+      return both(Sum::odd, Round::away);
+    case Rounding::rne:
+    case Rounding::sr:
+    case Rounding::sre:
+      return std::nullopt;
+  }
+  contract_violated("plan: a known rounding mode");
+}
+
 /// The three decisions, or nothing. One Round serves product, via and format: Target makes the
 /// difference.
 template <class T>
 std::optional<StepShape> step_shape(const MacSpec& mac, bool exact_products) {
   constexpr FloatFormat lanes = lanes_format<T>;
+  if (const auto pair = directed<T>(mac); pair && !mac.product)
+    return StepShape{.sum = pair->first, .round = pair->second};
   const std::optional<Round> round = round_in_lanes<T>(mac.format);
   if (!round || mac.rounding != Rounding::rne) return std::nullopt;
   StepShape shape{.round = *round};
@@ -117,9 +156,14 @@ StepConstants<T> constants(const MacSpec& mac) {
 template <class T>
 std::optional<AdditionPlan<T>> additions(const MacSpec& mac, AdderPair<T> (*find)(Sum, Round)) {
   constexpr FloatFormat lanes = lanes_format<T>;
+  if (find == nullptr) return std::nullopt;
+  if (const auto pair = directed<T>(mac)) {
+    const AdditionPlan<T> plan{find(pair->first, pair->second), constants<T>(mac)};
+    return plan.adders.add == nullptr ? std::nullopt : std::optional(plan);
+  }
   const std::optional<Round> round = round_in_lanes<T>(mac.format);
   const bool via = mac.via && *mac.via != mac.format;
-  if (!round || find == nullptr || mac.rounding != Rounding::rne) return std::nullopt;
+  if (!round || mac.rounding != Rounding::rne) return std::nullopt;
   if (via && (*mac.via != lanes || mac.format == lanes)) return std::nullopt;
   const bool nearest = via || mac.format == lanes;
   if (!nearest && !odd_serves<T>(mac.format)) return std::nullopt;

@@ -9,7 +9,7 @@ namespace lamp::gemm_detail {
 namespace {
 
 /// Rows whose partial sums are held at once: about a megabyte, and enough for the engine's tiles.
-std::size_t rows_at_a_time(std::size_t cols) {
+std::size_t rows_of_parts(std::size_t cols) {
   constexpr std::size_t numbers = std::size_t{1} << 17;
   return std::clamp<std::size_t>(numbers / std::max<std::size_t>(cols, 1), 8, 128);
 }
@@ -44,7 +44,7 @@ void gemm_of_split_engine(const Arithmetic& arithmetic, MatrixView<const double>
                           Backend backend) {
   const auto& order = std::get<SplitEngine>(arithmetic.order);
   const bool triangular = shape.kind == Shape::lower_operand;
-  const std::size_t most = triangular ? 1 : rows_at_a_time(out.cols);  // other lengths, other parts
+  const std::size_t most = triangular ? 1 : rows_of_parts(out.cols);  // other lengths, other parts
   thread_local Matrix<double> sums, part;
   sums.reshape(std::min(most, a.rows), out.cols);
   part.reshape(sums.rows(), out.cols);

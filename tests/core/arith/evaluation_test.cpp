@@ -110,8 +110,15 @@ TEST_CASE("evaluation: what each arithmetic gets", "[arith][gemm]") {
   CHECK(told(in_order("numpy-sum:8192", paper)) == "by-tiles");
   for (const char* order : {"kahan", "neumaier"}) CHECK(told(in_order(order)) == "by-tiles");
   for (const char* order : {"exact", "multiterm:4,23"}) CHECK(told(in_order(order)) == "naive");
-  for (const Rounding mode : {Rounding::sr, Rounding::sre, Rounding::rtz, Rounding::rto})
+  for (const Rounding mode : {Rounding::sr, Rounding::sre})
     CHECK(told({.mac = {.format = ps(7), .rounding = mode}, .order = {}}) == "by-columns");
+  for (const Rounding mode : {Rounding::rtz, Rounding::rtp, Rounding::rto, Rounding::rna}) {
+    CHECK(told({.mac = {.via = binary32, .format = ps(7), .rounding = mode}, .order = {}}) ==
+          "kernel-32");
+    CHECK(told({.mac = {.format = e4m3fn, .rounding = mode}, .order = {}}) == "by-columns");
+    if (available(Backend::avx512))
+      CHECK(told({.mac = {.format = ps(7), .rounding = mode}, .order = {}}) == "kernel-32");
+  }
   CHECK(told({.mac = {.format = binary32, .rounding = Rounding::sr}, .order = {}}) == "naive");
   CHECK(name(evaluation_of(lamp_paper(7), 8, 12, true, Backend::scalar)) == "naive");
   CHECK(name(evaluation_of(in_order("blocked:4"), 0, 12, true)) == "naive");

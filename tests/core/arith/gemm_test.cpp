@@ -136,6 +136,16 @@ std::vector<Named> arithmetics() {
     add(f.name + " product binary32", {.product = binary32, .format = format});
     add(f.name + " product bfloat16", {.product = bfloat16, .format = format});
   }
+  for (const Rounding mode : {Rounding::rna, Rounding::rtz, Rounding::rtp, Rounding::rtn,
+                              Rounding::rto, Rounding::sr, Rounding::sre}) {
+    const std::string name = " " + std::string(rounding_name(mode));
+    for (const FloatFormat& format : {ps(7), ps(22), binary32, e4m3fn}) {
+      const std::string p = "p " + std::to_string(format.p) + name;
+      add(p, {.format = format, .rounding = mode, .random_bits = 9});
+      add(p + " via binary32", {.via = binary32, .format = format, .rounding = mode});
+    }
+    add("product" + name, {.product = ps(7), .format = ps(7), .rounding = mode});
+  }
   constexpr FloatFormat fine{
       .p = 8, .emin = -90, .emax = 20};  // its products underflow in binary16, to either zero
   add("binary16 via binary32, finer product",

@@ -146,7 +146,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "gemm: orders that are trees have the naive loop's bits in binary32 and binary64, on every "
+    "gemm: orders that add have the naive loop's bits in every kind of arithmetic, on every "
     "instruction set",
     "[arith][order][gemm]") {
   Random random(33);
@@ -163,10 +163,16 @@ TEST_CASE(
     for (const std::string& text :
          {tree, "fused-" + tree, std::string("lane-tree:((0 1) (2 3))"), std::string("panels:12,4"),
           std::string("numpy-sum:8192"), std::string("numpy-sum:50"), std::string("pairwise:1"),
-          std::string("pairwise:8"), std::string("lanes:8"), std::string("blocked:8")})
+          std::string("pairwise:8"), std::string("lanes:8"), std::string("blocked:8"),
+          std::string("kahan"), std::string("neumaier"), std::string("split:3")})
       for (const MacSpec& mac :
            {MacSpec{}, MacSpec{.product = binary32}, MacSpec{.format = binary64},
-            MacSpec{.product = binary64, .format = binary64}, lamp_paper(7).mac})
+            MacSpec{.product = binary64, .format = binary64}, lamp_paper(7).mac,
+            MacSpec{.product = binary16, .format = binary16}, MacSpec{.format = e4m3fn},
+            MacSpec{.format = ps(7), .rounding = Rounding::rtn},
+            MacSpec{.via = binary32, .format = ps(5), .rounding = Rounding::rto},
+            MacSpec{.format = ps(7), .rounding = Rounding::sr},
+            MacSpec{.product = ps(9), .format = ps(7), .rounding = Rounding::sre}})
         for (const Shape shape : shapes)
           for (const Backend backend : {Backend::avx2, Backend::avx512}) {
             if (!available(backend) ||
