@@ -239,7 +239,10 @@ std::vector<Row> gemm_rows(const std::vector<std::string>& targets) {
       rows.push_back({.group = Group::gemm,
                       .name = kernel.name,
                       .target = target,
-                      .bound = {.operations = kernel.step, .lane_bits = kernel.lane_bits},
+                      .bound = {.operations = kernel.step,
+                                .lane_bits = kernel.lane_bits,
+                                // No row shares the reading of weights, which are binary32 numbers.
+                                .bytes = kernel.form == Form::one_row ? sizeof(float) : 0.0},
                       .prepare = [=] {
                         const std::shared_ptr<Product> product = fitting(kernel, backend);
                         product->run();
