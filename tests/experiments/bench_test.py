@@ -10,6 +10,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from random_checkpoint import write_checkpoint  # noqa: E402
+from readme_keys import keys_in_readme, keys_of  # noqa: E402
 from results import LAMP, ROOT  # noqa: E402
 
 NANO = ROOT / "data/models/gpt2-nano"
@@ -73,6 +74,12 @@ class Bench(unittest.TestCase):
         for key in ("elementwise", "selection", "functions"):
             for row in found[key]:
                 self.assertGreater(row["bound_ns"], 0)
+
+    def test_readme_names_the_keys(self):
+        found = self.measured("model", NANO, "--length", 2)
+        others = self.measured("--filter", "gemm/binary32 fused (avx|scalar)|functions/relu, binary64")
+        found |= {key: others[key] for key in ("kernels", "functions")}
+        self.assertEqual(keys_of(found), keys_in_readme()["bench", ""])
 
     def test_passes_of_a_model(self):
         with tempfile.TemporaryDirectory() as folder:
