@@ -2,21 +2,18 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <exception>
 #include <iostream>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/arith/reveal/reveal.hpp"
-#include "core/base/target.hpp"
 #include "experiments/build_info.hpp"
 #include "experiments/commands/arguments.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/formats.hpp"
+#include "experiments/commands/program.hpp"
 #include "experiments/config/arithmetic.hpp"
 #include "experiments/config/value.hpp"
 
@@ -296,7 +293,11 @@ constexpr std::array<Command, 16> commands{{
     {{"fetch", "gpt2|gpt2-medium|gpt2-large|gpt2-xl|distilgpt2 [--dir DIR] [--from URL] [--json]",
       "downloads a published checkpoint, checks size and SHA-256"},
      call_fetch},
-    {{"bench", "[gemm|model DIR] [--json]", "every kernel against OpenBLAS"}, nullptr},
+    {{"bench",
+      "[gemm|elementwise|selection|functions|model [DIR]] [--shape gpt2|gpt2-medium|smollm2] "
+      "[--length N] [--filter REGEX] [--time SECONDS] [--threads N] [--json FILE]",
+      "times of everything beside OpenBLAS, MPFR and the bound"},
+     bench_command},
     {{"reveal", "--n N --format NAME --command CMD [--json]",
       "the summation tree of a black-box dot product"},
      call_reveal},
@@ -356,23 +357,5 @@ int dispatch(const Arguments& arguments) {
 }  // namespace lamp::experiments
 
 int main(int argc, char** argv) {
-  using lamp::ExitCode;
-  try {
-    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-    if (const char* target = std::getenv("LAMP_TARGET"); target != nullptr)
-      if (const lamp::Result<void> forced = lamp::force_target(target); !forced)
-        return lamp::experiments::report("LAMP_TARGET", forced.error());
-    const int code = lamp::experiments::dispatch(arguments);
-    std::cout.flush();
-    if (std::cout) return code;
-    std::cerr << "lamp: writing to standard output failed\n";
-    return static_cast<int>(ExitCode::io);
-  } catch (const std::bad_alloc&) {
-    std::cerr << "lamp: out of memory; use fewer threads, a smaller model or shorter sequences\n";
-    return static_cast<int>(ExitCode::out_of_memory);
-  } catch (const std::exception& error) {
-    std::cerr << "lamp: internal error, please report: "
-              << lamp::experiments::one_line(error.what()) << '\n';
-    return static_cast<int>(ExitCode::internal);
-  }
+  return lamp::experiments::run_program(argc, argv, lamp::experiments::dispatch);
 }

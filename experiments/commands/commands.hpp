@@ -111,6 +111,8 @@ int inspect_command(const InspectOptions& options);
 /// The summation tree of a command that answers dot products, and an arithmetic that has its bits;
 /// 1 where no arithmetic that is tried has them.
 int reveal_command(const RevealOptions& options);
+/// Becomes the program that measures, with these arguments; returns where it is not there.
+int bench_command(const std::vector<std::string>& arguments);
 /// A script for bash that completes these commands.
 int completion_command(std::span<const CommandInfo> commands);
 

@@ -192,29 +192,17 @@ double selection_numbers(const ModelConfig& model, const SiteRow& row, std::size
   return n * (3.0 * width + width / sizeof(double) + in);
 }
 
-/// How many numbers a pass holds: those of Workspace, of EarlierRows and what gemm packs.
-double workspace_numbers(const Experiment& experiment) {
+/// What a run's passes hold besides: local values, rows of continuations, a stored cache.
+double numbers_beside_pass(const Experiment& experiment) {
   const ModelConfig& c = experiment.model.config;
   const Config& config = experiment.config;
   const std::size_t length = config.tokens.sequence_length;
   const double t = rows(length);
-  double outputs = t * rows(c.n_embd);  // the stream
-  for (const Buffers::Shape& shape : Buffers(c).shapes)
-    outputs += t * (shape.square() ? t : rows(shape.cols));
-  double widest = 0.0, selecting = 0.0, operands = 0.0, keys = 0.0;
-  for (const SiteRow& row : c.network->sites) {
-    const double width = t * rows(width_of(c, row.site, length));
-    if (row.operation != Operation::logits) widest = std::max(widest, width);
-    if (selects_at(experiment, row))
-      selecting = std::max(selecting, selection_numbers(c, row, length));
-    if (row.operation == Operation::linear || row.operation == Operation::logits)
-      operands = std::max(operands, rows(input_columns(c, row, 0, Head{}, length).count));
-    if (row.operation == Operation::scores)  // queries, keys, and the values that follow
-      keys = 3.0 * t * rows(input_columns(c, row, 1, Head{}, length).count);
-  }
-  const double logits = rows(std::min(logit_rows, length)) * rows(c.vocab_size);
-  const double packing = keys + t * operands / 2.0;  // of operands, in gemm
-  const double local = config.record_errors.empty() ? 0.0 : std::max(logits, widest);
+  double widest = rows(std::min(logit_rows, length)) * rows(c.vocab_size);  // logits
+  for (const SiteRow& row : c.network->sites)
+    if (row.operation != Operation::logits)
+      widest = std::max(widest, t * rows(width_of(c, row.site, length)));
+  const double local = config.record_errors.empty() ? 0.0 : widest;
   double earlier = 0.0;
   if (config.continuation)
     for (const KeptColumns& part : kept_columns(c))
@@ -224,10 +212,29 @@ double workspace_numbers(const Experiment& experiment) {
   const auto has_cache = [](const Cell& cell) { return cell.plan.storage().has_cache(); };
   if (std::any_of(experiment.grid.cells.begin(), experiment.grid.cells.end(), has_cache))
     for (const KeptColumns& part : kept_columns(c)) cache += t * rows(part.columns.count);
-  return outputs + selecting + logits + packing + local + earlier + cache;
+  return local + earlier + cache;
 }
 
 }  // namespace
+
+double pass_bytes(const ModelConfig& c, std::size_t length,
+                  const std::function<bool(const SiteRow&)>& selects) {
+  const double t = rows(length);
+  double outputs = t * rows(c.n_embd);  // the stream
+  for (const Buffers::Shape& shape : Buffers(c).shapes)
+    outputs += t * (shape.square() ? t : rows(shape.cols));
+  double selecting = 0.0, operands = 0.0, keys = 0.0;
+  for (const SiteRow& row : c.network->sites) {
+    if (selects(row)) selecting = std::max(selecting, selection_numbers(c, row, length));
+    if (row.operation == Operation::linear || row.operation == Operation::logits)
+      operands = std::max(operands, rows(input_columns(c, row, 0, Head{}, length).count));
+    if (row.operation == Operation::scores)  // queries, keys, and the values that follow
+      keys = 3.0 * t * rows(input_columns(c, row, 1, Head{}, length).count);
+  }
+  const double logits = rows(std::min(logit_rows, length)) * rows(c.vocab_size);
+  const double packing = keys + t * operands / 2.0;  // of operands, in gemm
+  return sizeof(double) * (outputs + selecting + logits + packing);
+}
 
 std::size_t weights_of_run(const Experiment& experiment) {
   return 1 + experiment.other_models.size() + (experiment.reference_model ? 1 : 0) +
@@ -253,7 +260,8 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
       is_unlimited(reference))
     cost.reference += unlimited_bytes(reference, c, length);
   cost.workspace =
-      sizeof(double) * workspace_numbers(experiment) +
+      pass_bytes(c, length, [&](const SiteRow& row) { return selects_at(experiment, row); }) +
+      sizeof(double) * numbers_beside_pass(experiment) +
       bytes_of_sites(experiment, config.record_activations) +
       (config.record_detail == Detail::full ? 2.0 * bytes_of_sites(experiment, config.record_errors)
                                             : 0.0);

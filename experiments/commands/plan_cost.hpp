@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "core/model/weights.hpp"
@@ -16,6 +17,11 @@ double macs_of_pass(const ModelConfig& model, std::size_t length, const Precisio
 
 /// Bytes of a model's weights as the pass keeps them.
 double weight_bytes(const ModelConfig& model);
+
+/// Bytes that a pass holds besides: its Workspace, and what gemm packs. `selects`: whether LAMP
+/// does at a site.
+double pass_bytes(const ModelConfig& model, std::size_t length,
+                  const std::function<bool(const SiteRow&)>& selects);
 
 /// Reading a model: seconds of one thread where the file is in memory already, and the bytes that
 /// it takes at most besides the weights that are kept.

@@ -1,15 +1,18 @@
 """lamp beside other emulators, on this machine: time of a multiply-accumulate, and bits of the rounding. README.md gives the reading.
 
-Needs any of pychop, torch, gfloat, ml_dtypes (from pip), and lamp and lamp_gemm_bench built in build/release; peers that are not there are left out.
-usage: python compare.py
+Needs lamp and lamp-bench in build/release, and any of pychop, torch, gfloat, ml_dtypes (from pip); peers that are not there are left out.
+CPFloat and MPTorch are built from the folders of their sources: the first with gcc, the second with torch and ninja.
+usage: python compare.py [--cpfloat FOLDER] [--mptorch FOLDER]
 """
+import argparse
+import ctypes
 import importlib.util
 import itertools
 import json
 import os
 import pathlib
-import re
 import subprocess
+import tempfile
 import time
 
 import numpy as np
@@ -78,14 +81,87 @@ def ml_dtypes(name, mode):
     return lambda x: x.astype(types[name]).astype(np.float64)
 
 
+class CPFloat:
+    """Its C library by our few lines around it (cpfloat.c)."""
+
+    def __init__(self, source, folder):
+        library = pathlib.Path(folder) / "cpfloat.so"
+        subprocess.run(["gcc", "-std=gnu99", "-O3", "-march=native", "-w", "-shared", "-fPIC", "-I", pathlib.Path(source) / "src",
+                        pathlib.Path(__file__).with_name("cpfloat.c"), "-o", library, "-lm"], check=True)
+        self.library = ctypes.CDLL(library)
+
+    @staticmethod
+    def numbers(name):
+        exponent, fraction = FORMATS[name]
+        return fraction + 1, 2 - 2 ** (exponent - 1), 2 ** (exponent - 1) - 1
+
+    def rounding(self, name, mode):
+        number = {RNE: 1, RTP: 2, RTN: 3, RTZ: 4, RNA: -1, RTO: 7}[mode]  # as for MATLAB's chop; -1 and 7 its own
+
+        def rounded(x):
+            y = np.empty_like(x)
+            self.library.round_array(pointer(y), pointer(x), ctypes.c_size_t(x.size), *self.numbers(name), number)
+            return y
+        return rounded
+
+    def gemm(self, name, a, b):
+        c, row = np.zeros((M, N), np.float32), np.zeros(N, np.float32)
+        self.library.gemm(*map(pointer, (c, a, b, row)), *map(ctypes.c_size_t, (M, K, N)), *self.numbers(name))
+        return c
+
+
+class MPTorch:
+    """Its extension for the CPU, built as the package does it, without the one for CUDA."""
+
+    def __init__(self, source, folder):
+        from torch.utils.cpp_extension import load
+        sources = sorted(map(str, (pathlib.Path(source) / "mptorch/quant/quant_cpu").glob("*.cpp")))
+        self.extension = load(name="quant_cpu", sources=sources, build_directory=str(folder), extra_cflags=["-O3", "-march=native"])
+
+    def rounding(self, name, mode):
+        import torch
+        exponent, fraction = FORMATS[name]
+        if mode != RNE:
+            return None
+
+        def rounded(x):
+            with np.errstate(over="ignore"):
+                narrow = torch.as_tensor(x.astype(np.float32))  # it rounds binary32 numbers
+            return self.extension.float_quantize_nearest(narrow, fraction, exponent, True, False).numpy().astype(np.float64)
+        return rounded
+
+    def gemm(self, name, a, b):
+        import torch
+        exponent, fraction = FORMATS[name]
+        c = torch.zeros((M, N))
+        format_twice = (fraction, exponent) * 2  # of sums, of products
+        self.extension.float_quantize_nearest_mm(torch.as_tensor(a), torch.as_tensor(b), c, M, N, K, *format_twice, True, False, False)
+        return c.numpy()
+
+
+def pointer(array):
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
 PEERS = {"pychop, numpy": ("pychop", pychop_numpy), "pychop, torch": ("torch", pychop_torch), "gfloat": ("gfloat", gfloat),
          "ml_dtypes": ("ml_dtypes", ml_dtypes)}
 
 
+def matrices(rounding):
+    random = np.random.default_rng(1)
+    return rounding(random.uniform(-1, 1, (M, K))), rounding(random.uniform(-1, 1, (K, N)))
+
+
+def seconds_of_gemm(library, name):
+    """Of a library that has the whole product; and how many outputs have other bits than lamp's."""
+    a, b = (x.astype(np.float32) for x in matrices(library.rounding(name, RNE)))
+    differ = ~same(lamp_gemm(name, a, b), library.gemm(name, a, b).astype(np.float64))
+    return shortest(lambda: library.gemm(name, a, b)), int(differ.sum())
+
+
 def gemm_seconds(rounding):
     """A GEMM in the only way that array roundings allow: all outputs at once, k by k."""
-    random = np.random.default_rng(1)
-    a, b = rounding(random.uniform(-1, 1, (M, K))), rounding(random.uniform(-1, 1, (K, N)))
+    a, b = matrices(rounding)
 
     def run():
         c = np.zeros((M, N))
@@ -107,10 +183,32 @@ def operands(name):
     return np.concatenate([x, -x, [np.nan]])
 
 
+def hexadecimal(x):
+    return [float.hex(float(v)) if np.isfinite(v) else str(v) for v in x]
+
+
+def lamp_calc(**line):
+    done = subprocess.run([BUILD / "lamp", "calc"], input=json.dumps(line) + "\n", capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)["y"]
+
+
 def lamp_rounding(name, mode, x):
-    line = json.dumps({"op": "round", "x": [float.hex(v) if np.isfinite(v) else str(v) for v in x], "format": name, "rounding": mode})
-    done = subprocess.run([BUILD / "lamp", "calc"], input=line + "\n", capture_output=True, text=True, check=True)
-    return np.array([float.fromhex(v) for v in json.loads(done.stdout)["y"]])
+    return np.array([float.fromhex(v) for v in lamp_calc(op="round", x=hexadecimal(x), format=name, rounding=mode)])
+
+
+def lamp_gemm(name, a, b):
+    arith = {"operands": name, "product": name, "format": name}
+    y = lamp_calc(op="gemm", a=[hexadecimal(row) for row in a], b=[hexadecimal(row) for row in b], arith=arith)
+    return np.array([[float.fromhex(v) for v in row] for row in y])
+
+
+def lamp_seconds():
+    """ns for a multiply-accumulate, by format, and the instruction set."""
+    done = subprocess.run([BUILD / "lamp", "bench", "gemm", "--filter", "gemm/(bfloat16|binary16) product, sum", "--json"],
+                          capture_output=True, text=True, check=True)
+    rows = json.loads(done.stdout)["kernels"]
+    best = [row for row in rows if row["target"] == rows[0]["target"]]
+    return {row["name"].split()[0]: row["ns_per_mac"] for row in best}, rows[0]["target"]
 
 
 def same(x, y):
@@ -130,17 +228,34 @@ def kinds_of_difference(x, ours, theirs):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cpfloat", help="folder of CPFloat's source")
+    parser.add_argument("--mptorch", help="folder of MPTorch's source")
+    arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as folder:
+        built = {}
+        if arguments.cpfloat:
+            built["CPFloat"] = CPFloat(arguments.cpfloat, folder)
+        if arguments.mptorch:
+            built["MPTorch"] = MPTorch(arguments.mptorch, folder)
+        compare(built)
+
+
+def compare(built):
+    """`built`: libraries that have a whole product."""
     print(f"ns per multiply-accumulate, one thread: C ({M}, {N}) += A B, k ascending, product and sum rounded (RNE)")
-    bench = subprocess.run([BUILD / "tests/core/arith/lamp_gemm_bench"], capture_output=True, text=True).stdout
-    block = bench.split("256 x 256 x 768")[1].split("\n\n")[0] if "256 x 256 x 768" in bench else ""
-    for row in ("bfloat16 product, sum", "binary16 product, sum"):
-        if found := re.search(rf"{re.escape(row)} +([0-9.]+)", block):
-            print(f"  {'lamp':<14} {row.split()[0]:<9} {float(found[1]):10.3f}   ({re.search('kernels: .*', bench)[0]})")
+    seconds, target = lamp_seconds()
+    for name, ns in seconds.items():
+        print(f"  {'lamp':<14} {name:<9} {ns:10.3f}   ({target})")
+    for (peer, library), name in itertools.product(built.items(), ("bfloat16", "binary16", "e5m2", "e4m3")):
+        time_of_all, differ = seconds_of_gemm(library, name)
+        print(f"  {peer:<14} {name:<9} {time_of_all / (M * K * N) * 1e9:10.3f}   ({differ} of {M * N} outputs have other bits)", flush=True)
     peers = {name: make for name, (module, make) in PEERS.items() if have(module) and (module != "torch" or have("pychop"))}
     for (peer, make), name in itertools.product(peers.items(), ("bfloat16", "binary16")):
         if rounding := make(name, RNE):
             print(f"  {peer:<14} {name:<9} {gemm_seconds(rounding) / (M * K * N) * 1e9:10.3f}", flush=True)
+    peers |= {peer: library.rounding for peer, library in built.items()}
 
     print("\nrounding from binary64: operands with other bits than lamp (whose bits are MPFR's)")
     for name in FORMATS:
@@ -149,7 +264,8 @@ def main():
         for (peer, make), mode in itertools.product(peers.items(), MODES):
             if rounding := make(name, mode):
                 with np.errstate(all="ignore"):
-                    print(f"    {peer:<14} {mode}  {kinds_of_difference(x, lamp_rounding(name, mode, x), np.asarray(rounding(x), np.float64))}", flush=True)
+                    found = kinds_of_difference(x, lamp_rounding(name, mode, x), np.asarray(rounding(x), np.float64))
+                print(f"    {peer:<14} {mode}  {found}", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from readme_keys import keys_in_readme, keys_of  # noqa: E402
 from results import LAMP, ROOT, lamp, sets  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
@@ -35,33 +36,6 @@ def run_and_measure(*arguments):
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.returncode == 0, arguments
     return usage.ru_utime + usage.ru_stime, peak
-
-
-class Keys(set):
-    complete = True  # no ".." among them
-
-
-def keys_in_readme():
-    """(command, kind of an inspected file or ""): the keys that experiments/README.md names in the object of its --json."""
-    listed = (ROOT / "experiments/README.md").read_text().split("JSON, one object each:")[1].split("\n## ")[0]
-    nan, found = re.search(r"NAN is `([^`]*)`", listed)[1], {}
-    for command, object_text in re.findall(r"^    (\w+) --json +(.*(?:\n {21}.*)*)", listed, re.MULTILINE):
-        for text in re.split(r'(?=\{"kind")', object_text.replace("NAN", nan)) if command == "inspect" else [object_text.replace("NAN", nan)]:
-            kind = re.match(r'\{"kind":"(\w+)"', text)
-            if text:
-                keys = Keys(re.findall(r'"(\w+)"', re.sub(r'"kind":"\w+"', '"kind"', text)))
-                keys.complete = not re.search(r',\.\.,', text)
-                found[command, kind[1] if kind else ""] = keys
-    return found
-
-
-def keys_of(answer, inside=None):
-    """Those of an object and of all within it, but of the objects that list names of something."""
-    if isinstance(answer, list):
-        return set().union(*(keys_of(item) for item in answer))
-    if not isinstance(answer, dict) or inside in ("codes", "libraries", "provenance", "scaling"):
-        return set()
-    return set(answer).union(*(keys_of(item, key) for key, item in answer.items()))
 
 
 class Commands(unittest.TestCase):
@@ -333,7 +307,7 @@ class Commands(unittest.TestCase):
             named = written[command]
             self.assertEqual(named - keys, set(), command)
             self.assertEqual(keys - named if named.complete else set(), set(), command)
-        self.assertEqual(set(written) - {(c, "") for c in ("fetch", "verify", "reveal")},  # read in tests of their own
+        self.assertEqual(set(written) - {(c, "") for c in ("fetch", "verify", "reveal", "bench")},  # read in tests of their own
                          {(c, "") for c, *_ in calls if c != "inspect"} | {("inspect", k) for k in ("result", "shard", "model")})
 
     # verify

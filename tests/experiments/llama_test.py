@@ -115,8 +115,8 @@ class Llama(unittest.TestCase):
         again = golden()
         with h5py.File(FOLDER / "golden.h5") as file:
             self.assertEqual(set(file), set(again))
-            for name in file:
-                self.assertLess(distance(again[name], file[name][()]), TOLERANCE / 4, name)  # another BLAS adds in another order
+            for name in file:  # the order of numpy's sums is its BLAS's
+                self.assertLess(distance(again[name], file[name][()]), TOLERANCE, name)
 
     def test_the_comparison_sees_what_differs(self):
         with h5py.File(FOLDER / "golden.h5") as file:

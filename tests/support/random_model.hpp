@@ -4,11 +4,10 @@
 
 #include <cstdint>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "core/base/contract.hpp"
 #include "core/model/weights.hpp"
+#include "experiments/bench/random_model.hpp"
 #include "tests/support/random.hpp"
 
 namespace lamp::test {
@@ -16,45 +15,8 @@ namespace lamp::test {
 /// scale: a power of two.
 inline Model random_model(const ModelConfig& config, std::uint32_t seed = 8, float scale = 1.0F) {
   Random random(seed);
-  Model model;
-  model.config = config;
-  const auto matrix = [&](const TensorRow& tensor) {
-    Matrix<float> x(tensor.rows(config), tensor.cols == nullptr ? 1 : tensor.cols(config));
-    for (float& value : x.flat()) value = scale * static_cast<float>(random.symmetric());
-    return x;
-  };
-  const auto vector = [&](const TensorRow& tensor) {
-    if (tensor.present != nullptr && !tensor.present(config)) return std::vector<double>();
-    const Matrix<float> x = matrix(tensor);
-    return std::vector<double>(x.flat().begin(), x.flat().end());
-  };
-  const auto packed = [&](const TensorRow& tensor, bool transposed) {
-    const Matrix<float> x = matrix(tensor);
-    return PackedMatrix(transposed ? x.view().transposed() : x.view());
-  };
-  const auto weights_of = [&](const SiteRow& row) -> SiteWeights {
-    if (row.operation == Operation::embed) {
-      Matrix<float> tokens = matrix(row.tensors[0]);
-      return EmbeddingWeights{std::move(tokens), matrix(row.tensors[1])};
-    }
-    if (row.operation == Operation::embed_tokens)
-      return EmbeddingWeights{matrix(row.tensors[0]), {}};
-    if (row.operation == Operation::layer_norm) {
-      std::vector<double> gamma = vector(row.tensors[0]);
-      return LayerNormWeights{std::move(gamma), vector(row.tensors[1])};
-    }
-    if (row.operation == Operation::rms_norm) return RmsNormWeights{vector(row.tensors[0])};
-    if (row.operation == Operation::linear) {
-      PackedMatrix weight = packed(row.tensors[0], row.output_first);
-      return Linear{std::move(weight), vector(row.tensors[1])};
-    }
-    if (row.operation == Operation::logits) return Linear{packed(row.tensors[0], true), {}};
-    return {};
-  };
-  for (const SiteRow& row : config.network->sites)
-    for (std::size_t l = 0; l < layers_of(config, row.site); ++l)
-      model.weights.add(row.site, weights_of(row));
-  return model;
+  const auto element = [&] { return scale * static_cast<float>(random.symmetric()); };
+  return experiments::bench::random_model(config, element, element);
 }
 
 inline const Network& network_called(std::string_view model_type) {

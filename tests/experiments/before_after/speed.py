@@ -1,5 +1,6 @@
 """How long both take: benches over all their rows, studies by processor time; in alternation, and at most 1.03 times as long."""
-import re
+import collections
+import json
 import statistics
 import subprocess
 
@@ -9,7 +10,9 @@ from .sides import ROOT
 LIMIT = 1.03  # of a study, of the geometric mean of a bench's rows
 ROW_LIMIT = 1.2  # of one row: the same binary beside itself showed up to 1.13 in single rows of gemm on two shared cores
 ROUNDS = 4  # of pairs, as long as something is too slow: others work on this machine
-BENCHES = {"gemm": ("lamp_gemm_bench", 1), "elementary": ("lamp_elementary_bench", 8), "selection": ("lamp_selection_bench", 3)}  # pairs
+Bench = collections.namedtuple("Bench", "rows unit pairs")  # of `lamp bench GROUP`: keys of its JSON, how often both take their turn
+BENCHES = {"gemm": Bench("kernels", "ns_per_mac", 1), "elementwise": Bench("elementwise", "ns_per_entry", 3),
+           "selection": Bench("selection", "ns_per_entry", 3), "functions": Bench("functions", "ns_per_entry", 3)}
 STUDY_RUNS = {
     "study 01": ["01-softmax-lamp/study.toml", "tokens.sequences=1", "tokens.sequence_length=160",
                  f'tokens.path=["{ROOT}/data/texts/prose.txt"]',
@@ -17,30 +20,6 @@ STUDY_RUNS = {
     "study 03": ["03-backends/study.toml", "tokens.sequences=1", "tokens.sequence_length=48", "continuation.prefix=24",
                  "continuation.tokens=12",
                  f'tokens.path=["{ROOT}/data/texts/code.txt"]']}
-
-
-def bench_of(side, name):
-    """The bench in the same build tree: anywhere below the binary's folder."""
-    found = [p for p in side.binary.parent.rglob(name) if p.is_file()]
-    return found[0] if found else None
-
-
-def rows(text):
-    """Name of a row, with its heading, to (time, unit of its last digit); a line of several columns has as many rows.
-
-    Times are numbers with a point that stand alone: not factors ("1.5 x") nor what stands in parentheses, the dearest of several.
-    """
-    found, heading = {}, ""
-    for line in text.splitlines():
-        times = re.findall(r"(?<=\s)\d+\.\d+(?!\S)", re.sub(r"\s\d+\.\d+ x", "", line))
-        if not times:
-            heading = line.strip() or heading
-            continue
-        name = re.sub(r"\s+", " ", line[:line.index(" " + times[0])].strip())
-        for i, value in enumerate(times):
-            if float(value) > 0:
-                found[f"{heading[:40]}: {name}" + (f" [{i}]" if len(times) > 1 else "")] = float(value), 10.0 ** -len(value.split(".")[1])
-    return found
 
 
 def timed_study(side, words):
@@ -54,11 +33,14 @@ def timed_study(side, words):
     return {"processor time": (answer.user, 0.001)}
 
 
-def timed_bench(side, file):
-    done = subprocess.run([str(file)], capture_output=True, text=True, timeout=1800, env=side.environment)
+def timed_bench(side, group):
+    """Medians of `lamp bench GROUP`, by the name of the row and its instruction set. A difference of times may come out below 0."""
+    done = subprocess.run([str(side.binary), "bench", group, "--json"], capture_output=True, text=True, timeout=1800, env=side.environment)
     if done.returncode != 0:
-        raise RuntimeError(f"{file} ended with {done.returncode}: {done.stderr}")
-    return rows(done.stdout)
+        raise RuntimeError(f"bench {group} by {side.name} ended with {done.returncode}: {done.stderr}")
+    unit = 1e-4
+    return {f"{row['name']} {row['target']}": (max(row[BENCHES[group].unit], unit), unit)
+            for row in json.loads(done.stdout)[BENCHES[group].rows]}
 
 
 def ratio(old, new, unit):
@@ -79,16 +61,15 @@ def together(old, new):
     return least, statistics.median(mean([(old[row][i], new[row][i]) for row in old]) for i in range(len(next(iter(old.values())))))
 
 
-def compare(part, name, measure, pairs, own=lambda row: True):
-    """`measure`: side to {row: (time, unit)}. `own`: rows that are the program's, not those of a library measured beside it."""
+def compare(part, name, measure, pairs):
+    """`measure`: side to {row: (time, unit of its last digit)}."""
     old, new, units = {}, {}, {}
     for _ in range(1 if part.quick else ROUNDS):
         for _ in range(1 if part.quick else pairs):
             for times, side in ((old, part.old), (new, part.new)):
                 for row, (time, unit) in measure(side).items():
-                    if own(row):
-                        times.setdefault(row, []).append(time)
-                        units[row] = unit
+                    times.setdefault(row, []).append(time)
+                    units[row] = unit
         if old.keys() != new.keys() or not old:
             return part.differ(name, f"rows of one side only: {sorted(old.keys() ^ new.keys())[:5] or 'there are none'}")
         found, whole = {row: min(ratios(old[row], new[row], units[row])) for row in old}, together(old, new)
@@ -116,10 +97,10 @@ def speed(part):
     """Few times in --quick, told and not judged."""
     for name, words in STUDY_RUNS.items():
         compare(part, name, lambda side, words=words: timed_study(side, words), 3)
-    for name, (bench, pairs) in BENCHES.items():
-        files = {side.name: bench_of(side, bench) for side in (part.old, part.new)}
-        lacking = [f"no {bench} below {side.binary.parent}" for side in (part.old, part.new) if files[side.name] is None]
+    for group, bench in BENCHES.items():
+        lacking = [f"no lamp-bench beside {side.binary}" for side in (part.old, part.new)
+                   if not (side.binary.parent / "lamp-bench").exists()]
         if lacking:
-            part.differ(f"bench {name}", "; ".join(lacking) + ": not measured")
-        elif not part.quick or name == "selection":
-            compare(part, name, lambda side, files=files: timed_bench(side, files[side.name]), pairs, lambda row: "OpenBLAS" not in row)
+            part.differ(f"bench {group}", "; ".join(lacking) + ": not measured")
+        elif not part.quick or group == "selection":
+            compare(part, group, lambda side, group=group: timed_bench(side, group), bench.pairs)
