@@ -172,13 +172,14 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
     if (interrupted_by() != 0) return false;
     const PrecisionPlan plan = priorities.plan(cell.plan, model.config, cell.seed);
     const PassOptions options = options_of(request, sequence, cell.seed);
-    worker.workspace.selection.seen = {};
+    worker.workspace.forget_selections();
     std::optional<record::CellRecord> record =
         computed_cell(cell, {*runs_on.at(&cell), sequence.ids, plan, options, worker.workspace},
                       reference, worker.recorder);
     const std::lock_guard lock(mutex);
     if (failure || !record) return false;
-    if (request.share) known.add(cell, &worker.workspace.selection.seen);
+    const SelectionScratch::Seen seen = worker.workspace.selections_seen();
+    if (request.share) known.add(cell, &seen);
     ++computed.passes;
     return finish(cell, *std::move(record));
   };
