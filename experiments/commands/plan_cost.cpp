@@ -192,6 +192,24 @@ double selection_numbers(const ModelConfig& model, const SiteRow& row, std::size
   return n * (3.0 * width + width / sizeof(double) + in);
 }
 
+/// How many numbers gemm packs of each thread of a pass: queries, keys, and the values that follow;
+/// and of all its rows together: the inputs of the widest product.
+struct PackedNumbers {
+  double keys = 0.0, operands = 0.0;
+};
+PackedNumbers packed_numbers(const ModelConfig& c, std::size_t length) {
+  PackedNumbers packed;
+  for (const SiteRow& row : c.network->sites) {
+    if (row.operation == Operation::linear || row.operation == Operation::logits)
+      packed.operands =
+          std::max(packed.operands,
+                   rows(length) * rows(input_columns(c, row, 0, Head{}, length).count) / 2.0);
+    if (row.operation == Operation::scores)
+      packed.keys = 3.0 * rows(length) * rows(input_columns(c, row, 1, Head{}, length).count);
+  }
+  return packed;
+}
+
 /// How many numbers a pass holds: those of Workspace, of EarlierRows and what gemm packs.
 double workspace_numbers(const Experiment& experiment) {
   const ModelConfig& c = experiment.model.config;
@@ -201,19 +219,15 @@ double workspace_numbers(const Experiment& experiment) {
   double outputs = t * rows(c.n_embd);  // the stream
   for (const Buffers::Shape& shape : Buffers(c).shapes)
     outputs += t * (shape.square() ? t : rows(shape.cols));
-  double widest = 0.0, selecting = 0.0, operands = 0.0, keys = 0.0;
+  double widest = 0.0, selecting = 0.0;
   for (const SiteRow& row : c.network->sites) {
     const double width = t * rows(width_of(c, row.site, length));
     if (row.operation != Operation::logits) widest = std::max(widest, width);
     if (selects_at(experiment, row))
       selecting = std::max(selecting, selection_numbers(c, row, length));
-    if (row.operation == Operation::linear || row.operation == Operation::logits)
-      operands = std::max(operands, rows(input_columns(c, row, 0, Head{}, length).count));
-    if (row.operation == Operation::scores)  // queries, keys, and the values that follow
-      keys = 3.0 * t * rows(input_columns(c, row, 1, Head{}, length).count);
   }
   const double logits = rows(std::min(logit_rows, length)) * rows(c.vocab_size);
-  const double packing = keys + t * operands / 2.0;  // of operands, in gemm
+  const PackedNumbers packed = packed_numbers(c, length);
   const double local = config.record_errors.empty() ? 0.0 : std::max(logits, widest);
   double earlier = 0.0;
   if (config.continuation)
@@ -224,7 +238,7 @@ double workspace_numbers(const Experiment& experiment) {
   const auto has_cache = [](const Cell& cell) { return cell.plan.storage().has_cache(); };
   if (std::any_of(experiment.grid.cells.begin(), experiment.grid.cells.end(), has_cache))
     for (const KeptColumns& part : kept_columns(c)) cache += t * rows(part.columns.count);
-  return outputs + selecting + logits + packing + local + earlier + cache;
+  return outputs + selecting + logits + packed.keys + packed.operands + local + earlier + cache;
 }
 
 }  // namespace
@@ -257,6 +271,8 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
       bytes_of_sites(experiment, config.record_activations) +
       (config.record_detail == Detail::full ? 2.0 * bytes_of_sites(experiment, config.record_errors)
                                             : 0.0);
+  const PackedNumbers packed = packed_numbers(c, length);  // of few threads a member has most rows
+  cost.member = sizeof(double) * (packed.keys + packed.operands / 2.0);
   constexpr double of_dataset = 30.0 * 1024;  // HDF5's own, in shards and result; measured
   const std::vector<record::Quantity> quantities = empty_shard(experiment).quantities;
   const double held = rows(quantities.size()) * (sizeof(record::Values) + 16.0) +
