@@ -55,13 +55,13 @@ class Team {
   std::unique_ptr<Others> others_;  // null where there are none
 };
 
-/// A division of rows 0 .. rows - 1 into blocks of about the same work: of as many rows, or, where
-/// row i has the entries 0 .. earlier + i, of as many entries. No result depends on it.
+/// A division of rows 0 .. rows - 1 into blocks of about the same work: every row takes as much,
+/// or, where `first` is set, row i takes first + i. No result depends on it.
 struct RowBlocks {
   static constexpr std::size_t together = 8;  // rows that a kernel of products takes at once
 
   std::size_t rows = 0, parts = 1;
-  std::optional<std::size_t> earlier{};
+  std::optional<double> first{};
 
   /// The first row of a block; `rows` for part == parts.
   [[nodiscard]] std::size_t begin(std::size_t part) const {
@@ -70,9 +70,9 @@ struct RowBlocks {
     const double share = static_cast<double>(part) / static_cast<double>(parts),
                  n = static_cast<double>(rows);
     double row = share * n;
-    if (earlier) {  // rows r with r (2 e + r) = share n (2 e + n), e entries before the first row
-      const double e = static_cast<double>(*earlier) + 0.5;
-      row = std::sqrt(e * e + share * n * (2.0 * e + n)) - e;
+    if (first) {  // r (2 f + r) = share n (2 f + n)
+      const double f = *first - 0.5;
+      row = std::sqrt(f * f + share * n * (2.0 * f + n)) - f;
     }
     const std::size_t step = rows >= together * parts ? together : 1;
     return std::min(rows, static_cast<std::size_t>(row / static_cast<double>(step) + 0.5) * step);

@@ -70,8 +70,10 @@ class Pass {
   // whose LAMP's step is taken; of a logit that is recorded. They decide whether to share it.
   static constexpr double work_of_value = 32.0, work_of_choice = 512.0, work_of_tap = 256.0;
 
-  /// How a team shares rows of a site's output; where they are causal, by their entries.
-  [[nodiscard]] RowBlocks blocks(const SiteRow& row, std::size_t rows, double work_of_output) const;
+  /// How a team shares rows of a site's output; where they are causal, by their entries and what
+  /// else a row takes, in entries (measured: that of softmax and LAMP's step).
+  [[nodiscard]] RowBlocks blocks(const SiteRow& row, std::size_t rows, double work_of_output,
+                                 double beside_entries = 64.0) const;
   /// The same of its evaluation. Of one site and number of rows always the same: scores have packed
   /// the keys of their block.
   [[nodiscard]] RowBlocks blocks(const SiteRow& row, std::size_t rows) const;

@@ -40,19 +40,22 @@ void Workspace::forget_selections() {
   for (Own& member : own) member.selection.seen = {};
 }
 
-RowBlocks Pass::blocks(const SiteRow& row, std::size_t rows, double work_of_output) const {
+RowBlocks Pass::blocks(const SiteRow& row, std::size_t rows, double work_of_output,
+                       double beside_entries) const {
   const bool causal = info(row.site).causal || row.operation == Operation::values;
   const std::size_t width = width_of(config_, row.site, so_far());
   const double work = work_of_output * static_cast<double>(rows) * static_cast<double>(width);
   return {.rows = rows,
           .parts = work_.team.members_for(work),
-          .earlier = causal ? std::optional(first_) : std::nullopt};
+          .first = causal ? std::optional(static_cast<double>(first_ + 1) + beside_entries)
+                          : std::nullopt};
 }
 
 RowBlocks Pass::blocks(const SiteRow& row, std::size_t rows) const {
-  const bool product = has_bounds(row.operation);
-  const std::size_t terms = product ? input_columns(config_, row, 0, Head{}, so_far()).count : 0;
-  return blocks(row, rows, static_cast<double>(terms) + work_of_value);
+  if (!has_bounds(row.operation)) return blocks(row, rows, work_of_value);
+  const std::size_t terms = input_columns(config_, row, 0, Head{}, so_far()).count;
+  constexpr double half_a_panel = PackedMatrix::panel_cols / 2.0;  // is filled up
+  return blocks(row, rows, static_cast<double>(terms) + work_of_value, half_a_panel);
 }
 
 void Pass::prepare(const SiteRow& row, const TapPoint& point) {

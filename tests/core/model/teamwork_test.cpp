@@ -176,13 +176,12 @@ TEST_CASE("Team: each part once, on a thread of its own; what one throws arrives
   }
 }
 
-TEST_CASE("RowBlocks: every row once, in order; of causal rows as many entries", "[base]") {
+TEST_CASE("RowBlocks: every row once, in order; blocks of as much work", "[base]") {
   for (std::size_t rows = 0; rows < 140; ++rows)
     for (const std::size_t parts : {1U, 2U, 3U, 7U, 16U})
-      for (const std::optional<std::size_t> earlier :
-           {std::optional<std::size_t>(), std::optional<std::size_t>(0),
-            std::optional<std::size_t>(100)}) {
-        const RowBlocks blocks{.rows = rows, .parts = parts, .earlier = earlier};
+      for (const std::optional<double> first_takes :
+           {std::optional<double>(), std::optional(1.0), std::optional(100.0)}) {
+        const RowBlocks blocks{.rows = rows, .parts = parts, .first = first_takes};
         REQUIRE(blocks.begin(0) == 0);
         REQUIRE(blocks.begin(parts) == rows);
         for (std::size_t part = 0; part < parts; ++part)
@@ -190,7 +189,7 @@ TEST_CASE("RowBlocks: every row once, in order; of causal rows as many entries",
       }
   const RowBlocks even{.rows = 1024, .parts = 4};
   CHECK(even.begin(1) == 256);
-  const RowBlocks causal{.rows = 1024, .parts = 2, .earlier = 0};
+  const RowBlocks causal{.rows = 1024, .parts = 2, .first = 1.0};
   const std::size_t half = causal.begin(1);
   CHECK(half * (half + 1) / 2 > 1024 * 1025 / 4 * 97 / 100);
   CHECK(half * (half + 1) / 2 < 1024 * 1025 / 4 * 103 / 100);
