@@ -96,7 +96,8 @@ void replace_vanishing(std::span<const double> log_p, std::span<const double> x,
 
 }  // namespace
 
-ReferenceDistribution::ReferenceDistribution(Matrix<double> logits, std::span<const TokenId> tokens)
+ReferenceDistribution::ReferenceDistribution(Matrix<double> logits, std::span<const TokenId> tokens,
+                                             Team* team)
     : log_p_(std::move(logits)), tokens_(tokens.begin(), tokens.end()) {
   expects(log_p_.rows() == tokens.size() && log_p_.rows() > 0 && log_p_.cols() > 0,
           "ReferenceDistribution: one row of logits a token");
@@ -106,23 +107,33 @@ ReferenceDistribution::ReferenceDistribution(Matrix<double> logits, std::span<co
   vanishing_.resize(positions());
   cross_entropy_.resize(positions() - 1);
   if (log_p_.flat().size() <= stored_probabilities) p_.reshape(positions(), vocab_size());
-  MetricsScratch scratch;
-  for (std::size_t first = 0; first < positions(); first += group) {
-    const std::size_t rows = std::min(group, positions() - first);
-    const Normalisers n = normalise(log_p_.view(), first, rows, scratch);
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::size_t t = first + r;
-      const std::span<double> row = log_p_.row(t);
-      argmax_[t] = n.argmax[r];
-      double smallest = 0.0;
-      for (double& value : row) {
-        value = log_softmax(value, n.most[r], n.log_sum[r]);
-        smallest = std::min(smallest, value);
-      }
-      vanishing_[t] = smallest < vanishing_log ? 1 : 0;
-      if (p_.rows() != 0) binary64_functions::exp(row, p_.row(t));
-      if (t + 1 < positions()) cross_entropy_[t] = 0.0 - row[next_token(t)];
+  constexpr double work_of_logit = 256.0;  // two elementary functions, in multiply-accumulates
+  Team alone;
+  Team& members = team != nullptr ? *team : alone;
+  const RowBlocks groups{
+      .rows = (positions() + group - 1) / group,
+      .parts = members.members_for(work_of_logit * static_cast<double>(log_p_.flat().size()))};
+  members.each(groups.parts, [&](std::size_t part) {
+    MetricsScratch scratch;
+    for (std::size_t g = groups.begin(part); g < groups.begin(part + 1); ++g)
+      fill(g * group, std::min(group, positions() - g * group), scratch);
+  });
+}
+
+void ReferenceDistribution::fill(std::size_t first, std::size_t count, MetricsScratch& scratch) {
+  const Normalisers n = normalise(log_p_.view(), first, count, scratch);
+  for (std::size_t r = 0; r < count; ++r) {
+    const std::size_t t = first + r;
+    const std::span<double> row = log_p_.row(t);
+    argmax_[t] = n.argmax[r];
+    double smallest = 0.0;
+    for (double& value : row) {
+      value = log_softmax(value, n.most[r], n.log_sum[r]);
+      smallest = std::min(smallest, value);
     }
+    vanishing_[t] = smallest < vanishing_log ? 1 : 0;
+    if (p_.rows() != 0) binary64_functions::exp(row, p_.row(t));
+    if (t + 1 < positions()) cross_entropy_[t] = 0.0 - row[next_token(t)];
   }
 }
 

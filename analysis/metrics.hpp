@@ -11,6 +11,7 @@
 
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
+#include "core/base/team.hpp"
 
 namespace lamp {
 
@@ -27,7 +28,9 @@ struct MetricsScratch {
 class ReferenceDistribution {
  public:
   /// logits: (T, V), T >= 1, V >= 1; they become the log-probabilities in place. tokens: T ids < V.
-  ReferenceDistribution(Matrix<double> logits, std::span<const TokenId> tokens);
+  /// A team shares the positions; no bit depends on it.
+  ReferenceDistribution(Matrix<double> logits, std::span<const TokenId> tokens,
+                        Team* team = nullptr);
 
   [[nodiscard]] std::size_t positions() const { return log_p_.rows(); }
   [[nodiscard]] std::size_t vocab_size() const { return log_p_.cols(); }
@@ -52,6 +55,9 @@ class ReferenceDistribution {
       std::size_t{1} << 23;  // T V up to which p is kept too: 64 MiB
 
  private:
+  /// Fills positions first .. first + count - 1, of which there are a group's at most.
+  void fill(std::size_t first, std::size_t count, MetricsScratch& scratch);
+
   Matrix<double> log_p_, p_;
   std::vector<TokenId> tokens_;
   std::vector<std::size_t> argmax_;

@@ -21,6 +21,7 @@ void Pass::run() {
   const std::size_t rows = tokens_.size();
   expects(rows >= 1 && first_ + rows <= length_ && length_ <= config_.n_positions,
           "forward: 1 <= tokens <= n_positions");
+  work_.own.resize(std::max(work_.own.size(), work_.team.size()));
   work_.stream.reshape(rows, config_.n_embd);
   work_.outputs.resize(buffers_.shapes.size());
   for (std::size_t b = 0; b < buffers_.shapes.size(); ++b)
@@ -82,11 +83,6 @@ void Pass::tap_f(const SiteRow& f, TapPoint point) {
   tap(point, z, evaluate_local(f, point, z));
 }
 
-void Pass::store(const TapPoint& point, MatrixView<double> out) const {
-  if (const NumberSystem* system = plan_.storage().at(point.site, point.layer))
-    store_rows(*system, out, entries_of(point.site));
-}
-
 void Pass::store(const TapPoint& point, std::span<double> row) const {
   if (const NumberSystem* system = plan_.storage().at(point.site, point.layer))
     round_row(*system, row, row);
@@ -122,48 +118,18 @@ MatrixView<const double> Pass::input(const SiteRow& row, std::size_t k,
 
 void Pass::keep(const SiteRow& row, Layer layer) {
   for (std::size_t k = 0; k < kept_.size(); ++k) {
-    const auto& [site, columns] = kept_[k];
-    if (site != row.site) continue;
+    const Columns& columns = kept_[k].columns;
+    if (kept_[k].site != row.site) continue;
     const MatrixView<const double> here =
-        std::as_const(buffer(site)).view().columns(columns.first, columns.count);
+        std::as_const(buffer(row.site)).view().columns(columns.first, columns.count);
     const MatrixView<double> all = cache(layer, k).view().row_block(first_, here.rows);
-    for (std::size_t i = 0; i < here.rows; ++i)
-      std::copy(here.row(i).begin(), here.row(i).end(), all.row(i).begin());
-    store_cache(plan_.storage(), cached_, site, columns.first, all);
+    by_rows(blocks(row, here.rows, work_of_value), [&](std::size_t, std::size_t first,
+                                                       std::size_t count) {
+      for (std::size_t i = first; i < first + count; ++i)
+        std::copy(here.row(i).begin(), here.row(i).end(), all.row(i).begin());
+      store_cache(plan_.storage(), cached_, row.site, columns.first, all.row_block(first, count));
+    });
   }
-}
-
-void Pass::prepare(const SiteRow& row, const TapPoint& point) {
-  if (row.operation == Operation::scores) work_.keys.assign(input(row, 1, point).transposed());
-}
-
-void Pass::compute(const Model& model, const SiteRow& row, const TapPoint& point,
-                   const Arithmetic& a, MatrixView<double> out) {
-  const auto in = [&](std::size_t k) { return input(row, k, point); };
-  switch (row.operation) {
-    case Operation::embed:
-    case Operation::embed_tokens:
-      return embed(a, model.weights.at<EmbeddingWeights>(point.site), tokens_, out, first_);
-    case Operation::scores:
-      return scores(a, in(0), work_.keys, out, model_.config.score_divisor(point.layer));
-    case Operation::softmax:
-      return softmax(a, in(0), out, entries_of(row.site));
-    case Operation::values:
-      return values(a, in(0), in(1), out);
-    case Operation::layer_norm:
-    case Operation::rms_norm:
-    case Operation::linear:
-    case Operation::rope:
-    case Operation::residual:
-    case Operation::activation:
-    case Operation::product:
-    case Operation::logits: {
-      const MatrixView<const double> x0 = in(0).row_block(point.first_row - first_, out.rows);
-      return evaluate_rows(model, row, point.layer, options_.activation, a, point.first_row, x0,
-                           input_count(row.operation) == 2 ? in(1) : x0, out);
-    }
-  }
-  contract_violated("forward: a known operation");
 }
 
 bool Pass::evaluate_local(const SiteRow& row, const TapPoint& point, MatrixView<const double> out) {
@@ -193,14 +159,19 @@ void Pass::logit_block(const SiteRow& site, std::size_t first, std::size_t rows)
   const MatrixView<const double> out = std::as_const(work_.logits).view();
   const bool local = evaluate_local(site, block, out);
   evaluate(site, block, site.f ? plan_.selection(site.site) : nullptr, work_.logits.view());
-  for (std::size_t row = 0; row < rows; row += tapped_rows) {
-    const std::size_t count = std::min(tapped_rows, rows - row);
-    const TapPoint point{.site = site.site, .first_row = first_ + first + row};
-    sink_.values(point, out.row_block(row, count));
-    if (local)
-      sink_.local(point, out.row_block(row, count),
-                  std::as_const(work_.local).view().row_block(row, count));
-  }
+  const auto show = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t row = begin; row < end; row += tapped_rows) {
+      const std::size_t count = std::min(tapped_rows, end - row);
+      const TapPoint point{.site = site.site, .first_row = first_ + first + row};
+      sink_.values(point, out.row_block(row, count));
+      if (local)
+        sink_.local(point, out.row_block(row, count),
+                    std::as_const(work_.local).view().row_block(row, count));
+    }
+  };
+  if (local || !sink_.takes_rows_apart(site.site)) return show(0, rows);
+  by_rows(blocks(site, rows, work_of_tap),
+          [&](std::size_t, std::size_t begin, std::size_t count) { show(begin, begin + count); });
 }
 
 namespace {

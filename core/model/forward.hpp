@@ -13,6 +13,7 @@
 
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
+#include "core/base/team.hpp"
 #include "core/model/ops/read_values.hpp"
 #include "core/model/plan.hpp"
 #include "core/model/weights.hpp"
@@ -35,13 +36,17 @@ struct TapPoint {
       0;  // of the sequence: what row 0 of the values is. Logits come in blocks of rows
 };
 
-/// Is shown the values of a pass. They are valid during the call only.
+/// Is shown the values of a pass. They are valid during the call only. It is called by the thread
+/// that called the pass, in the order of evaluation, but for takes_rows_apart().
 class TapSink {
  public:
   virtual ~TapSink() = default;
   /// Rows are token positions. Of a causal site (rows, first_row + rows), entries (i, j > first_row
   /// + i) are unspecified; of another one (rows, width of the site in one head).
   virtual void values(const TapPoint& point, MatrixView<const double> x) = 0;
+  /// Whether values() may be called for different rows of a site in any order and at once: those of
+  /// logits then are, by the threads that have evaluated them.
+  [[nodiscard]] virtual bool takes_rows_apart(Site) const { return false; }
   /// Whether local() is wanted at a site; it costs a second evaluation there.
   [[nodiscard]] virtual bool wants_local(Site) const { return false; }
   /// After values(): the same operation on the same computed inputs in the reference arithmetic
@@ -66,15 +71,17 @@ struct PassOptions {
       nullptr;                         // arithmetic of local(); needed where a sink wants it
   const Model* local_model = nullptr;  // weights of local(); null: those of the pass
   std::size_t first_logits = 0;        // the logits of rows before this one are not evaluated
-  std::size_t threads = 1;             // of a pass in unlimited(p); others take one
+  std::size_t threads = 1;             // of a pass in unlimited(p); others have Workspace::team
 };
 
 /// The arithmetic with the draws of a point: row 0 of what is evaluated is row point.first_row.
 Arithmetic drawing_at(Arithmetic arithmetic, const PassOptions& options, const TapPoint& point);
 
-/// Memory of a pass, reused from one to the next: one per thread. `rows` are those of the pass.
+/// Memory of a pass, reused from one to the next, and the threads that share its work: of one pass
+/// at a time. `rows` are those of the pass. No bit depends on how many threads there are.
 class Workspace {
  public:
+  Team team;
   Matrix<double> stream;                // (rows, n_embd): the residual stream
   std::vector<Matrix<double>> outputs;  // of sites, as Buffers says
   Matrix<double> logits;                // (up to logit_rows, vocab_size)
@@ -91,10 +98,21 @@ class Workspace {
   Matrix<double> partial;                    // scores of the first terms
   std::vector<double> columns;               // sums or norms of a linear map
   std::vector<Matrix<double>> cache;         // keys and values, as EarlierRows::kept, of one layer
-  PackedMatrix keys;                         // of one head, transposed: (d_head, rows so far)
-  ReadValues values;                         // of one head, for rules that read them
   std::vector<std::uint8_t> marks;           // one a component, (rows, columns)
-  SelectionScratch selection;
+
+  /// What a member of the team has by itself.
+  struct Own {
+    PackedMatrix keys;  // of one head, transposed: (d_head, those that its rows see)
+    ReadValues values;  // of one head, for rules that read them
+    SelectionScratch selection;
+    std::vector<std::uint8_t> columns;  // marks of those that it evaluates
+    Matrix<double> product;             // of these
+  };
+  std::vector<Own> own;  // by part of the work
+
+  /// SelectionScratch::Seen of all members.
+  [[nodiscard]] SelectionScratch::Seen selections_seen() const;
+  void forget_selections();
 };
 
 /// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the

@@ -1,5 +1,6 @@
 // One forward pass, over the rows first_ .. first_ + tokens - 1 of a sequence. Internal to
-// core/model: forward.cpp walks the table and evaluates sites, selecting.cpp is LAMP's step.
+// core/model: forward.cpp walks the table and evaluates sites, teamwork.cpp shares their rows among
+// threads, selecting.cpp is LAMP's step.
 #pragma once
 
 #include <optional>
@@ -62,8 +63,36 @@ class Pass {
   void tap_f(const SiteRow& f, TapPoint point);
 
   /// Rounds a site's output to what it is kept in.
-  void store(const TapPoint& point, MatrixView<double> out) const;
+  void store(const TapPoint& point, MatrixView<double> out);
   void store(const TapPoint& point, std::span<double> row) const;
+
+  // Work in multiply-accumulates, of a number that is copied, stored, or a function of others;
+  // whose LAMP's step is taken; of a logit that is recorded. They decide whether to share it.
+  static constexpr double work_of_value = 32.0, work_of_choice = 512.0, work_of_tap = 256.0;
+
+  /// How a team shares rows of a site's output; where they are causal, by their entries and what
+  /// else a row takes, in entries (measured: that of softmax and LAMP's step).
+  [[nodiscard]] RowBlocks blocks(const SiteRow& row, std::size_t rows, double work_of_output,
+                                 double beside_entries = 64.0) const;
+  /// The same of its evaluation. Of one site and number of rows always the same: scores have packed
+  /// the keys of their block.
+  [[nodiscard]] RowBlocks blocks(const SiteRow& row, std::size_t rows) const;
+
+  /// Calls work(part, first, count) for every block that has rows.
+  template <class Work>
+  void by_rows(const RowBlocks& blocks, const Work& work) {
+    work_.team.each(blocks.parts, [&](std::size_t part) {
+      const std::size_t first = blocks.begin(part), count = blocks.count(part);
+      if (count > 0) work(part, first, count);
+    });
+  }
+
+  /// Of rows of a causal site the columns that they have in common with later rows up to `end`.
+  template <class T>
+  [[nodiscard]] static MatrixView<T> causal_part(const SiteRow& row, MatrixView<T> x,
+                                                 std::size_t end) {
+    return info(row.site).causal ? x.columns(0, end) : x;
+  }
 
   /// "Select, recompute, mix" at the site g of `row`: evaluates g low, chooses S in every row by
   /// what f sees of it, and replaces the chosen components by those of `recompute`. Low values are
@@ -110,8 +139,12 @@ class Pass {
   void choose(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
               MatrixView<double> g, const Seen& seen);
 
+  /// x times the weights of a linear site, in fused binary64.
+  void map_rows(const SiteRow& linear, MatrixView<const double> x, const PackedMatrix& map,
+                Matrix<double>& out);
+
   SelectionRow see_row(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
-                       const Seen& seen, std::size_t i);
+                       const Seen& seen, std::size_t i, ReadValues& values);
 
   /// What a rule that looks ahead ranks the n components of row i by, at a site whose f is a
   /// softmax; empty: nothing.
@@ -140,6 +173,10 @@ class Pass {
   /// others: their draws and operands are their own.
   void recompute_chosen(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
                         MatrixView<const double> g);
+
+  /// mix_row() of every row.
+  void mix(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+           MatrixView<double> g);
 
   /// Replaces the chosen components of row i of g and shifts the others; returns whether there are
   /// any.
@@ -183,12 +220,23 @@ class Pass {
   void keep(const SiteRow& row, Layer layer);
 
   /// Prepares what all evaluations of a site share: scores in several arithmetics pack the keys
-  /// once.
+  /// once, each member those that its rows see.
   void prepare(const SiteRow& row, const TapPoint& point);
 
   /// Evaluates a site with a model's weights, or a block of its rows from point.first_row on.
   void compute(const Model& model, const SiteRow& row, const TapPoint& point, const Arithmetic& a,
                MatrixView<double> out);
+
+  /// The same by one thread. Of a causal site out has the columns up to that of its last row, and
+  /// scores have the keys of these.
+  void compute_block(const Model& model, const SiteRow& row, const TapPoint& point,
+                     const Arithmetic& a, MatrixView<double> out, const PackedMatrix& keys);
+
+  /// Whether compute() shares a product of `rows` rows by its columns, and how.
+  [[nodiscard]] bool shares_columns(const Model& model, const SiteRow& row, const TapPoint& point,
+                                    const Arithmetic& a, std::size_t rows) const;
+  void compute_columns(const Model& model, const SiteRow& row, const TapPoint& point,
+                       const Arithmetic& a, MatrixView<double> out);
 
   /// For error weights `dot`: bounds of the inner products of a site, of its output's shape.
   void bounds(const SiteRow& row, const TapPoint& point, MatrixView<double> out);

@@ -1,5 +1,6 @@
 // LAMP's step of a pass, at any product g that a function f follows: select, recompute, mix.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "core/arith/stochastic.hpp"
@@ -25,7 +26,7 @@ void Pass::select(const SelectionPlan& selection, const SiteRow& row, const TapP
   choose(selection, row, point, g, see(selection.spec, row, point, g));
   if (!softmax) {
     recompute_chosen(selection, row, point, g);
-    for (std::size_t i = 0; i < g.rows; ++i) mix_row(selection, row, point, g, i);
+    mix(selection, row, point, g);
   }
   TapPoint at_row = point;
   for (std::size_t i = 0; i < g.rows; ++i, ++at_row.first_row)
@@ -56,7 +57,7 @@ void Pass::select_across_heads(const SiteRow& row, const TapPoint& point) {
   std::swap(work_.bounds, work_.of_heads.bounds);
   work_.redone.clear();
   choose(selection, row, at, all, see(selection.spec, row, at, all));
-  for (std::size_t i = 0; i < all.rows; ++i) mix_row(selection, row, at, all, i);
+  mix(selection, row, at, all);
   for (; at.head.value < heads; ++at.head.value) {
     TapPoint at_row = at;
     for (std::size_t i = 0; i < all.rows; ++i, ++at_row.first_row)
@@ -98,14 +99,17 @@ Pass::Seen Pass::see(const SelectionSpec& spec, const SiteRow& row, const TapPoi
       const SiteRow& f = *row_of_f(config_.network->sites, row);
       const Linear& map = model_.weights.at<Linear>(f.site, point.layer);
       absolute_sums(map.weight, work_.columns);
-      work_.seen.reshape(low.rows, map.weight.cols());
-      gemm(fused(binary64), low, map.weight, work_.seen.view());
+      map_rows(f, low, map.weight, work_.seen);
       seen.z = std::as_const(work_.seen).view(), seen.columns = work_.columns;
       return seen;
     }
     case Composition::final_softmax:
       work_.seen.reshape(low.rows, low.cols);
-      softmax(fused(binary64), low, work_.seen.view(), Entries::all);
+      by_rows(blocks(row, low.rows, work_of_value),
+              [&](std::size_t, std::size_t first, std::size_t count) {
+                softmax(fused(binary64), low.row_block(first, count),
+                        work_.seen.view().row_block(first, count), Entries::all);
+              });
       seen.z = std::as_const(work_.seen).view();
       return seen;
   }
@@ -128,20 +132,35 @@ void Pass::see_map(const SelectionSpec& spec, const SiteRow& row, const TapPoint
   };
   seen.z = evaluated(f, work_.seen);
   if (after.product != nullptr) {  // what it is multiplied by comes later in the pass
-    const bool first = after.product->inputs[0].site == f.site;
-    const SiteRow& other = row_of(*config_.network, *after.product->inputs[first ? 1 : 0].site);
+    const bool is_first = after.product->inputs[0].site == f.site;
+    const SiteRow& other = row_of(*config_.network, *after.product->inputs[is_first ? 1 : 0].site);
     TapPoint at = point;
     at.site = after.product->site;
-    product(arithmetic_at(at), seen.z, evaluated(other, work_.factor), work_.seen.view());
-    store(at, work_.seen.view());
+    const MatrixView<const double> factor = evaluated(other, work_.factor);
+    const MatrixView<double> out = work_.seen.view();
+    by_rows(blocks(*after.product, out.rows, work_of_value),
+            [&](std::size_t, std::size_t first, std::size_t count) {
+              TapPoint at_rows = at;
+              at_rows.first_row += first;
+              product(arithmetic_at(at_rows), seen.z.row_block(first, count),
+                      factor.row_block(first, count), out.row_block(first, count));
+            });
+    store(at, out);
   }
   const PackedMatrix& map = model_.weights.at<Linear>(after.linear->site, point.layer).weight;
   row_norms(map, work_.columns);
   seen.column_norms = work_.columns;
   if (!spec.tau) return;
-  work_.mapped.reshape(low.rows, map.cols());
-  gemm(fused(binary64), seen.z, map, work_.mapped.view());
+  map_rows(*after.linear, seen.z, map, work_.mapped);
   seen.mapped = std::as_const(work_.mapped).view();
+}
+
+void Pass::map_rows(const SiteRow& linear, MatrixView<const double> x, const PackedMatrix& map,
+                    Matrix<double>& out) {
+  out.reshape(x.rows, map.cols());
+  by_rows(blocks(linear, x.rows), [&](std::size_t, std::size_t first, std::size_t count) {
+    gemm(fused(binary64), x.row_block(first, count), map, out.view().row_block(first, count));
+  });
 }
 
 void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
@@ -152,28 +171,38 @@ void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapP
   if (traits.ahead == LookAhead::first_terms) first_terms(selection.spec.terms, row, point);
   const bool of_layer = selection.fallback && selection.fallback->what == Fallback::What::layer;
   const double u = selection.fallback ? low_roundoff(row, point) : 0.0;
-  std::size_t exceeding = 0;
-  for (std::size_t i = 0; i < g.rows; ++i) {
-    const std::span<std::uint8_t> chosen = marks(g, i).first(entries(row, g.cols, i));
-    const SelectionRow row_seen = see_row(selection.spec, row, point, seen, i);
-    select_row(selection.spec, *seen.target, row_seen, draws(point, i), chosen, work_.selection);
-    if (selection.fallback) {
-      const double bound =
-          cost_of_set(selection.spec, *seen.target, row_seen, chosen, work_.selection) * u;
-      if (!(bound <= selection.fallback->tolerance)) {  // NaN exceeds
-        ++exceeding;
-        std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
+  RowBlocks of_g = blocks(row, g.rows, work_of_choice);
+  if (traits.ahead == LookAhead::row_before) of_g.parts = 1;  // a row is chosen by the one before
+  std::atomic<std::size_t> all_exceeding = 0;
+  by_rows(of_g, [&](std::size_t part, std::size_t first, std::size_t count) {
+    SelectionScratch& scratch = work_.own[part].selection;
+    for (std::size_t i = first; i < first + count; ++i) {
+      const std::span<std::uint8_t> chosen = marks(g, i).first(entries(row, g.cols, i));
+      const SelectionRow row_seen =
+          see_row(selection.spec, row, point, seen, i, work_.own[part].values);
+      select_row(selection.spec, *seen.target, row_seen, draws(point, i), chosen, scratch);
+      if (selection.fallback) {
+        const double bound =
+            cost_of_set(selection.spec, *seen.target, row_seen, chosen, scratch) * u;
+        if (!(bound <= selection.fallback->tolerance)) {  // NaN exceeds
+          ++all_exceeding;
+          std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
+        }
       }
+      if (seen.softmax) mix_with_f(selection, row, point, g, *seen.softmax, i);
     }
-    if (seen.softmax) mix_with_f(selection, row, point, g, *seen.softmax, i);
-  }
+  });
+  std::size_t exceeding = all_exceeding;
   if (of_layer && exceeding > 0) {
     expects(earlier_ == nullptr, "forward: no fallback of a layer in a pass that goes on");
     exceeding = g.rows;
     std::fill(work_.marks.begin(), work_.marks.end(), std::uint8_t{1});
     if (seen.softmax)
-      for (std::size_t i = 0; i < g.rows; ++i)
-        mix_with_f(selection, row, point, g, *seen.softmax, i);
+      by_rows(blocks(row, g.rows, work_of_value),
+              [&](std::size_t, std::size_t first, std::size_t count) {
+                for (std::size_t i = first; i < first + count; ++i)
+                  mix_with_f(selection, row, point, g, *seen.softmax, i);
+              });
   }
   if (selection.fallback) sink_.fell_back(point, exceeding);
   keep_softmax(traits.ahead, point, seen.z);
@@ -204,9 +233,16 @@ std::span<const double> Pass::ranking(LookAhead ahead, const TapPoint& point, co
 
 void Pass::first_terms(std::size_t terms, const SiteRow& row, const TapPoint& point) {
   const MatrixView<const double> q = input(row, 0, point), k = input(row, 1, point);
-  const std::size_t count = std::min(terms, q.cols);
+  const std::size_t length = std::min(terms, q.cols);
   work_.partial.reshape(q.rows, k.rows);
-  scores(arithmetic_at(point), q.columns(0, count), k.columns(0, count), work_.partial.view());
+  by_rows(blocks(row, q.rows), [&](std::size_t, std::size_t first, std::size_t count) {
+    TapPoint at = point;
+    at.first_row += first;
+    const std::size_t end = at.first_row + count;
+    scores(arithmetic_at(at), q.row_block(first, count).columns(0, length),
+           k.row_block(0, end).columns(0, length),
+           work_.partial.view().row_block(first, count).columns(0, end));
+  });
 }
 
 void Pass::keep_softmax(LookAhead ahead, const TapPoint& point, MatrixView<const double> z) {
@@ -224,7 +260,7 @@ void Pass::keep_softmax(LookAhead ahead, const TapPoint& point, MatrixView<const
 }
 
 SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
-                           const Seen& seen, std::size_t i) {
+                           const Seen& seen, std::size_t i, ReadValues& values) {
   const std::size_t n = entries(row, seen.y.cols, i);
   SelectionRow out{.y = seen.y.row(i).first(n), .row_length = n};
   if (spec.weights == ErrorWeights::dot) out.w = std::as_const(work_.bounds).row(i).first(n);
@@ -249,7 +285,7 @@ SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const 
     out.q = input(row, 0, point).row(i);
     out.k = input(row, 1, point).row_block(0, n);
   }
-  if (spec.rule->traits.reads_values && seen.softmax) out.v = work_.values.in_row_of(n);
+  if (spec.rule->traits.reads_values && seen.softmax) out.v = values.in_row_of(n);
   return out;
 }
 
@@ -307,8 +343,20 @@ void Pass::recompute_chosen(const SelectionPlan& selection, const SiteRow& row,
     x = std::as_const(work_.gathered).view();
     chosen = Marks(work_.gathered_marks.data(), count, g.cols, g.cols);
   }
-  linear_of_marked(high, model_.weights.at<Linear>(row.site, point.layer), x, chosen,
-                   work_.recomputed.view());
+  const Linear& layer = model_.weights.at<Linear>(row.site, point.layer);
+  by_rows(blocks(row, count), [&](std::size_t, std::size_t first, std::size_t some) {
+    linear_of_marked(high, layer, x.row_block(first, some), chosen.row_block(first, some),
+                     work_.recomputed.view().row_block(first, some));
+  });
+}
+
+void Pass::mix(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+               MatrixView<double> g) {
+  by_rows(blocks(row, g.rows, work_of_value),
+          [&](std::size_t, std::size_t first, std::size_t count) {
+            for (std::size_t i = first; i < first + count; ++i)
+              mix_row(selection, row, point, g, i);
+          });
 }
 
 bool Pass::mix_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
@@ -344,18 +392,24 @@ void Pass::read_values(const SiteRow& row, const TapPoint& point) {
   expects(weighted != nullptr, "forward: a rule that reads values where f weights some");
   TapPoint at = point;
   at.site = weighted->site;
-  work_.values.assign(arithmetic_at(at), input(*weighted, 1, at));
+  for (Workspace::Own& own : work_.own)
+    own.values.assign(arithmetic_at(at), input(*weighted, 1, at));
 }
 
 void Pass::bounds(const SiteRow& row, const TapPoint& point, MatrixView<double> out) {
-  if (row.operation == Operation::scores)
-    return score_bounds(input(row, 0, point), input(row, 1, point), out,
-                        model_.config.score_divisor(point.layer));
-  if (row.operation == Operation::values)
-    return value_bounds(input(row, 0, point), input(row, 1, point), out);
   expects(has_bounds(row.operation), "forward: error weights dot at a site that has bounds");
-  linear_bounds(model_.weights.at<Linear>(row.site, point.layer),
-                input(row, 0, point).row_block(point.first_row - first_, out.rows), out);
+  by_rows(blocks(row, out.rows), [&](std::size_t, std::size_t first, std::size_t count) {
+    const std::size_t at = point.first_row + first, end = at + count;
+    const MatrixView<const double> x = input(row, 0, point).row_block(at - first_, count);
+    const MatrixView<double> of_rows = out.row_block(first, count);
+    if (row.operation == Operation::scores)
+      score_bounds(x, input(row, 1, point).row_block(0, end), of_rows.columns(0, end),
+                   model_.config.score_divisor(point.layer));
+    else if (row.operation == Operation::values)
+      value_bounds(x.columns(0, end), input(row, 1, point).row_block(0, end), of_rows);
+    else
+      linear_bounds(model_.weights.at<Linear>(row.site, point.layer), x, of_rows);
+  });
 }
 
 }  // namespace lamp

@@ -44,7 +44,8 @@ struct RunPlan {
   double reference_seconds = 0.0, cell_seconds = 0.0;
   double output_seconds = 0.0;  // of a sequence
   double crowding = 1.0;        // how many times as long a thread takes beside the others
-  bool reference_in_parallel = false;
+  double meetings = 0.0;        // of the threads that share a pass
+  bool unlimited_reference = false;
   std::vector<ProductPlan> products{};
   TruthCost truth{};
   RankingCost rankings{};
@@ -65,15 +66,22 @@ double number(std::size_t n) { return static_cast<double>(n); }
 std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 
 double seconds(const RunPlan& plan, std::size_t threads, std::size_t sequences) {
-  const double crowded = threads > 1 ? plan.crowding : 1.0,
-               all = number(std::min(threads, cores())) / crowded;  // threads' worth of one
-  const std::size_t at_once = std::min({threads, plan.computed, cores()});
-  const double reference = plan.reference_seconds / (plan.reference_in_parallel ? all : 1.0);
+  constexpr double meeting = 4e-6;  // seconds; measured
+  const double crowded = threads > 1 ? plan.crowding : 1.0;
+  const std::size_t at_once = std::min(threads, cores());
+  const double all = number(at_once) / crowded;  // threads' worth of one
+  const auto shared = [&](double pass, std::size_t members) {
+    return std::min(pass, pass / number(members) + plan.meetings * meeting) * crowded;
+  };
+  const double reference = plan.unlimited_reference ? plan.reference_seconds / all
+                                                    : shared(plan.reference_seconds, at_once);
   const double truth = (number(plan.truth.cells) * plan.truth.seconds + plan.rankings.seconds) /
                        all;  // one after the other, by all threads
-  const double cells = std::ceil(number(plan.computed) / number(at_once)) * plan.cell_seconds *
-                       (at_once > 1 ? crowded : 1.0);
-  return plan.start_seconds + number(sequences) * (number(plan.variants) * reference + cells +
+  const std::size_t each = (plan.computed + plan.variants - 1) / plan.variants,  // of a variant
+      left = each % at_once;  // fewer passes than threads, which share all
+  const double cells = number(each / at_once) * plan.cell_seconds * crowded +
+                       (left == 0 ? 0.0 : shared(plan.cell_seconds, at_once / left));
+  return plan.start_seconds + number(sequences) * (number(plan.variants) * (reference + cells) +
                                                    truth + plan.output_seconds);
 }
 
@@ -122,7 +130,10 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
 
   TimeCost time(experiment);
   plan.reference_seconds = time.reference();
-  plan.reference_in_parallel = is_unlimited(
+  for (const SiteRow& row : experiment.model.config.network->sites)
+    plan.meetings += number(layers_of(experiment.model.config, row.site) *
+                            heads_of(experiment.model.config, row.site));
+  plan.unlimited_reference = is_unlimited(
       experiment.grid.reference.at(experiment.model.config.network->sites.front().site));
   const std::size_t step = (computed.size() + most_timed_cells - 1) / most_timed_cells;
   std::size_t timed = 0;
@@ -138,11 +149,13 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
                std::min(threads, cores()));
   const double truth = std::max(plan.truth.shared + number(threads) * plan.truth.per_thread,
                                 plan.rankings.shared + number(threads) * plan.rankings.per_thread);
-  const double workers = number(std::min(threads, cells.size()));
+  const double workers = number(std::min(threads, cells.size())),
+               others = threads > 1 ? number(threads - 1) : 0.0;
   const double finished = plan.memory.recorded / 2.0;  // the other half comes when truths are known
   plan.peak = plan.program + plan.memory.weights +
               std::max(reading.bytes, plan.memory.reference + workers * plan.memory.workspace +
-                                          finished + std::max(finished, truth));
+                                          others * plan.memory.member + finished +
+                                          std::max(finished, truth));
   return plan;
 }
 
@@ -320,7 +333,7 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
   text += "time        about " + duration_text(seconds(plan, plan.threads)) + " with " +
           count(plan.threads, "thread") + ", " + duration_text(seconds(plan, 1)) +
           " with one; estimated from kernels run for milliseconds\n";
-  if (plan.reference_in_parallel) {
+  if (plan.unlimited_reference) {
     const double all = number(plan.sequences * plan.variants) * plan.reference_seconds;
     text += "reference   " + experiment.config.reference + " takes about " + duration_text(all) +
             " of that with one thread" +

@@ -192,6 +192,24 @@ double selection_numbers(const ModelConfig& model, const SiteRow& row, std::size
   return n * (3.0 * width + width / sizeof(double) + in);
 }
 
+/// How many numbers gemm packs of each thread of a pass: queries, keys, and the values that follow;
+/// and of all its rows together: the inputs of the widest product.
+struct PackedNumbers {
+  double keys = 0.0, operands = 0.0;
+};
+PackedNumbers packed_numbers(const ModelConfig& c, std::size_t length) {
+  PackedNumbers packed;
+  for (const SiteRow& row : c.network->sites) {
+    if (row.operation == Operation::linear || row.operation == Operation::logits)
+      packed.operands =
+          std::max(packed.operands,
+                   rows(length) * rows(input_columns(c, row, 0, Head{}, length).count) / 2.0);
+    if (row.operation == Operation::scores)
+      packed.keys = 3.0 * rows(length) * rows(input_columns(c, row, 1, Head{}, length).count);
+  }
+  return packed;
+}
+
 /// What a run's passes hold besides: local values, rows of continuations, a stored cache.
 double numbers_beside_pass(const Experiment& experiment) {
   const ModelConfig& c = experiment.model.config;
@@ -223,17 +241,12 @@ double pass_bytes(const ModelConfig& c, std::size_t length,
   double outputs = t * rows(c.n_embd);  // the stream
   for (const Buffers::Shape& shape : Buffers(c).shapes)
     outputs += t * (shape.square() ? t : rows(shape.cols));
-  double selecting = 0.0, operands = 0.0, keys = 0.0;
-  for (const SiteRow& row : c.network->sites) {
+  double selecting = 0.0;
+  for (const SiteRow& row : c.network->sites)
     if (selects(row)) selecting = std::max(selecting, selection_numbers(c, row, length));
-    if (row.operation == Operation::linear || row.operation == Operation::logits)
-      operands = std::max(operands, rows(input_columns(c, row, 0, Head{}, length).count));
-    if (row.operation == Operation::scores)  // queries, keys, and the values that follow
-      keys = 3.0 * t * rows(input_columns(c, row, 1, Head{}, length).count);
-  }
   const double logits = rows(std::min(logit_rows, length)) * rows(c.vocab_size);
-  const double packing = keys + t * operands / 2.0;  // of operands, in gemm
-  return sizeof(double) * (outputs + selecting + logits + packing);
+  const PackedNumbers packed = packed_numbers(c, length);
+  return sizeof(double) * (outputs + selecting + logits + packed.keys + packed.operands);
 }
 
 std::size_t weights_of_run(const Experiment& experiment) {
@@ -265,6 +278,8 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
       bytes_of_sites(experiment, config.record_activations) +
       (config.record_detail == Detail::full ? 2.0 * bytes_of_sites(experiment, config.record_errors)
                                             : 0.0);
+  const PackedNumbers packed = packed_numbers(c, length);  // of few threads a member has most rows
+  cost.member = sizeof(double) * (packed.keys + packed.operands / 2.0);
   constexpr double of_dataset = 30.0 * 1024;  // HDF5's own, in shards and result; measured
   const std::vector<record::Quantity> quantities = empty_shard(experiment).quantities;
   const double held = rows(quantities.size()) * (sizeof(record::Values) + 16.0) +

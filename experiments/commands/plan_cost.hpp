@@ -34,7 +34,8 @@ ReadingCost reading_cost(const ModelConfig& model);
 struct MemoryCost {
   double weights = 0.0;    // of all models, and of those with their weights stored
   double reference = 0.0;  // log-probabilities, probabilities and sites, as far as they are kept
-  double workspace = 0.0;  // of one thread
+  double workspace = 0.0;  // of one thread that makes passes
+  double member = 0.0;     // of one that shares a pass
   double recorded = 0.0;   // a sequence's finished cells, and the shard made from them
 };
 /// How many sets of weights a run holds: those it reads, and those it stores.

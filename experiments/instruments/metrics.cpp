@@ -65,8 +65,10 @@ class Metrics final : public Instrument {
   }
 
   void values(const TapPoint& point, MatrixView<const double> x) override {
-    compare(*reference_, point.first_row, x, positions_, scratch_);
+    MetricsScratch scratch;
+    compare(*reference_, point.first_row, x, positions_, scratch);
   }
+  [[nodiscard]] bool takes_rows_apart(Site) const override { return true; }
 
   void end(const Pass&) override { means_ = means(positions_); }
 
@@ -107,7 +109,6 @@ class Metrics final : public Instrument {
   const ReferenceDistribution* reference_ = nullptr;
   PositionMetrics positions_;
   MeanMetrics means_;
-  MetricsScratch scratch_{};
 };
 
 }  // namespace

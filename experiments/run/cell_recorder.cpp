@@ -71,6 +71,13 @@ void CellRecorder::values(const TapPoint& point, MatrixView<const double> x) {
   for (Instrument* instrument : listeners(point.site)) instrument->values(point, x);
 }
 
+bool CellRecorder::takes_rows_apart(Site site) const {
+  const std::vector<Instrument*>& all = listeners(site);
+  return std::all_of(all.begin(), all.end(), [&](const Instrument* instrument) {
+    return instrument->takes_rows_apart(site);
+  });
+}
+
 bool CellRecorder::wants_local(Site site) const {
   const std::vector<Instrument*>& all = listeners(site);
   return std::any_of(all.begin(), all.end(),
@@ -124,8 +131,8 @@ void ReferenceRecorder::values(const TapPoint& point, MatrixView<const double> x
     std::copy(x.row(i).begin(), x.row(i).end(), logits_.row(point.first_row + i).begin());
 }
 
-Reference ReferenceRecorder::take(std::span<const TokenId> tokens) {
-  return {.distribution = ReferenceDistribution(std::move(logits_), tokens),
+Reference ReferenceRecorder::take(std::span<const TokenId> tokens, Team& team) {
+  return {.distribution = ReferenceDistribution(std::move(logits_), tokens, &team),
           .tokens = {tokens.begin(), tokens.end()},
           .sites = std::move(sites_)};
 }

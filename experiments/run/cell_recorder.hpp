@@ -29,6 +29,7 @@ class CellRecorder final : public TapSink {
 
   void begin(const Reference& reference, const PrecisionPlan& plan, const Records& records);
   void values(const TapPoint& point, MatrixView<const double> x) override;
+  [[nodiscard]] bool takes_rows_apart(Site site) const override;
   [[nodiscard]] bool wants_local(Site site) const override;
   void local(const TapPoint& point, MatrixView<const double> x,
              MatrixView<const double> reference) override;
@@ -60,8 +61,9 @@ class ReferenceRecorder final : public TapSink {
  public:
   ReferenceRecorder(const CellRecorder& cells, const Recording& recording);
   void values(const TapPoint& point, MatrixView<const double> x) override;
+  [[nodiscard]] bool takes_rows_apart(Site) const override { return true; }  // to their own places
   void selected(const TapPoint&, std::span<const std::uint8_t>) override {}
-  [[nodiscard]] Reference take(std::span<const TokenId> tokens);
+  [[nodiscard]] Reference take(std::span<const TokenId> tokens, Team& team);
 
  private:
   Matrix<double> logits_;

@@ -25,17 +25,39 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds publish_interval{30};
 
-/// What one thread needs for passes: buffers that live as long as the run.
+/// What one pass needs: buffers that live as long as the run, and threads.
 struct Worker {
   Workspace workspace;
   CellRecorder recorder;
+  Team resting{};  // the team before: a sequence begins with all threads, and mostly ends with one
+
+  void take_threads(std::size_t count) {
+    if (workspace.team.size() == count) return;
+    std::swap(workspace.team, resting);
+    if (workspace.team.size() != count) workspace.team = Team(count);
+  }
 };
 
+/// One for each thread.
 std::vector<Worker> workers_of(const RunRequest& request) {
   std::vector<Worker> workers;
   for (std::size_t i = 0; i < std::max<std::size_t>(request.threads, 1); ++i)
     workers.push_back({{}, CellRecorder(request.recording, request.instruments)});
   return workers;
+}
+
+/// Calls work(worker, i) for i = 0, .., n - 1 as side_by_side does. Passes come first: as many as
+/// there are threads are made side by side. Those that are left, fewer than threads, share all.
+template <class Work>
+void passes_first(std::span<Worker> workers, std::size_t n, const Work& work) {
+  const std::size_t threads = workers.size(), left = n % threads;
+  for (Worker& worker : workers) worker.take_threads(1);
+  side_by_side(workers, n - left, work);
+  if (left == 0) return;
+  for (std::size_t w = 0; w < left; ++w)
+    workers[w].take_threads(threads / left + (w < threads % left ? 1 : 0));
+  side_by_side(workers.first(left), left,
+               [&](Worker& worker, std::size_t i) { return work(worker, n - left + i); });
 }
 
 /// The cells of each variant in grid order; of points that mean the same, the first.
@@ -65,7 +87,7 @@ void run_pass(const Pass& pass, TapSink& sink) {
 Reference reference_of(const Pass& pass, const CellRecorder& recorder, const Recording& recording) {
   ReferenceRecorder logits_and_sites(recorder, recording);
   run_pass(pass, logits_and_sites);
-  Reference reference = logits_and_sites.take(pass.tokens);
+  Reference reference = logits_and_sites.take(pass.tokens, pass.workspace.team);
   recorder.end_reference(pass, reference);
   return reference;
 }
@@ -116,7 +138,8 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
   const Model& model = variant.model;
   std::vector<const Cell*> missing = missing_of(cells, finished);
 
-  // 1. What every cell is compared with.
+  // 1. What every cell is compared with, with all threads.
+  workers[0].take_threads(workers.size());
   const PassOptions of_reference = options_of(request, sequence, variant.seed);
   const CellRecorder& any = workers[0].recorder;  // what the recorders record is the same
   const Reference reference = reference_of(
@@ -172,13 +195,14 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
     if (interrupted_by() != 0) return false;
     const PrecisionPlan plan = priorities.plan(cell.plan, model.config, cell.seed);
     const PassOptions options = options_of(request, sequence, cell.seed);
-    worker.workspace.selection.seen = {};
+    worker.workspace.forget_selections();
     std::optional<record::CellRecord> record =
         computed_cell(cell, {*runs_on.at(&cell), sequence.ids, plan, options, worker.workspace},
                       reference, worker.recorder);
     const std::lock_guard lock(mutex);
     if (failure || !record) return false;
-    if (request.share) known.add(cell, &worker.workspace.selection.seen);
+    const SelectionScratch::Seen seen = worker.workspace.selections_seen();
+    if (request.share) known.add(cell, &seen);
     ++computed.passes;
     return finish(cell, *std::move(record));
   };
@@ -195,7 +219,7 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, c
       return true;
     });
     const std::vector<const Cell*> now = request.share ? worth_computing(pending) : pending;
-    side_by_side(workers, failure ? 0 : now.size(),
+    passes_first(workers, failure ? 0 : now.size(),
                  [&](Worker& worker, std::size_t i) { return compute_cell(worker, *now[i]); });
     std::erase_if(pending, [&](const Cell* cell) { return finished.contains(cell->id); });
   }

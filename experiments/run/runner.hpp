@@ -49,7 +49,9 @@ struct RunSummary {
 
 /// Computes what the folder's shards lack, round by round where the config has [stop]. A sequence's
 /// shard is published when it is complete, at a cell boundary when 30 s have passed since the last
-/// time, and when a signal stops the run. The bits do not depend on `threads`.
+/// time, and when a signal stops the run. Threads make passes side by side; those that would have
+/// none, in a reference pass or beside the last cells, share one. The bits do not depend on
+/// `threads`.
 Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& folder);
 
 }  // namespace lamp::experiments

@@ -96,7 +96,8 @@ struct Compared {
 
 Compared compare_all(const Matrix<double>& reference, const Matrix<double>& run,
                      const std::vector<TokenId>& tokens) {
-  Compared out{{}, ReferenceDistribution(reference, tokens)};
+  static Team team(3, 0.0);
+  Compared out{{}, ReferenceDistribution(reference, tokens, &team)};
   static MetricsScratch scratch;
   out.metrics.resize(run.rows());
   compare(out.reference, 0,

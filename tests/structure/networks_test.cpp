@@ -392,7 +392,7 @@ TEST_CASE("networks: each selecting site has its own draws, counts and datasets"
   const PrecisionPlan exact(fused(binary64));
   ReferenceRecorder reference_recorder(recorder, recording);
   forward(model, ids, exact, options, reference_recorder, workspace);
-  const Reference reference = reference_recorder.take(ids);
+  const Reference reference = reference_recorder.take(ids, workspace.team);
 
   std::map<std::string, std::vector<std::uint8_t>> sets;
   const auto recorded = [&](std::initializer_list<Site> selecting) {
