@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,46 @@ double alone(const Rows& rows, std::size_t i) {
   const bool fits = rows.arithmetic.mac.format == binary32 && all_binary32(x) && all_binary32(y);
   return visit_arithmetic(rows.arithmetic.mac, fits, [&](const auto& fl) {
     return rows.y ? ordered_dot(fl, rows.arithmetic, x, y) : ordered_sum(fl, rows.arithmetic, x);
+  });
+}
+
+/// Sequential sums of x by step(x, sum): a few rows take turns, so that their additions do not wait
+/// for each other.
+template <class T, class Step>
+void interleaved(const Rows& rows, std::span<double> sums, const Step& step) {
+  constexpr std::size_t together = 8;
+  for (std::size_t first = 0; first < rows.x.rows; first += together) {
+    const std::size_t count = std::min(together, rows.x.rows - first);
+    std::array<const double*, together> x{};
+    std::array<T, together> sum{};
+    for (std::size_t r = 0; r < together; ++r)
+      x[r] = rows.x.row(first + std::min(r, count - 1)).data();
+    const std::size_t of_all = rows.terms(first);  // the shortest row comes first
+    for (std::size_t k = 0; k < of_all; ++k)
+      for (std::size_t r = 0; r < together; ++r) sum[r] = step(x[r][k], sum[r]);
+    for (std::size_t r = 0; r < count; ++r) {
+      for (std::size_t k = of_all; k < rows.terms(first + r); ++k) sum[r] = step(x[r][k], sum[r]);
+      sums[first + r] = static_cast<double>(sum[r]);
+    }
+  }
+}
+
+/// Sums by the processor's own additions; false where the arithmetic is another, or needs more.
+bool by_processor(const Rows& rows, std::span<double> sums) {
+  if (!is<Sequential>(rows.arithmetic.order) || rows.y) return false;
+  bool narrow = rows.arithmetic.mac.format == binary32;
+  for (std::size_t i = 0; i < rows.x.rows && narrow; ++i)
+    narrow = all_binary32(rows.x.row(i).first(rows.terms(i)));
+  return visit_arithmetic(rows.arithmetic.mac, narrow, [&]<class Fl>(const Fl&) {
+    if constexpr (std::is_same_v<Fl, Binary64Arithmetic>) {
+      interleaved<double>(rows, sums, [](double x, double s) { return Fl::accumulate(x, s); });
+      return true;
+    } else if constexpr (std::is_same_v<Fl, Binary32Arithmetic>) {
+      interleaved<float>(rows, sums, [](double x, float s) { return Fl::accumulate(x, s); });
+      return true;
+    } else {
+      return false;
+    }
   });
 }
 
@@ -135,6 +176,7 @@ void evaluate(const Rows& rows, std::span<double> sums, Backend backend) {
   expects(sums.size() == rows.x.rows, "row_dots: one sum a row");
   expects(!is_stochastic(rows.arithmetic), "row_dots: a deterministic arithmetic");
   backend = resolved(backend);
+  if (by_processor(rows, sums)) return;
   const bool equal = rows.shape.kind == Shape::full;
   const bool vectors = backend != Backend::scalar && rows.x.cols > 0 && rows.x.rows >= few;
   if (vectors && (equal || is<Sequential>(rows.arithmetic.order)) && columns_serve(rows.arithmetic))

@@ -25,6 +25,7 @@ Evaluation evaluation_of(const Arithmetic& arithmetic, std::size_t rows, std::si
   if (engine_step(arithmetic.order) != nullptr && has_engine_kernel(arithmetic, backend))
     return Evaluation::engine_kernel;
   if (tiles_serve(arithmetic, binary32_operands, backend)) return Evaluation::by_tiles;
+  if (is<Exact>(arithmetic.order) && binary32_operands) return Evaluation::exact_sums;
   if (columns_serve(arithmetic)) return Evaluation::by_columns;
   return Evaluation::naive;
 }

@@ -14,23 +14,25 @@ namespace lamp {
 /// `kernel32`, `kernel64`: sequential sums in lanes of binary32 or binary64 (plan.hpp).
 /// `engine_kernel`: the steps of a matrix engine (engine.hpp). `by_tiles`: any order of additions
 /// or compensated additions, on the same kernels and lanes (by_tiles.hpp). `by_columns`: the same
-/// in any arithmetic that vectors have (by_columns.hpp). `naive`: every output by itself in scalar
-/// code, the definition.
+/// in any arithmetic that vectors have (by_columns.hpp). `exact_sums`: order exact (exact.hpp).
+/// `naive`: every output by itself in scalar code, the definition.
 enum class Evaluation : std::uint8_t {
   kernel32,
   kernel64,
   engine_kernel,
   by_tiles,
   by_columns,
+  exact_sums,
   naive
 };
 
-inline constexpr std::array<NamedValue<Evaluation>, 6> evaluation_names{
+inline constexpr std::array<NamedValue<Evaluation>, 7> evaluation_names{
     {{"kernel-32", Evaluation::kernel32},
      {"kernel-64", Evaluation::kernel64},
      {"engine-kernel", Evaluation::engine_kernel},
      {"by-tiles", Evaluation::by_tiles},
      {"by-columns", Evaluation::by_columns},
+     {"exact-sums", Evaluation::exact_sums},
      {"naive", Evaluation::naive}}};
 static_assert(names_all(evaluation_names));
 

@@ -8,6 +8,7 @@
 #include "core/arith/gemm/by_columns.hpp"
 #include "core/arith/gemm/by_tiles.hpp"
 #include "core/arith/gemm/engine.hpp"
+#include "core/arith/gemm/exact.hpp"
 #include "core/arith/gemm/kernels.hpp"
 #include "core/arith/gemm/plan.hpp"
 #include "core/arith/gemm/rows.hpp"
@@ -234,8 +235,9 @@ Evaluation gemm_of(const Arithmetic& arithmetic, MatrixView<const double> a, con
     if (gemm32(*plan32(mac, set), set, mac, a, b, out, shape, marks)) return evaluation;
     narrow = false;
     evaluation = decide(narrow);
-  } else if (narrow && ((evaluation == Evaluation::kernel64 && mac.format != binary64) ||
-                        evaluation == Evaluation::by_tiles)) {
+  } else if (narrow &&
+             ((evaluation == Evaluation::kernel64 && mac.format != binary64) ||
+              evaluation == Evaluation::by_tiles || evaluation == Evaluation::exact_sums)) {
     narrow = binary32_operands(set, arithmetic.steps(), a, b, shape);
     if (!narrow) evaluation = decide(narrow);
   }
@@ -257,6 +259,9 @@ Evaluation gemm_of(const Arithmetic& arithmetic, MatrixView<const double> a, con
     }
     case Evaluation::by_tiles:
       gemm_by_tiles(arithmetic, narrow, a, b, out, shape, marks, backend);
+      break;
+    case Evaluation::exact_sums:
+      gemm_of_exact_sums(arithmetic, a, b, out, shape, marks, backend);
       break;
     case Evaluation::by_columns:
       gemm_by_columns(arithmetic, a, b, out, shape, marks, backend);

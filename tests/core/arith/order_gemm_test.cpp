@@ -164,7 +164,8 @@ TEST_CASE(
          {tree, "fused-" + tree, std::string("lane-tree:((0 1) (2 3))"), std::string("panels:12,4"),
           std::string("numpy-sum:8192"), std::string("numpy-sum:50"), std::string("pairwise:1"),
           std::string("pairwise:8"), std::string("lanes:8"), std::string("blocked:8"),
-          std::string("kahan"), std::string("neumaier"), std::string("split:3")})
+          std::string("kahan"), std::string("neumaier"), std::string("split:3"),
+          std::string("exact")})
       for (const MacSpec& mac :
            {MacSpec{}, MacSpec{.product = binary32}, MacSpec{.format = binary64},
             MacSpec{.product = binary64, .format = binary64}, lamp_paper(7).mac,
@@ -192,6 +193,42 @@ TEST_CASE(
             REQUIRE(same_bits(got.flat(), want.flat()));
           }
   }
+}
+
+TEST_CASE("gemm: exact sums have the naive loop's bits, however far their terms lie apart",
+          "[arith][order][gemm]") {
+  Random random(34);
+  const std::array macs{MacSpec{},
+                        lamp_paper(7).mac,
+                        MacSpec{.format = binary64},
+                        MacSpec{.operands = bfloat16, .format = e4m3fn},
+                        MacSpec{.format = ps(7), .rounding = Rounding::rtn},
+                        MacSpec{.format = ps(7), .rounding = Rounding::sr}};
+  for (const int lowest : {0, -12, -30, -60, -100, -149})  // more levels, and at last too many
+    for (const std::size_t terms : {1U, 7U, 300U})
+      for (const MacSpec& mac : macs) {
+        Matrix<double> a(3, terms), b(terms, 35);
+        for (double& value : a.flat()) value = random.with_exponent(lowest, 1, 24);
+        for (double& value : b.flat()) value = random.with_exponent(lowest, 127 + lowest / 2, 24);
+        for (Matrix<double>* x : {&a, &b})
+          for (double& value : x->flat()) value = round(value, binary32);
+        for (std::size_t j = 0; j < 8; ++j) b(terms - 1, j) = -0.0;
+        if (terms > 1)  // all or nearly all of a sum cancels
+          for (std::size_t i = 0; i < 3; ++i) {
+            a(i, 1) = a(i, 0);
+            for (std::size_t j = 0; j < 20; ++j) b(1, j) = -b(0, j);
+          }
+        if (terms == 7) b(3, 34) = inf, a(2, 2) = nan, b(5, 33) = 0.0;
+        for (const Backend backend : {Backend::avx2, Backend::avx512}) {
+          if (!available(backend)) continue;
+          const Arithmetic arithmetic = in_order("exact", mac);
+          Matrix<double> got(3, 35, 7.0), want(3, 35, 7.0);
+          gemm(arithmetic, a.view(), b.view(), got.view(), Shape::full, backend);
+          gemm(arithmetic, a.view(), b.view(), want.view(), Shape::full, Backend::scalar);
+          INFO("from 2^" << lowest << ", " << terms << " terms, p " << mac.format.p);
+          REQUIRE(same_bits(got.flat(), want.flat()));
+        }
+      }
 }
 
 }  // namespace lamp
