@@ -57,8 +57,11 @@ void interleaved(const Rows& rows, std::span<double> sums, const Step& step) {
     for (std::size_t r = 0; r < together; ++r)
       x[r] = rows.x.row(first + std::min(r, count - 1)).data();
     const std::size_t of_all = rows.terms(first);  // the shortest row comes first
-    for (std::size_t k = 0; k < of_all; ++k)
-      for (std::size_t r = 0; r < together; ++r) sum[r] = step(x[r][k], sum[r]);
+    for (std::size_t k = 0; k < of_all; ++k) {
+#pragma GCC unroll 1
+      for (std::size_t r = 0; r < together; ++r)  // in a loop: numbers apart make slow vectors
+        sum[r] = step(x[r][k], sum[r]);
+    }
     for (std::size_t r = 0; r < count; ++r) {
       for (std::size_t k = of_all; k < rows.terms(first + r); ++k) sum[r] = step(x[r][k], sum[r]);
       sums[first + r] = static_cast<double>(sum[r]);

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <deque>
-#include <limits>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -61,51 +60,52 @@ std::optional<TilePlan<T>> tile_plan(const Arithmetic& arithmetic, bool binary32
 /// Tiles of partial sums that are used again when nothing refers to them any more.
 template <class T>
 class TilePool {
+  struct Counted {
+    AlignedVector<T> numbers;
+    std::uint32_t uses = 0;
+  };
+
  public:
   /// A tile that a partial sum is in; none: +0. The last one to refer to a tile may change it.
   class Reference {
    public:
     Reference() = default;
-    Reference(TilePool& pool, std::uint32_t tile) : pool_(&pool), tile_(tile) {
-      ++pool.uses_[tile];
-    }
+    Reference(TilePool& pool, Counted& tile) : pool_(&pool), tile_(&tile) { ++tile.uses; }
     Reference(const Reference& other) : pool_(other.pool_), tile_(other.tile_) {
-      if (pool_ != nullptr) ++pool_->uses_[tile_];
+      if (tile_ != nullptr) ++tile_->uses;
     }
     Reference(Reference&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)), tile_(other.tile_) {}
+        : pool_(other.pool_), tile_(std::exchange(other.tile_, nullptr)) {}
     Reference& operator=(Reference other) noexcept {
       std::swap(pool_, other.pool_);
       std::swap(tile_, other.tile_);
       return *this;
     }
     ~Reference() {
-      if (pool_ != nullptr && --pool_->uses_[tile_] == 0) pool_->free_.push_back(tile_);
+      if (tile_ != nullptr && --tile_->uses == 0) pool_->free_.push_back(tile_);
     }
-    [[nodiscard]] bool is_zero() const { return pool_ == nullptr; }
-    [[nodiscard]] bool is_only_one() const { return pool_->uses_[tile_] == 1; }
-    [[nodiscard]] T* data() const { return pool_->tiles_[tile_].data(); }
+    [[nodiscard]] bool is_zero() const { return tile_ == nullptr; }
+    [[nodiscard]] bool is_only_one() const { return tile_->uses == 1; }
+    [[nodiscard]] T* data() const { return tile_->numbers.data(); }
 
    private:
     TilePool* pool_ = nullptr;
-    std::uint32_t tile_ = 0;
+    Counted* tile_ = nullptr;
   };
 
   Reference fresh() {
     if (free_.empty()) {
-      tiles_.emplace_back(tile_size);
-      uses_.push_back(0);
-      return Reference(*this, static_cast<std::uint32_t>(uses_.size() - 1));
+      tiles_.emplace_back().numbers.resize(tile_size);
+      return Reference(*this, tiles_.back());
     }
-    const std::uint32_t tile = free_.back();
+    Counted& tile = *free_.back();
     free_.pop_back();
     return Reference(*this, tile);
   }
 
  private:
-  std::deque<AlignedVector<T>> tiles_;
-  std::vector<std::uint32_t> uses_;
-  std::vector<std::uint32_t> free_;
+  std::deque<Counted> tiles_;  // which stay where they are
+  std::vector<Counted*> free_;
 };
 
 /// What definitions of orders add (core/arith/orders/row.hpp), as tiles: `tile` says which rows and
