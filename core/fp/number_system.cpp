@@ -8,6 +8,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/fp/vector_rounding.hpp"
+
 namespace lamp {
 namespace {
 
@@ -63,26 +65,6 @@ struct ReadsTensor {
     return system.reads_tensor();
   }
 };
-
-/// y = x rounded RNE to the format. On the bits where x and the result are normal numbers of it,
-/// which is a carry into the exponent at most; THE rounding does the rest.
-void round_values(const FloatFormat& format, std::span<const double> x, std::span<double> y) {
-  constexpr int lanes_p = 53;
-  const int dropped = lanes_p - format.p;
-  const bool on_bits = format.p >= 2 && dropped >= 1 && !format.is_unsigned;
-  const std::uint64_t sign = std::uint64_t{1} << 63,
-                      least = std::bit_cast<std::uint64_t>(std::max(xmin(format), 0x1p-1022)),
-                      most = on_bits ? std::bit_cast<std::uint64_t>(xmax(format)) : 0,
-                      below_half = on_bits ? (std::uint64_t{1} << (dropped - 1)) - 1 : 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const auto bits = std::bit_cast<std::uint64_t>(x[i]);
-    const std::uint64_t magnitude = bits & ~sign;
-    const std::uint64_t odd = magnitude >> dropped & 1;
-    const std::uint64_t rounded = (magnitude + below_half + odd) >> dropped << dropped;
-    y[i] = magnitude >= least && rounded <= most ? std::bit_cast<double>(rounded | (bits & sign))
-                                                 : round(x[i], format);
-  }
-}
 
 bool any_of(const std::vector<std::string_view>& list, std::string_view word) {
   return std::find(list.begin(), list.end(), word) != list.end();
@@ -169,11 +151,7 @@ double largest_magnitude(std::span<const double> x) {
 void round_row(const NumberSystem& system, std::span<const double> x, std::span<double> y,
                std::optional<double> tensor, Rounding mode) {
   expects(x.size() == y.size(), "round_row: x.size() == y.size()");
-  if (const FloatFormat* format = system.float_format()) {
-    if (mode == Rounding::rne) return round_values(*format, x, y);
-    for (std::size_t i = 0; i < x.size(); ++i) y[i] = round(x[i], *format, mode);
-    return;
-  }
+  if (const FloatFormat* format = system.float_format()) return round_values(x, y, *format, mode);
   expects(mode == Rounding::rne, "round_row: RNE, or a float format");
   const double largest = tensor ? *tensor : reads_tensor(system) ? largest_magnitude(x) : 0.0;
   system.visit([&]<class S>(const S& row_system) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <utility>
 #include <vector>
 
 #include "core/arith/gemm/aligned_vector.hpp"
@@ -22,29 +21,24 @@ bool has_mark(const Marks& marks, std::size_t i, std::size_t j0) {
 }  // namespace
 
 bool columns_serve(const Arithmetic& arithmetic) {
-  if (sums_at_once(arithmetic.order) > most_sums_at_once) return false;
-  return std::visit(
-      [&]<class O>(const O& order) {
-        if constexpr (!adds<O>) return false;
-        if constexpr (requires { order.part; })
-          if (order.part && !vector_rounding(*order.part, Rounding::rne)) return false;
-        return vector_spec(arithmetic.mac).has_value() &&
-               vector_spec(arithmetic.steps()).has_value();
-      },
-      arithmetic.order);
+  return runs_on_many_outputs(arithmetic.order) && vector_spec(arithmetic.mac) &&
+         vector_spec(arithmetic.steps());
 }
 
 void gemm_by_columns(const Arithmetic& arithmetic, MatrixView<const double> a,
                      const PackedMatrix& b, MatrixView<double> out, Shape shape, const Marks* marks,
                      Backend backend) {
   const ColumnKernels& kernels = column_kernels(backend);
-  const std::size_t m = a.rows, n = a.cols, stride = padded_to_panels(n);
-  const OperandRounder operands(arithmetic.steps(), kernels);
-  AlignedVector<double> rows(m * stride), panel(n * panel_cols);
+  const std::size_t m = a.rows, n = a.cols;
+  const MacSpec& steps = arithmetic.steps();
+  const auto round_operands = [&](std::span<double> x) {
+    if (steps.operands) round_values(x, x, *steps.float_operands(), steps.operand_rounding);
+  };
+  AlignedVector<double> rows(m * n), panel(n * panel_cols);
   for (std::size_t i = 0; i < m; ++i) {
-    const std::span<double> row(rows.data() + i * stride, stride);
+    const std::span<double> row(rows.data() + i * n, n);
     for (std::size_t k = 0; k < shape.terms(i, n); ++k) row[k] = a(i, k);
-    operands.round(row);
+    round_operands(row);
   }
   Arithmetic rounded = arithmetic;
   rounded.steps().operands.reset();
@@ -57,7 +51,7 @@ void gemm_by_columns(const Arithmetic& arithmetic, MatrixView<const double> a,
   std::vector<double> column(n);
   const auto naive = [&](std::size_t i, std::size_t j, std::size_t terms) {
     for (std::size_t k = 0; k < terms; ++k) column[k] = panel[k * panel_cols + j % panel_cols];
-    const std::span<const double> row(rows.data() + i * stride, terms);
+    const std::span<const double> row(rows.data() + i * n, terms);
     out(i, j) = visit_outputs(rounded, false, [&](const auto& output) {
       return ordered_dot(output(i, j), rounded, row, std::span(column).first(terms));
     });
@@ -71,7 +65,7 @@ void gemm_by_columns(const Arithmetic& arithmetic, MatrixView<const double> a,
               std::copy_n(b.panel32(q), panel.size(), panel.begin());
             else
               std::copy_n(b.panel64(q), panel.size(), panel.begin());
-            operands.round(panel);
+            round_operands(panel);
             for (std::size_t i = 0; i < m; ++i) {
               const std::size_t end = std::min(j0 + panel_cols, shape.columns(i, out.cols));
               if (end <= j0 || (marks != nullptr && !has_mark(*marks, i, j0))) continue;
@@ -79,7 +73,7 @@ void gemm_by_columns(const Arithmetic& arithmetic, MatrixView<const double> a,
               for (ColumnDraws* draws : {&outer_draws, &inner_draws})
                 draws->row = arithmetic.draws.first_row + static_cast<std::uint32_t>(i),
                 draws->first_column = static_cast<std::uint32_t>(j0);
-              const SumOfColumns sum(kernels, specs, terms, {rows.data() + i * stride, 1},
+              const SumOfColumns sum(kernels, specs, terms, {rows.data() + i * n, 1},
                                      {panel.data(), panel_cols});
               const Columns sums = order.sum(sum);
               for (std::size_t j = j0; j < end; ++j) {

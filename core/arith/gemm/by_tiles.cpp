@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/arith/gemm/sums_at_once.hpp"
+#include "core/arith/gemm/many_outputs.hpp"
 #include "core/arith/gemm/tile_operands.hpp"
 
 namespace lamp::gemm_detail {
@@ -320,9 +320,7 @@ void gemm_in(const Arithmetic& arithmetic, const TilePlan<T>& plan, const Kernel
 }  // namespace
 
 bool tiles_serve(const Arithmetic& arithmetic, bool binary32_operands, Backend backend) {
-  if (!std::visit([]<class O>(const O&) { return adds<O>; }, arithmetic.order) ||
-      sums_at_once(arithmetic.order) > most_sums_at_once)
-    return false;
+  if (!runs_on_many_outputs(arithmetic.order)) return false;
   const KernelSet set = kernel_set(backend);
   return tile_plan<float>(arithmetic, binary32_operands, set) ||
          tile_plan<double>(arithmetic, binary32_operands, set);

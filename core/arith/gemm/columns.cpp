@@ -134,19 +134,6 @@ Unsure add(const ColumnSpec& spec, const Columns& y, std::uint32_t step, Columns
   return unsure;
 }
 
-Unsure round(const VectorRounding& to, Columns& x) {
-  const D64 d;
-  const VectorRounder rounder(to);
-  Unsure unsure = 0;
-  for (std::size_t v = 0; v < vectors; ++v) {
-    M64 sure = everywhere();
-    const V64 y = rounder(hn::LoadU(d, x.x.data() + v * lanes), sure, hn::Zero(d));
-    hn::StoreU(y, d, x.x.data() + v * lanes);
-    unsure |= unsure_lanes(sure, v);
-  }
-  return unsure;
-}
-
 void by_magnitude(Columns& x, Columns& y) {
   const D64 d;
   for (std::size_t v = 0; v < vectors; ++v) {
@@ -162,7 +149,6 @@ const ColumnKernels& kernels_of_columns() {
                                          .chain_of_panels = &chain_of_panels,
                                          .add = &add<false>,
                                          .subtract = &add<true>,
-                                         .round = &round,
                                          .by_magnitude = &by_magnitude};
   return kernels;
 }

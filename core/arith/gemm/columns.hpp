@@ -53,7 +53,6 @@ struct ColumnKernels {
                             const Columns* lengths, Columns& c);
   Unsure (*add)(const ColumnSpec&, const Columns& y, std::uint32_t step, Columns& x);  // x = x + y
   Unsure (*subtract)(const ColumnSpec&, const Columns& y, std::uint32_t step, Columns& x);
-  Unsure (*round)(const VectorRounding&, Columns& x);
   /// The larger and the smaller magnitude of x and y, to x and y; x first where they are equal.
   void (*by_magnitude)(Columns& x, Columns& y);
 };

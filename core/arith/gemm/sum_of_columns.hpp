@@ -1,16 +1,13 @@
-// Sums of a panel of columns at a time, in any order of additions: what definitions of orders add,
-// and operands rounded.
+// Sums of a panel of columns at a time, in any order of additions: what definitions of orders add.
 #pragma once
 
-#include <algorithm>
-#include <bit>
 #include <optional>
-#include <span>
 #include <utility>
 
 #include "core/arith/gemm/columns.hpp"
 #include "core/arith/gemm/kernels.hpp"
-#include "core/arith/gemm/sums_at_once.hpp"
+#include "core/arith/gemm/many_outputs.hpp"
+#include "core/fp/vector_rounding.hpp"
 
 namespace lamp::gemm_detail {
 
@@ -70,7 +67,7 @@ class SumOfColumns {
     return run(specs_.inner, first, last - first, 1, {});
   }
   [[nodiscard]] Value stored(Value x, const std::optional<FloatFormat>& part) const {
-    if (part) unsure_ |= kernels_.round(*vector_rounding(*part, Rounding::rne), x);
+    if (part) round_values(x.x, x.x, *part);
     return x;
   }
 
@@ -94,36 +91,6 @@ class SumOfColumns {
   const Columns* lengths_;
   mutable Unsure unsure_ = 0;
   mutable std::uint32_t step_ = 0;
-};
-
-inline std::size_t padded_to_panels(std::size_t n) {
-  return (n + panel_cols - 1) / panel_cols * panel_cols;
-}
-
-/// Rows of numbers rounded to operands, all of a panel's width.
-class OperandRounder {
- public:
-  OperandRounder(const MacSpec& mac, const ColumnKernels& kernels) : mac_(mac), kernels_(kernels) {
-    if (mac.operands) to_ = vector_rounding(*mac.float_operands(), mac.operand_rounding);
-  }
-  /// x, a multiple of panel_cols long, on a cache line.
-  void round(std::span<double> x) const {
-    if (!mac_.operands) return;
-    for (std::size_t i = 0; i < x.size(); i += panel_cols) {
-      Columns some;
-      std::copy_n(x.data() + i, panel_cols, some.x.data());
-      for (Unsure left = kernels_.round(*to_, some); left != 0; left &= left - 1) {
-        const auto j = static_cast<std::size_t>(std::countr_zero(left));
-        some.x[j] = mac_.round_operand(x[i + j]);
-      }
-      std::copy_n(some.x.data(), panel_cols, x.data() + i);
-    }
-  }
-
- private:
-  const MacSpec& mac_;
-  const ColumnKernels& kernels_;
-  std::optional<VectorRounding> to_;
 };
 
 }  // namespace lamp::gemm_detail

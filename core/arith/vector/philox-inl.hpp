@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace lamp::vector_detail::HWY_NAMESPACE {
 
-#if LAMP_HAS_VECTOR_ARITHMETIC
+#if LAMP_HAS_VECTOR_ROUNDING
 
 /// The top `bits` bits of word 0 for the counters (step, column + lane, row, place), as whole
 /// numbers. 1 <= bits <= 32.
@@ -48,7 +48,7 @@ HWY_INLINE V64 random_numbers(std::uint32_t step, std::size_t column, std::uint3
   return hn::Sub(hn::BitCast(d, hn::Or(top, set(two_to_52))), all(0x1p52));
 }
 
-#endif  // LAMP_HAS_VECTOR_ARITHMETIC
+#endif  // LAMP_HAS_VECTOR_ROUNDING
 
 }  // namespace lamp::vector_detail::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

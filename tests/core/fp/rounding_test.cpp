@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/fp/vector_rounding.hpp"
 #include "core/mpfr/operations.hpp"
 #include "tests/support/agreement.hpp"
 #include "tests/support/bits.hpp"
@@ -44,6 +45,32 @@ TEST_CASE("round: RNE and the other modes agree with MPFR around every binary16 
       {.p = 11, .emin = -14, .emax = 15, .subnormals = false, .overflow = Overflow::largest},
       agreement);
   agreement.require(4000000);
+}
+
+TEST_CASE("round_values: the bits of round, all formats and modes, any length, in place",
+          "[fp][round]") {
+  test::Random random(6);
+  const auto compare = [&](const FloatFormat& f, std::size_t n) {
+    std::vector<double> x(n), y(n);
+    for (double& value : x) {
+      const int bits = random.below(2) == 0 ? random.between(1, std::min(53, f.p + 2)) : 53;
+      const int low = std::max(-1074, f.emin - f.p - 1), high = std::min(1023, f.emax + 1);
+      value = random.below(9) == 0 ? test::special_values[random.below(19)]
+                                   : random.with_exponent(low, high, bits);
+    }
+    for (const Rounding mode : deterministic_modes) {
+      round_values(x, y, f, mode);
+      std::vector<double> in_place = x;
+      round_values(in_place, in_place, f, mode);
+      for (std::size_t i = 0; i < n; ++i) {
+        REQUIRE(same_bits(y[i], round(x[i], f, mode)));
+        REQUIRE(same_bits(in_place[i], y[i]));
+      }
+    }
+  };
+  for (const FloatFormat& f : test::small_formats) compare(f, 3000);
+  for (const FloatFormat& f : test::large_formats)
+    for (const std::size_t n : {0U, 1U, 7U, 8U, 3001U}) compare(f, n);
 }
 
 TEST_CASE("round: special values as the format says", "[fp][round]") {
