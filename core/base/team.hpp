@@ -31,12 +31,12 @@ class Team {
     return work < least_work_ ? 1 : size_;
   }
 
-  /// Calls work(0), .., work(parts - 1), each on a thread of its own, 0 on the caller's; returns
-  /// when all have ended. What one of them throws is thrown here then. Pre: parts <= size(); not
-  /// called from `work`.
+  /// Calls work(0), .., work(parts - 1), each once, on whichever threads are free; returns when all
+  /// have ended. What one of them throws is thrown here then. Pre: parts <= size(); not called from
+  /// `work`.
   template <class Work>
   void each(std::size_t parts, const Work& work) {
-    expects(parts <= size_, "Team: a thread for each part");
+    expects(parts <= size_, "Team: no more parts than threads");
     if (parts <= 1) {
       if (parts == 1) work(std::size_t{0});
       return;
