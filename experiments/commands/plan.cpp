@@ -66,7 +66,7 @@ double number(std::size_t n) { return static_cast<double>(n); }
 std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 
 double seconds(const RunPlan& plan, std::size_t threads, std::size_t sequences) {
-  constexpr double meeting = 4e-6;  // seconds; measured
+  constexpr double meeting = 4e-6;  // seconds, about: to wake threads that wait, and be waited for
   const double crowded = threads > 1 ? plan.crowding : 1.0;
   const std::size_t at_once = std::min(threads, cores());
   const double all = number(at_once) / crowded;  // threads' worth of one
