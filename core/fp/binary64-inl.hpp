@@ -261,11 +261,11 @@ HWY_INLINE R erf(R x) {
   const auto start = shift_left<3>(row) + shift_left<2>(row);
   const double* table = &coefficients::erf_rows[0][0];
   const R t = a - (c_bits - R(to_eighths));
-  R series = lookup(table, start + (coefficients::erf_columns - 1));
-  for (Bits64 column = coefficients::erf_columns - 2; column > 1; --column)
-    series = mul_add(series, t, lookup(table, start + column));
-  const Pair<R> ratio =
-      fast_two_sum(lookup(table, start), mul_add(series, t, lookup(table, start + 1)));
+  const auto of_row = lookup_row<coefficients::erf_columns>(table, start);
+  R series = of_row[coefficients::erf_columns - 1];
+  for (std::size_t column = coefficients::erf_columns - 2; column > 1; --column)
+    series = mul_add(series, t, of_row[column]);
+  const Pair<R> ratio = fast_two_sum(of_row[0], mul_add(series, t, of_row[1]));
   const Pair<R> product = two_product(a, ratio.hi);
   const R result = with_sign_of(product.hi + mul_add(a, ratio.lo, product.lo), x);
   return select(magnitude(x) > R(0x1p-28), result,
@@ -335,11 +335,12 @@ HWY_INLINE TailTerms<R> tail_terms(R a) {
   static_assert(coefficients::tail_columns == 16);
   const auto start = shift_left<4>(row);
   const double* table = &coefficients::tail_rows[0][0];
-  const R t = a - lookup(table, start);
-  R series = lookup(table, start + (coefficients::tail_columns - 1));
-  for (Bits64 column = coefficients::tail_columns - 2; column > 2; --column)
-    series = mul_add(series, t, lookup(table, start + column));
-  return {lookup(table, start + 1), mul_add(series, t, lookup(table, start + 2))};
+  const auto of_row = lookup_row<coefficients::tail_columns>(table, start);
+  const R t = a - of_row[0];
+  R series = of_row[coefficients::tail_columns - 1];
+  for (std::size_t column = coefficients::tail_columns - 2; column > 2; --column)
+    series = mul_add(series, t, of_row[column]);
+  return {of_row[1], mul_add(series, t, of_row[2])};
 }
 
 /// x Phi(x) with Phi(-a) = exp(-a^2/2) tail(a), a >= 0, tail from a table; for x > 0 as x - x

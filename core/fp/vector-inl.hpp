@@ -42,7 +42,18 @@ template <int n>
 HWY_INLINE Bits64 shift_right(Bits64 a) {
   return a >> n;
 }
-HWY_INLINE double lookup(const double* table, Bits64 index) { return table[index]; }
+/// Neighbours in a table: n numbers for each lane.
+template <class R, std::size_t n>
+struct TableRow;
+template <std::size_t n>
+struct TableRow<double, n> {
+  const double* column;
+  HWY_INLINE double operator[](std::size_t i) const { return column[i]; }
+};
+template <std::size_t n>
+HWY_INLINE TableRow<double, n> lookup_row(const double* table, Bits64 start) {
+  return {table + start};
+}
 
 #if LAMP_HAS_VECTOR
 
@@ -93,8 +104,79 @@ template <int n>
 HWY_INLINE VectorBits shift_right(VectorBits a) {
   return hn::ShiftRight<n>(a.v);
 }
-HWY_INLINE Vector lookup(const double* table, VectorBits index) {
-  return hn::GatherIndex(D64(), table, hn::BitCast(hn::RebindToSigned<D64>(), index.v));
+template <std::size_t n>
+struct TableRow<Vector, n> {
+  hn::Vec<D64> column[n];
+  HWY_INLINE Vector operator[](std::size_t i) const { return column[i]; }
+};
+
+#if HWY_TARGET == HWY_AVX3
+/// Columns 2 b and 2 b + 1, b from `first` to 3, of eight rows of eight numbers.
+template <int first>
+HWY_INLINE void transpose(const hn::Vec<D64> (&row)[8], hn::Vec<D64>* columns) {
+  const auto blocks_of = [&](bool upper) HWY_ATTR {
+    hn::Vec<D64> pair[4];  // of two rows the even or the odd numbers
+    for (int i = 0; i < 4; ++i)
+      pair[i] = upper ? hn::InterleaveUpper(D64(), row[2 * i], row[2 * i + 1])
+                      : hn::InterleaveLower(row[2 * i], row[2 * i + 1]);
+    if constexpr (first == 0) {
+      const __m512d low = _mm512_shuffle_f64x2(pair[0].raw, pair[1].raw, 0x44),
+                    high = _mm512_shuffle_f64x2(pair[2].raw, pair[3].raw, 0x44);
+      columns[upper ? 1 : 0].raw = _mm512_shuffle_f64x2(low, high, 0x88);
+      columns[upper ? 3 : 2].raw = _mm512_shuffle_f64x2(low, high, 0xDD);
+    }
+    const __m512d low = _mm512_shuffle_f64x2(pair[0].raw, pair[1].raw, 0xEE),
+                  high = _mm512_shuffle_f64x2(pair[2].raw, pair[3].raw, 0xEE);
+    columns[upper ? 5 - 2 * first : 4 - 2 * first].raw = _mm512_shuffle_f64x2(low, high, 0x88);
+    columns[upper ? 7 - 2 * first : 6 - 2 * first].raw = _mm512_shuffle_f64x2(low, high, 0xDD);
+  };
+  blocks_of(false);
+  blocks_of(true);
+}
+#endif
+
+/// Rows are loaded whole and transposed: n gathers take several times as long. n = 12, 16.
+template <std::size_t n>
+HWY_INLINE TableRow<Vector, n> lookup_row(const double* table, VectorBits start) {
+  static_assert(n == 12 || n == 16);
+  TableRow<Vector, n> found;
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  const D64 d;
+  constexpr std::size_t lanes = hn::MaxLanes(D64());
+  alignas(64) Bits64 first[lanes];
+  hn::Store(start.v, U64(), first);
+  hn::Vec<D64> row[lanes];
+  const auto load = [&](std::size_t column) HWY_ATTR {
+    for (std::size_t lane = 0; lane < lanes; ++lane)
+      row[lane] = hn::LoadU(d, table + first[lane] + column);
+  };
+#endif
+#if HWY_TARGET == HWY_AVX3
+  load(0);
+  transpose<0>(row, found.column);
+  load(n - 8);
+  if constexpr (n == 16)
+    transpose<0>(row, found.column + 8);
+  else
+    transpose<2>(row, found.column + 8);  // columns 8 to 11 of those from 4 on
+#elif HWY_TARGET == HWY_AVX2
+  for (std::size_t column = 0; column < n; column += 4) {
+    load(column);
+    const auto even01 = hn::InterleaveLower(row[0], row[1]),
+               even23 = hn::InterleaveLower(row[2], row[3]);
+    const auto odd01 = hn::InterleaveUpper(d, row[0], row[1]),
+               odd23 = hn::InterleaveUpper(d, row[2], row[3]);
+    found.column[column] = hn::ConcatLowerLower(d, even23, even01);
+    found.column[column + 1] = hn::ConcatLowerLower(d, odd23, odd01);
+    found.column[column + 2] = hn::ConcatUpperUpper(d, even23, even01);
+    found.column[column + 3] = hn::ConcatUpperUpper(d, odd23, odd01);
+  }
+#else
+  for (std::size_t i = 0; i < n; ++i)
+    found.column[i] =
+        hn::GatherIndex(D64(), table + i, hn::BitCast(hn::RebindToSigned<D64>(), start.v));
+#endif
+  return found;
 }
 
 #endif  // LAMP_HAS_VECTOR

@@ -77,8 +77,14 @@ template <int n>
 CountedBits shift_right(CountedBits a) {
   return simple<CountedBits>(a.value >> n);
 }
-Counted lookup(const double* table, CountedBits index) {
-  return simple<Counted>(table[index.value]);
+/// Each number of a row counts once.
+struct CountedRow {
+  const double* column;
+  Counted operator[](std::size_t i) const { return simple<Counted>(column[i]); }
+};
+template <std::size_t n>
+CountedRow lookup_row(const double* table, CountedBits start) {
+  return {table + start.value};
 }
 
 void evaluate_counting(Function f, Counted x) {
