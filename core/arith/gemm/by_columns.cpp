@@ -5,21 +5,12 @@
 #include <vector>
 
 #include "core/arith/gemm/aligned_vector.hpp"
+#include "core/arith/gemm/marks.hpp"
 #include "core/arith/gemm/sum_of_columns.hpp"
 #include "core/arith/orders/ordered_dot.hpp"
 #include "core/arith/stochastic.hpp"
 
 namespace lamp::gemm_detail {
-namespace {
-
-bool has_mark(const Marks& marks, std::size_t i, std::size_t j0) {
-  const std::uint8_t* row = marks.data + i * marks.row_stride;
-  const std::uint8_t* end = row + std::min(j0 + panel_cols, marks.cols);
-  return std::find_if(row + j0, end, [](std::uint8_t mark) { return mark != 0; }) != end;
-}
-
-}  // namespace
-
 bool columns_serve(const Arithmetic& arithmetic) {
   return runs_on_many_outputs(arithmetic.order) && vector_spec(arithmetic.mac) &&
          vector_spec(arithmetic.steps());
@@ -68,7 +59,7 @@ void gemm_by_columns(const Arithmetic& arithmetic, MatrixView<const double> a,
             round_operands(panel);
             for (std::size_t i = 0; i < m; ++i) {
               const std::size_t end = std::min(j0 + panel_cols, shape.columns(i, out.cols));
-              if (end <= j0 || (marks != nullptr && !has_mark(*marks, i, j0))) continue;
+              if (end <= j0 || (marks != nullptr && !has_mark(*marks, i, j0, panel_cols))) continue;
               const std::size_t terms = shape.terms(i, n);
               for (ColumnDraws* draws : {&outer_draws, &inner_draws})
                 draws->row = arithmetic.draws.first_row + static_cast<std::uint32_t>(i),

@@ -121,19 +121,14 @@ HWY_AFTER_NAMESPACE();
 namespace lamp::gemm_detail {
 namespace {
 
-/// Exponent of a binary32 magnitude; that of the subnormals is emin, whose last bit they share.
-int exponent_of(std::uint32_t magnitude) {
-  return std::max(static_cast<int>(magnitude >> 23), 1) - 127;
-}
-
 /// Nothing where it takes too many, or an operand is not finite.
 std::optional<Levels> levels_of(MagnitudeRange a, MagnitudeRange b, std::size_t terms) {
   constexpr std::uint32_t infinity = 0x7F800000U;
   if (a.largest >= infinity || b.largest >= infinity) return std::nullopt;
   if (a.largest == 0 || b.largest == 0) return Levels{.count = 1};
-  const int low = exponent_of(a.smallest_less_one + 1) + exponent_of(b.smallest_less_one + 1) - 46;
+  const int low = exponent32(a.smallest_less_one + 1) + exponent32(b.smallest_less_one + 1) - 46;
   const int c = static_cast<int>(std::bit_width(terms));
-  int high = exponent_of(a.largest) + exponent_of(b.largest) + 2;
+  int high = exponent32(a.largest) + exponent32(b.largest) + 2;
   if (c > 40) return std::nullopt;
   Levels levels;
   for (; high + c > low + 53; high += c - 52) {

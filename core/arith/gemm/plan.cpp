@@ -172,11 +172,6 @@ std::optional<AdditionPlan<T>> additions(const MacSpec& mac, AdderPair<T> (*find
   return plan;
 }
 
-/// Exponent of a binary32 magnitude; that of the subnormals is emin, whose last bit they share.
-int exponent(std::uint32_t magnitude) {
-  return std::max(static_cast<int>(magnitude >> 23), 1) - 127;
-}
-
 }  // namespace
 
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
@@ -227,8 +222,8 @@ bool stays_normal(MagnitudeRange a, MagnitudeRange b) {
   constexpr std::uint32_t infinity = 0x7F800000U;
   if (a.largest >= infinity || b.largest >= infinity) return false;
   if (a.largest == 0 || b.largest == 0) return true;  // all products are zeros
-  const int low = exponent(a.smallest_less_one + 1) + exponent(b.smallest_less_one + 1);
-  const int high = exponent(a.largest) + 1 + exponent(b.largest) + 1;
+  const int low = exponent32(a.smallest_less_one + 1) + exponent32(b.smallest_less_one + 1);
+  const int high = exponent32(a.largest) + 1 + exponent32(b.largest) + 1;
   return low - 46 >= -126 && high <= 103;
 }
 

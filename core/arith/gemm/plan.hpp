@@ -1,6 +1,8 @@
 // From the specification of a multiply-accumulate to the kernel that is proven to have its bits.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 
 #include "core/arith/gemm/kernels.hpp"
@@ -38,6 +40,11 @@ std::optional<AdditionPlan<double>> additions64(const MacSpec& mac, const Kernel
 /// How a binary32 number is rounded to `format` in binary32 lanes; nothing where the lanes cannot.
 std::optional<Round> round32(const FloatFormat& format);
 Target<float> target32(const FloatFormat& format);
+
+/// Exponent of a binary32 magnitude; that of the subnormals is emin, whose last bit they share.
+constexpr int exponent32(std::uint32_t magnitude) {
+  return std::max(static_cast<int>(magnitude >> 23), 1) - 127;
+}
 
 /// Whether no partial sum of products of numbers in the two ranges is subnormal, -0, or so large
 /// that Round::normal overflows, for any p from 2 to 23 (a proof is at the definition). Both ranges

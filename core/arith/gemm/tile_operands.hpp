@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/arith/gemm/aligned_vector.hpp"
+#include "core/arith/gemm/marks.hpp"
 #include "core/arith/gemm/operands.hpp"
 
 namespace lamp::gemm_detail {
@@ -18,13 +19,9 @@ struct MarkedRows {
 
   void find(Marks marks, std::size_t first, std::size_t last, std::size_t q) {
     rows.clear();
-    const std::size_t j0 = q * panel_cols, count = std::min(panel_cols, marks.cols - j0);
-    for (std::size_t i = first; i < last; ++i) {
-      const std::uint8_t* row = marks.data + i * marks.row_stride + j0;
-      if (std::find_if(row, row + count, [](std::uint8_t mark) { return mark != 0; }) !=
-          row + count)
+    for (std::size_t i = first; i < last; ++i)
+      if (has_mark(marks, i, q * panel_cols, panel_cols))
         rows.push_back(static_cast<std::uint32_t>(i));
-    }
   }
 };
 

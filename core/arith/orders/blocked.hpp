@@ -15,7 +15,6 @@ struct Blocked {
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
                                 .products = Products::in_step,
-                                .made_of = MadeOf::chains,
                                 .has_blocks = true,
                                 .meaning = "the terms of a block"};
   static constexpr std::array<Parameter<Blocked>, 1> parameters() {

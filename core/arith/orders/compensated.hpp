@@ -10,8 +10,7 @@ struct Kahan {
   static constexpr OrderRow row{.name = "kahan",
                                 .kind = SumKind::compensated,
                                 .c = CEnters::last,
-                                .products = Products::alone,
-                                .made_of = MadeOf::terms};
+                                .products = Products::alone};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {
@@ -35,8 +34,7 @@ struct Neumaier {
   static constexpr OrderRow row{.name = "neumaier",
                                 .kind = SumKind::compensated,
                                 .c = CEnters::last,
-                                .products = Products::alone,
-                                .made_of = MadeOf::terms};
+                                .products = Products::alone};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {

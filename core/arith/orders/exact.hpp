@@ -6,11 +6,8 @@
 namespace lamp {
 
 struct Exact {
-  static constexpr OrderRow row{.name = "exact",
-                                .kind = SumKind::exact,
-                                .c = CEnters::term,
-                                .products = Products::exact,
-                                .made_of = MadeOf::terms};
+  static constexpr OrderRow row{
+      .name = "exact", .kind = SumKind::exact, .c = CEnters::term, .products = Products::exact};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {

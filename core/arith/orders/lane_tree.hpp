@@ -16,7 +16,6 @@ struct LaneTree {
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
                                 .products = Products::in_step,
-                                .made_of = MadeOf::chains,
                                 .meaning = "each lane 0, 1, .. once"};
   static constexpr TreeParameter<LaneTree> parameters() { return {&LaneTree::lanes}; }
 

@@ -15,7 +15,6 @@ struct Lanes {
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
                                 .products = Products::in_step,
-                                .made_of = MadeOf::chains,
                                 .meaning = "the number of lanes"};
   static constexpr std::array<Parameter<Lanes>, 1> parameters() {
     return {{{.letter = "L",

@@ -62,11 +62,8 @@ typename Sum::Value engine_steps(const Sum& s, const EngineStep& step, std::size
 struct MatrixEngine {
   EngineStep step{};
 
-  static constexpr OrderRow row{.name = {},
-                                .kind = SumKind::steps,
-                                .c = CEnters::start,
-                                .products = Products::exact,
-                                .made_of = MadeOf::chain};
+  static constexpr OrderRow row{
+      .name = {}, .kind = SumKind::steps, .c = CEnters::start, .products = Products::exact};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {
@@ -82,11 +79,8 @@ struct SplitEngine {
   std::size_t parts = 1;
   std::optional<FloatFormat> part{};  // as Split's
 
-  static constexpr OrderRow row{.name = {},
-                                .kind = SumKind::steps,
-                                .c = CEnters::last,
-                                .products = Products::exact,
-                                .made_of = MadeOf::chains};
+  static constexpr OrderRow row{
+      .name = {}, .kind = SumKind::steps, .c = CEnters::last, .products = Products::exact};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {

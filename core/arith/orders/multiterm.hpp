@@ -16,7 +16,6 @@ struct Multiterm {
                                 .kind = SumKind::steps,
                                 .c = CEnters::start,
                                 .products = Products::exact,
-                                .made_of = MadeOf::terms,
                                 .meaning = "the terms of a step, and the fraction bits kept"};
   /// Products of binary64 numbers span 4300 bits: F = 10,000 truncates nothing.
   static constexpr std::array<Parameter<Multiterm>, 2> parameters() {

@@ -16,7 +16,6 @@ struct NumpySum {
       .kind = SumKind::tree,
       .c = CEnters::last,
       .products = Products::alone,
-      .made_of = MadeOf::terms,
       .meaning =
           "the terms of numpy's buffer: 8192 up to numpy 2.2; 1000000000, which is none, "
           "from 2.3 on"};

@@ -12,7 +12,6 @@ struct Pairwise {
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
                                 .products = Products::in_step,
-                                .made_of = MadeOf::chains,
                                 .meaning = "the most terms that are added one after the other"};
   static constexpr std::array<Parameter<Pairwise>, 1> parameters() {
     return {{{.letter = "B", .member = &Pairwise::size}}};

@@ -16,7 +16,6 @@ struct Panels {
       .kind = SumKind::tree,
       .c = CEnters::last,
       .products = Products::in_step,
-      .made_of = MadeOf::chains,
       .meaning = "the terms of a part, and what the length of a shorter one is a multiple of"};
   static constexpr std::array<Parameter<Panels>, 2> parameters() {
     return {

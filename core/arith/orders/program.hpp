@@ -1,5 +1,5 @@
-// A sum of n terms written out: the operations that the definition of an order does, for kernels
-// that run them on tiles and for trees that show them.
+// A sum of n terms written out: the operations that the definition of an order does, for trees
+// that show them.
 #pragma once
 
 #include <cstddef>

@@ -36,17 +36,11 @@ inline constexpr std::array<NamedValue<Products>, 4> products_names{
      {"exact", Products::exact}}};
 static_assert(names_all(products_names));
 
-/// What a sum consists of, for products of matrices. `chain`: one chain of multiply-accumulates
-/// over all terms. `chains`: chains over parts of the terms, each from +0, and additions of their
-/// sums. `terms`: operations on single terms.
-enum class MadeOf : std::uint8_t { chain, chains, terms };
-
 struct OrderRow {
   std::string_view name;  // empty: the order has no text of its own
   SumKind kind;
   CEnters c;
   Products products;
-  MadeOf made_of;
   bool fixed_length = false;      // for sums of one length, which is terms()
   bool has_blocks = false;        // some steps are of Arithmetic::block
   std::string_view meaning = {};  // what the parameters are, for error messages

@@ -9,8 +9,7 @@ struct Sequential {
   static constexpr OrderRow row{.name = "sequential",
                                 .kind = SumKind::tree,
                                 .c = CEnters::start,
-                                .products = Products::in_step,
-                                .made_of = MadeOf::chain};
+                                .products = Products::in_step};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {
@@ -21,11 +20,8 @@ struct Sequential {
 };
 
 struct Reverse {
-  static constexpr OrderRow row{.name = "reverse",
-                                .kind = SumKind::tree,
-                                .c = CEnters::start,
-                                .products = Products::in_step,
-                                .made_of = MadeOf::chain};
+  static constexpr OrderRow row{
+      .name = "reverse", .kind = SumKind::tree, .c = CEnters::start, .products = Products::in_step};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {

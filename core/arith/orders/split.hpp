@@ -20,7 +20,6 @@ struct Split {
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
                                 .products = Products::in_step,
-                                .made_of = MadeOf::chains,
                                 .meaning = "the number of parts"};
   static constexpr std::array<Parameter<Split>, 1> parameters() {
     return {{{.letter = "S", .member = &Split::parts}}};

@@ -15,7 +15,6 @@ struct Tree {
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
                                 .products = Products::alone,
-                                .made_of = MadeOf::terms,
                                 .fixed_length = true,
                                 .meaning = "each term 0, 1, .. once, and as many as the sum has"};
   static constexpr TreeParameter<Tree> parameters() { return {&Tree::tree}; }
@@ -37,7 +36,6 @@ struct FusedTree {
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
                                 .products = Products::as_written,
-                                .made_of = MadeOf::terms,
                                 .fixed_length = true,
                                 .meaning = Tree::row.meaning};
   static constexpr TreeParameter<FusedTree> parameters() {

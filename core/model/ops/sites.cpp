@@ -6,6 +6,7 @@
 
 #include "core/arith/elementwise.hpp"
 #include "core/arith/gemm/gemm.hpp"
+#include "core/arith/gemm/marks.hpp"
 #include "core/arith/row_dots.hpp"
 #include "core/arith/stochastic.hpp"
 #include "core/model/ops/rope_table.hpp"
@@ -176,11 +177,8 @@ void linear_of_marked(const Arithmetic& arithmetic, const Linear& layer, MatrixV
                       Marks marks, MatrixView<double> out) {
   if (is_unlimited(arithmetic)) return mpfr::linear(arithmetic, layer, x, out);
   gemm_of_marked(arithmetic, x, layer.weight, marks, out);
-  add_bias(arithmetic, layer, x.cols, out, [&](std::size_t t) {
-    const std::uint8_t* row = marks.data + t * marks.row_stride;
-    return std::find_if(row, row + marks.cols, [](std::uint8_t mark) { return mark != 0; }) !=
-           row + marks.cols;
-  });
+  add_bias(arithmetic, layer, x.cols, out,
+           [&](std::size_t t) { return has_mark(marks, t, 0, marks.cols); });
 }
 
 void scores(const Arithmetic& arithmetic, MatrixView<const double> q, MatrixView<const double> k,

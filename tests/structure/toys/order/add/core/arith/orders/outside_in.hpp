@@ -9,8 +9,7 @@ struct OutsideIn {
   static constexpr OrderRow row{.name = "outside-in",
                                 .kind = SumKind::tree,
                                 .c = CEnters::last,
-                                .products = Products::in_step,
-                                .made_of = MadeOf::terms};
+                                .products = Products::in_step};
 
   template <class Sum>
   typename Sum::Value sum(const Sum& s) const {
