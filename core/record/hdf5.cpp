@@ -1,10 +1,12 @@
 #include "core/record/hdf5.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <system_error>
 
 namespace lamp::record::hdf5 {
@@ -84,6 +86,9 @@ std::size_t points(hid_t space) {
   return static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace"));
 }
 
+constexpr std::uint64_t most_fill = std::uint64_t{64} << 20;  // bytes of a dataset
+constexpr std::size_t most_texts = 100'000;                   // of an attribute
+
 void check_text(hid_t type) {
   if (check(H5Tget_class(type), "a type") != H5T_STRING ||
       check(H5Tis_variable_str(type), "a type") == 0)
@@ -96,6 +101,7 @@ std::vector<std::string> read_attribute(hid_t object, const std::string& name) {
   const Handle stored(H5Aget_type(attribute), H5Tclose, "a type");
   check_text(stored);
   const Handle space(H5Aget_space(attribute), H5Sclose, "a dataspace");
+  if (points(space) > most_texts) throw Failure("attribute " + name + " is too long", 0);
   std::vector<char*> raw(points(space));
   const Handle type = text_type();
   check(H5Aread(attribute, type, raw.data()), "cannot read an attribute");
@@ -197,6 +203,21 @@ std::vector<hsize_t> extent(hid_t space) {
       static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space), "a dataspace")));
   check(H5Sget_simple_extent_dims(space, dims.data(), nullptr), "a dataspace");
   return dims;
+}
+
+std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<std::uint64_t>::max()
+                                                : product;
+}
+
+void expect_held(hid_t dataset, std::uint64_t elements, std::uint64_t element_bytes) {
+  const std::uint64_t held = saturating_product(most_inflation, H5Dget_storage_size(dataset));
+  if (saturating_product(elements, element_bytes) > std::max(held, most_fill))
+    throw Failure("a dataset of " + std::to_string(elements) + " elements of " +
+                      std::to_string(element_bytes) +
+                      " bytes, more than its bytes in the file can hold",
+                  0);
 }
 
 Handle dataset_properties() {
@@ -306,6 +327,7 @@ std::vector<std::string> read_text_dataset(hid_t file, const std::string& path) 
   const Handle stored(H5Dget_type(dataset), H5Tclose, "a type");
   check_text(stored);
   const Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
+  expect_held(dataset, points(space), sizeof(char*));
   std::vector<char*> raw(points(space));
   if (raw.empty()) return {};
   const Handle type = text_type();

@@ -86,6 +86,14 @@ void create_parents(hid_t file, const std::string& path);
 Handle dataspace(std::span<const hsize_t> dims);
 /// Extent of a dataset or attribute space.
 std::vector<hsize_t> extent(hid_t space);
+/// DEFLATE makes at most 1032 bytes of one.
+inline constexpr std::uint64_t most_inflation = 1100;
+/// a b, or 2^64 - 1 where that is less.
+std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b);
+/// Throws Failure where `elements` of `element_bytes` are more than the dataset's bytes in the file
+/// can hold: most_inflation times these, and 64 MiB of fill values. Before memory is taken for what
+/// a file says it has.
+void expect_held(hid_t dataset, std::uint64_t elements, std::uint64_t element_bytes);
 /// Creation properties without times.
 Handle dataset_properties();
 Handle create_dataset(hid_t file, const std::string& path, hid_t type, hid_t space,

@@ -14,11 +14,10 @@
 #include "core/record/publish.hpp"
 #include "core/record/scales.hpp"
 #include "core/record/shard.hpp"
+#include "core/record/stored_file.hpp"
 
 namespace lamp::record {
 namespace {
-
-constexpr std::int64_t schema_version = 1;
 
 std::vector<std::size_t> sizes(std::span<const Axis> axes) {
   std::vector<std::size_t> result;
@@ -146,7 +145,7 @@ class Writer {
     for (std::size_t i = 0; i < plan.cell_ids.size(); ++i) points_of_.emplace(plan.cell_ids[i], i);
     for (std::size_t i = 0; i < plan.cell_ids.size(); ++i)
       if (is_first_of_reference(i)) reference_points_.push_back(i);
-    hdf5::write_number(file_, "schema_version", schema_version);
+    hdf5::write_number(file_, "schema_version", result_schema);
     hdf5::write_text(file_, "experiment", to_hex(plan.experiment));
     statuses_.resize(plan.cell_ids.size());
     status_ = add(status_quantity("/metrics/status", "state of the cell"));
@@ -372,6 +371,7 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
     if (const std::string different = writer.first_difference(); !different.empty())
       return Error{ExitCode::io, out.string() + ": cannot write: " + different +
                                      " reads back differently; is the disk full?"};
+    if (Result<void> ended = temporary->end_with(result_trailer); !ended) return ended.error();
     if (Result<void> committed = temporary->commit(); !committed) return committed.error();
     return summary;
   } catch (const hdf5::Failure& failure) {

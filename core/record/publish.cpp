@@ -100,6 +100,21 @@ Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
   return {};
 }
 
+Result<void> TemporaryFile::end_with(std::string (&trailer)(const Digest&)) {
+  Sha256 hash;
+  std::vector<std::byte> buffer(std::size_t{1} << 18);
+  if (::lseek(descriptor_, 0, SEEK_SET) < 0) return system_error(target_, "cannot read", errno);
+  for (;;) {
+    const ssize_t count = ::read(descriptor_, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error(target_, "cannot read", errno);
+    if (count == 0) break;
+    hash.update(std::span(buffer).first(static_cast<std::size_t>(count)));
+  }
+  const std::string line = trailer(hash.finish());
+  return write(std::as_bytes(std::span(line)));
+}
+
 Result<void> TemporaryFile::commit() {
   if (::fsync(descriptor_) != 0) return system_error(target_, "cannot write (fsync)", errno);
   if (const std::string wrong = wrong_kind(target_); !wrong.empty())

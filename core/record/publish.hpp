@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/base/result.hpp"
+#include "core/base/sha256.hpp"
 
 namespace lamp::record {
 
@@ -30,6 +31,8 @@ class TemporaryFile {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }
   Result<void> write(std::span<const std::byte> bytes);
+  /// Adds trailer(SHA-256 of all bytes so far) at the end of the file, whoever wrote it.
+  Result<void> end_with(std::string (&trailer)(const Digest&));
   /// fsync, rename over the target, fsync of the folder. On error the target is as it was (after a
   /// failed fsync of the folder: as it was or the new file, whole either way).
   Result<void> commit();

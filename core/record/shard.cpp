@@ -1,12 +1,7 @@
 #include "core/record/shard.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -14,25 +9,13 @@
 #include <string_view>
 
 #include "core/base/contract.hpp"
+#include "core/record/apart.hpp"
 #include "core/record/cell_dataset.hpp"
 #include "core/record/hdf5.hpp"
+#include "core/record/stored_file.hpp"
 
 namespace lamp::record {
 namespace {
-
-constexpr int shard_version = 1;
-constexpr std::size_t header_size = 512;  // the smallest user block HDF5 has
-constexpr std::string_view magic = "lamp shard, schema ";
-
-/// The user block: what the file is, and the digest of what follows; padded with zeros.
-std::array<char, header_size> header(const Digest& digest) {
-  std::array<char, header_size> block{};
-  const std::string text = std::string(magic) + std::to_string(shard_version) +
-                           "\nAn HDF5 file from byte 512 on; SHA-256 of those bytes:\n" +
-                           to_hex(digest) + "\n";
-  std::copy(text.begin(), text.end(), block.begin());
-  return block;
-}
 
 Quantity cell_quantity(const std::string& name, const std::string& dim, std::size_t size,
                        const std::string& long_name) {
@@ -142,7 +125,7 @@ void write_index(hid_t file, const std::string& path, const std::vector<Quantity
 }
 
 void write_contents(hid_t file, const Shard& shard) {
-  hdf5::write_number(file, "schema_version", shard_version);
+  hdf5::write_number(file, "schema_version", shard_schema);
   hdf5::write_text(file, "experiment", to_hex(shard.experiment));
   hdf5::write_text(file, "sequence_id", to_hex(shard.sequence_id));
   hdf5::write_text(file, "content_sha256", to_hex(content_hash(shard)));
@@ -212,6 +195,9 @@ void read_cells(hid_t file, Shard& shard) {
   const std::size_t cells =
       static_cast<std::size_t>(hdf5::check(H5Sget_simple_extent_npoints(space), "a dataspace"));
   const CellColumns columns(shard.quantities.size());
+  hdf5::expect_held(hdf5::open_dataset(file, columns.id.path), cells, sizeof(Digest));
+  hdf5::expect_held(hdf5::open_dataset(file, columns.recorded.path), cells,
+                    shard.quantities.size());
   shard.cells.resize(cells);
   read_column(file, columns.id, cells, [&](std::size_t c, auto value) {
     std::memcpy(shard.cells[c].id.data(), value.data(), value.size());
@@ -223,19 +209,28 @@ void read_cells(hid_t file, Shard& shard) {
   read_column(file, columns.recorded, cells, [&](std::size_t c, auto value) {
     for (const std::byte flag : value) recorded[c].push_back(flag != std::byte{0});
   });
-  for (std::size_t q = 0; q < shard.quantities.size(); ++q)
-    read_column(file, shard.quantities[q], cells, [&](std::size_t c, auto value) {
-      Values values = zeros_like(shard.quantities[q].prototype,
-                                 recorded[c][q] ? elements(shard.quantities[q]) : 0);
-      std::copy_n(value.begin(), bytes(values).size(), bytes(values).begin());
-      shard.cells[c].values.push_back(std::move(values));
+  for (std::size_t q = 0; q < shard.quantities.size(); ++q) {
+    const Quantity& quantity = shard.quantities[q];
+    for (CellRecord& cell : shard.cells) cell.values.push_back(zeros_like(quantity.prototype, 0));
+    const auto count = static_cast<std::uint64_t>(std::count_if(
+        recorded.begin(), recorded.end(), [&](const auto& flags) { return flags[q]; }));
+    if (count == 0) continue;
+    hdf5::expect_held(hdf5::open_dataset(file, quantity.path),
+                      hdf5::saturating_product(count, elements(quantity)),
+                      element_size(quantity.prototype));
+    read_column(file, quantity, cells, [&](std::size_t c, auto value) {
+      if (!recorded[c][q]) return;
+      Values& values = shard.cells[c].values[q];
+      values = zeros_like(quantity.prototype, elements(quantity));
+      std::copy(value.begin(), value.end(), bytes(values).begin());
     });
+  }
 }
 
 /// Contents of a file whose bytes are known to be whole. Failure for contents that no writer of
 /// ours makes.
 Shard read_contents(hid_t file) {
-  if (hdf5::read_number(file, "schema_version") != shard_version)
+  if (hdf5::read_number(file, "schema_version") != shard_schema)
     throw hdf5::Failure("attribute schema_version is another", 0);
   Shard shard;
   shard.experiment = read_digest(file, "experiment");
@@ -246,6 +241,8 @@ Shard read_contents(hid_t file) {
     shard.reference_quantities.push_back(read_quantity(file, path, 0));
   read_cells(file, shard);
   for (const Quantity& quantity : shard.reference_quantities) {
+    hdf5::expect_held(hdf5::open_dataset(file, quantity.path), elements(quantity),
+                      element_size(quantity.prototype));
     shard.reference.push_back(zeros_like(quantity.prototype, elements(quantity)));
     CellDataset::open(file, quantity, {}).read(0, 1, bytes(shard.reference.back()));
   }
@@ -255,62 +252,6 @@ Shard read_contents(hid_t file) {
   return shard;
 }
 
-constexpr std::string_view advice = "; delete it and run again: its sequence is computed anew";
-
-/// Checks the user block and the digest of the rest, without HDF5.
-Result<void> check_bytes(const std::filesystem::path& file, int descriptor) {
-  const auto bad = [&](const std::string& what) {
-    return Error{ExitCode::bad_data, file.string() + ": " + what + std::string(advice)};
-  };
-  std::array<char, header_size> found{};
-  std::vector<std::byte> buffer(std::size_t{1} << 18);
-  Sha256 hash;
-  for (std::size_t size = 0;;) {
-    const bool in_header = size < header_size;
-    const ssize_t n = in_header ? ::read(descriptor, found.data() + size, header_size - size)
-                                : ::read(descriptor, buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error{ExitCode::io, system_error(file, "cannot read", errno).message};
-    if (n == 0 && in_header)
-      return bad("not a whole shard of lamp (" + std::to_string(size) +
-                 " bytes; a shard begins with 512 of text)");
-    if (n == 0) break;
-    if (!in_header) hash.update(std::span(buffer).first(static_cast<std::size_t>(n)));
-    size += static_cast<std::size_t>(n);
-  }
-  const std::array<char, header_size> expected = header(hash.finish());
-  if (found == expected) return {};
-  const std::string_view text(found.data(), found.size());
-  if (!text.starts_with(magic)) return bad("not a shard of lamp");
-  const std::string_view version =
-      text.substr(magic.size(), std::min<std::size_t>(text.find('\n'), 40) - magic.size());
-  if (version != std::to_string(shard_version) &&
-      version.find_first_not_of("0123456789") == std::string_view::npos)
-    return bad("a shard of schema version " + std::string(version) + "; this lamp reads version " +
-               std::to_string(shard_version));
-  return bad("truncated or corrupted: the SHA-256 of its bytes is not the stored one");
-}
-
-/// A regular file, opened for reading.
-class InputFile {
- public:
-  explicit InputFile(const std::filesystem::path& file)
-      : descriptor_(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
-  ~InputFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  [[nodiscard]] int descriptor() const { return descriptor_; }
-  [[nodiscard]] bool regular() const {
-    struct stat status {};
-    return ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
-  }
-
- private:
-  int descriptor_;
-};
-
 }  // namespace
 
 Result<std::vector<std::byte>> shard_bytes(const Shard& shard) {
@@ -318,14 +259,14 @@ Result<std::vector<std::byte>> shard_bytes(const Shard& shard) {
   expects(wrong.empty(), wrong.c_str());
   const auto lock = hdf5::use_library();
   try {
-    hdf5::Handle file = hdf5::create_in_memory(header_size);
+    hdf5::Handle file = hdf5::create_in_memory(shard_header_size);
     write_contents(file, shard);
     const std::vector<std::byte> image = hdf5::image(file);  // without the user block
     file.close();
-    const auto block = header(sha256(image));
-    std::vector<std::byte> whole(header_size + image.size());
-    std::memcpy(whole.data(), block.data(), header_size);
-    std::copy(image.begin(), image.end(), whole.begin() + header_size);
+    const auto block = shard_header(sha256(image));
+    std::vector<std::byte> whole(shard_header_size + image.size());
+    std::memcpy(whole.data(), block.data(), shard_header_size);
+    std::copy(image.begin(), image.end(), whole.begin() + shard_header_size);
     return whole;
   } catch (const hdf5::Failure& failure) {
     return Error{ExitCode::internal, std::string("cannot build a shard: ") + failure.what()};
@@ -339,24 +280,11 @@ Result<void> publish_shard(const std::filesystem::path& file, const Shard& shard
 }
 
 Result<Shard> read_shard(const std::filesystem::path& file) {
-  const InputFile input(file);
-  if (input.descriptor() < 0) {
-    Error error = system_error(file, "cannot open", errno);
-    if (error.code == ExitCode::cannot_create) error.code = ExitCode::missing_input;
-    return error;
-  }
-  if (!input.regular()) return Error{ExitCode::bad_data, file.string() + ": not a regular file"};
-  if (Result<void> whole = check_bytes(file, input.descriptor()); !whole) return whole.error();
-  const auto lock = hdf5::use_library();
-  try {
-    const hdf5::Handle opened = hdf5::open_file(file);
-    return read_contents(opened);
-  } catch (const hdf5::Failure& failure) {
-    if (failure.error_number() != 0)
-      return system_error(file, "cannot read", failure.error_number());
-    return Error{ExitCode::bad_data, file.string() + ": not readable as a shard: " +
-                                         failure.what() + std::string(advice)};
-  }
+  const Result<StoredFile> stored = StoredFile::open(file, FileKind::shard);
+  if (!stored) return stored.error();
+  return read_shard(*stored);
 }
+
+Result<Shard> read_shard(const StoredFile& file) { return read_apart(file, read_contents); }
 
 }  // namespace lamp::record

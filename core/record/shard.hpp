@@ -1,8 +1,7 @@
 // A sequence's shard: the only state a run has. Written whole or not at all; verified when read.
 //
-// A shard is an HDF5 file behind a user block of 512 bytes, text that says what it is and gives the
-// SHA-256 of the rest: the digest is checked before HDF5 sees a byte, because HDF5 1.10 is not safe
-// on corrupted files. h5py opens it like any other.
+// A shard is an HDF5 file behind a user block (stored_file.hpp): the digest is checked before HDF5
+// sees a byte, and then a child process reads it (apart.hpp). h5py opens it like any other.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +12,7 @@
 #include "core/base/result.hpp"
 #include "core/record/contents.hpp"
 #include "core/record/publish.hpp"
+#include "core/record/stored_file.hpp"
 
 namespace lamp::record {
 
@@ -26,8 +26,10 @@ Result<std::vector<std::byte>> shard_bytes(const Shard& shard);
 Result<void> publish_shard(const std::filesystem::path& file, const Shard& shard);
 
 /// The digest of the bytes, every checksum and the content hash verified. Errors: missing_input
-/// (66); permission; io; bad_data (65) for a truncated, flipped or foreign file or one of another
-/// schema version, naming it.
+/// (66); permission; io; out_of_memory; bad_data (65) for a truncated, flipped, harmful or foreign
+/// file or one of another schema version, naming it.
 Result<Shard> read_shard(const std::filesystem::path& file);
+/// The same of an opened one.
+Result<Shard> read_shard(const StoredFile& file);
 
 }  // namespace lamp::record

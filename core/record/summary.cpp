@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <fstream>
 #include <functional>
 #include <numeric>
-#include <system_error>
 #include <utility>
 
+#include "core/record/apart.hpp"
 #include "core/record/hdf5.hpp"
 #include "core/record/shard.hpp"
 
@@ -18,9 +16,6 @@ namespace lamp::record {
 namespace {
 
 using hdf5::check;
-
-constexpr std::string_view hdf5_signature("\x89HDF\r\n\x1a\n", 8);
-constexpr std::string_view shard_signature = "lamp shard, schema ";
 
 std::string type_name(hid_t type) {
   const std::array<std::pair<hid_t, const char*>, 5> types{{{H5T_IEEE_F64LE, "float64"},
@@ -58,8 +53,10 @@ DatasetSummary read_dataset(hid_t file, const std::string& path, FileKind kind) 
                          .shape = {},
                          .units = text_or_empty(dataset, "units"),
                          .long_name = text_or_empty(dataset, "long_name"),
-                         .scale = check(H5DSis_scale(dataset), "a dimension scale") > 0};
+                         .scale = false};
   for (const hsize_t n : hdf5::extent(space)) summary.shape.push_back(static_cast<std::size_t>(n));
+  summary.scale =
+      summary.shape.size() == 1 && check(H5DSis_scale(dataset), "a dimension scale") > 0;
   if (summary.scale) {
     summary.dims = {path.substr(path.rfind('/') + 1)};
   } else if (kind == FileKind::shard) {
@@ -85,8 +82,10 @@ std::vector<std::uint8_t> statuses_of(hid_t file, const std::string& path) {
   const hdf5::Handle type(H5Dget_type(dataset), H5Tclose, "a type");
   if (type_name(type) != "uint8") throw hdf5::Failure(path + " is not uint8", 0);
   const hdf5::Handle space(H5Dget_space(dataset), H5Sclose, "a dataspace");
-  std::vector<std::uint8_t> statuses(
-      static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace")));
+  const auto points =
+      static_cast<std::size_t>(check(H5Sget_simple_extent_npoints(space), "a dataspace"));
+  hdf5::expect_held(dataset, points, 1);
+  std::vector<std::uint8_t> statuses(points);
   if (!statuses.empty())
     check(H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, statuses.data()),
           "cannot read");
@@ -105,16 +104,17 @@ void count_statuses(hid_t file, const std::string& path, FileSummary& summary) {
 template <class Number>
 std::vector<Number> coordinates(hid_t file, const DatasetSummary& summary, hid_t native) {
   if (summary.shape.size() != 1) throw hdf5::Failure(summary.path + " is no list", 0);
-  std::vector<Number> values(summary.shape[0]);
   const hdf5::Handle dataset = hdf5::open_dataset(file, summary.path);
+  hdf5::expect_held(dataset, summary.shape[0], sizeof(Number));
+  std::vector<Number> values(summary.shape[0]);
   if (!values.empty())
     check(H5Dread(dataset, native, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "cannot read");
   return values;
 }
 
-FileSummary read_summary(const std::filesystem::path& path, FileKind kind) {
-  const hdf5::Handle file = hdf5::open_file(path);
+FileSummary read_summary(hid_t file, FileKind kind, bool verified) {
   FileSummary summary{.kind = kind,
+                      .verified = verified,
                       .schema_version = hdf5::read_number(file, "schema_version"),
                       .experiment = hdf5::read_text(file, "experiment"),
                       .datasets = {}};
@@ -136,19 +136,6 @@ FileSummary read_summary(const std::filesystem::path& path, FileKind kind) {
   return summary;
 }
 
-/// The answer of `read`, which throws hdf5::Failure.
-template <class Read>
-auto reading(const std::filesystem::path& file, const Read& read) -> Result<decltype(read())> {
-  const auto lock = hdf5::use_library();
-  try {
-    return read();
-  } catch (const hdf5::Failure& error) {
-    if (error.error_number() != 0) return system_error(file, "cannot read", error.error_number());
-    return Error{ExitCode::bad_data,
-                 file.string() + ": an HDF5 file, but not a whole result of lamp: " + error.what()};
-  }
-}
-
 }  // namespace
 
 std::string FileSummary::entry(const std::string& name) const {
@@ -157,56 +144,37 @@ std::string FileSummary::entry(const std::string& name) const {
   return "";
 }
 
-Result<FileSummary> summarise(const std::filesystem::path& file) {
-  const auto bad = [&](const std::string& what) {
-    return Error{ExitCode::bad_data, file.string() + ": " + what};
-  };
-  std::error_code failure;
-  const std::filesystem::file_status status = std::filesystem::status(file, failure);
-  if (status.type() == std::filesystem::file_type::not_found)
-    return Error{ExitCode::missing_input, file.string() + ": no such file"};
-  if (failure) return system_error(file, "cannot open", failure.value());
-  if (!std::filesystem::is_regular_file(status)) return bad("not a regular file");
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return system_error(file, "cannot open", errno);
-  std::string head(shard_signature.size(), '\0');
-  in.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(in.gcount()));
-  const FileKind kind = head == shard_signature ? FileKind::shard : FileKind::result;
-  if (kind == FileKind::result && !std::string_view(head).starts_with(hdf5_signature))
-    return bad(
-        "neither a result of lamp (HDF5) nor a shard; legal: result.h5, a file of shards/, or a "
-        "model folder");
-  if (kind == FileKind::shard)
+Result<FileSummary> summarise(const StoredFile& file) {
+  if (file.kind() == FileKind::shard)
     if (const Result<Shard> whole = read_shard(file); !whole) return whole.error();
-  return reading(file, [&] { return read_summary(file, kind); });
+  return read_apart(
+      file, [&](hid_t opened) { return read_summary(opened, file.kind(), file.verified()); });
 }
 
-Result<Numbers> read_numbers(const std::filesystem::path& file, const std::string& path) {
-  return reading(file, [&] {
-    const hdf5::Handle opened = hdf5::open_file(file);
+Result<Numbers> read_numbers(const StoredFile& file, const std::string& path) {
+  return read_apart(file, [&](hid_t opened) {
     const DatasetSummary summary = read_dataset(opened, path, FileKind::result);
     if (summary.type != "float64") throw hdf5::Failure(path + " is not float64", 0);
     Numbers numbers{.dims = summary.dims, .shape = summary.shape, .values = {}};
-    numbers.values.resize(std::accumulate(numbers.shape.begin(), numbers.shape.end(),
-                                          std::size_t{1}, std::multiplies{}));
-    if (numbers.values.empty()) return numbers;
+    std::uint64_t elements = 1;
+    for (const std::size_t n : numbers.shape) elements = hdf5::saturating_product(elements, n);
     const hdf5::Handle dataset = hdf5::open_dataset(opened, path);
-    check(H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.values.data()),
+    hdf5::expect_held(dataset, elements, sizeof(double));
+    numbers.values.resize(elements);
+    if (!numbers.values.empty())
+      check(
+          H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.values.data()),
           "cannot read");
     return numbers;
   });
 }
 
-Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file,
-                                                const std::string& path) {
-  return reading(file, [&] { return statuses_of(hdf5::open_file(file), path); });
+Result<std::vector<std::uint8_t>> read_statuses(const StoredFile& file, const std::string& path) {
+  return read_apart(file, [&](hid_t opened) { return statuses_of(opened, path); });
 }
 
-Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group,
-                       const std::string& name) {
-  return reading(file, [&] {
-    const hdf5::Handle opened = hdf5::open_file(file);
+Result<Axis> read_axis(const StoredFile& file, const std::string& group, const std::string& name) {
+  return read_apart(file, [&](hid_t opened) {
     const DatasetSummary summary = read_dataset(opened, group + "/" + name, FileKind::result);
     Axis axis{.name = name, .values = {}, .units = summary.units, .long_name = summary.long_name};
     if (summary.type == "text")
@@ -219,9 +187,8 @@ Result<Axis> read_axis(const std::filesystem::path& file, const std::string& gro
   });
 }
 
-Result<std::vector<std::string>> read_labels(const std::filesystem::path& file,
-                                             const std::string& path) {
-  return reading(file, [&] { return hdf5::read_text_dataset(hdf5::open_file(file), path); });
+Result<std::vector<std::string>> read_labels(const StoredFile& file, const std::string& path) {
+  return read_apart(file, [&](hid_t opened) { return hdf5::read_text_dataset(opened, path); });
 }
 
 }  // namespace lamp::record

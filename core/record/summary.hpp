@@ -4,17 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/result.hpp"
 #include "core/record/merge.hpp"
+#include "core/record/stored_file.hpp"
 
 namespace lamp::record {
-
-enum class FileKind : std::uint8_t { result, shard };
 
 struct DatasetSummary {
   std::string path;                // "/metrics/kl"
@@ -27,6 +25,7 @@ struct DatasetSummary {
 
 struct FileSummary {
   FileKind kind = FileKind::result;
+  bool verified = false;  // as StoredFile::verified
   std::int64_t schema_version = 0;
   std::string experiment;                         // 64 hexadecimal digits
   std::string sequence_id{};                      // of a shard
@@ -38,10 +37,11 @@ struct FileSummary {
   [[nodiscard]] std::string entry(const std::string& name) const;
 };
 
-/// Reads everything but the numbers. A shard's digest is verified first; a result has none, and
-/// HDF5 1.10 is all that looks at it. Errors: missing_input, permission, io; bad_data for what is
-/// no file of results of lamp, naming the file.
-Result<FileSummary> summarise(const std::filesystem::path& file);
+// Each reads in a child process (apart.hpp). Errors: bad_data for what is no file of results of
+// lamp, naming it; io, out_of_memory.
+
+/// Reads everything but the numbers. A shard's contents are verified too.
+Result<FileSummary> summarise(const StoredFile& file);
 
 /// The values of a float64 dataset, row-major over `shape`.
 struct Numbers {
@@ -50,21 +50,17 @@ struct Numbers {
   std::vector<double> values;
 };
 
-/// Reads the dataset `path` of a result. Errors: as summarise; bad_data where there is no such
-/// dataset or it is not float64.
-Result<Numbers> read_numbers(const std::filesystem::path& file, const std::string& path);
+/// Reads the dataset `path` of a result; bad_data where there is no such dataset or it is not
+/// float64.
+Result<Numbers> read_numbers(const StoredFile& file, const std::string& path);
 
-/// Reads a dataset of CellStatus of any extent. Errors: as read_numbers.
-Result<std::vector<std::uint8_t>> read_statuses(const std::filesystem::path& file,
-                                                const std::string& path);
+/// Reads a dataset of CellStatus of any extent.
+Result<std::vector<std::uint8_t>> read_statuses(const StoredFile& file, const std::string& path);
 
-/// Reads a dimension's coordinates where they are text. Errors: as read_numbers.
-Result<std::vector<std::string>> read_labels(const std::filesystem::path& file,
-                                             const std::string& path);
+/// Reads a dimension's coordinates where they are text.
+Result<std::vector<std::string>> read_labels(const StoredFile& file, const std::string& path);
 
-/// Reads the dimension `name` of the group: its coordinates, of whatever type. Errors: as
-/// read_numbers.
-Result<Axis> read_axis(const std::filesystem::path& file, const std::string& group,
-                       const std::string& name);
+/// Reads the dimension `name` of the group: its coordinates, of whatever type.
+Result<Axis> read_axis(const StoredFile& file, const std::string& group, const std::string& name);
 
 }  // namespace lamp::record

@@ -104,10 +104,10 @@ struct Findings {
   std::vector<Perplexity> perplexity;  // of a result
 };
 
-Result<Findings> findings_of(const std::filesystem::path& path, const record::FileSummary& file) {
+Result<Findings> findings_of(const record::StoredFile& stored, const record::FileSummary& file) {
   Findings found;
   if (file.kind == record::FileKind::shard) {
-    const Result<record::Shard> shard = record::read_shard(path);
+    const Result<record::Shard> shard = record::read_shard(stored);
     if (!shard) return shard.error();
     for (const record::CellRecord* cell : nan_records(*shard))
       found.nan.add([&] { return "cell " + to_hex(cell->id).substr(0, 12); });
@@ -116,9 +116,9 @@ Result<Findings> findings_of(const std::filesystem::path& path, const record::Fi
   const auto is_kl = [](const record::DatasetSummary& d) { return d.path == "/metrics/kl"; };
   if (std::none_of(file.datasets.begin(), file.datasets.end(), is_kl))
     return found;  // merged without any shard
-  Result<NanCells> nan = nan_cells(path);
+  Result<NanCells> nan = nan_cells(stored);
   if (!nan) return nan.error();
-  Result<std::vector<Perplexity>> perplexity = perplexities(path);
+  Result<std::vector<Perplexity>> perplexity = perplexities(stored);
   if (!perplexity) return perplexity.error();
   return Findings{*std::move(nan), *std::move(perplexity)};
 }
@@ -137,6 +137,7 @@ Json as_json(const record::FileSummary& file, const Findings& found) {
   const bool shard = file.kind == record::FileKind::shard;
   Json out{{"kind", shard ? "shard" : "result"},
            {"schema_version", file.schema_version},
+           {"verified", file.verified},
            {"experiment", file.experiment}};
   if (shard)
     out["sequence"] = file.sequence_id;
@@ -211,7 +212,8 @@ std::string described(const std::vector<Perplexity>& perplexity) {
 
 std::string plain(const record::FileSummary& file, const Findings& found) {
   const bool shard = file.kind == record::FileKind::shard;
-  std::string text = shard ? "shard of lamp, verified\n" : "result of lamp\n";
+  std::string text = (shard ? "shard of lamp, " : "result of lamp, ") +
+                     std::string(file.verified ? "verified\n" : "without a digest: not verified\n");
   if (!shard) text += "title       " + file.entry("title") + "\n";
   text += "experiment  " + file.experiment + "\n";
   if (shard) text += "sequence    " + file.sequence_id + "\n";
@@ -269,9 +271,11 @@ int inspect_command(const InspectOptions& options) {
   const Result<std::optional<std::filesystem::path>> gguf = find_gguf(options.path);
   if (!gguf) return report("inspect", gguf.error());
   if (!*gguf && !std::filesystem::is_directory(status)) {
-    const Result<record::FileSummary> file = record::summarise(options.path);
+    const Result<record::StoredFile> stored = record::StoredFile::open(options.path);
+    if (!stored) return report("inspect", stored.error());
+    const Result<record::FileSummary> file = record::summarise(*stored);
     if (!file) return report("inspect", file.error());
-    const Result<Findings> found = findings_of(options.path, *file);
+    const Result<Findings> found = findings_of(*stored, *file);
     if (!found) return report("inspect", found.error());
     std::cout << (options.json ? as_json(*file, *found).dump() + '\n' : plain(*file, *found));
     return 0;

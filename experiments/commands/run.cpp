@@ -80,6 +80,12 @@ Result<NanCells> nan_cells_of_part(const Experiment& experiment, const RunFolder
   return found;
 }
 
+/// The NaN cells of a result.
+Result<NanCells> nan_cells_of(const std::filesystem::path& result) {
+  const Result<record::StoredFile> stored = record::StoredFile::open(result);
+  return stored ? nan_cells(*stored) : Result<NanCells>(stored.error());
+}
+
 /// A line of its own, also where no progress is wanted: NaN is nothing one expects.
 void report_nan(const char* command, const NanCells& nan, std::size_t cells) {
   if (nan.count > 0) std::cerr << "lamp " << command << ": " << in_words(nan, cells) << "\n";
@@ -143,7 +149,7 @@ int run_command(const RunOptions& options) {
   if (!merged) return report("run", merged.error());
   const bool complete = merged->pending == 0 && merged->failed == 0;
   const Result<NanCells> nan =
-      part.of == 1 ? nan_cells(folder->result()) : nan_cells_of_part(*experiment, *folder, part);
+      part.of == 1 ? nan_cells_of(folder->result()) : nan_cells_of_part(*experiment, *folder, part);
   if (!nan) return report("run", nan.error());
   if (options.json)
     std::cout << Json{{"result", complete ? folder->result().string() : ""},
@@ -194,7 +200,7 @@ int merge_command(const MergeOptions& options) {
                    {.command_line = "lamp merge " + options.folder.string(), .started = started});
   if (!merged) return report("merge", merged.error());
   const Result<NanCells> nan = merged->done > 0
-                                   ? nan_cells(out)
+                                   ? nan_cells_of(out)
                                    : NanCells{};  // without a shard it is not known what cells hold
   if (!nan) return report("merge", nan.error());
   if (options.json)

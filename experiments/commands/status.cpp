@@ -244,7 +244,9 @@ std::vector<ShardStatus> shards_of(const std::filesystem::path& folder, const As
 bool is_up_to_date(const std::filesystem::path& result, const Status& status, const Asked& asked,
                    const std::string& experiment) {
   if (modified(result) < status.published) return false;
-  const Result<record::FileSummary> summary = record::summarise(result);
+  const Result<record::StoredFile> stored = record::StoredFile::open(result);
+  if (!stored) return false;
+  const Result<record::FileSummary> summary = record::summarise(*stored);
   if (!summary || summary->experiment != experiment) return false;
   const bool complete = status.done == asked.cells_of_sequence() * asked.sequences;
   return summary->done + summary->pending + summary->failed == asked.points * asked.sequences &&

@@ -76,14 +76,14 @@ std::vector<const record::CellRecord*> nan_records(const record::Shard& shard) {
   return found;
 }
 
-Result<NanCells> nan_cells(const std::filesystem::path& result) {
+Result<NanCells> nan_cells(const record::StoredFile& result) {
   const Result<record::Numbers> kl = record::read_numbers(result, kl_path);
   if (!kl) return kl.error();
   const Result<std::vector<std::uint8_t>> status = record::read_statuses(result, "/metrics/status");
   if (!status) return status.error();
   if (status->size() != kl->values.size())
     return Error{ExitCode::bad_data,
-                 result.string() + ": /metrics/kl does not fit /metrics/status"};
+                 result.path().string() + ": /metrics/kl does not fit /metrics/status"};
   const auto is_nan = [&](std::size_t i) {
     return (*status)[i] == static_cast<std::uint8_t>(record::CellStatus::done) &&
            std::isnan(kl->values[i]);
@@ -96,6 +96,9 @@ Result<NanCells> nan_cells(const std::filesystem::path& result) {
          ++a) {  // once, where there is something to name
       Result<record::Axis> axis = record::read_axis(result, "/metrics", kl->dims[a]);
       if (!axis) return axis.error();
+      if (size(*axis) != kl->shape[a])
+        return Error{ExitCode::bad_data, result.path().string() + ": /metrics/" + axis->name +
+                                             " does not fit " + kl_path};
       axes.push_back(*std::move(axis));
     }
     cells.add([&] { return point_name(axes, index_of(i, kl->shape)); });

@@ -4,13 +4,13 @@
 
 #include <concepts>
 #include <cstddef>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/result.hpp"
 #include "core/record/contents.hpp"
+#include "core/record/stored_file.hpp"
 
 namespace lamp::experiments {
 
@@ -43,6 +43,6 @@ std::vector<std::size_t> index_of(std::size_t position, std::span<const std::siz
 std::vector<const record::CellRecord*> nan_records(const record::Shard& shard);
 
 /// Those of a result; grid points that share a cell count each. Errors: as record::read_numbers.
-Result<NanCells> nan_cells(const std::filesystem::path& result);
+Result<NanCells> nan_cells(const record::StoredFile& result);
 
 }  // namespace lamp::experiments

@@ -39,17 +39,20 @@ struct CrossEntropies {
 };
 
 /// The axes of the references after [text,] sequence, named in their order.
-Result<std::vector<std::string>> variant_names(const std::filesystem::path& result,
-                                               const std::vector<std::string>& dims) {
+Result<std::vector<std::string>> variant_names(const record::StoredFile& result,
+                                               const record::Numbers& reference, std::size_t lead) {
   std::vector<record::Axis> axes;
-  std::vector<std::size_t> shape;
+  const std::vector<std::size_t> shape(reference.shape.begin() + static_cast<std::ptrdiff_t>(lead),
+                                       reference.shape.end());
   std::size_t all = 1;
-  for (const std::string& dim : dims) {
-    Result<record::Axis> axis = record::read_axis(result, "/reference", dim);
+  for (std::size_t a = 0; a < shape.size(); ++a) {
+    Result<record::Axis> axis = record::read_axis(result, "/reference", reference.dims[lead + a]);
     if (!axis) return axis.error();
+    if (size(*axis) != shape[a])
+      return Error{ExitCode::bad_data, result.path().string() + ": /reference/" + axis->name +
+                                           " does not fit /reference/cross_entropy"};
     axes.push_back(*std::move(axis));
-    shape.push_back(size(axes.back()));
-    all *= shape.back();
+    all *= shape[a];
   }
   std::vector<std::string> names;
   for (std::size_t i = 0; i < all; ++i) names.push_back(point_name(axes, index_of(i, shape)));
@@ -75,7 +78,7 @@ std::vector<std::size_t> references_of_points(const record::Numbers& reference,
   return all;
 }
 
-Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result) {
+Result<CrossEntropies> read_cross_entropies(const record::StoredFile& result) {
   Result<record::Numbers> reference = record::read_numbers(result, "/reference/cross_entropy");
   if (!reference) return reference.error();
   Result<record::Numbers> runs = record::read_numbers(result, "/metrics/cross_entropy");
@@ -100,12 +103,11 @@ Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result)
     sizes.resize(lead);
     return sizes;
   };
-  const bool fits = reference->dims.size() >= lead && runs->dims.size() >= reference->dims.size() &&
+  const bool fits = !reference->values.empty() && !runs->values.empty() &&
+                    reference->dims.size() >= lead && runs->dims.size() >= reference->dims.size() &&
                     first_sizes(*reference) == first_sizes(*runs);
   if (fits) {
-    const std::span dims(reference->dims);
-    Result<std::vector<std::string>> names =
-        variant_names(result, {dims.begin() + static_cast<std::ptrdiff_t>(lead), dims.end()});
+    Result<std::vector<std::string>> names = variant_names(result, *reference, lead);
     if (!names) return names.error();
     read.variants = *std::move(names);
     read.sequences = reference->shape[lead - 1];
@@ -119,7 +121,7 @@ Result<CrossEntropies> read_cross_entropies(const std::filesystem::path& result)
       run_status->size() != runs->values.size())
     return Error{
         ExitCode::bad_data,
-        result.string() + ": /metrics/cross_entropy does not fit /reference/cross_entropy"};
+        result.path().string() + ": /metrics/cross_entropy does not fit /reference/cross_entropy"};
   read.reference = std::move(reference->values), read.runs = std::move(runs->values);
   read.reference_status = *std::move(reference_status), read.run_status = *std::move(run_status);
   read.predicts = by_position->shape.empty() || by_position->shape.back() > 1;
@@ -161,7 +163,7 @@ Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v
 
 }  // namespace
 
-Result<std::vector<Perplexity>> perplexities(const std::filesystem::path& result) {
+Result<std::vector<Perplexity>> perplexities(const record::StoredFile& result) {
   const Result<CrossEntropies> all = read_cross_entropies(result);
   if (!all) return all.error();
   std::vector<Perplexity> found;

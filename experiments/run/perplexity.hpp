@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "core/record/stored_file.hpp"
 
 namespace lamp::experiments {
 
@@ -26,6 +26,6 @@ struct Perplexity {
 };
 
 /// One entry a text and reference. Errors: as record::read_numbers.
-Result<std::vector<Perplexity>> perplexities(const std::filesystem::path& result);
+Result<std::vector<Perplexity>> perplexities(const record::StoredFile& result);
 
 }  // namespace lamp::experiments

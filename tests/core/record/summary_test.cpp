@@ -12,6 +12,11 @@
 namespace lamp::record {
 namespace {
 
+Result<FileSummary> summarise(const std::filesystem::path& file) {
+  const Result<StoredFile> stored = StoredFile::open(file);
+  return stored ? record::summarise(*stored) : Result<FileSummary>(stored.error());
+}
+
 std::map<std::string, DatasetSummary> by_path(const FileSummary& summary) {
   std::map<std::string, DatasetSummary> found;
   for (const DatasetSummary& d : summary.datasets) found.emplace(d.path, d);

@@ -1,0 +1,199 @@
+#include "core/record/apart.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <new>
+#include <vector>
+
+#include "core/record/publish.hpp"
+#include "core/record/strict.hpp"
+
+namespace lamp::record {
+namespace {
+
+/// Bytes of address space that this process has.
+std::uint64_t address_space() {
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+void limit(int resource, rlim_t soft, rlim_t hard) {
+  rlimit present{};
+  if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &present) != 0) return;
+  const rlimit wanted{std::min(soft, present.rlim_max), std::min(hard, present.rlim_max)};
+  ::setrlimit(static_cast<__rlimit_resource_t>(resource), &wanted);
+}
+
+/// Whether the memory that the limits grant is less than what the user grants.
+bool limits_memory(std::uint64_t most) {
+  rlimit present{};
+  return ::getrlimit(RLIMIT_AS, &present) == 0 &&
+         (present.rlim_cur == RLIM_INFINITY || most < present.rlim_cur);
+}
+
+/// A child's output into the pipe, by blocks.
+class Output {
+ public:
+  explicit Output(int pipe) : pipe_(pipe) { buffer_.reserve(block); }
+  void put(std::span<const std::byte> bytes) {
+    if (buffer_.size() + bytes.size() > block) flush();
+    if (bytes.size() > block) return write(bytes);
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  }
+  void flush() {
+    write(buffer_);
+    buffer_.clear();
+  }
+
+ private:
+  static constexpr std::size_t block = std::size_t{1} << 16;
+  void write(std::span<const std::byte> bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(pipe_, bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) ::_exit(1);
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+  }
+  int pipe_;
+  std::vector<std::byte> buffer_;
+};
+
+/// What the child says of a file that cannot be read.
+Error error_of(const StoredFile& file, const hdf5::Failure& failure, bool limited) {
+  const std::string name = file.path().string();
+  if (failure.error_number() == ENOMEM && limited)
+    return {ExitCode::bad_data, name + ": asks for more memory than a file of its size may"};
+  if (failure.error_number() == ENOMEM)
+    return {ExitCode::out_of_memory, name + ": out of memory while reading it"};
+  if (failure.error_number() != 0)
+    return system_error(file.path(), "cannot read", failure.error_number());
+  return {ExitCode::bad_data, name +
+                                  (file.kind() == FileKind::shard
+                                       ? ": not readable as a shard: "
+                                       : ": an HDF5 file, but not a whole result of lamp: ") +
+                                  failure.what()};
+}
+
+/// The child: never returns.
+[[noreturn]] void read_and_exit(const StoredFile& file, int pipe,
+                                const std::function<void(hid_t, const Child::Put&)>& answer,
+                                const std::function<void(const Error&, const Child::Put&)>& fail) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (const int signal : {SIGXCPU, SIGPIPE, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL})
+    std::signal(signal, SIG_DFL);  // what the parent does on its own is not the child's to do
+  if (const int null = ::open("/dev/null", O_WRONLY); null >= 0)
+    ::dup2(null, STDERR_FILENO);  // the C library tells there why it aborts; the parent tells too
+  const Limits most = limits_for(file.size());
+  const std::uint64_t memory = address_space() + most.memory;
+  const bool limited = limits_memory(memory);
+  limit(RLIMIT_CORE, 0, 0);
+  limit(RLIMIT_CPU, most.seconds, most.seconds + 1);
+  if (limited) limit(RLIMIT_AS, memory, memory);
+  Output output(pipe);
+  const Child::Put put = [&](std::span<const std::byte> bytes) { output.put(bytes); };
+  const auto failed = [&](const hdf5::Failure& failure) {
+    fail(error_of(file, failure, limited), put);
+    output.flush();
+    ::_exit(0);
+  };
+  try {
+    const hdf5::Handle opened =
+        hdf5::open_file("/proc/self/fd/" + std::to_string(file.descriptor()));
+    limit(RLIMIT_NOFILE, 0, 0);  // what is open stays so; nothing else is opened
+    check_structure(opened, file.size());
+    answer(opened, put);
+    output.flush();
+    ::_exit(0);
+  } catch (const hdf5::Failure& failure) {
+    failed(failure);
+  } catch (const std::bad_alloc&) {
+    failed(hdf5::Failure("out of memory", ENOMEM));
+  } catch (const std::length_error&) {
+    failed(hdf5::Failure("a size that no memory has", ENOMEM));
+  } catch (...) {
+  }
+  ::_exit(1);
+}
+
+}  // namespace
+
+Limits limits_for(std::uint64_t size) {
+  constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
+  const std::uint64_t machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                                static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return {.seconds = 5 + size / mebibyte,
+          .memory = std::min(machine, 256 * mebibyte + hdf5::most_inflation * size)};
+}
+
+Result<Child> Child::start(const StoredFile& file,
+                           const std::function<void(hid_t, const Put&)>& answer,
+                           const std::function<void(const Error&, const Put&)>& fail) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    return system_error(file.path(), "cannot read (a pipe)", errno);
+  const auto lock = hdf5::use_library();  // no other thread is inside while the process divides
+  const pid_t process = ::fork();
+  if (process == 0) read_and_exit(file, ends[1], answer, fail);
+  const int error_number = errno;
+  ::close(ends[1]);
+  if (process < 0) {
+    ::close(ends[0]);
+    return Error{ExitCode::out_of_memory, file.path().string() + ": no process to read it in: " +
+                                              std::generic_category().message(error_number)};
+  }
+  return Child(process, ends[0], limits_for(file.size()).memory);
+}
+
+Child::Child(Child&& other) noexcept
+    : process_(std::exchange(other.process_, -1)),
+      pipe_(std::exchange(other.pipe_, -1)),
+      left_(other.left_) {}
+
+Child::~Child() {
+  if (pipe_ >= 0) ::close(pipe_);
+  if (process_ < 0) return;
+  ::kill(process_, SIGKILL);
+  while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+void Child::get(std::span<std::byte> out) {
+  if (out.size() > left_) throw wire::Torn();
+  left_ -= out.size();
+  while (!out.empty()) {
+    const ssize_t n = ::read(pipe_, out.data(), out.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) throw wire::Torn();
+    out = out.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+Error Child::fate(const StoredFile& file) {
+  int status = 0;
+  const pid_t process = std::exchange(process_, -1);
+  while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
+  }
+  const auto bad = [&](const std::string& what) {
+    return Error{ExitCode::bad_data, file.path().string() + ": " + what};
+  };
+  if (!WIFSIGNALED(status)) return bad("HDF5 cannot read it: damaged, or made to do harm");
+  if (WTERMSIG(status) == SIGXCPU)
+    return bad("reading it took more than " + std::to_string(limits_for(file.size()).seconds) +
+               " s of processor time: damaged, or made to do harm");
+  return bad(std::string("HDF5 crashes on it (") + ::strsignal(WTERMSIG(status)) +
+             "): damaged, or made to do harm");
+}
+
+}  // namespace lamp::record

@@ -1,0 +1,97 @@
+// HDF5 1.10 may crash, loop or follow links out of the file on bytes that nobody of ours wrote, and
+// a digest says only that bytes are as somebody left them. So every file is parsed in a child
+// process: with limits of processor time and memory, no way to open another file, and an answer
+// that the parent checks. What befalls the child is one error.
+#pragma once
+
+#include <sys/types.h>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "core/record/hdf5.hpp"
+#include "core/record/stored_file.hpp"
+#include "core/record/wire.hpp"
+
+namespace lamp::record {
+
+/// What a child may take to read a file of `size` bytes.
+struct Limits {
+  std::uint64_t seconds;  // of processor time
+  std::uint64_t memory;   // bytes beyond what the parent has
+};
+Limits limits_for(std::uint64_t size);
+
+/// A child process that writes an answer into a pipe.
+class Child {
+ public:
+  using Put = std::function<void(std::span<const std::byte>)>;
+  /// Opens the file in a child, looks at its structure (strict.hpp) and lets `answer` read it. An
+  /// Error where there can be no child.
+  static Result<Child> start(const StoredFile& file,
+                             const std::function<void(hid_t, const Put&)>& answer,
+                             const std::function<void(const Error&, const Put&)>& fail);
+  Child(Child&& other) noexcept;
+  Child& operator=(Child&&) = delete;
+  ~Child();
+
+  /// Fills `out` with the next bytes of the answer, or throws wire::Torn where there are none, or
+  /// more than the child could have read.
+  void get(std::span<std::byte> out);
+  /// What befell a child whose answer is torn.
+  Error fate(const StoredFile& file);
+
+ private:
+  Child(pid_t process, int pipe, std::uint64_t most)
+      : process_(process), pipe_(pipe), left_(most) {}
+  pid_t process_ = -1;
+  int pipe_ = -1;
+  std::uint64_t left_ = 0;
+};
+
+/// read(file) as it comes out in a child. `read` throws hdf5::Failure. Errors: bad_data naming the
+/// file, for what `read` cannot read or what kills the child; io, permission; out_of_memory where
+/// the machine has too little.
+template <std::invocable<hid_t> Read>
+auto read_apart(const StoredFile& file, const Read& read) -> Result<decltype(read(hid_t{}))> {
+  using Answer = decltype(read(hid_t{}));
+  Result<Child> child = Child::start(
+      file,
+      [&](hid_t opened, const Child::Put& put) {
+        const Answer answer = read(opened);
+        wire::Sender sender{std::ref(put)};
+        sender.send(true);
+        sender.send(answer);
+        sender.send(true);
+      },
+      [](const Error& error, const Child::Put& put) {
+        wire::Sender sender{std::ref(put)};
+        sender.send(false);
+        sender.send(error);
+      });
+  if (!child) return child.error();
+  wire::Receiver receiver{[&](std::span<std::byte> bytes) { child->get(bytes); }};
+  try {
+    bool good = false;
+    receiver.receive(good);
+    if (!good) {
+      Error error;
+      receiver.receive(error);
+      return error;
+    }
+    Answer answer{};
+    receiver.receive(answer);
+    bool whole = false;
+    receiver.receive(whole);
+    return answer;
+  } catch (const wire::Torn&) {
+    return child->fate(file);
+  }
+}
+
+}  // namespace lamp::record

@@ -1,0 +1,164 @@
+#include "core/record/stored_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/record/publish.hpp"
+
+namespace lamp::record {
+namespace {
+
+constexpr std::string_view shard_magic = "lamp shard, schema ";
+constexpr std::string_view trailer_magic = "\nlamp result, schema ";
+constexpr std::string_view hdf5_signature("\x89HDF\r\n\x1a\n", 8);
+constexpr std::string_view shard_advice = "; lamp run sets it aside and computes its sequence anew";
+
+/// The number that `text` begins with.
+std::optional<int> number_at(std::string_view text) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{}) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::array<char, shard_header_size> shard_header(const Digest& digest) {
+  std::array<char, shard_header_size> block{};
+  const std::string text = std::string(shard_magic) + std::to_string(shard_schema) +
+                           "\nAn HDF5 file from byte 512 on; SHA-256 of those bytes:\n" +
+                           to_hex(digest) + "\n";
+  std::copy(text.begin(), text.end(), block.begin());
+  return block;
+}
+
+std::string result_trailer(const Digest& digest) {
+  return std::string(trailer_magic) + std::to_string(result_schema) +
+         "; SHA-256 of all bytes before this line: " + to_hex(digest) + "\n";
+}
+
+std::optional<int> schema_of_shard(const std::filesystem::path& file) {
+  std::array<char, 40> head{};
+  std::ifstream in(file, std::ios::binary);
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  const std::string_view text(head.data(), static_cast<std::size_t>(in.gcount()));
+  return text.starts_with(shard_magic) ? number_at(text.substr(shard_magic.size())) : std::nullopt;
+}
+
+Error StoredFile::bad(const std::string& what) const {
+  return {ExitCode::bad_data, path_.string() + ": " + what};
+}
+
+Result<StoredFile> StoredFile::open(const std::filesystem::path& path,
+                                    std::optional<FileKind> expected) {
+  StoredFile file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &status) != 0) {
+    Error error = system_error(path, "cannot open", errno);
+    if (error.code == ExitCode::cannot_create) error.code = ExitCode::missing_input;
+    return error;
+  }
+  if (!S_ISREG(status.st_mode)) return file.bad("not a regular file");
+  file.size_ = static_cast<std::uint64_t>(status.st_size);
+  std::array<char, shard_magic.size()> start{};
+  const std::size_t known = std::min<std::size_t>(start.size(), file.size_);
+  if (Result<void> done = file.read(0, start.data(), known); !done) return done.error();
+  const std::string_view head(start.data(), known);
+  if (expected == FileKind::shard || (!expected && head == shard_magic)) {
+    if (Result<void> whole = file.verify_shard(); !whole) return whole.error();
+  } else if (head.starts_with(hdf5_signature)) {
+    if (Result<void> whole = file.verify_result(); !whole) return whole.error();
+  } else {
+    return file.bad(
+        "neither a result of lamp (HDF5) nor a shard; legal: result.h5, a file of shards/, or a "
+        "model folder");
+  }
+  return file;
+}
+
+StoredFile::StoredFile(StoredFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_),
+      kind_(other.kind_),
+      verified_(other.verified_) {}
+
+StoredFile::~StoredFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<void> StoredFile::read(std::uint64_t offset, char* out, std::size_t count) const {
+  while (count > 0) {
+    const ssize_t n = ::pread(descriptor_, out, count, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error{ExitCode::io, system_error(path_, "cannot read", errno).message};
+    if (n == 0) return bad("became shorter while it was read");
+    out += n, offset += static_cast<std::uint64_t>(n), count -= static_cast<std::size_t>(n);
+  }
+  return {};
+}
+
+Result<Digest> StoredFile::digest(std::uint64_t begin, std::uint64_t end) const {
+  Sha256 hash;
+  std::vector<char> buffer(std::size_t{1} << 18);
+  while (begin < end) {
+    const std::size_t count = std::min<std::uint64_t>(buffer.size(), end - begin);
+    if (Result<void> done = read(begin, buffer.data(), count); !done) return done.error();
+    hash.update(std::string_view(buffer.data(), count));
+    begin += count;
+  }
+  return hash.finish();
+}
+
+Result<void> StoredFile::verify_shard() {
+  const auto damaged = [&](const std::string& what) {
+    return bad(what + std::string(shard_advice));
+  };
+  std::array<char, shard_header_size> found{};
+  const std::size_t known = std::min<std::size_t>(found.size(), size_);
+  if (Result<void> done = read(0, found.data(), known); !done) return done;
+  const std::string_view text(found.data(), known);
+  if (known < found.size())
+    return damaged("not a whole shard of lamp (" + std::to_string(known) +
+                   " bytes; a shard begins with 512 of text)");
+  const Result<Digest> rest = digest(found.size(), size_);
+  if (!rest) return rest.error();
+  if (found == shard_header(*rest)) {
+    kind_ = FileKind::shard;
+    verified_ = true;
+    return {};
+  }
+  if (!text.starts_with(shard_magic)) return damaged("not a shard of lamp");
+  const std::optional<int> schema = number_at(text.substr(shard_magic.size()));
+  if (schema && schema != shard_schema)
+    return bad("a shard of schema version " + std::to_string(*schema) +
+               "; this lamp reads version " + std::to_string(shard_schema));
+  return damaged("truncated or corrupted: the SHA-256 of its bytes is not the stored one");
+}
+
+Result<void> StoredFile::verify_result() {
+  const std::size_t length = result_trailer({}).size();
+  if (size_ < length) return {};
+  std::string trailer(length, '\0');
+  if (Result<void> done = read(size_ - length, trailer.data(), length); !done) return done;
+  if (!trailer.starts_with(trailer_magic)) return {};
+  const Result<Digest> before = digest(0, size_ - length);
+  if (!before) return before.error();
+  if (trailer != result_trailer(*before))
+    return bad(
+        "corrupted: the SHA-256 of its bytes is not the stored one; lamp merge writes it anew");
+  verified_ = true;
+  return {};
+}
+
+}  // namespace lamp::record

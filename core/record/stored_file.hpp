@@ -1,0 +1,70 @@
+// A file of results on disk: opened once, and its bytes compared with the SHA-256 that it carries
+// before anything is made of them. A shard carries it in the 512 bytes before its HDF5 data, a
+// result in a line after them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "core/base/result.hpp"
+#include "core/base/sha256.hpp"
+
+namespace lamp::record {
+
+enum class FileKind : std::uint8_t { result, shard };
+
+inline constexpr int shard_schema = 1;   // of the layout of a shard
+inline constexpr int result_schema = 1;  // of the layout of a result
+
+/// What a shard begins with: HDF5's smallest user block, text that says what it is and gives the
+/// digest of the bytes after it, padded with zeros.
+inline constexpr std::size_t shard_header_size = 512;
+std::array<char, shard_header_size> shard_header(const Digest& of_the_rest);
+
+/// What a result ends with, where HDF5 does not look: a line with the digest of the bytes before
+/// it. A program that changes the file drops it.
+std::string result_trailer(const Digest& of_the_bytes_before);
+
+class StoredFile {
+ public:
+  /// Errors: missing_input; permission; io; bad_data for what is neither a result nor a shard
+  /// (or not `expected`), and for bytes that are not those the digest is of, naming the file.
+  static Result<StoredFile> open(const std::filesystem::path& file,
+                                 std::optional<FileKind> expected = std::nullopt);
+  StoredFile(StoredFile&& other) noexcept;
+  StoredFile& operator=(StoredFile&&) = delete;
+  ~StoredFile();
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] FileKind kind() const { return kind_; }
+  /// Whether the bytes are those that lamp wrote. A shard's always are; a result that another
+  /// program has written or changed carries no digest.
+  [[nodiscard]] bool verified() const { return verified_; }
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+
+ private:
+  StoredFile(std::filesystem::path path, int descriptor)
+      : path_(std::move(path)), descriptor_(descriptor) {}
+  [[nodiscard]] Error bad(const std::string& what) const;
+  /// Compares the digest of the bytes [begin, end) with the one they are said to have.
+  [[nodiscard]] Result<Digest> digest(std::uint64_t begin, std::uint64_t end) const;
+  Result<void> read(std::uint64_t offset, char* out, std::size_t count) const;
+  Result<void> verify_shard();
+  Result<void> verify_result();
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+  FileKind kind_ = FileKind::result;
+  bool verified_ = false;
+};
+
+/// The schema version that a shard's first line names; nothing where it is no shard.
+std::optional<int> schema_of_shard(const std::filesystem::path& file);
+
+}  // namespace lamp::record
