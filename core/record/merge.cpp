@@ -295,13 +295,17 @@ class Writer {
   MergeSummary summary_;
 };
 
-/// Why the shard at `place` of the plan cannot be part of this result, or "".
-std::string mismatch(const MergePlan& plan, std::size_t place, const Shard& shard,
-                     const std::optional<Shard>& first) {
+/// Why the shard at `place` of the plan is not the one that belongs there, or "".
+std::string wrong_shard(const MergePlan& plan, std::size_t place, const Shard& shard) {
   if (shard.experiment != plan.experiment)
     return "a shard of another experiment (" + to_hex(shard.experiment).substr(0, 12) + "..)";
   if (!plan.sequence_ids.empty() && shard.sequence_id != plan.sequence_ids[place])
     return "a shard of another sequence (" + to_hex(shard.sequence_id).substr(0, 12) + "..)";
+  return "";
+}
+
+/// Why the shard cannot be part of this result, or "".
+std::string mismatch(const MergePlan& plan, const Shard& shard, const std::optional<Shard>& first) {
   for (const auto* list : {&shard.quantities, &shard.reference_quantities}) {
     for (const Quantity& q : *list) {
       if (q.path == "/metrics/status" || q.path == "/reference/status")
@@ -351,6 +355,7 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
   try {
     Writer writer(plan, temporary->path());
     std::optional<Shard> first;  // its quantities only
+    std::vector<std::string> damaged;
     const std::size_t each = variants(plan);
     for (std::size_t sequence = 0; sequence < plan.shards.size() / each; ++sequence) {
       std::map<std::size_t, Shard> shards;
@@ -358,8 +363,16 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
         const std::size_t place = sequence * each + variant;
         Result<Shard> shard = read_shard(plan.shards[place]);
         if (!shard && shard.error().code == ExitCode::missing_input) continue;
+        if (!shard && shard.error().code == ExitCode::bad_data) {
+          damaged.push_back(shard.error().message);
+          continue;
+        }
         if (!shard) return shard.error();
-        if (const std::string wrong = mismatch(plan, place, *shard, first); !wrong.empty())
+        if (const std::string wrong = wrong_shard(plan, place, *shard); !wrong.empty()) {
+          damaged.push_back(plan.shards[place].string() + ": " + wrong);
+          continue;
+        }
+        if (const std::string wrong = mismatch(plan, *shard, first); !wrong.empty())
           return Error{ExitCode::bad_data, plan.shards[place].string() + ": " + wrong};
         if (!first) first = Shard{{}, {}, shard->quantities, {}, shard->reference_quantities, {}};
         shards.emplace(variant, *std::move(shard));
@@ -367,7 +380,8 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
       if (!shards.empty()) writer.write(sequence, shards);
     }
     for (const PointQuantity& given : plan.of_points) writer.write(given);
-    const MergeSummary summary = writer.finish();
+    MergeSummary summary = writer.finish();
+    summary.damaged = std::move(damaged);
     if (const std::string different = writer.first_difference(); !different.empty())
       return Error{ExitCode::io, out.string() + ": cannot write: " + different +
                                      " reads back differently; is the disk full?"};

@@ -45,6 +45,7 @@ struct MergePlan {
 
 struct MergeSummary {
   std::size_t done = 0, failed = 0, pending = 0;  // cells, over all sequences
+  std::vector<std::string> damaged{};  // shards that were left out as if they were not there
 };
 
 /// Writes `out` (temporary, closed, reopened and compared with what was to be written, fsync,
@@ -59,10 +60,10 @@ struct MergeSummary {
 /// and long_name. Equal plans and shards give equal bytes apart from /provenance, which is written
 /// last.
 ///
-/// Errors: bad_data naming the shard (corrupted, of another experiment or sequence, other
-/// quantities or sizes than the first); cannot_create, permission, io for `out`, which is then as
-/// it was before. Pre: as many cell_ids as grid points, as many shards as sequences of variants;
-/// unique one-word axis names.
+/// A shard that is damaged, or of another experiment or sequence, counts as missing and is named in
+/// the summary. Errors: bad_data naming a shard of other quantities or sizes than the first;
+/// cannot_create, permission, io for `out`, which is then as it was before. Pre: as many cell_ids
+/// as grid points, as many shards as sequences of variants; unique one-word axis names.
 Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& out);
 
 }  // namespace lamp::record

@@ -23,6 +23,14 @@ constexpr std::string_view trailer_magic = "\nlamp result, schema ";
 constexpr std::string_view hdf5_signature("\x89HDF\r\n\x1a\n", 8);
 constexpr std::string_view shard_advice = "; lamp run sets it aside and computes its sequence anew";
 
+Stamp stamp_from(const struct stat& status) {
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size = static_cast<std::uint64_t>(status.st_size),
+          .modified_ns = static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
+                         status.st_mtim.tv_nsec};
+}
+
 /// The number that `text` begins with.
 std::optional<int> number_at(std::string_view text) {
   int value = 0;
@@ -55,6 +63,12 @@ std::optional<int> schema_of_shard(const std::filesystem::path& file) {
   return text.starts_with(shard_magic) ? number_at(text.substr(shard_magic.size())) : std::nullopt;
 }
 
+std::optional<Stamp> stamp_of(const std::filesystem::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) return std::nullopt;
+  return stamp_from(status);
+}
+
 Error StoredFile::bad(const std::string& what) const {
   return {ExitCode::bad_data, path_.string() + ": " + what};
 }
@@ -69,9 +83,9 @@ Result<StoredFile> StoredFile::open(const std::filesystem::path& path,
     return error;
   }
   if (!S_ISREG(status.st_mode)) return file.bad("not a regular file");
-  file.size_ = static_cast<std::uint64_t>(status.st_size);
+  file.stamp_ = stamp_from(status);
   std::array<char, shard_magic.size()> start{};
-  const std::size_t known = std::min<std::size_t>(start.size(), file.size_);
+  const std::size_t known = std::min<std::size_t>(start.size(), file.size());
   if (Result<void> done = file.read(0, start.data(), known); !done) return done.error();
   const std::string_view head(start.data(), known);
   if (expected == FileKind::shard || (!expected && head == shard_magic)) {
@@ -89,7 +103,7 @@ Result<StoredFile> StoredFile::open(const std::filesystem::path& path,
 StoredFile::StoredFile(StoredFile&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
-      size_(other.size_),
+      stamp_(other.stamp_),
       kind_(other.kind_),
       verified_(other.verified_) {}
 
@@ -121,38 +135,35 @@ Result<Digest> StoredFile::digest(std::uint64_t begin, std::uint64_t end) const 
 }
 
 Result<void> StoredFile::verify_shard() {
-  const auto damaged = [&](const std::string& what) {
-    return bad(what + std::string(shard_advice));
-  };
   std::array<char, shard_header_size> found{};
-  const std::size_t known = std::min<std::size_t>(found.size(), size_);
+  const std::size_t known = std::min<std::size_t>(found.size(), size());
   if (Result<void> done = read(0, found.data(), known); !done) return done;
   const std::string_view text(found.data(), known);
   if (known < found.size())
-    return damaged("not a whole shard of lamp (" + std::to_string(known) +
-                   " bytes; a shard begins with 512 of text)");
-  const Result<Digest> rest = digest(found.size(), size_);
+    return bad("not a whole shard of lamp (" + std::to_string(known) +
+               " bytes; a shard begins with 512 of text)");
+  const Result<Digest> rest = digest(found.size(), size());
   if (!rest) return rest.error();
   if (found == shard_header(*rest)) {
     kind_ = FileKind::shard;
     verified_ = true;
     return {};
   }
-  if (!text.starts_with(shard_magic)) return damaged("not a shard of lamp");
+  if (!text.starts_with(shard_magic)) return bad("not a shard of lamp");
   const std::optional<int> schema = number_at(text.substr(shard_magic.size()));
   if (schema && schema != shard_schema)
     return bad("a shard of schema version " + std::to_string(*schema) +
                "; this lamp reads version " + std::to_string(shard_schema));
-  return damaged("truncated or corrupted: the SHA-256 of its bytes is not the stored one");
+  return bad("truncated or corrupted: the SHA-256 of its bytes is not the stored one");
 }
 
 Result<void> StoredFile::verify_result() {
   const std::size_t length = result_trailer({}).size();
-  if (size_ < length) return {};
+  if (size() < length) return {};
   std::string trailer(length, '\0');
-  if (Result<void> done = read(size_ - length, trailer.data(), length); !done) return done;
+  if (Result<void> done = read(size() - length, trailer.data(), length); !done) return done;
   if (!trailer.starts_with(trailer_magic)) return {};
-  const Result<Digest> before = digest(0, size_ - length);
+  const Result<Digest> before = digest(0, size() - length);
   if (!before) return before.error();
   if (trailer != result_trailer(*before))
     return bad(

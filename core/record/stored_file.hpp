@@ -29,6 +29,15 @@ std::array<char, shard_header_size> shard_header(const Digest& of_the_rest);
 /// it. A program that changes the file drops it.
 std::string result_trailer(const Digest& of_the_bytes_before);
 
+/// What tells a file from one that has taken its place.
+struct Stamp {
+  std::uint64_t device = 0, inode = 0, size = 0;
+  std::int64_t modified_ns = 0;
+  friend bool operator==(const Stamp&, const Stamp&) = default;
+};
+/// Nothing where there is no file.
+std::optional<Stamp> stamp_of(const std::filesystem::path& file);
+
 class StoredFile {
  public:
   /// Errors: missing_input; permission; io; bad_data for what is neither a result nor a shard
@@ -44,7 +53,8 @@ class StoredFile {
   /// Whether the bytes are those that lamp wrote. A shard's always are; a result that another
   /// program has written or changed carries no digest.
   [[nodiscard]] bool verified() const { return verified_; }
-  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] std::uint64_t size() const { return stamp_.size; }
+  [[nodiscard]] const Stamp& stamp() const { return stamp_; }
   [[nodiscard]] int descriptor() const { return descriptor_; }
 
  private:
@@ -59,7 +69,7 @@ class StoredFile {
 
   std::filesystem::path path_;
   int descriptor_ = -1;
-  std::uint64_t size_ = 0;
+  Stamp stamp_{};
   FileKind kind_ = FileKind::result;
   bool verified_ = false;
 };

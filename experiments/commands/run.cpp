@@ -91,6 +91,12 @@ void report_nan(const char* command, const NanCells& nan, std::size_t cells) {
   if (nan.count > 0) std::cerr << "lamp " << command << ": " << in_words(nan, cells) << "\n";
 }
 
+/// Shards that a result was made without.
+void report_damaged(const char* command, const record::MergeSummary& merged) {
+  for (const std::string& damaged : merged.damaged)
+    std::cerr << "lamp " << command << ": left out: " << one_line(damaged) << "\n";
+}
+
 /// "7 of them equal to others, " where some are.
 std::string equal_text(const RunSummary& summary) {
   const std::size_t equal = summary.computed - summary.passes;
@@ -158,11 +164,13 @@ int run_command(const RunOptions& options) {
                       {"computed", summary->computed},
                       {"passes", summary->passes},
                       {"seconds", summary->seconds},
+                      {"set_aside", summary->set_aside},
                       {"stop", as_json(so_far.stopping)},
                       {"nan", as_json(*nan)}}
                      .dump()
               << "\n";
   report_nan("run", *nan, part.of == 1 ? merged->done : summary->cells);
+  report_damaged("run", *merged);
   if (part.of > 1) {
     if (!options.quiet)
       std::cerr << "lamp run: part " << part.part << "/" << part.of
@@ -173,7 +181,7 @@ int run_command(const RunOptions& options) {
     std::cerr << "lamp run: " << folder->result().string() << " (" << summary->computed
               << " cells computed, " << equal_text(*summary) << summary->resumed << " found, "
               << duration_text(summary->seconds) << ")\n";
-  return static_cast<int>(ExitCode::done);
+  return static_cast<int>(complete ? ExitCode::done : ExitCode::partial);
 }
 
 int merge_command(const MergeOptions& options) {
@@ -204,11 +212,9 @@ int merge_command(const MergeOptions& options) {
                                    : NanCells{};  // without a shard it is not known what cells hold
   if (!nan) return report("merge", nan.error());
   if (options.json)
-    std::cout << Json{{"result", out.string()},
-                      {"done", merged->done},
-                      {"pending", merged->pending},
-                      {"failed", merged->failed},
-                      {"nan", as_json(*nan)}}
+    std::cout << Json{{"result", out.string()},     {"done", merged->done},
+                      {"pending", merged->pending}, {"failed", merged->failed},
+                      {"damaged", merged->damaged}, {"nan", as_json(*nan)}}
                      .dump()
               << "\n";
   std::cerr << "lamp merge: " << out.string() << " (" << merged->done << " cells done";
@@ -216,6 +222,7 @@ int merge_command(const MergeOptions& options) {
     std::cerr << ", " << merged->pending << " pending, " << merged->failed << " failed";
   std::cerr << ")\n";
   report_nan("merge", *nan, merged->done);
+  report_damaged("merge", *merged);
   return static_cast<int>(merged->pending + merged->failed == 0 ? ExitCode::done
                                                                 : ExitCode::partial);
 }

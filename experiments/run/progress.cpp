@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdio>
 
+#include "experiments/config/value.hpp"
+
 namespace lamp::experiments {
 namespace {
 
@@ -63,6 +65,12 @@ void Progress::note(const std::string& words) {
   if (style_ == Style::quiet) return;
   end_bar();
   std::fprintf(stderr, "lamp run: %s\n", words.c_str());
+}
+
+void Progress::warn(const std::string& words) {
+  const std::lock_guard lock(mutex_);
+  end_bar();
+  std::fprintf(stderr, "lamp run: %s\n", one_line(words).c_str());
 }
 
 void Progress::step(const std::string& where) {

@@ -23,6 +23,8 @@ class Progress {
   void extend(std::size_t total, std::size_t done);
   /// A line of its own.
   void note(const std::string& words);
+  /// The same, also where no progress is wanted.
+  void warn(const std::string& words);
   /// One more step is done; `where` names what is being worked on. Thread-safe.
   void step(const std::string& where);
 

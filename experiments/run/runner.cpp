@@ -130,7 +130,7 @@ std::vector<const Cell*> missing_of(std::span<const Cell* const> cells,
 }
 
 /// Computes the cells that the task's shard lacks, into `finished`, which holds those it has.
-Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, const Task& task,
+Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, Task& task,
                          StoredModels& models, FinishedCells& finished, Progress& progress) {
   const TokenSequence& sequence = task.sequence;
   const std::vector<const Cell*>& cells = task.cells;
@@ -245,6 +245,11 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
     if (request.stopping != nullptr) request.stopping->add(sequence, finished, quantities);
   };
 
+  const auto set_aside = [&](const std::string& what) {
+    progress.warn(what + "; what it held is computed anew");
+    summary.set_aside.push_back(what);
+  };
+
   // Round by round: without [stop] there is one, of all sequences.
   const std::vector<std::size_t> all{std::numeric_limits<std::size_t>::max()};
   std::size_t begin = 0;
@@ -258,7 +263,7 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
         continue;
       const std::vector<const Cell*>& cells = all_cells.at(sequence.variant);
       SequenceShard shard(folder.shard(sequence.index, sequence.id), request.experiment,
-                          sequence.id, quantities);
+                          sequence.id, quantities, set_aside);
       const Result<FinishedCells> finished = shard.read();
       if (!finished) return finished.error();
       const std::size_t missing = missing_of(cells, *finished).size();
@@ -273,7 +278,7 @@ Result<RunSummary> run_sequences(const RunRequest& request, const RunFolder& fol
 
     // 2. The rest, sequence by sequence, in each variant: a reference pass, then a pass a cell. A
     // signal ends it.
-    for (const Task& task : tasks) {
+    for (Task& task : tasks) {
       if (interrupted_by() != 0) break;
       Result<FinishedCells> finished = task.shard.read();  // again: those of all tasks are too many
       if (!finished) return finished.error();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -43,7 +44,8 @@ struct RunSummary {
   std::size_t resumed = 0;  // found done
   std::size_t computed = 0;
   std::size_t passes = 0;  // that took: the other computed cells must be equal to one of these
-  int signal = 0;          // that stopped the run, 0 for none
+  std::vector<std::string> set_aside{};  // damaged shards, in words
+  int signal = 0;                        // that stopped the run, 0 for none
   double seconds = 0.0;
 };
 

@@ -216,7 +216,9 @@ Result<Reached> reached(const Config& config, const Grid& grid,
     for (const TokenSequence& sequence : sequences) {
       if (!so_far.stopping->is_among(sequence, begin, end)) continue;
       Result<record::Shard> shard = record::read_shard(folder.shard(sequence.index, sequence.id));
-      if (!shard && shard.error().code != ExitCode::missing_input) return shard.error();
+      if (!shard && shard.error().code != ExitCode::missing_input &&
+          shard.error().code != ExitCode::bad_data)  // what is damaged is computed anew
+        return shard.error();
       FinishedCells cells;
       if (shard)
         for (record::CellRecord& cell : shard->cells)

@@ -79,7 +79,8 @@ struct Reached {
 };
 
 /// Reads the shards, round by round, until one lacks a cell or all means are known. Without [stop]
-/// nothing is read: all sequences. Errors: as of read_shard, but a shard that is not there.
+/// nothing is read: all sequences. Errors: as of read_shard, but a shard that is not there or
+/// damaged.
 Result<Reached> reached(const Config& config, const Grid& grid,
                         const std::vector<TokenSequence>& sequences, const RunFolder& folder);
 

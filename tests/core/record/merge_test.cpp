@@ -277,7 +277,7 @@ TEST_CASE("merge: equal plans give equal bytes, and provenance changes only its 
   CHECK((first.substr(after, trailer - after) == other.substr(after, trailer - after)));
 }
 
-TEST_CASE("merge: shards that do not belong are named, the earlier result stays", "[record]") {
+TEST_CASE("merge: shards of other quantities are named, the earlier result stays", "[record]") {
   const Folder folder;
   MergePlan plan = sample_plan(folder.path);
   publish_all(folder, {"prose0", "prose1"});
@@ -300,10 +300,6 @@ TEST_CASE("merge: shards that do not belong are named, the earlier result stays"
     change(changed);
     REQUIRE(publish_shard(plan.shards[1], changed).ok());
   };
-  with([](Shard& s) { s.experiment[0] ^= 1; });
-  refused("another experiment");
-  with([](Shard& s) { s.sequence_id[0] ^= 1; });
-  refused("another sequence");
   with([](Shard& s) { s.quantities[0].units = "bit"; });
   refused("/metrics/kl");
   with([](Shard& s) {
@@ -323,8 +319,36 @@ TEST_CASE("merge: shards that do not belong are named, the earlier result stays"
   refused("bin has 5 points");
   with([](Shard& s) { s.quantities[0].path = "/metrics/status"; });
   refused("written by merge");
+}
+
+TEST_CASE("merge: damaged shards and those that do not belong are left out and named", "[record]") {
+  const Folder folder;
+  MergePlan plan = sample_plan(folder.path);
+  publish_all(folder, {"prose0"});
+  const auto out = folder.path / "result.h5";
+  REQUIRE(merge(plan, out).ok());
+  const std::string without = slurp(out);
+  const auto left_out = [&](const std::string& why) {
+    const Result<MergeSummary> summary = merge(plan, out);
+    REQUIRE(summary.ok());
+    CHECK((slurp(out) == without));
+    REQUIRE(summary->damaged.size() == 1);
+    INFO(summary->damaged.front());
+    CHECK(summary->damaged.front().starts_with(plan.shards[1].string() + ": "));
+    CHECK(summary->damaged.front().find(why) != std::string::npos);
+  };
+  Shard shard = sample_shard("prose1", sample_cells());
+  const auto publish = [&] { REQUIRE(publish_shard(plan.shards[1], shard).ok()); };
+  shard.experiment[0] ^= 1, publish(), shard.experiment[0] ^= 1;
+  left_out("another experiment");
+  shard.sequence_id[0] ^= 1, publish(), shard.sequence_id[0] ^= 1;
+  left_out("another sequence");
+  publish();
   std::filesystem::resize_file(plan.shards[1], std::filesystem::file_size(plan.shards[1]) - 10);
-  refused("truncated or corrupted");
+  left_out("truncated or corrupted");
+  publish();
+  CHECK(merge(plan, out)->damaged.empty());
+  CHECK((slurp(out) != without));
 }
 
 TEST_CASE("merge: quantities that cannot share the scales of a group are refused", "[record]") {
