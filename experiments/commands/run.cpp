@@ -122,7 +122,7 @@ int run_command(const RunOptions& options) {
 
   const std::filesystem::path out = options.out.value_or(default_folder(experiment->config.title));
   const ShardPart part{.part = options.part, .of = options.parts};
-  const Result<RunFolder> folder = RunFolder::open(out, part, grid.experiment);
+  const Result<RunFolder> folder = RunFolder::open(out, part, *experiment);
   if (!folder) return report("run", folder.error());
   if (Result<void> written = folder->write_study(inputs_comment(experiment->inputs()) +
                                                  resolved_toml(experiment->config));
@@ -186,17 +186,8 @@ int run_command(const RunOptions& options) {
 
 int merge_command(const MergeOptions& options) {
   const std::string started = utc_now();
-  const Result<std::string> present = experiment_of(options.folder);
-  if (!present) return report("merge", present.error());
-  const Result<Experiment> experiment = prepare(options.folder / "study.toml", {});
+  const Result<Experiment> experiment = prepare_again(options.folder);
   if (!experiment) return report("merge", experiment.error());
-  if (*present != to_hex(experiment->grid.experiment))
-    return report("merge",
-                  {ExitCode::bad_data,
-                   options.folder.string() +
-                       ": the model, the texts or this program have changed since the run (" +
-                       present->substr(0, 12) + ", now " +
-                       to_hex(experiment->grid.experiment).substr(0, 12) + ")"});
 
   const RunFolder folder = RunFolder::for_reading(options.folder, experiment->grid.experiment);
   const std::filesystem::path out = options.out.value_or(folder.result());

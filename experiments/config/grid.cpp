@@ -206,32 +206,42 @@ std::string arithmetic_identity(const Config& config, std::string_view name) {
   return text;
 }
 
-std::string of_reference(const ModelInputs& model) {
-  return model.reference ? "reference_model=" + to_hex(*model.reference) + '\n' : "";
+void add_reference(std::vector<IdentityLine>& lines, const ModelInputs& model) {
+  if (model.reference) lines.push_back({"reference_model", to_hex(*model.reference)});
 }
 
-std::string head(const char* what, const ModelInputs& model) {
-  return std::string("lamp ") + what + "\nsemantics=" + std::to_string(semantics) +
-         "\nmodel=" + to_hex(model.content) +
-         "\nactivation=" + std::string(activation_name(model.activation)) + '\n' +
-         of_reference(model);
+std::vector<IdentityLine> lines_of(const ModelInputs& model, int semantics_number) {
+  std::vector<IdentityLine> lines{{"semantics", std::to_string(semantics_number)},
+                                  {"model", to_hex(model.content)},
+                                  {"activation", std::string(activation_name(model.activation))}};
+  add_reference(lines, model);
+  return lines;
 }
 
 /// Where the model is an axis: its contents are the axis's, and so is what "checkpoint" is.
-std::string head_without_model(const char* what, const std::optional<Activation>& activation,
-                               const std::vector<ModelInputs>& models) {
+std::vector<IdentityLine> lines_without_model(const std::optional<Activation>& activation,
+                                              const std::vector<ModelInputs>& models,
+                                              int semantics_number) {
+  std::vector<IdentityLine> lines{
+      {"semantics", std::to_string(semantics_number)},
+      {"activation", activation ? std::string(activation_name(*activation)) : "of the checkpoint"}};
   const auto other = std::find_if(models.begin(), models.end(),
                                   [](const ModelInputs& m) { return m.reference.has_value(); });
-  return std::string("lamp ") + what + "\nsemantics=" + std::to_string(semantics) +
-         "\nactivation=" +
-         (activation ? std::string(activation_name(*activation)) : "of the checkpoint") + '\n' +
-         (other == models.end() ? "" : of_reference(*other));
+  if (other != models.end()) add_reference(lines, *other);
+  return lines;
+}
+
+/// What is hashed of a cell or an experiment.
+std::string identity_text(const char* what, const std::vector<IdentityLine>& lines) {
+  std::string text = std::string("lamp ") + what + '\n';
+  for (const IdentityLine& line : lines) text += line.name + '=' + line.value + '\n';
+  return text;
 }
 
 /// Identity of a cell. Arithmetics enter as what they are where they are used; names, paths and
 /// titles do not.
 Digest cell_identity(const Config& config, const ModelInputs& model) {
-  std::string text = head("cell", model);
+  std::string text = identity_text("cell", lines_of(model, semantics));
   for_each_field(config, [&](const Field& field, const std::string& path, const std::string& name) {
     if (field.scope != Scope::cell || field.key.starts_with("arithmetic.")) return;
     const std::optional<std::string> value = field.write(config, name, Form::identity);
@@ -255,35 +265,6 @@ Work work_of(const Config& cell, const ModelInputs& model) {
   return {.own = own(cell),
           .if_nothing = own_if(if_nothing_is_selected(cell)),
           .if_lamps = own_if(if_sets_are_lamps(cell))};
-}
-
-/// Identity of an experiment: all keys that matter but the axes, the names of the axes, and the
-/// contents of the texts.
-Digest experiment_identity(const Config& config, const Inputs& inputs) {
-  std::string text = find_axis(config, model_key) != nullptr
-                         ? head_without_model("experiment", config.activation, inputs.models)
-                         : head("experiment", inputs.models.front());
-  text += "tokenizer=" + to_hex(inputs.tokenizer) + '\n';
-  for (const Digest& digest : inputs.texts) text += "text=" + to_hex(digest) + '\n';
-  if (config.tokens.text_axis)
-    for (const std::string& name : text_names(config))
-      text += "text_name=" + toml_string(name) + '\n';
-  std::vector<std::string> replaced;
-  for (const GridAxis& axis : config.grid) {
-    text += "axis=" + axis.key + '\n';
-    replaced.push_back(axis.key);
-    const FieldMatch match = find_field(axis.key);
-    if (!match.field->alternative.empty())
-      replaced.push_back(path_of(match.field->alternative, match.name));
-  }
-  for_each_field(config, [&](const Field& field, const std::string& path, const std::string& name) {
-    if (field.scope == Scope::none ||
-        std::find(replaced.begin(), replaced.end(), path) != replaced.end())
-      return;
-    if (const std::optional<std::string> value = field.write(config, name, Form::identity))
-      text += path + '=' + *value + '\n';
-  });
-  return sha256(text);
 }
 
 bool matches_where(const Config& config, std::span<const std::size_t> index) {
@@ -411,13 +392,48 @@ Config cell_config(const Config& config, std::span<const std::size_t> index) {
   return cell;
 }
 
+std::vector<std::string> keys_of_axes(const Config& config) {
+  std::vector<std::string> keys;
+  for (const GridAxis& axis : config.grid) {
+    keys.push_back(axis.key);
+    const FieldMatch match = find_field(axis.key);
+    if (!match.field->alternative.empty())
+      keys.push_back(path_of(match.field->alternative, match.name));
+  }
+  return keys;
+}
+
+std::vector<IdentityLine> experiment_lines(const Config& config, const Inputs& inputs,
+                                           int semantics_number) {
+  std::vector<IdentityLine> lines =
+      find_axis(config, model_key) != nullptr
+          ? lines_without_model(config.activation, inputs.models, semantics_number)
+          : lines_of(inputs.models.front(), semantics_number);
+  lines.push_back({"tokenizer", to_hex(inputs.tokenizer)});
+  for (const Digest& digest : inputs.texts) lines.push_back({"text", to_hex(digest)});
+  if (config.tokens.text_axis)
+    for (const std::string& name : text_names(config))
+      lines.push_back({"text_name", toml_string(name)});
+  for (const GridAxis& axis : config.grid) lines.push_back({"axis", axis.key});
+  const std::vector<std::string> replaced = keys_of_axes(config);
+  for_each_field(config, [&](const Field& field, const std::string& path, const std::string& name) {
+    if (field.scope == Scope::none ||
+        std::find(replaced.begin(), replaced.end(), path) != replaced.end())
+      return;
+    if (std::optional<std::string> value = field.write(config, name, Form::identity))
+      lines.push_back({path, *std::move(value)});
+  });
+  return lines;
+}
+
 Result<Grid> expand(const Config& config, const Inputs& inputs) {
   expects(inputs.models.size() == model_paths(config).size(), "expand: as many contents as models");
   Grid grid{.axes = {},
             .cells = {},
             .reference = PrecisionPlan(fused(binary64)),
             .variants = variants_of(config),
-            .experiment = experiment_identity(config, inputs)};
+            .experiment =
+                sha256(identity_text("experiment", experiment_lines(config, inputs, semantics)))};
   if (const std::optional<int> bits = reference_bits(config.reference))
     grid.reference = PrecisionPlan(unlimited(*bits));
   if (const ArithmeticConfig* reference = config.arithmetic(config.reference))

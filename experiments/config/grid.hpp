@@ -75,6 +75,21 @@ struct Inputs {
   std::vector<Digest> texts{};      // content of each of tokens.path
 };
 
+/// One thing that two runs that share a folder agree in: a key of the config, or one of semantics,
+/// model, activation, reference_model, tokenizer, text, text_name (each text's) and axis (each).
+struct IdentityLine {
+  std::string name, value;
+  friend bool operator==(const IdentityLine&, const IdentityLine&) = default;
+};
+
+/// All that the identity of an experiment hashes: the contents of its files, the names of its axes,
+/// and every key that matters but the axes. `semantics_number`: of the lamp that ran it.
+std::vector<IdentityLine> experiment_lines(const Config& config, const Inputs& inputs,
+                                           int semantics_number);
+
+/// The keys that axes give, and their alternatives: what the config says of them has no effect.
+std::vector<std::string> keys_of_axes(const Config& config);
+
 /// All cells. An error names the cell whose combination of coordinates is not legal.
 Result<Grid> expand(const Config& config, const Inputs& inputs);
 

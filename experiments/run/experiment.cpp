@@ -8,6 +8,7 @@
 
 #include "experiments/run/provenance.hpp"
 #include "experiments/run/stopping.hpp"
+#include "experiments/run/what_changed.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -79,6 +80,18 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   if (!grid) return grid.error();
   experiment.grid = *std::move(grid);
   return experiment;
+}
+
+Result<Experiment> prepare_again(const std::filesystem::path& folder) {
+  const Result<std::string> present = experiment_of(folder);
+  if (!present) return present.error();
+  Result<Experiment> experiment = prepare(folder / "study.toml", {});
+  if (!experiment || to_hex(experiment->grid.experiment) == *present) return experiment;
+  return Error{ExitCode::bad_data,
+               folder.string() + ": has changed since the run (" + present->substr(0, 12) +
+                   ", now " + to_hex(experiment->grid.experiment).substr(0, 12) +
+                   "): " + what_changed(folder, experiment->config, experiment->inputs()) +
+                   "; what was changed is needed as it was, or run it again with another --out"};
 }
 
 std::string sequence_name(const Config& config, std::size_t text, std::size_t index) {

@@ -57,6 +57,10 @@ TokenRequest token_request(const Config& config, std::span<const Digest> models)
 Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets,
                            ModelReader& read = read_model);
 
+/// The experiment of the folder of a run, by its study.toml; bad_data, which says what changed,
+/// where files or program are not those of the run.
+Result<Experiment> prepare_again(const std::filesystem::path& folder);
+
 /// "text prose, sequence 0": a sequence by text and number.
 std::string sequence_name(const Config& config, std::size_t text, std::size_t index);
 

@@ -17,6 +17,8 @@
 #include <utility>
 
 #include "core/record/shard.hpp"
+#include "experiments/run/experiment.hpp"
+#include "experiments/run/what_changed.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -125,7 +127,7 @@ Result<std::string> experiment_of(const std::filesystem::path& folder) {
 }
 
 Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const ShardPart& part,
-                                  const Digest& experiment) {
+                                  const Experiment& experiment) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(folder, error);
   if (std::filesystem::exists(status) && !std::filesystem::is_directory(status))
@@ -134,7 +136,7 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   std::filesystem::create_directories(folder / "shards", error);
   if (error) return failure(folder, "the folder cannot be created", error.value());
 
-  RunFolder opened(folder, experiment);
+  RunFolder opened(folder, experiment.grid.experiment);
   Result<int> lock = lock_file(folder / ".lock", part.of == 1 ? LOCK_EX : LOCK_SH);
   if (!lock) return lock.error();
   opened.lock_ = *lock;
@@ -152,12 +154,13 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   }
   const Result<std::string> present = experiment_of(folder);
   if (!present) return Error{ExitCode::cannot_create, present.error().message};
-  if (*present != to_hex(experiment))
-    return Error{ExitCode::cannot_create, folder.string() + ": holds another experiment (" +
-                                              present->substr(0, 12) + ", this one is " +
-                                              to_hex(experiment).substr(0, 12) +
-                                              "): model, texts, reference or plan differ; compare "
-                                              "with its study.toml, or choose another --out"};
+  const std::string asked = to_hex(experiment.grid.experiment);
+  if (*present != asked)
+    return Error{ExitCode::cannot_create,
+                 folder.string() + ": holds another experiment (" + present->substr(0, 12) +
+                     ", this one is " + asked.substr(0, 12) +
+                     "): " + what_changed(folder, experiment.config, experiment.inputs()) +
+                     "; choose another --out"};
   return opened;
 }
 

@@ -13,6 +13,8 @@
 
 namespace lamp::experiments {
 
+struct Experiment;  // experiment.hpp
+
 /// Part K of N of the sequences; 1/1 is all of them.
 struct ShardPart {
   std::size_t part = 1, of = 1;
@@ -22,10 +24,11 @@ class RunFolder {
  public:
   /// Creates or opens the folder and takes its lock (`flock`: it goes with the process, so a stale
   /// lock file is no obstacle). Whole runs exclude each other and every part; parts exclude only
-  /// the same part. A folder that holds another experiment, or something else, is refused
-  /// (cannot_create); one in use is `partial` (locked) and names host, process and start.
+  /// the same part. A folder that holds another experiment, which is told apart in words, or
+  /// something else, is refused (cannot_create); one in use is `partial` (locked) and names host,
+  /// process and start.
   static Result<RunFolder> open(const std::filesystem::path& folder, const ShardPart& part,
-                                const Digest& experiment);
+                                const Experiment& experiment);
 
   /// A folder that only its shards are read of; takes no lock, since a shard is replaced whole.
   static RunFolder for_reading(const std::filesystem::path& folder, const Digest& experiment) {

@@ -1,5 +1,6 @@
 #include "experiments/run/study_inputs.hpp"
 
+#include <charconv>
 #include <fstream>
 #include <sstream>
 
@@ -20,6 +21,15 @@ std::optional<Digest> digest_of(std::string_view hex) {
   return digest;
 }
 
+/// A number that is the whole text.
+template <class Integer>
+std::optional<Integer> number_in(std::string_view text) {
+  Integer number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 }  // namespace
 
 std::string inputs_comment(const Inputs& inputs) {
@@ -31,15 +41,15 @@ std::string inputs_comment(const Inputs& inputs) {
   }
   line += " tokenizer " + to_hex(inputs.tokenizer);
   for (const Digest& text : inputs.texts) line += " text " + to_hex(text);
-  return line + "\n";
+  return line + " semantics " + std::to_string(semantics) + "\n";
 }
 
-std::optional<Inputs> read_inputs(const std::filesystem::path& study) {
+std::optional<RecordedInputs> read_inputs(const std::filesystem::path& study) {
   std::ifstream in(study);
   std::string line;
   if (!std::getline(in, line) || !std::getline(in, line) || !line.starts_with(head))
     return std::nullopt;
-  Inputs inputs;
+  RecordedInputs inputs;
   std::istringstream words(line.substr(head.size()));
   for (std::string key, value; words >> key >> value;) {
     if (key == "activation") {
@@ -48,6 +58,7 @@ std::optional<Inputs> read_inputs(const std::filesystem::path& study) {
       inputs.models.back().activation = *activation;
       continue;
     }
+    if (key == "semantics" && (inputs.semantics = number_in<int>(value))) continue;
     const std::optional<Digest> digest = digest_of(value);
     if (!digest) return std::nullopt;
     if (key == "model") inputs.models.push_back({.content = *digest});
@@ -55,7 +66,7 @@ std::optional<Inputs> read_inputs(const std::filesystem::path& study) {
     if (key == "tokenizer") inputs.tokenizer = *digest;
     if (key == "text") inputs.texts.push_back(*digest);
   }
-  return inputs;
+  return inputs.models.empty() ? std::nullopt : std::optional(inputs);
 }
 
 }  // namespace lamp::experiments

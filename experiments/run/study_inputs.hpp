@@ -10,12 +10,18 @@
 
 namespace lamp::experiments {
 
+/// What a study.toml says of its files, and of who read them.
+struct RecordedInputs : Inputs {
+  std::optional<int> semantics{};  // of the lamp that did
+};
+
 /// One line of comment: "# inputs: model HEX activation NAME [reference HEX] .. tokenizer HEX text
-/// HEX .."
+/// HEX .. semantics N"
 std::string inputs_comment(const Inputs& inputs);
 
-/// What the second line of study.toml says; nothing where it says something else. Trust it where
-/// the experiment's identity agrees.
-std::optional<Inputs> read_inputs(const std::filesystem::path& study);
+/// What the second line of study.toml says, which older versions wrote without semantics;
+/// nothing where it says something else, or names no model. Trust it where the experiment's
+/// identity agrees.
+std::optional<RecordedInputs> read_inputs(const std::filesystem::path& study);
 
 }  // namespace lamp::experiments

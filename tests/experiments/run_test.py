@@ -1,7 +1,10 @@
 """`lamp run` as a user meets it: same bits for any number of threads and parts, resumption, refusal of foreign folders, xarray."""
+import hashlib
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +17,7 @@ import numpy as np
 import xarray
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from results import LAMP, ROOT, assert_same_bits, contents, differences, lamp  # noqa: E402
+from results import LAMP, ROOT, assert_same_bits, contents, differences, lamp, sets  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 
@@ -82,13 +85,101 @@ class Run(unittest.TestCase):
         assert_same_bits(out / "result.h5", self.whole / "result.h5")
 
     def test_another_experiment_is_refused(self):
+        """What differs is named: keys with both values, in one line, and nothing else is."""
         before = contents(self.whole / "result.h5")
-        for change in ("seed=8", "tokens.shuffle=true", "tokens.sequence_length=40", "plan.softmax=low"):
+        axes = "arithmetic.low.mu, lamp.scores.tau, lamp.scores.rule"
+        for change, words in (
+                ("seed=8", "seed was 7, is 8"),
+                ("tokens.shuffle=true", "tokens.shuffle was false, is true"),
+                ("tokens.sequence_length=40", "tokens.sequence_length was 48, is 40"),
+                ("plan.softmax=low", 'plan.softmax was absent, is "low"'),
+                ('plan."layer.0"=low', 'plan.layer.0 was absent, is "low"'),
+                ("arithmetic.high={mu=9}", 'arithmetic.high.format = "binary32" is now arithmetic.high.mu = 9'),
+                ("arithmetic.low.via=none", 'arithmetic.low.via was "binary32", is "none"'),
+                ("arithmetic.x.mu=4", "[arithmetic.x] is new"),
+                ('reference.arithmetic="mpfr:60"', 'reference.arithmetic was "binary64", is "mpfr:60"'),
+                ("model.activation=gelu", "model.activation was gelu_new, is gelu"),
+                ("record.selected=true", "record.selected was false, is true"),
+                ("truth.coarse=true", "[truth] is new"),
+                (f'tokens.path=["{ROOT}/data/texts/code.txt"]', "the texts were [prose, code], are [code]"),
+                ('grid."arithmetic.high.rounding"=["RNE"]', f"the axes were [{axes}], are [{axes}, arithmetic.high.rounding]")):
             refused = lamp("run", CONFIG, "--out", self.whole, "--set", change, check=False)
             self.assertEqual(refused.returncode, 73, change + refused.stderr)
-            self.assertIn("another experiment", refused.stderr)
-            self.assertEqual(refused.stderr.strip().count("\n"), 0)
+            self.assertRegex(refused.stderr, r"\Alamp run: .*: holds another experiment \(\w{12}, this one is \w{12}\): "
+                             + re.escape(words) + "; choose another --out\n\\Z")
         self.assertEqual(before, contents(self.whole / "result.h5"))
+
+    def test_other_axes_are_refused_by_name(self):
+        text = CONFIG.read_text().replace('"../../', f'"{ROOT}/')
+        head, mu, tau, rule = text.partition("[grid]\n")[0] + "[grid]\n", *text.splitlines()[-3:]
+        were = "were [arithmetic.low.mu, lamp.scores.tau, lamp.scores.rule], are"
+        for name, lines, words in (
+                ("order", [tau, mu, rule], f"the axes, in this order, {were} [lamp.scores.tau, arithmetic.low.mu, lamp.scores.rule];"),
+                ("fewer", [mu, rule], f"the axes {were} [arithmetic.low.mu, lamp.scores.rule];")):
+            config = self.scratch / f"{name}.toml"
+            config.write_text(head + "\n".join(lines) + "\n")
+            refused = lamp("run", config, "--out", self.whole, check=False)
+            self.assertEqual(refused.returncode, 73, refused.stderr)
+            self.assertIn(f"): {words} choose", refused.stderr)
+
+    def test_changed_files_are_named(self):
+        """By run, merge and verify: the model, a text, the tokenizer, lamp itself, study.toml."""
+        home, parts = self.scratch / "changing", ("data/models/gpt2-nano", "data/texts", "tests/experiments")
+        for part in parts:
+            shutil.copytree(ROOT / part, home / part)
+        config, out = home / "tests/experiments/nano.toml", home / "out"
+        nano, reference = home / "data/models/gpt2-nano", home / "data/models/reference"
+        shutil.copytree(nano, reference)
+        (reference / "merges.txt").unlink()
+        os.link(nano / "merges.txt", reference / "merges.txt")  # one vocabulary is needed
+        small = ["--quiet", *sets('grid."arithmetic.low.mu"=[4]', "tokens.sequences=1", "arithmetic.x.mu=3",
+                                  f"reference.model={reference}")]
+        lamp("run", config, "--out", out, *small)
+
+        def last_byte(data):
+            return data[:-1] + bytes([data[-1] ^ 1])
+
+        def last_merges(data):
+            lines = data.splitlines(True)
+            return b"".join(lines[:-2] + lines[:-3:-1])
+
+        def of_another_lamp(data):  # whose identities are others
+            first, rest = data.split(b"\n", 1)
+            return first[:-64] + b"0" * 64 + b"\n" + rest.replace(b" semantics 2", b" semantics 1")
+
+        changes = ((nano / "model.safetensors", last_byte, "the content of the model gpt2-nano"),
+                   (reference / "model.safetensors", last_byte, "the content of the reference's model"),
+                   (nano / "merges.txt", last_merges, "the content of the tokenizer"),
+                   (home / "data/texts/code.txt", lambda data: data + b"x\n", "the content of the text code.txt"),
+                   (out / "study.toml", of_another_lamp, "lamp's semantics number was 1, is 2"),
+                   (out / "study.toml", lambda data: data.replace(b"seed = 7", b"seed = 8"), "nothing that its study.toml says"))
+        for file, change, words in changes:
+            whole = file.read_bytes()
+            file.write_bytes(change(whole))
+            self.assertNotEqual(file.read_bytes(), whole)
+            for command in (["run", config, "--out", out, *small], ["merge", out], ["verify", out]):
+                if words.startswith("nothing") and command[0] == "run":
+                    continue  # it would go by its config
+                refused = lamp(*command, check=False)
+                self.assertEqual(refused.returncode, 73 if command[0] == "run" else 65, refused.stderr)
+                self.assertIn(f"): {words}", refused.stderr)
+                self.assertEqual((refused.stderr.count("\n"), refused.stderr.count("content")), (1, words.count("content")))
+            file.write_bytes(whole)
+        lamp("verify", out)
+        at = small.index("arithmetic.x.mu=3")
+        fewer = small[:at - 1] + small[at + 1:]
+        self.assertIn("[arithmetic.x] is gone;", lamp("run", config, "--out", out, *fewer, check=False).stderr)
+
+    def test_identities_are_what_they_were(self):
+        """Folders of older versions go on: experiment, sequences and cells of nano.toml have had these since semantics 2."""
+        self.assertTrue((self.whole / "study.toml").read_text().startswith(
+            "# lamp experiment 56cd7eed7b27d1331fc2f6759e174eaf818f30f40353a9532a1b15c53ad77cc6\n"))
+        self.assertEqual(sorted(file.name for file in (self.whole / "shards").iterdir()),
+                         ["sequence-0000-418ccd1aa6862c09.h5", "sequence-0000-a57374184fe36b75.h5",
+                          "sequence-0001-489d3ff83834aff3.h5", "sequence-0001-f3147a8df4c484eb.h5"])
+        with h5py.File(next((self.whole / "shards").iterdir())) as f:
+            cells = hashlib.sha256(f["cells/id"][()].tobytes()).hexdigest()
+            self.assertEqual(cells, "b78d90f1a7c91a0dc50fc14293f418cc9648b983d4c1c7718eecf24ed5ca8f84")
 
     def test_foreign_folders_and_files_are_refused(self):
         folder = self.scratch / "foreign"
