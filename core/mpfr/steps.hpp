@@ -5,19 +5,16 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
-#include <exception>
-#include <mutex>
 #include <optional>
 #include <span>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
+#include "core/base/side_by_side.hpp"
 #include "core/model/files/config.hpp"
 #include "core/model/weights.hpp"
 #include "core/mpfr/outputs.hpp"
@@ -29,25 +26,13 @@ namespace lamp::mpfr::steps {
 /// MPFR's widest.
 template <class Work>
 void for_each_index(std::size_t count, std::size_t threads, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  std::exception_ptr thrown;
-  std::mutex mutex;  // thrown
-  const auto take = [&] {
+  struct Nothing {};
+  std::vector<Nothing> workers(std::max<std::size_t>(threads, 1));
+  side_by_side(std::span(workers), count, [&](Nothing&, std::size_t i) {
     const ExponentRange range = ExponentRange::widest_of_all();
-    try {
-      for (std::size_t i = next++; i < count; i = next++) work(i);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      thrown = std::current_exception();
-      next = count;
-    }
-  };
-  {
-    std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(take);
-    take();
-  }
-  if (thrown) std::rethrow_exception(thrown);
+    work(i);
+    return true;
+  });
 }
 
 /// The causal entries of a row: columns 0 .. earlier + row.

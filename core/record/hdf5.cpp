@@ -7,14 +7,21 @@
 #include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <new>
 #include <system_error>
 
 namespace lamp::record::hdf5 {
 namespace {
 
-/// Set for good by the first close that failed: then the library is left as it is at the end of the
+/// Set for good by the first call that failed: then the library is left as it is at the end of the
 /// process.
-std::atomic<bool> a_close_failed{false};
+std::atomic<bool> a_call_failed{false};
+
+/// Before main, since no call of the library may come first, also none of others that ask for its
+/// version.
+[[maybe_unused]] const int prepared = H5dont_atexit() + std::atexit([] {
+                                        if (!a_call_failed) H5close();
+                                      });
 
 struct Innermost {
   std::string text;
@@ -22,12 +29,13 @@ struct Innermost {
 };
 
 /// Walks from the failure outwards: keeps the innermost description, and the errno that the file
-/// driver writes into its own.
+/// driver writes into its own. Memory that is refused has none, but a minor number (which space in
+/// a file has too, where the file is in memory).
 herr_t visit(unsigned n, const H5E_error2_t* entry, void* data) {
   auto& innermost = *static_cast<Innermost*>(data);
   const std::string_view text = entry->desc == nullptr ? "" : entry->desc;
   if (n == 0) innermost.text = text;
-  if (n == 0 && text.find("memory allocation failed") != std::string_view::npos)
+  if (entry->min_num == H5E_NOSPACE || entry->min_num == H5E_CANTALLOC)
     innermost.error_number = ENOMEM;
   constexpr std::string_view key = "errno = ";
   if (const std::size_t at = text.find(key);
@@ -120,9 +128,11 @@ Handle write_text_dataset(hid_t file, const std::string& path, hid_t space,
 }  // namespace
 
 void fail(const std::string& what) {
+  a_call_failed = true;
   Innermost innermost;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, visit, &innermost);
   H5Eclear2(H5E_DEFAULT);
+  if (innermost.error_number == ENOMEM) throw std::bad_alloc();
   const std::string reason = innermost.error_number != 0
                                  ? std::generic_category().message(innermost.error_number)
                                  : innermost.text;
@@ -130,23 +140,18 @@ void fail(const std::string& what) {
 }
 
 void Handle::release() noexcept {
-  if (id_ >= 0 && close_(std::exchange(id_, -1)) < 0) a_close_failed = true;
+  if (id_ >= 0 && close_(std::exchange(id_, -1)) < 0) a_call_failed = true;
 }
 
 void Handle::close() {
   if (id_ < 0) return;
   if (close_(std::exchange(id_, -1)) >= 0) return;
-  a_close_failed = true;
   fail("cannot close");
 }
 
 std::unique_lock<std::recursive_mutex> use_library() {
   static std::recursive_mutex mutex;
   std::unique_lock lock(mutex);
-  static const int prepared = H5dont_atexit() + std::atexit([] {  // before any other call
-                                if (!a_close_failed) H5close();
-                              });
-  static_cast<void>(prepared);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are read from the stack, not printed
   return lock;
 }

@@ -3,9 +3,9 @@
 //
 // Failures are thrown as hdf5::Failure and become a Result at the folder's public functions. A
 // close that failed is never tried again: HDF5 1.10 then holds objects it can neither write nor
-// forget, and the library is not shut down at exit either, which would try, and may crash. So a
-// process may end normally after an error; files written later are whole, but what failed stays in
-// memory.
+// forget, and after any failure the library is not shut down at exit, which would try, and may
+// crash. So a process may end normally after an error; files written later are whole, but what
+// failed stays in memory.
 #pragma once
 
 #include <hdf5.h>
@@ -36,7 +36,7 @@ class Failure : public std::runtime_error {
   int error_number_;
 };
 
-/// Throws Failure made from HDF5's error stack.
+/// Throws Failure made from HDF5's error stack; std::bad_alloc where it was refused memory.
 [[noreturn]] void fail(const std::string& what);
 
 /// The result of an HDF5 call, or Failure if negative.

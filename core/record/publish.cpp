@@ -7,8 +7,8 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace lamp::record {
@@ -31,33 +31,15 @@ std::string wrong_kind(const std::filesystem::path& target) {
 
 }  // namespace
 
-Error system_error(const std::filesystem::path& file, const std::string& what, int error_number) {
-  ExitCode code = ExitCode::io;
-  switch (error_number) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      code = ExitCode::permission;
-      break;
-    case ENOENT:
-    case ENOTDIR:
-    case EISDIR:
-    case EEXIST:
-    case ELOOP:
-    case ENAMETOOLONG:
-      code = ExitCode::cannot_create;
-      break;
-    default:
-      break;
-  }
-  return {code, file.string() + ": " + what + ": " + std::generic_category().message(error_number)};
-}
-
 Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target) {
   if (const std::string wrong = wrong_kind(target); !wrong.empty())
     return Error{ExitCode::cannot_create, target.string() + ": " + wrong};
   if (!target.has_filename())
     return Error{ExitCode::cannot_create, target.string() + ": is a folder; name a file"};
+  const int folder = ::open(folder_of(target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0)
+    return system_error(target, "cannot open its folder, which must be readable", errno);
+  TemporaryFile file(target, folder);
   static std::atomic<unsigned> counter{0};
   for (int tries = 0; tries < 1000; ++tries) {
     std::string name(".");
@@ -69,7 +51,7 @@ Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target)
       continue;  // of another host, or left by a killed process of the same number
     if (descriptor < 0)
       return system_error(target, "cannot create it (temporary file in its folder)", errno);
-    TemporaryFile file(target, std::move(path), descriptor);
+    file.take(std::move(path), descriptor);
     // Someone holding the lock is remove_leftovers, about to unlink. No lock on this file system:
     // it then leaves the file alone.
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) continue;
@@ -81,12 +63,20 @@ Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target)
 
 TemporaryFile::TemporaryFile(TemporaryFile&& other) noexcept
     : target_(std::move(other.target_)),
+      folder_(std::exchange(other.folder_, -1)),
       path_(std::exchange(other.path_, {})),
       descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 TemporaryFile::~TemporaryFile() {
+  take({}, -1);
+  if (folder_ >= 0) ::close(folder_);
+}
+
+void TemporaryFile::take(std::filesystem::path path, int descriptor) {
   if (!path_.empty()) ::unlink(path_.c_str());
   if (descriptor_ >= 0) ::close(descriptor_);
+  path_ = std::move(path);
+  descriptor_ = descriptor;
 }
 
 Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
@@ -122,15 +112,8 @@ Result<void> TemporaryFile::commit() {
   if (::rename(path_.c_str(), target_.c_str()) != 0)
     return system_error(target_, "cannot rename to it", errno);
   path_.clear();
-  const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0)
-    return {};  // a folder one may write but not list: the rename stands, its durability is the
-                // file system's
-  const bool synced =
-      ::fsync(folder) == 0 || errno == EINVAL;  // EINVAL: this file system does not sync folders
-  const int error_number = errno;
-  ::close(folder);
-  if (!synced) return system_error(target_, "cannot write (fsync of its folder)", error_number);
+  if (::fsync(folder_) != 0 && errno != EINVAL)  // EINVAL: this file system does not sync folders
+    return system_error(target_, "cannot write (fsync of its folder)", errno);
   return {};
 }
 

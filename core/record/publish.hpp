@@ -9,20 +9,17 @@
 
 #include "core/base/result.hpp"
 #include "core/base/sha256.hpp"
+#include "core/base/system_error.hpp"
 
 namespace lamp::record {
-
-/// The error for a failed system call on `file`: cannot_create (73) for a missing parent, a parent
-/// or target of another kind, permission (77), out_of_memory (71), io (74) for the rest (full disk,
-/// quota, file size limit, device error).
-Error system_error(const std::filesystem::path& file, const std::string& what, int error_number);
 
 /// A new file `.NAME.PID.N.tmp` beside its target, unlinked again unless it is committed. It is
 /// held under flock for as long as it lives, so that remove_leftovers can tell it from one whose
 /// writer was killed.
 class TemporaryFile {
  public:
-  /// The target may be absent or a regular file; a link, folder or device is refused.
+  /// The target may be absent or a regular file; a link, folder or device is refused, as is a
+  /// folder that cannot be read: what is renamed there could not be made to last.
   static Result<TemporaryFile> beside(const std::filesystem::path& target);
   TemporaryFile(TemporaryFile&& other) noexcept;
   TemporaryFile& operator=(TemporaryFile&&) = delete;
@@ -38,9 +35,12 @@ class TemporaryFile {
   Result<void> commit();
 
  private:
-  TemporaryFile(std::filesystem::path target, std::filesystem::path path, int descriptor)
-      : target_(std::move(target)), path_(std::move(path)), descriptor_(descriptor) {}
+  TemporaryFile(std::filesystem::path target, int folder)
+      : target_(std::move(target)), folder_(folder) {}
+  /// Unlinks and closes the file that it has, and owns another one from now on.
+  void take(std::filesystem::path path, int descriptor);
   std::filesystem::path target_;
+  int folder_ = -1;
   std::filesystem::path path_;  // empty once committed or moved from
   int descriptor_ = -1;
 };

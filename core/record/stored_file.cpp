@@ -21,7 +21,6 @@ namespace {
 constexpr std::string_view shard_magic = "lamp shard, schema ";
 constexpr std::string_view trailer_magic = "\nlamp result, schema ";
 constexpr std::string_view hdf5_signature("\x89HDF\r\n\x1a\n", 8);
-constexpr std::string_view shard_advice = "; lamp run sets it aside and computes its sequence anew";
 
 Stamp stamp_from(const struct stat& status) {
   return {.device = status.st_dev,

@@ -9,7 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
+
+#include "core/base/system_error.hpp"
 
 extern char** environ;
 
@@ -36,7 +37,7 @@ class End {
 };
 
 Error system_error(const std::string& what) {
-  return {ExitCode::io, what + ": " + std::strerror(errno)};
+  return {exit_code(errno, Role::input), what + ": " + system_words(errno)};
 }
 
 /// A command that is gone before it has read everything must not end this program.
@@ -61,7 +62,7 @@ Result<pid_t> start(const std::string& command, const End& in, const End& out) {
   posix_spawn_file_actions_adddup2(&actions, out.get(), STDOUT_FILENO);
   posix_spawnattr_init(&attributes);
   sigemptyset(&standard);
-  sigaddset(&standard, SIGPIPE);  // ignored here, not there
+  for (const int ignored : {SIGPIPE, SIGXFSZ}) sigaddset(&standard, ignored);  // here, not there
   posix_spawnattr_setsigdefault(&attributes, &standard);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   std::string shell = "sh", option = "-c", text = command;

@@ -1,18 +1,57 @@
 #include "experiments/commands/program.hpp"
 
+#include <gmp.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
 
+#include "core/base/system_error.hpp"
 #include "core/base/target.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
+namespace {
+
+constexpr std::string_view no_memory =
+    "lamp: out of memory; use fewer threads, a smaller model or shorter sequences\n";
+
+/// Takes no memory to say so.
+int out_of_memory() {
+  static_cast<void>(!::write(STDERR_FILENO, no_memory.data(), no_memory.size()));
+  return static_cast<int>(ExitCode::out_of_memory);
+}
+
+/// GMP, and with it MPFR, would abort where memory is refused; an exception through its frames
+/// would leave its numbers half made.
+void* gmp_allocate(std::size_t size) {
+  void* const memory = std::malloc(size);
+  return memory != nullptr ? memory : (::_exit(out_of_memory()), nullptr);
+}
+void* gmp_reallocate(void* old, std::size_t, std::size_t size) {
+  void* const memory = std::realloc(old, size);
+  return memory != nullptr ? memory : (::_exit(out_of_memory()), nullptr);
+}
+
+/// One line on standard error; the exit code.
+int ended(ExitCode code, const std::string& message) {
+  std::cerr << "lamp: " << one_line(message) << '\n';
+  return static_cast<int>(code);
+}
+
+}  // namespace
 
 int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` then fails, as one on a full disk
+  mp_set_memory_functions(gmp_allocate, gmp_reallocate, nullptr);
   try {
     const Arguments arguments(argv + std::min(argc, 1), argv + argc);
     if (const char* target = std::getenv("LAMP_TARGET"); target != nullptr)
@@ -21,14 +60,15 @@ int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
     const int code = call(arguments);
     std::cout.flush();
     if (std::cout) return code;
-    std::cerr << "lamp: writing to standard output failed\n";
-    return static_cast<int>(ExitCode::io);
+    return ended(ExitCode::io, "writing to standard output failed");
   } catch (const std::bad_alloc&) {
-    std::cerr << "lamp: out of memory; use fewer threads, a smaller model or shorter sequences\n";
-    return static_cast<int>(ExitCode::out_of_memory);
+    return out_of_memory();
+  } catch (const std::length_error&) {  // of a container: more than the address space
+    return out_of_memory();
+  } catch (const std::system_error& error) {  // no thread can be made
+    return ended(exit_code(error.code().value(), Role::input), system_words(error.code().value()));
   } catch (const std::exception& error) {
-    std::cerr << "lamp: internal error, please report: " << one_line(error.what()) << '\n';
-    return static_cast<int>(ExitCode::internal);
+    return ended(ExitCode::internal, std::string("internal error, please report: ") + error.what());
   }
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <thread>
+#include <vector>
 
 #include "core/arith/stochastic.hpp"
 #include "core/model/compositions.hpp"
@@ -192,8 +193,7 @@ double crowding(const ModelConfig& model, const Arithmetic& arithmetic, std::siz
   const Linear layer{PackedMatrix(std::as_const(weight).view()), {}};
   const MatrixView<const double> in = x.first(n, k, contains(binary32, arithmetic.mac.format));
   std::atomic<std::size_t> started{0};
-  const auto seconds_each = [&](std::size_t at_once) {
-    Matrix<double> out(n, columns);
+  const auto seconds_each = [&](Matrix<double>& out, std::size_t at_once) {
     ++started;
     while (started < at_once) std::this_thread::yield();
     const double start = thread_seconds();
@@ -202,13 +202,12 @@ double crowding(const ModelConfig& model, const Arithmetic& arithmetic, std::siz
       linear(arithmetic, layer, in, out.view());
     return spent / calls;
   };
-  const double alone = seconds_each(1);
+  std::vector<Matrix<double>> outs(threads, Matrix<double>(n, columns));
+  const double alone = seconds_each(outs[0], 1);
   started = 0;
   std::vector<double> together(threads);
-  {
-    std::vector<std::jthread> all;
-    for (double& seconds : together) all.emplace_back([&] { seconds = seconds_each(threads); });
-  }
+  Team team(threads);  // all of them there, before one waits for the others
+  team.each(threads, [&](std::size_t i) { together[i] = seconds_each(outs[i], threads); });
   double sum = 0.0;
   for (const double seconds : together) sum += seconds;
   return std::max(1.0, sum / rows(threads) / alone);

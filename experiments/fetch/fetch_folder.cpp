@@ -17,8 +17,6 @@
 
 namespace lamp::experiments {
 
-using record::system_error;
-
 Descriptor::Descriptor(Descriptor&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)) {}
 

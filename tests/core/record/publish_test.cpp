@@ -133,6 +133,34 @@ TEST_CASE("publish: errors of the system have the exit codes of the contract", "
     CHECK(system_error("f", "cannot write", disk).code == ExitCode::io);
   CHECK(system_error("f", "cannot write", ENOSPC).message ==
         "f: cannot write: No space left on device");
+  for (const Role role : {Role::output, Role::input}) {
+    for (const int denied : {EACCES, EPERM, EROFS})
+      CHECK(exit_code(denied, role) == ExitCode::permission);
+    for (const int lacking : {ENOMEM, EAGAIN, EMFILE, ENFILE})
+      CHECK(exit_code(lacking, role) == ExitCode::out_of_memory);
+    for (const int broken : {EIO, ENOLCK, EOPNOTSUPP, ESTALE})
+      CHECK(exit_code(broken, role) == ExitCode::io);
+  }
+  for (const int nowhere : {ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG}) {
+    CHECK(exit_code(nowhere, Role::input) == ExitCode::missing_input);
+    CHECK(exit_code(nowhere, Role::output) == ExitCode::cannot_create);
+  }
+  CHECK(exit_code(EISDIR, Role::input) == ExitCode::bad_data);
+  CHECK(exit_code(EISDIR, Role::output) == ExitCode::cannot_create);
+  CHECK(system_error("f", "cannot open", EMFILE, Role::input).message ==
+        "f: cannot open: Too many open files; raise the limit of open files (ulimit -n)");
+}
+
+TEST_CASE("publish: a folder that cannot be read is refused before anything is written",
+          "[record]") {
+  if (::geteuid() == 0) return;  // root may read any
+  const Folder folder;
+  ::chmod(folder.path.c_str(), 0300);
+  const std::string text = "bytes";
+  const Result<void> published = publish(folder.path / "s.h5", std::as_bytes(std::span(text)));
+  ::chmod(folder.path.c_str(), 0700);
+  CHECK(code_of(published) == ExitCode::permission);
+  CHECK(files_in(folder.path) == 0);
 }
 
 TEST_CASE("publish: at a file size limit nothing is left and the earlier version stays",

@@ -1,0 +1,91 @@
+"""What the world does to a command: limits, signals, permissions, names, a device that answers with errors. A documented exit code, one line."""
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from results import LAMP, ROOT, lamp  # noqa: E402
+
+CONFIG = ROOT / "tests/experiments/nano.toml"
+FEW = ["--set", 'grid."arithmetic.low.mu"=[4]', "--set", "tokens.sequences=1"]  # 24 cells in two texts
+NOBODY = 65534
+
+
+class World(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch_folder = tempfile.TemporaryDirectory()
+        cls.scratch = pathlib.Path(cls.scratch_folder.name)
+        cls.scratch.chmod(0o777)  # also for whom root becomes
+        cls.whole = cls.scratch / "whole"
+        lamp("run", CONFIG, "--out", cls.whole, "--threads", 1, "--quiet", *FEW)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch_folder.cleanup()
+
+    def ended(self, *command, limits=(), ordinary=False, **options):
+        """The command's process, under limits (resource, value); ordinary: not as root, who may do what others may not."""
+        def prepare():
+            for which, value in limits:
+                resource.setrlimit(which, (value, value))
+        if ordinary and os.geteuid() == 0:
+            options.update(user=NOBODY, group=NOBODY, extra_groups=[])
+        return lamp(*command, check=False, preexec_fn=prepare, **options)
+
+    def assertEnds(self, done, code, *words):
+        """With this code and one line on standard error, which has these words."""
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def nothing_left(self, folder):
+        return [path.name for path in folder.rglob(".*.tmp")] == []
+
+    def test_a_file_size_limit_is_a_full_disk(self):
+        out = self.scratch / "limited"
+        fits = max(path.stat().st_size for path in self.whole.glob("shards/*")) + 1
+        for size, file in ((1, "study.toml"), (9000, "shards/"), (fits, "result.h5")):
+            done = self.ended("run", CONFIG, "--out", out, "--quiet", *FEW, limits=[(resource.RLIMIT_FSIZE, size)])
+            self.assertEnds(done, 74, file, "File too large", "ulimit -f")
+            self.assertTrue(self.nothing_left(out))
+        merged = self.scratch / "limited.h5"
+        self.assertEnds(self.ended("merge", self.whole, "--out", merged, limits=[(resource.RLIMIT_FSIZE, 9000)]), 74, "ulimit -f")
+        self.assertFalse(merged.exists() or not self.nothing_left(self.scratch))
+        self.assertEqual(lamp("run", CONFIG, "--out", out, "--quiet", *FEW).stderr, "")  # it goes on
+
+    def test_out_of_memory(self):
+        """At limits from where the program starts to where it has enough, whatever library is refused memory."""
+        commands = [["run", CONFIG, "--out", self.scratch / "memory", "--quiet", "--threads", 2, *FEW], ["plan", CONFIG, "--threads", 2],
+                    ["merge", self.whole, "--out", self.scratch / "memory.h5"], ["inspect", ROOT / "data/models/gpt2-nano"]]
+        for command in commands:
+            codes = []
+            for kib in range(38000, 80000, 6000):
+                done = self.ended(*command, limits=[(resource.RLIMIT_AS, kib * 1024)])
+                codes.append(done.returncode)
+                if done.returncode == 71:
+                    self.assertEnds(done, 71)
+                shutil.rmtree(self.scratch / "memory", ignore_errors=True)
+            self.assertLessEqual(set(codes), {0, 71, 127}, codes)  # 127: the loader of shared libraries could not start it
+            self.assertIn(71, codes)
+
+    def test_out_of_threads(self):
+        one = [(resource.RLIMIT_NPROC, 1)]
+        commands = [["run", CONFIG, "--out", self.scratch / "threads", "--quiet", *FEW], ["plan", CONFIG],
+                    ["run", CONFIG, "--out", self.scratch / "mpfr", "--quiet", *FEW, "--set", 'reference.arithmetic="mpfr:60"'],
+                    ["reveal", "--n", 4, "--format", "binary32", "--command", "cat"]]
+        for command in commands:
+            threads = [] if command[0] == "reveal" else ["--threads", 4]
+            self.assertEnds(self.ended(*command, *threads, limits=one, ordinary=True), 71, "ulimit -u")
+        alone = ["run", CONFIG, "--out", self.scratch / "alone", "--quiet", "--threads", 1, *FEW]
+        self.assertEqual(self.ended(*alone, limits=one, ordinary=True).stderr, "")
+
+
+if __name__ == "__main__":
+    unittest.main()
