@@ -15,7 +15,7 @@
 #include <new>
 #include <vector>
 
-#include "core/record/publish.hpp"
+#include "core/base/system_error.hpp"
 #include "core/record/strict.hpp"
 
 namespace lamp::record {
@@ -78,7 +78,7 @@ Error error_of(const StoredFile& file, const hdf5::Failure& failure, bool limite
   if (failure.error_number() == ENOMEM)
     return {ExitCode::out_of_memory, name + ": out of memory while reading it"};
   if (failure.error_number() != 0)
-    return system_error(file.path(), "cannot read", failure.error_number());
+    return system_error(file.path(), "cannot read", failure.error_number(), Role::input);
   return {ExitCode::bad_data, name +
                                   (file.kind() == FileKind::shard
                                        ? ": not readable as a shard: "
@@ -142,7 +142,7 @@ Result<Child> Child::start(const StoredFile& file,
                            const std::function<void(const Error&, const Put&)>& fail) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
-    return system_error(file.path(), "cannot read (a pipe)", errno);
+    return system_error(file.path(), "cannot read (a pipe)", errno, Role::input);
   const auto lock = hdf5::use_library();  // no other thread is inside while the process divides
   const pid_t process = ::fork();
   if (process == 0) read_and_exit(file, ends[1], answer, fail);
@@ -150,8 +150,7 @@ Result<Child> Child::start(const StoredFile& file,
   ::close(ends[1]);
   if (process < 0) {
     ::close(ends[0]);
-    return Error{ExitCode::out_of_memory, file.path().string() + ": no process to read it in: " +
-                                              std::generic_category().message(error_number)};
+    return system_error(file.path(), "no process to read it in", error_number, Role::input);
   }
   return Child(process, ends[0], limits_for(file.size()).memory);
 }

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "core/record/publish.hpp"
+#include "core/base/system_error.hpp"
 
 namespace lamp::record {
 

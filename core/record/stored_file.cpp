@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/record/publish.hpp"
+#include "core/base/system_error.hpp"
 
 namespace lamp::record {
 namespace {
@@ -77,9 +77,7 @@ Result<StoredFile> StoredFile::open(const std::filesystem::path& path,
   StoredFile file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
   if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &status) != 0) {
-    Error error = system_error(path, "cannot open", errno);
-    if (error.code == ExitCode::cannot_create) error.code = ExitCode::missing_input;
-    return error;
+    return system_error(path, "cannot open", errno, Role::input);
   }
   if (!S_ISREG(status.st_mode)) return file.bad("not a regular file");
   file.stamp_ = stamp_from(status);
@@ -114,7 +112,7 @@ Result<void> StoredFile::read(std::uint64_t offset, char* out, std::size_t count
   while (count > 0) {
     const ssize_t n = ::pread(descriptor_, out, count, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error{ExitCode::io, system_error(path_, "cannot read", errno).message};
+    if (n < 0) return system_error(path_, "cannot read", errno, Role::input);
     if (n == 0) return bad("became shorter while it was read");
     out += n, offset += static_cast<std::uint64_t>(n), count -= static_cast<std::size_t>(n);
   }

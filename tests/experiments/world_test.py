@@ -66,7 +66,7 @@ class World(unittest.TestCase):
                     ["merge", self.whole, "--out", self.scratch / "memory.h5"], ["inspect", ROOT / "data/models/gpt2-nano"]]
         for command in commands:
             codes = []
-            for kib in range(38000, 80000, 6000):
+            for kib in range(38000, 90000, 6500):
                 done = self.ended(*command, limits=[(resource.RLIMIT_AS, kib * 1024)])
                 codes.append(done.returncode)
                 if done.returncode == 71:
