@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/base/system_error.hpp"
 #include "core/record/lock.hpp"
 
 namespace lamp::experiments {
@@ -23,11 +24,11 @@ Result<std::filesystem::path> moved_to_damaged(const std::filesystem::path& file
   std::filesystem::path target = folder / file.filename();
   std::error_code failure;
   std::filesystem::create_directory(folder, failure);
-  if (failure) return record::system_error(folder, "cannot create it", failure.value());
+  if (failure) return system_error(folder, "cannot create it", failure.value());
   for (int n = 1; std::filesystem::exists(target, failure) && !failure; ++n)
     target = folder / (file.stem().string() + "." + std::to_string(n) + file.extension().string());
   if (!failure) std::filesystem::rename(file, target, failure);
-  if (failure) return record::system_error(file, "cannot be set aside", failure.value());
+  if (failure) return system_error(file, "cannot be set aside", failure.value());
   return target;
 }
 
