@@ -124,8 +124,9 @@ int run_command(const RunOptions& options) {
   const ShardPart part{.part = options.part, .of = options.parts};
   const Result<RunFolder> folder = RunFolder::open(out, part, *experiment);
   if (!folder) return report("run", folder.error());
-  if (Result<void> written = folder->write_study(inputs_comment(experiment->inputs()) +
-                                                 resolved_toml(experiment->config));
+  if (Result<void> written =
+          folder->write_study(inputs_comment(experiment->inputs(), experiment->read_at) +
+                              resolved_toml(experiment->config));
       !written)
     return report("run", written.error());
 

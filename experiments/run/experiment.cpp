@@ -52,6 +52,7 @@ TokenRequest token_request(const Config& config, std::span<const Digest> models)
 
 Result<Experiment> prepare(const std::filesystem::path& file, std::span<const std::string> sets,
                            ModelReader& read) {
+  const std::int64_t read_at = std::time(nullptr);
   Result<Config> config = load_config(file, sets);
   if (!config) return config.error();
   Result<std::vector<Model>> models = read_models(*config, read);
@@ -75,6 +76,7 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   experiment.other_models.assign(std::make_move_iterator(models->begin() + 1),
                                  std::make_move_iterator(models->end()));
   experiment.reference_model = *std::move(reference);
+  experiment.read_at = read_at;
   experiment.activation = experiment.activation_at(0);
   Result<Grid> grid = expand(experiment.config, experiment.inputs());
   if (!grid) return grid.error();

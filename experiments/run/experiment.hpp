@@ -2,6 +2,7 @@
 // result from its shards.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -28,6 +29,7 @@ struct Experiment {
   Grid grid;
   std::vector<Model> other_models{};       // the rest of the axis, of the shapes of the first
   std::optional<Model> reference_model{};  // reference.model, of the same shapes
+  std::int64_t read_at = 0;  // seconds since 1970, before the first of its files was opened
 
   /// Of model_paths(config).
   [[nodiscard]] const Model& model_at(std::size_t i) const {

@@ -32,7 +32,7 @@ std::optional<Integer> number_in(std::string_view text) {
 
 }  // namespace
 
-std::string inputs_comment(const Inputs& inputs) {
+std::string inputs_comment(const Inputs& inputs, std::int64_t read_at) {
   std::string line(head);
   for (const ModelInputs& model : inputs.models) {
     line += " model " + to_hex(model.content) + " activation " +
@@ -41,7 +41,8 @@ std::string inputs_comment(const Inputs& inputs) {
   }
   line += " tokenizer " + to_hex(inputs.tokenizer);
   for (const Digest& text : inputs.texts) line += " text " + to_hex(text);
-  return line + " semantics " + std::to_string(semantics) + "\n";
+  return line + " semantics " + std::to_string(semantics) + " read " + std::to_string(read_at) +
+         "\n";
 }
 
 std::optional<RecordedInputs> read_inputs(const std::filesystem::path& study) {
@@ -59,6 +60,7 @@ std::optional<RecordedInputs> read_inputs(const std::filesystem::path& study) {
       continue;
     }
     if (key == "semantics" && (inputs.semantics = number_in<int>(value))) continue;
+    if (key == "read" && (inputs.read_at = number_in<std::int64_t>(value))) continue;
     const std::optional<Digest> digest = digest_of(value);
     if (!digest) return std::nullopt;
     if (key == "model") inputs.models.push_back({.content = *digest});

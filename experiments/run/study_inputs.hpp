@@ -2,6 +2,7 @@
 // opening the model.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -10,16 +11,17 @@
 
 namespace lamp::experiments {
 
-/// What a study.toml says of its files, and of who read them.
+/// What a study.toml says of its files, and of who read them when.
 struct RecordedInputs : Inputs {
-  std::optional<int> semantics{};  // of the lamp that did
+  std::optional<int> semantics{};         // of the lamp that did
+  std::optional<std::int64_t> read_at{};  // seconds since 1970, before the first was opened
 };
 
 /// One line of comment: "# inputs: model HEX activation NAME [reference HEX] .. tokenizer HEX text
-/// HEX .. semantics N"
-std::string inputs_comment(const Inputs& inputs);
+/// HEX .. semantics N read SECONDS". `read_at`: see RecordedInputs.
+std::string inputs_comment(const Inputs& inputs, std::int64_t read_at);
 
-/// What the second line of study.toml says, which older versions wrote without semantics;
+/// What the second line of study.toml says, which older versions wrote without semantics and read;
 /// nothing where it says something else, or names no model. Trust it where the experiment's
 /// identity agrees.
 std::optional<RecordedInputs> read_inputs(const std::filesystem::path& study);

@@ -28,6 +28,7 @@ class Run(unittest.TestCase):
         cls.scratch_folder = tempfile.TemporaryDirectory()
         cls.scratch = pathlib.Path(cls.scratch_folder.name)
         cls.whole = cls.scratch / "whole"
+        cls.began = int(time.time())
         cls.first = lamp("run", CONFIG, "--out", cls.whole, "--threads", 1, "--json")
 
     @classmethod
@@ -169,6 +170,10 @@ class Run(unittest.TestCase):
         at = small.index("arithmetic.x.mu=3")
         fewer = small[:at - 1] + small[at + 1:]
         self.assertIn("[arithmetic.x] is gone;", lamp("run", config, "--out", out, *fewer, check=False).stderr)
+
+    def test_study_says_when_files_were_read(self):
+        comment = (self.whole / "study.toml").read_text().splitlines()[1]
+        self.assertTrue(self.began <= int(re.search(r" read (\d+)$", comment)[1]) <= time.time(), comment)
 
     def test_identities_are_what_they_were(self):
         """Folders of older versions go on: experiment, sequences and cells of nano.toml have had these since semantics 2."""

@@ -2,7 +2,7 @@
 import h5py
 import numpy as np
 
-from .sides import PROVENANCE, shown
+from .sides import PROVENANCE, plain, shown
 
 
 def _text(value):
@@ -107,4 +107,4 @@ def same_folder(part, name, old=None, new=None, provenance=True):
         elif file.endswith(".h5"):
             same_file(part, f"{name}/{file}", one / file, other / file, provenance)
         elif not file.startswith(".lock"):  # a lock tells its process
-            part.same_lines("lines", f"{name}/{file}", (one / file).read_text(), (other / file).read_text())
+            part.same_lines("lines", f"{name}/{file}", *(plain((folder / file).read_text()) for folder in (one, other)))

@@ -19,6 +19,7 @@ SUBSTITUTIONS = [
     (r"(?m)^lamp run: \d+ of \d+ cells \(\d?\d %\), .* left; .*\n", "", "lines of progress every ten seconds, as many as it ran long"),
     (r"(cells computed, \d+ found), [\dhmins ]+\)", r"\1, <duration>)", "how fast it ran"),
     (r"(stopped by signal \d+ with )\d+( of)", r"\1<some>\2", "how far it was when it was interrupted"),
+    (r"(?m)^(# inputs: .* read )\d+$", r"\1<seconds>", "study.toml: when it ran"),
     (r"host \S+, process \d+, since", "host <host>, process <pid>, since", "the process that holds a lock"),
     (r"(?m)^(memory      about ).*\n.*", r"\1<bytes>", "plan: an estimate from the memory the process has"),
     (r"(?m)^(time        about ).*", r"\1<durations>", "plan: an estimate from kernels run for milliseconds"),
