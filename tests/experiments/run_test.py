@@ -171,6 +171,23 @@ class Run(unittest.TestCase):
         fewer = small[:at - 1] + small[at + 1:]
         self.assertIn("[arithmetic.x] is gone;", lamp("run", config, "--out", out, *fewer, check=False).stderr)
 
+    def test_a_text_under_another_name_is_the_same_text(self):
+        """Without a dimension "text": with it the name is a coordinate of the result, and another name is said to be what differs."""
+        out, listed, other = self.scratch / "renamed", self.scratch / "renamed in a list", self.scratch / "other.name"
+        text = ROOT / "data/texts/prose.txt"
+        shutil.copy(text, other)
+        small = ["--quiet", "--json", *sets('grid."arithmetic.low.mu"=[4]', "tokens.sequences=1")]
+        lamp("run", CONFIG, "--out", out, *small, *sets(f"tokens.path={text}"))
+        before = contents(out / "result.h5")
+        again = lamp("run", CONFIG, "--out", out, *small, *sets(f"tokens.path={other}"))
+        self.assertEqual([json.loads(again.stdout)[key] for key in ("resumed", "computed")], [12, 0])
+        self.assertEqual(contents(out / "result.h5"), before)
+        lamp("verify", out)
+        lamp("run", CONFIG, "--out", listed, *small, *sets(f'tokens.path=["{text}"]'))
+        refused = lamp("run", CONFIG, "--out", listed, *small, *sets(f'tokens.path=["{other}"]'), check=False)
+        self.assertEqual(refused.returncode, 73)
+        self.assertIn("): the texts were [prose], are [other]; choose", refused.stderr)
+
     def test_study_says_when_files_were_read(self):
         comment = (self.whole / "study.toml").read_text().splitlines()[1]
         self.assertTrue(self.began <= int(re.search(r" read (\d+)$", comment)[1]) <= time.time(), comment)
