@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -78,33 +79,32 @@ Result<void> check_text(std::string_view text, const std::string& where) {
   return bad(first, "ends in CR" + lost + "; legal: LF", "s/\\r$//; s/\\r/\\n/g");
 }
 
-/// A line `[1, 2, 3]` of decimal ids.
+/// A line `[1, 2, 3]` of one or more ids: a list of JSON whose elements are integers.
 Result<std::vector<TokenId>> parse_ids(std::string_view line, const std::string& where) {
   std::vector<TokenId> ids;
   std::size_t at = 0;
   const auto skip_blanks = [&] { at = std::min(line.find_first_not_of(" \t\r", at), line.size()); };
-  const auto fail = [&](const char* what) {
+  const auto next_is = [&](char c) { return at < line.size() && line[at] == c; };
+  const auto fail = [&](const std::string& what) {
     return Error{ExitCode::bad_data, where + ":" + std::to_string(at + 1) + ": " + what +
                                          "; a line is a JSON list of token ids, e.g. [464, 3290]"};
   };
   skip_blanks();
-  if (at == line.size() || line[at] != '[') return fail("expected '['");
-  ++at, skip_blanks();
-  while (at < line.size() && line[at] != ']') {
+  if (!next_is('[')) return fail("expected '['");
+  do {
+    ++at, skip_blanks();
     TokenId id = 0;
-    const auto [end, error] = std::from_chars(line.data() + at, line.data() + line.size(), id);
+    const char* const first = line.data() + at;
+    const auto [end, error] = std::from_chars(first, line.data() + line.size(), id);
+    if (error == std::errc::result_out_of_range)
+      return fail("an id above " + std::to_string(std::numeric_limits<TokenId>::max()));
     if (error != std::errc{}) return fail("expected a token id");
+    if (*first == '0' && end != first + 1) return fail("a number that begins with 0");
     at = static_cast<std::size_t>(end - line.data());
     ids.push_back(id);
     skip_blanks();
-    if (at < line.size() && line[at] == ',') {
-      ++at, skip_blanks();
-      if (at < line.size() && line[at] == ']') return fail("expected a token id");
-    } else if (at < line.size() && line[at] != ']') {
-      return fail("expected ',' or ']'");
-    }
-  }
-  if (at == line.size()) return fail("expected ']'");
+  } while (next_is(','));
+  if (!next_is(']')) return fail("expected ',' or ']'");
   ++at, skip_blanks();
   if (at != line.size()) return fail("text after the list");
   return ids;
@@ -157,7 +157,7 @@ Result<std::vector<std::vector<TokenId>>> sequences_of_ids(const TokenRequest& r
                                                            const std::string& where) {
   std::vector<std::vector<TokenId>> sequences;
   std::size_t number = 0;
-  while (!bytes.empty() && sequences.size() < request.sequences) {
+  while (!bytes.empty()) {
     const std::size_t end = std::min(bytes.find('\n'), bytes.size());
     const std::string_view line = bytes.substr(0, end);
     bytes.remove_prefix(std::min(end + 1, bytes.size()));
@@ -165,6 +165,7 @@ Result<std::vector<std::vector<TokenId>>> sequences_of_ids(const TokenRequest& r
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     Result<std::vector<TokenId>> ids = parse_ids(line, place);
     if (!ids) return ids.error();
+    if (sequences.size() == request.sequences) continue;  // it is to be a list, of any length
     const std::size_t needed = request.offset + request.sequence_length;
     if (ids->size() < needed)
       return Error{ExitCode::bad_data, place + ": the line has " + std::to_string(ids->size()) +

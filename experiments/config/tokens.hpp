@@ -45,9 +45,9 @@ struct TokenSet {
 };
 
 /// Sequence s is tokens offset + sT .. offset + (s+1)T - 1 of its text, nothing added. A text too
-/// short, an id out of range, a line of ids that is too short and a length beyond n_positions are
-/// errors that name file and place; nothing wraps around. A variant permutes each sequence by
-/// Fisher-Yates with Philox draws of key (seed, sequence).
+/// short, an id out of range, a line of ids that is too short, any line that is no list of ids and
+/// a length beyond n_positions are errors that name file and place; nothing wraps around. A variant
+/// permutes each sequence by Fisher-Yates with Philox draws of key (seed, sequence).
 Result<TokenSet> read_tokens(const TokenRequest& request, const ModelConfig& model,
                              const std::filesystem::path& model_folder);
 

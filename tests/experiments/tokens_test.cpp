@@ -129,8 +129,8 @@ TEST_CASE("tokens: lines of ids", "[tokens]") {
   CHECK(set->sequences[1].ids == Ids{4, 5, 6});  // a longer line is cut
   CHECK(set->sequences[2].ids == Ids{9, 8, 7});
   CHECK(read_ids(folder, "[1, 2, 3]\n[4, 5, 6]", 2, 2, 1)->sequences[1].ids == Ids{5, 6});
-  CHECK(read_ids(folder, "[1]\nnot read", 1, 1)
-            .ok());  // lines beyond tokens.sequences are not looked at
+  CHECK(read_ids(folder, "[0, 9]\n[2]\n\n[3, 10, 4294967295]", 2, 1)
+            .ok());  // lines beyond tokens.sequences are lists of any ids
 
   CHECK(
       refused(read_ids(folder, "[1, 2, 3]\n[4, 5]\n", 3, 2), {"ids:2: the line has 2 ids", "= 3"}));
@@ -138,7 +138,8 @@ TEST_CASE("tokens: lines of ids", "[tokens]") {
   CHECK(refused(read_ids(folder, "[1, 2]\n\n[3, 4]\n", 2, 3),
                 {"ids: the file has 2 lists", "asks for 3"}));
   CHECK(refused(read_ids(folder, "", 1, 1), {"ids: the file has 0 lists"}));
-  CHECK(refused(read_ids(folder, "[]\n", 1, 1), {"ids:1: the line has 0 ids"}));
+  CHECK(refused(read_ids(folder, "[4294967296]", 1, 1), {"ids:1:2: an id above 4294967295; "}));
+  CHECK(refused(read_ids(folder, "[4294967295]", 1, 1), {"token 0 is 4294967295; legal: 0 .. 9"}));
   CHECK(refused(read_ids(folder, "[9]\n[3, 10]\n", 1, 2, 0), {}) == false);  // 10 is cut away
   CHECK(refused(read_ids(folder, "[9, 9]\n[3, 10]\n", 2, 2),
                 {"sequence 1: token 1 is 10; legal: 0 .. 9"}));
@@ -147,7 +148,17 @@ TEST_CASE("tokens: lines of ids", "[tokens]") {
     std::string place;
   };
   for (const Malformed& bad : std::vector<Malformed>{{"1, 2", "1:1"},
+                                                     {"[", "1:2"},
+                                                     {"[]", "1:2"},
+                                                     {"[ ]", "1:3"},
+                                                     {"[01]", "1:2"},
+                                                     {"[1, 00]", "1:5"},
                                                      {"[1, 2", "1:6"},
+                                                     {"[1, 2,", "1:7"},
+                                                     {"[1][2]", "1:4"},
+                                                     {"[1],", "1:4"},
+                                                     {"[- 1]", "1:2"},
+                                                     {"[1\f]", "1:3"},
                                                      {"[1 2]", "1:4"},
                                                      {"[1, ]", "1:5"},
                                                      {"[,1]", "1:2"},
@@ -167,10 +178,14 @@ TEST_CASE("tokens: lines of ids", "[tokens]") {
                                                      {"{\"ids\": [1]}", "1:1"},
                                                      {"[1\xFF]", "1:3"},
                                                      {std::string("[1\0]", 4), "1:3"},
+                                                     {std::string("[1]\0", 4), "1:4"},
+                                                     {std::string("\0\0", 2), "1:1"},
                                                      {"\xEF\xBB\xBF[1]", "1:1"}}) {
     INFO(bad.line);
     CHECK(refused(read_ids(folder, bad.line + "\n", 1, 1),
                   {"ids:" + bad.place + ": ", "a JSON list of token ids"}));
+    CHECK(refused(read_ids(folder, "[1]\n\n" + bad.line, 1, 1),  // also where it is not needed
+                  {"ids:3" + bad.place.substr(1) + ": ", "a JSON list of token ids"}));
   }
 }
 
