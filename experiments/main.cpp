@@ -2,7 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <iostream>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -188,11 +190,14 @@ int call_status(const Arguments& arguments) {
 int call_verify(const Arguments& arguments) {
   CLI::App app(
       "Computes finished cells again and compares every recorded bit; 1 when one differs.");
-  std::string folder, fraction, threads;
+  std::string folder, fraction, seed, threads;
   VerifyOptions options;
   app.add_option("DIR", folder, "folder of the run")->required();
   app.add_option("--fraction", fraction,
                  "part of the finished cells, in (0, 1]; at least one a sequence (default: 0.01)");
+  app.add_option("--seed", seed,
+                 "of the random choice of these cells, which every run tells (default: another one "
+                 "each time)");
   app.add_option("--threads", threads, "number of threads (default: all cores)");
   app.add_flag("--json", options.json, "one JSON object");
   if (const std::optional<int> code = parse(app, "verify", arguments)) return *code;
@@ -204,6 +209,14 @@ int call_verify(const Arguments& arguments) {
       return usage_error("verify", "--fraction " + toml_string(fraction) +
                                        " is not legal; legal: more than 0, at most 1");
     options.fraction = *part;
+  }
+  if (app.count("--seed") > 0) {
+    constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
+    const std::optional<std::size_t> number = parse_count(seed, 0, most);
+    if (!number)
+      return usage_error("verify", "--seed " + toml_string(seed) + " is not legal; legal: 0 to " +
+                                       std::to_string(most));
+    options.seed = static_cast<std::uint32_t>(*number);
   }
   options.folder = folder;
   options.threads = *count;
@@ -280,7 +293,7 @@ constexpr std::array<Command, 16> commands{{
      call_config},
     {{"status", "DIR [--json]", "how far a run is"}, call_status},
     {{"merge", "DIR [--out FILE.h5] [--json]", "result file of a run"}, call_merge},
-    {{"verify", "DIR [--fraction F] [--threads N] [--json]",
+    {{"verify", "DIR [--fraction F] [--seed N] [--threads N] [--json]",
       "computes cells again and compares bits"},
      call_verify},
     {{"inspect", "FILE_OR_MODEL_DIR [--json]",

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <iosfwd>
 #include <optional>
@@ -63,7 +64,8 @@ struct StatusOptions {
 
 struct VerifyOptions {
   std::filesystem::path folder;
-  double fraction = 0.01;  // of a sequence's finished cells, in (0, 1]; one at least
+  double fraction = 0.01;               // of a sequence's finished cells, in (0, 1]; one at least
+  std::optional<std::uint32_t> seed{};  // of the choice of cells; absent: drawn
   std::size_t threads = 1;
   bool json = false;
 };

@@ -1,7 +1,5 @@
-// lamp verify: runs a sample of finished cells again, in a scratch folder, and compares the two
-// shards.
-#include <unistd.h>
-
+// lamp verify: runs a random sample of finished cells again, in a scratch folder, and compares the
+// two shards.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,40 +19,12 @@
 #include "experiments/commands/requests.hpp"
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/nan_cells.hpp"
+#include "experiments/run/scratch_folder.hpp"
 
 namespace lamp::experiments {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// A new folder with a place for shards, removed at the end.
-class ScratchFolder {
- public:
-  static Result<ScratchFolder> create() {
-    std::error_code failure;
-    std::string name =
-        (std::filesystem::temp_directory_path(failure) / "lamp-verify-XXXXXX").string();
-    if (!failure && ::mkdtemp(name.data()) != nullptr) {
-      ScratchFolder folder(name);
-      std::filesystem::create_directory(folder.path_ / "shards", failure);
-      if (!failure) return folder;
-    }
-    return Error{
-        ExitCode::cannot_create,
-        name + ": a scratch folder cannot be made; set TMPDIR to a folder that can be written"};
-  }
-  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ScratchFolder& operator=(ScratchFolder&&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  explicit ScratchFolder(std::string path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
-};
 
 struct Difference {
   std::string cell;  // where it lies in the grid
@@ -91,10 +62,10 @@ std::optional<Difference> compare(const std::string& cell,
   return std::nullopt;
 }
 
-/// The cells of a variant to compute again: those whose identity, hashed with the sequence's, comes
-/// first. A larger fraction holds a smaller one.
+/// The cells of a variant to compute again: those whose identity, hashed with the seed and the
+/// sequence's, comes first. A larger fraction of one seed holds a smaller one.
 std::vector<Cell> sample(const std::vector<Cell>& cells, std::size_t variant,
-                         const record::Shard& shard, double fraction) {
+                         const record::Shard& shard, double fraction, std::uint32_t seed) {
   std::map<Digest, const Cell*> grid;
   for (const Cell& cell : cells)
     if (cell.variant == variant) grid.emplace(cell.id, &cell);
@@ -102,7 +73,9 @@ std::vector<Cell> sample(const std::vector<Cell>& cells, std::size_t variant,
   for (const record::CellRecord& record : shard.cells)
     if (const auto found = grid.find(record.id);
         found != grid.end() && record.status == record::CellStatus::done)
-      finished.emplace(sha256(to_hex(shard.sequence_id) + to_hex(record.id)), found->second);
+      finished.emplace(
+          sha256(std::to_string(seed) + ' ' + to_hex(shard.sequence_id) + to_hex(record.id)),
+          found->second);
   const std::size_t count =
       static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(finished.size())));
   std::vector<Cell> chosen;
@@ -152,9 +125,11 @@ struct Verified {
   int signal = 0;
 };
 
-Result<Verified> verify(const Experiment& experiment, const VerifyOptions& options) {
+Result<Verified> verify(const Experiment& experiment, const VerifyOptions& options,
+                        std::uint32_t seed) {
   Verified verified;
-  Result<ScratchFolder> scratch = ScratchFolder::create();
+  remove_abandoned_scratch(options.folder);
+  const Result<ScratchFolder> scratch = ScratchFolder::create(options.folder);
   if (!scratch) return scratch.error();
   const RunFolder folder = RunFolder::for_reading(options.folder, experiment.grid.experiment);
   const RunFolder again = RunFolder::for_reading(scratch->path(), experiment.grid.experiment);
@@ -169,7 +144,8 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
     if (stored->experiment != experiment.grid.experiment || stored->sequence_id != sequence.id)
       return Error{ExitCode::bad_data,
                    file.string() + ": a shard of another experiment or sequence"};
-    const std::vector<Cell> chosen = sample(cells, sequence.variant, *stored, options.fraction);
+    const std::vector<Cell> chosen =
+        sample(cells, sequence.variant, *stored, options.fraction, seed);
     if (chosen.empty()) continue;
     RunRequest request = request_of(experiment, chosen, {sequence}, options.threads);
     request.share = false;
@@ -193,7 +169,8 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
 int verify_command(const VerifyOptions& options) {
   const Result<Experiment> experiment = prepare_again(options.folder);
   if (!experiment) return report("verify", experiment.error());
-  const Result<Verified> verified = verify(*experiment, options);
+  const std::uint32_t seed = options.seed ? *options.seed : std::random_device()();
+  const Result<Verified> verified = verify(*experiment, options, seed);
   if (!verified) return report("verify", verified.error());
   if (verified->signal != 0) return 128 + verified->signal;
   if (verified->checked == 0)
@@ -203,6 +180,7 @@ int verify_command(const VerifyOptions& options) {
   if (options.json) {
     Json out{{"sequences", verified->sequences.size()},
              {"cells", verified->checked},
+             {"seed", seed},
              {"same_bits", !found},
              {"difference", nullptr}};
     if (found)
@@ -212,11 +190,12 @@ int verify_command(const VerifyOptions& options) {
   } else if (!found) {
     std::cout << "the same bits in " << verified->checked << " cells of "
               << verified->sequences.size() << " sequences, computed again\n";
+    std::cerr << "lamp verify: these cells again: --seed " << seed << '\n';
   }
   if (found)
-    return report("verify",
-                  {ExitCode::check_failed, options.folder.string() + ": " + found->cell + ": " +
-                                               found->dataset + ": " + found->what});
+    return report("verify", {ExitCode::check_failed,
+                             options.folder.string() + ": " + found->cell + ": " + found->dataset +
+                                 ": " + found->what + "; again: --seed " + std::to_string(seed)});
   return static_cast<int>(ExitCode::done);
 }
 

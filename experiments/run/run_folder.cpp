@@ -18,6 +18,7 @@
 
 #include "core/record/shard.hpp"
 #include "experiments/run/experiment.hpp"
+#include "experiments/run/scratch_folder.hpp"
 #include "experiments/run/what_changed.hpp"
 
 namespace lamp::experiments {
@@ -148,6 +149,7 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   }
   for (const std::filesystem::path& place : {folder, folder / "shards"})
     record::remove_leftovers(place);
+  remove_abandoned_scratch(folder);
   if (!std::filesystem::exists(folder / "study.toml")) {
     if (Result<void> own = check_foreign(folder); !own) return own.error();
     return opened;

@@ -314,11 +314,51 @@ class Commands(unittest.TestCase):
 
     def test_verify_finds_the_same_bits(self):
         told = json.loads(lamp("verify", self.whole, "--json").stdout)
+        self.assertIn(told.pop("seed"), range(2**32))
         self.assertEqual(told, {"sequences": 4, "cells": 4, "same_bits": True, "difference": None})
         told = json.loads(lamp("verify", self.whole, "--fraction", "0.1", "--threads", 2, "--json").stdout)
         self.assertEqual(told["cells"], 16)
-        self.assertIn("the same bits in 144 cells", lamp("verify", self.whole, "--fraction", 1).stdout)
-        self.assertEqual([p.name for p in pathlib.Path(tempfile.gettempdir()).glob("lamp-verify-*")], [])
+        whole = lamp("verify", self.whole, "--fraction", 1, "--seed", 2**32 - 1)
+        self.assertIn("the same bits in 144 cells", whole.stdout)
+        self.assertEqual(whole.stderr, "lamp verify: these cells again: --seed 4294967295\n")
+        self.assertEqual([p.name for p in self.whole.iterdir() if "verify" in p.name], [])
+
+    def test_verify_chooses_cells_at_random(self):
+        """One of twelve cells is changed: of 40 seeds some choose it, most do not, each as before, also in a larger fraction."""
+        out = self.scratch / "chosen"
+        lamp("run", CONFIG, "--out", out, "--quiet", *SMALL, "--set", "tokens.sequence_length=2")
+        subprocess.run([FLIP_BIT, str(sorted((out / "shards").iterdir())[0]), "/metrics/flip_rate", "5"], check=True)
+
+        def finds(seed, fraction=0.01):
+            done = lamp("verify", out, "--json", "--seed", seed, "--fraction", fraction, check=False)
+            told = json.loads(done.stdout)
+            self.assertEqual((told["seed"], done.returncode), (seed, 0 if told["same_bits"] else 1))
+            self.assertIn("" if told["same_bits"] else f"; again: --seed {seed}\n", done.stderr)
+            return not told["same_bits"]
+
+        found = [seed for seed in range(40) if finds(seed)]
+        self.assertTrue(1 <= len(found) <= 12, found)
+        for seed in found:
+            self.assertTrue(finds(seed) and finds(seed, 0.3))
+        drawn = {json.loads(lamp("verify", out, "--json", check=False).stdout)["seed"] for _ in range(3)}
+        self.assertEqual(len(drawn), 3)
+        for seed in ("-1", "4294967296", "1.5", "0x1", " 1"):
+            self.refused(2, ["--seed", "legal: 0 to 4294967295"], "verify", out, "--seed=" + seed)
+
+    def test_what_a_killed_verify_left_is_removed(self):
+        out = self.copy("scratch left")
+        verify = subprocess.Popen([str(LAMP), "verify", str(out), "--fraction", "1", "--threads", "1"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not list(out.glob(".lamp-verify-*/shards")) and verify.poll() is None:
+            time.sleep(0.001)
+        verify.kill()
+        verify.wait()
+        left = out / next(out.glob(".lamp-verify-*")).name
+        for command in (["verify", out], ["run", CONFIG, "--out", out, "--quiet"]):
+            (left / "shards").mkdir(parents=True, exist_ok=True)
+            self.assertEqual(self.status(out)["cells"]["done"], 144)
+            lamp(*command)
+            self.assertEqual(list(out.glob(".lamp-verify-*")), [], command)
 
     def test_verify_finds_one_changed_bit(self):
         small = self.scratch / "small"

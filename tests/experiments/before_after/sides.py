@@ -20,6 +20,7 @@ SUBSTITUTIONS = [
     (r"(cells computed, \d+ found), [\dhmins ]+\)", r"\1, <duration>)", "how fast it ran"),
     (r"(stopped by signal \d+ with )\d+( of)", r"\1<some>\2", "how far it was when it was interrupted"),
     (r"(?m)^(# inputs: .* read )\d+$", r"\1<seconds>", "study.toml: when it ran"),
+    (r"--seed \d+\n", "--seed <drawn>\n", "verify: which cells it chose"),
     (r"host \S+, process \d+, since", "host <host>, process <pid>, since", "the process that holds a lock"),
     (r"(?m)^(memory      about ).*\n.*", r"\1<bytes>", "plan: an estimate from the memory the process has"),
     (r"(?m)^(time        about ).*", r"\1<durations>", "plan: an estimate from kernels run for milliseconds"),
@@ -34,7 +35,7 @@ SUBSTITUTIONS = [
 # The same for JSON: places whose value is replaced by its type. Their keys must be there.
 BUILD = ["version", "commit", "dirty", "compiler", "flags", "build_type"]
 PROVENANCE = ["lamp_version", "git_commit", "git_dirty", "compiler", "compiler_flags", "started", "finished"]
-ESTIMATES = {"run": ["seconds"], "version": BUILD,
+ESTIMATES = {"run": ["seconds"], "version": BUILD, "verify": ["seed"],
              "plan": ["memory.*", "seconds.*", "stop.seconds.*", "truth.seconds", "rankings.seconds", "products[*].ns_per_mac*"],
              "inspect": ["provenance." + name for name in PROVENANCE]}
 
