@@ -48,6 +48,7 @@ void Pass::layer(Rows rows, Layer layer) {
 }
 
 std::size_t Pass::step(Rows rows, Layer layer, Head head) {
+  end_if_asked(options_.stop);
   const SiteRow& row = rows.front();
   const TapPoint point{.site = row.site, .layer = layer, .head = head, .first_row = first_};
   if (row.operation == Operation::logits) return logits(row), 1;
@@ -149,8 +150,10 @@ void Pass::compute_local(const SiteRow& row, const TapPoint& point, MatrixView<d
 void Pass::logits(const SiteRow& row) {
   const std::size_t rows = tokens_.size(),
                     skipped = std::min(rows, std::max(options_.first_logits, first_) - first_);
-  for (std::size_t i = skipped; i < rows; i += logit_rows)
+  for (std::size_t i = skipped; i < rows; i += logit_rows) {
+    end_if_asked(options_.stop);
     logit_block(row, i, std::min(logit_rows, rows - i));
+  }
 }
 
 void Pass::logit_block(const SiteRow& site, std::size_t first, std::size_t rows) {

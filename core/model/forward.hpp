@@ -13,6 +13,7 @@
 
 #include "core/base/index.hpp"
 #include "core/base/matrix.hpp"
+#include "core/base/stop.hpp"
 #include "core/base/team.hpp"
 #include "core/model/ops/read_values.hpp"
 #include "core/model/plan.hpp"
@@ -72,6 +73,7 @@ struct PassOptions {
   const Model* local_model = nullptr;  // weights of local(); null: those of the pass
   std::size_t first_logits = 0;        // the logits of rows before this one are not evaluated
   std::size_t threads = 1;             // of a pass in unlimited(p); others have Workspace::team
+  const StopRequest* stop = nullptr;   // asked before every site; null: nobody stops the pass
 };
 
 /// The arithmetic with the draws of a point: row 0 of what is evaluated is row point.first_row.
@@ -118,7 +120,8 @@ class Workspace {
 /// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the
 /// caller validates). The plan selects at selectable sites of the network only. A plan that is
 /// unlimited(p) everywhere selects nothing and keeps its values in p bits from site to site
-/// (core/mpfr/forward.hpp); taps see them rounded to binary64.
+/// (core/mpfr/forward.hpp); taps see them rounded to binary64. Throws Stopped at the first site that
+/// options.stop keeps from being evaluated, as does all that makes passes.
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
              const PassOptions& options, TapSink& sink, Workspace& workspace);
 

@@ -166,13 +166,16 @@ void Suffix::next_layer(Layer layer) {
     for (const SiteRow& row : part)
       buffer(row.site).reshape(stream_.rows(), widths_of_heads(config_, row.site, base_.length()));
     for (std::size_t h = 0; h < config_.n_head; ++h)
-      for (const SiteRow& row : part)
+      for (const SiteRow& row : part) {
+        end_if_asked(options_.stop);
         for (const Run& run : runs_) evaluate_causal(row, layer, run, Head{h});
+      }
   }
 }
 
 /// A site of single rows, on all rows of all runs.
 void Suffix::evaluate_site(const SiteRow& row, Layer layer) {
+  end_if_asked(options_.stop);
   const Arithmetic a = arithmetic_at({.site = row.site, .layer = layer});
   expects(!is_stochastic(a), "Suffix: stochastic at causal sites only");
   const MatrixView<const double> x0 = stacked_input(row, 0, layer),
@@ -261,6 +264,7 @@ void Suffix::show_logits(const SiteRow& row, const Show& show) {
   const MatrixView<const double> x = stacked_input(row, 0, Layer{});
   std::size_t c = 0;
   for (std::size_t first = 0; first < x.rows; first += logit_rows) {
+    end_if_asked(options_.stop);
     const std::size_t rows = std::min(logit_rows, x.rows - first);
     logits_.reshape(rows, row.width(config_));
     evaluate_rows(model_, row, Layer{}, options_.activation, a, 0, x.row_block(first, rows), x,

@@ -64,7 +64,8 @@ class Suffix {
   using Show = std::function<void(std::size_t change, std::size_t first_row,
                                   MatrixView<const double> logits)>;
   /// Each change by itself, all in one layer: the bits of forward() with this row in place of its
-  /// own. A change in the last layer has logits of its own row only.
+  /// own. A change in the last layer has logits of its own row only. Throws Stopped as forward()
+  /// does.
   void evaluate(Layer layer, std::span<const ChangedRow> changes, const Show& show);
 
   /// Rows of the stacked matrices that a change takes, at most.

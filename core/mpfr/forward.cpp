@@ -55,6 +55,7 @@ class Pass {
   }
 
   void step(const SiteRow& row, const TapPoint& point) {
+    end_if_asked(options_.stop);
     if (row.operation == Operation::logits) return logits(row);
     const std::size_t rows = tokens_.size();
     Matrix<Value> out = site(row, point, rows);
@@ -179,8 +180,10 @@ class Pass {
 
   void logits(const SiteRow& row) {
     const std::size_t skipped = std::max(options_.first_logits, first_) - first_;
-    for (std::size_t i = skipped; i < tokens_.size(); i += logit_rows)
+    for (std::size_t i = skipped; i < tokens_.size(); i += logit_rows) {
+      end_if_asked(options_.stop);
       site(row, {.site = row.site, .first_row = i}, std::min(logit_rows, tokens_.size() - i));
+    }
   }
 
   const Model& model_;

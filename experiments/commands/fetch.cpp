@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -23,18 +22,6 @@ namespace lamp::experiments {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// A file that gets too long for the system's limit is then an error of the write, not a signal.
-class NoSizeSignal {
- public:
-  NoSizeSignal() : before_(std::signal(SIGXFSZ, SIG_IGN)) {}
-  ~NoSizeSignal() { std::signal(SIGXFSZ, before_); }
-  NoSizeSignal(const NoSizeSignal&) = delete;
-  NoSizeSignal& operator=(const NoSizeSignal&) = delete;
-
- private:
-  void (*before_)(int);
-};
 
 /// Standard error: a bar on a terminal, a line now and then elsewhere.
 class FetchProgress {
@@ -194,7 +181,6 @@ int fetch_command(const FetchOptions& options) {
   const Result<FetchRequest> request = request_of(options);
   if (!request) return report("fetch", request.error());
   const InterruptGuard guard;
-  const NoSizeSignal no_size_signal;
   FetchProgress progress;
   const FetchListener listener{
       .moved = [&](const std::string& name, std::uint64_t here,

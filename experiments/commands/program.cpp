@@ -17,6 +17,7 @@
 #include "core/base/target.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/value.hpp"
+#include "experiments/run/interrupt.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -50,6 +51,7 @@ int ended(ExitCode code, const std::string& message) {
 }  // namespace
 
 int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
+  handle_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` then fails, as one on a full disk
   mp_set_memory_functions(gmp_allocate, gmp_reallocate, nullptr);
   try {

@@ -141,9 +141,11 @@ int run_command(const RunOptions& options) {
   const Result<RunSummary> summary = run_sequences(request, *folder);
   if (!summary) return report("run", summary.error());
   if (summary->signal != 0) {
-    std::cerr << "lamp run: stopped by signal " << summary->signal << " with "
-              << summary->resumed + summary->computed << " of " << summary->cells
-              << " cells done; run the same command again to continue\n";
+    std::cerr
+        << "lamp run: stopped by signal " << summary->signal << " with "
+        << summary->resumed + summary->computed << " of " << summary->cells
+        << " cells done; the cells that were being computed are lost, the finished ones are in "
+        << one_line(out.string()) << "; run the same command again to continue\n";
     return 128 + summary->signal;
   }
   if (so_far.stopping) so_far.sequences = so_far.stopping->sequences();

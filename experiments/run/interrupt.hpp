@@ -1,10 +1,16 @@
-// SIGINT and SIGTERM while a run is on: the first asks it to stop at the next cell boundary, a
-// second ends the process at once.
+// SIGINT and SIGTERM. Where nothing is to be kept they end the program with a line and 128 +
+// signal; while a run is on, the first asks it to stop at the next site and publish what is
+// finished, and any second one ends the program at once.
 #pragma once
+
+#include "core/base/stop.hpp"
 
 namespace lamp::experiments {
 
-/// Installs the handlers for its lifetime. One at a time.
+/// Installs the handlers, for the rest of the program. System calls go on after them (SA_RESTART).
+void handle_interrupts();
+
+/// For its lifetime the first signal is a request. One at a time.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -13,7 +19,10 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 };
 
+/// What work is to ask whether it goes on.
+const StopRequest& stop_request();
+
 /// The signal that asked to stop, 0 for none.
-int interrupted_by();
+inline int interrupted_by() { return stop_request().load(); }
 
 }  // namespace lamp::experiments

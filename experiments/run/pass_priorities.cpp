@@ -29,8 +29,11 @@ bool PassPriorities::find(const truth::Question& question, const std::function<b
       priority_key(question.low, question.model.config, question.options.seed);
   const auto same = [&](const auto& one) { return one.first == *key; };
   if (!key || std::any_of(found_.begin(), found_.end(), same)) return true;
-  std::optional<GivenPriorities> priorities =
-      truth::priorities_of(*key->predictor, question, question.options.threads, stop);
+  std::optional<GivenPriorities> priorities;
+  try {
+    priorities = truth::priorities_of(*key->predictor, question, question.options.threads, stop);
+  } catch (const Stopped&) {
+  }
   if (!priorities) return false;
   found_.emplace_back(*key, std::make_unique<const GivenPriorities>(*std::move(priorities)));
   return true;

@@ -76,6 +76,7 @@ PassOptions options_of(const RunRequest& request, const TokenSequence& sequence,
   options.local_reference = &request.reference;
   options.local_model = &request.variants[sequence.variant].reference;
   options.threads = std::max<std::size_t>(request.threads, 1);  // of a reference in unlimited(p)
+  options.stop = &stop_request();
   return options;
 }
 
@@ -83,13 +84,18 @@ void run_pass(const Pass& pass, TapSink& sink) {
   forward(pass.model, pass.tokens, pass.plan, pass.options, sink, pass.workspace);
 }
 
-/// The pass that every cell of a sequence is compared with.
-Reference reference_of(const Pass& pass, const CellRecorder& recorder, const Recording& recording) {
-  ReferenceRecorder logits_and_sites(recorder, recording);
-  run_pass(pass, logits_and_sites);
-  Reference reference = logits_and_sites.take(pass.tokens, pass.workspace.team);
-  recorder.end_reference(pass, reference);
-  return reference;
+/// The pass that every cell of a sequence is compared with; nothing where a signal stopped it.
+std::optional<Reference> reference_of(const Pass& pass, const CellRecorder& recorder,
+                                      const Recording& recording) {
+  try {
+    ReferenceRecorder logits_and_sites(recorder, recording);
+    run_pass(pass, logits_and_sites);
+    Reference reference = logits_and_sites.take(pass.tokens, pass.workspace.team);
+    recorder.end_reference(pass, reference);
+    return reference;
+  } catch (const Stopped&) {
+    return std::nullopt;
+  }
 }
 
 /// Nothing where a signal stopped it.
@@ -97,8 +103,12 @@ std::optional<record::CellRecord> computed_cell(const Cell& cell, const Pass& pa
                                                 const Reference& reference,
                                                 CellRecorder& recorder) {
   recorder.begin(reference, pass.plan, cell.records);
-  run_pass(pass, recorder);
-  recorder.end(pass);
+  try {
+    run_pass(pass, recorder);
+    recorder.end(pass);
+  } catch (const Stopped&) {
+    return std::nullopt;
+  }
   if (!recorder.is_complete()) return std::nullopt;
   return record::CellRecord{
       .id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
@@ -142,9 +152,11 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, T
   workers[0].take_threads(workers.size());
   const PassOptions of_reference = options_of(request, sequence, variant.seed);
   const CellRecorder& any = workers[0].recorder;  // what the recorders record is the same
-  const Reference reference = reference_of(
+  const std::optional<Reference> made = reference_of(
       {variant.reference, sequence.ids, request.reference, of_reference, workers[0].workspace}, any,
       request.recording);
+  if (!made) return Computed{};
+  const Reference& reference = *made;
   const auto publish = [&] {
     return task.shard.publish(cells, finished, any.reference_quantities(),
                               any.reference_values(reference));

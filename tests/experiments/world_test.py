@@ -3,9 +3,11 @@ import os
 import pathlib
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -85,6 +87,56 @@ class World(unittest.TestCase):
             self.assertEnds(self.ended(*command, *threads, limits=one, ordinary=True), 71, "ulimit -u")
         alone = ["run", CONFIG, "--out", self.scratch / "alone", "--quiet", "--threads", 1, *FEW]
         self.assertEqual(self.ended(*alone, limits=one, ordinary=True).stderr, "")
+
+    def begun(self, *command, until, **options):
+        """The command at work: `until` says when."""
+        process = subprocess.Popen([str(LAMP), *map(str, command)], stderr=subprocess.PIPE, text=True, **options)
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        for _ in range(200):
+            if until() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        return process
+
+    def assertStopped(self, process, code, *words):
+        err = process.communicate(timeout=60)[1]
+        self.assertEnds(subprocess.CompletedProcess(process.args, process.returncode, "", err), code, *words)
+
+    def test_a_signal_stops_a_pass_at_the_next_site(self):
+        """A reference pass of minutes."""
+        out = self.scratch / "minutes"
+        process = self.begun("run", CONFIG, "--out", out, "--quiet", "--set", 'reference.arithmetic="mpfr:300"', "--threads", 1,
+                             until=(out / "study.toml").exists)
+        time.sleep(0.2)
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertStopped(process, 143, "stopped by signal 15 with 0 of 144 cells done", "are lost", str(out))
+        self.assertLess(time.monotonic() - start, 15)
+
+    def test_a_second_signal_of_any_kind_ends_it_at_once(self):
+        out = self.scratch / "twice"
+        process = self.begun("run", CONFIG, "--out", out, "--quiet", "--set", 'reference.arithmetic="mpfr:10000"', "--threads", 1,
+                             until=(out / "study.toml").exists)  # many seconds a site
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        self.assertStopped(process, 143, "signal 15 at once", "30 s")
+
+    def test_a_signal_where_nothing_is_kept(self):
+        process = self.begun("calc", until=lambda: True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.stdin.write('{"op": "round", "x": [1], "format": "ps7"}\n')
+        process.stdin.flush()
+        self.assertIn("y", process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        self.assertStopped(process, 130, "stopped by signal 2;", "run the same command again")
+
+    def test_a_reader_that_has_gone(self):
+        read, write = os.pipe()
+        os.close(read)
+        self.assertEqual(subprocess.run([str(LAMP), "formats"], stdout=write).returncode, -signal.SIGPIPE)
+        os.close(write)
 
 
 if __name__ == "__main__":
