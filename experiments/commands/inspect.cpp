@@ -14,6 +14,7 @@
 #include "core/record/summary.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
+#include "experiments/config/value.hpp"
 #include "experiments/run/nan_cells.hpp"
 #include "experiments/run/perplexity.hpp"
 
@@ -167,16 +168,16 @@ std::string group_of(const std::string& path) { return path.substr(0, path.rfind
 /// "name  type  dim=size ..", then units and meaning.
 std::string described(const record::DatasetSummary& d) {
   constexpr std::size_t name_width = 26, type_width = 9;
-  std::string line = "  " + padded(d.path.substr(d.path.rfind('/') + 1), name_width - 2) + "  " +
-                     padded(d.type, type_width);
+  std::string line = "  " + padded(one_line(d.path.substr(d.path.rfind('/') + 1)), name_width - 2) +
+                     "  " + padded(d.type, type_width);
   std::string dims;
   for (std::size_t i = 0; i < d.shape.size(); ++i)
-    dims += (i == 0 ? "" : " ") + (d.dims[i].empty() ? std::string("-") : d.dims[i]) + "=" +
-            std::to_string(d.shape[i]);
+    dims += (i == 0 ? "" : " ") + (d.dims[i].empty() ? std::string("-") : one_line(d.dims[i])) +
+            "=" + std::to_string(d.shape[i]);
   line += d.shape.empty() ? "scalar" : wrapped(dims, name_width + 2 + type_width, line.size());
-  std::string meaning =
+  const std::string meaning =
       d.units == "1" || d.units.empty() ? d.long_name : d.long_name + " [" + d.units + "]";
-  return line + "\n      " + wrapped(meaning, 6, 6) + "\n";
+  return line + "\n      " + wrapped(one_line(meaning), 6, 6) + "\n";
 }
 
 /// Six digits; "NaN", which is a finding.
@@ -202,7 +203,8 @@ std::string described(const std::vector<Perplexity>& perplexity) {
   for (const Perplexity& p : perplexity) {
     const std::string found =
         p.sequences == 0 ? "none" : "reference " + shown(p.reference) + ", " + runs_of(p);
-    const std::string of = p.text + (p.text.empty() || p.variant.empty() ? "" : ", ") + p.variant;
+    const std::string of =
+        one_line(p.text + (p.text.empty() || p.variant.empty() ? "" : ", ") + p.variant);
     lines += padded(lines.empty() ? "perplexity" : "", 12) + (of.empty() ? "" : of + ": ") + found +
              " (" + std::to_string(p.sequences) +
              (p.sequences == 1 ? " sequence)\n" : " sequences)\n");
@@ -214,9 +216,9 @@ std::string plain(const record::FileSummary& file, const Findings& found) {
   const bool shard = file.kind == record::FileKind::shard;
   std::string text = (shard ? "shard of lamp, " : "result of lamp, ") +
                      std::string(file.verified ? "verified\n" : "without a digest: not verified\n");
-  if (!shard) text += "title       " + file.entry("title") + "\n";
-  text += "experiment  " + file.experiment + "\n";
-  if (shard) text += "sequence    " + file.sequence_id + "\n";
+  if (!shard) text += "title       " + one_line(file.entry("title")) + "\n";
+  text += "experiment  " + one_line(file.experiment) + "\n";
+  if (shard) text += "sequence    " + one_line(file.sequence_id) + "\n";
   text += "cells       " + std::to_string(file.done) + " done, " + std::to_string(file.pending) +
           " pending, " + std::to_string(file.failed) + " failed\n";
   if (found.nan.count > 0)
@@ -231,10 +233,11 @@ std::string plain(const record::FileSummary& file, const Findings& found) {
     if (group_of(d.path) != group) {
       end_group();
       group = group_of(d.path);
-      text += "\n" + group + "\n";
+      text += "\n" + one_line(group) + "\n";
     }
     if (d.scale)
-      scales += (scales.empty() ? "" : ", ") + d.dims[0] + "=" + std::to_string(d.shape[0]);
+      scales +=
+          (scales.empty() ? "" : ", ") + one_line(d.dims[0]) + "=" + std::to_string(d.shape[0]);
     else
       text += described(d);
   }
@@ -243,8 +246,8 @@ std::string plain(const record::FileSummary& file, const Findings& found) {
   text += "\n/provenance\n";
   for (const auto& [name, value] : file.provenance) {
     const auto lines = std::count(value.begin(), value.end(), '\n');
-    const std::string shown = lines > 0 ? std::to_string(lines) + " lines" : value;
-    text += "  " + padded(name, 20) + "  " + wrapped(shown, 24, 24) + "\n";
+    const std::string shown = lines > 0 ? std::to_string(lines) + " lines" : one_line(value);
+    text += "  " + padded(one_line(name), 20) + "  " + wrapped(shown, 24, 24) + "\n";
   }
   return text;
 }

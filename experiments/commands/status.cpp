@@ -20,15 +20,19 @@
 #include "experiments/commands/as_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
+#include "experiments/config/value.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/nan_cells.hpp"
 #include "experiments/run/stopping.hpp"
 #include "experiments/run/study_inputs.hpp"
+#include "experiments/run/what_changed.hpp"
 
 namespace lamp::experiments {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr const char* damage_advice = "; lamp run sets it aside and computes its cells anew";
 
 /// Of the points that differ, by identity.
 using CellNames = std::map<Digest, std::string>;
@@ -65,7 +69,8 @@ struct Status {
   std::size_t done = 0, failed = 0, complete = 0;  // cells, cells, sequences
   NanCells nan;
   std::time_t published = 0;
-  bool result = false, up_to_date = false;
+  bool result = false, up_to_date = false;  // result.h5: is there, holds what the shards hold
+  std::string result_damage{};
 };
 
 std::time_t modified(const std::filesystem::path& file) {
@@ -96,21 +101,52 @@ struct Study {
   std::vector<Digest> models;
 };
 
-std::optional<Study> study_of(const std::filesystem::path& study, const Config& config,
-                              const std::string& experiment) {
+/// Whether a file, or one in a folder, may have changed since: its status has, or cannot be seen.
+bool may_have_changed(const std::filesystem::path& file, std::int64_t since) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0 || status.st_ctime >= since) return true;
+  if (!S_ISDIR(status.st_mode)) return false;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(file, error), end; !error && it != end;
+       it.increment(error))
+    if (::stat(it->path().c_str(), &status) != 0 || status.st_ctime >= since) return true;
+  return static_cast<bool>(error);
+}
+
+/// Whether a file that the config names may have changed since the run read it.
+bool may_have_changed(const Config& config, const RecordedInputs& inputs) {
+  std::vector<std::filesystem::path> files = model_paths(config);
+  files.insert(files.end(), config.tokens.paths.begin(), config.tokens.paths.end());
+  if (!config.reference_model.empty()) files.push_back(config.reference_model);
+  return !inputs.read_at || std::any_of(files.begin(), files.end(), [&](const auto& file) {
+    return may_have_changed(file, *inputs.read_at);
+  });
+}
+
+/// Nothing where a file is gone: what the shards hold can still be told. An error where a run would
+/// refuse the folder: its study.toml was edited, a file has changed or cannot be read.
+Result<std::optional<Study>> study_of(const std::filesystem::path& folder, const Config& config,
+                                      const std::string& experiment) {
   const auto of = [](Grid grid, const Inputs& inputs) {
     Study found{std::move(grid), {}};
     for (const ModelInputs& model : inputs.models) found.models.push_back(model.content);
-    return found;
+    return std::optional<Study>(std::move(found));
   };
-  if (const std::optional<Inputs> inputs = read_inputs(study);
-      inputs && inputs->models.size() == model_paths(config).size())
-    if (Result<Grid> grid = expand(config, *inputs); grid && to_hex(grid->experiment) == experiment)
-      return of(*std::move(grid), *inputs);
-  Result<Experiment> prepared = prepare(study, {});
-  if (!prepared || to_hex(prepared->grid.experiment) != experiment) return std::nullopt;
-  const Inputs inputs = prepared->inputs();
-  return of(std::move(prepared->grid), inputs);
+  const std::optional<RecordedInputs> inputs = read_inputs(folder / "study.toml");
+  if (inputs && inputs->models.size() == model_paths(config).size()) {
+    Result<Grid> grid = expand(config, *inputs);
+    if (!grid) return grid.error();
+    if (to_hex(grid->experiment) != experiment)
+      return Error{ExitCode::bad_data, folder.string() + ": has changed since the run (" +
+                                           experiment.substr(0, 12) + ", now " +
+                                           to_hex(grid->experiment).substr(0, 12) +
+                                           "): " + what_changed(folder, config, *inputs)};
+    if (!may_have_changed(config, *inputs)) return of(*std::move(grid), *inputs);
+  }
+  Result<Experiment> prepared = prepare_again(folder);
+  if (prepared) return of(std::move(prepared->grid), prepared->inputs());
+  if (prepared.error().code != ExitCode::missing_input) return prepared.error();
+  return std::optional<Study>();
 }
 
 Result<std::vector<TokenSequence>> sequences_of(const Config& config,
@@ -134,22 +170,23 @@ std::vector<std::size_t> points_of(const Config& config, const std::vector<Varia
   return points;
 }
 
-Asked asked_of(const std::filesystem::path& folder, const Config& config,
-               const std::string& experiment) {
+Result<Asked> asked_of(const std::filesystem::path& folder, const Config& config,
+                       const std::string& experiment) {
   Asked asked{.sequences = config.tokens.paths.size() * config.tokens.sequences,
               .variants = variants_of(config)};
   for (const GridAxis& axis : config.grid) asked.points *= axis.values.size();
   asked.cells = points_of(config, asked.variants);
   std::vector<Digest> models(model_paths(config).size());
-  if (std::optional<Study> known = study_of(folder / "study.toml", config, experiment)) {
+  Result<std::optional<Study>> study = study_of(folder, config, experiment);
+  if (!study) return study.error();
+  if (std::optional<Study>& known = *study) {
     models = std::move(known->models);
     asked.names = names_of(known->grid);
     for (std::size_t v = 0; v < asked.cells.size(); ++v) asked.cells[v] = asked.names[v].size();
     asked.grid = std::make_unique<const Grid>(std::move(known->grid));
   } else {
     asked.note =
-        "the model or the texts are gone or have changed: cells of other grids in the same folder "
-        "are counted too";
+        "the model or a text is gone: cells of other grids in the same folder are counted too";
   }
   const bool named = asked.grid || find_axis(config, model_key) == nullptr;
   if (!named)  // by the contents of the models
@@ -203,11 +240,15 @@ ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config,
   shard.published = modified(shard.file);
   const Result<record::Shard> found = record::read_shard(shard.file);
   if (!found) {
-    if (found.error().code != ExitCode::missing_input) shard.damage = found.error().message;
+    if (found.error().code != ExitCode::missing_input)
+      shard.damage = found.error().message + damage_advice;
     return shard;
   }
-  if (to_hex(found->experiment) != experiment) {
-    shard.damage = shard.file.string() + ": a shard of another experiment";
+  const std::string name = shard.file.filename().string();
+  const bool own = name.ends_with("-" + to_hex(found->sequence_id).substr(0, 16) + ".h5");
+  if (to_hex(found->experiment) != experiment || !own) {
+    shard.damage = shard.file.string() + ": the shard of another " +
+                   (own ? "experiment" : "sequence") + " under this name" + damage_advice;
     return shard;
   }
   const auto is_asked = [&](const record::CellRecord& cell) {
@@ -240,17 +281,24 @@ std::vector<ShardStatus> shards_of(const std::filesystem::path& folder, const As
   return shards;
 }
 
-/// Whether result.h5 holds what the shards hold.
-bool is_up_to_date(const std::filesystem::path& result, const Status& status, const Asked& asked,
-                   const std::string& experiment) {
-  if (modified(result) < status.published) return false;
+/// Looks whether result.h5 holds what the shards hold.
+void look_at_result(const std::filesystem::path& result, Status& status, const Asked& asked,
+                    const std::string& experiment) {
+  std::error_code error;
+  status.result = std::filesystem::exists(result, error);
+  if (!status.result) return;
   const Result<record::StoredFile> stored = record::StoredFile::open(result);
-  if (!stored) return false;
-  const Result<record::FileSummary> summary = record::summarise(*stored);
-  if (!summary || summary->experiment != experiment) return false;
+  const Result<record::FileSummary> summary =
+      stored ? record::summarise(*stored) : Result<record::FileSummary>(stored.error());
+  if (!summary) {
+    status.result_damage = summary.error().message;
+    return;
+  }
   const bool complete = status.done == asked.cells_of_sequence() * asked.sequences;
-  return summary->done + summary->pending + summary->failed == asked.points * asked.sequences &&
-         (summary->pending + summary->failed == 0) == complete;
+  status.up_to_date =
+      modified(result) >= status.published && summary->experiment == experiment &&
+      summary->done + summary->pending + summary->failed == asked.points * asked.sequences &&
+      (summary->pending + summary->failed == 0) == complete;
 }
 
 Status status_of(const std::filesystem::path& folder, const Config& config, const Asked& asked,
@@ -271,9 +319,7 @@ Status status_of(const std::filesystem::path& folder, const Config& config, cons
   const std::size_t each = asked.variants.size();
   status.complete = others / each;
   for (const auto& [sequence, shards] : complete) status.complete += shards == each ? 1 : 0;
-  const std::filesystem::path result = folder / "result.h5";
-  status.result = std::filesystem::exists(result);
-  status.up_to_date = status.result && is_up_to_date(result, status, asked, experiment);
+  look_at_result(folder / "result.h5", status, asked, experiment);
   return status;
 }
 
@@ -311,7 +357,10 @@ Json as_json(const std::filesystem::path& folder, const Config& config,
           {"stop", as_json(asked.stopping)},
           {"published", status.published != 0 ? Json(utc(status.published)) : Json()},
           {"running", running},
-          {"result", {{"present", status.result}, {"up_to_date", status.up_to_date}}},
+          {"result",
+           {{"present", status.result},
+            {"up_to_date", status.up_to_date},
+            {"damage", status.result_damage.empty() ? Json() : Json(status.result_damage)}}},
           {"note", asked.note.empty() ? Json() : Json(asked.note)},
           {"shards", std::move(shards)}};
 }
@@ -321,9 +370,9 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
                   const std::vector<std::string>& running) {
   const std::size_t all = asked.cells_of_sequence() * asked.sequences;
   const std::vector<std::string> texts = text_names(config);
-  std::string text = config.title + "\nfolder      " + folder.string() + "\nexperiment  " +
-                     experiment + "\ncells       " + std::to_string(status.done) + " of " +
-                     std::to_string(all) + " done";
+  std::string text = one_line(config.title) + "\nfolder      " + one_line(folder.string()) +
+                     "\nexperiment  " + experiment + "\ncells       " +
+                     std::to_string(status.done) + " of " + std::to_string(all) + " done";
   if (status.failed > 0) text += ", " + std::to_string(status.failed) + " failed";
   if (status.nan.count > 0)
     text += "\nNaN         " + wrapped(in_words(status.nan, status.done), 12, 12);
@@ -340,9 +389,10 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
       "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
   for (std::size_t i = 1; i < running.size(); ++i) text += "            " + running[i] + "\n";
   text += std::string("result.h5   ") +
-          (!status.result      ? "not there"
-           : status.up_to_date ? "up to date"
-                               : "older than the shards; lamp merge renews it") +
+          (!status.result                  ? "not there"
+           : !status.result_damage.empty() ? "DAMAGED; lamp merge renews it"
+           : status.up_to_date             ? "up to date"
+                                           : "older than the shards; lamp merge renews it") +
           "\n";
   if (!asked.note.empty()) text += "note        " + wrapped(asked.note, 12, 12) + "\n";
   text += "\n  text                  sequence      done  shard\n";
@@ -350,7 +400,7 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
     const std::string done = std::to_string(s.done) + "/" + std::to_string(cells_of(s, asked));
     const std::string variant =
         s.variant ? variant_name(config, asked.variants[*s.variant]) : std::string();
-    text += "  " + padded(s.text ? texts[*s.text] : "?", 20) + "  " +
+    text += "  " + padded(s.text ? one_line(texts[*s.text]) : "?", 20) + "  " +
             padded(s.sequence ? std::to_string(*s.sequence) : "?", 8) + "  " +
             std::string(done.size() < 8 ? 8 - done.size() : 0, ' ') + done + "  " +
             (s.published == 0   ? "-"
@@ -375,7 +425,9 @@ int status_command(const StatusOptions& options) {
   if (!config) return report("status", config.error());
 
   const std::vector<std::string> running = holders(options.folder);
-  const Asked asked = asked_of(options.folder, *config, *experiment);
+  const Result<Asked> asked_for = asked_of(options.folder, *config, *experiment);
+  if (!asked_for) return report("status", asked_for.error());
+  const Asked& asked = *asked_for;
   const Status status = status_of(options.folder, *config, asked, *experiment);
   std::cout << (options.json
                     ? as_json(options.folder, *config, *experiment, asked, status, running).dump() +

@@ -44,7 +44,7 @@ class Run(unittest.TestCase):
             out = self.scratch / f"threads-{threads}"
             lamp("run", CONFIG, "--out", out, "--threads", threads, "--quiet")
             assert_same_bits(out / "result.h5", self.whole / "result.h5")
-            for shard in (out / "shards").iterdir():
+            for shard in (out / "shards").glob("*.h5"):
                 self.assertEqual(shard.read_bytes(), (self.whole / "shards" / shard.name).read_bytes())
 
     def test_comparison_sees_one_flipped_bit(self):
@@ -72,10 +72,10 @@ class Run(unittest.TestCase):
         assert_same_bits(out / "result.h5", self.whole / "result.h5")
 
     def test_a_finished_run_is_not_computed_again(self):
-        before = {s.name: s.stat().st_mtime_ns for s in (self.whole / "shards").iterdir()}
+        before = {s.name: s.stat().st_mtime_ns for s in (self.whole / "shards").glob("*.h5")}
         again = lamp("run", CONFIG, "--out", self.whole, "--json")
         self.assertEqual(json.loads(again.stdout)["computed"], 0)
-        self.assertEqual(before, {s.name: s.stat().st_mtime_ns for s in (self.whole / "shards").iterdir()})
+        self.assertEqual(before, {s.name: s.stat().st_mtime_ns for s in (self.whole / "shards").glob("*.h5")})
 
     def test_more_points_and_sequences_reuse_the_folder(self):
         out = self.scratch / "grow"
@@ -212,16 +212,66 @@ class Run(unittest.TestCase):
             self.assertEqual(refused.returncode, 73, refused.stderr)
         self.assertEqual(sorted(p.name for p in folder.iterdir() if p.name != "shards" and not p.name.startswith(".")), ["thesis.tex"])
 
-    def test_damaged_shard_is_named(self):
-        out = self.scratch / "damaged"
-        lamp("run", CONFIG, "--out", out, "--quiet", "--set", 'grid."arithmetic.low.mu"=[4]', "--set", "tokens.sequences=1")
-        shard = next((out / "shards").iterdir())
-        data = bytearray(shard.read_bytes())
+    def test_damaged_shards_give_way(self):
+        """A flipped bit, a shard under the name of another, one that is cut, one of another experiment: named, set aside, computed anew."""
+        out, other = self.scratch / "damaged", self.scratch / "other-seed"
+        shutil.copytree(self.whole, out)
+        lamp("run", CONFIG, "--out", other, "--quiet", *sets("seed=8", "tokens.sequences=1", 'grid."arithmetic.low.mu"=[4]'))
+        shards = sorted((out / "shards").glob("*.h5"))
+        data = bytearray(shards[0].read_bytes())
         data[len(data) // 2] ^= 1
-        shard.write_bytes(data)
-        refused = lamp("run", CONFIG, "--out", out, check=False)
-        self.assertEqual(refused.returncode, 65, refused.stderr)
-        self.assertIn(shard.name, refused.stderr)
+        shards[0].write_bytes(data)
+        shutil.copy(shards[3], shards[1])
+        shards[2].write_bytes(shards[2].read_bytes()[:-1])
+        shutil.copy(next((other / "shards").glob("*.h5")), shards[3])
+        damaged = {shard.name: shard.read_bytes() for shard in shards}
+        status = lamp("status", out, "--json", check=False)
+        self.assertEqual(status.returncode, 65, status.stderr)
+        self.assertEqual([bool(shard["damage"]) for shard in json.loads(status.stdout)["shards"]], [True] * 4)
+        merged = lamp("merge", out, "--json", check=False)
+        self.assertEqual((merged.returncode, json.loads(merged.stdout)["done"], len(json.loads(merged.stdout)["damaged"])), (75, 0, 4), merged.stderr)
+        for _ in range(2):  # the second time the names in damaged/ are taken
+            again = lamp("run", CONFIG, "--out", out, "--quiet", "--json")
+            self.assertEqual(len(json.loads(again.stdout)["set_aside"]), 4)
+            self.assertEqual(sorted(re.findall(r"set aside as .*/damaged/(sequence-\d{4}-\w{16})", again.stderr)), [s.stem for s in shards])
+            assert_same_bits(out / "result.h5", self.whole / "result.h5")
+            self.assertEqual(damaged, {name: (out / "shards/damaged" / name).read_bytes() for name in damaged})
+            self.assertEqual(lamp("status", out).stderr, "")
+            for shard in shards:
+                shard.write_bytes(damaged[shard.name])
+        self.assertEqual(len(list((out / "shards/damaged").iterdir())), 8)
+
+    def test_status_says_what_run_will(self):
+        """Of a study.toml that was edited, a model that changed or is cut, a damaged result; of a model that is gone what the shards hold."""
+        home = self.scratch / "status"
+        for part in ("data/models/gpt2-nano", "data/texts", "tests/experiments/nano.toml"):
+            (home / part).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, home / part)
+        config, out, model = home / "tests/experiments/nano.toml", home / "out", home / "data/models/gpt2-nano"
+        lamp("run", config, "--out", out, "--quiet")
+
+        def says(code, words):
+            status = lamp("status", out, check=False)
+            self.assertEqual(status.returncode, code, status.stdout + status.stderr)
+            self.assertIn(words, status.stderr if code else status.stdout)
+        says(0, "up to date")
+        study = (out / "study.toml").read_text()
+        (out / "study.toml").write_text(study.replace("seed = 7", "seed = 8"))
+        says(65, "has changed since the run")
+        (out / "study.toml").write_text(study)
+        result = (out / "result.h5").read_bytes()
+        (out / "result.h5").write_bytes(result[:5000] + b"?" + result[5001:])
+        says(0, "DAMAGED; lamp merge renews it")
+        (out / "result.h5").write_bytes(result)
+        weights = (model / "model.safetensors").read_bytes()
+        (model / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+        says(65, "the content of the model")
+        (model / "model.safetensors").write_bytes(weights[:-100])
+        says(65, "model.safetensors")
+        (model / "model.safetensors").write_bytes(weights)
+        says(0, "144 of 144 done")
+        shutil.rmtree(model)
+        says(0, "the model or a text is gone")
 
     def test_interrupt_then_resume(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
