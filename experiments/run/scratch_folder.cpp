@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/record/publish.hpp"
+#include "core/base/system_error.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -35,7 +35,7 @@ bool is_there(const std::filesystem::path& path, int descriptor) {
 Result<ScratchFolder> ScratchFolder::create_in(const std::filesystem::path& folder) {
   static std::atomic<unsigned> counter{0};
   const auto fail = [&](int error) {
-    return record::system_error(folder, "a scratch folder cannot be created in it", error);
+    return system_error(folder, "a scratch folder cannot be created in it", error);
   };
   for (int tries = 0; tries < 1000; ++tries) {
     std::filesystem::path path = folder / (std::string(prefix) + std::to_string(::getpid()) + '-' +
