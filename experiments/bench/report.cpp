@@ -105,8 +105,8 @@ std::string number(double x) {
 }
 std::string number(const std::optional<double>& x) { return x ? number(*x) : "-"; }
 
-std::string right(const std::string& text, std::size_t width) {
-  return std::string(text.size() < width ? width - text.size() : 0, ' ') + text;
+std::string right(const std::string& text, std::size_t columns) {
+  return std::string(text.size() < columns ? columns - text.size() : 0, ' ') + text;
 }
 
 nlohmann::ordered_json json_of(const std::optional<double>& x) {
