@@ -1,4 +1,7 @@
-"""The k-th call of write, pwrite, read, .. fails or is cut short (fail_call.c), for every k until the command makes no such call any more."""
+"""The k-th call of write, pwrite, read, .. fails or is cut short (fail_call.c), for every k until the command makes no such call any more.
+
+By default one call of each group for each command.
+"""
 import errno
 import random
 import shutil
@@ -14,7 +17,6 @@ ANY_OF = {
     "stat": ["EACCES", "EIO"], "close": ["EIO"], "thread": ["EAGAIN"], "fork": ["EAGAIN", "ENOMEM"], "memory": ["ENOMEM"],
 }
 RETRIED = ("EINTR", "short")  # no failure: whoever reads or writes goes on
-SAMPLES = 2  # of each group of calls of a command, by default
 LONG_STEPS = {"read": 7, "pread": 3, "memory": 499}  # else every call
 
 
@@ -76,7 +78,7 @@ def strike(undisturbed, library, make, arguments_of, writes, group, k, action):
 
 
 def main():
-    tally = Tally(__doc__)
+    tally = Tally(__doc__.splitlines()[0])
     tally.parser.add_argument("--group", choices=list(ANY_OF), help="this group of calls alone")
     tally.parser.add_argument("--command", help="this command alone")
     options = tally.options()
@@ -91,7 +93,8 @@ def main():
                 if options.group and group != options.group:
                     continue
                 if not options.long:
-                    for k in sample.sample(range(1, made[group] + 1), min(SAMPLES, made[group])):
+                    if made[group]:
+                        k = sample.randint(1, made[group])
                         strike(undisturbed, library, make, arguments_of, writes, group, k, sample.choice(actions))
                     continue
                 for action in actions:

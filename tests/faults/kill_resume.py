@@ -47,8 +47,8 @@ def before_calls(undisturbed, library, make, arguments_of, writes, long):
             continue
         where = f"call {k} ({call_of})"
         kind = "kill -9, " + phase(call_of)
-        # A child that reads a file may be the one that is killed: then the command lives, and says so.
-        if tally.judge(kind, ended, KILLED | {65, 74}, where) or tally.breach(kind, arguments[0], undisturbed.wrong_on_disk(folder, there)):
+        # A child that reads a file may be the one that is killed: then the command lives, and says so or computes the file's cells again.
+        if tally.judge(kind, ended, KILLED | {0, 65, 71, 74, 75}, where) or tally.breach(kind, arguments[0], undisturbed.wrong_on_disk(folder, there)):
             shutil.rmtree(folder, ignore_errors=True)
         elif writes:
             undisturbed.heals(kind, folder, arguments, where)

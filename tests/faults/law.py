@@ -108,7 +108,7 @@ def breach_of(ended, allowed=WORLD):
     text = ended.error.decode(errors="replace")
     errors = [line for line in text.splitlines() if f"lamp {ended.command}: warning: " not in line]
     if ended.code == "late":
-        return f"did not end within {SECONDS} s"
+        return f"has not ended after {ended.seconds:.0f} s"
     if ended.code not in allowed:
         return f"exit code {ended.code}: {ended.line()}"
     if ended.code < 0:

@@ -77,15 +77,16 @@ def least(limit, low, high, wrapper=()):
 
 
 def under_limit(undisturbed, name, limit, values, wrapper=()):
-    """Each command under each value of a limit, from what is too little; then without it."""
+    """Each command (by default two) under each value of a limit, from what is too little; then without it."""
     kind = f"ulimit {name}"
-    for value in values:
-        for make, arguments_of, writes in [
-                (undisturbed.nothing, lambda folder: run_arguments(folder, threads=2), True),
-                (undisturbed.shards, lambda folder: ["merge", folder], True),
-                (undisturbed.all, lambda folder: ["verify", folder, "--threads", 2], False),
-                (undisturbed.all, lambda folder: ["status", folder], False),
-                (undisturbed.all, lambda folder: ["inspect", folder / "result.h5"], False)]:
+    for number, value in enumerate(values):
+        commands = [(undisturbed.nothing, lambda folder: run_arguments(folder, threads=2), True),
+                    (undisturbed.all, lambda folder: ["status", folder], False),
+                    (undisturbed.shards, lambda folder: ["merge", folder], True),
+                    (undisturbed.all, lambda folder: ["verify", folder, "--threads", 2], False),
+                    (undisturbed.all, lambda folder: ["inspect", folder / "result.h5"], False)]
+        chosen = commands if undisturbed.tally.asked.long else [commands[0], commands[1 + number % 4]]
+        for make, arguments_of, writes in chosen:
             folder = make()
             if wrapper:
                 make_own(folder)
@@ -115,14 +116,14 @@ def main():
     with Undisturbed(tally) as undisturbed:
         result = (undisturbed.whole / "result.h5").stat().st_size
         if mounts:
-            on_small_disks(undisturbed, "size", range(0, 3 * result // KIB, 4 if options.long else 75), KIB)
+            on_small_disks(undisturbed, "size", range(0, 3 * result // KIB, 4 if options.long else 95), KIB)
             on_small_disks(undisturbed, "nr_inodes", range(0, 10, 1 if options.long else 3), 1)
         else:
             tally.skip("a small tmpfs: only root may mount one")
-        sizes = range(0, result + 8192, 2048) if options.long else [0, 1500, 30000, result // 2, result - 1]
+        sizes = range(0, result + 8192, 2048) if options.long else [0, 1500, 30000, result - 1]
         under_limit(undisturbed, "-f", resource.RLIMIT_FSIZE, sizes)
         low = least(resource.RLIMIT_NOFILE, 3, 64)
-        under_limit(undisturbed, "-n", resource.RLIMIT_NOFILE, range(low, low + 12, 1 if options.long else 4))
+        under_limit(undisturbed, "-n", resource.RLIMIT_NOFILE, range(low, low + 12, 1 if options.long else 3))
         low = least(resource.RLIMIT_AS, 8 * MIB, 4096 * MIB)
         more = [*range(0, 40 * MIB, MIB // 4), *range(40 * MIB, 400 * MIB, 5 * MIB)] if options.long else [0, 2 * MIB, 9 * MIB, 33 * MIB, 150 * MIB]
         under_limit(undisturbed, "-v", resource.RLIMIT_AS, [low + m for m in more])
