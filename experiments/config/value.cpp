@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/model/files/text.hpp"
+
 namespace lamp::experiments {
 namespace {
 
@@ -37,6 +39,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 constexpr std::size_t shown = 60;  // bytes of a value that an error quotes
 constexpr std::size_t longest_word =
     200;  // beyond it nothing is near, and the distance is not worth its quadratic time
+
+/// A byte's hexadecimal digits.
+std::string two_digits(char c) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  const auto byte = static_cast<unsigned char>(c);
+  return {digits[byte >> 4], digits[byte & 15]};
+}
 
 }  // namespace
 
@@ -77,9 +86,10 @@ std::string toml_string(std::string_view text) {
   std::string quoted;
   for (const char c : text) {
     if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
+    const auto byte = static_cast<unsigned char>(c);
+    quoted += byte < 0x20 || byte == 0x7F ? "\\u00" + two_digits(c) : std::string(1, c);
   }
-  return '"' + one_line(quoted) + '"';
+  return '"' + quoted + '"';
 }
 
 std::string shell_word(const std::string& word) {
@@ -91,16 +101,15 @@ std::string shell_word(const std::string& word) {
 }
 
 std::string one_line(std::string_view text) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      out += "\\u00";
-      out += {digits[byte >> 4], digits[byte & 15]};
-    } else {
-      out += c;
-    }
+  while (!text.empty()) {
+    const std::size_t length = shown_length(text.substr(0, 4));
+    const bool c1 = length == 0 && !first_invalid_utf8(text.substr(0, 2)) && text[0] == '\xC2';
+    out +=
+        length > 0 ? std::string(text.substr(0, length))
+        : c1       ? "\\u00" + two_digits(text[1])
+             : (static_cast<unsigned char>(text[0]) < 0x80 ? "\\u00" : "\\x") + two_digits(text[0]);
+    text.remove_prefix(c1 ? 2 : std::max<std::size_t>(length, 1));
   }
   return out;
 }

@@ -67,7 +67,8 @@ std::string toml_number(double x);
 /// A TOML basic string.
 std::string toml_string(std::string_view text);
 
-/// Control characters escaped, so that an error stays one line.
+/// Control characters and bytes that are not UTF-8 escaped (\uNNNN, \xNN), so that an error stays
+/// one line and a terminal shows it as it is.
 std::string one_line(std::string_view text);
 
 /// A word as one types it in a shell: in quotes where it needs them.

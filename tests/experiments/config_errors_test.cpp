@@ -23,6 +23,17 @@ struct BadConfig {
 
 }  // namespace
 
+TEST_CASE("one_line: what a terminal would act on is escaped, the rest stays", "[config]") {
+  CHECK(one_line("a\tb\n\x7f") == "a\\u0009b\\u000A\\u007F");
+  CHECK(one_line("\xC2\x9B"
+                 "31m \xC2\x80\xC2\xA0") == "\\u009B31m \\u0080\xC2\xA0");  // C1, then U+00A0
+  CHECK(one_line("\xFFx\xC2") == "\\xFFx\\xC2");
+  CHECK(one_line("\xC2y\x9B\xE2\x82") == "\\xC2y\\x9B\\xE2\\x82");
+  CHECK(one_line("\xE2\x82\xAC \xF0\x9F\x99\x82") == "\xE2\x82\xAC \xF0\x9F\x99\x82");
+  CHECK(one_line("").empty());
+  CHECK(toml_string("\"\x1b\xC2\x9B") == "\"\\\"\\u001B\xC2\x9B\"");  // which TOML reads back
+}
+
 TEST_CASE("config: the error checker sees a missing word, another code, and success", "[config]") {
   const Result<Config> bad = parse(with("mu = 7", "mu = 0"));
   CHECK(error_has(bad, {"mu"}));

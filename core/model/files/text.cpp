@@ -26,6 +26,14 @@ std::size_t sequence_length(std::string_view text) {
 
 }  // namespace
 
+std::size_t shown_length(std::string_view text) {
+  const std::size_t length = sequence_length(text);
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const bool control = length == 1 ? byte(0) < 0x20 || byte(0) == 0x7F
+                                   : length == 2 && byte(0) == 0xC2 && byte(1) < 0xA0;
+  return control ? 0 : length;
+}
+
 std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t length = sequence_length(text.substr(at, 4));
@@ -44,9 +52,9 @@ std::string in_quotes(std::string_view text) {
       out += "...";
       at = text.size() - longest / 2;
     }
-    const std::size_t length = sequence_length(text.substr(at, 4));
+    const std::size_t length = shown_length(text.substr(at, 4));
     const auto byte = static_cast<std::uint8_t>(text[at]);
-    if (length == 0 || byte < 0x20 || byte == 0x7F) {
+    if (length == 0) {
       out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
       at += 1;
     } else {

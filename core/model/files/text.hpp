@@ -13,6 +13,10 @@ namespace lamp {
 /// overlong forms, no surrogates, nothing above U+10FFFF), or nothing.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
 
+/// Bytes of the character at the front of `text`; 0 where a line must not show it: a control
+/// character (C0, DEL, C1), or no well-formed UTF-8.
+std::size_t shown_length(std::string_view text);
+
 /// `text` in double quotes on one line: control characters and invalid bytes as \xNN, the middle of
 /// a long one left out.
 std::string in_quotes(std::string_view text);
