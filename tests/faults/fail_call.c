@@ -4,6 +4,7 @@
 /*                             `short` (of n bytes half are done) or `kill` (SIGKILL before the call) */
 /* LAMP_FAULT_MARK=FILE        the calls of each group, 8 bytes each, then zeros or, once it has happened, "function file". Mapped from the */
 /*                             start, since a child may have given up the right to write */
+/* Calls count from main on: what libraries do before is no business of the program's. */
 /* Pipes and sockets are no devices that break: for them only EINTR and `short` count. */
 /* LAMP_CLOCK=SEED             CLOCK_REALTIME is up to ten years off, another offset at each call */
 /* LAMP_AHEAD=SECONDS          CLOCK_MONOTONIC is that much further on at each call */
@@ -31,6 +32,7 @@ enum { GO_ON = 0, CUT_SHORT = -1 };
 
 static enum group wanted = NONE;
 static long at;                /* the call that it happens to */
+static int started;            /* main has begun */
 static int action;             /* an errno, CUT_SHORT, or 0: kill */
 enum { MARK_SIZE = 8192 };
 static struct {
@@ -39,9 +41,6 @@ static struct {
 }* mark; /* shared with children */
 
 static void begin(void) {
-  static int begun;
-  if (begun) return;
-  begun = 1;
   const char* fault = getenv("LAMP_FAULT");
   const char* file = getenv("LAMP_FAULT_MARK");
   if (fault == NULL || file == NULL) return;
@@ -78,8 +77,7 @@ static int is_pipe(int descriptor) {
 
 /* What the call that asks does: goes on, is cut short, or fails with an errno. */
 static int fate(enum group group, const char* function, int descriptor, const char* path) {
-  begin();
-  if (wanted == NONE) return GO_ON;
+  if (!started || wanted == NONE) return GO_ON;
   if ((group == READ || group == WRITE) && action > 0 && action != EINTR && is_pipe(descriptor)) return GO_ON;
   const long all = group == MEMORY ? 0 : __atomic_add_fetch(&mark->calls[ANY], 1, __ATOMIC_SEQ_CST);
   const long number = __atomic_add_fetch(&mark->calls[group], 1, __ATOMIC_SEQ_CST);
@@ -157,6 +155,20 @@ int close(int fd) { /* a failing close has closed, as on Linux */
 #define NEXT(function)                   \
   static __typeof__(&(function)) next; \
   if (next == NULL) next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, #function)
+
+static int (*program)(int, char**, char**);
+static int from_main_on(int count, char** arguments, char** environment) {
+  begin();
+  started = 1;
+  return program(count, arguments, environment);
+}
+int __libc_start_main(int (*main)(int, char**, char**), int count, char** arguments, void (*init)(void), void (*end)(void), void (*unload)(void),
+                      void* stack) {
+  static int (*next)(int (*)(int, char**, char**), int, char**, void (*)(void), void (*)(void), void (*)(void), void*);
+  next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "__libc_start_main");
+  program = main;
+  return next(from_main_on, count, arguments, init, end, unload, stack);
+}
 
 /* Where the file system fails to say what a file is. */
 int fstat64(int fd, struct stat64* status) {
