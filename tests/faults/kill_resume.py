@@ -48,12 +48,16 @@ def before_calls(undisturbed, library, make, arguments_of, writes, long):
         where = f"call {k} ({call_of})"
         kind = "kill -9, " + phase(call_of)
         # A child that reads a file may be the one that is killed: then the command lives, and says so or computes the file's cells again.
-        if tally.judge(kind, ended, KILLED | {0, 65, 71, 74, 75}, where) or tally.breach(kind, arguments[0], undisturbed.wrong_on_disk(folder, there)):
+        if tally.judge(kind, ended, KILLED | {0, 65, 71, 74, 75}, where) or tally.breach(
+                kind, arguments[0], undisturbed.wrong_on_disk(folder, there, result=ended.code != 75)):  # 75: a merge of what there is
             shutil.rmtree(folder, ignore_errors=True)
         elif writes:
             undisturbed.heals(kind, folder, arguments, where)
         else:
-            tally.breach(kind, arguments[0], "" if tree(folder) == before else f"{where}: the folder has changed")
+            again = call(*arguments)
+            what = "" if again.code == 0 else f"ends with {again.code}: {again.line()}"
+            what = what or ("" if tree(folder) == before else f"the folder has changed: {sorted(tree(folder).keys() ^ before.keys())}")
+            tally.breach(kind, arguments[0], what and f"{where}: without the fault again: {what}")
             shutil.rmtree(folder)
         for left in undisturbed.temporary.iterdir():
             shutil.rmtree(left)

@@ -34,7 +34,7 @@ SMALL = sets("tokens.sequences=1", "tokens.sequence_length=8", 'grid."arithmetic
 WORLD = {0, 65, 66, 71, 73, 74, 75, 77}  # exit codes for what the world does: a check that failed, usage and "internal" are not among them
 INTACT = WORLD - {65, 66}  # where all that is read is there and right, and only the system fails
 SILENT = {0, 75}  # 75 of status, and of a part of a run, is an answer
-SECONDS = 20  # for a command that takes a tenth of one, on a machine that others use too
+SECONDS = 30  # for a command that takes a tenth of one, on a machine that others use too
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]  # starts a command as a user who is not root
 DONE = 1  # the status of a cell, core/record/contents.hpp
 
@@ -297,8 +297,8 @@ class Undisturbed:
         found = contents(result)
         return sorted(path for path in found.keys() | self.contents.keys() if found.get(path) != self.contents.get(path))
 
-    def wrong_on_disk(self, folder, before):
-        """What is wrong with what a command has left in a run's folder that had the cells `before`: "" if nothing."""
+    def wrong_on_disk(self, folder, before, result=True):
+        """What is wrong with what a command has left in a run's folder that had the cells `before`: "" if nothing. `result`: look at it, too."""
         if not folder.is_dir():
             return ""
         try:
@@ -308,10 +308,10 @@ class Undisturbed:
         lost = sorted(name for name in before if not before[name] <= there.get(name, set()))
         if lost:
             return f"finished cells are lost: {lost}"
-        result = folder / "result.h5"
-        if result.exists():
+        file = folder / "result.h5"
+        if result and file.exists():
             try:
-                differ = self.differences(result) if digest_right(result.read_bytes()) else ["its SHA-256"]
+                differ = self.differences(file) if digest_right(file.read_bytes()) else ["its SHA-256"]
             except (OSError, KeyError, RuntimeError) as error:
                 return f"result.h5 is published, but not readable: {error}"
             if differ:
