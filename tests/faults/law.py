@@ -194,8 +194,8 @@ class Tally:
     def __init__(self, description):
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--long", action="store_true", help="all of it, minutes; by default a sample, seconds")
-        parser.add_argument("--markdown", action="store_true", help="print the table of tests/README.md")
-        parser.add_argument("--keep-going", type=int, default=20, metavar="N", help="breaches to print (default: 20)")
+        parser.add_argument("--markdown", action="store_true", help="print the row of the table in tests/README.md")
+        parser.add_argument("--most", type=int, default=20, metavar="N", help="breaches to print (default: 20)")
         self.parser, self.counts, self.breaches, self.skipped = parser, collections.Counter(), collections.defaultdict(list), []
         self.start = time.monotonic()
 
@@ -222,28 +222,40 @@ class Tally:
         print("skipped:", what, flush=True)
 
     def table(self):
+        """A line for each kind and command: how many, and how many ended with which exit code."""
         rows = collections.defaultdict(collections.Counter)
         for (kind, command, code), n in self.counts.items():
             rows[kind, command][code] += n
-        lines = []
-        for (kind, command), codes in sorted(rows.items()):
-            ended = ", ".join(f"{code}: {n}" for code, n in sorted(codes.items(), key=lambda item: item[0].zfill(5)))
-            cells_of_row = [kind, command, str(sum(codes.values())), ended, str(len(self.breaches[kind, command]))]
-            lines.append("| " + " | ".join(cells_of_row) + " |" if self.asked.markdown else
-                         f"{kind:26} {command:8} {cells_of_row[2]:>6}  {ended}" + (f"   BREACHES {cells_of_row[4]}" if cells_of_row[4] != "0" else ""))
-        return lines
+        return [f"{kind:34} {command:8} {sum(codes.values()):6}  {in_words(codes)}" +
+                (f"   BREACHES {len(self.breaches[kind, command])}" if self.breaches[kind, command] else "")
+                for (kind, command), codes in sorted(rows.items())]
+
+    def row(self, broken):
+        """All of it as a row of the table in tests/README.md."""
+        codes = collections.Counter()
+        for (_, _, code), n in self.counts.items():
+            codes[code] += n
+        return (f"| `{pathlib.Path(sys.argv[0]).name}` | {len({kind for kind, _, _ in self.counts})} | {sum(codes.values())} | {in_words(codes)} | {broken} | "
+                f"{time.monotonic() - self.start:.0f} s |")
 
     def end(self):
         """Prints the table and the breaches; exits with 1 if there are any."""
-        if self.asked.markdown:
-            print("| fault | command | runs | exit codes | breaches |\n|---|---|---|---|---|")
-        print("\n".join(self.table()))
         broken = [(kind, command, what) for (kind, command), all_of_it in sorted(self.breaches.items()) for what in all_of_it]
-        for kind, command, what in broken[:self.asked.keep_going]:
+        if self.asked.markdown:
+            print("| test | kinds of fault | commands that met one | of these, by exit code | breaches | time |\n|---|---|---|---|---|---|")
+            print(self.row(len(broken)))
+        else:
+            print("\n".join(self.table()))
+        for kind, command, what in broken[:self.asked.most]:
             print(f"BREACH {kind}, {command}: {what}", file=sys.stderr)
         print(f"{sum(self.counts.values())} commands met a fault, {len(broken)} breaches of the law, {time.monotonic() - self.start:.0f} s",
               file=sys.stderr)
         sys.exit(1 if broken else 0)
+
+
+def in_words(codes):
+    """Exit codes and how often, the least first; SIGNAL and "late" last."""
+    return ", ".join(f"{code}: {n}" for code, n in sorted(codes.items(), key=lambda item: (not item[0].isdigit(), item[0].zfill(5))))
 
 
 class Undisturbed:
