@@ -1,6 +1,7 @@
 #include "core/record/apart.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <fstream>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "core/base/system_error.hpp"
@@ -35,12 +37,30 @@ void limit(int resource, rlim_t soft, rlim_t hard) {
   ::setrlimit(static_cast<__rlimit_resource_t>(resource), &wanted);
 }
 
-/// Whether the memory that the limits grant is less than what the user grants.
-bool limits_memory(std::uint64_t most) {
-  rlimit present{};
-  return ::getrlimit(RLIMIT_AS, &present) == 0 &&
-         (present.rlim_cur == RLIM_INFINITY || most < present.rlim_cur);
-}
+/// The memory that a child may take, of which the user may grant less.
+class MemoryLimit {
+ public:
+  explicit MemoryLimit(std::uint64_t most) : most_(most) {
+    rlimit present{};
+    if (::getrlimit(RLIMIT_AS, &present) != 0 ||
+        (present.rlim_cur != RLIM_INFINITY && present.rlim_cur <= address_space() + most))
+      return;
+    before_ = present.rlim_cur;
+    limit(RLIMIT_AS, address_space() + most, present.rlim_max);
+  }
+  /// Whether memory was refused by this limit: without it there is as much as it grants.
+  [[nodiscard]] bool has_refused() const {
+    if (!before_) return false;
+    limit(RLIMIT_AS, *before_, RLIM_INFINITY);
+    void* const block = ::mmap(nullptr, most_, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return block != MAP_FAILED;  // NOLINT: the macro's cast
+  }
+
+ private:
+  std::uint64_t most_;
+  std::optional<rlim_t> before_{};  // the user's
+};
 
 /// A child's output into the pipe, by blocks.
 class Output {
@@ -71,9 +91,9 @@ class Output {
 };
 
 /// What the child says of a file that cannot be read.
-Error error_of(const StoredFile& file, const hdf5::Failure& failure, bool limited) {
+Error error_of(const StoredFile& file, const hdf5::Failure& failure, const MemoryLimit& memory) {
   const std::string name = file.path().string();
-  if (failure.error_number() == ENOMEM && limited)
+  if (failure.error_number() == ENOMEM && memory.has_refused())
     return {ExitCode::bad_data, name + ": asks for more memory than a file of its size may"};
   if (failure.error_number() == ENOMEM)
     return {ExitCode::out_of_memory, name + ": out of memory while reading it"};
@@ -96,15 +116,13 @@ Error error_of(const StoredFile& file, const hdf5::Failure& failure, bool limite
   if (const int null = ::open("/dev/null", O_WRONLY); null >= 0)
     ::dup2(null, STDERR_FILENO);  // the C library tells there why it aborts; the parent tells too
   const Limits most = limits_for(file.size());
-  const std::uint64_t memory = address_space() + most.memory;
-  const bool limited = limits_memory(memory);
   limit(RLIMIT_CORE, 0, 0);
   limit(RLIMIT_CPU, most.seconds, most.seconds + 1);
-  if (limited) limit(RLIMIT_AS, memory, memory);
+  const MemoryLimit memory(most.memory);
   Output output(pipe);
   const Child::Put put = [&](std::span<const std::byte> bytes) { output.put(bytes); };
   const auto failed = [&](const hdf5::Failure& failure) {
-    fail(error_of(file, failure, limited), put);
+    fail(error_of(file, failure, memory), put);
     output.flush();
     ::_exit(0);
   };

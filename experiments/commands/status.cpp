@@ -60,8 +60,9 @@ struct ShardStatus {
   std::optional<std::size_t> text{}, sequence{}, variant{};  // unknown without the texts
   std::size_t done = 0, failed = 0;
   NanCells nan{};
-  std::time_t published = 0;  // 0: not there
-  std::string damage{};
+  std::time_t published = 0;      // 0: not there
+  std::string damage{};           // why it is not the shard of its sequence
+  std::optional<Error> unread{};  // why that could not be told
 };
 
 struct Status {
@@ -71,6 +72,7 @@ struct Status {
   std::time_t published = 0;
   bool result = false, up_to_date = false;  // result.h5: is there, holds what the shards hold
   std::string result_damage{};
+  std::optional<Error> unread{};  // the first file of which nothing could be told
 };
 
 std::time_t modified(const std::filesystem::path& file) {
@@ -240,8 +242,10 @@ ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config,
   shard.published = modified(shard.file);
   const Result<record::Shard> found = record::read_shard(shard.file);
   if (!found) {
-    if (found.error().code != ExitCode::missing_input)
+    if (found.error().code == ExitCode::bad_data)
       shard.damage = found.error().message + damage_advice;
+    else if (found.error().code != ExitCode::missing_input)
+      shard.unread = found.error();
     return shard;
   }
   const std::string name = shard.file.filename().string();
@@ -290,10 +294,11 @@ void look_at_result(const std::filesystem::path& result, Status& status, const A
   const Result<record::StoredFile> stored = record::StoredFile::open(result);
   const Result<record::FileSummary> summary =
       stored ? record::summarise(*stored) : Result<record::FileSummary>(stored.error());
-  if (!summary) {
+  if (!summary && summary.error().code == ExitCode::bad_data)
     status.result_damage = summary.error().message;
-    return;
-  }
+  else if (!summary && !status.unread)
+    status.unread = summary.error();
+  if (!summary) return;
   const bool complete = status.done == asked.cells_of_sequence() * asked.sequences;
   status.up_to_date =
       modified(result) >= status.published && summary->experiment == experiment &&
@@ -309,6 +314,7 @@ Status status_of(const std::filesystem::path& folder, const Config& config, cons
   for (ShardStatus& shard : shards_of(folder, asked)) {
     status.shards.push_back(look_at(std::move(shard), asked, config, experiment));
     const ShardStatus& found = status.shards.back();
+    if (!status.unread) status.unread = found.unread;
     status.done += found.done;
     status.failed += found.failed;
     status.nan.add(found.nan);
@@ -390,6 +396,7 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
   for (std::size_t i = 1; i < running.size(); ++i) text += "            " + running[i] + "\n";
   text += std::string("result.h5   ") +
           (!status.result                  ? "not there"
+           : status.unread                 ? "not read"
            : !status.result_damage.empty() ? "DAMAGED; lamp merge renews it"
            : status.up_to_date             ? "up to date"
                                            : "older than the shards; lamp merge renews it") +
@@ -398,14 +405,16 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
   text += "\n  text                  sequence      done  shard\n";
   for (const ShardStatus& s : status.shards) {
     const std::string done = std::to_string(s.done) + "/" + std::to_string(cells_of(s, asked));
+    const std::string name = one_line(s.file.filename().string());
     const std::string variant =
         s.variant ? variant_name(config, asked.variants[*s.variant]) : std::string();
     text += "  " + padded(s.text ? one_line(texts[*s.text]) : "?", 20) + "  " +
             padded(s.sequence ? std::to_string(*s.sequence) : "?", 8) + "  " +
             std::string(done.size() < 8 ? 8 - done.size() : 0, ' ') + done + "  " +
-            (s.published == 0   ? "-"
-             : s.damage.empty() ? s.file.filename().string()
-                                : "DAMAGED " + s.file.filename().string()) +
+            (s.published == 0    ? "-"
+             : s.unread          ? "NOT READ " + name
+             : !s.damage.empty() ? "DAMAGED " + name
+                                 : name) +
             (variant.empty() ? "" : "  " + variant) + "\n";
   }
   return text;
@@ -433,6 +442,7 @@ int status_command(const StatusOptions& options) {
                     ? as_json(options.folder, *config, *experiment, asked, status, running).dump() +
                           '\n'
                     : plain(options.folder, *config, *experiment, asked, status, running));
+  if (status.unread) return report("status", *status.unread);
   for (const ShardStatus& shard : status.shards)
     if (!shard.damage.empty()) return report("status", {ExitCode::bad_data, shard.damage});
   return static_cast<int>(status.complete == asked.sequences ? ExitCode::done : ExitCode::partial);
