@@ -107,9 +107,9 @@ Error error_of(const StoredFile& file, const hdf5::Failure& failure, const Memor
 }
 
 /// The child: never returns.
-[[noreturn]] void read_and_exit(const StoredFile& file, int pipe,
-                                const std::function<void(hid_t, const Child::Put&)>& answer,
-                                const std::function<void(const Error&, const Child::Put&)>& fail) {
+[[noreturn]] void read_and_exit(
+    const StoredFile& file, int pipe, const std::function<void(hid_t, const Child::Put&)>& answer,
+    const std::function<void(const Child::Failed&, const Child::Put&)>& fail) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (const int signal : {SIGXCPU, SIGPIPE, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL})
     std::signal(signal, SIG_DFL);  // what the parent does on its own is not the child's to do
@@ -122,7 +122,7 @@ Error error_of(const StoredFile& file, const hdf5::Failure& failure, const Memor
   Output output(pipe);
   const Child::Put put = [&](std::span<const std::byte> bytes) { output.put(bytes); };
   const auto failed = [&](const hdf5::Failure& failure) {
-    fail(error_of(file, failure, memory), put);
+    fail({error_of(file, failure, memory), failure.error_number() == ENOMEM}, put);
     output.flush();
     ::_exit(0);
   };
@@ -157,7 +157,7 @@ Limits limits_for(std::uint64_t size) {
 
 Result<Child> Child::start(const StoredFile& file,
                            const std::function<void(hid_t, const Put&)>& answer,
-                           const std::function<void(const Error&, const Put&)>& fail) {
+                           const std::function<void(const Failed&, const Put&)>& fail) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
     return system_error(file.path(), "cannot read (a pipe)", errno, Role::input);
@@ -197,13 +197,14 @@ void Child::get(std::span<std::byte> out) {
   }
 }
 
-Error Child::fate(const StoredFile& file) {
+Child::Failed Child::fate(const StoredFile& file) {
   int status = 0;
   const pid_t process = std::exchange(process_, -1);
   while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
   }
   const auto bad = [&](const std::string& what) {
-    return Error{ExitCode::bad_data, file.path().string() + ": " + what};
+    return Failed{{ExitCode::bad_data, file.path().string() + ": " + what},
+                  !WIFSIGNALED(status) || WTERMSIG(status) != SIGXCPU};
   };
   if (!WIFSIGNALED(status)) return bad("HDF5 cannot read it: damaged, or made to do harm");
   if (WTERMSIG(status) == SIGXCPU)

@@ -31,11 +31,15 @@ Limits limits_for(std::uint64_t size);
 class Child {
  public:
   using Put = std::function<void(std::span<const std::byte>)>;
+  struct Failed {
+    Error error;
+    bool may_pass;  // for want of memory, which may be there the next time
+  };
   /// Opens the file in a child, looks at its structure (strict.hpp) and lets `answer` read it. An
   /// Error where there can be no child.
   static Result<Child> start(const StoredFile& file,
                              const std::function<void(hid_t, const Put&)>& answer,
-                             const std::function<void(const Error&, const Put&)>& fail);
+                             const std::function<void(const Failed&, const Put&)>& fail);
   Child(Child&& other) noexcept;
   Child& operator=(Child&&) = delete;
   ~Child();
@@ -43,8 +47,9 @@ class Child {
   /// Fills `out` with the next bytes of the answer, or throws wire::Torn where there are none, or
   /// more than the child could have read.
   void get(std::span<std::byte> out);
-  /// What befell a child whose answer is torn.
-  Error fate(const StoredFile& file);
+  /// What befell a child whose answer is torn. A crash may pass: HDF5 follows null pointers where
+  /// it is refused memory.
+  Failed fate(const StoredFile& file);
 
  private:
   Child(pid_t process, int pipe, std::uint64_t most)
@@ -56,9 +61,10 @@ class Child {
 
 /// read(file) as it comes out in a child. `read` throws hdf5::Failure. Errors: bad_data naming the
 /// file, for what `read` cannot read or what kills the child; io, permission; out_of_memory where
-/// the machine has too little.
+/// the machine has too little at every try.
 template <std::invocable<hid_t> Read>
-auto read_apart(const StoredFile& file, const Read& read) -> Result<decltype(read(hid_t{}))> {
+auto read_apart(const StoredFile& file, const Read& read, int tries = 2)
+    -> Result<decltype(read(hid_t{}))> {
   using Answer = decltype(read(hid_t{}));
   Result<Child> child = Child::start(
       file,
@@ -69,10 +75,11 @@ auto read_apart(const StoredFile& file, const Read& read) -> Result<decltype(rea
         sender.send(answer);
         sender.send(true);
       },
-      [](const Error& error, const Child::Put& put) {
+      [](const Child::Failed& failed, const Child::Put& put) {
         wire::Sender sender{std::ref(put)};
         sender.send(false);
-        sender.send(error);
+        sender.send(failed.may_pass);
+        sender.send(failed.error);
       });
   if (!child) return child.error();
   wire::Receiver receiver{[&](std::span<std::byte> bytes) { child->get(bytes); }};
@@ -80,9 +87,11 @@ auto read_apart(const StoredFile& file, const Read& read) -> Result<decltype(rea
     bool good = false;
     receiver.receive(good);
     if (!good) {
-      Error error;
-      receiver.receive(error);
-      return error;
+      Child::Failed failed{};
+      receiver.receive(failed.may_pass);
+      receiver.receive(failed.error);
+      if (failed.may_pass && tries > 1) return read_apart(file, read, tries - 1);
+      return failed.error;
     }
     Answer answer{};
     receiver.receive(answer);
@@ -90,7 +99,9 @@ auto read_apart(const StoredFile& file, const Read& read) -> Result<decltype(rea
     receiver.receive(whole);
     return answer;
   } catch (const wire::Torn&) {
-    return child->fate(file);
+    const Child::Failed fate = child->fate(file);
+    if (fate.may_pass && tries > 1) return read_apart(file, read, tries - 1);
+    return fate.error;
   }
 }
 
