@@ -11,7 +11,7 @@
 namespace lamp::record {
 
 Result<ExclusiveLock> ExclusiveLock::wait_for(const std::filesystem::path& file) {
-  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (descriptor < 0) return system_error(file, "cannot create the lock", errno);
   ExclusiveLock lock(descriptor);
   while (::flock(descriptor, LOCK_EX) != 0)

@@ -349,6 +349,7 @@ void check_plan(const MergePlan& plan) {
 
 Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& out) {
   check_plan(plan);
+  remove_leftovers(out.has_parent_path() ? out.parent_path() : ".", out.filename().string());
   Result<TemporaryFile> temporary = TemporaryFile::beside(out);
   if (!temporary) return temporary.error();
   const auto lock = hdf5::use_library();  // also while an error closes what is open

@@ -124,14 +124,16 @@ Result<void> publish(const std::filesystem::path& file, std::span<const std::byt
   return temporary->commit();
 }
 
-std::size_t remove_leftovers(const std::filesystem::path& folder) {
+std::size_t remove_leftovers(const std::filesystem::path& folder, const std::string& target) {
+  const std::string start = target.empty() ? "." : "." + target + ".";
   std::size_t removed = 0;
   std::error_code ignored;
   std::vector<std::filesystem::path> candidates;
   for (std::filesystem::directory_iterator it(folder, ignored), end; !ignored && it != end;
        it.increment(ignored)) {
     const std::string name = it->path().filename().string();
-    if (name.starts_with('.') && name.ends_with(temporary_suffix)) candidates.push_back(it->path());
+    if (name.starts_with(start) && name.ends_with(temporary_suffix))
+      candidates.push_back(it->path());
   }
   for (const std::filesystem::path& path : candidates) {
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

@@ -238,7 +238,9 @@ TEST_CASE("publish: temporary files of killed writers are removed, those of livi
   const Result<TemporaryFile> living = TemporaryFile::beside(file);
   REQUIRE(living.ok());
   CHECK(files_in(folder.path) == 4);
-  CHECK(remove_leftovers(folder.path) == 1);
+  CHECK(remove_leftovers(folder.path, "other") == 0);
+  CHECK(remove_leftovers(folder.path, file.filename().string()) == 1);
+  CHECK(remove_leftovers(folder.path) == 0);
   CHECK(files_in(folder.path) == 3);
   CHECK(std::filesystem::exists(living->path()));
   CHECK(remove_leftovers(folder.path / "missing") == 0);
