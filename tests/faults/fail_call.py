@@ -79,7 +79,7 @@ def strike(undisturbed, library, make, arguments_of, writes, group, k, action):
 
 def main():
     tally = Tally(__doc__.splitlines()[0])
-    tally.parser.add_argument("--group", choices=list(ANY_OF), help="this group of calls alone")
+    tally.parser.add_argument("--group", choices=list(ANY_OF), nargs="+", help="these groups of calls alone")
     tally.parser.add_argument("--command", help="this command alone")
     options = tally.options()
     with Undisturbed(tally) as undisturbed:
@@ -90,7 +90,7 @@ def main():
                 continue
             made = calls_of(undisturbed, library, make, arguments_of)
             for group, actions in ANY_OF.items():
-                if options.group and group != options.group:
+                if options.group and group not in options.group:
                     continue
                 if not options.long:
                     if made[group]:
