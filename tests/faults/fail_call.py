@@ -63,8 +63,13 @@ def strike(undisturbed, library, make, arguments_of, writes, group, k, action):
         broken = tally.breach(kind, arguments[0], f"{where}: {temporaries(folder)} are left")
     if not broken and ended.code == 0 and writes and not (folder / "result.h5").exists():
         broken = tally.breach(kind, arguments[0], f"{where}: 0, but no result.h5")
-    if not broken and not writes:  # a scratch folder that could not be removed goes with the next command
-        changed = [name for name, content in tree(folder).items() if before.get(name, b"") != content and not name.startswith(".lamp-verify-")]
+    if not broken and not writes:
+        def changes():
+            return [name for name, content in tree(folder).items() if before.get(name, b"") != content]
+        changed = changes()
+        if arguments[0] == "verify" and changed and all(name.startswith(".lamp-verify-") for name in changed):
+            call(*arguments)  # it was hindered from taking its scratch folder away: the next one does
+            changed = changes()
         broken = tally.breach(kind, arguments[0], f"{where}: changed {changed}" if changed else "")
     left = [path.name for path in undisturbed.temporary.iterdir()]
     if left and group != "unlink":
