@@ -57,6 +57,7 @@ def strike(undisturbed, library, make, arguments_of, writes, group, k, action):
         broken = tally.breach(kind, arguments[0], "" if ended.code == 0 else f"no call {k}, and ends with {ended.code}: {ended.line()}")
     else:
         broken = tally.judge(kind, ended, {0} if action in RETRIED else INTACT, where)
+    where += f", exit code {ended.code}"
     if not broken:
         broken = tally.breach(kind, arguments[0], (what := undisturbed.wrong_on_disk(folder, there)) and f"{where}: {what}")
     if not broken and temporaries(folder) and group != "unlink":
