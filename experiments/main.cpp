@@ -48,6 +48,12 @@ int call_version(const Arguments& arguments) {
   return version_command(json);
 }
 
+/// Standard input, whose failures can be told from its end: stdio's would be taken for it.
+std::istream& standard_input() {
+  std::ios::sync_with_stdio(false);
+  return std::cin;
+}
+
 int call_tokenize(const Arguments& arguments) {
   CLI::App app("Text to token ids, or back; standard input to standard output.");
   std::string model;
@@ -59,7 +65,7 @@ int call_tokenize(const Arguments& arguments) {
   if (options.decode && options.special)
     return usage_error("tokenize", "--special has no meaning with --decode; legal: one of them");
   options.model = model;
-  return tokenize_command(options, std::cin, std::cout);
+  return tokenize_command(options, standard_input(), std::cout);
 }
 
 int call_inspect(const Arguments& arguments) {
@@ -247,7 +253,9 @@ int call_calc(const Arguments& arguments) {
   CLI::App app(
       "Evaluates operations: JSON Lines from standard input, JSON Lines to standard output.");
   if (const std::optional<int> code = parse(app, "calc", arguments)) return *code;
-  return calc_command(std::cin, std::cout);
+  std::istream& in = standard_input();
+  const int code = calc_command(in, std::cout);
+  return in.bad() ? report("calc", {ExitCode::io, "reading standard input failed"}) : code;
 }
 
 int call_reveal(const Arguments& arguments) {

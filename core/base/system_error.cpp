@@ -1,5 +1,6 @@
 #include "core/base/system_error.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 #include <system_error>
@@ -13,6 +14,10 @@ std::string_view advice(int error_number) {
       return "; raise the limit of open files (ulimit -n)";
     case ENFILE:
       return "; this machine has no more, end other programs";
+    case ENOLCK:
+    case EOPNOTSUPP:
+    case ENOSYS:
+      return "; this file system cannot do that: use another one, such as a local disk";
     case EAGAIN:
       return "; use fewer threads, or raise the limits of processes and memory (ulimit -u, -v)";
     case ENOMEM:
@@ -59,6 +64,23 @@ Error system_error(const std::filesystem::path& file, const std::string& what, i
                    Role role) {
   return {exit_code(error_number, role),
           file.string() + ": " + what + ": " + system_words(error_number)};
+}
+
+bool may_be_there(const std::filesystem::path& path) {
+  std::error_code failure;
+  return std::filesystem::status(path, failure).type() != std::filesystem::file_type::not_found;
+}
+
+Result<std::vector<std::filesystem::path>> entries_of(const std::filesystem::path& folder,
+                                                      Role role) {
+  std::vector<std::filesystem::path> found;
+  std::error_code failure;
+  for (std::filesystem::directory_iterator entry(folder, failure), end; !failure && entry != end;
+       entry.increment(failure))
+    found.push_back(entry->path());
+  if (failure) return system_error(folder, "cannot list", failure.value(), role);
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 }  // namespace lamp

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/base/result.hpp"
 
@@ -26,5 +27,14 @@ std::string system_words(int error_number);
 /// "FILE: what: the system's words".
 Error system_error(const std::filesystem::path& file, const std::string& what, int error_number,
                    Role role = Role::output);
+
+/// Whether there is something of this name (links followed), or one cannot tell: a folder on the
+/// way is closed, links are a loop. Who then opens it is told why; who took it for absent would say
+/// something else.
+bool may_be_there(const std::filesystem::path& path);
+
+/// What is in a folder, in order of names.
+Result<std::vector<std::filesystem::path>> entries_of(const std::filesystem::path& folder,
+                                                      Role role = Role::input);
 
 }  // namespace lamp

@@ -127,8 +127,9 @@ struct ModelFiles {
 };
 
 Result<std::unique_ptr<ModelFiles>> open_model(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  if (std::filesystem::exists(folder, ignored) && !std::filesystem::is_directory(folder, ignored) &&
+  std::error_code of_folder;
+  const std::filesystem::file_status status = std::filesystem::status(folder, of_folder);
+  if (std::filesystem::exists(status) && !std::filesystem::is_directory(status) &&
       folder.extension() != ".gguf") {
     return Error{ExitCode::bad_data, folder.string() +
                                          ": is not a folder; legal: a folder with config.json and "

@@ -20,22 +20,25 @@ std::filesystem::path folder_of(const std::filesystem::path& file) {
   return file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
 }
 
-/// "" when `target` may be written: it is absent or a regular file.
-std::string wrong_kind(const std::filesystem::path& target) {
-  struct stat status {};
-  if (::lstat(target.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return "";
-  if (S_ISLNK(status.st_mode)) return "is a symbolic link; name the file it points to";
-  if (S_ISDIR(status.st_mode)) return "is a folder; name a file";
-  return "is not a regular file";
-}
-
 }  // namespace
 
+Result<void> check_target(const std::filesystem::path& target) {
+  const auto wrong = [&](const char* what) {
+    return Error{ExitCode::cannot_create, target.string() + ": " + what};
+  };
+  struct stat status {};
+  if (!target.has_filename()) return wrong("is a folder; name a file");
+  if (::lstat(target.c_str(), &status) != 0) {
+    if (errno == ENOENT) return {};
+    return system_error(target, "cannot be written", errno);
+  }
+  if (S_ISREG(status.st_mode)) return {};
+  if (S_ISLNK(status.st_mode)) return wrong("is a symbolic link; name the file it points to");
+  return wrong(S_ISDIR(status.st_mode) ? "is a folder; name a file" : "is not a regular file");
+}
+
 Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target) {
-  if (const std::string wrong = wrong_kind(target); !wrong.empty())
-    return Error{ExitCode::cannot_create, target.string() + ": " + wrong};
-  if (!target.has_filename())
-    return Error{ExitCode::cannot_create, target.string() + ": is a folder; name a file"};
+  if (Result<void> fits = check_target(target); !fits) return fits.error();
   const int folder = ::open(folder_of(target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0)
     return system_error(target, "cannot open its folder, which must be readable", errno);
@@ -107,8 +110,7 @@ Result<void> TemporaryFile::end_with(std::string (&trailer)(const Digest&)) {
 
 Result<void> TemporaryFile::commit() {
   if (::fsync(descriptor_) != 0) return system_error(target_, "cannot write (fsync)", errno);
-  if (const std::string wrong = wrong_kind(target_); !wrong.empty())
-    return Error{ExitCode::cannot_create, target_.string() + ": " + wrong};
+  if (Result<void> fits = check_target(target_); !fits) return fits;
   if (::rename(path_.c_str(), target_.c_str()) != 0)
     return system_error(target_, "cannot rename to it", errno);
   path_.clear();

@@ -45,6 +45,10 @@ class TemporaryFile {
   int descriptor_ = -1;
 };
 
+/// Whether a file may be published there: the target is absent or a regular file. To be asked
+/// before the work whose result it is.
+Result<void> check_target(const std::filesystem::path& target);
+
 /// Writes bytes so that the file exists only whole: temporary name in the same folder, fsync,
 /// rename, fsync of the folder.
 Result<void> publish(const std::filesystem::path& file, std::span<const std::byte> bytes);

@@ -9,6 +9,7 @@
 #include <regex>
 
 #include "core/arith/gemm/backend.hpp"
+#include "core/model/files/strict_json.hpp"
 #include "experiments/bench/passes.hpp"
 #include "experiments/bench/report.hpp"
 #include "experiments/commands/arguments.hpp"
@@ -212,7 +213,7 @@ int bench(const Arguments& arguments) {
   for (std::size_t i = 0; i < rows->size(); ++i) all.push_back({(*rows)[i], measurements[i]});
   if (options.json != "-") print_table(all, options.passes.threads, std::cout);
   if (!options.json) return 0;
-  return write(as_json(all, options.passes.threads).dump(1) + "\n", *options.json);
+  return write(json_text(as_json(all, options.passes.threads), 1) + "\n", *options.json);
 }
 
 }  // namespace

@@ -120,16 +120,12 @@ Result<json> compute(std::string_view line) {
   return bad(request.problem());
 }
 
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 }  // namespace
 
 CalcAnswer calc_line(std::string_view line) {
   const Result<json> result = compute(line);
-  if (!result) return {.json = dump({{"error", result.error().message}}), .ok = false};
-  return {.json = dump(*result)};
+  if (!result) return {.json = json_text(json{{"error", result.error().message}}), .ok = false};
+  return {.json = json_text(*result)};
 }
 
 int calc_command(std::istream& in, std::ostream& out) {

@@ -1,6 +1,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/model/files/strict_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/fields.hpp"
 
@@ -36,7 +37,7 @@ int config_command(bool json) {
     if (!legal.empty()) std::cout << "; legal: " << legal;
     std::cout << (field.available ? "\n" : "; not available yet\n");
   }
-  if (json) std::cout << nlohmann::ordered_json{{"fields", list}}.dump() << '\n';
+  if (json) std::cout << json_text(nlohmann::ordered_json{{"fields", list}}) << '\n';
   return 0;
 }
 

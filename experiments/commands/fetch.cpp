@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/model/files/strict_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/config/value.hpp"
@@ -195,7 +196,7 @@ int fetch_command(const FetchOptions& options) {
   }
   if (!files) return report("fetch", files.error());
   if (options.json)
-    std::cout << as_json(*request, *files).dump() << '\n';
+    std::cout << json_text(as_json(*request, *files)) << '\n';
   else
     print(*request, *files);
   return 0;

@@ -1,4 +1,5 @@
 #include "experiments/commands/formats.hpp"
+#include "core/model/files/strict_json.hpp"
 
 #include <algorithm>
 #include <array>
@@ -293,7 +294,7 @@ Result<std::string> formats_text(const FormatsOptions& options) {
   if (catalog)
     for (const std::string_view name : system_names())
       systems.push_back(facts_of(*parse_number_system(name)));
-  return as_json(tables, named, systems, catalog).dump();
+  return json_text(as_json(tables, named, systems, catalog));
 }
 
 int formats_command(const FormatsOptions& options) {

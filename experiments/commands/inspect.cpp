@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/system_error.hpp"
 #include "core/model/files/gguf.hpp"
+#include "core/model/files/strict_json.hpp"
 #include "core/model/files/tokenizer.hpp"
 #include "core/model/weights.hpp"
 #include "core/record/shard.hpp"
@@ -84,8 +86,7 @@ Result<Json> inspect_model(const std::filesystem::path& folder) {
   if (c.end_of_text) out["end_of_text"] = *c.end_of_text;
   const Result<std::optional<std::filesystem::path>> gguf = find_gguf(folder);
   if (!gguf) return gguf.error();
-  if (*gguf || std::filesystem::exists(folder / "vocab.json") ||
-      std::filesystem::exists(folder / "tokenizer.json")) {
+  if (*gguf || may_be_there(folder / "vocab.json") || may_be_there(folder / "tokenizer.json")) {
     const Result<Tokenizer> tokenizer = Tokenizer::read(folder);
     const bool has_none = *gguf && !tokenizer && tokenizer.error().code == ExitCode::missing_input;
     if (!tokenizer && !has_none) return tokenizer.error();
@@ -254,7 +255,7 @@ std::string plain(const record::FileSummary& file, const Findings& found) {
 
 int print(const Json& model) {
   for (const auto& [key, value] : model.items())
-    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump())
+    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : json_text(value))
               << '\n';
   return 0;
 }
@@ -269,8 +270,7 @@ int inspect_command(const InspectOptions& options) {
     return report("inspect", {ExitCode::missing_input, name + ": no such file or folder"});
   if (failure)
     return report("inspect",
-                  {failure == std::errc::permission_denied ? ExitCode::permission : ExitCode::io,
-                   name + ": " + failure.message()});
+                  system_error(options.path, "cannot look at it", failure.value(), Role::input));
   const Result<std::optional<std::filesystem::path>> gguf = find_gguf(options.path);
   if (!gguf) return report("inspect", gguf.error());
   if (!*gguf && !std::filesystem::is_directory(status)) {
@@ -280,10 +280,10 @@ int inspect_command(const InspectOptions& options) {
     if (!file) return report("inspect", file.error());
     const Result<Findings> found = findings_of(*stored, *file);
     if (!found) return report("inspect", found.error());
-    std::cout << (options.json ? as_json(*file, *found).dump() + '\n' : plain(*file, *found));
+    std::cout << (options.json ? json_text(as_json(*file, *found)) + '\n' : plain(*file, *found));
     return 0;
   }
-  if (!*gguf && !std::filesystem::exists(options.path / "config.json"))
+  if (!*gguf && !may_be_there(options.path / "config.json"))
     return report(
         "inspect",
         {ExitCode::bad_data,
@@ -293,7 +293,7 @@ int inspect_command(const InspectOptions& options) {
   const Result<Json> model = inspect_model(options.path);
   if (!model) return report("inspect", model.error());
   if (!options.json) return print(*model);
-  std::cout << model->dump() << '\n';
+  std::cout << json_text(*model) << '\n';
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "analysis/intervals.hpp"
+#include "core/model/files/strict_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/plan_cost.hpp"
 #include "experiments/commands/plan_products.hpp"
@@ -353,7 +354,8 @@ int plan_command(const PlanOptions& options) {
   const double read = thread_seconds() - start;
   RunPlan plan = estimate(*experiment, options.threads);
   plan.start_seconds += read;
-  std::cout << (options.json ? as_json(*experiment, plan).dump() + '\n' : plain(*experiment, plan));
+  std::cout << (options.json ? json_text(as_json(*experiment, plan)) + '\n'
+                             : plain(*experiment, plan));
   return 0;
 }
 

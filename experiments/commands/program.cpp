@@ -68,7 +68,11 @@ int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
   } catch (const std::length_error&) {  // of a container: more than the address space
     return out_of_memory();
   } catch (const std::system_error& error) {  // no thread can be made
-    return ended(exit_code(error.code().value(), Role::input), system_words(error.code().value()));
+    const std::error_code code = error.code();
+    if (code.category() != std::generic_category() && code.category() != std::system_category())
+      return ended(ExitCode::internal,
+                   std::string("internal error, please report: ") + error.what());
+    return ended(exit_code(code.value(), Role::input), system_words(code.value()));
   } catch (const std::exception& error) {
     return ended(ExitCode::internal, std::string("internal error, please report: ") + error.what());
   }

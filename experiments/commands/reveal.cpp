@@ -8,6 +8,7 @@
 #include "core/arith/orders/order_text.hpp"
 #include "core/arith/reveal/order_names.hpp"
 #include "core/arith/reveal/reveal.hpp"
+#include "core/model/files/strict_json.hpp"
 #include "experiments/calc/hex_float.hpp"
 #include "experiments/calc/line_filter.hpp"
 #include "experiments/commands/commands.hpp"
@@ -57,7 +58,7 @@ std::optional<double> read_answer(std::string_view text) {
 }
 
 std::string line_of(const DotProduct& product) {
-  return nlohmann::json{{"a", product.a}, {"b", product.b}}.dump();
+  return json_text(nlohmann::json{{"a", product.a}, {"b", product.b}});
 }
 
 /// Asks the command, started anew for each batch: it may keep its answers until its input ends.
@@ -174,7 +175,7 @@ const Arithmetic* named(const Answer& answer) {
 std::string nameless(const Answer& answer) {
   if (!answer.agreement) return "no arithmetic that was tried has every answer to the probes";
   const FinalRounding& last = *answer.agreement->candidate.last;
-  return "the sum of " + arith(answer.agreement->candidate.arithmetic).dump() +
+  return "the sum of " + json_text(arith(answer.agreement->candidate.arithmetic)) +
          ", rounded once more at the end to " + format_word(last.format) + " by " +
          std::string(rounding_name(last.mode)) +
          ", has all bits, and no arithmetic of a config says that (of sequential, blocked:n does)";
@@ -203,7 +204,7 @@ std::string as_json(const Answer& answer, const RevealOptions& options) {
               {"toml", arithmetic != nullptr ? Json(toml(*arithmetic)) : Json(nullptr)}});
   if (arithmetic == nullptr) out["nameless"] = nameless(answer);
   if (!is_whole(answer) && answer.narrower) out["narrower"] = answer.narrower->what;
-  return out.dump();
+  return json_text(out);
 }
 
 std::string as_text(const Answer& answer) {
@@ -226,7 +227,7 @@ std::string as_text(const Answer& answer) {
           std::to_string(random_dot_products) + " random dot products are those of\n";
   if (!is_whole(answer))
     text += "(no arithmetic that was tried has them all; this one has the most)\n";
-  return text + "arith: " + arith(*arithmetic).dump() + "\n" + toml(*arithmetic);
+  return text + "arith: " + json_text(arith(*arithmetic)) + "\n" + toml(*arithmetic);
 }
 
 /// Asks for everything: probes, products, and lines once more. The error is the command's failure,

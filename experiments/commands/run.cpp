@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "core/model/files/strict_json.hpp"
+#include "core/record/publish.hpp"
 #include "core/record/shard.hpp"
 #include "experiments/commands/as_json.hpp"
 #include "experiments/commands/commands.hpp"
@@ -161,16 +163,15 @@ int run_command(const RunOptions& options) {
       part.of == 1 ? nan_cells_of(folder->result()) : nan_cells_of_part(*experiment, *folder, part);
   if (!nan) return report("run", nan.error());
   if (options.json)
-    std::cout << Json{{"result", complete ? folder->result().string() : ""},
-                      {"cells", summary->cells},
-                      {"resumed", summary->resumed},
-                      {"computed", summary->computed},
-                      {"passes", summary->passes},
-                      {"seconds", summary->seconds},
-                      {"set_aside", summary->set_aside},
-                      {"stop", as_json(so_far.stopping)},
-                      {"nan", as_json(*nan)}}
-                     .dump()
+    std::cout << json_text(Json{{"result", complete ? folder->result().string() : ""},
+                                {"cells", summary->cells},
+                                {"resumed", summary->resumed},
+                                {"computed", summary->computed},
+                                {"passes", summary->passes},
+                                {"seconds", summary->seconds},
+                                {"set_aside", summary->set_aside},
+                                {"stop", as_json(so_far.stopping)},
+                                {"nan", as_json(*nan)}})
               << "\n";
   report_nan("run", *nan, part.of == 1 ? merged->done : summary->cells);
   report_damaged("run", *merged);
@@ -189,6 +190,9 @@ int run_command(const RunOptions& options) {
 
 int merge_command(const MergeOptions& options) {
   const std::string started = utc_now();
+  if (options.out)
+    if (const Result<void> fits = record::check_target(*options.out); !fits)
+      return report("merge", fits.error());
   const Result<Experiment> experiment = prepare_again(options.folder);
   if (!experiment) return report("merge", experiment.error());
 
@@ -206,10 +210,12 @@ int merge_command(const MergeOptions& options) {
                                    : NanCells{};  // without a shard it is not known what cells hold
   if (!nan) return report("merge", nan.error());
   if (options.json)
-    std::cout << Json{{"result", out.string()},     {"done", merged->done},
-                      {"pending", merged->pending}, {"failed", merged->failed},
-                      {"damaged", merged->damaged}, {"nan", as_json(*nan)}}
-                     .dump()
+    std::cout << json_text(Json{{"result", out.string()},
+                                {"done", merged->done},
+                                {"pending", merged->pending},
+                                {"failed", merged->failed},
+                                {"damaged", merged->damaged},
+                                {"nan", as_json(*nan)}})
               << "\n";
   std::cerr << "lamp merge: " << out.string() << " (" << merged->done << " cells done";
   if (merged->pending + merged->failed > 0)

@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/system_error.hpp"
 #include "core/model/files/gguf_model.hpp"
+#include "core/model/files/strict_json.hpp"
 #include "core/record/shard.hpp"
 #include "core/record/summary.hpp"
 #include "experiments/commands/as_json.hpp"
@@ -266,8 +268,11 @@ ShardStatus look_at(ShardStatus shard, const Asked& asked, const Config& config,
   return shard;
 }
 
-std::vector<ShardStatus> shards_of(const std::filesystem::path& folder, const Asked& asked) {
+Result<std::vector<ShardStatus>> shards_of(const std::filesystem::path& folder,
+                                           const Asked& asked) {
   std::vector<ShardStatus> shards;
+  const Result<std::vector<std::filesystem::path>> there = entries_of(folder / "shards");
+  if (!there && there.error().code != ExitCode::missing_input) return there.error();
   const RunFolder places = RunFolder::for_reading(folder, {});
   if (asked.tokens) {
     for (const TokenSequence& s : *asked.tokens)
@@ -277,19 +282,16 @@ std::vector<ShardStatus> shards_of(const std::filesystem::path& folder, const As
                         .variant = s.variant});
     return shards;
   }
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder / "shards", error))
-    if (entry.path().extension() == ".h5") shards.push_back({.file = entry.path()});
-  std::sort(shards.begin(), shards.end(),
-            [](const ShardStatus& a, const ShardStatus& b) { return a.file < b.file; });
+  if (!there) return shards;
+  for (const std::filesystem::path& file : *there)
+    if (file.extension() == ".h5") shards.push_back({.file = file});
   return shards;
 }
 
 /// Looks whether result.h5 holds what the shards hold.
 void look_at_result(const std::filesystem::path& result, Status& status, const Asked& asked,
                     const std::string& experiment) {
-  std::error_code error;
-  status.result = std::filesystem::exists(result, error);
+  status.result = may_be_there(result);
   if (!status.result) return;
   const Result<record::StoredFile> stored = record::StoredFile::open(result);
   const Result<record::FileSummary> summary =
@@ -306,12 +308,14 @@ void look_at_result(const std::filesystem::path& result, Status& status, const A
       (summary->pending + summary->failed == 0) == complete;
 }
 
-Status status_of(const std::filesystem::path& folder, const Config& config, const Asked& asked,
-                 const std::string& experiment) {
+Result<Status> status_of(const std::filesystem::path& folder, const Config& config,
+                         const Asked& asked, const std::string& experiment) {
+  Result<std::vector<ShardStatus>> shards = shards_of(folder, asked);
+  if (!shards) return shards.error();
   Status status;
   std::map<std::pair<std::size_t, std::size_t>, std::size_t> complete;  // shards of a sequence
   std::size_t others = 0;  // complete shards, of unknown sequences
-  for (ShardStatus& shard : shards_of(folder, asked)) {
+  for (ShardStatus& shard : *shards) {
     status.shards.push_back(look_at(std::move(shard), asked, config, experiment));
     const ShardStatus& found = status.shards.back();
     if (!status.unread) status.unread = found.unread;
@@ -324,7 +328,7 @@ Status status_of(const std::filesystem::path& folder, const Config& config, cons
   }
   const std::size_t each = asked.variants.size();
   status.complete = others / each;
-  for (const auto& [sequence, shards] : complete) status.complete += shards == each ? 1 : 0;
+  for (const auto& [sequence, present] : complete) status.complete += present == each ? 1 : 0;
   look_at_result(folder / "result.h5", status, asked, experiment);
   return status;
 }
@@ -423,8 +427,7 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
 }  // namespace
 
 int status_command(const StatusOptions& options) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(options.folder, ignored))
+  if (!may_be_there(options.folder))
     return report("status",
                   {ExitCode::missing_input, options.folder.string() + ": no such folder"});
   const Result<std::string> experiment = experiment_of(options.folder);
@@ -437,11 +440,13 @@ int status_command(const StatusOptions& options) {
   const Result<Asked> asked_for = asked_of(options.folder, *config, *experiment);
   if (!asked_for) return report("status", asked_for.error());
   const Asked& asked = *asked_for;
-  const Status status = status_of(options.folder, *config, asked, *experiment);
-  std::cout << (options.json
-                    ? as_json(options.folder, *config, *experiment, asked, status, running).dump() +
-                          '\n'
-                    : plain(options.folder, *config, *experiment, asked, status, running));
+  const Result<Status> found = status_of(options.folder, *config, asked, *experiment);
+  if (!found) return report("status", found.error());
+  const Status& status = *found;
+  std::cout << (options.json ? json_text(as_json(options.folder, *config, *experiment, asked,
+                                                 status, running)) +
+                                   '\n'
+                             : plain(options.folder, *config, *experiment, asked, status, running));
   if (status.unread) return report("status", *status.unread);
   for (const ShardStatus& shard : status.shards)
     if (!shard.damage.empty()) return report("status", {ExitCode::bad_data, shard.damage});

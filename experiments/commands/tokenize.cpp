@@ -1,6 +1,6 @@
+#include <array>
 #include <charconv>
 #include <istream>
-#include <iterator>
 #include <ostream>
 #include <string>
 
@@ -37,7 +37,10 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text, std::size_t vocab_
 int tokenize_command(const TokenizeOptions& options, std::istream& in, std::ostream& out) {
   const Result<Tokenizer> tokenizer = Tokenizer::read(options.model);
   if (!tokenizer) return report("tokenize", tokenizer.error());
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::string text;
+  for (std::array<char, 1 << 16> buffer{};
+       in.read(buffer.data(), buffer.size()) || in.gcount() > 0;)
+    text.append(buffer.data(), static_cast<std::size_t>(in.gcount()));
   if (in.bad()) return report("tokenize", {ExitCode::io, "reading standard input failed"});
   if (options.decode) {
     const Result<std::vector<TokenId>> ids = parse_ids(text, tokenizer->vocab_size());

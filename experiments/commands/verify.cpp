@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "core/model/files/strict_json.hpp"
 #include "core/record/shard.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/requests.hpp"
@@ -186,7 +187,7 @@ int verify_command(const VerifyOptions& options) {
     if (found)
       out["difference"] = {
           {"cell", found->cell}, {"dataset", found->dataset}, {"what", found->what}};
-    std::cout << out.dump() << '\n';
+    std::cout << json_text(out) << '\n';
   } else if (!found) {
     std::cout << "the same bits in " << verified->checked << " cells of "
               << verified->sequences.size() << " sequences, computed again\n";

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/arith/gemm/gemm.hpp"
+#include "core/model/files/strict_json.hpp"
 #include "experiments/build_info.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/grid.hpp"
@@ -17,7 +18,7 @@ int version_command(bool json) {
         {"version", info.version},   {"commit", info.commit},  {"dirty", info.dirty},
         {"compiler", info.compiler}, {"flags", info.flags},    {"build_type", info.build_type},
         {"target", best_target()},   {"semantics", semantics}, {"libraries", libraries}};
-    std::cout << out.dump() << '\n';
+    std::cout << json_text(out) << '\n';
     return 0;
   }
   std::cout << "lamp " << info.version << "\ncommit " << info.commit

@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <utility>
 
+#include "core/base/system_error.hpp"
 #include "experiments/config/config.hpp"
 
 namespace lamp::experiments {
@@ -243,19 +243,19 @@ Result<std::string> read_config_file(const std::filesystem::path& file) {
   const auto failed = [&](ExitCode code, const std::string& message) {
     return Error{code, name + ": " + message};
   };
+  const auto system_failed = [&](const char* what) {
+    return failed(exit_code(errno, Role::input), what + system_words(errno));
+  };
   const Descriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (fd.get() < 0) {
     if (errno == ENOENT || errno == ENOTDIR)
       return failed(ExitCode::missing_input, "no such config file");
     if (errno == EACCES || errno == EPERM)
       return failed(ExitCode::permission, "no permission to read the config file");
-    return failed(ExitCode::io,
-                  std::string("cannot open the config file: ") + std::strerror(errno));
+    return system_failed("cannot open the config file: ");
   }
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0)
-    return failed(ExitCode::io,
-                  std::string("cannot read the config file: ") + std::strerror(errno));
+  if (::fstat(fd.get(), &status) != 0) return system_failed("cannot read the config file: ");
   if (S_ISDIR(status.st_mode))
     return failed(ExitCode::bad_data, "is a folder; name the config file in it");
   if (!S_ISREG(status.st_mode))
@@ -265,9 +265,7 @@ Result<std::string> read_config_file(const std::filesystem::path& file) {
   while (size < bytes.size()) {
     const ssize_t got = ::read(fd.get(), bytes.data() + size, bytes.size() - size);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0)
-      return failed(ExitCode::io,
-                    std::string("cannot read the config file: ") + std::strerror(errno));
+    if (got < 0) return system_failed("cannot read the config file: ");
     if (got == 0) break;
     size += static_cast<std::size_t>(got);
   }

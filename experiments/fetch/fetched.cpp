@@ -129,10 +129,10 @@ Result<void> write_fetched(const std::filesystem::path& folder, const Fetched& f
                         {"size", begun.size ? json(*begun.size) : json()},
                         {"sha256", begun.sha256},
                         {"validator", begun.validator}};
-  const std::string text = json{{"checkpoint", fetched.checkpoint},
-                                {"files", std::move(files)},
-                                {"unfinished", std::move(unfinished)}}
-                               .dump(2) +
+  const std::string text = json_text(json{{"checkpoint", fetched.checkpoint},
+                                          {"files", std::move(files)},
+                                          {"unfinished", std::move(unfinished)}},
+                                     2) +
                            "\n";
   return record::publish(file_in(folder), std::as_bytes(std::span(text)));
 }

@@ -8,15 +8,15 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <ctime>
-#include <fstream>
 #include <span>
 #include <string_view>
 #include <thread>
 #include <utility>
 
-#include "core/record/shard.hpp"
+#include "core/base/system_error.hpp"
+#include "core/model/files/input_file.hpp"
+#include "core/record/publish.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/scratch_folder.hpp"
 #include "experiments/run/what_changed.hpp"
@@ -25,13 +25,6 @@ namespace lamp::experiments {
 namespace {
 
 constexpr std::string_view study_header = "# lamp experiment ";  // then 64 hexadecimal digits
-
-Error failure(const std::filesystem::path& path, const char* doing, int error) {
-  const ExitCode code = error == EACCES || error == EPERM || error == EROFS ? ExitCode::permission
-                        : error == ENOSPC || error == EIO                   ? ExitCode::io
-                                                          : ExitCode::cannot_create;
-  return {code, path.string() + ": " + doing + ": " + std::strerror(error)};
-}
 
 std::string holder_line() {
   std::array<char, 256> host{};
@@ -45,13 +38,15 @@ std::string holder_line() {
          start.data();
 }
 
-/// Takes a lock that is free, or soon will be: `holders` takes it for a moment.
-bool try_lock(int descriptor, int operation) {
+/// Takes a lock that is free, or soon will be: `holders` takes it for a moment. 0, or an errno:
+/// EWOULDBLOCK where another holds it.
+int try_lock(int descriptor, int operation) {
   for (int attempt = 0; attempt < 10; ++attempt) {
-    if (flock(descriptor, operation | LOCK_NB) == 0) return true;
+    if (flock(descriptor, operation | LOCK_NB) == 0) return 0;
+    if (errno != EWOULDBLOCK && errno != EINTR) return errno;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  return false;
+  return EWOULDBLOCK;
 }
 
 std::string holder_in(int descriptor) {
@@ -62,11 +57,12 @@ std::string holder_in(int descriptor) {
 
 /// Opens and locks `file`; the descriptor holds the lock until it is closed.
 Result<int> lock_file(const std::filesystem::path& file, int operation) {
-  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) return failure(file, "the lock cannot be created", errno);
-  if (!try_lock(descriptor, operation)) {
+  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (descriptor < 0) return system_error(file, "the lock cannot be created", errno);
+  if (const int failed = try_lock(descriptor, operation); failed != 0) {
     const std::string holder = holder_in(descriptor);
     ::close(descriptor);
+    if (failed != EWOULDBLOCK) return system_error(file, "cannot take the lock (flock)", failed);
     return Error{ExitCode::partial, file.parent_path().string() +
                                         ": another run is at work in this folder (" + holder +
                                         "); wait for it, or choose another --out"};
@@ -76,16 +72,17 @@ Result<int> lock_file(const std::filesystem::path& file, int operation) {
       (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, holder.data(), holder.size(), 0) < 0)) {
     const int error = errno;
     ::close(descriptor);
-    return failure(file, "the lock cannot be written", error);
+    return system_error(file, "the lock cannot be written", error);
   }
   return descriptor;
 }
 
 /// Whether the folder holds nothing but what a run puts there.
 Result<void> check_foreign(const std::filesystem::path& folder) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  const Result<std::vector<std::filesystem::path>> entries = entries_of(folder, Role::output);
+  if (!entries) return entries.error();
+  for (const std::filesystem::path& entry : *entries) {
+    const std::string name = entry.filename().string();
     if (!name.starts_with('.') &&
         name != "shards")  // dot files: locks, and what a killed write left
       return Error{
@@ -100,11 +97,12 @@ Result<void> check_foreign(const std::filesystem::path& folder) {
 
 std::vector<std::string> holders(const std::filesystem::path& folder) {
   std::vector<std::string> found;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  const Result<std::vector<std::filesystem::path>> entries = entries_of(folder);
+  if (!entries) return found;
+  for (const std::filesystem::path& entry : *entries) {
+    const std::string name = entry.filename().string();
     if (name != ".lock" && !name.starts_with(".lock.")) continue;
-    const int descriptor = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int descriptor = ::open(entry.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) continue;
     if (flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
       found.push_back(holder_in(descriptor));
@@ -115,16 +113,21 @@ std::vector<std::string> holders(const std::filesystem::path& folder) {
 }
 
 Result<std::string> experiment_of(const std::filesystem::path& folder) {
-  std::ifstream in(folder / "study.toml");
-  std::string line;
-  if (!in || !std::getline(in, line))
+  const std::filesystem::path study = folder / "study.toml";
+  if (!may_be_there(study))
     return Error{ExitCode::missing_input,
                  folder.string() + ": no study.toml: not the folder of a run"};
-  if (!line.starts_with(study_header) || line.size() != study_header.size() + 64)
-    return Error{ExitCode::bad_data,
-                 (folder / "study.toml").string() +
-                     ":1: does not name an experiment; it was not written by lamp run"};
-  return line.substr(study_header.size());
+  const Result<InputFile> file = InputFile::open(study);
+  if (!file) return file.error();
+  std::string line(study_header.size() + 65, '\0');  // with the newline
+  line.resize(std::min<std::size_t>(line.size(), file->size()));
+  if (Result<void> done = file->read_at(0, std::as_writable_bytes(std::span(line))); !done)
+    return done.error();
+  if (!line.starts_with(study_header) || line.find('\n') != study_header.size() + 64)
+    return Error{
+        ExitCode::bad_data,
+        study.string() + ":1: does not name an experiment; it was not written by lamp run"};
+  return line.substr(study_header.size(), 64);
 }
 
 Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const ShardPart& part,
@@ -135,7 +138,7 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
     return Error{ExitCode::cannot_create,
                  folder.string() + ": exists and is not a folder; choose another --out"};
   std::filesystem::create_directories(folder / "shards", error);
-  if (error) return failure(folder, "the folder cannot be created", error.value());
+  if (error) return system_error(folder, "the folder cannot be created", error.value());
 
   RunFolder opened(folder, experiment.grid.experiment);
   Result<int> lock = lock_file(folder / ".lock", part.of == 1 ? LOCK_EX : LOCK_SH);
@@ -150,12 +153,17 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   for (const std::filesystem::path& place : {folder, folder / "shards"})
     record::remove_leftovers(place);
   remove_abandoned_scratch(folder);
-  if (!std::filesystem::exists(folder / "study.toml")) {
+  if (Result<void> fits = record::check_target(opened.result()); !fits) return fits.error();
+  if (!may_be_there(folder / "study.toml")) {
     if (Result<void> own = check_foreign(folder); !own) return own.error();
     return opened;
   }
   const Result<std::string> present = experiment_of(folder);
-  if (!present) return Error{ExitCode::cannot_create, present.error().message};
+  if (!present) {
+    const ExitCode code = present.error().code;
+    const bool of_others = code == ExitCode::bad_data || code == ExitCode::missing_input;
+    return Error{of_others ? ExitCode::cannot_create : code, present.error().message};
+  }
   const std::string asked = to_hex(experiment.grid.experiment);
   if (*present != asked)
     return Error{ExitCode::cannot_create,

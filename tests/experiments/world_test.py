@@ -1,4 +1,5 @@
 """What the world does to a command: limits, signals, permissions, names, a device that answers with errors. A documented exit code, one line."""
+import json
 import os
 import pathlib
 import resource
@@ -137,6 +138,102 @@ class World(unittest.TestCase):
         os.close(read)
         self.assertEqual(subprocess.run([str(LAMP), "formats"], stdout=write).returncode, -signal.SIGPIPE)
         os.close(write)
+
+    def test_what_may_not_be_read_is_77(self):
+        """Of every command, as somebody who is not root; what is missing is 66."""
+        model, run = self.scratch / "model", self.scratch / "closed"
+        shutil.copytree(ROOT / "data/models/gpt2-nano", model)
+        shutil.copytree(self.whole, run)
+        text = self.scratch / "text.txt"
+        shutil.copy(ROOT / "data/texts/prose.txt", text)
+        config = self.scratch / "config.toml"
+        config.write_text(CONFIG.read_text().replace("../../data", str(ROOT / "data")))
+        mine = self.scratch / "mine"
+        mine.mkdir()
+        mine.chmod(0o777)
+        use_model, use_text = ["--set", f'model.path="{model}"'], ["--set", f'tokens.path=["{text}"]']
+        cases = [(config, 0, ["plan", config]), (config, 0, ["run", config, "--out", mine / "a"]),
+                 (text, 0, ["plan", config, *use_text]), (text, 0, ["run", config, "--out", mine / "a", *use_text]),
+                 (run / "study.toml", 0, ["merge", run]), (run / "study.toml", 0, ["verify", run]),
+                 (run / "result.h5", 0, ["inspect", run / "result.h5"])]
+        cases += [(run / f, mode, [*command, run]) for f, mode in ((".", 0o600), ("study.toml", 0))
+                  for command in (["status"], ["run", config, *FEW, "--out"])]
+        cases += [(run / "shards", 0o300, ["status", run])]
+        for file in (".", "config.json", "model.safetensors", "vocab.json", "merges.txt"):
+            weights = file in (".", "config.json", "model.safetensors")
+            cases += [(model / file, 0, ["inspect", model]), (model / file, 0, ["run", config, "--out", mine / "b", *use_model])]
+            cases += [(model / file, 0, ["plan", config, *use_model])]
+            cases += [(model / file, 0, ["tokenize", model])] if file == "." or not weights else []
+        if os.geteuid() == 0:
+            for path in (mine, run, *run.rglob("*"), config, text, model, *model.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
+        for path, mode, command in cases:
+            before = path.stat().st_mode
+            path.chmod(mode)
+            done = self.ended(*command, ordinary=True, stdin=subprocess.DEVNULL)
+            path.chmod(before)
+            with self.subTest(path=path.name, command=command[0]):
+                self.assertEnds(done, 77, "ermission")
+        shard = next(run.glob("shards/*.h5"))
+        shard.chmod(0)
+        self.assertEnds(self.ended("status", run, ordinary=True), 77, shard.name)
+        shard.chmod(0o644)
+        self.assertEqual(self.ended("status", run, ordinary=True).stderr, "")
+
+    def test_links_that_lead_nowhere(self):
+        loop, dangling = self.scratch / "loop", self.scratch / "dangling"
+        loop.symlink_to(loop)
+        dangling.symlink_to(self.scratch / "absent")
+        for command in (["inspect", loop], ["status", loop], ["tokenize", loop], ["plan", loop], ["merge", loop], ["verify", loop],
+                        ["plan", CONFIG, "--set", f'model.path="{loop}"'], ["plan", CONFIG, "--set", f'tokens.path=["{loop}"]'],
+                        ["inspect", dangling], ["status", dangling], ["plan", dangling], ["tokenize", dangling]):
+            self.assertEnds(self.ended(*command, stdin=subprocess.DEVNULL), 66)
+        for out in (loop, dangling):
+            self.assertEnds(self.ended("run", CONFIG, "--quiet", "--out", out), 73, str(out))
+            self.assertEnds(self.ended("merge", self.whole, "--out", out), 73, "symbolic link")
+        for name in ("result.h5", ".lock", "study.toml"):  # before anything is computed
+            out = self.scratch / f"linked-{name}"
+            out.mkdir()
+            (out / name).symlink_to(self.scratch / "absent")
+            self.assertEnds(self.ended("run", CONFIG, "--quiet", "--out", out), 73, name)
+            self.assertEqual(list(out.glob("shards/*")), [])
+
+    def test_out_of_descriptors(self):
+        for command in (["run", CONFIG, "--quiet", *FEW, "--out", self.whole], ["status", self.whole], ["inspect", self.whole / "result.h5"],
+                        ["merge", self.whole], ["verify", self.whole], ["plan", CONFIG]):
+            self.assertEnds(self.ended(*command, limits=[(resource.RLIMIT_NOFILE, 4)]), 71, "ulimit -n")
+
+    def injected(self, what, *command):
+        """The command where a system call fails."""
+        traced = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", what, str(LAMP), *map(str, command)]
+        return subprocess.run(traced, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    @unittest.skipUnless(shutil.which("strace"), "no strace")
+    def test_system_calls_that_fail(self):
+        run = ["run", CONFIG, "--quiet", *FEW, "--threads", 1, "--out"]
+        for error, words in (("ENOLCK", "No locks available"), ("EOPNOTSUPP", "not supported"), ("ENOSYS", "not implemented")):
+            out = self.scratch / error
+            done = self.injected(f"inject=flock:error={error}", *run, out)
+            self.assertEnds(done, 74, words, "local disk")
+            self.assertNotIn("another run", done.stderr)
+        for call in ("pread64", "fsync"):
+            self.assertEnds(self.injected(f"inject={call}:error=EIO:when=3+", *run, self.scratch / call), 74, "Input/output error")
+
+    def test_standard_input_that_cannot_be_read(self):
+        folder = os.open(self.scratch, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        for command in (["calc"], ["tokenize", ROOT / "data/models/gpt2-nano"], ["tokenize", ROOT / "data/models/gpt2-nano", "--decode"]):
+            self.assertEnds(self.ended(*command, stdin=folder), 74, "standard input")
+
+    def test_json_of_paths_that_are_not_utf8(self):
+        name = os.fsdecode(b"\xff\xfe")
+        run, model = self.scratch / f"run-{name}", self.scratch / f"model-{name}"
+        shutil.copytree(ROOT / "data/models/gpt2-nano", model)
+        for command in (["run", CONFIG, *FEW, "--quiet", "--out", run], ["status", run], ["merge", run], ["verify", run], ["inspect", model],
+                        ["inspect", run / "result.h5"]):
+            done = subprocess.run([str(LAMP), *map(str, command), "--json"], capture_output=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIsInstance(json.loads(done.stdout.decode("utf-8")), dict)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
 
 namespace lamp {
@@ -92,7 +93,7 @@ Result<void> BpeBuilder::add_tokens(const json& vocabulary, std::vector<AddedTok
     const auto known = vocabulary.find(token.content);
     if (known != vocabulary.end() && *known != token.id)
       return bad("added token " + in_quotes(token.content) + " has id " + std::to_string(token.id) +
-                 ", in the vocabulary " + known->dump() + "; legal: one id");
+                 ", in the vocabulary " + json_text(*known) + "; legal: one id");
     if (known == vocabulary.end())
       if (Result<void> done = give(token.content, token.id); !done) return done;
     if (token.id < n) is_added[token.id] = true;

@@ -89,7 +89,8 @@ double ConfigReader::positive(std::string_view key, double fallback, double most
   if (value == nullptr) return fallback;
   const double number = value->is_number() ? value->get<double>() : 0.0;
   if (!(number > 0.0 && number <= most))
-    return complain(key, "is " + shown(*value), "a number above 0, at most " + json(most).dump()),
+    return complain(key, "is " + shown(*value),
+                    "a number above 0, at most " + json_text(json(most))),
            fallback;
   return number;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/contract.hpp"
+#include "core/base/system_error.hpp"
 #include "core/model/files/input_file.hpp"
 #include "core/model/files/text.hpp"
 
@@ -362,19 +363,15 @@ Result<std::optional<std::filesystem::path>> find_gguf(const std::filesystem::pa
   if (!std::filesystem::is_directory(path, failure))
     return is_gguf(path) ? std::optional(path) : std::nullopt;
   for (const char* file : {"model.safetensors", "model.safetensors.index.json"})
-    if (std::filesystem::exists(path / file, failure))
-      return std::optional<std::filesystem::path>();
-  std::vector<std::filesystem::path> found;
-  std::filesystem::directory_iterator entry(path, failure);
-  for (; !failure && entry != std::filesystem::directory_iterator(); entry.increment(failure))
-    if (is_gguf(entry->path())) found.push_back(entry->path());
-  if (found.size() > 1) {
-    const std::filesystem::path first = *std::min_element(found.begin(), found.end());
-    return Error{ExitCode::bad_data, path.string() + ": holds " + std::to_string(found.size()) +
+    if (may_be_there(path / file)) return std::optional<std::filesystem::path>();
+  Result<std::vector<std::filesystem::path>> found = entries_of(path);
+  if (!found) return found.error();
+  std::erase_if(*found, [&](const std::filesystem::path& file) { return !is_gguf(file); });
+  if (found->size() > 1)
+    return Error{ExitCode::bad_data, path.string() + ": holds " + std::to_string(found->size()) +
                                          " files .gguf; legal: one, or the path of one, such as " +
-                                         first.string()};
-  }
-  return found.empty() ? std::nullopt : std::optional(found.front());
+                                         found->front().string()};
+  return found->empty() ? std::nullopt : std::optional(found->front());
 }
 
 }  // namespace lamp

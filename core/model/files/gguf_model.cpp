@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/base/contract.hpp"
+#include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
 
 namespace lamp {
@@ -133,8 +134,8 @@ std::optional<Error> unread(const Gguf& gguf, const Architecture& architecture) 
                           ? json(width.get<std::uint64_t>() / heads.get<std::uint64_t>())
                           : length;
     if (!head.is_null() && rotated != head)
-      return bad(gguf, prefix + "rope.dimension_count is " + rotated.dump(),
-                 head.dump() + ", the width of a head");
+      return bad(gguf, prefix + "rope.dimension_count is " + json_text(rotated),
+                 json_text(head) + ", the width of a head");
   }
   return std::nullopt;
 }
@@ -186,7 +187,7 @@ Result<Place> place_of(const Gguf& gguf, const Architecture& architecture, const
                       rows = tensor.shape.front();
     if (heads == 0 || rows % heads != 0 || rows / heads % 2 != 0)
       return bad(gguf, "tensor " + in_quotes(name) + " has " + std::to_string(rows) + " rows",
-                 "an even number for each of " + of.dump() + " heads");
+                 "an even number for each of " + json_text(of) + " heads");
     place.head_rows = rows / heads;
   }
   return place;
@@ -237,7 +238,7 @@ Result<GgufModel> GgufModel::open(const std::filesystem::path& file) {
     config["attention_bias"] = from.tensors().contains("blk.0.attn_q.bias");
   if (const json id = number(from, "tokenizer.ggml.eos_token_id"); !id.is_null())
     config["eos_token_id"] = id;
-  model.config_ = config.dump();
+  model.config_ = json_text(config);
   return model;
 }
 

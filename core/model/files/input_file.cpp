@@ -6,19 +6,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "core/base/system_error.hpp"
 #include "core/model/files/text.hpp"
 
 namespace lamp {
 namespace {
 
-Error system_error(const std::filesystem::path& file, const char* doing, int number) {
-  const ExitCode code = number == ENOENT || number == ENOTDIR ? ExitCode::missing_input
-                        : number == EACCES || number == EPERM ? ExitCode::permission
-                                                              : ExitCode::io;
-  return {code, file.string() + ": cannot " + doing + ": " + std::strerror(number)};
+Error failed(const std::filesystem::path& file, const char* doing, int error_number) {
+  return system_error(file, std::string("cannot ") + doing, error_number, Role::input);
 }
 
 std::int64_t modified_ns(const struct stat& status) {
@@ -32,9 +29,9 @@ Result<InputFile> InputFile::open(const std::filesystem::path& file) {
   input.path_ = file;
   input.descriptor_ = ::open(
       file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // non-blocking: a FIFO must not hang us
-  if (input.descriptor_ < 0) return system_error(file, "open", errno);
+  if (input.descriptor_ < 0) return failed(file, "open", errno);
   struct stat status {};
-  if (::fstat(input.descriptor_, &status) != 0) return system_error(file, "inspect", errno);
+  if (::fstat(input.descriptor_, &status) != 0) return failed(file, "inspect", errno);
   if (!S_ISREG(status.st_mode)) {
     return Error{ExitCode::bad_data,
                  file.string() + ": is " +
@@ -68,7 +65,7 @@ Result<void> InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) 
   while (!out.empty()) {
     const ssize_t count = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_error(path_, "read", errno);
+    if (count < 0) return failed(path_, "read", errno);
     if (count == 0) {
       return Error{ExitCode::io, path_.string() + ": ends at byte " + std::to_string(offset) +
                                      ", but had " + std::to_string(size_) +
@@ -83,7 +80,7 @@ Result<void> InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) 
 
 Result<void> InputFile::unchanged() const {
   struct stat status {};
-  if (::fstat(descriptor_, &status) != 0) return system_error(path_, "inspect", errno);
+  if (::fstat(descriptor_, &status) != 0) return failed(path_, "inspect", errno);
   if (static_cast<std::uint64_t>(status.st_size) == size_ && modified_ns(status) == modified_ns_)
     return {};
   return Error{ExitCode::io, path_.string() + ": was changed while being read (" +

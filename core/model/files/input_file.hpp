@@ -14,8 +14,8 @@ namespace lamp {
 
 class InputFile {
  public:
-  /// Missing: ExitCode::missing_input; not readable: permission; a directory, FIFO or device:
-  /// bad_data (never blocks on one).
+  /// What fails has the exit code of an input (core/base/system_error.hpp); a directory, FIFO or
+  /// device is bad_data (never blocks on one).
   static Result<InputFile> open(const std::filesystem::path& file);
   InputFile(InputFile&& other) noexcept;
   InputFile& operator=(InputFile&& other) noexcept;

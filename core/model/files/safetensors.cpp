@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/contract.hpp"
+#include "core/base/system_error.hpp"
 #include "core/model/files/half.hpp"
 #include "core/model/files/input_file.hpp"
 #include "core/model/files/safetensors_header.hpp"
@@ -136,8 +137,7 @@ Result<Safetensors> Safetensors::open(const std::filesystem::path& path) {
   const auto size = static_cast<std::size_t>(mapping.file.size());
   void* const address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, mapping.file.descriptor(), 0);
   if (address == MAP_FAILED) {  // NOLINT: the macro's cast
-    return Error{errno == ENOMEM ? ExitCode::out_of_memory : ExitCode::io,
-                 path.string() + ": cannot map: " + std::strerror(errno)};
+    return system_error(path, "cannot map", errno, Role::input);
   }
   mapping.bytes = {static_cast<const std::byte*>(address), size};
   for (auto& [name, entry] : *entries) {

@@ -88,7 +88,7 @@ Result<json> parse_strict_json(std::string_view text, std::string_view name) {
 std::string shown(const json& value) {
   return value.is_string()       ? in_quotes(value.get_ref<const std::string&>())
          : value.is_structured() ? std::string(value.is_array() ? "an array" : "an object")
-                                 : value.dump();
+                                 : json_text(value);
 }
 
 std::string json_complaint(const std::exception& error) {

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <system_error>
 #include <utility>
 
 #include "core/base/contract.hpp"
+#include "core/base/system_error.hpp"
 #include "core/model/files/input_file.hpp"
 #include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
@@ -21,11 +21,6 @@ constexpr std::uint64_t largest_index = 64U << 20;
 constexpr std::size_t most_files = 4096;
 constexpr std::string_view one_file = "model.safetensors";
 constexpr std::string_view index_file = "model.safetensors.index.json";
-
-bool is_there(const std::filesystem::path& file) {
-  std::error_code ignored;
-  return std::filesystem::exists(file, ignored);
-}
 
 constexpr std::string_view conversion =
     R"x(python3 -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in )x"
@@ -48,7 +43,7 @@ constexpr std::array<Refused, 5> refused_files{
 /// Why a folder without safetensors is refused, where it holds the model in another form.
 std::optional<Error> refused_form(const std::filesystem::path& folder) {
   for (const Refused& form : refused_files) {
-    if (!is_there(folder / form.file)) continue;
+    if (!may_be_there(folder / form.file)) continue;
     std::string command(form.command);  // resaving is one of transformers 4
     if (const std::size_t at = command.find("FROM"); at != std::string::npos)
       command.replace(at, 4, form.from);
@@ -74,8 +69,8 @@ Result<TensorFiles> TensorFiles::open(const std::filesystem::path& folder) {
     for (const auto& [name, tensor] : files.gguf_->tensors()) files.tensors_.emplace(name, &tensor);
     return files;
   }
-  const bool sharded = !is_there(folder / one_file) && is_there(folder / index_file);
-  if (!sharded && !is_there(folder / one_file))
+  const bool sharded = !may_be_there(folder / one_file) && may_be_there(folder / index_file);
+  if (!sharded && !may_be_there(folder / one_file))
     if (const std::optional<Error> error = refused_form(folder)) return *error;
   files.path_ = (folder / (sharded ? index_file : one_file)).string();
   const Result<void> done =

@@ -135,7 +135,7 @@ class Reader {
       const json& expression = part(part(step, "pattern"), "Regex");
       const bool isolated = part(step, "behavior") == "Isolated" && !is_true(step, "invert");
       if (!expression.is_string() || !isolated)
-        return bad(key, "has the step " + step.dump().substr(0, 200),
+        return bad(key, "has the step " + json_text(step).substr(0, 200),
                    "a Split with pattern.Regex, behavior \"Isolated\", invert false");
       expressions.push_back(expression.get<std::string>());
       return {};

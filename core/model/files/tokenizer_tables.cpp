@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/base/system_error.hpp"
 #include "core/model/files/bpe_builder.hpp"
 #include "core/model/files/gguf.hpp"
 #include "core/model/files/gguf_model.hpp"
@@ -21,8 +22,7 @@ using nlohmann::json;
 /// What added_tokens.json says, {"token": id}; nothing where there is none.
 Result<std::vector<AddedToken>> read_added(const std::filesystem::path& file) {
   std::vector<AddedToken> added;
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return added;
+  if (!may_be_there(file)) return added;
   const Result<json> document = read_tokenizer_file(file);
   if (!document) return document.error();
   for (const auto& [content, id] : document->items()) {
@@ -85,12 +85,9 @@ Result<json> read_tokenizer_file(const std::filesystem::path& file) {
 
 Result<BpeTables> read_bpe_tables(const std::filesystem::path& path) {
   std::error_code ignored;
-  const auto is_there = [&](const std::filesystem::path& file) {
-    return std::filesystem::exists(file, ignored);
-  };
   std::filesystem::path folder = path;
   const bool is_file = path.extension() == ".gguf" && !std::filesystem::is_directory(path, ignored);
-  if (is_file || (!is_there(path / "tokenizer.json") && !is_there(path / "vocab.json"))) {
+  if (is_file || (!may_be_there(path / "tokenizer.json") && !may_be_there(path / "vocab.json"))) {
     const Result<std::optional<std::filesystem::path>> file = find_gguf(path);
     if (!file) return file.error();
     if (*file) {
@@ -102,8 +99,8 @@ Result<BpeTables> read_bpe_tables(const std::filesystem::path& path) {
       folder = (*file)->parent_path();
     }
   }
-  return is_there(folder / "tokenizer.json") ? read_tokenizer_json(folder / "tokenizer.json")
-                                             : read_two_files(folder);
+  return may_be_there(folder / "tokenizer.json") ? read_tokenizer_json(folder / "tokenizer.json")
+                                                 : read_two_files(folder);
 }
 
 }  // namespace lamp
