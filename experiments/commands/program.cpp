@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -22,12 +24,25 @@
 namespace lamp::experiments {
 namespace {
 
-constexpr std::string_view no_memory =
-    "lamp: out of memory; use fewer threads, a smaller model or shorter sequences\n";
+/// What a line of an error begins with: "lamp run: ". Kept from the start, since the command that
+/// fails for want of memory can ask for none.
+std::array<char, 32> speaker{"lamp: "};
+
+void name_speaker(int argc, char** argv) {
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command.empty() || command.size() > 16 ||
+      command.find_first_not_of("abcdefghijklmnopqrstuvwxyz") != std::string_view::npos)
+    return;
+  std::snprintf(speaker.data(), speaker.size(), "lamp %s: ", argv[1]);
+}
 
 /// Takes no memory to say so.
 int out_of_memory() {
-  static_cast<void>(!::write(STDERR_FILENO, no_memory.data(), no_memory.size()));
+  std::array<char, 128> line{};
+  const int length = std::snprintf(
+      line.data(), line.size(),
+      "%sout of memory; use fewer threads, a smaller model or shorter sequences\n", speaker.data());
+  static_cast<void>(!::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length)));
   return static_cast<int>(ExitCode::out_of_memory);
 }
 
@@ -44,13 +59,14 @@ void* gmp_reallocate(void* old, std::size_t, std::size_t size) {
 
 /// One line on standard error; the exit code.
 int ended(ExitCode code, const std::string& message) {
-  std::cerr << "lamp: " << one_line(message) << '\n';
+  std::cerr << speaker.data() << one_line(message) << '\n';
   return static_cast<int>(code);
 }
 
 }  // namespace
 
 int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
+  name_speaker(argc, argv);
   handle_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` then fails, as one on a full disk
   mp_set_memory_functions(gmp_allocate, gmp_reallocate, nullptr);
