@@ -13,7 +13,7 @@ ANY_OF = {
     "write": ["ENOSPC", "EIO", "EDQUOT", "EINTR", "short"], "pwrite": ["ENOSPC", "EIO", "EDQUOT", "EINTR", "short"],
     "read": ["EIO", "EINTR", "short"], "pread": ["EIO", "EINTR", "short"], "fsync": ["EIO", "ENOSPC", "EDQUOT"],
     "rename": ["ENOSPC", "EACCES", "EIO"], "open": ["EACCES", "EMFILE", "EIO", "ENFILE"], "flock": ["ENOLCK", "EIO"],
-    "ftruncate": ["EIO", "ENOSPC"], "mmap": ["ENOMEM", "EACCES"], "mkdir": ["EACCES", "ENOSPC"], "unlink": ["EACCES"],
+    "ftruncate": ["EIO", "ENOSPC"], "mmap": ["ENOMEM"], "mkdir": ["EACCES", "ENOSPC"], "unlink": ["EACCES"],
     "stat": ["EACCES", "EIO"], "close": ["EIO"], "thread": ["EAGAIN"], "fork": ["EAGAIN", "ENOMEM"], "memory": ["ENOMEM"],
 }
 RETRIED = ("EINTR", "short")  # no failure: whoever reads or writes goes on

@@ -1,6 +1,6 @@
 """Files that are damaged, or made to do harm: mutants of result.h5 and of shards, with the digest that they had and with the right one.
 
-usage: mutants.py [N] [--long]      N mutants (default: 60; 3000 with --long); with --long all commands look at each, else one
+usage: mutants.py [N] [--long]      N mutants (default: 60; 1000 with --long); with --long all commands look at each, else one
 
 No mutant crashes a command, keeps it busy, shows another file's text or writes to the terminal but in lines. One whose digest is wrong is no
 result and no shard: inspect and status say so, merge takes none, and run computes its cells again.
@@ -292,7 +292,7 @@ def main():
     tally.parser.add_argument("--seed", type=int, default=20261130)
     tally.parser.add_argument("--only", type=int, metavar="NUMBER", help="this mutant alone, which stays in ./mutant.h5")
     options = tally.options()
-    count = options.count if options.count is not None else 3000 if options.long else 60
+    count = options.count if options.count is not None else 1000 if options.long else 60
     every = ["inspect", "inspect --json", "status", "status --json", "merge", "run"]
     with Undisturbed(tally) as undisturbed, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         originals = {"result": (undisturbed.whole / "result.h5").read_bytes(), "shard": sorted((undisturbed.whole / "shards").glob("*.h5"))}

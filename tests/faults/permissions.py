@@ -39,10 +39,11 @@ def make_home(undisturbed):
     return home
 
 
-def everyone(folder):
-    """Gives a tree to the user nobody."""
-    for path in [folder, *folder.rglob("*")]:
-        os.chown(path, 65534, 65534, follow_symlinks=False)
+def give_away(*paths):
+    """Gives files and all below to the user nobody, where it is root that made them."""
+    for path in paths if os.geteuid() == 0 else ():
+        for each in [path, *path.rglob("*")]:
+            os.chown(each, 65534, 65534, follow_symlinks=False)
 
 
 def spoil(path, state, scratch):
@@ -63,8 +64,8 @@ def spoil(path, state, scratch):
         elif state.startswith("link"):
             target = {"nothing": scratch / "nothing", "itself": path, "another's file": scratch / "victim"}.get(state[8:], state[8:])
             path.symlink_to(target)
-    if path.exists() and not path.is_symlink():
-        os.chown(path, 65534, 65534)
+    if path.is_symlink() or path.exists():
+        give_away(path)
 
 
 def put_back(path, pristine):
@@ -89,8 +90,7 @@ def one(undisturbed, pristine, name, state, command, wrapper):
     shutil.copytree(pristine, home)
     victim.write_bytes(VICTIM)
     victim.chmod(0o666)
-    everyone(home)
-    os.chown(victim, 65534, 65534)
+    give_away(home, victim)
     spoil(home / name, state, scratch)
     arguments = {"run": ["run", home / "study.toml", "--out", home / "out", "--threads", 1, "--quiet", *SMALL], "merge": ["merge", home / "out"],
                  "verify": ["verify", home / "out"], "status": ["status", home / "out"], "inspect": ["inspect", home / "out/result.h5"]}
@@ -103,7 +103,7 @@ def one(undisturbed, pristine, name, state, command, wrapper):
     tally.breach(kind, command, "" if not nothing.exists() else f"{where}: a file was made where the link points to")
     nothing.unlink(missing_ok=True)
     put_back(home / name, pristine / name)
-    everyone(home)
+    give_away(home)
     ended = call(*arguments["run"], wrapper=wrapper)
     what = "" if ended.code == 0 else f"ends with {ended.code}: {ended.line()}"
     what = what or undisturbed.wrong_on_disk(home / "out", undisturbed.cells)
