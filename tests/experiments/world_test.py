@@ -1,4 +1,4 @@
-"""What the world does to a command: limits, signals, permissions, names, a device that answers with errors. A documented exit code, one line."""
+"""What the world does to a command: limits, signals, permissions, names, devices that fail. A documented exit code, one line."""
 import json
 import os
 import pathlib
@@ -199,8 +199,8 @@ class World(unittest.TestCase):
             self.assertEqual(list(out.glob("shards/*")), [])
 
     def test_out_of_descriptors(self):
-        for command in (["run", CONFIG, "--quiet", *FEW, "--out", self.whole], ["status", self.whole], ["inspect", self.whole / "result.h5"],
-                        ["merge", self.whole], ["verify", self.whole], ["plan", CONFIG]):
+        for command in (["run", CONFIG, "--quiet", *FEW, "--out", self.whole], ["inspect", self.whole / "result.h5"],
+                        ["status", self.whole], ["merge", self.whole], ["verify", self.whole], ["plan", CONFIG]):
             self.assertEnds(self.ended(*command, limits=[(resource.RLIMIT_NOFILE, 4)]), 71, "ulimit -n")
 
     def injected(self, what, *command):
@@ -229,8 +229,8 @@ class World(unittest.TestCase):
         name = os.fsdecode(b"\xff\xfe")
         run, model = self.scratch / f"run-{name}", self.scratch / f"model-{name}"
         shutil.copytree(ROOT / "data/models/gpt2-nano", model)
-        for command in (["run", CONFIG, *FEW, "--quiet", "--out", run], ["status", run], ["merge", run], ["verify", run], ["inspect", model],
-                        ["inspect", run / "result.h5"]):
+        for command in (["run", CONFIG, *FEW, "--quiet", "--out", run], ["status", run], ["merge", run], ["verify", run],
+                        ["inspect", model], ["inspect", run / "result.h5"]):
             done = subprocess.run([str(LAMP), *map(str, command), "--json"], capture_output=True)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIsInstance(json.loads(done.stdout.decode("utf-8")), dict)
