@@ -90,6 +90,18 @@ class Output {
   std::vector<std::byte> buffer_;
 };
 
+/// What the descriptor has, whatever has taken the file's name meanwhile: HDF5 opens names alone.
+/// One that is large is opened by the descriptor's name, which fails when the file has gone.
+hdf5::Handle open(const StoredFile& file) {
+  constexpr std::uint64_t most_in_memory = std::uint64_t{64} << 20;
+  if (file.size() > most_in_memory)
+    return hdf5::open_file("/proc/self/fd/" + std::to_string(file.descriptor()));
+  std::vector<std::byte> bytes(file.size());
+  if (const Result<void> done = file.read(0, bytes); !done)
+    throw hdf5::Failure(done.error().message, EIO);
+  return hdf5::open_image(bytes);
+}
+
 /// What the child says of a file that cannot be read.
 Error error_of(const StoredFile& file, const hdf5::Failure& failure, const MemoryLimit& memory) {
   const std::string name = file.path().string();
@@ -99,6 +111,8 @@ Error error_of(const StoredFile& file, const hdf5::Failure& failure, const Memor
     return {ExitCode::out_of_memory, name + ": out of memory while reading it"};
   if (failure.error_number() != 0)
     return system_error(file.path(), "cannot read", failure.error_number(), Role::input);
+  if (stamp_of(file.path()) != file.stamp())
+    return {ExitCode::io, name + ": was replaced while it was read; run the same command again"};
   return {ExitCode::bad_data, name +
                                   (file.kind() == FileKind::shard
                                        ? ": not readable as a shard: "
@@ -127,8 +141,7 @@ Error error_of(const StoredFile& file, const hdf5::Failure& failure, const Memor
     ::_exit(0);
   };
   try {
-    const hdf5::Handle opened =
-        hdf5::open_file("/proc/self/fd/" + std::to_string(file.descriptor()));
+    const hdf5::Handle opened = open(file);
     limit(RLIMIT_NOFILE, 0, 0);  // what is open stays so; nothing else is opened
     check_structure(opened, file.size());
     answer(opened, put);

@@ -180,6 +180,14 @@ Handle open_file(const std::filesystem::path& path) {
   return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, file_access()), H5Fclose, "cannot open"};
 }
 
+Handle open_image(std::span<const std::byte> bytes) {
+  const Handle access = file_access();
+  check(H5Pset_fapl_core(access, std::size_t{1} << 20, false), "memory driver");
+  std::vector<std::byte> copy(bytes.begin(), bytes.end());  // HDF5's parameter is not const
+  check(H5Pset_file_image(access, copy.data(), copy.size()), "file image");
+  return {H5Fopen("in-memory.h5", H5F_ACC_RDONLY, access), H5Fclose, "cannot open"};
+}
+
 Handle create_in_memory(hsize_t user_block) {
   const Handle access = file_access();
   check(H5Pset_fapl_core(access, std::size_t{1} << 20, false), "memory driver");

@@ -75,6 +75,8 @@ class Handle {
 /// serve), strong close.
 Handle create_file(const std::filesystem::path& path);
 Handle open_file(const std::filesystem::path& path);
+/// The bytes of a file, as if it were opened.
+Handle open_image(std::span<const std::byte> bytes);
 /// In memory only, with `user_block` bytes to be prepended by the caller.
 Handle create_in_memory(hsize_t user_block);
 std::vector<std::byte> image(hid_t file);

@@ -49,8 +49,9 @@ struct MergeSummary {
 };
 
 /// Writes `out` (temporary, closed, reopened and compared with what was to be written, fsync,
-/// rename), and removes what a killed merge left beside it. The shards of a sequence are read at a time and written by runs of cells: memory is
-/// these and some buffers, whatever the size of the result.
+/// rename), and removes what a killed merge left beside it. The shards of a sequence are read at a
+/// time and written by runs of cells: memory is these and some buffers, whatever the size of the
+/// result.
 ///
 /// Layout: every quantity (sequence axes, grid axes, dims), a reference quantity (sequence axes,
 /// reference_axes in grid order, dims); /metrics/status and /reference/status (uint8 flags) say

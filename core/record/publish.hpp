@@ -54,8 +54,8 @@ Result<void> check_target(const std::filesystem::path& target);
 Result<void> publish(const std::filesystem::path& file, std::span<const std::byte> bytes);
 
 /// Unlinks the temporary files in `folder` whose writers are gone (killed), those of `target` alone
-/// where it is named; files of living writers stay. Returns how many. A folder that cannot be listed
-/// has none.
+/// where it is named; files of living writers stay. Returns how many. A folder that cannot be
+/// listed has none.
 std::size_t remove_leftovers(const std::filesystem::path& folder, const std::string& target = "");
 
 }  // namespace lamp::record

@@ -83,7 +83,9 @@ Result<StoredFile> StoredFile::open(const std::filesystem::path& path,
   file.stamp_ = stamp_from(status);
   std::array<char, shard_magic.size()> start{};
   const std::size_t known = std::min<std::size_t>(start.size(), file.size());
-  if (Result<void> done = file.read(0, start.data(), known); !done) return done.error();
+  if (Result<void> done = file.read(0, std::as_writable_bytes(std::span(start)).first(known));
+      !done)
+    return done.error();
   const std::string_view head(start.data(), known);
   if (expected == FileKind::shard || (!expected && head == shard_magic)) {
     if (Result<void> whole = file.verify_shard(); !whole) return whole.error();
@@ -108,25 +110,25 @@ StoredFile::~StoredFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-Result<void> StoredFile::read(std::uint64_t offset, char* out, std::size_t count) const {
-  while (count > 0) {
-    const ssize_t n = ::pread(descriptor_, out, count, static_cast<off_t>(offset));
+Result<void> StoredFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t n = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return system_error(path_, "cannot read", errno, Role::input);
     if (n == 0) return bad("became shorter while it was read");
-    out += n, offset += static_cast<std::uint64_t>(n), count -= static_cast<std::size_t>(n);
+    out = out.subspan(static_cast<std::size_t>(n)), offset += static_cast<std::uint64_t>(n);
   }
   return {};
 }
 
 Result<Digest> StoredFile::digest(std::uint64_t begin, std::uint64_t end) const {
   Sha256 hash;
-  std::vector<char> buffer(std::size_t{1} << 18);
+  std::vector<std::byte> buffer(std::size_t{1} << 18);
   while (begin < end) {
-    const std::size_t count = std::min<std::uint64_t>(buffer.size(), end - begin);
-    if (Result<void> done = read(begin, buffer.data(), count); !done) return done.error();
-    hash.update(std::string_view(buffer.data(), count));
-    begin += count;
+    const auto part = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), end - begin));
+    if (Result<void> done = read(begin, part); !done) return done.error();
+    hash.update(part);
+    begin += part.size();
   }
   return hash.finish();
 }
@@ -134,7 +136,8 @@ Result<Digest> StoredFile::digest(std::uint64_t begin, std::uint64_t end) const 
 Result<void> StoredFile::verify_shard() {
   std::array<char, shard_header_size> found{};
   const std::size_t known = std::min<std::size_t>(found.size(), size());
-  if (Result<void> done = read(0, found.data(), known); !done) return done;
+  if (Result<void> done = read(0, std::as_writable_bytes(std::span(found)).first(known)); !done)
+    return done;
   const std::string_view text(found.data(), known);
   if (known < found.size())
     return bad("not a whole shard of lamp (" + std::to_string(known) +
@@ -158,7 +161,8 @@ Result<void> StoredFile::verify_result() {
   const std::size_t length = result_trailer({}).size();
   if (size() < length) return {};
   std::string trailer(length, '\0');
-  if (Result<void> done = read(size() - length, trailer.data(), length); !done) return done;
+  if (Result<void> done = read(size() - length, std::as_writable_bytes(std::span(trailer))); !done)
+    return done;
   if (!trailer.starts_with(trailer_magic)) return {};
   const Result<Digest> before = digest(0, size() - length);
   if (!before) return before.error();

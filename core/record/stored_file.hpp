@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "core/base/result.hpp"
@@ -56,6 +57,8 @@ class StoredFile {
   [[nodiscard]] std::uint64_t size() const { return stamp_.size; }
   [[nodiscard]] const Stamp& stamp() const { return stamp_; }
   [[nodiscard]] int descriptor() const { return descriptor_; }
+  /// Fills `out` from byte `offset` on.
+  [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
 
  private:
   StoredFile(std::filesystem::path path, int descriptor)
@@ -63,7 +66,6 @@ class StoredFile {
   [[nodiscard]] Error bad(const std::string& what) const;
   /// Compares the digest of the bytes [begin, end) with the one they are said to have.
   [[nodiscard]] Result<Digest> digest(std::uint64_t begin, std::uint64_t end) const;
-  Result<void> read(std::uint64_t offset, char* out, std::size_t count) const;
   Result<void> verify_shard();
   Result<void> verify_result();
 

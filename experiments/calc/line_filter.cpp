@@ -36,7 +36,7 @@ class End {
   int descriptor_;
 };
 
-Error system_error(const std::string& what) {
+Error failed_call(const std::string& what) {
   return {exit_code(errno, Role::input), what + ": " + system_words(errno)};
 }
 
@@ -73,7 +73,7 @@ Result<pid_t> start(const std::string& command, const End& in, const End& out) {
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   errno = failed;
-  if (failed != 0) return system_error("starting /bin/sh");
+  if (failed != 0) return failed_call("starting /bin/sh");
   return process;
 }
 
@@ -87,7 +87,7 @@ Result<std::string> converse(End to, End from, std::string_view input) {
     std::array<pollfd, 2> wait{pollfd{from.get(), POLLIN, 0}, pollfd{to.get(), POLLOUT, 0}};
     if (poll(wait.data(), to.is_open() ? 2 : 1, -1) < 0) {
       if (errno == EINTR) continue;
-      return system_error("waiting for the command");
+      return failed_call("waiting for the command");
     }
     if (to.is_open() && wait[1].revents != 0) {
       const ssize_t count = write(to.get(), input.data(), input.size());
@@ -96,7 +96,7 @@ Result<std::string> converse(End to, End from, std::string_view input) {
       else if (errno == EPIPE)
         input = {};  // it wants no more; whether it answered enough is seen later
       else if (errno != EAGAIN && errno != EINTR)
-        return system_error("writing to the command");
+        return failed_call("writing to the command");
     }
     if (wait[0].revents == 0) continue;
     const ssize_t count = read(from.get(), buffer.data(), buffer.size());
@@ -104,7 +104,7 @@ Result<std::string> converse(End to, End from, std::string_view input) {
     if (count > 0)
       output.append(buffer.data(), static_cast<std::size_t>(count));
     else if (errno != EINTR)
-      return system_error("reading from the command");
+      return failed_call("reading from the command");
   }
 }
 
@@ -123,9 +123,9 @@ std::vector<std::string> lines_of(std::string_view text) {
 Result<std::vector<std::string>> run_filter(const std::string& command, std::string_view input) {
   const NoPipeSignal no_pipe_signal;
   std::array<int, 2> in{}, out{};
-  if (pipe2(in.data(), O_CLOEXEC) != 0) return system_error("a pipe");
+  if (pipe2(in.data(), O_CLOEXEC) != 0) return failed_call("a pipe");
   End child_in(in[0]), to(in[1]);
-  if (pipe2(out.data(), O_CLOEXEC) != 0) return system_error("a pipe");
+  if (pipe2(out.data(), O_CLOEXEC) != 0) return failed_call("a pipe");
   End from(out[0]), child_out(out[1]);
   const Result<pid_t> process = start(command, child_in, child_out);
   if (!process) return process.error();
@@ -134,7 +134,7 @@ Result<std::vector<std::string>> run_filter(const std::string& command, std::str
   const Result<std::string> output = converse(std::move(to), std::move(from), input);
   int status = 0;
   while (waitpid(*process, &status, 0) < 0)
-    if (errno != EINTR) return system_error("waiting for the command");
+    if (errno != EINTR) return failed_call("waiting for the command");
   if (!output) return output.error();
   if (WIFSIGNALED(status))
     return Error{ExitCode::bad_data,

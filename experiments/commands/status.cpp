@@ -127,8 +127,9 @@ bool may_have_changed(const Config& config, const RecordedInputs& inputs) {
   });
 }
 
-/// Nothing where a file is gone: what the shards hold can still be told. An error where a run would
-/// refuse the folder: its study.toml was edited, a file has changed or cannot be read.
+/// Where a file is gone, what study.toml says of it, or nothing: what the shards hold can still be
+/// told. An error where a run would refuse the folder: its study.toml was edited, a file has
+/// changed or cannot be read.
 Result<std::optional<Study>> study_of(const std::filesystem::path& folder, const Config& config,
                                       const std::string& experiment) {
   const auto of = [](Grid grid, const Inputs& inputs) {
@@ -136,6 +137,7 @@ Result<std::optional<Study>> study_of(const std::filesystem::path& folder, const
     for (const ModelInputs& model : inputs.models) found.models.push_back(model.content);
     return std::optional<Study>(std::move(found));
   };
+  std::optional<Study> recorded;
   const std::optional<RecordedInputs> inputs = read_inputs(folder / "study.toml");
   if (inputs && inputs->models.size() == model_paths(config).size()) {
     Result<Grid> grid = expand(config, *inputs);
@@ -145,12 +147,13 @@ Result<std::optional<Study>> study_of(const std::filesystem::path& folder, const
                                            experiment.substr(0, 12) + ", now " +
                                            to_hex(grid->experiment).substr(0, 12) +
                                            "): " + what_changed(folder, config, *inputs)};
-    if (!may_have_changed(config, *inputs)) return of(*std::move(grid), *inputs);
+    recorded = of(*std::move(grid), *inputs);
+    if (!may_have_changed(config, *inputs)) return recorded;
   }
   Result<Experiment> prepared = prepare_again(folder);
   if (prepared) return of(std::move(prepared->grid), prepared->inputs());
   if (prepared.error().code != ExitCode::missing_input) return prepared.error();
-  return std::optional<Study>();
+  return recorded;
 }
 
 Result<std::vector<TokenSequence>> sequences_of(const Config& config,

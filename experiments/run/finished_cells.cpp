@@ -93,11 +93,11 @@ Result<void> SequenceShard::publish(std::span<const Cell* const> grid,
                                     std::vector<record::Values> reference) {
   const Result<record::ExclusiveLock> alone = record::ExclusiveLock::wait_for(lock());
   if (!alone) return alone.error();
-  FinishedCells of_others;
   if (record::stamp_of(file_) != seen_) {
     Result<Found> found = look_alone();
     if (!found) return found.error();
-    of_others = std::move(found->cells);
+    of_others_ = std::move(found->cells);
+    std::erase_if(of_others_, [&](const auto& cell) { return finished.contains(cell.first); });
   }
   record::Shard shard{.experiment = experiment_,
                       .sequence_id = sequence_id_,
@@ -106,7 +106,7 @@ Result<void> SequenceShard::publish(std::span<const Cell* const> grid,
                       .reference_quantities = std::move(reference_quantities),
                       .reference = std::move(reference)};
   std::map<Digest, const record::CellRecord*> left;
-  for (const FinishedCells* cells : std::array<const FinishedCells*, 2>{&finished, &of_others})
+  for (const FinishedCells* cells : std::array<const FinishedCells*, 2>{&finished, &of_others_})
     for (const auto& [id, cell] : *cells) left.emplace(id, &cell);
   for (const Cell* cell : grid)
     if (const auto found = left.find(cell->id); found != left.end()) {

@@ -68,6 +68,7 @@ class SequenceShard {
   std::vector<record::Quantity> quantities_;
   std::function<void(const std::string&)> set_aside_;
   std::optional<record::Stamp> seen_;  // what we read or published last
+  FinishedCells of_others_{};          // that it holds besides what we are given
 };
 
 }  // namespace lamp::experiments

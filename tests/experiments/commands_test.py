@@ -138,7 +138,7 @@ class Commands(unittest.TestCase):
         status = self.status(self.whole)
         self.assertTrue(status["complete"])
         self.assertEqual(status["cells"], {"asked": 144, "done": 144, "failed": 0})
-        self.assertEqual(status["result"], {"present": True, "up_to_date": True})
+        self.assertEqual(status["result"], {"present": True, "up_to_date": True, "damage": None})
         self.assertEqual([(s["text"], s["sequence"], s["done"]) for s in status["shards"]],
                          [("prose", 0, 36), ("prose", 1, 36), ("code", 0, 36), ("code", 1, 36)])
         self.assertEqual((status["title"], status["running"], status["note"]), ("nano", [], None))
@@ -152,7 +152,7 @@ class Commands(unittest.TestCase):
         status = self.status(out, 75)
         self.assertEqual((status["complete"], status["cells"]["done"], status["sequences"]["complete"]), (False, 36, 1))
         self.assertEqual([s["published"] is not None for s in status["shards"]], [False, True, False, False])
-        self.assertEqual(status["result"], {"present": False, "up_to_date": False})
+        self.assertEqual(status["result"], {"present": False, "up_to_date": False, "damage": None})
         # points of another grid, in the same folder, are not points of this one
         out = self.scratch / "other points"
         lamp("run", CONFIG, "--out", out, "--quiet", *SMALL)
@@ -165,7 +165,7 @@ class Commands(unittest.TestCase):
     def test_status_sees_an_old_result(self):
         out = self.copy("old")
         os.utime(out / "result.h5", (1, 1))
-        self.assertEqual(self.status(out)["result"], {"present": True, "up_to_date": False})
+        self.assertEqual(self.status(out)["result"], {"present": True, "up_to_date": False, "damage": None})
 
     def test_status_names_a_damaged_shard(self):
         out = self.copy("damaged")

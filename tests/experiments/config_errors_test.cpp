@@ -1,7 +1,10 @@
 // Every way to get a config wrong. Oracle: the place and the words that an error must hold.
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include "core/model/files/strict_json.hpp"
 
 #include "config_text.hpp"
 
@@ -31,6 +34,8 @@ TEST_CASE("one_line: what a terminal would act on is escaped, the rest stays", "
   CHECK(one_line("\xC2y\x9B\xE2\x82") == "\\xC2y\\x9B\\xE2\\x82");
   CHECK(one_line("\xE2\x82\xAC \xF0\x9F\x99\x82") == "\xE2\x82\xAC \xF0\x9F\x99\x82");
   CHECK(one_line("").empty());
+  CHECK(json_text(nlohmann::json("\x7f\xC2\x9B\xC3\xA9\xFF\n")) ==
+        "\"\\u007f\\u009b\xC3\xA9\xEF\xBF\xBD\\n\"");
   CHECK(toml_string("\"\x1b\xC2\x9B") == "\"\\\"\\u001B\xC2\x9B\"");  // which TOML reads back
 }
 

@@ -271,7 +271,7 @@ class Run(unittest.TestCase):
         (model / "model.safetensors").write_bytes(weights)
         says(0, "144 of 144 done")
         shutil.rmtree(model)
-        says(0, "the model or a text is gone")
+        says(0, "which text and sequence a shard is of is not known")
 
     def test_interrupt_then_resume(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):

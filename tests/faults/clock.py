@@ -13,8 +13,8 @@ def main():
             for ahead in (0, 1, 31, 86400) if options.long else (31 * seed,):
                 clocks = preloaded(library, LAMP_CLOCK=seed, LAMP_AHEAD=ahead)
                 folder, kind, where = undisturbed.half(), "clocks step", f"seed {seed}, {ahead} s ahead at each look"
-                for arguments in (run_arguments(folder, threads=2), ["status", folder], ["merge", folder], ["verify", folder, "--threads", 1],
-                                  ["inspect", folder / "result.h5"]):
+                for arguments in (run_arguments(folder, threads=2), ["status", folder], ["merge", folder],
+                                  ["verify", folder, "--threads", 1], ["inspect", folder / "result.h5"]):
                     tally.judge(kind, call(*arguments, environment=clocks), {0}, where)
                 tally.breach(kind, "run", (what := undisturbed.wrong_on_disk(folder, undisturbed.cells)) and f"{where}: {what}")
                 shutil.rmtree(folder)

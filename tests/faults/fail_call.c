@@ -2,8 +2,8 @@
 /* LAMP_FAULT=GROUP:K:ACTION   GROUP of the table below, or `any` for all of them but memory's; K from 1, counted over */
 /*                             all threads and forked children, so that it happens once; ACTION an errno as a number, */
 /*                             `short` (of n bytes half are done) or `kill` (SIGKILL before the call) */
-/* LAMP_FAULT_MARK=FILE        the calls of each group, 8 bytes each, then zeros or, once it has happened, "function file". Mapped from the */
-/*                             start, since a child may have given up the right to write */
+/* LAMP_FAULT_MARK=FILE        the calls of each group, 8 bytes each, then zeros or, once it has happened, "function file". Mapped from */
+/*                             the start, since a child may have given up the right to write */
 /* Calls count from main on: what libraries do before is no business of the program's. */
 /* Pipes and sockets are no devices that break: for them only EINTR and `short` count. Nor is /proc, for stat. */
 /* LAMP_CLOCK=SEED             CLOCK_REALTIME is up to ten years off, another offset at each call */
@@ -25,7 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum group { WRITE, PWRITE, READ, PREAD, FSYNC, RENAME, OPEN, FLOCK, FTRUNCATE, MMAP, MKDIR, UNLINK, STAT, CLOSE, THREAD, FORK, MEMORY, ANY, NONE };
+enum group {
+  WRITE, PWRITE, READ, PREAD, FSYNC, RENAME, OPEN, FLOCK, FTRUNCATE, MMAP, MKDIR, UNLINK, STAT, CLOSE, THREAD, FORK, MEMORY, ANY, NONE
+};
 static const char* const names[] = {"write", "pwrite", "read",   "pread", "fsync", "rename", "open",   "flock",  "ftruncate",
                                     "mmap",  "mkdir",  "unlink", "stat",  "close", "thread", "fork",   "memory", "any"};
 enum { GO_ON = 0, CUT_SHORT = -1 };
@@ -163,8 +165,8 @@ static int from_main_on(int count, char** arguments, char** environment) {
   started = 1;
   return program(count, arguments, environment);
 }
-int __libc_start_main(int (*main)(int, char**, char**), int count, char** arguments, void (*init)(void), void (*end)(void), void (*unload)(void),
-                      void* stack) {
+int __libc_start_main(int (*main)(int, char**, char**), int count, char** arguments, void (*init)(void), void (*end)(void),
+                      void (*unload)(void), void* stack) {
   static int (*next)(int (*)(int, char**, char**), int, char**, void (*)(void), void (*)(void), void (*)(void), void*);
   next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "__libc_start_main");
   program = main;

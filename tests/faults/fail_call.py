@@ -24,7 +24,8 @@ def commands(undisturbed, long):
     """(makes the folder, arguments of a folder, whether the command may write there)."""
     found = [(undisturbed.nothing, run_arguments, True), (undisturbed.half, lambda folder: run_arguments(folder, threads=2), True),
              (undisturbed.shards, lambda folder: ["merge", folder], True)]
-    readers = [lambda folder: ["verify", folder, "--threads", 1], lambda folder: ["status", folder], lambda folder: ["inspect", folder / "result.h5"]]
+    readers = [lambda folder: ["verify", folder, "--threads", 1], lambda folder: ["status", folder],
+               lambda folder: ["inspect", folder / "result.h5"]]
     if long:
         readers += [lambda folder: ["inspect", sorted((folder / "shards").glob("*.h5"))[0]], lambda folder: ["status", folder, "--json"]]
     return found + [(undisturbed.all, arguments_of, False) for arguments_of in readers]

@@ -72,7 +72,8 @@ def at_random_moments(undisturbed, kills):
     seconds = os.times().elapsed - start
     killed = 0
     while killed < kills:
-        child = subprocess.Popen([str(LAMP), "run", str(CONFIG), "--out", str(folder), "--threads", "2", "--quiet"], stderr=subprocess.PIPE, text=True)
+        child = subprocess.Popen([str(LAMP), "run", str(CONFIG), "--out", str(folder), "--threads", "2", "--quiet"],
+                                 stderr=subprocess.PIPE, text=True)
         try:
             child.wait(timeout=random.uniform(0.0, 0.4 * seconds))
         except subprocess.TimeoutExpired:
@@ -80,7 +81,8 @@ def at_random_moments(undisturbed, kills):
             killed += 1
         _, error = child.communicate()
         tally.counts[kind, "run", str(child.returncode)] += 1
-        tally.breach(kind, "run", "" if child.returncode in (0, -signal.SIGKILL) else f"a resumed run ended with {child.returncode}: {error}")
+        as_it_should = child.returncode in (0, -signal.SIGKILL)
+        tally.breach(kind, "run", "" if as_it_should else f"a resumed run ended with {child.returncode}: {error}")
         if child.returncode == 0:
             finished += 1
             assert_same_bits(folder / "result.h5", whole / "result.h5")

@@ -1,8 +1,8 @@
 """The law that every fault is held to, and what the tests of faults share.
 
 A command that meets a fault ends within a time, with a documented exit code and, unless that is 0, one line of its own on standard error.
-All that it has published can be read, and of what was there before no cell is lost. The same command without the fault then ends with 0, and
-leaves a result with the bits of an undisturbed run and no temporary file.
+All that it has published can be read, and of what was there before no cell is lost. The same command without the fault then ends with 0,
+and leaves a result with the bits of an undisturbed run and no temporary file.
 
 Each test collects what it saw (Tally): a table of counts by kind, command and exit code, and the breaches, which make it fail.
 """
@@ -78,7 +78,8 @@ def preloaded(library, **settings):
     return {"LD_PRELOAD": str(library), **{name: str(value) for name, value in settings.items()}}
 
 
-GROUPS = ("write pwrite read pread fsync rename open flock ftruncate mmap mkdir unlink stat close thread fork memory any").split()  # fail_call.c
+# Of fail_call.c, in its order.
+GROUPS = "write pwrite read pread fsync rename open flock ftruncate mmap mkdir unlink stat close thread fork memory any".split()
 
 
 def happened(mark):
@@ -129,7 +130,7 @@ def breach_of(ended, allowed=WORLD):
 def digest_place(data):
     """Where a file names the SHA-256 of its bytes, and the bytes it is of: (begin of 64 hex digits, begin, end), or None.
 
-    A shard begins with 512 bytes of text that hold the digest of the rest; a result ends with a line that holds the digest of all before it.
+    A shard begins with 512 bytes of text that hold the digest of the rest; a result ends with a line that holds that of all before it.
     """
     if data.startswith(b"lamp shard"):
         found = re.search(rb"[0-9a-f]{64}", data[:512])
@@ -185,7 +186,8 @@ def temporaries(folder):
 
 def tree(folder):
     """Every file's content: for commands that write nothing."""
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in sorted(pathlib.Path(folder).rglob("*"))}
+    paths = sorted(pathlib.Path(folder).rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
 
 
 class Tally:
@@ -237,8 +239,9 @@ class Tally:
         codes = collections.Counter()
         for (_, _, code), n in self.counts.items():
             codes[code] += n
-        return (f"| `{pathlib.Path(sys.argv[0]).name}` | {len({kind for kind, _, _ in self.counts})} | {sum(codes.values())} | {in_words(codes)} | {broken} | "
-                f"{time.monotonic() - self.start:.0f} s |")
+        kinds, seconds = {kind for kind, _, _ in self.counts}, time.monotonic() - self.start
+        return (f"| `{pathlib.Path(sys.argv[0]).name}` | {len(kinds)} | {sum(codes.values())} | {in_words(codes)} | {broken} | "
+                f"{seconds:.0f} s |")
 
     def end(self):
         """Prints the table; exits with 1 if there was a breach."""
@@ -310,7 +313,10 @@ class Undisturbed:
         return sorted(path for path in found.keys() | self.contents.keys() if found.get(path) != self.contents.get(path))
 
     def wrong_on_disk(self, folder, before, result=True):
-        """What is wrong with what a command has left in a run's folder that had the cells `before`: "" if nothing. `result`: look at it, too."""
+        """What is wrong with what a command has left in a run's folder that had the cells `before`: "" if nothing.
+
+        `result`: look at result.h5, too.
+        """
         if not folder.is_dir():
             return ""
         try:

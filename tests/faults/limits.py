@@ -1,4 +1,4 @@
-"""Little disk (a small tmpfs, few inodes) and `ulimit -f`, `-v`, `-n`, `-u`: sizes from what is too little for anything to what is enough."""
+"""Little disk (a small tmpfs, few inodes) and `ulimit -f`, `-v`, `-n`, `-u`: from what is too little for anything to what is enough."""
 import os
 import resource
 import shutil
@@ -46,7 +46,8 @@ def on_small_disks(undisturbed, option, values, unit):
                 arguments = run_arguments(folder, threads=2) if command == "run" else ["merge", folder]
                 ended, where = call(*arguments), f"{value * unit} more"
                 broken = undisturbed.tally.judge(kind, ended, {0, 71, 73, 74}, where)
-                broken = broken or undisturbed.tally.breach(kind, command, (what := undisturbed.wrong_on_disk(folder, there)) and f"{where}: {what}")
+                what = undisturbed.wrong_on_disk(folder, there)
+                broken = broken or undisturbed.tally.breach(kind, command, what and f"{where}: {what}")
                 grow(disk, option, 64 * MIB if option == "size" else 10000)
                 if not broken:
                     undisturbed.heals(kind, folder, arguments, where)
@@ -94,7 +95,8 @@ def under_limit(undisturbed, name, limit, values, wrapper=()):
             arguments, where = arguments_of(folder), f"{value}"
             ended = call(*arguments, before=limited(limit, value), wrapper=wrapper)
             broken = undisturbed.tally.judge(kind, ended, INTACT, where)
-            broken = broken or undisturbed.tally.breach(kind, arguments[0], (what := undisturbed.wrong_on_disk(folder, there)) and f"{where}: {what}")
+            what = undisturbed.wrong_on_disk(folder, there)
+            broken = broken or undisturbed.tally.breach(kind, arguments[0], what and f"{where}: {what}")
             if writes and not broken:
                 undisturbed.heals(kind, folder, arguments, where)
             shutil.rmtree(folder, ignore_errors=True)
@@ -125,7 +127,9 @@ def main():
         low = least(resource.RLIMIT_NOFILE, 3, 64)
         under_limit(undisturbed, "-n", resource.RLIMIT_NOFILE, range(low, low + 12, 1 if options.long else 3))
         low = least(resource.RLIMIT_AS, 8 * MIB, 4096 * MIB)
-        more = [*range(0, 40 * MIB, MIB // 4), *range(40 * MIB, 400 * MIB, 5 * MIB)] if options.long else [0, 2 * MIB, 9 * MIB, 33 * MIB, 150 * MIB]
+        more = [0, 2 * MIB, 9 * MIB, 33 * MIB, 150 * MIB]
+        if options.long:
+            more = [*range(0, 40 * MIB, MIB // 4), *range(40 * MIB, 400 * MIB, 5 * MIB)]
         under_limit(undisturbed, "-v", resource.RLIMIT_AS, [low + m for m in more])
         if os.geteuid() == 0:
             os.chmod(undisturbed.scratch, 0o777)

@@ -1,5 +1,5 @@
-"""Each input and each output of a run, as a user who is not root: unreadable, unwritable, missing, a folder, a FIFO, a link to nothing, to itself,
-to a device, to another's file. What is not the run's is neither written nor made."""
+"""Each input and each output of a run, as a user who is not root: unreadable, unwritable, missing, a folder, a FIFO, a link to nothing, to
+itself, to a device, to another's file. What is not the run's is neither written nor made."""
 import os
 import random
 import shutil
@@ -8,13 +8,13 @@ from law import CONFIG, NOBODY, ROOT, SMALL, WORLD, Tally, Undisturbed, call
 
 INPUTS = ["study.toml", "model", "model/config.json", "model/model.safetensors", "model/vocab.json", "model/merges.txt", "texts/prose.txt"]
 OUTPUTS = ["out", "out/shards", "out/shards/SHARD", "out/study.toml", "out/.lock", "out/result.h5"]
-STATES = ["unreadable", "unwritable", "missing", "folder", "fifo", "link to nothing", "link to itself", "link to /dev/full", "link to /dev/zero",
-          "link to another's file"]
+STATES = ["unreadable", "unwritable", "missing", "folder", "fifo", "link to nothing", "link to itself", "link to /dev/full",
+          "link to /dev/zero", "link to another's file"]
 # The exit codes of what experiments/README.md names: missing input 66, permission 77.
 EXPECTED = {("study.toml", "missing"): {66}, ("study.toml", "link to nothing"): {66}, ("study.toml", "unreadable"): {77},
             ("model", "missing"): {66}, ("model", "unreadable"): {77}, ("model/model.safetensors", "missing"): {66},
-            ("model/model.safetensors", "unreadable"): {77}, ("model/config.json", "missing"): {66}, ("model/config.json", "unreadable"): {77},
-            ("model/vocab.json", "unreadable"): {77}, ("model/merges.txt", "unreadable"): {77},
+            ("model/model.safetensors", "unreadable"): {77}, ("model/config.json", "missing"): {66},
+            ("model/config.json", "unreadable"): {77}, ("model/vocab.json", "unreadable"): {77}, ("model/merges.txt", "unreadable"): {77},
             ("texts/prose.txt", "missing"): {66}, ("texts/prose.txt", "unreadable"): {77}, ("texts/prose.txt", "link to nothing"): {66}}
 VICTIM = b"another's\n"
 
@@ -92,8 +92,9 @@ def one(undisturbed, pristine, name, state, command, wrapper):
     victim.chmod(0o666)
     give_away(home, victim)
     spoil(home / name, state, scratch)
-    arguments = {"run": ["run", home / "study.toml", "--out", home / "out", "--threads", 1, "--quiet", *SMALL], "merge": ["merge", home / "out"],
-                 "verify": ["verify", home / "out"], "status": ["status", home / "out"], "inspect": ["inspect", home / "out/result.h5"]}
+    arguments = {"run": ["run", home / "study.toml", "--out", home / "out", "--threads", 1, "--quiet", *SMALL],
+                 "merge": ["merge", home / "out"], "verify": ["verify", home / "out"], "status": ["status", home / "out"],
+                 "inspect": ["inspect", home / "out/result.h5"]}
     reads = name == "study.toml" and command in ("merge", "verify", "status", "inspect")  # they read out/study.toml alone
     ended = call(*arguments[command], wrapper=wrapper)
     if not reads:
@@ -116,7 +117,8 @@ def on_full_output(undisturbed, wrapper):
     folder = undisturbed.all()
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o777)
-    for arguments in (["status", folder], ["status", folder, "--json"], ["inspect", folder / "result.h5"], ["version"], ["config"], ["formats"]):
+    for arguments in (["status", folder], ["status", folder, "--json"], ["inspect", folder / "result.h5"], ["version"], ["config"],
+                      ["formats"]):
         with open("/dev/full", "wb") as full:
             ended = call(*arguments, wrapper=wrapper, output=full)
         undisturbed.tally.judge("standard output is full", ended, {74}, str(arguments[0]))

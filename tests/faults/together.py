@@ -1,4 +1,4 @@
-"""Two and three runs at once on one folder: the same grid, parts of one N, parts of different N with different grids. No finished cell is lost."""
+"""Two and three runs at once on one folder: the same grid, parts of one N, parts of different N with different grids. No cell is lost."""
 import os
 import re
 import shutil
@@ -15,8 +15,8 @@ MUS = [[4], [2, 4]]
 
 def at_once(calls, environment=None, meanwhile=None):
     """Starts all, calls `meanwhile` for as long as the last one runs, then waits for all."""
-    children = [subprocess.Popen([str(LAMP), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                 env={**os.environ, **(environment or {})}) for arguments in calls]
+    children = [subprocess.Popen([str(LAMP), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}) for arguments in calls]
     while meanwhile and children[-1].poll() is None:
         meanwhile()
     ended = []
@@ -66,7 +66,7 @@ def parts_of_one(undisturbed, count):
 def same_part_twice(undisturbed):
     """A part that runs already: 75, and who runs it."""
     tally, folder, kind = undisturbed.tally, undisturbed.nothing(), "one part twice"
-    processes, all_ended = at_once([run_arguments(folder, "--shard", "1/1000") for _ in range(2)] + [run_arguments(folder, "--shard", "1/2")] * 2)
+    processes, all_ended = at_once([run_arguments(folder, "--shard", part) for part in ("1/1000", "1/1000", "1/2", "1/2")])
     for ended in all_ended:
         tally.judge(kind, ended, {75})
         holder = re.search(rb"process (\d+)", ended.error)
@@ -108,7 +108,8 @@ def different_parts(undisturbed, library, rounds):
         for key in together if not broken else []:
             for name, wanted in alone[key].items():
                 if not wanted <= there.get(name, set()):
-                    tally.breach(kind, "run", f"round {number}: {name} has lost {len(wanted - there.get(name, set()))} of the {len(wanted)} cells of part "
+                    lost = len(wanted - there.get(name, set()))
+                    tally.breach(kind, "run", f"round {number}: {name} has lost {lost} of the {len(wanted)} cells of part "
                                               f"{key[0]}/{key[1]}")
         tally.breach(kind, "run", f"round {number}: {temporaries(folder)} are left" if temporaries(folder) else "")
         shutil.rmtree(folder)

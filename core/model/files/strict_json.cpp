@@ -107,4 +107,22 @@ std::string json_complaint(const std::exception& error) {
   return std::string("not JSON: ").append(what);
 }
 
+std::string json_without_controls(std::string_view json) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto byte = [&](std::size_t i) {
+    return i < json.size() ? static_cast<unsigned char>(json[i]) : 0U;
+  };
+  std::string text;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    const bool c1 = byte(at) == 0xC2 && byte(at + 1) >= 0x80 && byte(at + 1) < 0xA0;
+    if (!c1 && byte(at) != 0x7F) {
+      text += json[at];
+      continue;
+    }
+    at += c1 ? 1 : 0;
+    text.append("\\u00").append({digits[byte(at) >> 4], digits[byte(at) & 15]});
+  }
+  return text;
+}
+
 }  // namespace lamp

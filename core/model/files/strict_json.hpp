@@ -16,11 +16,14 @@ namespace lamp {
 /// bad_data: "name:line:column: ..".
 Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view name);
 
+/// JSON as a terminal may show it: DEL and C1 controls, which JSON allows in strings, escaped.
+std::string json_without_controls(std::string_view json);
+
 /// The value as text, with U+FFFD for bytes that are not UTF-8. indent: of its levels; -1: one
 /// line.
 template <class Json>
 std::string json_text(const Json& value, int indent = -1) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+  return json_without_controls(value.dump(indent, ' ', false, Json::error_handler_t::replace));
 }
 
 /// A value in a message: its text, or what it is where that is long.
