@@ -1,6 +1,8 @@
 #include "core/record/strict.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <vector>
 
 namespace lamp::record {
@@ -10,16 +12,28 @@ using hdf5::check;
 
 constexpr std::uint64_t most_chunk = std::uint64_t{64} << 20;  // bytes; lamp's have about 1 MiB
 constexpr std::size_t most_links = 100'000;
+constexpr std::ptrdiff_t most_levels = 16;  // lamp's have about 4
 
 struct Link {
   std::string path;
   H5L_type_t type;
 };
 
-herr_t collect(hid_t, const char* name, const H5L_info_t* info, void* links) {
-  auto& found = *static_cast<std::vector<Link>*>(links);
-  found.push_back({std::string("/").append(name), info->type});
-  return found.size() < most_links ? 0 : 1;
+/// What is visited: stops at the first link that is too deep or one too many.
+struct Found {
+  std::vector<Link> links{};
+  std::string excess{};
+};
+
+herr_t collect(hid_t, const char* name, const H5L_info_t* info, void* data) {
+  auto& found = *static_cast<Found*>(data);
+  found.links.push_back({std::string("/").append(name), info->type});
+  const std::string& path = found.links.back().path;
+  if (std::count(path.begin(), path.end(), '/') > most_levels)
+    found.excess = "groups nested deeper than " + std::to_string(most_levels);
+  else if (found.links.size() >= most_links)
+    found.excess = "more than " + std::to_string(most_links) + " links";
+  return found.excess.empty() ? 0 : 1;
 }
 
 void check_filters(hid_t properties, const std::string& path) {
@@ -61,10 +75,10 @@ void check_dataset(hid_t file, const std::string& path, std::uint64_t size) {
 }  // namespace
 
 void check_structure(hid_t file, std::uint64_t size) {
-  std::vector<Link> links;
-  if (check(H5Lvisit(file, H5_INDEX_NAME, H5_ITER_INC, collect, &links), "cannot list the links") >
-      0)
-    throw hdf5::Failure("more than " + std::to_string(most_links) + " links", 0);
+  Found found;
+  check(H5Lvisit(file, H5_INDEX_NAME, H5_ITER_INC, collect, &found), "cannot list the links");
+  if (!found.excess.empty()) throw hdf5::Failure(found.excess, 0);
+  const std::vector<Link>& links = found.links;
   for (const auto& [path, type] : links)
     if (type != H5L_TYPE_HARD)
       throw hdf5::Failure(path + " is a link to another place" +

@@ -12,7 +12,7 @@
 namespace lamp::record {
 
 /// Throws hdf5::Failure that names the first object which is a soft, external or user-defined link,
-/// no group or dataset, lies in another file, has another filter than shuffle, deflate and
+/// no group or dataset, lies more than 16 groups deep or in another file, has another filter than shuffle, deflate and
 /// fletcher32, chunks above 64 MiB, or more bytes than the file, of `size` bytes.
 void check_structure(hid_t file, std::uint64_t size);
 

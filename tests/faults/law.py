@@ -101,7 +101,7 @@ def build_library(folder):
 
 def controls(text):
     """The control characters of an output, but the newline; bytes that are no UTF-8 count."""
-    return {c for c in text.decode(errors="replace") if (unicodedata.category(c) == "Cc" or c == "\ufffd") and c != "\n"}
+    return {c for c in text.decode(errors="surrogateescape") if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"}
 
 
 def breach_of(ended, allowed=WORLD):

@@ -150,6 +150,15 @@ TEST_CASE("files of strangers: links, other files, filters and sizes are refused
     H5Ldelete(file, "/metrics/status", H5P_DEFAULT);
     dataset(file, "/metrics/status", {hsize_t{1} << 36}, H5T_STD_U8LE, with_chunks(4096));
   });
+  refused("nested deeper than 16", [](hid_t file) {
+    std::string path;
+    for (int level = 0; level < 2000; ++level) path += "/g";
+    const hid_t properties = H5Pcreate(H5P_LINK_CREATE);
+    H5Pset_create_intermediate_group(properties, 1);
+    const hid_t group = H5Gcreate2(file, path.c_str(), properties, H5P_DEFAULT, H5P_DEFAULT);
+    REQUIRE(group >= 0);
+    H5Gclose(group), H5Pclose(properties);
+  });
   refused("not a whole result", [](hid_t file) {
     H5Ldelete(file, "/metrics/status", H5P_DEFAULT);
     dataset(file, "/metrics/status", {4}, H5T_IEEE_F64LE, H5P_DEFAULT);
