@@ -189,7 +189,9 @@ Result<Child> Child::start(const StoredFile& file,
 Child::Child(Child&& other) noexcept
     : process_(std::exchange(other.process_, -1)),
       pipe_(std::exchange(other.pipe_, -1)),
-      left_(other.left_) {}
+      left_(other.left_),
+      ahead_(std::move(other.ahead_)),
+      taken_(other.taken_) {}
 
 Child::~Child() {
   if (pipe_ >= 0) ::close(pipe_);
@@ -203,14 +205,23 @@ void Child::get(std::span<std::byte> out) {
   if (out.size() > left_) throw wire::Torn();
   left_ -= out.size();
   while (!out.empty()) {
-    const ssize_t n = ::read(pipe_, out.data(), out.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) throw wire::Torn();
-    out = out.subspan(static_cast<std::size_t>(n));
+    if (taken_ == ahead_.size()) {
+      ahead_.resize(std::size_t{1} << 16);
+      const ssize_t n = ::read(pipe_, ahead_.data(), ahead_.size());
+      ahead_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+      taken_ = 0;
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) throw wire::Torn();
+    }
+    const std::size_t count = std::min(out.size(), ahead_.size() - taken_);
+    std::memcpy(out.data(), ahead_.data() + taken_, count);
+    taken_ += count;
+    out = out.subspan(count);
   }
 }
 
 Child::Failed Child::fate(const StoredFile& file) {
+  ::close(std::exchange(pipe_, -1));  // or one that has more to say would wait for us
   int status = 0;
   const pid_t process = std::exchange(process_, -1);
   while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {

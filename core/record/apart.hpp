@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/record/hdf5.hpp"
 #include "core/record/stored_file.hpp"
@@ -56,7 +57,9 @@ class Child {
       : process_(process), pipe_(pipe), left_(most) {}
   pid_t process_ = -1;
   int pipe_ = -1;
-  std::uint64_t left_ = 0;
+  std::uint64_t left_ = 0;          // bytes that it may still send
+  std::vector<std::byte> ahead_{};  // read from the pipe
+  std::size_t taken_ = 0;           // of these
 };
 
 /// read(file) as it comes out in a child. `read` throws hdf5::Failure. Errors: bad_data naming the
@@ -97,6 +100,7 @@ auto read_apart(const StoredFile& file, const Read& read, int tries = 2)
     receiver.receive(answer);
     bool whole = false;
     receiver.receive(whole);
+    if (!whole) throw wire::Torn();
     return answer;
   } catch (const wire::Torn&) {
     const Child::Failed fate = child->fate(file);

@@ -187,7 +187,7 @@ class CommandLine(unittest.TestCase):
     def test_standard_output_that_fails(self):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([str(LAMP), "config"], stdout=full, stderr=subprocess.PIPE, timeout=60)
-        self.assertEqual((done.returncode, done.stderr), (74, b"lamp: writing to standard output failed\n"))
+        self.assertEqual((done.returncode, done.stderr), (74, b"lamp config: writing to standard output failed\n"))
 
     def test_no_color(self):
         for environment in ({}, {"NO_COLOR": "1"}):
