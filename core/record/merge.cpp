@@ -11,6 +11,7 @@
 #include "core/base/sha256.hpp"
 #include "core/record/cell_dataset.hpp"
 #include "core/record/hdf5.hpp"
+#include "core/record/join.hpp"
 #include "core/record/publish.hpp"
 #include "core/record/scales.hpp"
 #include "core/record/shard.hpp"
@@ -341,9 +342,78 @@ void check_plan(const MergePlan& plan) {
           "merge: a variant for each grid point");
   expects(plan.shards.size() == product(sizes(plan.sequence_axes)) * variants(plan),
           "merge: as many shards as sequences of variants");
+  for (const std::vector<std::filesystem::path>& more : plan.more_shards)
+    expects(more.size() == plan.shards.size(), "merge: a file for each shard");
   expects(plan.sequence_ids.empty() || plan.sequence_ids.size() == plan.shards.size(),
           "merge: as many sequence ids as shards, or none");
+  expects(plan.more_shards.empty() || !plan.sequence_ids.empty(),
+          "merge: sequence ids of what is joined");
 }
+
+/// "first and second: arithmetic.low.mu = 4: other bits in /metrics/kl".
+Error conflict_error(const MergePlan& plan, const std::filesystem::path& first,
+                     const std::filesystem::path& second, const Conflict& conflict) {
+  std::string cell = conflict.cell ? "cell " + to_hex(*conflict.cell).substr(0, 12) : "reference";
+  const auto point = conflict.cell
+                         ? std::find(plan.cell_ids.begin(), plan.cell_ids.end(), *conflict.cell)
+                         : plan.cell_ids.end();
+  if (point != plan.cell_ids.end() && plan.point_name)
+    cell += " (" + plan.point_name(static_cast<std::size_t>(point - plan.cell_ids.begin())) + ")";
+  return {ExitCode::check_failed, first.string() + " and " + second.string() + ": the " + cell +
+                                      " has other bits in one than in the other, in " +
+                                      conflict.dataset + "; lamp verify tells which are right"};
+}
+
+/// Reads shards of a plan, and holds them against it and against each other.
+class Reader {
+ public:
+  explicit Reader(const MergePlan& plan) : plan_(plan) {}
+
+  /// What all files of a place hold; nothing where none can be used.
+  Result<std::optional<Shard>> read(std::size_t place) {
+    std::optional<Shard> joined;
+    std::filesystem::path from;  // the first of them
+    for (std::size_t folder = 0; folder <= plan_.more_shards.size(); ++folder) {
+      const std::filesystem::path& file =
+          folder == 0 ? plan_.shards[place] : plan_.more_shards[folder - 1][place];
+      Result<std::optional<Shard>> shard = read(place, file);
+      if (!shard) return shard;
+      if (!*shard) continue;
+      if (!joined) {
+        joined = **std::move(shard);
+        from = file;
+      } else if (const std::optional<Conflict> conflict = join(*joined, **std::move(shard))) {
+        return conflict_error(plan_, from, file, *conflict);
+      }
+    }
+    return joined;
+  }
+
+  [[nodiscard]] std::vector<std::string> damaged() && { return std::move(damaged_); }
+
+ private:
+  Result<std::optional<Shard>> read(std::size_t place, const std::filesystem::path& file) {
+    Result<Shard> shard = read_shard(file);
+    if (!shard && shard.error().code == ExitCode::missing_input) return std::optional<Shard>();
+    if (!shard && shard.error().code == ExitCode::bad_data) {
+      damaged_.push_back(shard.error().message);
+      return std::optional<Shard>();
+    }
+    if (!shard) return shard.error();
+    if (const std::string wrong = wrong_shard(plan_, place, *shard); !wrong.empty()) {
+      damaged_.push_back(file.string() + ": " + wrong);
+      return std::optional<Shard>();
+    }
+    if (const std::string wrong = mismatch(plan_, *shard, first_); !wrong.empty())
+      return Error{ExitCode::bad_data, file.string() + ": " + wrong};
+    if (!first_) first_ = Shard{{}, {}, shard->quantities, {}, shard->reference_quantities, {}};
+    return std::optional<Shard>(*std::move(shard));
+  }
+
+  const MergePlan& plan_;
+  std::optional<Shard> first_;  // its quantities only
+  std::vector<std::string> damaged_;
+};
 
 }  // namespace
 
@@ -355,34 +425,20 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
   const auto lock = hdf5::use_library();  // also while an error closes what is open
   try {
     Writer writer(plan, temporary->path());
-    std::optional<Shard> first;  // its quantities only
-    std::vector<std::string> damaged;
+    Reader reader(plan);
     const std::size_t each = variants(plan);
     for (std::size_t sequence = 0; sequence < plan.shards.size() / each; ++sequence) {
       std::map<std::size_t, Shard> shards;
       for (std::size_t variant = 0; variant < each; ++variant) {
-        const std::size_t place = sequence * each + variant;
-        Result<Shard> shard = read_shard(plan.shards[place]);
-        if (!shard && shard.error().code == ExitCode::missing_input) continue;
-        if (!shard && shard.error().code == ExitCode::bad_data) {
-          damaged.push_back(shard.error().message);
-          continue;
-        }
+        Result<std::optional<Shard>> shard = reader.read(sequence * each + variant);
         if (!shard) return shard.error();
-        if (const std::string wrong = wrong_shard(plan, place, *shard); !wrong.empty()) {
-          damaged.push_back(plan.shards[place].string() + ": " + wrong);
-          continue;
-        }
-        if (const std::string wrong = mismatch(plan, *shard, first); !wrong.empty())
-          return Error{ExitCode::bad_data, plan.shards[place].string() + ": " + wrong};
-        if (!first) first = Shard{{}, {}, shard->quantities, {}, shard->reference_quantities, {}};
-        shards.emplace(variant, *std::move(shard));
+        if (*shard) shards.emplace(variant, **std::move(shard));
       }
       if (!shards.empty()) writer.write(sequence, shards);
     }
     for (const PointQuantity& given : plan.of_points) writer.write(given);
     MergeSummary summary = writer.finish();
-    summary.damaged = std::move(damaged);
+    summary.damaged = std::move(reader).damaged();
     if (const std::string different = writer.first_difference(); !different.empty())
       return Error{ExitCode::io, out.string() + ": cannot write: " + different +
                                      " reads back differently; is the disk full?"};

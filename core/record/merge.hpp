@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -41,6 +42,11 @@ struct MergePlan {
   std::vector<std::size_t> variants{};
   /// Grid axes that the reference depends on: each of a sequence's shards has its own.
   std::vector<std::string> reference_axes{};
+  /// More files of the same sequences, from other folders: each list is parallel to shards, and
+  /// what its files hold joins what those hold.
+  std::vector<std::vector<std::filesystem::path>> more_shards{};
+  /// A grid point in words, for errors.
+  std::function<std::string(std::size_t)> point_name{};
 };
 
 struct MergeSummary {
@@ -63,8 +69,10 @@ struct MergeSummary {
 ///
 /// A shard that is damaged, or of another experiment or sequence, counts as missing and is named in
 /// the summary. Errors: bad_data naming a shard of other quantities or sizes than the first;
+/// check_failed naming a cell, or the reference, that two files have with other bits;
 /// cannot_create, permission, io for `out`, which is then as it was before. Pre: as many cell_ids
-/// as grid points, as many shards as sequences of variants; unique one-word axis names.
+/// as grid points, as many shards (and of each of more_shards) as sequences of
+/// variants; unique one-word axis names.
 Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& out);
 
 }  // namespace lamp::record

@@ -351,6 +351,66 @@ TEST_CASE("merge: damaged shards and those that do not belong are left out and n
   CHECK((slurp(out) != without));
 }
 
+TEST_CASE("merge: cells of a sequence come from all of its files", "[record]") {
+  const Folder folder, second, third;
+  MergePlan plan = sample_plan(folder.path);
+  plan.point_name = [](std::size_t point) { return "point " + std::to_string(point); };
+  publish_all(folder, {"prose0", "prose1", "code0", "code1"});
+  const auto out = folder.path / "result.h5";
+  REQUIRE(merge(plan, out).ok());
+  const std::string whole = slurp(out);
+
+  for (const Folder* other : {&second, &third})
+    plan.more_shards.push_back(sample_plan(other->path).shards);
+  Shard shard = sample_shard("prose0", sample_cells()), rest = shard;
+  rest.cells.erase(rest.cells.begin() + 1,
+                   rest.cells.begin() + 4);  // both have cell 0 and the last 5
+  shard.cells.erase(shard.cells.begin() + 4, shard.cells.begin() + 7);
+  std::reverse(shard.cells.begin(), shard.cells.end());
+  shard.cells.front().values[1] = std::vector<double>{};  // not recorded here, but in the third
+  rest.cells.back().values[4] = std::vector<std::uint32_t>{};
+  shard.cells[1].status = CellStatus::failed;
+  const auto publish = [&] {
+    REQUIRE(publish_shard(plan.more_shards[0][0], shard).ok());
+    REQUIRE(publish_shard(plan.more_shards[1][0], rest).ok());
+    return merge(plan, out);
+  };
+  std::filesystem::remove(plan.shards[0]);
+  std::filesystem::rename(plan.shards[3], plan.more_shards[1][3]);
+  Result<MergeSummary> summary = publish();
+  REQUIRE(summary.ok());
+  CHECK(summary->done == sequences * cells);
+  CHECK((slurp(out) == whole));
+
+  const auto conflict = [&](const std::string& what, const std::string& dataset) {
+    summary = publish();
+    REQUIRE_FALSE(summary.ok());
+    INFO(summary.error().message);
+    CHECK(summary.error().code == ExitCode::check_failed);
+    for (const std::string& words : {plan.more_shards[0][0].string() + " and " +
+                                         plan.more_shards[1][0].string() + ": the " + what,
+                                     " in " + dataset + ";"})
+      CHECK(summary.error().message.find(words) != std::string::npos);
+    CHECK((slurp(out) == whole));
+  };
+  double& value = std::get<std::vector<double>>(rest.cells[0].values[1])[2];
+  const double right = value;
+  value = std::nextafter(value, 2.0);
+  conflict("cell " + to_hex(rest.cells[0].id).substr(0, 12) + " (point 0)", "/metrics/kl_position");
+  value = record::test::nan;
+  conflict("cell", "/metrics/kl_position");
+  value = right;
+  std::get<std::vector<double>>(shard.reference[2])[0] += 1.0;
+  conflict("reference", "/reference/cross_entropy");
+  shard.reference = rest.reference;
+  rest.experiment[0] ^= 1;  // left out, and with it the cells that no other file has
+  summary = publish();
+  REQUIRE(summary.ok());
+  CHECK(summary->pending == 3);
+  CHECK(summary->failed == 1);
+  CHECK(summary->damaged.size() == 1);
+}
+
 TEST_CASE("merge: quantities that cannot share the scales of a group are refused", "[record]") {
   const Folder folder;
   const MergePlan plan = sample_plan(folder.path);
