@@ -16,6 +16,7 @@
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/formats.hpp"
 #include "experiments/commands/program.hpp"
+#include "experiments/commands/slurm_script.hpp"
 #include "experiments/config/arithmetic.hpp"
 #include "experiments/config/value.hpp"
 
@@ -26,10 +27,9 @@ constexpr std::size_t most_parts = 1'000'000;
 
 struct Command {
   CommandInfo info;
-  int (*call)(const Arguments&) = nullptr;  // null: not there yet
+  int (*call)(const Arguments&) = nullptr;
 };
 
-/// The commands that are there.
 std::vector<CommandInfo> known_commands();
 
 int call_config(const Arguments& arguments) {
@@ -103,6 +103,12 @@ int call_fetch(const Arguments& arguments) {
   return fetch_command(options);
 }
 
+/// What is wrong with the value of --shards.
+std::string illegal_parts(const std::string& shards) {
+  return "--shards " + toml_string(shards) + " is not legal; legal: 1 to " +
+         std::to_string(most_parts);
+}
+
 int call_run(const Arguments& arguments) {
   CLI::App app(
       "Runs the grid of a config and records every cell; continues what the folder already holds.");
@@ -146,17 +152,23 @@ int call_run(const Arguments& arguments) {
 }
 
 int call_merge(const Arguments& arguments) {
-  CLI::App app("Writes the result file of a run; 75 while cells are missing.");
-  std::string folder, out;
+  CLI::App app(
+      "Writes the result file of a run; 75 while cells are missing. Of several folders of one "
+      "experiment, from other machines say, the file has the grid of the first, with the cells of "
+      "all.");
+  std::string out;
+  std::vector<std::string> folders;
   MergeOptions options;
-  app.add_option("DIR", folder, "folder of the run")->required();
-  app.add_option("--out", out, "file to write (default: DIR/result.h5)");
+  app.add_option("DIR", folders, "folder of the run; more than one are joined")->required();
+  app.add_option("--out", out, "file to write (default: DIR/result.h5; of several folders none)");
   app.add_flag("--json", options.json, "one JSON object on standard output when done");
   if (const std::optional<int> code = parse(app, "merge", arguments)) return *code;
-  options.folder = folder;
+  options.folders.assign(folders.begin(), folders.end());
   if (app.count("--out") > 0) {
     if (out.empty()) return usage_error("merge", "--out is empty; legal: a file");
     options.out = out;
+  } else if (folders.size() > 1) {
+    return usage_error("merge", "--out is missing: the result of several folders; legal: a file");
   }
   return merge_command(options);
 }
@@ -165,19 +177,75 @@ int call_plan(const Arguments& arguments) {
   CLI::App app(
       "Cells, memory, disk and time that a run of a config would take. An estimate: nothing is run "
       "or written.");
-  std::string config, threads;
+  std::string config, threads, shards;
   PlanOptions options;
   app.add_option("CONFIG.toml", config, "the experiment")->required();
   app.add_option("--set", options.sets, "KEY=VALUE: overrides a key of the config; repeatable")
       ->allow_extra_args(false);
   app.add_option("--threads", threads, "number of threads of the run (default: all cores)");
+  app.add_option("--shards", shards, "N: also what one of N parts takes, `lamp run --shard K/N`");
   app.add_flag("--json", options.json, "one JSON object");
   if (const std::optional<int> code = parse(app, "plan", arguments)) return *code;
   const Result<std::size_t> count = thread_count(app, threads);
   if (!count) return report("plan", count.error());
+  if (app.count("--shards") > 0) {
+    const std::optional<std::size_t> parts = parse_count(shards, 1, most_parts);
+    if (!parts) return usage_error("plan", illegal_parts(shards));
+    options.shards = *parts;
+  }
   options.config = config;
   options.threads = *count;
   return plan_command(options);
+}
+
+int call_slurm(const Arguments& arguments) {
+  CLI::App app(
+      "Writes the scripts of a run by parts under Slurm, DIR/slurm/{array,merge}.sh, and prints "
+      "the commands that submit them.");
+  std::string config, out, shards, threads, time, memory, partition;
+  SlurmOptions options;
+  app.add_option("CONFIG.toml", config, "the experiment")->required();
+  app.add_option("--out", out, "folder of the run, which all nodes see")->required();
+  app.add_option("--shards", shards, "number of parts: tasks of the job array")->required();
+  app.add_option("--set", options.sets, "KEY=VALUE: overrides a key of the config; repeatable")
+      ->allow_extra_args(false);
+  app.add_option("--threads", threads, "number of threads of a part (default: 1)");
+  app.add_option("--time", time, "limit of a part, as sbatch takes it (default: from the plan)");
+  app.add_option("--mem", memory, "memory of a part, as sbatch takes it (default: from the plan)");
+  app.add_option("--partition", partition, "of the cluster (default: the cluster's)");
+  app.add_flag("--json", options.json, "one JSON object on standard output");
+  if (const std::optional<int> code = parse(app, "slurm", arguments)) return *code;
+  if (out.empty()) return usage_error("slurm", "--out is empty; legal: a folder");
+  const std::optional<std::size_t> parts = parse_count(shards, 1, most_parts);
+  if (!parts) return usage_error("slurm", illegal_parts(shards));
+  if (app.count("--threads") > 0) {
+    const Result<std::size_t> count = thread_count(app, threads);
+    if (!count) return report("slurm", count.error());
+    options.threads = *count;
+  }
+  struct Word {
+    const char* option;
+    const std::string& text;
+    bool (*is_legal)(std::string_view);
+    const char* legal;
+    std::optional<std::string>& value;
+  };
+  for (const Word& word :
+       {Word{"--time", time, is_slurm_time,
+             "minutes, [hours:]minutes:seconds, days-hours[:minutes[:seconds]]", options.time},
+        Word{"--mem", memory, is_slurm_memory, "digits, and K, M, G or T", options.memory},
+        Word{"--partition", partition, is_slurm_partition, "names, joined by commas",
+             options.partition}}) {
+    if (app.count(word.option) == 0) continue;
+    if (!word.is_legal(word.text))
+      return usage_error("slurm", std::string(word.option) + " " + toml_string(word.text) +
+                                      " is not legal; legal: " + word.legal);
+    word.value = word.text;
+  }
+  options.config = config;
+  options.out = out;
+  options.shards = *parts;
+  return slurm_command(options);
 }
 
 int call_status(const Arguments& arguments) {
@@ -294,13 +362,15 @@ constexpr std::array<Command, 16> commands{{
       "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
       "runs an experiment or continues it"},
      call_run},
-    {{"plan", "CONFIG.toml [--set KEY=VALUE]... [--threads N] [--json]",
+    {{"plan", "CONFIG.toml [--set KEY=VALUE]... [--threads N] [--shards N] [--json]",
       "cells, memory, disk and time estimate; runs nothing"},
      call_plan},
     {{"config", "[--json]", "every key of a config with default, legal values and meaning"},
      call_config},
     {{"status", "DIR [--json]", "how far a run is"}, call_status},
-    {{"merge", "DIR [--out FILE.h5] [--json]", "result file of a run"}, call_merge},
+    {{"merge", "DIR [DIR]... [--out FILE.h5] [--json]",
+      "result file of a run, also from several folders of it"},
+     call_merge},
     {{"verify", "DIR [--fraction F] [--seed N] [--threads N] [--json]",
       "computes cells again and compares bits"},
      call_verify},
@@ -322,14 +392,17 @@ constexpr std::array<Command, 16> commands{{
     {{"reveal", "--n N --format NAME --command CMD [--json]",
       "the summation tree of a black-box dot product"},
      call_reveal},
-    {{"slurm", "CONFIG.toml --out DIR --shards N", "a job-array script"}, nullptr},
+    {{"slurm",
+      "CONFIG.toml --out DIR --shards N [--set KEY=VALUE]... [--threads N] [--time T] [--mem M] "
+      "[--partition P] [--json]",
+      "a run by parts as a job array, and its merge; submits nothing"},
+     call_slurm},
     {{"completion", "bash", "completion of the shell"}, call_completion},
 }};
 
 std::vector<CommandInfo> known_commands() {
   std::vector<CommandInfo> known;
-  for (const Command& command : commands)
-    if (command.call != nullptr) known.push_back(command.info);
+  for (const Command& command : commands) known.push_back(command.info);
   return known;
 }
 
@@ -340,8 +413,7 @@ void print_help() {
                "usage: lamp [-h] [--version] COMMAND ...      lamp COMMAND -h: its options\n\n";
   for (const Command& command : commands)
     std::cout << "  " << command.info.name << (command.info.usage.empty() ? "" : " ")
-              << command.info.usage << "\n      " << command.info.meaning
-              << (command.call == nullptr ? " (not available yet in this version)" : "") << '\n';
+              << command.info.usage << "\n      " << command.info.meaning << '\n';
 }
 
 int dispatch(const Arguments& arguments) {
@@ -369,8 +441,6 @@ int dispatch(const Arguments& arguments) {
                 "; legal: " + join(legal) +
                 (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   }
-  if (command->call == nullptr)
-    return usage_error(command->info.name, "not available yet in this version");
   return command->call(Arguments(arguments.begin() + 1, arguments.end()));
 }
 

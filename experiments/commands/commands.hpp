@@ -34,8 +34,8 @@ struct RunOptions {
 };
 
 struct MergeOptions {
-  std::filesystem::path folder;
-  std::optional<std::filesystem::path> out{};  // absent: result.h5 in the folder
+  std::vector<std::filesystem::path> folders;  // one at least; the first one's grid
+  std::optional<std::filesystem::path> out{};  // absent: result.h5 in the only folder
   bool json = false;
 };
 
@@ -54,6 +54,19 @@ struct PlanOptions {
   std::filesystem::path config;
   std::vector<std::string> sets{};
   std::size_t threads = 1;
+  std::size_t shards = 0;  // parts whose cost is asked for; 0: of none
+  bool json = false;
+};
+
+struct SlurmOptions {
+  std::filesystem::path config;
+  std::filesystem::path out;  // folder of the run
+  std::size_t shards = 1;     // N of --shard K/N
+  std::vector<std::string> sets{};
+  std::size_t threads = 1;                 // of a part
+  std::optional<std::string> time{};       // as sbatch takes it; absent: from the plan
+  std::optional<std::string> memory{};     // as sbatch takes it; absent: from the plan
+  std::optional<std::string> partition{};  // absent: the cluster's default
   bool json = false;
 };
 
@@ -94,9 +107,12 @@ struct CommandInfo {
 };
 
 int run_command(const RunOptions& options);
+/// One result from the folders of a run.
 int merge_command(const MergeOptions& options);
 /// Cells, memory, disk and time of a run, estimated; nothing is run.
 int plan_command(const PlanOptions& options);
+/// Scripts that run a config by parts as a job array of Slurm, and join them; submits nothing.
+int slurm_command(const SlurmOptions& options);
 /// How far a run is: 0 when complete, 75 when cells are missing, 65 when a shard is damaged.
 int status_command(const StatusOptions& options);
 /// Computes a sample of finished cells again: 1 where a bit differs.

@@ -4,160 +4,32 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 
-#include "analysis/intervals.hpp"
 #include "core/model/files/strict_json.hpp"
 #include "experiments/commands/commands.hpp"
-#include "experiments/commands/plan_cost.hpp"
-#include "experiments/commands/plan_products.hpp"
 #include "experiments/commands/requests.hpp"
-#include "experiments/commands/storage_cost.hpp"
+#include "experiments/commands/run_estimate.hpp"
 #include "experiments/commands/text.hpp"
-#include "experiments/commands/time_cost.hpp"
 #include "experiments/commands/timing.hpp"
-#include "experiments/commands/truth_cost.hpp"
 #include "experiments/run/progress.hpp"
-#include "experiments/run/sharing.hpp"
 
 namespace lamp::experiments {
 namespace {
 
-constexpr double not_touched_yet =
-    6.0 * 1024 * 1024;                 // bytes of HDF5 and of code that a run will use; measured
 constexpr double long_wait = 86400.0;  // seconds
-constexpr std::size_t most_timed_cells = 100;  // evenly spaced among those that are computed
-
-struct RunPlan {
-  std::size_t points = 0, cells = 0, sequences = 0;  // of the grid; that differ; of all texts
-  std::size_t least_sequences = 0;                   // that [stop] may end with; 0 without it
-  std::size_t variants = 1;                          // references and shards of a sequence
-  std::size_t computed = 0;  // cells that take a pass, if proofs succeed, in all variants
-  double macs = 0.0;         // of a pass
-  MemoryCost memory;
-  double program = 0.0, peak = 0.0;   // bytes: what is left without all below; all together
-  double shards = 0.0, result = 0.0;  // bytes on disk
-  double start_seconds = 0.0;         // until everything is read
-  double reference_seconds = 0.0, cell_seconds = 0.0;
-  double output_seconds = 0.0;  // of a sequence
-  double crowding = 1.0;        // how many times as long a thread takes beside the others
-  double meetings = 0.0;        // of the threads that share a pass
-  bool unlimited_reference = false;
-  std::vector<ProductPlan> products{};
-  TruthCost truth{};
-  RankingCost rankings{};
-  std::size_t threads = 1;
-};
-
-/// A line of /proc/self/status in bytes; 0 where there is none.
-double own_memory(const std::string& key) {
-  std::ifstream in("/proc/self/status");
-  for (std::string line; std::getline(in, line);)
-    if (line.starts_with(key + ":"))
-      return 1024.0 * std::strtod(line.c_str() + key.size() + 1, nullptr);
-  return 0.0;
-}
 
 double number(std::size_t n) { return static_cast<double>(n); }
 
-std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
-
-double seconds(const RunPlan& plan, std::size_t threads, std::size_t sequences) {
-  constexpr double meeting = 4e-6;  // seconds, about: to wake threads that wait, and be waited for
-  const double crowded = threads > 1 ? plan.crowding : 1.0;
-  const std::size_t at_once = std::min(threads, cores());
-  const double all = number(at_once) / crowded;  // threads' worth of one
-  const auto shared = [&](double pass, std::size_t members) {
-    return std::min(pass, pass / number(members) + plan.meetings * meeting) * crowded;
-  };
-  const double reference = plan.unlimited_reference ? plan.reference_seconds / all
-                                                    : shared(plan.reference_seconds, at_once);
-  const double truth = (number(plan.truth.cells) * plan.truth.seconds + plan.rankings.seconds) /
-                       all;  // one after the other, by all threads
-  const std::size_t each = (plan.computed + plan.variants - 1) / plan.variants,  // of a variant
-      left = each % at_once;  // fewer passes than threads, which share all
-  const double cells = number(each / at_once) * plan.cell_seconds * crowded +
-                       (left == 0 ? 0.0 : shared(plan.cell_seconds, at_once / left));
-  return plan.start_seconds + number(sequences) * (number(plan.variants) * (reference + cells) +
-                                                   truth + plan.output_seconds);
-}
-
 double seconds(const RunPlan& plan, std::size_t threads) {
-  return seconds(plan, threads, plan.sequences);
+  return seconds_of(plan, threads, number(plan.sequences));
 }
 
-RunPlan estimate(const Experiment& experiment, std::size_t threads) {
-  const double program = own_memory("VmRSS") + not_touched_yet;  // before anything is timed
-  const std::vector<Cell> cells = distinct_cells(experiment.grid);
-  RunPlan plan{.points = experiment.grid.cells.size(),
-               .cells = cells.size(),
-               .sequences = experiment.tokens.sequences.size() / experiment.grid.variants.size(),
-               .variants = experiment.grid.variants.size(),
-               .memory = {}};
-  plan.threads = threads;
-  std::vector<std::vector<const Cell*>> each(plan.variants);
-  for (const Cell& cell : cells) each[cell.variant].push_back(&cell);
-  std::vector<const Cell*> computed;
-  for (const std::vector<const Cell*>& of_variant : each)
-    for (const Cell* cell : worth_computing(of_variant)) computed.push_back(cell);
-  plan.computed = computed.size();
-  plan.macs = macs_of_pass(experiment.model.config, experiment.config.tokens.sequence_length,
-                           cells.front().plan);
-
-  plan.memory = memory_cost(experiment, cells);
-  plan.program = program;
-  const ReadingCost reading = reading_cost(experiment.model.config);
-  plan.start_seconds = number(weights_of_run(experiment)) * reading.seconds;  // storing is packing
-  StorageCost storing;
-  for (const NumberSystem& system : stored_weights(experiment))
-    plan.start_seconds +=
-        storing.of_number(system) * weight_bytes(experiment.model.config) / sizeof(float);
-
-  const ShardCost shard = shard_cost(experiment, cells);
-  plan.shards =
-      number(plan.sequences) * (shard.bytes + (number(plan.variants) - 1.0) * shard.structure);
-  plan.result = plan.shards - (number(plan.sequences) - 2.0) *
-                                  shard.structure;  // one file, but with scales and provenance
-  plan.output_seconds = 3.0 * shard.seconds;        // made once, merged and compared
-  if (experiment.config.stop)
-    plan.least_sequences =
-        experiment.config.tokens.paths.size() *
-        round_ends(experiment.config.stop->min_sequences, experiment.config.tokens.sequences)
-            .front();
-
-  TimeCost time(experiment);
-  plan.reference_seconds = time.reference();
-  for (const SiteRow& row : experiment.model.config.network->sites)
-    plan.meetings += number(layers_of(experiment.model.config, row.site) *
-                            heads_of(experiment.model.config, row.site));
-  plan.unlimited_reference = is_unlimited(
-      experiment.grid.reference.at(experiment.model.config.network->sites.front().site));
-  const std::size_t step = (computed.size() + most_timed_cells - 1) / most_timed_cells;
-  std::size_t timed = 0;
-  for (std::size_t i = 0; i < computed.size(); i += step, ++timed)
-    plan.cell_seconds += time.cell(*computed[i]);
-  plan.cell_seconds /= number(timed);
-  plan.products = products_of(experiment, cells, time);
-  plan.truth = truth_cost(experiment, cells, time);
-  plan.rankings = ranking_cost(experiment, cells, time);
-  plan.crowding =
-      crowding(experiment.model.config,
-               cells.front().plan.at(experiment.model.config.network->sites.back().site),
-               std::min(threads, cores()));
-  const double truth = std::max(plan.truth.shared + number(threads) * plan.truth.per_thread,
-                                plan.rankings.shared + number(threads) * plan.rankings.per_thread);
-  const double workers = number(std::min(threads, cells.size())),
-               others = threads > 1 ? number(threads - 1) : 0.0;
-  const double finished = plan.memory.recorded / 2.0;  // the other half comes when truths are known
-  plan.peak = plan.program + plan.memory.weights +
-              std::max(reading.bytes, plan.memory.reference + workers * plan.memory.workspace +
-                                          others * plan.memory.member + finished +
-                                          std::max(finished, truth));
-  return plan;
+/// What of the most that [stop] may take the least is.
+double least_share(const RunPlan& plan) {
+  return number(plan.least_sequences) / number(plan.sequences);
 }
 
 using Json = nlohmann::ordered_json;
@@ -223,22 +95,53 @@ std::string rankings_text(const RankingCost& cost) {
 /// The least that a run with [stop] takes; all else is of the most.
 Json stop_json(const RunPlan& plan) {
   if (plan.least_sequences == 0) return {};
+  const auto whole = [&](double x) {
+    return static_cast<std::uint64_t>(std::llround(x * least_share(plan)));
+  };
   return {{"sequences", plan.least_sequences},
           {"passes", plan.least_sequences * (plan.computed + plan.variants)},
+          {"disk", {{"shards", whole(plan.shards)}, {"result", whole(plan.result)}}},
           {"seconds",
-           {{"one_thread", seconds(plan, 1, plan.least_sequences)},
-            {"all", seconds(plan, plan.threads, plan.least_sequences)}}}};
+           {{"one_thread", seconds_of(plan, 1, number(plan.least_sequences))},
+            {"all", seconds_of(plan, plan.threads, number(plan.least_sequences))}}}};
 }
 
 std::string stop_text(const RunPlan& plan) {
   if (plan.least_sequences == 0) return {};
-  return "stop        after " + std::to_string(plan.least_sequences) + " to " +
-         std::to_string(plan.sequences) + " sequences in all: about " +
-         duration_text(seconds(plan, plan.threads, plan.least_sequences)) + " to " +
-         duration_text(seconds(plan, plan.threads)) + "; all else is said of the most\n";
+  const auto line = [&](const char* name, std::size_t sequences) {
+    return std::string(name) + std::to_string(sequences) +
+           " sequences in all: " + std::to_string(sequences * (plan.computed + plan.variants)) +
+           " passes, about " +
+           bytes_text(plan.shards * number(sequences) / number(plan.sequences)) + " of shards, " +
+           duration_text(seconds_of(plan, plan.threads, number(sequences))) + "\n";
+  };
+  return line("stop        at least ", plan.least_sequences) +
+         line("            at most  ", plan.sequences) +
+         "            all else is said of the most\n";
 }
 
-Json as_json(const Experiment& experiment, const RunPlan& plan) {
+/// One of the parts that --shards asks for; no member of the others.
+Json parts_json(const RunPlan& plan, std::size_t parts) {
+  if (parts == 0) return {};
+  const PartPlan part = largest_part(plan, parts);
+  const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
+  return {{"count", part.parts},        {"sequences", part.sequences},
+          {"memory", whole(plan.peak)}, {"disk", whole(part.shards)},
+          {"seconds", part.seconds},    {"merge_seconds", merge_seconds(plan)}};
+}
+
+std::string parts_text(const RunPlan& plan, std::size_t parts) {
+  if (parts == 0) return {};
+  const PartPlan part = largest_part(plan, parts);
+  return "parts       " + std::to_string(parts) + " of " + std::to_string(part.sequences) +
+         (part.sequences == 1 ? " sequence" : " sequences at most") +
+         (plan.variants == 1 ? "" : " (each in one variant)") + ": about " + bytes_text(plan.peak) +
+         " and " + duration_text(part.seconds) + " each, with " + std::to_string(plan.threads) +
+         (plan.threads == 1 ? " thread" : " threads") + ";\n            lamp merge about " +
+         duration_text(merge_seconds(plan)) + "\n";
+}
+
+Json as_json(const Experiment& experiment, const RunPlan& plan, std::size_t parts) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
   return {{"title", experiment.config.title},
           {"experiment", nullptr},  // the weights enter it
@@ -273,7 +176,8 @@ Json as_json(const Experiment& experiment, const RunPlan& plan) {
             {"output", number(plan.sequences) * plan.output_seconds},
             {"one_thread", seconds(plan, 1)},
             {"all", seconds(plan, plan.threads)}}},
-          {"threads", plan.threads}};
+          {"threads", plan.threads},
+          {"parts", parts_json(plan, parts)}};
 }
 
 /// "0.08", "12": nanoseconds to two digits.
@@ -299,7 +203,7 @@ std::string products_text(const std::vector<ProductPlan>& products) {
   return text;
 }
 
-std::string plain(const Experiment& experiment, const RunPlan& plan) {
+std::string plain(const Experiment& experiment, const RunPlan& plan, std::size_t parts) {
   const auto count = [](std::size_t n, const std::string& what) {
     return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
   };
@@ -333,7 +237,7 @@ std::string plain(const Experiment& experiment, const RunPlan& plan) {
           bytes_text(plan.result) + " of result.h5\n";
   text += "time        about " + duration_text(seconds(plan, plan.threads)) + " with " +
           count(plan.threads, "thread") + ", " + duration_text(seconds(plan, 1)) +
-          " with one; estimated from kernels run for milliseconds\n";
+          " with one; estimated from kernels run for milliseconds\n" + parts_text(plan, parts);
   if (plan.unlimited_reference) {
     const double all = number(plan.sequences * plan.variants) * plan.reference_seconds;
     text += "reference   " + experiment.config.reference + " takes about " + duration_text(all) +
@@ -352,10 +256,13 @@ int plan_command(const PlanOptions& options) {
       prepare(options.config, options.sets, read_model_without_weights);
   if (!experiment) return report("plan", experiment.error());
   const double read = thread_seconds() - start;
+  if (options.shards > 0)
+    if (const Result<void> legal = check_planned_parts(*experiment, options.shards); !legal)
+      return report("plan", legal.error());
   RunPlan plan = estimate(*experiment, options.threads);
   plan.start_seconds += read;
-  std::cout << (options.json ? json_text(as_json(*experiment, plan)) + '\n'
-                             : plain(*experiment, plan));
+  std::cout << (options.json ? json_text(as_json(*experiment, plan, options.shards)) + '\n'
+                             : plain(*experiment, plan, options.shards));
   return 0;
 }
 

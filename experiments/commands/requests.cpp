@@ -1,6 +1,7 @@
 #include "experiments/commands/requests.hpp"
 
 #include <set>
+#include <string>
 #include <utility>
 
 #include "experiments/run/cell_recorder.hpp"
@@ -41,6 +42,24 @@ std::vector<Cell> distinct_cells(const Grid& grid) {
   for (const Cell& cell : grid.cells)
     if (seen.insert({cell.variant, cell.id}).second) cells.push_back(cell);
   return cells;
+}
+
+Result<void> check_parts(const Experiment& experiment, std::size_t parts) {
+  if (!experiment.config.stop || parts == 1) return {};
+  return Error{ExitCode::bad_data,
+               "[stop] with --shard: no part alone can tell when the means of all are known; "
+               "legal: one process without --shard, or a fixed count of sequences "
+               "(tokens.sequences) without [stop]"};
+}
+
+Result<void> check_planned_parts(const Experiment& experiment, std::size_t parts) {
+  if (Result<void> legal = check_parts(experiment, parts); !legal) return legal;
+  const std::size_t most = experiment.tokens.sequences.size();
+  if (parts <= most) return {};
+  return Error{ExitCode::usage, "--shards " + std::to_string(parts) +
+                                    " is not legal: parts without a sequence; legal: 1 to " +
+                                    std::to_string(most) + ", the sequences of all texts" +
+                                    (experiment.grid.variants.size() == 1 ? "" : " and variants")};
 }
 
 }  // namespace lamp::experiments

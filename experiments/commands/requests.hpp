@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "core/base/result.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/runner.hpp"
 
@@ -18,5 +19,11 @@ record::Shard empty_shard(const Experiment& experiment);
 
 /// The grid's cells in grid order, each once where several points of a variant mean the same.
 std::vector<Cell> distinct_cells(const Grid& grid);
+
+/// Whether the run may be made by so many parts, `--shard K/N`: [stop] knows no parts.
+Result<void> check_parts(const Experiment& experiment, std::size_t parts);
+
+/// The same of parts that are to be planned: none may have nothing to do.
+Result<void> check_planned_parts(const Experiment& experiment, std::size_t parts);
 
 }  // namespace lamp::experiments

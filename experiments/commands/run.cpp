@@ -5,8 +5,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/model/files/strict_json.hpp"
 #include "core/record/publish.hpp"
@@ -22,6 +24,7 @@
 #include "experiments/run/runner.hpp"
 #include "experiments/run/stopping.hpp"
 #include "experiments/run/study_inputs.hpp"
+#include "experiments/run/what_changed.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -105,6 +108,38 @@ std::string equal_text(const RunSummary& summary) {
   return equal == 0 ? "" : std::to_string(equal) + " of them equal to others, ";
 }
 
+std::vector<std::string> names_of(const std::vector<std::filesystem::path>& folders) {
+  std::vector<std::string> names;
+  for (const std::filesystem::path& folder : folders) names.push_back(folder.string());
+  return names;
+}
+
+/// Of a merge, as one could type it again.
+std::string command_line(const MergeOptions& options) {
+  std::vector<std::string> words = names_of(options.folders);
+  words.insert(words.begin(), {"lamp", "merge"});
+  if (options.out) words.insert(words.end(), {"--out", options.out->string()});
+  return joined(words);
+}
+
+/// The folders whose cells a result is to have: that of the experiment, and others of the same one.
+Result<std::vector<RunFolder>> folders_of(const std::vector<std::filesystem::path>& paths,
+                                          const Experiment& experiment) {
+  const std::string first = to_hex(experiment.grid.experiment);
+  std::vector<RunFolder> folders;
+  for (const std::filesystem::path& path : paths) {
+    const Result<std::string> present = experiment_of(path);
+    if (!present) return present.error();
+    if (*present != first)
+      return Error{ExitCode::bad_data,
+                   path.string() + ": holds another experiment (" + present->substr(0, 12) +
+                       ", that of " + paths.front().string() + " is " + first.substr(0, 12) +
+                       "): " + what_changed(path, experiment.config, experiment.inputs())};
+    folders.push_back(RunFolder::for_reading(path, experiment.grid.experiment));
+  }
+  return folders;
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options) {
@@ -115,12 +150,8 @@ int run_command(const RunOptions& options) {
   for (std::size_t i = 0; i < models.size(); ++i)
     warn_of_head("run", models[i], experiment->model_at(i));
   const Grid& grid = experiment->grid;
-  if (experiment->config.stop && options.parts > 1)
-    return report("run",
-                  {ExitCode::bad_data,
-                   "[stop] with --shard: no part alone can tell when the means of all are "
-                   "known; legal: one process without --shard, or a fixed count of sequences "
-                   "(tokens.sequences) without [stop]"});
+  if (const Result<void> legal = check_parts(*experiment, options.parts); !legal)
+    return report("run", legal.error());
 
   const std::filesystem::path out = options.out.value_or(default_folder(experiment->config.title));
   const ShardPart part{.part = options.part, .of = options.parts};
@@ -155,8 +186,9 @@ int run_command(const RunOptions& options) {
   const Occasion occasion{
       .command_line = joined(options.command_line), .started = started, .threads = options.threads};
   const Result<record::MergeSummary> merged =
-      part.of == 1 ? merge_result(*experiment, *folder, so_far, folder->result(), occasion)
-                   : record::MergeSummary{.pending = 1};
+      part.of == 1
+          ? merge_result(*experiment, std::span(&*folder, 1), so_far, folder->result(), occasion)
+          : record::MergeSummary{.pending = 1};
   if (!merged) return report("run", merged.error());
   const bool complete = merged->pending == 0 && merged->failed == 0;
   const Result<NanCells> nan =
@@ -193,17 +225,17 @@ int merge_command(const MergeOptions& options) {
   if (options.out)
     if (const Result<void> fits = record::check_target(*options.out); !fits)
       return report("merge", fits.error());
-  const Result<Experiment> experiment = prepare_again(options.folder);
+  const Result<Experiment> experiment = prepare_again(options.folders.front());
   if (!experiment) return report("merge", experiment.error());
-
-  const RunFolder folder = RunFolder::for_reading(options.folder, experiment->grid.experiment);
-  const std::filesystem::path out = options.out.value_or(folder.result());
+  const Result<std::vector<RunFolder>> folders = folders_of(options.folders, *experiment);
+  if (!folders) return report("merge", folders.error());
+  const std::filesystem::path out = options.out.value_or(folders->front().result());
   const Result<Reached> so_far =
-      reached(experiment->config, experiment->grid, experiment->tokens.sequences, folder);
+      reached(experiment->config, experiment->grid, experiment->tokens.sequences, *folders);
   if (!so_far) return report("merge", so_far.error());
   const Result<record::MergeSummary> merged =
-      merge_result(*experiment, folder, *so_far, out,
-                   {.command_line = "lamp merge " + options.folder.string(), .started = started});
+      merge_result(*experiment, *folders, *so_far, out,
+                   {.command_line = command_line(options), .started = started});
   if (!merged) return report("merge", merged.error());
   const Result<NanCells> nan = merged->done > 0
                                    ? nan_cells_of(out)
@@ -211,6 +243,7 @@ int merge_command(const MergeOptions& options) {
   if (!nan) return report("merge", nan.error());
   if (options.json)
     std::cout << json_text(Json{{"result", out.string()},
+                                {"folders", names_of(options.folders)},
                                 {"done", merged->done},
                                 {"pending", merged->pending},
                                 {"failed", merged->failed},

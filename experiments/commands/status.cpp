@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -204,8 +205,8 @@ Result<Asked> asked_of(const std::filesystem::path& folder, const Config& config
     asked.note = "which text and sequence a shard is of is not known: " + tokens.error().message;
   if (!config.stop) return asked;
   if (asked.grid && asked.tokens) {
-    if (Result<Reached> so_far = reached(config, *asked.grid, *asked.tokens,
-                                         RunFolder::for_reading(folder, asked.grid->experiment))) {
+    const RunFolder run = RunFolder::for_reading(folder, asked.grid->experiment);
+    if (Result<Reached> so_far = reached(config, *asked.grid, *asked.tokens, std::span(&run, 1))) {
       asked.sequences = config.tokens.paths.size() * so_far->sequences;
       std::erase_if(*asked.tokens, [&](const TokenSequence& s) { return !so_far->has(s); });
       if (so_far->stopping) asked.stopping.emplace(*std::move(so_far->stopping));

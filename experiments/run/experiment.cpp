@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "experiments/run/nan_cells.hpp"
 #include "experiments/run/provenance.hpp"
 #include "experiments/run/stopping.hpp"
 #include "experiments/run/what_changed.hpp"
@@ -109,8 +110,9 @@ std::string utc_now() {
   return text.data();
 }
 
-Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
-                                          const Reached& so_far, const std::filesystem::path& out,
+Result<record::MergeSummary> merge_result(const Experiment& experiment,
+                                          std::span<const RunFolder> folders, const Reached& so_far,
+                                          const std::filesystem::path& out,
                                           const Occasion& occasion) {
   record::MergePlan plan;
   plan.grid_axes = experiment.grid.axes;
@@ -121,11 +123,17 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment, const Ru
     plan.variants.push_back(cell.variant);
   }
   if (so_far.stopping) plan.of_points = so_far.stopping->recorded();
+  plan.point_name = [&](std::size_t point) {
+    return point_name(experiment.grid.axes, experiment.grid.cells[point].index);
+  };
+  plan.more_shards.resize(folders.size() - 1);
   std::set<std::int64_t> numbers;
   for (const TokenSequence& sequence : experiment.tokens.sequences) {
     if (!so_far.has(sequence)) continue;
     numbers.insert(static_cast<std::int64_t>(sequence.index));
-    plan.shards.push_back(folder.shard(sequence.index, sequence.id));
+    plan.shards.push_back(folders.front().shard(sequence.index, sequence.id));
+    for (std::size_t i = 1; i < folders.size(); ++i)
+      plan.more_shards[i - 1].push_back(folders[i].shard(sequence.index, sequence.id));
     plan.sequence_ids.push_back(sequence.id);
   }
   plan.sequence_axes = sequence_axes(experiment.config, {numbers.begin(), numbers.end()});

@@ -78,10 +78,11 @@ std::string utc_now();
 
 struct Reached;  // stopping.hpp
 
-/// result.h5 (at `out`) from the folder's shards; unfinished cells are pending there. With [stop]
-/// it has the sequences of the rounds that were begun, and /stop.
-Result<record::MergeSummary> merge_result(const Experiment& experiment, const RunFolder& folder,
-                                          const Reached& so_far, const std::filesystem::path& out,
+/// result.h5 (at `out`) from the shards of one or more folders of the experiment; unfinished cells
+/// are pending there. With [stop] it has the sequences of the rounds that were begun, and /stop.
+Result<record::MergeSummary> merge_result(const Experiment& experiment,
+                                          std::span<const RunFolder> folders, const Reached& so_far,
+                                          const std::filesystem::path& out,
                                           const Occasion& occasion);
 
 }  // namespace lamp::experiments

@@ -77,14 +77,23 @@ Result<int> lock_file(const std::filesystem::path& file, int operation) {
   return descriptor;
 }
 
+/// Whether there is nothing else under the folder's name.
+Result<void> check_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(folder, error);
+  if (!std::filesystem::exists(status) || std::filesystem::is_directory(status)) return {};
+  return Error{ExitCode::cannot_create,
+               folder.string() + ": exists and is not a folder; choose another --out"};
+}
+
 /// Whether the folder holds nothing but what a run puts there.
 Result<void> check_foreign(const std::filesystem::path& folder) {
   const Result<std::vector<std::filesystem::path>> entries = entries_of(folder, Role::output);
   if (!entries) return entries.error();
   for (const std::filesystem::path& entry : *entries) {
     const std::string name = entry.filename().string();
-    if (!name.starts_with('.') &&
-        name != "shards")  // dot files: locks, and what a killed write left
+    if (!name.starts_with('.') &&  // locks, and what a killed write left
+        name != "shards" && name != "slurm")
       return Error{
           ExitCode::cannot_create,
           folder.string() + ": holds '" + name +
@@ -130,13 +139,29 @@ Result<std::string> experiment_of(const std::filesystem::path& folder) {
   return line.substr(study_header.size(), 64);
 }
 
+Result<void> check_own(const std::filesystem::path& folder, const Experiment& experiment) {
+  if (Result<void> is_folder = check_folder(folder); !is_folder) return is_folder;
+  if (!may_be_there(folder)) return {};
+  if (!may_be_there(folder / "study.toml")) return check_foreign(folder);
+  const Result<std::string> present = experiment_of(folder);
+  if (!present) {
+    const ExitCode code = present.error().code;
+    const bool of_others = code == ExitCode::bad_data || code == ExitCode::missing_input;
+    return Error{of_others ? ExitCode::cannot_create : code, present.error().message};
+  }
+  const std::string asked = to_hex(experiment.grid.experiment);
+  if (*present == asked) return {};
+  return Error{ExitCode::cannot_create,
+               folder.string() + ": holds another experiment (" + present->substr(0, 12) +
+                   ", this one is " + asked.substr(0, 12) +
+                   "): " + what_changed(folder, experiment.config, experiment.inputs()) +
+                   "; choose another --out"};
+}
+
 Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const ShardPart& part,
                                   const Experiment& experiment) {
+  if (Result<void> is_folder = check_folder(folder); !is_folder) return is_folder.error();
   std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(folder, error);
-  if (std::filesystem::exists(status) && !std::filesystem::is_directory(status))
-    return Error{ExitCode::cannot_create,
-                 folder.string() + ": exists and is not a folder; choose another --out"};
   std::filesystem::create_directories(folder / "shards", error);
   if (error) return system_error(folder, "the folder cannot be created", error.value());
 
@@ -154,23 +179,7 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
     record::remove_leftovers(place);
   remove_abandoned_scratch(folder);
   if (Result<void> fits = record::check_target(opened.result()); !fits) return fits.error();
-  if (!may_be_there(folder / "study.toml")) {
-    if (Result<void> own = check_foreign(folder); !own) return own.error();
-    return opened;
-  }
-  const Result<std::string> present = experiment_of(folder);
-  if (!present) {
-    const ExitCode code = present.error().code;
-    const bool of_others = code == ExitCode::bad_data || code == ExitCode::missing_input;
-    return Error{of_others ? ExitCode::cannot_create : code, present.error().message};
-  }
-  const std::string asked = to_hex(experiment.grid.experiment);
-  if (*present != asked)
-    return Error{ExitCode::cannot_create,
-                 folder.string() + ": holds another experiment (" + present->substr(0, 12) +
-                     ", this one is " + asked.substr(0, 12) +
-                     "): " + what_changed(folder, experiment.config, experiment.inputs()) +
-                     "; choose another --out"};
+  if (Result<void> own = check_own(folder, experiment); !own) return own.error();
   return opened;
 }
 

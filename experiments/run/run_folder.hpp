@@ -60,6 +60,11 @@ class RunFolder {
 /// writing; looking takes each lock for a moment, shared, which a run that starts waits for.
 std::vector<std::string> holders(const std::filesystem::path& folder);
 
+/// Whether a run of the experiment may go on, or begin, in the folder, which need not be there.
+/// Errors: cannot_create for one that holds another experiment, which is told apart in words, or
+/// something else.
+Result<void> check_own(const std::filesystem::path& folder, const Experiment& experiment);
+
 /// The experiment a folder's study.toml names, as 64 hexadecimal digits.
 Result<std::string> experiment_of(const std::filesystem::path& folder);
 

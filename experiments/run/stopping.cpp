@@ -207,7 +207,8 @@ std::vector<record::PointQuantity> Stopping::recorded() const {
 }
 
 Result<Reached> reached(const Config& config, const Grid& grid,
-                        const std::vector<TokenSequence>& sequences, const RunFolder& folder) {
+                        const std::vector<TokenSequence>& sequences,
+                        std::span<const RunFolder> folders) {
   if (!config.stop) return Reached{.sequences = config.tokens.sequences};
   Reached so_far{.stopping = std::optional<Stopping>(std::in_place, config, grid)};
   std::size_t begin = 0;
@@ -215,17 +216,22 @@ Result<Reached> reached(const Config& config, const Grid& grid,
     bool complete = true;
     for (const TokenSequence& sequence : sequences) {
       if (!so_far.stopping->is_among(sequence, begin, end)) continue;
-      Result<record::Shard> shard = record::read_shard(folder.shard(sequence.index, sequence.id));
-      if (!shard && shard.error().code != ExitCode::missing_input &&
-          shard.error().code != ExitCode::bad_data)  // what is damaged is computed anew
-        return shard.error();
       FinishedCells cells;
-      if (shard)
-        for (record::CellRecord& cell : shard->cells)
-          if (cell.status == record::CellStatus::done) cells.emplace(cell.id, std::move(cell));
+      for (const RunFolder& folder : folders) {
+        Result<record::Shard> shard = record::read_shard(folder.shard(sequence.index, sequence.id));
+        if (!shard && shard.error().code != ExitCode::missing_input &&
+            shard.error().code != ExitCode::bad_data)  // what is damaged is computed anew
+          return shard.error();
+        FinishedCells found;
+        if (shard)
+          for (record::CellRecord& cell : shard->cells)
+            if (cell.status == record::CellStatus::done && !cells.contains(cell.id))
+              found.emplace(cell.id, std::move(cell));
+        if (shard) so_far.stopping->add(sequence, found, shard->quantities);
+        cells.merge(found);
+      }
       for (const Cell& cell : grid.cells)
         complete = complete && (cell.variant != sequence.variant || cells.contains(cell.id));
-      if (shard) so_far.stopping->add(sequence, cells, shard->quantities);
     }
     so_far.sequences = end;
     so_far.stopping->look(end);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -78,10 +79,11 @@ struct Reached {
   }
 };
 
-/// Reads the shards, round by round, until one lacks a cell or all means are known. Without [stop]
-/// nothing is read: all sequences. Errors: as of read_shard, but a shard that is not there or
-/// damaged.
+/// Reads the shards of the run's folders, round by round, until a sequence lacks a cell or all
+/// means are known. Without [stop] nothing is read: all sequences. Errors: as of read_shard, but a
+/// shard that is not there or damaged.
 Result<Reached> reached(const Config& config, const Grid& grid,
-                        const std::vector<TokenSequence>& sequences, const RunFolder& folder);
+                        const std::vector<TokenSequence>& sequences,
+                        std::span<const RunFolder> folders);
 
 }  // namespace lamp::experiments

@@ -2,7 +2,6 @@
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -59,11 +58,6 @@ class CommandLine(unittest.TestCase):
         self.refused(2, ["a command is missing", "run, plan"])
         self.refused(2, ["unknown command"], "")
         self.refused(2, ["unknown command"], "a\nb\x1b[31m")
-
-    def test_commands_that_are_not_there_say_so(self):
-        for command in re.findall(r"\n  (\w+).*\n {6}.*not available yet", lamp("-h").stdout.decode()):
-            self.assertIn(command, COMMANDS)
-            self.refused(2, [f"lamp {command}: not available yet in this version"], command)
 
     def test_numbers(self):
         for number in NOT_A_COUNT:

@@ -295,7 +295,8 @@ class Commands(unittest.TestCase):
     def test_readme_names_the_keys_of_json(self):
         written = keys_in_readme()
         shard = sorted((self.whole / "shards").iterdir())[0]
-        calls = [("config",), ("formats", "e4m3", "h100", "mxfp4"), ("version",), ("plan", CONFIG, "--set", "continuation.tokens=2", "--set", "truth.coarse=false"),
+        calls = [("config",), ("formats", "e4m3", "h100", "mxfp4"), ("version",),
+                 ("plan", CONFIG, "--shards", 2, "--set", "continuation.tokens=2", "--set", "truth.coarse=false"),
                  ("status", self.whole), ("inspect", self.whole / "result.h5"), ("inspect", shard), ("inspect", NANO),
                  ("inspect", ROOT / "tests/golden/llama/model"),
                  ("run", CONFIG, "--out", self.whole, "--quiet"), ("merge", self.whole, "--out", self.scratch / "merged.h5")]
