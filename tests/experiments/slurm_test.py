@@ -258,7 +258,7 @@ class MoreThanOneMachine(unittest.TestCase):
         for tool in ["xargs", *(["parallel"] if shutil.which("parallel") else [])]:
             out = self.scratch / f"by {tool}"
             part = f"{shlex.quote(str(LAMP))} run {CONFIG} --out {shlex.quote(str(out))} --threads 1 --quiet {shlex.join(SMALL)}"
-            script = (f"seq 4 | xargs -P 2 -I K {part} --shard K/4; test $? -eq 123" if tool == "xargs" else
+            script = (f"seq 4 | xargs -P 2 -I{{}} {part} --shard {{}}/4; test $? -eq 123" if tool == "xargs" else
                       f"parallel -j 2 {shlex.quote(part + ' --shard {}/4')} ::: 1 2 3 4; test $? -eq 4")
             done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 0, done.stderr)
