@@ -164,7 +164,7 @@ Limits limits_for(std::uint64_t size) {
   constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
   const std::uint64_t machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                                 static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  return {.seconds = 5 + size / mebibyte,
+  return {.seconds = 3 + size / mebibyte,
           .memory = std::min(machine, 256 * mebibyte + hdf5::most_inflation * size)};
 }
 

@@ -246,7 +246,7 @@ TEST_CASE("a child that reads: what befalls it is one error", "[record]") {
           while (forever) {
           }
           return {};
-        }).find("more than 5 s of processor time") != std::string::npos);
+        }).find("more than 3 s of processor time") != std::string::npos);
   CHECK(fate([](hid_t) { return Bytes(std::size_t{1} << 40); }).find("asks for more memory") !=
         std::string::npos);
   CHECK(fate([](hid_t) -> Bytes { ::_exit(3); }).find("cannot read it") != std::string::npos);
