@@ -29,7 +29,7 @@ double own_memory(const std::string& key) {
   return 0.0;
 }
 
-double number(std::size_t n) { return static_cast<double>(n); }
+double real(std::size_t n) { return static_cast<double>(n); }
 
 std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 
@@ -39,32 +39,32 @@ double seconds_of(const RunPlan& plan, std::size_t threads, double sequences) {
   constexpr double meeting = 4e-6;  // seconds, about: to wake threads that wait, and be waited for
   const double crowded = threads > 1 ? plan.crowding : 1.0;
   const std::size_t at_once = std::min(threads, cores());
-  const double all = number(at_once) / crowded;  // threads' worth of one
+  const double all = real(at_once) / crowded;  // threads' worth of one
   const auto shared = [&](double pass, std::size_t members) {
-    return std::min(pass, pass / number(members) + plan.meetings * meeting) * crowded;
+    return std::min(pass, pass / real(members) + plan.meetings * meeting) * crowded;
   };
   const double reference = plan.unlimited_reference ? plan.reference_seconds / all
                                                     : shared(plan.reference_seconds, at_once);
-  const double truth = (number(plan.truth.cells) * plan.truth.seconds + plan.rankings.seconds) /
+  const double truth = (real(plan.truth.cells) * plan.truth.seconds + plan.rankings.seconds) /
                        all;  // one after the other, by all threads
   const std::size_t each = (plan.computed + plan.variants - 1) / plan.variants,  // of a variant
       left = each % at_once;  // fewer passes than threads, which share all
-  const double cells = number(each / at_once) * plan.cell_seconds * crowded +
+  const double cells = real(each / at_once) * plan.cell_seconds * crowded +
                        (left == 0 ? 0.0 : shared(plan.cell_seconds, at_once / left));
   return plan.start_seconds +
-         sequences * (number(plan.variants) * (reference + cells) + truth + plan.output_seconds);
+         sequences * (real(plan.variants) * (reference + cells) + truth + plan.output_seconds);
 }
 
 PartPlan largest_part(const RunPlan& plan, std::size_t parts) {
   const std::size_t all = plan.sequences * plan.variants, most = (all + parts - 1) / parts;
   return {.parts = parts,
           .sequences = most,
-          .seconds = seconds_of(plan, plan.threads, number(most) / number(plan.variants)),
-          .shards = plan.shards * number(most) / number(all)};
+          .seconds = seconds_of(plan, plan.threads, real(most) / real(plan.variants)),
+          .shards = plan.shards * real(most) / real(all)};
 }
 
 double merge_seconds(const RunPlan& plan) {
-  return plan.start_seconds + number(plan.sequences) * plan.output_seconds;
+  return plan.start_seconds + real(plan.sequences) * plan.output_seconds;
 }
 
 RunPlan estimate(const Experiment& experiment, std::size_t threads) {
@@ -88,7 +88,7 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   plan.memory = memory_cost(experiment, cells);
   plan.program = program;
   const ReadingCost reading = reading_cost(experiment.model.config);
-  plan.start_seconds = number(weights_of_run(experiment)) * reading.seconds;  // storing is packing
+  plan.start_seconds = real(weights_of_run(experiment)) * reading.seconds;  // storing is packing
   StorageCost storing;
   for (const NumberSystem& system : stored_weights(experiment))
     plan.start_seconds +=
@@ -96,8 +96,8 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
 
   const ShardCost shard = shard_cost(experiment, cells);
   plan.shards =
-      number(plan.sequences) * (shard.bytes + (number(plan.variants) - 1.0) * shard.structure);
-  plan.result = plan.shards - (number(plan.sequences) - 2.0) *
+      real(plan.sequences) * (shard.bytes + (real(plan.variants) - 1.0) * shard.structure);
+  plan.result = plan.shards - (real(plan.sequences) - 2.0) *
                                   shard.structure;  // one file, but with scales and provenance
   plan.output_seconds = 3.0 * shard.seconds;        // made once, merged and compared
   if (experiment.config.stop)
@@ -109,15 +109,15 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   TimeCost time(experiment);
   plan.reference_seconds = time.reference();
   for (const SiteRow& row : experiment.model.config.network->sites)
-    plan.meetings += number(layers_of(experiment.model.config, row.site) *
-                            heads_of(experiment.model.config, row.site));
+    plan.meetings += real(layers_of(experiment.model.config, row.site) *
+                          heads_of(experiment.model.config, row.site));
   plan.unlimited_reference = is_unlimited(
       experiment.grid.reference.at(experiment.model.config.network->sites.front().site));
   const std::size_t step = (computed.size() + most_timed_cells - 1) / most_timed_cells;
   std::size_t timed = 0;
   for (std::size_t i = 0; i < computed.size(); i += step, ++timed)
     plan.cell_seconds += time.cell(*computed[i]);
-  plan.cell_seconds /= number(timed);
+  plan.cell_seconds /= real(timed);
   plan.products = products_of(experiment, cells, time);
   plan.truth = truth_cost(experiment, cells, time);
   plan.rankings = ranking_cost(experiment, cells, time);
@@ -125,10 +125,10 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
       crowding(experiment.model.config,
                cells.front().plan.at(experiment.model.config.network->sites.back().site),
                std::min(threads, cores()));
-  const double truth = std::max(plan.truth.shared + number(threads) * plan.truth.per_thread,
-                                plan.rankings.shared + number(threads) * plan.rankings.per_thread);
-  const double workers = number(std::min(threads, cells.size())),
-               others = threads > 1 ? number(threads - 1) : 0.0;
+  const double truth = std::max(plan.truth.shared + real(threads) * plan.truth.per_thread,
+                                plan.rankings.shared + real(threads) * plan.rankings.per_thread);
+  const double workers = real(std::min(threads, cells.size())),
+               others = threads > 1 ? real(threads - 1) : 0.0;
   const double finished = plan.memory.recorded / 2.0;  // the other half comes when truths are known
   plan.peak = plan.program + plan.memory.weights +
               std::max(reading.bytes, plan.memory.reference + workers * plan.memory.workspace +
