@@ -76,7 +76,7 @@ struct Inputs {
 };
 
 /// One thing that two runs that share a folder agree in: a key of the config, or one of semantics,
-/// model, activation, reference_model, tokenizer, text, text_name (each text's) and axis (each).
+/// model, activation, reference_model, tokenizer, text (each text's content) and axis (each).
 struct IdentityLine {
   std::string name, value;
   friend bool operator==(const IdentityLine&, const IdentityLine&) = default;

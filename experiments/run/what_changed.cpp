@@ -81,9 +81,8 @@ class Differences {
 
  private:
   /// Names of lines that this class has words for; any other is a key.
-  static constexpr std::string_view no_keys[] = {"semantics",       "model",     "activation",
-                                                 "reference_model", "tokenizer", "text",
-                                                 "text_name",       "axis"};
+  static constexpr std::string_view no_keys[] = {
+      "semantics", "model", "activation", "reference_model", "tokenizer", "text", "axis"};
 
   void add(std::string item) {
     if (std::find(items_.begin(), items_.end(), item) == items_.end())
@@ -124,8 +123,7 @@ class Differences {
     const std::vector<std::string> was = was_.values("text"), is = is_.values("text"),
                                    names_before = text_names(was_.config),
                                    names = text_names(is_.config);
-    if (was.size() != is.size() || differs("text_name"))
-      return add_lists("the texts", names_before, names);
+    if (was.size() != is.size()) return add_lists("the texts", names_before, names);
     for (std::size_t i = 0; i < is.size(); ++i)
       if (was[i] != is[i])
         add("the content of the text " + is_.config.tokens.paths[i].filename().string());

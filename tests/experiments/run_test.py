@@ -172,30 +172,31 @@ class Run(unittest.TestCase):
         self.assertIn("[arithmetic.x] is gone;", lamp("run", config, "--out", out, *fewer, check=False).stderr)
 
     def test_a_text_under_another_name_is_the_same_text(self):
-        """Without a dimension "text": with it the name is a coordinate of the result, and another name is said to be what differs."""
-        out, listed, other = self.scratch / "renamed", self.scratch / "renamed in a list", self.scratch / "other.name"
-        text = ROOT / "data/texts/prose.txt"
+        """Also where names are coordinates: the result has the new ones, and no cell is computed again."""
+        other, text = self.scratch / "other.name", ROOT / "data/texts/prose.txt"
         shutil.copy(text, other)
         small = ["--quiet", "--json", *sets('grid."arithmetic.low.mu"=[4]', "tokens.sequences=1")]
-        lamp("run", CONFIG, "--out", out, *small, *sets(f"tokens.path={text}"))
-        before = contents(out / "result.h5")
-        again = lamp("run", CONFIG, "--out", out, *small, *sets(f"tokens.path={other}"))
-        self.assertEqual([json.loads(again.stdout)[key] for key in ("resumed", "computed")], [12, 0])
-        self.assertEqual(contents(out / "result.h5"), before)
-        lamp("verify", out)
-        lamp("run", CONFIG, "--out", listed, *small, *sets(f'tokens.path=["{text}"]'))
-        refused = lamp("run", CONFIG, "--out", listed, *small, *sets(f'tokens.path=["{other}"]'), check=False)
-        self.assertEqual(refused.returncode, 73)
-        self.assertIn("): the texts were [prose], are [other]; choose", refused.stderr)
+        for name, path in (("renamed", "{}"), ("renamed in a list", '["{}"]')):
+            out = self.scratch / name
+            lamp("run", CONFIG, "--out", out, *small, *sets("tokens.path=" + path.format(text)))
+            before = contents(out / "result.h5")
+            again = lamp("run", CONFIG, "--out", out, *small, *sets("tokens.path=" + path.format(other)))
+            self.assertEqual([json.loads(again.stdout)[key] for key in ("resumed", "computed")], [12, 0])
+            after = contents(out / "result.h5")
+            renamed = {path for path in before if before[path] != after[path]}
+            self.assertTrue(all(path.endswith("/text") for path in renamed), renamed)
+            self.assertEqual(bool(renamed), name != "renamed")
+            lamp("verify", out)
+            lamp("status", out)
 
     def test_study_says_when_files_were_read(self):
         comment = (self.whole / "study.toml").read_text().splitlines()[1]
         self.assertTrue(self.began <= int(re.search(r" read (\d+)$", comment)[1]) <= time.time(), comment)
 
     def test_identities_are_what_they_were(self):
-        """Folders of older versions go on: experiment, sequences and cells of nano.toml have had these since semantics 2."""
+        """Folders of older versions go on: sequences and cells of nano.toml have had these since semantics 2, its experiment since names of texts do not enter."""
         self.assertTrue((self.whole / "study.toml").read_text().startswith(
-            "# lamp experiment 56cd7eed7b27d1331fc2f6759e174eaf818f30f40353a9532a1b15c53ad77cc6\n"))
+            "# lamp experiment 5822f70cd58df47478874edec313d8a7167c2e12c320704555661bc5dc855fce\n"))
         self.assertEqual(sorted(file.name for file in (self.whole / "shards").iterdir()),
                          ["sequence-0000-418ccd1aa6862c09.h5", "sequence-0000-a57374184fe36b75.h5",
                           "sequence-0001-489d3ff83834aff3.h5", "sequence-0001-f3147a8df4c484eb.h5"])
