@@ -194,7 +194,7 @@ class Run(unittest.TestCase):
         self.assertTrue(self.began <= int(re.search(r" read (\d+)$", comment)[1]) <= time.time(), comment)
 
     def test_identities_are_what_they_were(self):
-        """Folders of older versions go on: sequences and cells of nano.toml have had these since semantics 2, its experiment since names of texts do not enter."""
+        """Folders of older versions go on: nano.toml has had these since semantics 2, its experiment since names of texts do not enter."""
         self.assertTrue((self.whole / "study.toml").read_text().startswith(
             "# lamp experiment 5822f70cd58df47478874edec313d8a7167c2e12c320704555661bc5dc855fce\n"))
         self.assertEqual(sorted(file.name for file in (self.whole / "shards").iterdir()),
