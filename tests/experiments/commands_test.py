@@ -308,7 +308,7 @@ class Commands(unittest.TestCase):
             named = written[command]
             self.assertEqual(named - keys, set(), command)
             self.assertEqual(keys - named if named.complete else set(), set(), command)
-        self.assertEqual(set(written) - {(c, "") for c in ("fetch", "verify", "reveal", "bench")},  # read in tests of their own
+        self.assertEqual(set(written) - {(c, "") for c in ("fetch", "verify", "reveal", "bench", "slurm")},  # read in tests of their own
                          {(c, "") for c, *_ in calls if c != "inspect"} | {("inspect", k) for k in ("result", "shard", "model")})
 
     # verify

@@ -35,7 +35,8 @@ WORLD = {0, 65, 66, 71, 73, 74, 75, 77}  # exit codes for what the world does: a
 INTACT = WORLD - {65, 66}  # where all that is read is there and right, and only the system fails
 SILENT = {0, 75}  # 75 of status, and of a part of a run, is an answer
 SECONDS = 30  # for a command that takes a tenth of one, on a machine that others use too
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]  # starts a command as a user who is not root
+ORDINARY = 20000 + os.getpid() % 40000  # a user who is not root, and nobody else: limits of processes count all of theirs
+NOBODY = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"]  # starts a command as that user
 DONE = 1  # the status of a cell, core/record/contents.hpp
 
 

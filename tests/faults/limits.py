@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from law import INTACT, LAMP, NOBODY, Tally, Undisturbed, call, run_arguments
+from law import INTACT, LAMP, NOBODY, ORDINARY, Tally, Undisturbed, call, run_arguments
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -108,7 +108,7 @@ def make_own(folder):
     """The folder, or one above that is there, for the user nobody."""
     if folder.exists():
         for path in [folder, *folder.rglob("*")]:
-            os.chown(path, 65534, 65534)
+            os.chown(path, ORDINARY, ORDINARY)
 
 
 def main():

@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 
-from law import CONFIG, NOBODY, ROOT, SMALL, WORLD, Tally, Undisturbed, call
+from law import CONFIG, NOBODY, ORDINARY, ROOT, SMALL, WORLD, Tally, Undisturbed, call
 
 INPUTS = ["study.toml", "model", "model/config.json", "model/model.safetensors", "model/vocab.json", "model/merges.txt", "texts/prose.txt"]
 OUTPUTS = ["out", "out/shards", "out/shards/SHARD", "out/study.toml", "out/.lock", "out/result.h5"]
@@ -43,7 +43,7 @@ def give_away(*paths):
     """Gives files and all below to the user nobody, where it is root that made them."""
     for path in paths if os.geteuid() == 0 else ():
         for each in [path, *path.rglob("*")]:
-            os.chown(each, 65534, 65534, follow_symlinks=False)
+            os.chown(each, ORDINARY, ORDINARY, follow_symlinks=False)
 
 
 def spoil(path, state, scratch):
