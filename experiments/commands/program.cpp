@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -46,6 +47,14 @@ int out_of_memory() {
   return static_cast<int>(ExitCode::out_of_memory);
 }
 
+/// Whether run_program has returned. HDF5 1.10 calls exit(-1), without a word, in places where it
+/// is refused memory.
+std::atomic<bool> returned{false};
+
+void at_exit() {
+  if (!returned) ::_exit(out_of_memory());
+}
+
 /// GMP, and with it MPFR, would abort where memory is refused; an exception through its frames
 /// would leave its numbers half made.
 void* gmp_allocate(std::size_t size) {
@@ -63,10 +72,7 @@ int ended(ExitCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
-}  // namespace
-
-int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
-  name_speaker(argc, argv);
+int guarded(int argc, char** argv, int (*call)(const Arguments&)) {
   handle_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` then fails, as one on a full disk
   mp_set_memory_functions(gmp_allocate, gmp_reallocate, nullptr);
@@ -92,6 +98,16 @@ int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
   } catch (const std::exception& error) {
     return ended(ExitCode::internal, std::string("internal error, please report: ") + error.what());
   }
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
+  name_speaker(argc, argv);
+  std::atexit(at_exit);
+  const int code = guarded(argc, argv, call);
+  returned = true;
+  return code;
 }
 
 }  // namespace lamp::experiments
