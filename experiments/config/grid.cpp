@@ -411,6 +411,7 @@ std::vector<IdentityLine> experiment_lines(const Config& config, const Inputs& i
           : lines_of(inputs.models.front(), semantics_number);
   lines.push_back({"tokenizer", to_hex(inputs.tokenizer)});
   for (const Digest& digest : inputs.texts) lines.push_back({"text", to_hex(digest)});
+  if (config.tokens.text_axis) lines.push_back({"axis", "text"});
   for (const GridAxis& axis : config.grid) lines.push_back({"axis", axis.key});
   const std::vector<std::string> replaced = keys_of_axes(config);
   for_each_field(config, [&](const Field& field, const std::string& path, const std::string& name) {

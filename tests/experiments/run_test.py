@@ -88,7 +88,7 @@ class Run(unittest.TestCase):
     def test_another_experiment_is_refused(self):
         """What differs is named: keys with both values, in one line, and nothing else is."""
         before = contents(self.whole / "result.h5")
-        axes = "arithmetic.low.mu, lamp.scores.tau, lamp.scores.rule"
+        axes = "text, arithmetic.low.mu, lamp.scores.tau, lamp.scores.rule"
         for change, words in (
                 ("seed=8", "seed was 7, is 8"),
                 ("tokens.shuffle=true", "tokens.shuffle was false, is true"),
@@ -113,10 +113,10 @@ class Run(unittest.TestCase):
     def test_other_axes_are_refused_by_name(self):
         text = CONFIG.read_text().replace('"../../', f'"{ROOT}/')
         head, mu, tau, rule = text.partition("[grid]\n")[0] + "[grid]\n", *text.splitlines()[-3:]
-        were = "were [arithmetic.low.mu, lamp.scores.tau, lamp.scores.rule], are"
+        were = "were [text, arithmetic.low.mu, lamp.scores.tau, lamp.scores.rule], are"
         for name, lines, words in (
-                ("order", [tau, mu, rule], f"the axes, in this order, {were} [lamp.scores.tau, arithmetic.low.mu, lamp.scores.rule];"),
-                ("fewer", [mu, rule], f"the axes {were} [arithmetic.low.mu, lamp.scores.rule];")):
+                ("order", [tau, mu, rule], f"the axes, in this order, {were} [text, lamp.scores.tau, arithmetic.low.mu, lamp.scores.rule];"),
+                ("fewer", [mu, rule], f"the axes {were} [text, arithmetic.low.mu, lamp.scores.rule];")):
             config = self.scratch / f"{name}.toml"
             config.write_text(head + "\n".join(lines) + "\n")
             refused = lamp("run", config, "--out", self.whole, check=False)
@@ -196,7 +196,7 @@ class Run(unittest.TestCase):
     def test_identities_are_what_they_were(self):
         """Folders of older versions go on: nano.toml has had these since semantics 2, its experiment since names of texts do not enter."""
         self.assertTrue((self.whole / "study.toml").read_text().startswith(
-            "# lamp experiment 5822f70cd58df47478874edec313d8a7167c2e12c320704555661bc5dc855fce\n"))
+            "# lamp experiment 38d309c91835340489fd15d31712c30bf95e6d77697bc3745c4299e7e059cbac\n"))
         self.assertEqual(sorted(file.name for file in (self.whole / "shards").iterdir()),
                          ["sequence-0000-418ccd1aa6862c09.h5", "sequence-0000-a57374184fe36b75.h5",
                           "sequence-0001-489d3ff83834aff3.h5", "sequence-0001-f3147a8df4c484eb.h5"])
