@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -56,9 +55,13 @@ std::string result_trailer(const Digest& digest) {
 
 std::optional<int> schema_of_shard(const std::filesystem::path& file) {
   std::array<char, 40> head{};
-  std::ifstream in(file, std::ios::binary);
-  in.read(head.data(), static_cast<std::streamsize>(head.size()));
-  const std::string_view text(head.data(), static_cast<std::size_t>(in.gcount()));
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // no FIFO waits
+  struct stat status {};
+  const bool regular =
+      descriptor >= 0 && ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  const ssize_t count = regular ? ::pread(descriptor, head.data(), head.size(), 0) : 0;
+  if (descriptor >= 0) ::close(descriptor);
+  const std::string_view text(head.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
   return text.starts_with(shard_magic) ? number_at(text.substr(shard_magic.size())) : std::nullopt;
 }
 
