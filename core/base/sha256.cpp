@@ -48,4 +48,16 @@ std::string to_hex(const Digest& digest) {
   return hex;
 }
 
+std::optional<Digest> digest_from_hex(std::string_view hex) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  Digest digest{};
+  if (hex.size() != 2 * digest.size()) return std::nullopt;
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    const std::size_t high = digits.find(hex[2 * i]), low = digits.find(hex[2 * i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    digest[i] = static_cast<std::uint8_t>(16 * high + low);
+  }
+  return digest;
+}
+
 }  // namespace lamp

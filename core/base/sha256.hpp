@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,5 +34,7 @@ Digest sha256(std::span<const std::byte> bytes);
 Digest sha256(std::string_view text);
 /// 64 lower-case hexadecimal digits.
 std::string to_hex(const Digest& digest);
+/// What to_hex gives the text of; nothing for any other.
+std::optional<Digest> digest_from_hex(std::string_view hex);
 
 }  // namespace lamp

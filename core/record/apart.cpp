@@ -41,12 +41,13 @@ void limit(int resource, rlim_t soft, rlim_t hard) {
 class MemoryLimit {
  public:
   explicit MemoryLimit(std::uint64_t most) : most_(most) {
+    const std::uint64_t all = address_space() + most;
     rlimit present{};
     if (::getrlimit(RLIMIT_AS, &present) != 0 ||
-        (present.rlim_cur != RLIM_INFINITY && present.rlim_cur <= address_space() + most))
+        (present.rlim_cur != RLIM_INFINITY && present.rlim_cur <= all))
       return;
     before_ = present.rlim_cur;
-    limit(RLIMIT_AS, address_space() + most, present.rlim_max);
+    limit(RLIMIT_AS, all, present.rlim_max);
   }
   /// Whether memory was refused by this limit: without it there is as much as it grants.
   [[nodiscard]] bool has_refused() const {

@@ -173,20 +173,9 @@ Quantity read_quantity(hid_t file, const std::string& path, std::size_t lead) {
 
 /// The 64 hexadecimal digits of an identity.
 Digest read_digest(hid_t file, const std::string& attribute) {
-  const std::string text = hdf5::read_text(file, attribute);
-  const auto digit = [&](char c) -> unsigned {
-    constexpr std::string_view digits = "0123456789abcdef";
-    const std::size_t at = digits.find(c);
-    if (at == std::string_view::npos)
-      throw hdf5::Failure("attribute " + attribute + " is not hexadecimal", 0);
-    return static_cast<unsigned>(at);
-  };
-  Digest digest{};
-  if (text.size() != 2 * digest.size())
-    throw hdf5::Failure("attribute " + attribute + " is not 64 digits", 0);
-  for (std::size_t i = 0; i < digest.size(); ++i)
-    digest[i] = static_cast<std::uint8_t>(16 * digit(text[2 * i]) + digit(text[2 * i + 1]));
-  return digest;
+  const std::optional<Digest> digest = digest_from_hex(hdf5::read_text(file, attribute));
+  if (!digest) throw hdf5::Failure("attribute " + attribute + " is not 64 hexadecimal digits", 0);
+  return *digest;
 }
 
 void read_cells(hid_t file, Shard& shard) {

@@ -1,6 +1,6 @@
-#include <charconv>
 #include <iostream>
 
+#include "core/base/whole_number.hpp"
 #include "core/model/weights.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/config/value.hpp"
@@ -21,10 +21,8 @@ void warn_of_head(std::string_view command, const std::filesystem::path& folder,
 }
 
 std::optional<std::size_t> parse_count(std::string_view text, std::size_t min, std::size_t max) {
-  std::size_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < min || value > max)
-    return std::nullopt;
+  const std::optional<std::size_t> value = whole_number<std::size_t>(text);
+  if (!value || *value < min || *value > max) return std::nullopt;
   return value;
 }
 

@@ -46,13 +46,6 @@ std::filesystem::path default_folder(const std::string& title) {
   return std::filesystem::path("runs") / (name.empty() ? "untitled" : name);
 }
 
-/// A command line as one could type it again.
-std::string joined(const std::vector<std::string>& words) {
-  std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + shell_word(word);
-  return line;
-}
-
 std::vector<TokenSequence> sequences_of_part(const std::vector<TokenSequence>& all,
                                              const ShardPart& part) {
   std::vector<TokenSequence> mine;
@@ -119,7 +112,7 @@ std::string command_line(const MergeOptions& options) {
   std::vector<std::string> words = names_of(options.folders);
   words.insert(words.begin(), {"lamp", "merge"});
   if (options.out) words.insert(words.end(), {"--out", options.out->string()});
-  return joined(words);
+  return shell_line(words);
 }
 
 /// The folders whose cells a result is to have: that of the experiment, and others of the same one.
@@ -183,8 +176,9 @@ int run_command(const RunOptions& options) {
   }
   if (so_far.stopping) so_far.sequences = so_far.stopping->sequences();
 
-  const Occasion occasion{
-      .command_line = joined(options.command_line), .started = started, .threads = options.threads};
+  const Occasion occasion{.command_line = shell_line(options.command_line),
+                          .started = started,
+                          .threads = options.threads};
   const Result<record::MergeSummary> merged =
       part.of == 1
           ? merge_result(*experiment, std::span(&*folder, 1), so_far, folder->result(), occasion)

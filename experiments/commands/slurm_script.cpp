@@ -13,12 +13,6 @@ bool is_number(std::string_view text) {
   return !text.empty() && text.size() <= 9 && std::all_of(text.begin(), text.end(), is_digit);
 }
 
-std::string shell_line(const std::vector<std::string>& words) {
-  std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + shell_word(word);
-  return line;
-}
-
 /// A file name on a line of #SBATCH. Slurm reads quotes, and %% as %.
 std::string slurm_file(const std::filesystem::path& file, std::string_view pattern) {
   std::string quoted = "\"";

@@ -83,14 +83,6 @@ std::time_t modified(const std::filesystem::path& file) {
   return ::stat(file.c_str(), &status) == 0 ? status.st_mtime : 0;
 }
 
-std::string utc(std::time_t time) {
-  std::array<char, 32> text{};
-  std::tm broken{};
-  gmtime_r(&time, &broken);
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &broken);
-  return text.data();
-}
-
 /// The cells of each variant.
 std::vector<CellNames> names_of(const Grid& grid) {
   std::vector<CellNames> names(grid.variants.size());
@@ -111,11 +103,10 @@ bool may_have_changed(const std::filesystem::path& file, std::int64_t since) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0 || status.st_ctime >= since) return true;
   if (!S_ISDIR(status.st_mode)) return false;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(file, error), end; !error && it != end;
-       it.increment(error))
-    if (::stat(it->path().c_str(), &status) != 0 || status.st_ctime >= since) return true;
-  return static_cast<bool>(error);
+  const Result<std::vector<std::filesystem::path>> entries = entries_of(file);
+  return !entries || std::any_of(entries->begin(), entries->end(), [&](const auto& entry) {
+    return ::stat(entry.c_str(), &status) != 0 || status.st_ctime >= since;
+  });
 }
 
 /// Whether a file that the config names may have changed since the run read it.
@@ -144,10 +135,7 @@ Result<std::optional<Study>> study_of(const std::filesystem::path& folder, const
     Result<Grid> grid = expand(config, *inputs);
     if (!grid) return grid.error();
     if (to_hex(grid->experiment) != experiment)
-      return Error{ExitCode::bad_data, folder.string() + ": has changed since the run (" +
-                                           experiment.substr(0, 12) + ", now " +
-                                           to_hex(grid->experiment).substr(0, 12) +
-                                           "): " + what_changed(folder, config, *inputs)};
+      return changed_since_run(folder, experiment, *grid, config, *inputs);
     recorded = of(*std::move(grid), *inputs);
     if (!may_have_changed(config, *inputs)) return recorded;
   }
@@ -352,7 +340,7 @@ Json as_json(const std::filesystem::path& folder, const Config& config,
                       {"done", s.done},
                       {"failed", s.failed},
                       {"nan", s.nan.count},
-                      {"published", s.published != 0 ? Json(utc(s.published)) : Json()},
+                      {"published", s.published != 0 ? Json(utc_text(s.published)) : Json()},
                       {"damage", s.damage.empty() ? Json() : Json(s.damage)}});
   }
   return {{"folder", folder.string()},
@@ -369,7 +357,7 @@ Json as_json(const std::filesystem::path& folder, const Config& config,
             {"complete", status.complete},
             {"cells", asked.cells_of_sequence()}}},
           {"stop", as_json(asked.stopping)},
-          {"published", status.published != 0 ? Json(utc(status.published)) : Json()},
+          {"published", status.published != 0 ? Json(utc_text(status.published)) : Json()},
           {"running", running},
           {"result",
            {{"present", status.result},
@@ -399,7 +387,7 @@ std::string plain(const std::filesystem::path& folder, const Config& config,
       "\n" +
       (asked.stopping ? "stop        " + wrapped(asked.stopping->in_words(), 12, 12) + "\n"
                       : std::string()) +
-      "published   " + (status.published != 0 ? utc(status.published) : "nothing yet") +
+      "published   " + (status.published != 0 ? utc_text(status.published) : "nothing yet") +
       "\nat work     " + (running.empty() ? "no run" : running[0]) + "\n";
   for (std::size_t i = 1; i < running.size(); ++i) text += "            " + running[i] + "\n";
   text += std::string("result.h5   ") +

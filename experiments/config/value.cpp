@@ -100,6 +100,12 @@ std::string shell_word(const std::string& word) {
   return quoted + "'";
 }
 
+std::string shell_line(std::span<const std::string> words) {
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + shell_word(word);
+  return line;
+}
+
 std::string one_line(std::string_view text) {
   std::string out;
   while (!text.empty()) {

@@ -73,6 +73,8 @@ std::string one_line(std::string_view text);
 
 /// A word as one types it in a shell: in quotes where it needs them.
 std::string shell_word(const std::string& word);
+/// A command line as one could type it again.
+std::string shell_line(std::span<const std::string> words);
 
 /// The candidate nearest to `word` by edit distance (insert, delete, replace, swap neighbours);
 /// empty where none is near.

@@ -1,18 +1,11 @@
 #include "experiments/fetch/http_answer.hpp"
 
 #include <algorithm>
-#include <charconv>
+
+#include "core/base/whole_number.hpp"
 
 namespace lamp::experiments {
 namespace {
-
-template <class Number>
-std::optional<Number> whole_number(std::string_view text) {
-  Number value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view blanks = " \t\r\n";

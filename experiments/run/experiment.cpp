@@ -85,30 +85,36 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   return experiment;
 }
 
+Error changed_since_run(const std::filesystem::path& folder, const std::string& present,
+                        const Grid& grid, const Config& config, const Inputs& inputs) {
+  return {ExitCode::bad_data,
+          folder.string() + ": has changed since the run (" + present.substr(0, 12) + ", now " +
+              to_hex(grid.experiment).substr(0, 12) + "): " + what_changed(folder, config, inputs) +
+              "; what was changed is needed as it was, or run it again with another --out"};
+}
+
 Result<Experiment> prepare_again(const std::filesystem::path& folder) {
   const Result<std::string> present = experiment_of(folder);
   if (!present) return present.error();
   Result<Experiment> experiment = prepare(folder / "study.toml", {});
   if (!experiment || to_hex(experiment->grid.experiment) == *present) return experiment;
-  return Error{ExitCode::bad_data,
-               folder.string() + ": has changed since the run (" + present->substr(0, 12) +
-                   ", now " + to_hex(experiment->grid.experiment).substr(0, 12) +
-                   "): " + what_changed(folder, experiment->config, experiment->inputs()) +
-                   "; what was changed is needed as it was, or run it again with another --out"};
+  return changed_since_run(folder, *present, experiment->grid, experiment->config,
+                           experiment->inputs());
 }
 
 std::string sequence_name(const Config& config, std::size_t text, std::size_t index) {
   return "text " + text_names(config)[text] + ", sequence " + std::to_string(index);
 }
 
-std::string utc_now() {
+std::string utc_text(std::time_t time) {
   std::array<char, 32> text{};
-  const std::time_t now = std::time(nullptr);
   std::tm utc{};
-  gmtime_r(&now, &utc);
+  gmtime_r(&time, &utc);
   std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
   return text.data();
 }
+
+std::string utc_now() { return utc_text(std::time(nullptr)); }
 
 Result<record::MergeSummary> merge_result(const Experiment& experiment,
                                           std::span<const RunFolder> folders, const Reached& so_far,

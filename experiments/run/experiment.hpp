@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -59,6 +60,11 @@ TokenRequest token_request(const Config& config, std::span<const Digest> models)
 Result<Experiment> prepare(const std::filesystem::path& config, std::span<const std::string> sets,
                            ModelReader& read = read_model);
 
+/// The folder was made as experiment `present`, and its study.toml, with these inputs, means
+/// another one: bad_data, which says what differs.
+Error changed_since_run(const std::filesystem::path& folder, const std::string& present,
+                        const Grid& grid, const Config& config, const Inputs& inputs);
+
 /// The experiment of the folder of a run, by its study.toml; bad_data, which says what changed,
 /// where files or program are not those of the run.
 Result<Experiment> prepare_again(const std::filesystem::path& folder);
@@ -73,7 +79,9 @@ struct Occasion {
   std::size_t threads = 1;
 };
 
-/// Now, as 2026-11-20T12:34:56Z.
+/// As 2026-11-20T12:34:56Z.
+std::string utc_text(std::time_t time);
+/// The same of now.
 std::string utc_now();
 
 struct Reached;  // stopping.hpp

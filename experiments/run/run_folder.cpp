@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <ctime>
 #include <span>
 #include <string_view>
 #include <thread>
@@ -29,13 +28,8 @@ constexpr std::string_view study_header = "# lamp experiment ";  // then 64 hexa
 std::string holder_line() {
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
-  std::array<char, 32> start{};
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::strftime(start.data(), start.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
   return "host " + std::string(host.data()) + ", process " + std::to_string(getpid()) + ", since " +
-         start.data();
+         utc_now();
 }
 
 /// Takes a lock that is free, or soon will be: `holders` takes it for a moment. 0, or an errno:

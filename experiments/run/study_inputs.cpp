@@ -1,34 +1,14 @@
 #include "experiments/run/study_inputs.hpp"
 
-#include <charconv>
 #include <fstream>
 #include <sstream>
+
+#include "core/base/whole_number.hpp"
 
 namespace lamp::experiments {
 namespace {
 
 constexpr std::string_view head = "# inputs:";
-
-std::optional<Digest> digest_of(std::string_view hex) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  Digest digest{};
-  if (hex.size() != 2 * digest.size()) return std::nullopt;
-  for (std::size_t i = 0; i < digest.size(); ++i) {
-    const std::size_t high = digits.find(hex[2 * i]), low = digits.find(hex[2 * i + 1]);
-    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-    digest[i] = static_cast<std::uint8_t>(16 * high + low);
-  }
-  return digest;
-}
-
-/// A number that is the whole text.
-template <class Integer>
-std::optional<Integer> number_in(std::string_view text) {
-  Integer number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 }  // namespace
 
@@ -59,9 +39,9 @@ std::optional<RecordedInputs> read_inputs(const std::filesystem::path& study) {
       inputs.models.back().activation = *activation;
       continue;
     }
-    if (key == "semantics" && (inputs.semantics = number_in<int>(value))) continue;
-    if (key == "read" && (inputs.read_at = number_in<std::int64_t>(value))) continue;
-    const std::optional<Digest> digest = digest_of(value);
+    if (key == "semantics" && (inputs.semantics = whole_number<int>(value))) continue;
+    if (key == "read" && (inputs.read_at = whole_number<std::int64_t>(value))) continue;
+    const std::optional<Digest> digest = digest_from_hex(value);
     if (!digest) return std::nullopt;
     if (key == "model") inputs.models.push_back({.content = *digest});
     if (key == "reference" && !inputs.models.empty()) inputs.models.back().reference = *digest;

@@ -21,6 +21,7 @@ using record::test::Folder;
 using record::test::sample_cells;
 using record::test::sample_plan;
 using record::test::sample_shard;
+using record::test::slurp;
 
 namespace {
 
@@ -37,11 +38,6 @@ std::vector<T> read(const std::filesystem::path& file, const std::string& path) 
                       H5P_DEFAULT, values.data()),
               "read");
   return values;
-}
-
-std::string slurp(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 std::size_t files_in(const std::filesystem::path& folder) {

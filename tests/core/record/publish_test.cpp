@@ -24,17 +24,13 @@ using record::test::Folder;
 using record::test::sample_cells;
 using record::test::sample_plan;
 using record::test::sample_shard;
+using record::test::slurp;
 
 // HDF5 1.10 keeps what it failed to write; the leak checker of a sanitizer build need not tell.
 extern "C" const char* __lsan_default_suppressions();  // NOLINT: the sanitizer's name
 extern "C" const char* __lsan_default_suppressions() { return "leak:libhdf5"; }  // NOLINT
 
 namespace {
-
-std::string slurp(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 std::size_t files_in(const std::filesystem::path& folder) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder),

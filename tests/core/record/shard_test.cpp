@@ -19,18 +19,10 @@ using namespace lamp::record;
 using record::test::Folder;
 using record::test::sample_cells;
 using record::test::sample_shard;
+using record::test::slurp;
+using record::test::spill;
 
 namespace {
-
-std::string slurp(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void spill(const std::filesystem::path& file, std::string_view bytes) {
-  std::ofstream(file, std::ios::binary | std::ios::trunc)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
 
 /// Field by field, numbers by their bits with all NaN equal: an oracle that does not use
 /// content_hash.

@@ -22,16 +22,8 @@ namespace lamp::record {
 namespace {
 
 using test::Folder;
-
-std::string slurp(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void spill(const std::filesystem::path& file, std::string_view bytes) {
-  std::ofstream(file, std::ios::binary | std::ios::trunc)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
+using test::slurp;
+using test::spill;
 
 /// A result without its trailer, opened by HDF5 for `change`; then, where `mended`, the digest of
 /// what it has become.
