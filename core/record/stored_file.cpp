@@ -1,13 +1,12 @@
 #include "core/record/stored_file.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -54,15 +53,13 @@ std::string result_trailer(const Digest& digest) {
 }
 
 std::optional<int> schema_of_shard(const std::filesystem::path& file) {
-  std::array<char, 40> head{};
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // no FIFO waits
-  struct stat status {};
-  const bool regular =
-      descriptor >= 0 && ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-  const ssize_t count = regular ? ::pread(descriptor, head.data(), head.size(), 0) : 0;
-  if (descriptor >= 0) ::close(descriptor);
-  const std::string_view text(head.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-  return text.starts_with(shard_magic) ? number_at(text.substr(shard_magic.size())) : std::nullopt;
+  const Result<InputFile> input = InputFile::open(file);
+  if (!input) return std::nullopt;
+  std::string text(std::min<std::size_t>(40, input->size()), '\0');
+  if (!input->read_at(0, std::as_writable_bytes(std::span(text)))) return std::nullopt;
+  return text.starts_with(shard_magic)
+             ? number_at(std::string_view(text).substr(shard_magic.size()))
+             : std::nullopt;
 }
 
 std::optional<Stamp> stamp_of(const std::filesystem::path& file) {
@@ -72,18 +69,17 @@ std::optional<Stamp> stamp_of(const std::filesystem::path& file) {
 }
 
 Error StoredFile::bad(const std::string& what) const {
-  return {ExitCode::bad_data, path_.string() + ": " + what};
+  return {ExitCode::bad_data, path().string() + ": " + what};
 }
 
 Result<StoredFile> StoredFile::open(const std::filesystem::path& path,
                                     std::optional<FileKind> expected) {
-  StoredFile file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  Result<InputFile> input = InputFile::open(path);
+  if (!input) return input.error();
   struct stat status {};
-  if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &status) != 0) {
-    return system_error(path, "cannot open", errno, Role::input);
-  }
-  if (!S_ISREG(status.st_mode)) return file.bad("not a regular file");
-  file.stamp_ = stamp_from(status);
+  if (::fstat(input->descriptor(), &status) != 0)
+    return system_error(path, "cannot inspect", errno, Role::input);
+  StoredFile file(*std::move(input), stamp_from(status));
   std::array<char, shard_magic.size()> start{};
   const std::size_t known = std::min<std::size_t>(start.size(), file.size());
   if (Result<void> done = file.read(0, std::as_writable_bytes(std::span(start)).first(known));
@@ -100,28 +96,6 @@ Result<StoredFile> StoredFile::open(const std::filesystem::path& path,
         "model folder");
   }
   return file;
-}
-
-StoredFile::StoredFile(StoredFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      stamp_(other.stamp_),
-      kind_(other.kind_),
-      verified_(other.verified_) {}
-
-StoredFile::~StoredFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-Result<void> StoredFile::read(std::uint64_t offset, std::span<std::byte> out) const {
-  while (!out.empty()) {
-    const ssize_t n = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error(path_, "cannot read", errno, Role::input);
-    if (n == 0) return bad("became shorter while it was read");
-    out = out.subspan(static_cast<std::size_t>(n)), offset += static_cast<std::uint64_t>(n);
-  }
-  return {};
 }
 
 Result<Digest> StoredFile::digest(std::uint64_t begin, std::uint64_t end) const {

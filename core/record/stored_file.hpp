@@ -10,7 +10,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
+#include "core/base/input_file.hpp"
 #include "core/base/result.hpp"
 #include "core/base/sha256.hpp"
 
@@ -45,33 +47,29 @@ class StoredFile {
   /// (or not `expected`), and for bytes that are not those the digest is of, naming the file.
   static Result<StoredFile> open(const std::filesystem::path& file,
                                  std::optional<FileKind> expected = std::nullopt);
-  StoredFile(StoredFile&& other) noexcept;
-  StoredFile& operator=(StoredFile&&) = delete;
-  ~StoredFile();
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
   [[nodiscard]] FileKind kind() const { return kind_; }
   /// Whether the bytes are those that lamp wrote. A shard's always are; a result that another
   /// program has written or changed carries no digest.
   [[nodiscard]] bool verified() const { return verified_; }
-  [[nodiscard]] std::uint64_t size() const { return stamp_.size; }
+  [[nodiscard]] std::uint64_t size() const { return file_.size(); }
   [[nodiscard]] const Stamp& stamp() const { return stamp_; }
-  [[nodiscard]] int descriptor() const { return descriptor_; }
+  [[nodiscard]] int descriptor() const { return file_.descriptor(); }
   /// Fills `out` from byte `offset` on.
-  [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
+  [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> out) const {
+    return file_.read_at(offset, out);
+  }
 
  private:
-  StoredFile(std::filesystem::path path, int descriptor)
-      : path_(std::move(path)), descriptor_(descriptor) {}
+  StoredFile(InputFile file, const Stamp& stamp) : file_(std::move(file)), stamp_(stamp) {}
   [[nodiscard]] Error bad(const std::string& what) const;
   /// Compares the digest of the bytes [begin, end) with the one they are said to have.
   [[nodiscard]] Result<Digest> digest(std::uint64_t begin, std::uint64_t end) const;
   Result<void> verify_shard();
   Result<void> verify_result();
 
-  std::filesystem::path path_;
-  int descriptor_ = -1;
-  Stamp stamp_{};
+  InputFile file_;
+  Stamp stamp_;
   FileKind kind_ = FileKind::result;
   bool verified_ = false;
 };

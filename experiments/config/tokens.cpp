@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 #include "core/model/files/tokenizer.hpp"
 #include "core/model/files/tokenizer_tables.hpp"
 #include "experiments/config/shuffle.hpp"

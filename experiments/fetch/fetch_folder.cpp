@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/base/sha256.hpp"
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 #include "core/record/publish.hpp"
 
 namespace lamp::experiments {

@@ -4,7 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/names.hpp"
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
+#include "core/model/files/text.hpp"
 #include "core/model/files/strict_json.hpp"
 #include "core/record/publish.hpp"
 #include "experiments/fetch/http_answer.hpp"

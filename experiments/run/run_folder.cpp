@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "core/base/system_error.hpp"
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 #include "core/record/publish.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/scratch_folder.hpp"

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/model/files/config_reader.hpp"
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 #include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
 #include "core/model/networks/network.hpp"

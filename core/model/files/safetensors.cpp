@@ -13,7 +13,7 @@
 #include "core/base/contract.hpp"
 #include "core/base/system_error.hpp"
 #include "core/model/files/half.hpp"
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 #include "core/model/files/safetensors_header.hpp"
 
 namespace lamp {

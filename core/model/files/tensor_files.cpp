@@ -8,7 +8,7 @@
 
 #include "core/base/contract.hpp"
 #include "core/base/system_error.hpp"
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 #include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
 

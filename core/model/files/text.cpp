@@ -1,6 +1,9 @@
 #include "core/model/files/text.hpp"
 
 #include <cstdint>
+#include <span>
+
+#include "core/base/input_file.hpp"
 
 namespace lamp {
 namespace {
@@ -64,6 +67,26 @@ std::string in_quotes(std::string_view text) {
     }
   }
   return out += '"';
+}
+
+Result<std::string> read_text_file(const std::filesystem::path& file, std::uint64_t max_bytes) {
+  const Result<InputFile> input = InputFile::open(file);
+  if (!input) return input.error();
+  const auto bad = [&](const std::string& what) {
+    return Error{ExitCode::bad_data, file.string() + ": " + what};
+  };
+  if (input->size() > max_bytes) {
+    return bad("has " + std::to_string(input->size()) + " bytes; at most " +
+               std::to_string(max_bytes) + " are read");
+  }
+  std::string text(static_cast<std::size_t>(input->size()), '\0');
+  if (const Result<void> done = input->read_at(0, std::as_writable_bytes(std::span(text))); !done)
+    return done.error();
+  if (text.starts_with("\xEF\xBB\xBF"))
+    return bad("begins with a byte order mark at byte 0; save it as UTF-8 without one");
+  if (const auto at = first_invalid_utf8(text))
+    return bad("is not UTF-8 at byte offset " + std::to_string(*at));
+  return text;
 }
 
 }  // namespace lamp

@@ -3,9 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "core/base/result.hpp"
 
 namespace lamp {
 
@@ -20,5 +24,9 @@ std::size_t shown_length(std::string_view text);
 /// `text` in double quotes on one line: control characters and invalid bytes as \xNN, the middle of
 /// a long one left out.
 std::string in_quotes(std::string_view text);
+
+/// The whole of a UTF-8 text file of at most `max_bytes` bytes, checked before anything is
+/// allocated. A byte order mark, or a byte that is not UTF-8, is bad_data.
+Result<std::string> read_text_file(const std::filesystem::path& file, std::uint64_t max_bytes);
 
 }  // namespace lamp

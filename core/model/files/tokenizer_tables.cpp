@@ -9,7 +9,7 @@
 #include "core/model/files/bpe_builder.hpp"
 #include "core/model/files/gguf.hpp"
 #include "core/model/files/gguf_model.hpp"
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 #include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
 #include "core/model/files/tokenizer_json.hpp"

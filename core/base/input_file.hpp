@@ -41,8 +41,4 @@ class InputFile {
   std::int64_t modified_ns_ = 0;
 };
 
-/// The whole of a UTF-8 text file of at most `max_bytes` bytes, checked before anything is
-/// allocated. A byte order mark, or a byte that is not UTF-8, is bad_data.
-Result<std::string> read_text_file(const std::filesystem::path& file, std::uint64_t max_bytes);
-
 }  // namespace lamp

@@ -1,4 +1,4 @@
-#include "core/model/files/input_file.hpp"
+#include "core/base/input_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "core/base/system_error.hpp"
-#include "core/model/files/text.hpp"
 
 namespace lamp {
 namespace {
@@ -87,26 +86,6 @@ Result<void> InputFile::unchanged() const {
                                  std::to_string(size_) + " bytes before, " +
                                  std::to_string(status.st_size) +
                                  " now); run again when nothing writes to it"};
-}
-
-Result<std::string> read_text_file(const std::filesystem::path& file, std::uint64_t max_bytes) {
-  const Result<InputFile> input = InputFile::open(file);
-  if (!input) return input.error();
-  const auto bad = [&](const std::string& what) {
-    return Error{ExitCode::bad_data, file.string() + ": " + what};
-  };
-  if (input->size() > max_bytes) {
-    return bad("has " + std::to_string(input->size()) + " bytes; at most " +
-               std::to_string(max_bytes) + " are read");
-  }
-  std::string text(static_cast<std::size_t>(input->size()), '\0');
-  if (const Result<void> done = input->read_at(0, std::as_writable_bytes(std::span(text))); !done)
-    return done.error();
-  if (text.starts_with("\xEF\xBB\xBF"))
-    return bad("begins with a byte order mark at byte 0; save it as UTF-8 without one");
-  if (const auto at = first_invalid_utf8(text))
-    return bad("is not UTF-8 at byte offset " + std::to_string(*at));
-  return text;
 }
 
 }  // namespace lamp
