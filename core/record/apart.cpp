@@ -130,6 +130,7 @@ Error error_of(const StoredFile& file, const hdf5::Failure& failure, const Memor
     std::signal(signal, SIG_DFL);  // what the parent does on its own is not the child's to do
   if (const int null = ::open("/dev/null", O_WRONLY); null >= 0)
     ::dup2(null, STDERR_FILENO);  // the C library tells there why it aborts; the parent tells too
+  errno = 0;                      // of the parent's last failure
   const Limits most = limits_for(file.size());
   limit(RLIMIT_CORE, 0, 0);
   limit(RLIMIT_CPU, most.seconds, most.seconds + 1);

@@ -143,11 +143,13 @@ Handle write_text_dataset(hid_t file, const std::string& path, hid_t space,
 }  // namespace
 
 void fail(const std::string& what) {
+  const int error_number = errno;
   a_call_failed = true;
   Innermost innermost;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, visit, &innermost);
   H5Eclear2(H5E_DEFAULT);
-  if (innermost.error_number == ENOMEM) throw std::bad_alloc();
+  // Where the library is refused memory and goes on, a later call fails, and names something else.
+  if (innermost.error_number == ENOMEM || error_number == ENOMEM) throw std::bad_alloc();
   const std::string reason = innermost.error_number != 0
                                  ? std::generic_category().message(innermost.error_number)
                                  : innermost.text;

@@ -1,11 +1,7 @@
 #include "experiments/commands/program.hpp"
 
-#include <gmp.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +15,7 @@
 #include "core/base/system_error.hpp"
 #include "core/base/target.hpp"
 #include "experiments/commands/commands.hpp"
+#include "experiments/commands/out_of_memory.hpp"
 #include "experiments/config/value.hpp"
 #include "experiments/run/interrupt.hpp"
 
@@ -37,35 +34,6 @@ void name_speaker(int argc, char** argv) {
   std::snprintf(speaker.data(), speaker.size(), "lamp %s: ", argv[1]);
 }
 
-/// Takes no memory to say so.
-int out_of_memory() {
-  std::array<char, 128> line{};
-  const int length = std::snprintf(
-      line.data(), line.size(),
-      "%sout of memory; use fewer threads, a smaller model or shorter sequences\n", speaker.data());
-  static_cast<void>(!::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length)));
-  return static_cast<int>(ExitCode::out_of_memory);
-}
-
-/// Whether run_program has returned. HDF5 1.10 calls exit(-1), without a word, in places where it
-/// is refused memory.
-std::atomic<bool> returned{false};
-
-void at_exit() {
-  if (!returned) ::_exit(out_of_memory());
-}
-
-/// GMP, and with it MPFR, would abort where memory is refused; an exception through its frames
-/// would leave its numbers half made.
-void* gmp_allocate(std::size_t size) {
-  void* const memory = std::malloc(size);
-  return memory != nullptr ? memory : (::_exit(out_of_memory()), nullptr);
-}
-void* gmp_reallocate(void* old, std::size_t, std::size_t size) {
-  void* const memory = std::realloc(old, size);
-  return memory != nullptr ? memory : (::_exit(out_of_memory()), nullptr);
-}
-
 /// One line on standard error; the exit code.
 int ended(ExitCode code, const std::string& message) {
   std::cerr << speaker.data() << one_line(message) << '\n';
@@ -75,7 +43,6 @@ int ended(ExitCode code, const std::string& message) {
 int guarded(int argc, char** argv, int (*call)(const Arguments&)) {
   handle_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` then fails, as one on a full disk
-  mp_set_memory_functions(gmp_allocate, gmp_reallocate, nullptr);
   try {
     const Arguments arguments(argv + std::min(argc, 1), argv + argc);
     if (const char* target = std::getenv("LAMP_TARGET"); target != nullptr)
@@ -104,9 +71,9 @@ int guarded(int argc, char** argv, int (*call)(const Arguments&)) {
 
 int run_program(int argc, char** argv, int (*call)(const Arguments&)) {
   name_speaker(argc, argv);
-  std::atexit(at_exit);
+  end_well_without_memory(speaker.data());
   const int code = guarded(argc, argv, call);
-  returned = true;
+  command_has_ended();
   return code;
 }
 
