@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 #include "core/base/system_error.hpp"
 
@@ -26,11 +25,11 @@ std::int64_t modified_ns(const struct stat& status) {
 Result<InputFile> InputFile::open(const std::filesystem::path& file) {
   InputFile input;
   input.path_ = file;
-  input.descriptor_ = ::open(
-      file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // non-blocking: a FIFO must not hang us
-  if (input.descriptor_ < 0) return failed(file, "open", errno);
+  input.descriptor_ = Descriptor(::open(
+      file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // non-blocking: a FIFO must not hang us
+  if (!input.descriptor_.is_open()) return failed(file, "open", errno);
   struct stat status {};
-  if (::fstat(input.descriptor_, &status) != 0) return failed(file, "inspect", errno);
+  if (::fstat(input.descriptor(), &status) != 0) return failed(file, "inspect", errno);
   if (!S_ISREG(status.st_mode)) {
     return Error{ExitCode::bad_data,
                  file.string() + ": is " +
@@ -42,27 +41,9 @@ Result<InputFile> InputFile::open(const std::filesystem::path& file) {
   return input;
 }
 
-InputFile::InputFile(InputFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      size_(other.size_),
-      modified_ns_(other.modified_ns_) {}
-
-InputFile& InputFile::operator=(InputFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(descriptor_, other.descriptor_);
-  std::swap(size_, other.size_);
-  std::swap(modified_ns_, other.modified_ns_);
-  return *this;
-}
-
-InputFile::~InputFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
 Result<void> InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {
-    const ssize_t count = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
+    const ssize_t count = ::pread(descriptor(), out.data(), out.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return failed(path_, "read", errno);
     if (count == 0) {
@@ -79,7 +60,7 @@ Result<void> InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) 
 
 Result<void> InputFile::unchanged() const {
   struct stat status {};
-  if (::fstat(descriptor_, &status) != 0) return failed(path_, "inspect", errno);
+  if (::fstat(descriptor(), &status) != 0) return failed(path_, "inspect", errno);
   if (static_cast<std::uint64_t>(status.st_size) == size_ && modified_ns(status) == modified_ns_)
     return {};
   return Error{ExitCode::io, path_.string() + ": was changed while being read (" +

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
 
 namespace lamp {
@@ -17,15 +18,10 @@ class InputFile {
   /// What fails has the exit code of an input (core/base/system_error.hpp); a directory, FIFO or
   /// device is bad_data (never blocks on one).
   static Result<InputFile> open(const std::filesystem::path& file);
-  InputFile(InputFile&& other) noexcept;
-  InputFile& operator=(InputFile&& other) noexcept;
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
-  ~InputFile();
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }  // when it was opened
-  [[nodiscard]] int descriptor() const { return descriptor_; }
+  [[nodiscard]] int descriptor() const { return descriptor_.get(); }
   /// Fills `out` from byte `offset` on. Fewer bytes than that are ExitCode::io: the file got
   /// shorter while it was read.
   [[nodiscard]] Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const;
@@ -36,7 +32,7 @@ class InputFile {
  private:
   InputFile() = default;
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  Descriptor descriptor_{};
   std::uint64_t size_ = 0;
   std::int64_t modified_ns_ = 0;
 };

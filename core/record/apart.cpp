@@ -176,27 +176,23 @@ Result<Child> Child::start(const StoredFile& file,
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
     return system_error(file.path(), "cannot read (a pipe)", errno, Role::input);
+  Descriptor out(ends[0]), in(ends[1]);
   const auto lock = hdf5::use_library();  // no other thread is inside while the process divides
   const pid_t process = ::fork();
-  if (process == 0) read_and_exit(file, ends[1], answer, fail);
-  const int error_number = errno;
-  ::close(ends[1]);
-  if (process < 0) {
-    ::close(ends[0]);
-    return system_error(file.path(), "no process to read it in", error_number, Role::input);
-  }
-  return Child(process, ends[0], limits_for(file.size()).memory);
+  if (process == 0) read_and_exit(file, in.get(), answer, fail);
+  if (process < 0) return system_error(file.path(), "no process to read it in", errno, Role::input);
+  return Child(process, std::move(out), limits_for(file.size()).memory);
 }
 
 Child::Child(Child&& other) noexcept
     : process_(std::exchange(other.process_, -1)),
-      pipe_(std::exchange(other.pipe_, -1)),
+      pipe_(std::move(other.pipe_)),
       left_(other.left_),
       ahead_(std::move(other.ahead_)),
       taken_(other.taken_) {}
 
 Child::~Child() {
-  if (pipe_ >= 0) ::close(pipe_);
+  pipe_.close();
   if (process_ < 0) return;
   ::kill(process_, SIGKILL);
   while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
@@ -209,7 +205,7 @@ void Child::get(std::span<std::byte> out) {
   while (!out.empty()) {
     if (taken_ == ahead_.size()) {
       ahead_.resize(std::size_t{1} << 16);
-      const ssize_t n = ::read(pipe_, ahead_.data(), ahead_.size());
+      const ssize_t n = ::read(pipe_.get(), ahead_.data(), ahead_.size());
       ahead_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
       taken_ = 0;
       if (n < 0 && errno == EINTR) continue;
@@ -223,7 +219,7 @@ void Child::get(std::span<std::byte> out) {
 }
 
 Child::Failed Child::fate(const StoredFile& file) {
-  ::close(std::exchange(pipe_, -1));  // or one that has more to say would wait for us
+  pipe_.close();  // or one that has more to say would wait for us
   int status = 0;
   const pid_t process = std::exchange(process_, -1);
   while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/descriptor.hpp"
 #include "core/record/hdf5.hpp"
 #include "core/record/stored_file.hpp"
 #include "core/record/wire.hpp"
@@ -53,10 +54,10 @@ class Child {
   Failed fate(const StoredFile& file);
 
  private:
-  Child(pid_t process, int pipe, std::uint64_t most)
-      : process_(process), pipe_(pipe), left_(most) {}
+  Child(pid_t process, Descriptor pipe, std::uint64_t most)
+      : process_(process), pipe_(std::move(pipe)), left_(most) {}
   pid_t process_ = -1;
-  int pipe_ = -1;
+  Descriptor pipe_;
   std::uint64_t left_ = 0;          // bytes that it may still send
   std::vector<std::byte> ahead_{};  // read from the pipe
   std::size_t taken_ = 0;           // of these

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 
@@ -11,16 +10,11 @@
 namespace lamp::record {
 
 Result<ExclusiveLock> ExclusiveLock::wait_for(const std::filesystem::path& file) {
-  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (descriptor < 0) return system_error(file, "cannot create the lock", errno);
-  ExclusiveLock lock(descriptor);
-  while (::flock(descriptor, LOCK_EX) != 0)
+  Descriptor opened(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (!opened.is_open()) return system_error(file, "cannot create the lock", errno);
+  while (::flock(opened.get(), LOCK_EX) != 0)
     if (errno != EINTR) return system_error(file, "cannot take the lock", errno);
-  return lock;
-}
-
-ExclusiveLock::~ExclusiveLock() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  return ExclusiveLock(std::move(opened));
 }
 
 }  // namespace lamp::record

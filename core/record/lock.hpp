@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
 
 namespace lamp::record {
@@ -13,14 +14,10 @@ class ExclusiveLock {
   /// Creates the file where it is not there, and waits for whoever holds its lock. Errors: as
   /// system_error; io where the file system has no locks.
   static Result<ExclusiveLock> wait_for(const std::filesystem::path& file);
-  ExclusiveLock(ExclusiveLock&& other) noexcept
-      : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  ExclusiveLock& operator=(ExclusiveLock&&) = delete;
-  ~ExclusiveLock();
 
  private:
-  explicit ExclusiveLock(int descriptor) : descriptor_(descriptor) {}
-  int descriptor_;
+  explicit ExclusiveLock(Descriptor file) : file_(std::move(file)) {}
+  Descriptor file_;
 };
 
 }  // namespace lamp::record

@@ -39,27 +39,28 @@ Result<void> check_target(const std::filesystem::path& target) {
 
 Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target) {
   if (Result<void> fits = check_target(target); !fits) return fits.error();
-  const int folder = ::open(folder_of(target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0)
+  Descriptor folder(::open(folder_of(target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.is_open())
     return system_error(target, "cannot open its folder, which must be readable", errno);
-  TemporaryFile file(target, folder);
+  TemporaryFile file(target, std::move(folder));
   static std::atomic<unsigned> counter{0};
   for (int tries = 0; tries < 1000; ++tries) {
     std::string name(".");
     name.append(target.filename().string()).append(".").append(std::to_string(::getpid()));
     name.append(".").append(std::to_string(counter++)).append(temporary_suffix);
     std::filesystem::path path = folder_of(target) / name;
-    const int descriptor = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
-    if (descriptor < 0 && errno == EEXIST)
+    Descriptor opened(::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666));
+    if (!opened.is_open() && errno == EEXIST)
       continue;  // of another host, or left by a killed process of the same number
-    if (descriptor < 0)
+    if (!opened.is_open())
       return system_error(target, "cannot create it (temporary file in its folder)", errno);
-    file.take(std::move(path), descriptor);
+    file.take(std::move(path), std::move(opened));
     // Someone holding the lock is remove_leftovers, about to unlink. No lock on this file system:
     // it then leaves the file alone.
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) continue;
+    if (::flock(file.file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) continue;
     struct stat status {};
-    if (::fstat(descriptor, &status) == 0 && status.st_nlink == 0) continue;  // it was quicker
+    if (::fstat(file.file_.get(), &status) == 0 && status.st_nlink == 0)
+      continue;  // it was quicker
     return file;
   }
   return Error{ExitCode::cannot_create,
@@ -68,25 +69,21 @@ Result<TemporaryFile> TemporaryFile::beside(const std::filesystem::path& target)
 
 TemporaryFile::TemporaryFile(TemporaryFile&& other) noexcept
     : target_(std::move(other.target_)),
-      folder_(std::exchange(other.folder_, -1)),
+      folder_(std::move(other.folder_)),
       path_(std::exchange(other.path_, {})),
-      descriptor_(std::exchange(other.descriptor_, -1)) {}
+      file_(std::move(other.file_)) {}
 
-TemporaryFile::~TemporaryFile() {
-  take({}, -1);
-  if (folder_ >= 0) ::close(folder_);
-}
+TemporaryFile::~TemporaryFile() { take({}, Descriptor()); }
 
-void TemporaryFile::take(std::filesystem::path path, int descriptor) {
+void TemporaryFile::take(std::filesystem::path path, Descriptor opened) {
   if (!path_.empty()) ::unlink(path_.c_str());
-  if (descriptor_ >= 0) ::close(descriptor_);
   path_ = std::move(path);
-  descriptor_ = descriptor;
+  file_ = std::move(opened);
 }
 
 Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return system_error(target_, "cannot write", errno);
     if (written == 0) return system_error(target_, "cannot write", EIO);
@@ -98,9 +95,9 @@ Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
 Result<void> TemporaryFile::end_with(std::string (&trailer)(const Digest&)) {
   Sha256 hash;
   std::vector<std::byte> buffer(std::size_t{1} << 18);
-  if (::lseek(descriptor_, 0, SEEK_SET) < 0) return system_error(target_, "cannot read", errno);
+  if (::lseek(file_.get(), 0, SEEK_SET) < 0) return system_error(target_, "cannot read", errno);
   for (;;) {
-    const ssize_t count = ::read(descriptor_, buffer.data(), buffer.size());
+    const ssize_t count = ::read(file_.get(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return system_error(target_, "cannot read", errno);
     if (count == 0) break;
@@ -111,12 +108,13 @@ Result<void> TemporaryFile::end_with(std::string (&trailer)(const Digest&)) {
 }
 
 Result<void> TemporaryFile::commit() {
-  if (::fsync(descriptor_) != 0) return system_error(target_, "cannot write (fsync)", errno);
+  if (::fsync(file_.get()) != 0) return system_error(target_, "cannot write (fsync)", errno);
   if (Result<void> fits = check_target(target_); !fits) return fits;
   if (::rename(path_.c_str(), target_.c_str()) != 0)
     return system_error(target_, "cannot rename to it", errno);
   path_.clear();
-  if (::fsync(folder_) != 0 && errno != EINVAL)  // EINVAL: this file system does not sync folders
+  if (::fsync(folder_.get()) != 0 &&
+      errno != EINVAL)  // EINVAL: this file system does not sync folders
     return system_error(target_, "cannot write (fsync of its folder)", errno);
   return {};
 }
@@ -140,10 +138,10 @@ std::size_t remove_leftovers(const std::filesystem::path& folder, const std::str
       candidates.push_back(it->path());
   }
   for (const std::filesystem::path& path : candidates) {
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (descriptor < 0) continue;
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0 && ::unlink(path.c_str()) == 0) ++removed;
-    ::close(descriptor);
+    const Descriptor opened(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (opened.is_open() && ::flock(opened.get(), LOCK_EX | LOCK_NB) == 0 &&
+        ::unlink(path.c_str()) == 0)
+      ++removed;
   }
   return removed;
 }

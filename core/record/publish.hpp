@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
 #include "core/base/sha256.hpp"
 #include "core/base/system_error.hpp"
@@ -35,14 +36,14 @@ class TemporaryFile {
   Result<void> commit();
 
  private:
-  TemporaryFile(std::filesystem::path target, int folder)
-      : target_(std::move(target)), folder_(folder) {}
+  TemporaryFile(std::filesystem::path target, Descriptor folder)
+      : target_(std::move(target)), folder_(std::move(folder)) {}
   /// Unlinks and closes the file that it has, and owns another one from now on.
-  void take(std::filesystem::path path, int descriptor);
+  void take(std::filesystem::path path, Descriptor opened);
   std::filesystem::path target_;
-  int folder_ = -1;
+  Descriptor folder_;
   std::filesystem::path path_;  // empty once committed or moved from
-  int descriptor_ = -1;
+  Descriptor file_{};
 };
 
 /// Whether a file may be published there: the target is absent or a regular file. To be asked

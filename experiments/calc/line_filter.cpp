@@ -9,32 +9,15 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/system_error.hpp"
 
 extern char** environ;
 
 namespace lamp::experiments {
 namespace {
-
-/// One end of a pipe.
-class End {
- public:
-  explicit End(int descriptor = -1) : descriptor_(descriptor) {}
-  ~End() { close(); }
-  End(const End&) = delete;
-  End& operator=(const End&) = delete;
-  End(End&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  [[nodiscard]] int get() const { return descriptor_; }
-  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
-  void close() {
-    if (is_open()) ::close(descriptor_);
-    descriptor_ = -1;
-  }
-
- private:
-  int descriptor_;
-};
 
 Error failed_call(const std::string& what) {
   return {exit_code(errno, Role::input), what + ": " + system_words(errno)};
@@ -53,7 +36,7 @@ class NoPipeSignal {
 };
 
 /// Starts the command between the pipes' ends `in` and `out`; its process.
-Result<pid_t> start(const std::string& command, const End& in, const End& out) {
+Result<pid_t> start(const std::string& command, const Descriptor& in, const Descriptor& out) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   sigset_t standard;
@@ -78,7 +61,7 @@ Result<pid_t> start(const std::string& command, const End& in, const End& out) {
 }
 
 /// Writes `input` and reads until the other side closes.
-Result<std::string> converse(End to, End from, std::string_view input) {
+Result<std::string> converse(Descriptor to, Descriptor from, std::string_view input) {
   fcntl(to.get(), F_SETFL, O_NONBLOCK);
   std::string output;
   std::array<char, 1 << 16> buffer{};
@@ -124,9 +107,9 @@ Result<std::vector<std::string>> run_filter(const std::string& command, std::str
   const NoPipeSignal no_pipe_signal;
   std::array<int, 2> in{}, out{};
   if (pipe2(in.data(), O_CLOEXEC) != 0) return failed_call("a pipe");
-  End child_in(in[0]), to(in[1]);
+  Descriptor child_in(in[0]), to(in[1]);
   if (pipe2(out.data(), O_CLOEXEC) != 0) return failed_call("a pipe");
-  End from(out[0]), child_out(out[1]);
+  Descriptor from(out[0]), child_out(out[1]);
   const Result<pid_t> process = start(command, child_in, child_out);
   if (!process) return process.error();
   child_in.close();

@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/system_error.hpp"
 #include "experiments/config/config.hpp"
 
@@ -32,20 +33,6 @@ Entry* find(Value::Table& table, const std::string& key, bool is_table) {
 }
 
 constexpr std::size_t most_levels = 16;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Error place_error(const std::string& name, std::size_t line, std::size_t column,
                   const std::string& message) {
@@ -247,7 +234,7 @@ Result<std::string> read_config_file(const std::filesystem::path& file) {
     return failed(exit_code(errno, Role::input), what + system_words(errno));
   };
   const Descriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (fd.get() < 0) {
+  if (!fd.is_open()) {
     if (errno == ENOENT || errno == ENOTDIR)
       return failed(ExitCode::missing_input, "no such config file");
     if (errno == EACCES || errno == EPERM)

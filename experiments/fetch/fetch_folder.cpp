@@ -11,30 +11,18 @@
 #include <utility>
 #include <vector>
 
-#include "core/base/sha256.hpp"
 #include "core/base/input_file.hpp"
+#include "core/base/sha256.hpp"
 #include "core/record/publish.hpp"
 
 namespace lamp::experiments {
-
-Descriptor::Descriptor(Descriptor&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)) {}
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  return *this;
-}
-
-Descriptor::~Descriptor() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
 
 Result<FetchFolder> FetchFolder::open(const std::filesystem::path& path) {
   std::error_code failure;
   const bool made = std::filesystem::create_directories(path, failure);
   if (failure) return system_error(path, "cannot make the folder", failure.value());
   Descriptor lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (lock.get() < 0) return system_error(path, "cannot open the folder", errno);
+  if (!lock.is_open()) return system_error(path, "cannot open the folder", errno);
   // A file system without locks: then nothing keeps two processes apart.
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
     return Error{ExitCode::partial,
@@ -43,7 +31,7 @@ Result<FetchFolder> FetchFolder::open(const std::filesystem::path& path) {
 }
 
 FetchFolder::~FetchFolder() {
-  if (made_ && lock_.get() >= 0) ::rmdir(path_.c_str());  // does nothing where files are in it
+  if (made_ && lock_.is_open()) ::rmdir(path_.c_str());  // does nothing where files are in it
 }
 
 Result<void> FetchFolder::sync() const {
@@ -70,7 +58,7 @@ Result<PartialFile> PartialFile::open(const FetchFolder& folder, const std::stri
   // No link is followed, and no pipe waited for.
   Descriptor file(::open(
       path.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
-  if (file.get() < 0) return system_error(path, "cannot create it", errno);
+  if (!file.is_open()) return system_error(path, "cannot create it", errno);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return system_error(path, "cannot look at it", errno);
   if (!S_ISREG(status.st_mode))
@@ -79,7 +67,7 @@ Result<PartialFile> PartialFile::open(const FetchFolder& folder, const std::stri
 }
 
 PartialFile::~PartialFile() {
-  if (descriptor_.get() >= 0 && size_ == 0) ::unlink(path_.c_str());
+  if (descriptor_.is_open() && size_ == 0) ::unlink(path_.c_str());
 }
 
 Result<void> PartialFile::append(std::span<const std::byte> bytes) {
@@ -103,7 +91,7 @@ Result<void> PartialFile::publish() {
   if (::fsync(descriptor_.get()) != 0) return system_error(path_, "cannot write (fsync)", errno);
   if (::rename(path_.c_str(), target_.c_str()) != 0)
     return system_error(target_, "cannot rename to it", errno);
-  descriptor_ = Descriptor();
+  descriptor_.close();
   return folder_->sync();
 }
 

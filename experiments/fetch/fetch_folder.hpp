@@ -10,24 +10,10 @@
 #include <span>
 #include <string>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
 
 namespace lamp::experiments {
-
-/// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int descriptor = -1) : descriptor_(descriptor) {}
-  Descriptor(Descriptor&& other) noexcept;
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor();
-  [[nodiscard]] int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 /// Made where it is absent, and removed again if nothing was put into it.
 class FetchFolder {

@@ -13,8 +13,8 @@
 #include <thread>
 #include <utility>
 
-#include "core/base/system_error.hpp"
 #include "core/base/input_file.hpp"
+#include "core/base/system_error.hpp"
 #include "core/record/publish.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/scratch_folder.hpp"
@@ -50,25 +50,21 @@ std::string holder_in(int descriptor) {
 }
 
 /// Opens and locks `file`; the descriptor holds the lock until it is closed.
-Result<int> lock_file(const std::filesystem::path& file, int operation) {
-  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (descriptor < 0) return system_error(file, "the lock cannot be created", errno);
-  if (const int failed = try_lock(descriptor, operation); failed != 0) {
-    const std::string holder = holder_in(descriptor);
-    ::close(descriptor);
+Result<Descriptor> lock_file(const std::filesystem::path& file, int operation) {
+  Descriptor opened(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (!opened.is_open()) return system_error(file, "the lock cannot be created", errno);
+  if (const int failed = try_lock(opened.get(), operation); failed != 0) {
+    const std::string holder = holder_in(opened.get());
     if (failed != EWOULDBLOCK) return system_error(file, "cannot take the lock (flock)", failed);
     return Error{ExitCode::partial, file.parent_path().string() +
                                         ": another run is at work in this folder (" + holder +
                                         "); wait for it, or choose another --out"};
   }
   const std::string holder = holder_line();
-  if (operation == LOCK_EX &&
-      (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, holder.data(), holder.size(), 0) < 0)) {
-    const int error = errno;
-    ::close(descriptor);
-    return system_error(file, "the lock cannot be written", error);
-  }
-  return descriptor;
+  if (operation == LOCK_EX && (ftruncate(opened.get(), 0) != 0 ||
+                               pwrite(opened.get(), holder.data(), holder.size(), 0) < 0))
+    return system_error(file, "the lock cannot be written", errno);
+  return opened;
 }
 
 /// Whether there is nothing else under the folder's name.
@@ -105,11 +101,9 @@ std::vector<std::string> holders(const std::filesystem::path& folder) {
   for (const std::filesystem::path& entry : *entries) {
     const std::string name = entry.filename().string();
     if (name != ".lock" && !name.starts_with(".lock.")) continue;
-    const int descriptor = ::open(entry.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) continue;
-    if (flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-      found.push_back(holder_in(descriptor));
-    ::close(descriptor);
+    const Descriptor opened(::open(entry.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (opened.is_open() && flock(opened.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      found.push_back(holder_in(opened.get()));
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -160,14 +154,14 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   if (error) return system_error(folder, "the folder cannot be created", error.value());
 
   RunFolder opened(folder, experiment.grid.experiment);
-  Result<int> lock = lock_file(folder / ".lock", part.of == 1 ? LOCK_EX : LOCK_SH);
+  Result<Descriptor> lock = lock_file(folder / ".lock", part.of == 1 ? LOCK_EX : LOCK_SH);
   if (!lock) return lock.error();
-  opened.lock_ = *lock;
+  opened.lock_ = std::move(*lock);
   if (part.of > 1) {
-    Result<int> part_lock = lock_file(
+    Result<Descriptor> part_lock = lock_file(
         folder / (".lock." + std::to_string(part.part) + "-" + std::to_string(part.of)), LOCK_EX);
     if (!part_lock) return part_lock.error();
-    opened.part_lock_ = *part_lock;
+    opened.part_lock_ = std::move(*part_lock);
   }
   for (const std::filesystem::path& place : {folder, folder / "shards"})
     record::remove_leftovers(place);
@@ -175,17 +169,6 @@ Result<RunFolder> RunFolder::open(const std::filesystem::path& folder, const Sha
   if (Result<void> fits = record::check_target(opened.result()); !fits) return fits.error();
   if (Result<void> own = check_own(folder, experiment); !own) return own.error();
   return opened;
-}
-
-RunFolder::RunFolder(RunFolder&& other) noexcept
-    : path_(std::move(other.path_)),
-      experiment_(other.experiment_),
-      lock_(std::exchange(other.lock_, -1)),
-      part_lock_(std::exchange(other.part_lock_, -1)) {}
-
-RunFolder::~RunFolder() {
-  for (const int descriptor : {part_lock_, lock_})
-    if (descriptor >= 0) ::close(descriptor);
 }
 
 Result<void> RunFolder::write_study(const std::string& resolved_config) const {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
 #include "core/base/sha256.hpp"
 
@@ -35,10 +36,6 @@ class RunFolder {
     return {folder, experiment};
   }
 
-  RunFolder(RunFolder&& other) noexcept;
-  RunFolder& operator=(RunFolder&&) = delete;
-  ~RunFolder();
-
   /// Publishes study.toml: a header that names the experiment, then the resolved config.
   [[nodiscard]] Result<void> write_study(const std::string& resolved_config) const;
 
@@ -53,7 +50,7 @@ class RunFolder {
       : path_(std::move(path)), experiment_(experiment) {}
   std::filesystem::path path_;
   Digest experiment_;
-  int lock_ = -1, part_lock_ = -1;
+  Descriptor lock_{}, part_lock_{};
 };
 
 /// Who holds the folder's locks: one line each, "host .., process .., since ..". Opens nothing for

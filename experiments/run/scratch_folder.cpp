@@ -18,15 +18,15 @@ namespace {
 
 constexpr std::string_view prefix = ".lamp-verify-";
 
-int open_folder(const std::filesystem::path& path) {
-  return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+Descriptor open_folder(const std::filesystem::path& path) {
+  return Descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
 /// Whether the folder under that name is still the one that is open.
-bool is_there(const std::filesystem::path& path, int descriptor) {
+bool is_there(const std::filesystem::path& path, const Descriptor& descriptor) {
   struct stat named {
   }, opened{};
-  return ::lstat(path.c_str(), &named) == 0 && ::fstat(descriptor, &opened) == 0 &&
+  return ::lstat(path.c_str(), &named) == 0 && ::fstat(descriptor.get(), &opened) == 0 &&
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
@@ -44,13 +44,14 @@ Result<ScratchFolder> ScratchFolder::create_in(const std::filesystem::path& fold
       if (errno == EEXIST) continue;  // of another host, or of a killed process of this number
       return fail(errno);
     }
-    const int descriptor = open_folder(path);
-    if (descriptor < 0 && errno == ENOENT) continue;  // taken for an abandoned one
-    if (descriptor < 0) return fail(errno);
-    ScratchFolder scratch(std::move(path), descriptor);
+    Descriptor opened = open_folder(path);
+    if (!opened.is_open() && errno == ENOENT) continue;  // taken for an abandoned one
+    if (!opened.is_open()) return fail(errno);
+    ScratchFolder scratch(std::move(path), std::move(opened));
     // Where the file system has no locks, remove_abandoned_scratch leaves the folder alone.
-    const bool is_taken = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    if (is_taken || !is_there(scratch.path_, descriptor)) continue;
+    const bool is_taken =
+        ::flock(scratch.opened_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (is_taken || !is_there(scratch.path_, scratch.opened_)) continue;
     if (::mkdir((scratch.path_ / "shards").c_str(), 0700) != 0) return fail(errno);
     return scratch;
   }
@@ -79,7 +80,6 @@ Result<ScratchFolder> ScratchFolder::create(const std::filesystem::path& folder)
 ScratchFolder::~ScratchFolder() {
   std::error_code ignored;
   if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void remove_abandoned_scratch(const std::filesystem::path& folder) {
@@ -89,10 +89,9 @@ void remove_abandoned_scratch(const std::filesystem::path& folder) {
        it.increment(ignored))
     if (it->path().filename().string().starts_with(prefix)) candidates.push_back(it->path());
   for (const std::filesystem::path& path : candidates) {
-    const int descriptor = open_folder(path);
-    if (descriptor < 0) continue;
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) std::filesystem::remove_all(path, ignored);
-    ::close(descriptor);
+    const Descriptor opened = open_folder(path);
+    if (opened.is_open() && ::flock(opened.get(), LOCK_EX | LOCK_NB) == 0)
+      std::filesystem::remove_all(path, ignored);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
 
 namespace lamp::experiments {
@@ -16,18 +17,18 @@ class ScratchFolder {
   /// In `folder`; where nothing can be created there, in TMPDIR.
   static Result<ScratchFolder> create(const std::filesystem::path& folder);
   ScratchFolder(ScratchFolder&& other) noexcept
-      : path_(std::exchange(other.path_, {})), descriptor_(std::exchange(other.descriptor_, -1)) {}
+      : path_(std::exchange(other.path_, {})), opened_(std::move(other.opened_)) {}
   ScratchFolder& operator=(ScratchFolder&&) = delete;
   ~ScratchFolder();
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
-  ScratchFolder(std::filesystem::path path, int descriptor)
-      : path_(std::move(path)), descriptor_(descriptor) {}
+  ScratchFolder(std::filesystem::path path, Descriptor opened)
+      : path_(std::move(path)), opened_(std::move(opened)) {}
   static Result<ScratchFolder> create_in(const std::filesystem::path& folder);
   std::filesystem::path path_;  // empty once moved from
-  int descriptor_ = -1;
+  Descriptor opened_;
 };
 
 /// Removes the scratch folders in `folder` whose processes have gone; those of living ones stay,
