@@ -169,6 +169,12 @@ void Handle::close() {
 std::unique_lock<std::recursive_mutex> use_library() {
   static std::recursive_mutex mutex;
   std::unique_lock lock(mutex);
+  // What the library makes of itself at its first call lasts, also where it was refused memory.
+  static const bool is_whole = [] {
+    errno = 0;
+    return H5open() >= 0 && errno != ENOMEM;
+  }();
+  if (!is_whole) throw std::bad_alloc();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are read from the stack, not printed
   return lock;
 }

@@ -32,8 +32,8 @@ void at_exit() {
   if (!ended_by_itself) end();
 }
 
-/// In others it follows a null pointer, or fails to say that it failed until the stack is full.
-/// Any other crash stays one.
+/// In others it follows a null pointer, frees what it has not, or fails to say that it failed until
+/// the stack is full. Any other crash stays one.
 void at_crash(int signal) {
   if (was_refused_memory()) end();
   std::signal(signal, SIG_DFL);  // the instruction that crashed is executed again
@@ -54,9 +54,6 @@ void at_terminate() {
 }
 
 void watch_crashes() {
-  struct sigaction present {};
-  ::sigaction(SIGSEGV, nullptr, &present);
-  if (present.sa_handler != SIG_DFL) return;  // a sanitizer's
   alignas(std::max_align_t) static std::array<std::byte, std::size_t{1} << 16> memory;
   stack_t stack{};
   stack.ss_sp = memory.data();
@@ -66,7 +63,12 @@ void watch_crashes() {
   action.sa_handler = at_crash;
   action.sa_flags = SA_ONSTACK;
   sigemptyset(&action.sa_mask);
-  ::sigaction(SIGSEGV, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGABRT}) {
+    struct sigaction present {};
+    ::sigaction(signal, nullptr, &present);
+    if (present.sa_handler == SIG_DFL)  // else it is a sanitizer's
+      ::sigaction(signal, &action, nullptr);
+  }
 }
 
 /// GMP, and with it MPFR, would abort; an exception through its frames would leave its numbers half

@@ -58,7 +58,8 @@ def strike(undisturbed, library, make, arguments_of, writes, group, k, action):
     if not reached:
         broken = tally.breach(kind, arguments[0], "" if ended.code == 0 else f"no call {k}, and ends with {ended.code}: {ended.line()}")
     else:
-        broken = tally.judge(kind, ended, {0} if action in RETRIED else INTACT | MISTAKEN.get(group, set()), where)
+        broken = tally.judge(kind, ended, {0} if action in RETRIED else INTACT | MISTAKEN.get(group, set()), where,
+                             libraries_speak=group == "memory")  # the C library and HDF5 say what they have found broken
     where += f", exit code {ended.code}"
     if not broken:
         broken = tally.breach(kind, arguments[0], (what := undisturbed.wrong_on_disk(folder, there)) and f"{where}: {what}")

@@ -105,10 +105,12 @@ def controls(text):
     return {c for c in text.decode(errors="surrogateescape") if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"}
 
 
-def breach_of(ended, allowed=WORLD):
-    """What is wrong with how a command ended, or ""."""
+def breach_of(ended, allowed=WORLD, libraries_speak=False):
+    """What is wrong with how a command ended, or "". `libraries_speak`: lines that are not lamp's are those of a library that breaks."""
     text = ended.error.decode(errors="replace")
     errors = [line for line in text.splitlines() if f"lamp {ended.command}: warning: " not in line]
+    if libraries_speak:
+        errors = [line for line in errors if line.startswith("lamp ")]
     if ended.code == "late":
         return f"has not ended after {ended.seconds:.0f} s"
     if ended.code not in allowed:
@@ -217,9 +219,9 @@ class Tally:
                 print(f"BREACH {kind}, {command}: {what}", file=sys.stderr, flush=True)
         return bool(what)
 
-    def judge(self, kind, ended, allowed=WORLD, where=""):
+    def judge(self, kind, ended, allowed=WORLD, where="", libraries_speak=False):
         self.count(kind, ended)
-        what = breach_of(ended, allowed)
+        what = breach_of(ended, allowed, libraries_speak)
         return self.breach(kind, ended.command, what and f"{where}: {what}")
 
     def skip(self, what):
