@@ -1,9 +1,11 @@
-// A file descriptor that closes itself.
+// A file descriptor that closes itself, and writing to one.
 #pragma once
 
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <span>
 #include <utility>
 
 namespace lamp {
@@ -34,5 +36,17 @@ class Descriptor {
  private:
   int descriptor_;
 };
+
+/// Writes all of `bytes`, however often it is interrupted or cut short: 0, or the errno of what
+/// failed. `bytes` is then what was not written.
+inline int write_all(int descriptor, std::span<const std::byte>& bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return written < 0 ? errno : EIO;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
 
 }  // namespace lamp

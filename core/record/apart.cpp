@@ -80,12 +80,7 @@ class Output {
  private:
   static constexpr std::size_t block = std::size_t{1} << 16;
   void write(std::span<const std::byte> bytes) const {
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(pipe_, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) ::_exit(1);
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
+    if (write_all(pipe_, bytes) != 0) ::_exit(1);
   }
   int pipe_;
   std::vector<std::byte> buffer_;

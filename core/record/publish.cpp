@@ -82,13 +82,8 @@ void TemporaryFile::take(std::filesystem::path path, Descriptor opened) {
 }
 
 Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return system_error(target_, "cannot write", errno);
-    if (written == 0) return system_error(target_, "cannot write", EIO);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  if (const int failed = write_all(file_.get(), bytes); failed != 0)
+    return system_error(target_, "cannot write", failed);
   return {};
 }
 

@@ -71,13 +71,10 @@ PartialFile::~PartialFile() {
 }
 
 Result<void> PartialFile::append(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return system_error(path_, "cannot write", written < 0 ? errno : EIO);
-    size_ += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  const std::size_t all = bytes.size();
+  const int failed = write_all(descriptor_.get(), bytes);
+  size_ += all - bytes.size();
+  if (failed != 0) return system_error(path_, "cannot write", failed);
   return {};
 }
 

@@ -60,10 +60,11 @@ Result<Descriptor> lock_file(const std::filesystem::path& file, int operation) {
                                         ": another run is at work in this folder (" + holder +
                                         "); wait for it, or choose another --out"};
   }
+  if (operation != LOCK_EX) return opened;
   const std::string holder = holder_line();
-  if (operation == LOCK_EX && (ftruncate(opened.get(), 0) != 0 ||
-                               pwrite(opened.get(), holder.data(), holder.size(), 0) < 0))
-    return system_error(file, "the lock cannot be written", errno);
+  std::span<const std::byte> bytes = std::as_bytes(std::span(holder));
+  const int failed = ftruncate(opened.get(), 0) != 0 ? errno : write_all(opened.get(), bytes);
+  if (failed != 0) return system_error(file, "the lock cannot be written", failed);
   return opened;
 }
 
