@@ -75,7 +75,8 @@ struct RowBlocks {
       row = std::sqrt(f * f + share * n * (2.0 * f + n)) - f;
     }
     const std::size_t step = rows >= together * parts ? together : 1;
-    return std::min(rows, static_cast<std::size_t>(row / static_cast<double>(step) + 0.5) * step);
+    const long steps = std::lround(row / static_cast<double>(step));
+    return std::min(rows, static_cast<std::size_t>(steps) * step);
   }
   [[nodiscard]] std::size_t count(std::size_t part) const { return begin(part + 1) - begin(part); }
 };

@@ -329,8 +329,8 @@ double div(double a, double b, const FloatFormat& format, Rounding mode, Draw dr
   // the remainder.
   const int x_shift = 53 - bit_length(x.significand), y_shift = 53 - bit_length(y.significand);
   const uint128 numerator = x.significand << (x_shift + 57), denominator = y.significand << y_shift;
-  const uint128 rest = numerator % denominator
-                       << 64;  // NOLINT(clang-analyzer-core.DivideZero): y is not zero
+  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): y is not zero
+  const uint128 rest = numerator % denominator << 64;
   return round_unpacked({.significand = numerator / denominator << 64 | rest / denominator,
                          .exponent = x.exponent - x_shift - 57 - 64 - (y.exponent - y_shift),
                          .negative = x.negative != y.negative,
