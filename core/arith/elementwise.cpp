@@ -131,8 +131,9 @@ namespace {
 using namespace elementwise_detail;  // NOLINT: this file is its other half
 
 template <Operation operation>
-void evaluate_by(Backend backend, const MacSpec& mac, const VectorSpec& spec, const Operands& x,
-                 std::span<double> out) {
+void evaluate_by([[maybe_unused]] Backend backend, [[maybe_unused]] const MacSpec& mac,
+                 [[maybe_unused]] const VectorSpec& spec, [[maybe_unused]] const Operands& x,
+                 [[maybe_unused]] std::span<double> out) {
 #if HWY_TARGETS & HWY_AVX3
   if (backend == Backend::avx512) return N_AVX3::evaluate<operation>(mac, spec, x, out);
 #endif

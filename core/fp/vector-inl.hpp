@@ -106,6 +106,7 @@ HWY_INLINE VectorBits shift_right(VectorBits a) {
 }
 template <std::size_t n>
 struct TableRow<Vector, n> {
+  HWY_INLINE TableRow() {}  // g++ compiles an implicit one for the plain machine
   hn::Vec<D64> column[n];
   HWY_INLINE Vector operator[](std::size_t i) const { return column[i]; }
 };

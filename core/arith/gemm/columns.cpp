@@ -165,7 +165,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lamp::gemm_detail {
 
-const ColumnKernels& column_kernels(Backend backend) {
+const ColumnKernels& column_kernels([[maybe_unused]] Backend backend) {
 #if HWY_TARGETS & HWY_AVX3
   if (backend == Backend::avx512) return N_AVX3::kernels_of_columns();
 #endif

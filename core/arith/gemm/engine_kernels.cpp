@@ -284,7 +284,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lamp::gemm_detail {
 
-EngineKernelSet engine_kernel_set(Backend backend) {
+EngineKernelSet engine_kernel_set([[maybe_unused]] Backend backend) {
 #if HWY_TARGETS & HWY_AVX3
   if (backend == Backend::avx512) return N_AVX3::engine_kernels();
 #endif

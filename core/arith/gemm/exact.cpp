@@ -160,8 +160,9 @@ void gemm_of_exact_sums(const Arithmetic& arithmetic, MatrixView<const double> a
   const std::size_t stride = padded<float>(a.cols);
   const bool fits = read_rows(reader, a, shape, stride, work);
   expects(fits, "gemm_of_exact_sums: operands that are binary32 numbers");
-  const auto run = [&](const Levels& levels, const float* row, const float* panel,
-                       std::size_t terms, LevelSums& sums) {
+  const auto run = [&]([[maybe_unused]] const Levels& levels, [[maybe_unused]] const float* row,
+                       [[maybe_unused]] const float* panel, [[maybe_unused]] std::size_t terms,
+                       [[maybe_unused]] LevelSums& sums) {
 #if HWY_TARGETS & HWY_AVX3
     if (backend == Backend::avx512) return N_AVX3::exact_sums(levels, row, panel, terms, sums);
 #endif

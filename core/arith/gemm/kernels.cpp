@@ -544,7 +544,7 @@ Backend resolved(Backend backend) {
 
 std::string_view best_target() { return name_in(backend_names, resolved(Backend::automatic)); }
 
-gemm_detail::KernelSet gemm_detail::kernel_set(Backend backend) {
+gemm_detail::KernelSet gemm_detail::kernel_set([[maybe_unused]] Backend backend) {
 #if HWY_TARGETS & HWY_AVX3
   if (backend == Backend::avx512) return N_AVX3::kernels();
 #endif
