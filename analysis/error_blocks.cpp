@@ -1,5 +1,8 @@
 #include "analysis/error_blocks.hpp"
 
+// Vectors of SVE have no size that a member could have.
+#undef HWY_DISABLED_TARGETS
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "analysis/error_blocks.cpp"
 #include <hwy/cache_control.h>
