@@ -214,7 +214,7 @@ DrawStream CalcRequest::draws() {
               integer("seed", 0, std::numeric_limits<std::uint32_t>::max()).value_or(0))};
 }
 
-Arithmetic CalcRequest::arithmetic(std::size_t terms) {
+Arithmetic CalcRequest::arithmetic(std::optional<std::size_t> terms) {
   const Arithmetic any = fused(lamp::binary64);
   const nlohmann::json* value =
       required("arith", "an object such as {\"format\": \"ps7\", \"via\": \"binary32\"}");
@@ -239,8 +239,9 @@ Arithmetic CalcRequest::arithmetic(std::size_t terms) {
   check_fits("arith", parsed->mac);
   if (parsed->block) check_fits("arith.block", *parsed->block);
   if (const FloatFormat* part = part_of(parsed->order)) check_fits("arith.part", *part);
-  if (const Result<void> fits = check_length(parsed->order, terms); !fits)
-    fail({"arith.order: ", fits.error().message});
+  if (terms)
+    if (const Result<void> fits = check_length(parsed->order, *terms); !fits)
+      fail({"arith.order: ", fits.error().message});
   if (failed()) return any;
   Arithmetic arithmetic = *parsed;
   arithmetic.draws = draws;

@@ -61,8 +61,8 @@ class CalcRequest {
   /// "seed" as a stream of draws, whose other coordinates are 0; 0 where absent.
   DrawStream draws();
   /// "arith"; required. With "random_bits" and "seed", which may stand in it or beside it. `terms`:
-  /// the length of its sums.
-  Arithmetic arithmetic(std::size_t terms);
+  /// the length of its sums; absent: nothing is said of it yet.
+  Arithmetic arithmetic(std::optional<std::size_t> terms = std::nullopt);
   template <class Enum, std::size_t n>
   Enum choice(const char* key, const std::array<NamedValue<Enum>, n>& names,
               std::type_identity_t<std::optional<Enum>> standard);
