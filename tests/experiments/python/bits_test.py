@@ -18,7 +18,7 @@ FORMATS = ["binary16", "bfloat16", "binary32", "binary64", "tf32", "e4m3fn", "e5
            {"p": 40, "emin": -300, "emax": 300}, {"p": 6, "emin": -10, "emax": 10, "subnormals": False}]
 BLOCKS = ["mxfp4", "nvfp4", "mxfp8_e4m3", {"element": "e2m1fn", "scale": "e8m0fnu", "size": 4}]
 MODES = ["RNE", "RNA", "RTZ", "RTP", "RTN", "RTO", "SR", "SRE"]
-ORDERS = ["sequential", "reverse", "pairwise:4", "lanes:4", "blocked:3", "kahan", "neumaier", "exact", "split:2", "numpy-sum",
+ORDERS = ["sequential", "reverse", "pairwise:4", "lanes:4", "blocked:3", "kahan", "neumaier", "exact", "split:2", "numpy-sum:8192",
           "multiterm:4,20"]
 ENGINES = ["h100", "v100", "a100"]
 

@@ -37,7 +37,7 @@ int main() {
   std::vector<double> y(many), c(n * n);
   const lamp::Arithmetic ps7 = lamp::lamp_paper(7);
   const double rounding = least_seconds(50, [&] { lamp::round_values(x, y, lamp::e4m3fn); });
-  const double product = least_seconds(5, [&] {
+  const double product = least_seconds(20, [&] {
     lamp::gemm(ps7, lamp::MatrixView<const double>(a.data(), n, n, n),
                lamp::MatrixView<const double>(b.data(), n, n, n),
                lamp::MatrixView<double>(c.data(), n, n, n));
