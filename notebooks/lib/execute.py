@@ -55,7 +55,7 @@ def move_in(made, folder, stem):
     """Replaces what an earlier run of this notebook left in `folder` by what lies in `made`."""
     names = {file.name for file in made.iterdir()}
     for old in folder.glob(f"{stem[:2]}-*"):
-        if old.suffix in (".png", ".csv", ".html") and old.name not in names:
+        if old.suffix in (".png", ".pdf", ".csv", ".html") and old.name not in names:
             old.unlink()
     for file in sorted(made.iterdir()):
         shutil.copyfile(file, folder / f".{file.name}.part")
@@ -63,17 +63,47 @@ def move_in(made, folder, stem):
         print(folder / file.name)
 
 
+USAGE = ("usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR] [--with OTHER.h5]   "
+         "(01 for 01-softmax-lamp; OUT_DIR: default 01, beside RESULT.h5; OTHER.h5: laid over RESULT.h5); "
+         "of notebook 00 also [--y METRIC] [--x KEY] [--colour KEY] [--columns KEY] [--rows KEY] [--at KEY=VALUE]...")
+VIEW = ("y", "x", "colour", "columns", "rows", "at")  # options of notebook 00
+
+
+def options_of(arguments):
+    """(what is no option, options by name; of --at a dictionary). ValueError: an option without value, twice, or unknown."""
+    rest, found, words = [], {}, list(arguments)
+    while words:
+        word = words.pop(0)
+        name, joined, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            rest.append(word)
+            continue
+        if name not in ("with", *VIEW) or (not joined and not words):
+            raise ValueError(word)
+        value = value if joined else words.pop(0)
+        if name == "at":
+            key, equals, at = value.partition("=")
+            if not equals:
+                raise ValueError(f"--at {value}: it takes KEY=VALUE")
+            found.setdefault("at", {})[key] = at
+        elif name in found:
+            raise ValueError(f"--{name} twice")
+        else:
+            found[name] = value
+    return rest, found
+
+
 def main(arguments):
-    usage = ("usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR] [--with OTHER.h5]   "
-             "(01 for 01-softmax-lamp; OUT_DIR: default 01, beside RESULT.h5; OTHER.h5: laid over RESULT.h5)")
     if arguments in (["-h"], ["--help"]):
-        print(usage)
+        print(USAGE)
         return 0
-    other = None
-    if len(arguments) > 1 and arguments[-2] == "--with":
-        *arguments, _, other = arguments
-    if len(arguments) not in (2, 3) or any(a.startswith("--") for a in arguments):
-        return fail(usage, 2)
+    try:
+        arguments, options = options_of(arguments)
+    except ValueError as error:
+        return fail(f"{error}; {USAGE}", 2)
+    other = options.pop("with", None)
+    if len(arguments) not in (2, 3) or (options and arguments[0] != "00"):
+        return fail(USAGE, 2)
     number, result = arguments[0], pathlib.Path(arguments[1])
     sources = sorted(NOTEBOOKS.glob(f"{number}-*.ipynb")) if re.fullmatch(r"\d\d", number) else []
     if len(sources) != 1:
@@ -84,12 +114,17 @@ def main(arguments):
     if missing:
         packages = " ".join(f"python3-{name}" for name in NEEDS)
         return fail(f"no module {missing[0]} in {sys.executable}; on Debian 12: apt install {packages}", 70)
-    from lib import results
+    from lib import results, view
+    from lib.any_result import open_any
     try:
         for file in (result, *([pathlib.Path(other)] if other else [])):
             results.check(file)
+        if options:
+            view.make_view(open_any(result), **options)
     except results.ResultError as error:
         return fail(error, error.code)
+    except view.ViewError as error:
+        return fail(error, 2)
     try:
         out.mkdir(parents=True, exist_ok=True)  # before the minute that the figures take
     except OSError as error:
@@ -100,7 +135,7 @@ def main(arguments):
         made = scratch / "out"
         made.mkdir()
         os.environ |= {"LAMP_RESULT": str(result.resolve()), "LAMP_OUT": str(made),
-                       "LAMP_OTHER": str(pathlib.Path(other).resolve()) if other else ""}
+                       "LAMP_VIEW": json.dumps(options), "LAMP_OTHER": str(pathlib.Path(other).resolve()) if other else ""}
         from nbclient.exceptions import CellExecutionError
         try:
             page = execute(sources[0])

@@ -39,9 +39,10 @@ class Sentence:
         return f"<p>{html.escape(self.words)}</p>"
 
 
-def publish(result, name, figure, table, caption, interval=""):
+def publish(result, name, figure, table, caption, interval="", pdf=False):
     """Saves the figure as NAME.png and the numbers it shows as NAME.csv (units in the header, an empty field where not computed,
-    or where a mean is NaN: then the column NANS says over how many NaN). interval: what its bars or bands are, said below it."""
+    or where a mean is NaN: then the column NANS says over how many NaN). interval: what its bars or bands are, said below it.
+    pdf: also as NAME.pdf."""
     if interval:
         style.foot(figure, interval)
         caption += f" {interval[0].upper()}{interval[1:]}."
@@ -49,6 +50,9 @@ def publish(result, name, figure, table, caption, interval=""):
         caption += f" At {(table[NANS] > 0).sum()} of {len(table)} points KL is NaN in some sequence, so no mean (column “{NANS}”)."
     folder = out_folder(result, name)
     figure.savefig(folder / f"{name}.png", bbox_inches="tight")
+    if pdf:
+        figure.set_layout_engine("none")  # it has found its places
+        figure.savefig(folder / f"{name}.pdf", bbox_inches="tight")
     plt.close(figure)
     table.to_csv(folder / f"{name}.csv", index=False)
     return Figure(folder / f"{name}.png", caption)

@@ -11,6 +11,13 @@ RULES = {  # line style, marker, filled: the rule is told without colour, which 
 }
 GREY = "#666666"
 INK = "#222222"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#7A5C00")  # of things without an order; after Okabe and Ito, 3:1 on white
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+DARK_VIRIDIS = 0.58  # lighter than this it has less than 3:1 on white
+NAN, INFINITE, ZERO, NOT_COMPUTED = "NaN: no mean", "infinite", "exactly 0", "not computed"  # words of legends
+MARKS = {  # what has no place on the y axis: marker, edge (0 below, 1 above), filled
+    NAN: ("X", 1, True), INFINITE: ("^", 1, False), ZERO: ("v", 0, False), NOT_COMPUTED: ("s", 0, False),
+}
 
 SETTINGS = {
     "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "legend.fontsize": 8,
@@ -26,8 +33,36 @@ def use():
 
 
 def ordered_colours(count):
-    """Colours for an ordered quantity, light enough to be seen and dark enough on white: viridis without its yellow end."""
-    return [plt.get_cmap("viridis")(x) for x in (np.linspace(0.0, 0.88, count) if count > 1 else [0.3])]
+    """Colours for an ordered quantity, all dark enough on white: viridis without its lighter part."""
+    return [plt.get_cmap("viridis")(x) for x in (np.linspace(0.0, DARK_VIRIDIS, count) if count > 1 else [0.3])]
+
+
+def series(k):
+    """Colour, marker and line style of the k-th of things without an order. The three cycles have lengths that do not divide each other."""
+    return dict(color=SERIES[k % len(SERIES)], marker=MARKERS[k % len(MARKERS)], linestyle=LINES[k % len(LINES)])
+
+
+def mark(ax, words, at, legend, color=INK):
+    """On the lower or upper edge of `ax`, at these x: values that are there, or should be, and have no place on its y axis. The one place that
+    says what was not computed, is NaN, infinite or 0."""
+    if len(at):
+        marker, edge, filled = MARKS[words]
+        shown = ax.scatter(at, [edge] * len(at), marker=marker, s=26, facecolor=color if filled else "white", edgecolor=color, linewidth=0.9,
+                           transform=ax.get_xaxis_transform(), clip_on=False, zorder=4)
+        legend.setdefault(words, shown)
+
+
+def empty(ax, why):
+    """A panel that has nothing to show says why."""
+    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=GREY, wrap=True)
+
+
+def heat_map(ax, values, **look):
+    """Rows and columns of numbers as colours. NaN has no colour: hatched grey. Returns the image."""
+    ax.set_facecolor("#eeeeee")
+    ax.patch.set(hatch="////", edgecolor="#bbbbbb")
+    ax.grid(False)
+    return ax.imshow(np.ma.masked_invalid(values), aspect="auto", interpolation="nearest", **look)
 
 
 def of_rule(rule, colour):
