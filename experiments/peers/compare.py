@@ -1,6 +1,7 @@
-"""lamp beside other emulators, on this machine: time of a multiply-accumulate, and bits of the rounding. README.md gives the reading.
+"""lamp beside other emulators, on this machine, all from Python: time of a rounding and of a multiply-accumulate, and bits of the rounding.
 
-Needs lamp and lamp-bench in build/release, and any of pychop, torch, gfloat, ml_dtypes (from pip); peers that are not there are left out.
+Needs the module lamp (python3 -m pip install .), and any of pychop, torch, gfloat, ml_dtypes, qtorch (from pip); peers that are not there are
+left out. README.md gives the reading.
 CPFloat and MPTorch are built from the folders of their sources: the first with gcc, the second with torch and ninja.
 usage: python compare.py [--cpfloat FOLDER] [--mptorch FOLDER]
 """
@@ -8,17 +9,15 @@ import argparse
 import ctypes
 import importlib.util
 import itertools
-import json
 import os
 import pathlib
 import subprocess
 import tempfile
 import time
 
+import lamp
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build/release"
 M, K, N = 256, 64, 256          # C (M, N) = A (M, K) B (K, N), k ascending, product and sum rounded to the format
 RNE, RNA, RTZ, RTP, RTN, RTO = MODES = ("RNE", "RNA", "RTZ", "RTP", "RTN", "RTO")
 FORMATS = {"bfloat16": (8, 7), "binary16": (5, 10), "e5m2": (5, 2), "e4m3": (4, 3)}  # width of exponent and fraction: IEEE-like
@@ -39,6 +38,27 @@ def shortest(work, repeats=3):
 
 
 # Each peer: name, rounding(format, mode) -> function of a float64 array, or None where it has not that mode; array type to compute with.
+
+def lamp_round(name, mode):
+    return lambda x: lamp.round(x, name, mode, threads=1)
+
+
+def numpy_cast(name, mode):
+    return (lambda x: x.astype(np.float16).astype(x.dtype)) if (name, mode) == ("binary16", RNE) else None
+
+
+def qtorch(name, mode):
+    import torch
+    from qtorch.quant import float_quantize
+    exponent, fraction = FORMATS[name]
+    if mode != RNE:
+        return None
+
+    def rounded(x):
+        with np.errstate(over="ignore"):  # it rounds binary32 numbers
+            return float_quantize(torch.as_tensor(x.astype(np.float32)), exponent, fraction, "nearest").numpy().astype(x.dtype)
+    return rounded
+
 
 def pychop_numpy(name, mode):
     import pychop
@@ -78,7 +98,7 @@ def ml_dtypes(name, mode):
     types = {"bfloat16": m.bfloat16, "binary16": np.float16, "e5m2": m.float8_e5m2, "e4m3": getattr(m, "float8_e4m3", None)}
     if mode != RNE or types[name] is None:
         return None
-    return lambda x: x.astype(types[name]).astype(np.float64)
+    return lambda x: x.astype(types[name]).astype(x.dtype)
 
 
 class CPFloat:
@@ -143,8 +163,8 @@ def pointer(array):
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
-PEERS = {"pychop, numpy": ("pychop", pychop_numpy), "pychop, torch": ("torch", pychop_torch), "gfloat": ("gfloat", gfloat),
-         "ml_dtypes": ("ml_dtypes", ml_dtypes)}
+PEERS = {"numpy": ("numpy", numpy_cast), "ml_dtypes": ("ml_dtypes", ml_dtypes), "qtorch": ("qtorch", qtorch), "gfloat": ("gfloat", gfloat),
+         "pychop, numpy": ("pychop", pychop_numpy), "pychop, torch": ("torch", pychop_torch)}
 
 
 def matrices(rounding):
@@ -183,32 +203,20 @@ def operands(name):
     return np.concatenate([x, -x, [np.nan]])
 
 
-def hexadecimal(x):
-    return [float.hex(float(v)) if np.isfinite(v) else str(v) for v in x]
-
-
-def lamp_calc(**line):
-    done = subprocess.run([BUILD / "lamp", "calc"], input=json.dumps(line) + "\n", capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)["y"]
-
-
-def lamp_rounding(name, mode, x):
-    return np.array([float.fromhex(v) for v in lamp_calc(op="round", x=hexadecimal(x), format=name, rounding=mode)])
+def arithmetic(name):
+    return lamp.Arithmetic(operands=name, product=name, format=name)
 
 
 def lamp_gemm(name, a, b):
-    arith = {"operands": name, "product": name, "format": name}
-    y = lamp_calc(op="gemm", a=[hexadecimal(row) for row in a], b=[hexadecimal(row) for row in b], arith=arith)
-    return np.array([[float.fromhex(v) for v in row] for row in y])
+    return np.asarray(arithmetic(name).matmul(a, b, threads=1), np.float64)
 
 
-def lamp_seconds():
-    """ns for a multiply-accumulate, by format, and the instruction set."""
-    done = subprocess.run([BUILD / "lamp", "bench", "gemm", "--filter", "gemm/(bfloat16|binary16) product, sum", "--json"],
-                          capture_output=True, text=True, check=True)
-    rows = json.loads(done.stdout)["kernels"]
-    best = [row for row in rows if row["target"] == rows[0]["target"]]
-    return {row["name"].split()[0]: row["ns_per_mac"] for row in best}, rows[0]["target"]
+def rounding_seconds(rounding, dtype):
+    """Of 10^6 numbers of ordinary size, in an array of the peer's own."""
+    x = np.random.default_rng(3).normal(size=10**6).astype(dtype)
+    with np.errstate(all="ignore"):
+        rounding(x[:1000])
+        return shortest(lambda: rounding(x), 7)
 
 
 def same(x, y):
@@ -244,14 +252,24 @@ def main():
 
 def compare(built):
     """`built`: libraries that have a whole product."""
-    print(f"ns per multiply-accumulate, one thread: C ({M}, {N}) += A B, k ascending, product and sum rounded (RNE)")
-    seconds, target = lamp_seconds()
-    for name, ns in seconds.items():
-        print(f"  {'lamp':<14} {name:<9} {ns:10.3f}   ({target})")
+    there = {name: make for name, (module, make) in PEERS.items() if have(module) and (name != "pychop, torch" or have("pychop"))}
+    print("ns per rounding (RNE) of 10^6 numbers, one thread")
+    for dtype in (np.float64, np.float32):
+        for peer, make in {"lamp": lamp_round, **there}.items():
+            times = [rounding_seconds(rounding, dtype) * 1e3 if (rounding := make(name, RNE)) else None for name in FORMATS]
+            told = "".join(f"{name} {ns:8.2f}   " for name, ns in zip(FORMATS, times) if ns is not None)
+            print(f"  {peer:<14} {np.dtype(dtype).name}   {told}", flush=True)
+
+    print(f"\nns per multiply-accumulate, one thread: C ({M}, {N}) += A B, k ascending, product and sum rounded (RNE)")
+    for name in FORMATS:
+        a, b = matrices(lamp_round(name, RNE))
+        fl = arithmetic(name)
+        ns = shortest(lambda: fl.matmul(a, b, threads=1), 20) / (M * K * N) * 1e9
+        print(f"  {'lamp':<14} {name:<9} {ns:10.3f}", flush=True)
     for (peer, library), name in itertools.product(built.items(), ("bfloat16", "binary16", "e5m2", "e4m3")):
         time_of_all, differ = seconds_of_gemm(library, name)
         print(f"  {peer:<14} {name:<9} {time_of_all / (M * K * N) * 1e9:10.3f}   ({differ} of {M * N} outputs have other bits)", flush=True)
-    peers = {name: make for name, (module, make) in PEERS.items() if have(module) and (module != "torch" or have("pychop"))}
+    peers = {name: make for name, make in there.items() if name != "numpy"}
     for (peer, make), name in itertools.product(peers.items(), ("bfloat16", "binary16")):
         if rounding := make(name, RNE):
             print(f"  {peer:<14} {name:<9} {gemm_seconds(rounding) / (M * K * N) * 1e9:10.3f}", flush=True)
@@ -264,7 +282,7 @@ def compare(built):
         for (peer, make), mode in itertools.product(peers.items(), MODES):
             if rounding := make(name, mode):
                 with np.errstate(all="ignore"):
-                    found = kinds_of_difference(x, lamp_rounding(name, mode, x), np.asarray(rounding(x), np.float64))
+                    found = kinds_of_difference(x, lamp.round(x, name, mode), np.asarray(rounding(x), np.float64))
                 print(f"    {peer:<14} {mode}  {found}", flush=True)
 
 
