@@ -17,6 +17,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/sanitized.hpp"
 #include "core/base/system_error.hpp"
 #include "core/record/strict.hpp"
 
@@ -30,7 +31,10 @@ std::uint64_t address_space() {
   return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+/// A sanitizer takes terabytes of address space and several times the processor's time, and opens
+/// a file when it has found something: what it watches has no limits.
 void limit(int resource, rlim_t soft, rlim_t hard) {
+  if (sanitized) return;
   rlimit present{};
   if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &present) != 0) return;
   const rlimit wanted{std::min(soft, present.rlim_max), std::min(hard, present.rlim_max)};

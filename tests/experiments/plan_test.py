@@ -13,6 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from random_checkpoint import write_checkpoint  # noqa: E402
 from results import LAMP, ROOT, lamp, sets  # noqa: E402
+from sanitized import MEMORY, skip_if_sanitized  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 NANO = ROOT / "data/models/gpt2-nano"
@@ -69,6 +70,7 @@ class Plans(unittest.TestCase):
         self.assertEqual(refused.returncode, 65)
         self.assertIn("NaN", refused.stderr)
 
+    @skip_if_sanitized(MEMORY)
     def test_a_model_of_6_gigabytes(self):
         model = self.scratch / "xl"
         write_checkpoint(model, width=1600, layers=48, heads=25, vocabulary=50257, positions=1024, weights=False)
@@ -103,6 +105,7 @@ class Plans(unittest.TestCase):
             file.truncate(10 ** 6)
         self.assertEqual(lamp("plan", CONFIG, *sets(f"model.path={model}"), check=False).returncode, 65)
 
+    @skip_if_sanitized(MEMORY)
     def test_memory_and_time_of_runs(self):
         """The time within wide bounds: others may be at work, on the same core too. plan_against_runs.py has the narrow ones."""
         for threads, changes in ((1, ["tokens.sequences=4"]), (2, [f"record.errors={SITES}", 'grid."arithmetic.low.mu"=[4]'])):

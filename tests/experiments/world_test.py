@@ -13,6 +13,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from results import LAMP, ROOT, lamp  # noqa: E402
+from sanitized import MEMORY, THREAD, skip_if_sanitized  # noqa: E402
 
 CONFIG = ROOT / "tests/experiments/nano.toml"
 FEW = ["--set", 'grid."arithmetic.low.mu"=[4]', "--set", "tokens.sequences=1"]  # 24 cells in two texts
@@ -63,6 +64,7 @@ class World(unittest.TestCase):
         self.assertFalse(merged.exists() or not self.nothing_left(self.scratch))
         self.assertEqual(lamp("run", CONFIG, "--out", out, "--quiet", *FEW).stderr, "")  # it goes on
 
+    @skip_if_sanitized(MEMORY)
     def test_out_of_memory(self):
         """At limits from where the program starts to where it has enough, whatever library is refused memory."""
         commands = [["run", CONFIG, "--out", self.scratch / "memory", "--quiet", "--threads", 2, *FEW], ["plan", CONFIG, "--threads", 2],
@@ -78,6 +80,7 @@ class World(unittest.TestCase):
             self.assertLessEqual(set(codes), {0, 71, 127}, codes)  # 127: the loader of shared libraries could not start it
             self.assertIn(71, codes)
 
+    @skip_if_sanitized(THREAD)
     def test_out_of_threads(self):
         one = [(resource.RLIMIT_NPROC, 1)]
         commands = [["run", CONFIG, "--out", self.scratch / "threads", "--quiet", *FEW], ["plan", CONFIG],
@@ -210,6 +213,7 @@ class World(unittest.TestCase):
         return subprocess.run(traced, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
     @unittest.skipUnless(shutil.which("strace"), "no strace")
+    @skip_if_sanitized("LeakSanitizer does not work under strace")
     def test_system_calls_that_fail(self):
         run = ["run", CONFIG, "--quiet", *FEW, "--threads", 1, "--out"]
         for error, words in (("ENOLCK", "No locks available"), ("EOPNOTSUPP", "not supported"), ("ENOSYS", "not implemented")):

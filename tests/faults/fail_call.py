@@ -7,7 +7,8 @@ import random
 import shutil
 import sys
 
-from law import INTACT, Tally, Undisturbed, build_library, call, calls_made, happened, preloaded, run_arguments, temporaries, tree
+from law import (INTACT, SANITIZED, Tally, Undisturbed, build_library, call, calls_made, happened, preloaded, run_arguments, temporaries,
+                 tree)
 
 ANY_OF = {
     "write": ["ENOSPC", "EIO", "EDQUOT", "EINTR", "short"], "pwrite": ["ENOSPC", "EIO", "EDQUOT", "EINTR", "short"],
@@ -94,6 +95,9 @@ def main():
     with Undisturbed(tally) as undisturbed:
         library = build_library(undisturbed.scratch)
         sample = random.Random(20261130)
+        if SANITIZED:
+            ANY_OF.pop("memory")
+            tally.skip("memory: a sanitizer's allocator is the program's own, before any that is preloaded")
         for make, arguments_of, writes in commands(undisturbed, options.long):
             if options.command and arguments_of(undisturbed.whole)[0] != options.command:
                 continue

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from law import INTACT, LAMP, NOBODY, ORDINARY, Tally, Undisturbed, call, run_arguments
+from law import INTACT, LAMP, SANITIZED, NOBODY, ORDINARY, Tally, Undisturbed, call, run_arguments
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -126,6 +126,9 @@ def main():
         under_limit(undisturbed, "-f", resource.RLIMIT_FSIZE, sizes)
         low = least(resource.RLIMIT_NOFILE, 3, 64)
         under_limit(undisturbed, "-n", resource.RLIMIT_NOFILE, range(low, low + 12, 1 if options.long else 3))
+        if SANITIZED:
+            tally.skip("ulimit -v, -u: a sanitizer takes terabytes of addresses, and a thread")
+            tally.end()
         low = least(resource.RLIMIT_AS, 8 * MIB, 4096 * MIB)
         more = [0, 2 * MIB, 9 * MIB, 33 * MIB, 150 * MIB]
         if options.long:
