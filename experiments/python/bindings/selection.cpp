@@ -2,12 +2,12 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
-#include "experiments/calc/hex_float.hpp"
-#include "experiments/calc/operations.hpp"
+#include "experiments/calc/selecting.hpp"
 #include "experiments/python/bindings/arrays.hpp"
 #include "experiments/python/bindings/errors.hpp"
 #include "experiments/python/bindings/json.hpp"
@@ -22,50 +22,63 @@ namespace {
 
 using Marks = nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-/// The operands that a request has for each row, or for all of them.
-struct Operand {
-  const char* key;
-  Elements elements;
-};
+std::vector<double> row_of(const Elements& x, std::size_t row, std::size_t length) {
+  std::vector<double> memory(length);
+  const std::span<const double> values = x.read(row * length, length, memory);
+  if (values.data() != memory.data()) std::copy(values.begin(), values.end(), memory.begin());
+  return memory;
+}
 
-/// Marks (rows, n), and the cost of each row's set. keys: those of the operation that are no
+std::optional<Elements> elements_of(const std::optional<In>& x) {
+  return x ? std::optional(Elements(*x)) : std::nullopt;
+}
+
+/// The request of the first row, whose keys are those of all; of no rows, of zeros.
+experiments::calc::Selecting read_first(nb::dict keys, const Elements& y, std::size_t n,
+                                        const std::optional<Elements>& g,
+                                        const std::optional<Elements>& w,
+                                        const std::optional<In>& matrix) {
+  const bool none = y.size() == 0;
+  json object = json_of(keys);
+  object["y"] = none ? std::vector<double>(n) : row_of(y, 0, n);
+  if (g) object["g"] = none ? std::vector<double>(n) : row_of(*g, 0, n);
+  if (w) object["w"] = none ? std::vector<double>(n) : row_of(*w, 0, n);
+  if (matrix) {
+    object["W"] = json::array();
+    for (std::size_t i = 0; i < matrix->shape(0); ++i)
+      object["W"].push_back(row_of(Elements(*matrix), i, matrix->shape(1)));
+  }
+  experiments::CalcRequest request(object);
+  experiments::calc::Selecting asked = experiments::calc::read_selecting(request);
+  if (request.failed()) fail(request.problem());
+  return asked;
+}
+
+/// Marks (rows, n), and the cost of each row's set. keys: those of calc's operation that are no
 /// arrays.
 void select_rows(nb::dict keys, const In& y, const std::optional<In>& g, const std::optional<In>& w,
                  const std::optional<In>& matrix, const Marks& marks, const Out& costs,
                  std::size_t threads) {
   const std::size_t rows = y.shape(0), n = y.shape(1);
-  json shared = json_of(keys);
-  const auto row_of = [](const Elements& x, std::size_t row, std::size_t length) {
-    std::vector<double> memory(length);
-    const std::span<const double> values = x.read(row * length, length, memory);
-    return std::vector<double>(values.begin(), values.end());
-  };
-  if (matrix) {
-    json list = json::array();
-    for (std::size_t i = 0; i < matrix->shape(0); ++i)
-      list.push_back(row_of(Elements(*matrix), i, matrix->shape(1)));
-    shared["W"] = std::move(list);
-  }
-  std::vector<Operand> operands{{"y", Elements(y)}};
-  if (g) operands.push_back({"g", Elements(*g)});
-  if (w) operands.push_back({"w", Elements(*w)});
-  const Elements cost_of(costs);
-  const std::size_t together = std::max<std::size_t>(1, 4096 / std::max<std::size_t>(1, n));
-  in_blocks(
-      rows, together, threads, 64.0 * static_cast<double>(rows * n),
-      [&](std::size_t begin, std::size_t end) {
-        json object = shared;
-        for (std::size_t row = begin; row < end; ++row) {
-          for (const auto& [key, elements] : operands) object[key] = row_of(elements, row, n);
-          experiments::CalcRequest request(object);
-          const json answer = experiments::calc::select(request);
-          if (request.failed()) fail(request.problem());
-          for (const json& j : answer["selected"]) marks.data()[row * n + j.get<std::size_t>()] = 1;
-          const double cost =
-              experiments::parse_hex_float(answer["cost"].get_ref<const std::string&>()).value();
-          cost_of.write(row, {&cost, 1});
-        }
-      });
+  const Elements from(y), cost_of(costs);
+  const std::optional<Elements> weighed = elements_of(g), bounds = elements_of(w);
+  const experiments::calc::Selecting first = read_first(keys, from, n, weighed, bounds, matrix);
+  const std::size_t together =
+      std::max<std::size_t>(1, block_elements / std::max<std::size_t>(1, n));
+  in_blocks(rows, together, threads, 64.0 * static_cast<double>(rows * n),
+            [&](std::size_t begin, std::size_t end) {
+              experiments::calc::Selecting asked = first;
+              for (std::size_t row = begin; row < end; ++row) {
+                asked.row.y = row_of(from, row, n);
+                if (weighed) asked.row.g = row_of(*weighed, row, n);
+                if (bounds) asked.row.w = row_of(*bounds, row, n);
+                if (const char* problem = experiments::calc::check_bounds(asked.row.w))
+                  fail(problem);
+                const mpfr::Selected found = experiments::calc::selected(asked);
+                std::copy(found.marks.begin(), found.marks.end(), marks.data() + row * n);
+                cost_of.write(row, {&found.cost, 1});
+              }
+            });
 }
 
 }  // namespace

@@ -14,13 +14,37 @@ class Arithmetic(_core.Arithmetic):
     format, mu, preset, operands, operand_rounding, product, via, rounding, random_bits, order, part, block, engine: `lamp config` says
     what each may be and what it is by default. A single dict with these keys is the same. ValueError with the text of `lamp calc`.
 
+    order may be a callable, too: of n, the number of terms, it gives the tree of their sum as nested tuples, ((0, 1), (2, 3)), or an
+    order as text. It is asked once for each n.
+
     Every method takes arrays as lamp.round does, gives float32 or float64 by the same rule, and has the bits of `lamp calc` whatever
     `threads` is. Equal arithmetics compare equal; `config` is the dict that made one."""
 
     def __init__(self, config=None, /, **keys):
         if config is not None and keys:
             raise TypeError("Arithmetic takes one dict or keys; legal: one of them")
-        super().__init__(dict(keys if config is None else config))
+        keys = dict(keys if config is None else config)
+        self._order, self._of_length = None, {}
+        if callable(keys.get("order")):
+            self._order = keys.pop("order")
+        super().__init__(keys)
+
+    def _of(self, n):
+        """This arithmetic for sums of n terms: itself, unless its order is a callable."""
+        if self._order is None:
+            return self
+        if n not in self._of_length:
+            order = self._order(n) if n > 0 else "sequential"
+            self._of_length[n] = _core.Arithmetic({**super().config, "order": order if isinstance(order, str) else "tree:" + _tree(order)})
+        return self._of_length[n]
+
+    @property
+    def config(self):
+        """The keys that made it."""
+        return super().config if self._order is None else {**super().config, "order": self._order}
+
+    def __eq__(self, other):
+        return super().__eq__(other) and self._order == getattr(other, "_order", None)
 
     def __repr__(self):
         return "lamp.Arithmetic(" + ", ".join(f"{key}={value!r}" for key, value in self.config.items()) + ")"
@@ -102,7 +126,7 @@ class Arithmetic(_core.Arithmetic):
             c = numpy.broadcast_to(c, shape[:-1]).reshape(-1)
         y = _arrays.output(out, shape[:-1], narrow)
         a, b = (_rows(_arrays.apart(x, out, elementwise=False)) for x in (a, b))
-        _flat(y, lambda to: self._dot(a, b, c, to, _arrays.threads(threads)))
+        _flat(y, lambda to: self._of(a.shape[-1])._dot(a, b, c, to, _arrays.threads(threads)))
         return _arrays.result(y, out)
 
     def sum(self, x, axis=-1, *, out=None, threads=None):
@@ -114,7 +138,7 @@ class Arithmetic(_core.Arithmetic):
         x = numpy.moveaxis(x, axis, -1)
         y = _arrays.output(out, x.shape[:-1], narrow)
         rows = _rows(_arrays.apart(x, out, elementwise=False))
-        _flat(y, lambda to: self._sum(rows, to, _arrays.threads(threads)))
+        _flat(y, lambda to: self._of(rows.shape[-1])._sum(rows, to, _arrays.threads(threads)))
         return _arrays.result(y, out)
 
     def matmul(self, a, b, *, out=None, threads=None):
@@ -137,9 +161,9 @@ class Arithmetic(_core.Arithmetic):
         left, right = _arrays.apart(left, out, elementwise=False), _arrays.apart(right, out, elementwise=False)
         left, right = numpy.broadcast_to(left, stack + left.shape[-2:]), numpy.broadcast_to(right, stack + right.shape[-2:])
         target = y.reshape(stack + (m, n)) if out is None else _unfold(y, a.ndim, b.ndim)
-        count = _arrays.threads(threads)
+        count, terms = _arrays.threads(threads), self._of(left.shape[-1])
         for s, index in enumerate(numpy.ndindex(*stack)):
-            self._matmul(left[index], right[index], target[index], s * m, count)
+            terms._matmul(left[index], right[index], target[index], s * m, count)
         return _arrays.result(y, out)
 
     # ---- operations of a network, along the last axis
@@ -147,7 +171,7 @@ class Arithmetic(_core.Arithmetic):
     def softmax(self, x, *, out=None, threads=None):
         """softmax along the last axis: fl(x_j - max), fl(exp ..), their sum in the order, fl(.. / sum). x: (.., n), n >= 1."""
         x, y, rows, to = self._sites(x, out)
-        self._softmax(rows, to, _arrays.threads(threads))
+        self._of(rows.shape[-1])._softmax(rows, to, _arrays.threads(threads))
         return _give(y, to, out)
 
     def layer_norm(self, x, gamma, beta, eps, *, out=None, threads=None):
@@ -155,14 +179,14 @@ class Arithmetic(_core.Arithmetic):
         x: (.., n), n >= 1; gamma, beta: (n,); eps: a number."""
         x, y, rows, to = self._sites(x, out)
         gamma, beta = _weights(gamma, "gamma", x), _weights(beta, "beta", x)
-        self._layer_norm(rows, gamma, beta, float(eps), to, _arrays.threads(threads))
+        self._of(rows.shape[-1])._layer_norm(rows, gamma, beta, float(eps), to, _arrays.threads(threads))
         return _give(y, to, out)
 
     def rms_norm(self, x, gamma, eps, *, out=None, threads=None):
         """RMS normalisation along the last axis: fl(fl(x r) gamma), r = fl(rsqrt(fl(v + eps))), v the mean of squares. x: (.., n), n >=
         1; gamma: (n,); eps: a number."""
         x, y, rows, to = self._sites(x, out)
-        self._rms_norm(rows, _weights(gamma, "gamma", x), float(eps), to, _arrays.threads(threads))
+        self._of(rows.shape[-1])._rms_norm(rows, _weights(gamma, "gamma", x), float(eps), to, _arrays.threads(threads))
         return _give(y, to, out)
 
     def _sites(self, x, out):
@@ -173,6 +197,22 @@ class Arithmetic(_core.Arithmetic):
         rows = _rows(_arrays.apart(x, out, elementwise=False))
         to = y.reshape(rows.shape) if y.flags.c_contiguous else numpy.empty(rows.shape, y.dtype)
         return x, y, rows, to
+
+
+def _tree(root):
+    """Nested tuples as a config writes them: ((0 1) 2). Not by recursion: a tree may be as deep as it has terms."""
+    text, rest = [], [root]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, str):
+            text.append(node)
+        elif isinstance(node, (int, numpy.integer)) and not isinstance(node, bool):
+            text.append(str(int(node)))
+        elif isinstance(node, (tuple, list)) and node:
+            rest += [")", *reversed(node), "("]
+        else:
+            raise ValueError(f"order: a node of its tree is {node!r}; legal: the number of a term, or a tuple of nodes")
+    return " ".join(text).replace("( ", "(").replace(" )", ")")
 
 
 def _rows(x):

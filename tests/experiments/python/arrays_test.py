@@ -1,5 +1,6 @@
 """Arrays in and out: dtypes, strides, shapes, `out`, zero sizes, and what is refused, with which words."""
 import fractions
+import functools
 import pickle
 import unittest
 
@@ -174,6 +175,21 @@ class Shapes(unittest.TestCase):
         self.assertEqual(FL.matmul(a, b[0, :, 0]).shape, (2, 1, 3))
         self.assertEqual(FL.matmul(a[0, 0, 0], b).shape, (4, 6))
 
+    def test_rows_are_selected_one_by_one(self):
+        y, w = RNG.normal(size=(2, 30, 12)) * 3, RNG.uniform(size=(2, 30, 12))
+        for keys, arrays in (({"tau": 1.2}, {}), ({"rate": 0.3, "solver": "exact"}, {}), ({"tau": 1.2, "weights": "dot"}, {"w": w}),
+                             ({"tau": 1.2, "weights": "relative", "function": "rmsnorm", "eps": 1e-5}, {"g": w}),
+                             ({"tau": 1.2, "function": "linear", "norm": "normwise1"}, {"W": RNG.normal(size=(4, 12))})):
+            marks, costs = lamp.select(y, return_cost=True, **keys, **arrays)
+            self.assertTrue(0 < marks.mean() < 1)
+            for i, j in numpy.ndindex(2, 30):
+                own = {name: x if name == "W" else x[i, j] for name, x in arrays.items()}
+                mark, cost = lamp.select(y[i, j], return_cost=True, **keys, **own)
+                self.assertTrue(numpy.array_equal(marks[i, j], mark) and same(costs[i, j], cost), keys)
+        w[1, 3, 4] = -1.0
+        with self.assertRaisesRegex(ValueError, "w: legal are numbers >= 0"):
+            lamp.select(y, tau=1.2, weights="dot", w=w)
+
     def test_zero_sizes(self):
         self.assertEqual(lamp.round(numpy.zeros((0, 3)), "binary16").shape, (0, 3))
         self.assertTrue(same(FL.sum(numpy.zeros((2, 0))), numpy.zeros(2)))
@@ -253,6 +269,33 @@ class Formats(unittest.TestCase):
             self.assertTrue(numpy.array_equal(f.encode(numbers[known]), codes[known]), name)
         self.assertEqual(lamp.Format("binary16").encode([1.0]).dtype, numpy.uint16)
         self.assertEqual(lamp.Format("binary64").encode(1.0), 0x3ff0000000000000)
+
+    def test_an_order_of_ones_own(self):
+        def halves(n, first=0):
+            return first if n == 1 else (halves(n // 2, first), halves(n - n // 2, first + n // 2))
+
+        asked = []
+        own = lamp.Arithmetic(format="ps3", order=lambda n: asked.append(n) or halves(n))
+        for n in (1, 2, 3, 8, 8, 13):
+            x, y = RNG.normal(size=(2, 4, n))
+            written = lamp.Arithmetic(format="ps3", order="tree:" + str(halves(n)).replace(",", ""))
+            self.assertTrue(same(own.dot(x, y), written.dot(x, y)))
+            self.assertTrue(same(own.sum(x), written.sum(x)))
+            self.assertTrue(same(own.matmul(x, y.T), written.matmul(x, y.T)))
+            self.assertTrue(same(own.softmax(x), written.softmax(x)))
+        self.assertEqual(asked, [1, 2, 3, 8, 13])  # each once
+        self.assertTrue(same(own.add(1.0, 2.0**-9), FL.add(1.0, 0.0)))
+        as_text = lamp.Arithmetic(format="ps3", order=lambda n: "fused-tree:(0 1)" if n == 2 else "sequential")
+        self.assertTrue(same(as_text.dot([1.0, 2.0], [3.0, 4.0]), 11.0))
+        comb = lamp.Arithmetic(format="ps3", order=lambda n: functools.reduce(lambda tree, k: (tree, k), range(n)))
+        x = RNG.normal(size=3000)
+        self.assertTrue(same(comb.sum(x), lamp.Arithmetic(format="ps3").sum(lamp.Arithmetic(format="ps3").round(x))))
+        for order, words in ((lambda n: (0, 0), "arith.order"), (lambda n: (0, 1), "arith.order"), (lambda n: 1.5, "legal: "),
+                             (lambda n: (), "legal: ")):
+            with self.assertRaisesRegex(ValueError, words):
+                lamp.Arithmetic(format="ps3", order=order).sum([1.0, 2.0, 3.0])
+        with self.assertRaises(ZeroDivisionError):
+            lamp.Arithmetic(format="ps3", order=lambda n: 1 // 0).sum([1.0, 2.0, 3.0])
 
     def test_arithmetics_are_values(self):
         fl = lamp.Arithmetic(format="ps7", order="lanes:16")
