@@ -6,6 +6,7 @@
 #include <iostream>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "experiments/commands/program.hpp"
 #include "experiments/commands/slurm_script.hpp"
 #include "experiments/config/arithmetic.hpp"
+#include "experiments/config/suggestions.hpp"
 #include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
@@ -28,8 +30,10 @@ constexpr std::size_t most_parts = 1'000'000;
 struct Command {
   CommandInfo info;
   int (*call)(const Arguments&) = nullptr;
+  bool (*is_there)() = nullptr;  // null: always. It is not listed where it is not
 };
 
+/// Those that are there.
 std::vector<CommandInfo> known_commands();
 
 int call_config(const Arguments& arguments) {
@@ -308,14 +312,22 @@ int call_formats(const Arguments& arguments) {
 }
 
 int call_completion(const Arguments& arguments) {
-  CLI::App app("A script that completes command lines: source <(lamp completion bash)");
+  if (!arguments.empty() && arguments.front() == "--words")
+    return words_command(known_commands(), std::span(arguments).subspan(1));
+  CLI::App app(
+      "A script that completes command lines: source <(lamp completion bash); source <(lamp "
+      "completion zsh); lamp completion fish | source");
   std::string shell;
-  app.add_option("SHELL", shell, "bash")->required();
+  app.add_option("SHELL", shell, join(completed_shells()))->required();
   if (const std::optional<int> code = parse(app, "completion", arguments)) return *code;
-  if (shell != "bash")
-    return usage_error("completion", "unknown shell " + toml_string(shell) + "; legal: bash");
-  return completion_command(known_commands());
+  if (!completion_command(shell))
+    return usage_error("completion", "unknown shell " + toml_string(shell) +
+                                         "; legal: " + join(completed_shells()) +
+                                         did_you_mean(nearest(shell, completed_shells())));
+  return 0;
 }
+
+int call_help(const Arguments& arguments);
 
 int call_calc(const Arguments& arguments) {
   CLI::App app(
@@ -348,7 +360,7 @@ int call_reveal(const Arguments& arguments) {
   Value value;
   value.data = format;
   if (const std::optional<Problem> problem = read_format(value, options.format))
-    return usage_error("reveal", "--format: " + problem->message);
+    return usage_error("reveal", "--format: " + to_string(*problem));
   if (const Result<void> fits = check_format(options.format); !fits)
     return usage_error("reveal", "--format: " + fits.error().message);
   if (options.command.empty())
@@ -357,91 +369,119 @@ int call_reveal(const Arguments& arguments) {
   return reveal_command(options);
 }
 
-constexpr std::array<Command, 16> commands{{
-    {{"run",
-      "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] [--quiet]",
-      "runs an experiment or continues it"},
-     call_run},
-    {{"plan", "CONFIG.toml [--set KEY=VALUE]... [--threads N] [--shards N] [--json]",
-      "cells, memory, disk and time estimate; runs nothing"},
-     call_plan},
-    {{"config", "[--json]", "every key of a config with default, legal values and meaning"},
-     call_config},
-    {{"status", "DIR [--json]", "how far a run is"}, call_status},
-    {{"merge", "DIR [DIR]... [--out FILE.h5] [--json]",
-      "result file of a run, also from several folders of it"},
-     call_merge},
-    {{"verify", "DIR [--fraction F] [--seed N] [--threads N] [--json]",
-      "computes cells again and compares bits"},
-     call_verify},
-    {{"inspect", "FILE_OR_MODEL_DIR [--json]",
-      "what a result file, a shard, a model folder or a GGUF contains"},
-     call_inspect},
-    {{"formats", "[NAME]... [--json]", "the formats and their numbers"}, call_formats},
-    {{"version", "[--json]", "version, commit, compiler, libraries"}, call_version},
-    {{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out"}, call_calc},
-    {{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back"}, call_tokenize},
-    {{"fetch", "gpt2|gpt2-medium|gpt2-large|gpt2-xl|distilgpt2 [--dir DIR] [--from URL] [--json]",
-      "downloads a published checkpoint, checks size and SHA-256"},
-     call_fetch},
-    {{"bench",
-      "[gemm|elementwise|selection|functions|model [DIR]] [--shape gpt2|gpt2-medium|smollm2] "
-      "[--length N] [--filter REGEX] [--time SECONDS] [--threads N] [--json FILE]",
-      "times of everything beside OpenBLAS, MPFR and the bound"},
-     bench_command},
-    {{"reveal", "--n N --format NAME --command CMD [--json]",
-      "the summation tree of a black-box dot product"},
-     call_reveal},
-    {{"slurm",
-      "CONFIG.toml --out DIR --shards N [--set KEY=VALUE]... [--threads N] [--time T] [--mem M] "
-      "[--partition P] [--json]",
-      "a run by parts as a job array, and its merge; submits nothing"},
-     call_slurm},
-    {{"completion", "bash", "completion of the shell"}, call_completion},
-}};
+constexpr std::array commands{
+    Command{{"help", "[COMMAND]", "this list, or the options of a command"}, call_help},
+    Command{{"run",
+             "CONFIG.toml [--out DIR] [--set KEY=VALUE]... [--threads N] [--shard K/N] [--json] "
+             "[--quiet]",
+             "runs an experiment or continues it"},
+            call_run},
+    Command{{"plan", "CONFIG.toml [--set KEY=VALUE]... [--threads N] [--shards N] [--json]",
+             "cells, memory, disk and time estimate; runs nothing"},
+            call_plan},
+    Command{{"config", "[--json]", "every key of a config with default, legal values and meaning"},
+            call_config},
+    Command{{"status", "DIR [--json]", "how far a run is"}, call_status},
+    Command{{"merge", "DIR [DIR]... [--out FILE.h5] [--json]",
+             "result file of a run, also from several folders of it"},
+            call_merge},
+    Command{{"verify", "DIR [--fraction F] [--seed N] [--threads N] [--json]",
+             "computes cells again and compares bits"},
+            call_verify},
+    Command{{"inspect", "FILE_OR_MODEL_DIR [--json]",
+             "what a result file, a shard, a model folder or a GGUF contains"},
+            call_inspect},
+    Command{{"formats", "[NAME]... [--json]", "the formats and their numbers"}, call_formats},
+    Command{{"version", "[--json]", "version, commit, compiler, libraries"}, call_version},
+    Command{{"calc", "", "evaluates operations: JSON Lines in, JSON Lines out"}, call_calc},
+    Command{{"tokenize", "MODEL_DIR [--decode] [--special]", "text to token ids, or back"},
+            call_tokenize},
+    Command{{"fetch",
+             "gpt2|gpt2-medium|gpt2-large|gpt2-xl|distilgpt2 [--dir DIR] [--from URL] [--json]",
+             "downloads a published checkpoint, checks size and SHA-256"},
+            call_fetch},
+    Command{
+        {"bench",
+         "[gemm|elementwise|selection|functions|model [DIR]] [--shape gpt2|gpt2-medium|smollm2] "
+         "[--length N] [--filter REGEX] [--time SECONDS] [--threads N] [--json FILE]",
+         "times of everything beside OpenBLAS, MPFR and the bound"},
+        bench_command,
+        bench_is_there},
+    Command{{"reveal", "--n N --format NAME --command CMD [--json]",
+             "the summation tree of a black-box dot product"},
+            call_reveal},
+    Command{
+        {"slurm",
+         "CONFIG.toml --out DIR --shards N [--set KEY=VALUE]... [--threads N] [--time T] [--mem M] "
+         "[--partition P] [--json]",
+         "a run by parts as a job array, and its merge; submits nothing"},
+        call_slurm},
+    Command{{"completion", "bash|zsh|fish", "completion of the shell"}, call_completion},
+};
 
 std::vector<CommandInfo> known_commands() {
   std::vector<CommandInfo> known;
-  for (const Command& command : commands) known.push_back(command.info);
+  for (const Command& command : commands)
+    if (command.is_there == nullptr || command.is_there()) known.push_back(command.info);
   return known;
 }
 
 void print_help() {
   std::cout << "lamp: bit-exact emulation of floating-point arithmetic in a GPT-2 or a Llama, with "
-               "look-ahead "
-               "mixed precision\n\n"
-               "usage: lamp [-h] [--version] COMMAND ...      lamp COMMAND -h: its options\n\n";
+               "look-ahead mixed precision\n\n"
+               "usage: lamp [-h] [--version] COMMAND ...      lamp help COMMAND: its options\n\n";
+  for (const CommandInfo& command : known_commands())
+    std::cout << "  " << command.name << (command.usage.empty() ? "" : " ") << command.usage
+              << "\n      " << command.meaning << '\n';
+}
+
+const Command* find_command(const std::string& name) {
   for (const Command& command : commands)
-    std::cout << "  " << command.info.name << (command.info.usage.empty() ? "" : " ")
-              << command.info.usage << "\n      " << command.info.meaning << '\n';
+    if (command.info.name == name) return &command;
+  return nullptr;
+}
+
+/// `word` is no command.
+std::string unknown_command(const std::string& word) {
+  Arguments names;
+  for (const CommandInfo& command : known_commands()) names.emplace_back(command.name);
+  return "unknown command " + toml_string(word) + "; legal: " + join(names) +
+         did_you_mean(nearest(word, names));
+}
+
+int call_help(const Arguments& arguments) {
+  CLI::App app("The commands, or the options of one.");
+  std::string name;
+  app.add_option("COMMAND", name, "a command; absent: the list of them");
+  if (const std::optional<int> code = parse(app, "help", arguments)) return *code;
+  if (app.count("COMMAND") == 0) return print_help(), 0;
+  const Command* command = find_command(name);
+  if (command == nullptr) return usage_error("help", unknown_command(name));
+  return command->call({"-h"});
 }
 
 int dispatch(const Arguments& arguments) {
-  Arguments names;
-  for (const Command& command : commands) names.emplace_back(command.info.name);
   const auto fail = [](const std::string& message) {
     std::cerr << "lamp: " << one_line(message) << '\n';
     return static_cast<int>(ExitCode::usage);
   };
-  if (arguments.empty())
-    return fail("a command is missing; legal: " + join(names) + "; see lamp -h");
+  if (arguments.empty()) {
+    Arguments names;
+    for (const CommandInfo& command : known_commands()) names.emplace_back(command.name);
+    return fail("a command is missing; legal: " + join(names) + "; see lamp help");
+  }
   const std::string& first = arguments.front();
   if (first == "-h" || first == "--help") return print_help(), 0;
   if (first == "--version") {
     std::cout << "lamp " << build_info().version << '\n';
     return 0;
   }
-  const auto command = std::find_if(commands.begin(), commands.end(),
-                                    [&](const Command& c) { return c.info.name == first; });
-  if (command == commands.end()) {
-    const bool option = first.starts_with('-');
-    const Arguments legal = option ? Arguments{"-h", "--help", "--version"} : names;
-    const std::string near = nearest(first, legal);
-    return fail((option ? "unknown option " : "unknown command ") + toml_string(first) +
-                "; legal: " + join(legal) +
-                (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
-  }
-  return command->call(Arguments(arguments.begin() + 1, arguments.end()));
+  if (const Command* command = find_command(first))
+    return command->call(Arguments(arguments.begin() + 1, arguments.end()));
+  if (!first.starts_with('-')) return fail(unknown_command(first));
+  const Arguments legal{"-h", "--help", "--version"};
+  return fail("unknown option " + toml_string(first) + "; legal: " + join(legal) +
+              did_you_mean(nearest(first, legal)));
 }
 
 }  // namespace

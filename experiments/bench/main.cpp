@@ -15,6 +15,7 @@
 #include "experiments/commands/arguments.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/program.hpp"
+#include "experiments/config/suggestions.hpp"
 #include "experiments/config/value.hpp"
 
 namespace lamp::experiments::bench {
@@ -69,9 +70,8 @@ Result<void> read_group(const CLI::App& app, const Words& words, Options& option
   if (app.count("WHAT") > 0) {
     options.group = value_in(group_names, words.what);
     if (!options.group || options.group == Group::machine) {
-      const std::string near = nearest(words.what, legal_groups());
       return usage(toml_string(words.what) + " is not legal; legal: " + join(legal_groups()) +
-                   (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+                   did_you_mean(nearest(words.what, legal_groups())));
     }
   }
   if (app.count("DIR") > 0) {

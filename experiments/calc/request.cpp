@@ -6,6 +6,7 @@
 
 #include "core/arith/orders/order_text.hpp"
 #include "experiments/calc/hex_float.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -200,7 +201,10 @@ Rounding CalcRequest::rounding() {
   const std::optional<Rounding> mode =
       value->is_string() ? parse_rounding(value->get_ref<const std::string&>()) : std::nullopt;
   if (!mode)
-    return fail({"rounding is ", found(*value), "; legal: ", join(names_in(rounding_names))}),
+    return fail({"rounding is ", found(*value), "; legal: ", join(names_in(rounding_names)),
+                 did_you_mean(value->is_string() ? nearest(value->get_ref<const std::string&>(),
+                                                           names_in(rounding_names))
+                                                 : std::string())}),
            Rounding::rne;
   return *mode;
 }

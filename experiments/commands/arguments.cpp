@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "experiments/commands/commands.hpp"
+#include "experiments/config/suggestions.hpp"
 #include "experiments/config/value.hpp"
 
 namespace lamp::experiments {
@@ -33,9 +34,8 @@ std::optional<int> parse(CLI::App& app, std::string_view command, const Argument
     Arguments names;
     for (const CLI::Option* option : app.get_options())
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    const std::string near = nearest(word.substr(0, word.find('=')), names);
     return usage_error(command, "unknown option " + word + "; legal: " + join(names) +
-                                    (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+                                    did_you_mean(nearest(word.substr(0, word.find('=')), names)));
   } catch (const CLI::ParseError& error) {
     return usage_error(command,
                        std::string(error.what()) + "; see lamp " + std::string(command) + " -h");

@@ -10,10 +10,23 @@
 
 namespace lamp::experiments {
 
-int bench_command(const std::vector<std::string>& arguments) {
+namespace {
+
+std::filesystem::path bench_program() {
   std::error_code failure;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failure);
-  std::vector<std::string> words{(self.parent_path() / "lamp-bench").string()};
+  return self.parent_path() / "lamp-bench";
+}
+
+}  // namespace
+
+bool bench_is_there() {
+  std::error_code failure;
+  return std::filesystem::exists(bench_program(), failure);
+}
+
+int bench_command(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{bench_program().string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

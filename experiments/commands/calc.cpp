@@ -12,6 +12,7 @@
 #include "core/model/files/strict_json.hpp"
 #include "core/model/files/text.hpp"
 #include "experiments/calc/operations.hpp"
+#include "experiments/config/suggestions.hpp"
 #include "experiments/config/value.hpp"
 
 namespace lamp::experiments {

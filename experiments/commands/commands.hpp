@@ -97,9 +97,9 @@ struct RevealOptions {
   bool json = false;
 };
 
-/// A command as `lamp -h` shows it. Its usage drives the completion of a shell too: an operand or
+/// A command as `lamp -h` shows it. Its usage drives the completion of shells too: an operand or
 /// the value of an option is completed by the word that stands for it (CONFIG.toml, DIR, MODEL_DIR,
-/// FILE.h5, FILE_OR_MODEL_DIR, KEY=VALUE, NAME; a|b is itself).
+/// FILE.h5, FILE_OR_MODEL_DIR, KEY=VALUE, NAME, COMMAND; a|b is itself).
 struct CommandInfo {
   std::string_view name;
   std::string_view usage;
@@ -131,8 +131,14 @@ int inspect_command(const InspectOptions& options);
 int reveal_command(const RevealOptions& options);
 /// Becomes the program that measures, with these arguments; returns where it is not there.
 int bench_command(const std::vector<std::string>& arguments);
-/// A script for bash that completes these commands.
-int completion_command(std::span<const CommandInfo> commands);
+bool bench_is_there();
+/// The shells that have a script of completion.
+std::vector<std::string> completed_shells();
+/// The script of a shell; false where there is none.
+bool completion_command(std::string_view shell);
+/// What such a script asks: the ways in which the words after `lamp`, of which the last is being
+/// typed, go on.
+int words_command(std::span<const CommandInfo> commands, std::span<const std::string> words);
 
 /// One line on standard error, "lamp COMMAND: message"; returns the error's exit code.
 int report(std::string_view command, const Error& error);

@@ -1,165 +1,132 @@
-// lamp completion bash: the script is made of the commands' usages, the config keys and the
-// formats' names.
-#include <algorithm>
+// lamp completion: the script of a shell, which asks this program what a command line may go on
+// with, by `lamp completion --words WORD...`; so a script knows what the program knows that is
+// typed.
 #include <array>
 #include <iostream>
-#include <sstream>
-#include <string>
-#include <vector>
 
-#include "core/arith/engine.hpp"
-#include "core/fp/number_system.hpp"
-#include "experiments/commands/commands.hpp"
-#include "experiments/config/fields.hpp"
-#include "experiments/config/kinds.hpp"
+#include "experiments/commands/complete.hpp"
 
 namespace lamp::experiments {
 namespace {
 
-/// How what a usage names is completed; anything else is not.
-struct Completer {
-  std::string_view word;
-  std::string_view call;  // a function of the script
-};
-
-constexpr std::array completers{
-    Completer{"CONFIG.toml", "_lamp_files toml"},
-    Completer{"FILE.h5", "_lamp_files h5"},
-    Completer{"FILE_OR_MODEL_DIR", "_lamp_files"},
-    Completer{"DIR", "_lamp_folders"},
-    Completer{"MODEL_DIR", "_lamp_folders"},
-    Completer{"KEY=VALUE", "_lamp_keys"},
-    Completer{"NAME", "_lamp_words \"$_lamp_formats\""},
-};
-
-std::string completer_of(const std::string& word) {
-  for (const Completer& completer : completers)
-    if (completer.word == word) return std::string(completer.call);
-  if (std::none_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
-    return ":";  // a number
-  std::string words = word;
-  std::replace(words.begin(), words.end(), '|', ' ');
-  return "_lamp_words \"" + words + "\"";
-}
-
-/// What `lamp formats` takes.
-std::vector<std::string_view> names_of_formats() {
-  std::vector<std::string_view> names = catalog_names();
-  for (const std::string_view name : system_names()) names.push_back(name);
-  for (const Engine& engine : engines()) names.push_back(engine.name);
-  return names;
-}
-
-/// A usage taken apart: [--flag], [--option VALUE], OPERAND.
-struct Usage {
-  std::vector<std::string> options{"-h", "--help"};
-  std::vector<std::pair<std::string, std::string>> values;  // option, the word for its value
-  std::string operand;
-};
-
-Usage read_usage(std::string_view text) {
-  Usage usage;
-  std::istringstream words{std::string(text)};
-  for (std::string word; words >> word;) {
-    const bool flag = word.ends_with(']');
-    std::erase_if(word, [](char c) { return c == '[' || c == ']'; });
-    word = word.substr(0, word.find("..."));
-    if (!word.starts_with("--")) {
-      usage.operand = word;
-      continue;
-    }
-    usage.options.push_back(word);
-    if (std::string value; !flag && words >> value)
-      usage.values.emplace_back(word, value.substr(0, value.find(']')));
-  }
-  return usage;
-}
-
-/// Keys that can be set, and axes; NAME stands for the arithmetics of the config.
-std::vector<std::string> settable_keys() {
-  std::vector<std::string> keys, axes;
-  for (const Field& field : fields()) {
-    if (!field.available || field.key.starts_with("grid.")) continue;
-    std::vector<std::string> names{""};
-    if (field.key.starts_with("arithmetic.") || field.key.starts_with("cost.")) names = {"NAME"};
-    if (field.key.starts_with("lamp.")) names = selectable_names();
-    if (field.key.starts_with("lamp.layer."))
-      std::erase_if(names,
-                    [](const std::string& name) { return !info(*parse_site(name)).per_layer; });
-    if (field.key.starts_with("lamp.layer."))
-      for (std::string& name : names) name.insert(0, "0.");
-    if (field.key == "plan.*" || field.key == "store.*") names = site_names();
-    for (const std::string& name : names) {
-      keys.push_back(path_of(field.key, name));
-      if (field.key.starts_with("arithmetic.") || field.key.starts_with("lamp.") ||
-          field.key.starts_with("plan.") || field.key.starts_with("store."))
-        axes.push_back("grid." + keys.back());
-    }
-  }
-  keys.insert(keys.end(), axes.begin(), axes.end());
-  return keys;
-}
-
-template <class List>
-std::string spaced(const List& words) {
-  std::string text;
-  for (const auto& word : words) text.append(text.empty() ? "" : " ").append(word);
-  return text;
-}
-
-constexpr std::string_view helpers = R"(
-_lamp_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur"); }
-_lamp_folders() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); }
-_lamp_files() {  # of one ending, and folders
-  compopt -o filenames 2>/dev/null
-  if [[ -n $1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -f -X "!*.$1" -- "$cur"; compgen -d -- "$cur")
-  else
-    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-  fi
-}
-_lamp_keys() {  # with the arithmetics of the config on the command line
-  compopt -o nospace 2>/dev/null
-  local word name keys=
-  for word in "${COMP_WORDS[@]:2}"; do
-    [[ $word == *.toml && -f $word ]] || continue
-    for name in $(sed -n 's/^[[:space:]]*\[arithmetic\.\([A-Za-z0-9_-]*\)\].*/\1/p' "$word"); do
-      for key in $_lamp_set_keys; do [[ $key == *NAME* ]] && keys+=" ${key/NAME/$name}="; done
-    done
+constexpr std::string_view bash =
+    R"script(# Completion of lamp for bash; in ~/.bashrc: source <(lamp completion bash)
+_lamp() {
+  local at line word cut words=('')
+  for ((at = 1; at <= COMP_CWORD; at++)); do  # bash cuts words at '=' and ':'
+    word=${COMP_WORDS[at]}
+    if [[ $word == [=:] || ${words[-1]} == *[=:] && ${COMP_WORDS[at-1]} == [=:] ]]; then
+      words[-1]+=$word
+    else
+      words+=("$word")
+    fi
   done
-  for word in $_lamp_set_keys; do [[ $word == *NAME* ]] || keys+=" $word="; done
-  _lamp_words "$keys"
+  cut=$word
+  [[ $cut == [=:] ]] && cut=
+  COMPREPLY=()
+  while IFS= read -r line; do
+    case $line in
+      ':files '*)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -X "!*${line#:files }" -- "$cut"; compgen -d -- "$cut") ;;
+      ':files')
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cut") ;;
+      ':folders')
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$cut") ;;
+      *)
+        line=${line%%$'\t'*}
+        [[ $line == *[=.:] ]] && compopt -o nospace 2>/dev/null
+        word=${words[-1]}
+        COMPREPLY+=("${line:${#word}-${#cut}}") ;;
+    esac
+  done < <("${COMP_WORDS[0]/#~\//$HOME/}" completion --words "${words[@]:1}" 2>/dev/null)
 }
-)";
+complete -F _lamp lamp
+)script";
+
+constexpr std::string_view zsh = R"script(#compdef lamp
+# Completion of lamp for zsh; in ~/.zshrc, after compinit: source <(lamp completion zsh)
+_lamp() {
+  local line word program=${(Q)words[1]}
+  local -a whole parts whole_shown parts_shown
+  for line in "${(@f)$(${~program} completion --words "${(@Q)words[2,CURRENT]}" 2>/dev/null)}"; do
+    case $line in
+      ':files '*) compset -P '--*='; _files -g "*${line#:files }(-.)"; return ;;
+      ':files') compset -P '--*='; _files; return ;;
+      ':folders') compset -P '--*='; _files -/; return ;;
+      '') ;;
+      *)
+        word=${line%%$'\t'*} line=${line/$'\t'/  -- }
+        if [[ $word == *[=.:] ]]; then
+          parts+=("$word") parts_shown+=("$line")
+        else
+          whole+=("$word") whole_shown+=("$line")
+        fi ;;
+    esac
+  done
+  (( $#parts )) && compadd -l -S '' -d parts_shown -a parts
+  (( $#whole )) && compadd -l -d whole_shown -a whole
+  (( $#parts + $#whole ))
+}
+if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then _lamp "$@"; else compdef _lamp lamp; fi
+)script";
+
+constexpr std::string_view fish =
+    R"script(# Completion of lamp for fish; in ~/.config/fish/config.fish: lamp completion fish | source
+function __lamp_complete
+  set -l words (commandline -opc)
+  set -l typed (commandline -ct)
+  set -l program $words[1]
+  set -e words[1]
+  set -l before (string match -r -- '^--[^=]*=' "$typed")  # of --option=VALUE
+  set -l value (string replace -r -- '^--[^=]*=' '' "$typed")
+  for line in ($program completion --words $words "$typed" 2>/dev/null)
+    switch $line
+      case ':files*'
+        set -l ending (string replace -r '^:files ?' '' -- $line)
+        for path in $value*$ending $value*/
+          echo "$before$path"
+        end
+      case ':folders'
+        for path in $value*/
+          echo "$before$path"
+        end
+      case '*'
+        echo $line
+    end
+  end
+end
+complete -c lamp -f -a '(__lamp_complete)'
+)script";
+
+struct Script {
+  std::string_view shell, text;
+};
+constexpr std::array scripts{Script{"bash", bash}, Script{"zsh", zsh}, Script{"fish", fish}};
 
 }  // namespace
 
-int completion_command(std::span<const CommandInfo> commands) {
-  std::string names, cases;
-  for (const CommandInfo& command : commands) {
-    const Usage usage = read_usage(command.usage);
-    const std::string name(command.name);
-    names += name + " ";
-    cases += "    " + name + ")\n      case $prev in\n";
-    for (const auto& [option, value] : usage.values)
-      cases += "        " + option + ") " + completer_of(value) + "; return ;;\n";
-    cases += "      esac\n      if [[ $cur == -* ]]; then _lamp_words \"" + spaced(usage.options) +
-             "\"; else " + (usage.operand.empty() ? ":" : completer_of(usage.operand)) +
-             "; fi ;;\n";
-  }
-  std::cout << "# Completion of lamp for bash; in ~/.bashrc: source <(lamp completion "
-               "bash)\n_lamp_formats='"
-            << spaced(names_of_formats()) << "'\n_lamp_set_keys='" << spaced(settable_keys())
-            << "'\n"
-            << helpers << "_lamp() {\n"
-            << "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} key\n"
-            << "  COMPREPLY=()\n"
-            << "  [[ $cur == = ]] && cur=\n"
-            << "  [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
-            << "  if ((COMP_CWORD == 1)); then _lamp_words \"" << names
-            << "-h --help --version\"; return; fi\n"
-            << "  case ${COMP_WORDS[1]} in\n"
-            << cases << "  esac\n}\ncomplete -F _lamp lamp\n";
+std::vector<std::string> completed_shells() {
+  std::vector<std::string> names;
+  for (const Script& script : scripts) names.emplace_back(script.shell);
+  return names;
+}
+
+bool completion_command(std::string_view shell) {
+  for (const Script& script : scripts)
+    if (script.shell == shell) return std::cout << script.text, true;
+  return false;
+}
+
+int words_command(std::span<const CommandInfo> commands, std::span<const std::string> words) {
+  const Completion completion = complete(commands, words);
+  if (completion.paths == Paths::folders) std::cout << ":folders\n";
+  if (completion.paths == Paths::files)
+    std::cout << ":files" << (completion.ending.empty() ? "" : " .") << completion.ending << '\n';
+  for (const Offer& offer : completion.offers)
+    std::cout << offer.word << (offer.meaning.empty() ? "" : "\t") << offer.meaning << '\n';
   return 0;
 }
 

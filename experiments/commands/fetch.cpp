@@ -13,8 +13,10 @@
 #include "core/model/files/strict_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
+#include "experiments/config/suggestions.hpp"
 #include "experiments/config/value.hpp"
 #include "experiments/fetch/fetch.hpp"
+#include "experiments/run/bar.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/progress.hpp"
@@ -45,14 +47,14 @@ class FetchProgress {
     printed_ = Clock::now();
     const double speed =
         static_cast<double>(here - first_) / std::max(seconds(started_), 1e-3);  // bytes a second
-    std::string line = name + ": " + bytes_text(static_cast<double>(here));
-    if (all) line += " of " + bytes_text(static_cast<double>(*all));
-    line += ", " + bytes_text(speed) + "/s";
+    std::vector<std::string> words{name + ": " + bytes_text(static_cast<double>(here))};
+    if (all) words.back() += " of " + bytes_text(static_cast<double>(*all));
     if (all && speed > 0.0)
-      line += ", " + duration_text(static_cast<double>(*all - here) / speed) + " left";
-    if (!bar_) return note(line);
-    std::fprintf(stderr, "\r%s%s\033[K", all ? drawn(here, *all).c_str() : "", line.c_str());
-    std::fflush(stderr);
+      words.push_back(duration_text(static_cast<double>(*all - here) / speed) + " left");
+    words.push_back(bytes_text(speed) + "/s");
+    if (!bar_) return note(join(words));
+    const double share = all ? static_cast<double>(here) / static_cast<double>(*all) : -1.0;
+    draw_over(bar_line(share, words, "", terminal_columns()));
     drawn_ = true;
   }
 
@@ -61,12 +63,6 @@ class FetchProgress {
 
   static double seconds(Clock::time_point since) {
     return std::chrono::duration<double>(Clock::now() - since).count();
-  }
-  static std::string drawn(std::uint64_t here, std::uint64_t all) {
-    constexpr double width = 24.0;
-    const auto filled =
-        static_cast<std::size_t>(width * static_cast<double>(here) / static_cast<double>(all));
-    return "[" + std::string(filled, '#') + std::string(24 - filled, '.') + "] ";
   }
   void start(const std::string& name, std::uint64_t here) {
     end_bar();
@@ -114,10 +110,9 @@ Result<FetchRequest> request_of(const FetchOptions& options) {
   if (checkpoint == published.end()) {
     std::vector<std::string> names;
     for (const PublishedCheckpoint& c : published) names.emplace_back(c.name);
-    const std::string near = nearest(options.name, names);
-    return Error{ExitCode::missing_input,
-                 "unknown checkpoint " + toml_string(options.name) + "; legal: " + join(names) +
-                     (near.empty() ? "" : "; did you mean \"" + near + "\"?")};
+    return Error{ExitCode::missing_input, "unknown checkpoint " + toml_string(options.name) +
+                                              "; legal: " + join(names) +
+                                              did_you_mean(nearest(options.name, names))};
   }
   const std::string base = base_of(options.from.value_or(std::string(checkpoint->base)));
   if (base.empty())
@@ -181,7 +176,8 @@ void print(const FetchRequest& request, const std::vector<FetchedFile>& files) {
 int fetch_command(const FetchOptions& options) {
   const Result<FetchRequest> request = request_of(options);
   if (!request) return report("fetch", request.error());
-  const InterruptGuard guard;
+  const InterruptGuard guard("stopping the download; what was downloaded is kept",
+                             "what was downloaded and not written yet");
   FetchProgress progress;
   const FetchListener listener{
       .moved = [&](const std::string& name, std::uint64_t here,
@@ -191,7 +187,7 @@ int fetch_command(const FetchOptions& options) {
   const Result<std::vector<FetchedFile>> files = fetch(*request, listener);
   if (const int signal = interrupted_by(); signal != 0 && !files) {
     progress.note("stopped by signal " + std::to_string(signal) +
-                  "; what was loaded is kept, run the same command again to continue");
+                  "; what was downloaded is kept, run the same command again to continue");
     return 128 + signal;
   }
   if (!files) return report("fetch", files.error());

@@ -14,6 +14,7 @@
 #include "core/fp/number_system.hpp"
 #include "experiments/calc/hex_float.hpp"
 #include "experiments/commands/commands.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -280,8 +281,10 @@ Result<std::string> formats_text(const FormatsOptions& options) {
       continue;
     }
     const Result<NumberSystem> system = parse_number_system(name);
-    if (!system)
-      return Error{system.error().code, system.error().message + "; engines: " + engine_names()};
+    if (!system) {
+      return Error{system.error().code, system.error().message + "; engines: " + engine_names() +
+                                            did_you_mean(nearest_format(name))};
+    }
     if (const FloatFormat* format = system->float_format())
       text += details(tables.emplace_back(format_table(*format)));
     else

@@ -156,7 +156,8 @@ int run_command(const RunOptions& options) {
       !written)
     return report("run", written.error());
 
-  const InterruptGuard guard;
+  const InterruptGuard guard("stopping at the next site of the network; finished cells are written",
+                             "the cells being computed, and those finished in the last 30 s");
   Reached so_far{.sequences = experiment->config.tokens.sequences};
   if (experiment->config.stop) so_far.stopping.emplace(experiment->config, grid);
   RunRequest request =

@@ -135,7 +135,8 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
   const RunFolder folder = RunFolder::for_reading(options.folder, experiment.grid.experiment);
   const RunFolder again = RunFolder::for_reading(scratch->path(), experiment.grid.experiment);
   const std::vector<Cell> cells = distinct_cells(experiment.grid);
-  const InterruptGuard guard;
+  const InterruptGuard guard("stopping at the next site of the network",
+                             "what it was verifying, and leaves its scratch folder");
   for (const TokenSequence& sequence : experiment.tokens.sequences) {
     const std::filesystem::path file = folder.shard(sequence.index, sequence.id),
                                 copy = again.shard(sequence.index, sequence.id);

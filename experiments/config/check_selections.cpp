@@ -7,6 +7,7 @@
 #include "experiments/config/equal_cells.hpp"
 #include "experiments/config/fields.hpp"
 #include "experiments/config/grid.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -121,7 +122,8 @@ std::vector<std::string> arithmetic_names(const Config& config) {
 std::optional<Problem> check_name(const Config& config, const std::string& key,
                                   const std::string& name) {
   if (name.empty() || config.arithmetic(name) != nullptr) return std::nullopt;
-  const std::vector<std::string> names = arithmetic_names(config);
+  std::vector<std::string> names = arithmetic_names(config);
+  if (key == "reference.arithmetic") names.insert(names.end(), {"binary64", "mpfr:256"});
   return Problem{.key = key,
                  .message = "there is no arithmetic " + toml_string(name),
                  .legal = names.empty() ? "none: no [arithmetic.NAME] is given" : join(names),

@@ -7,6 +7,7 @@
 #include "experiments/config/checks.hpp"
 #include "experiments/config/equal_cells.hpp"
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {

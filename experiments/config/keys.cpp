@@ -5,6 +5,7 @@
 
 #include "experiments/config/fields.hpp"
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -186,7 +187,7 @@ Problem unknown_key(std::string_view path, const Config& config) {
         candidates.push_back(
             path_of(field.key, join_path(std::span(parts).subspan(2, parts.size() - 3))));
     } else if (field.key != "grid.*" && field.key != "cost.*") {
-      if (parts.size() >= 2) candidates.push_back(path_of(field.key, parts[1]));
+      if (parts.size() >= 3) candidates.push_back(path_of(field.key, parts[1]));
       for (const std::string& name : instances(field, config))
         candidates.push_back(path_of(field.key, name));
     }

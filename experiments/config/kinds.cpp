@@ -4,6 +4,7 @@
 
 #include "core/arith/orders/order_text.hpp"
 #include "core/model/networks/network.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 
@@ -208,6 +209,11 @@ Outcome read_sites(const Value& value, std::vector<Site>& target) {
     const std::string* name = item.get<std::string>();
     if (name == nullptr) return wrong(item);
     const std::optional<Site> site = parse_site(*name);
+    if (!site && value_in(stop_metric_names, *name))
+      return Problem{
+          .key = {},
+          .message = toml_string(*name) + " is no site but a metric, which every run records",
+          .where = item.where};
     if (!site)
       return Problem{.key = {},
                      .message = "unknown site " + toml_string(*name),

@@ -9,6 +9,7 @@
 #include "core/mpfr/real.hpp"
 #include "experiments/config/arithmetic.hpp"
 #include "experiments/config/read.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -72,7 +73,11 @@ std::optional<Problem> read_format_entry(const Entry& entry, FloatFormat& format
     const std::string* value = entry.value.get<std::string>();
     const std::optional<Overflow> overflow =
         value == nullptr ? std::nullopt : value_in(overflow_names, *value);
-    if (!overflow) return wrong(join(names_in(overflow_names)));
+    if (!overflow) {
+      Problem problem = wrong(join(names_in(overflow_names)));
+      if (value != nullptr) problem.suggestion = nearest(*value, names_in(overflow_names));
+      return problem;
+    }
     return format.overflow = *overflow, std::nullopt;
   }
   const std::vector<std::string> keys = format_keys();
@@ -249,7 +254,11 @@ std::optional<Problem> read_number_system(const Value& value, std::optional<Numb
                    .message = describe(value) + " is no format",
                    .legal = std::string(format_legal)};
   const Result<NumberSystem> named = parse_number_system(*name);
-  if (!named) return Problem{.key = {}, .message = named.error().message, .where = value.where};
+  if (!named)
+    return Problem{.key = {},
+                   .message = named.error().message,
+                   .suggestion = nearest_format(*name),
+                   .where = value.where};
   system = *named;
   return std::nullopt;
 }
@@ -259,8 +268,10 @@ std::optional<Problem> read_format(const Value& value, FloatFormat& format) {
   if (std::optional<Problem> problem = read_number_system(value, system)) {
     // For an unknown name: only the float formats are legal here.
     const std::string* name = value.get<std::string>();
-    if (name != nullptr && !name->starts_with('{'))
+    if (name != nullptr && !name->starts_with('{')) {
       problem->message = parse_format(*name).error().message;
+      if (!parse_format(problem->suggestion)) problem->suggestion.clear();
+    }
     return problem;
   }
   if (system->float_format() == nullptr) return not_a_float_format(*system);

@@ -4,6 +4,7 @@
 
 #include "core/model/storage.hpp"
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {

@@ -4,9 +4,9 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <numeric>
 
 #include "core/model/files/text.hpp"
+#include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -18,27 +18,7 @@ std::string number_text(double x) {
   return {text.data(), end};
 }
 
-/// Optimal string alignment distance.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1), previous(b.size() + 1), current(b.size() + 1);
-  std::iota(previous.begin(), previous.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    current[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      current[j] = std::min(
-          {previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        current[j] = std::min(current[j], before[j - 2] + 1);
-    }
-    before.swap(previous);
-    previous.swap(current);
-  }
-  return previous[b.size()];
-}
-
 constexpr std::size_t shown = 60;  // bytes of a value that an error quotes
-constexpr std::size_t longest_word =
-    200;  // beyond it nothing is near, and the distance is not worth its quadratic time
 
 /// A byte's hexadecimal digits.
 std::string two_digits(char c) {
@@ -53,8 +33,7 @@ std::string to_string(const Problem& problem) {
   std::string text = problem.key.empty() ? std::string() : problem.key + ": ";
   text += problem.message;
   if (!problem.legal.empty()) text += "; legal: " + problem.legal;
-  if (!problem.suggestion.empty()) text += "; did you mean \"" + problem.suggestion + "\"?";
-  return text;
+  return text + did_you_mean(problem.suggestion);
 }
 
 std::string describe(const Value& value) {
@@ -118,17 +97,6 @@ std::string one_line(std::string_view text) {
     text.remove_prefix(c1 ? 2 : std::max<std::size_t>(length, 1));
   }
   return out;
-}
-
-std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  if (word.size() > longest_word) return {};
-  std::size_t best = std::max<std::size_t>(2, word.size() / 3) + 1;
-  std::string found;
-  for (const std::string& candidate : candidates)
-    if (const std::size_t distance = edit_distance(word, candidate);
-        distance < best && distance < candidate.size())
-      best = distance, found = candidate;
-  return found;
 }
 
 std::string join(std::span<const std::string> words) {

@@ -76,10 +76,6 @@ std::string shell_word(const std::string& word);
 /// A command line as one could type it again.
 std::string shell_line(std::span<const std::string> words);
 
-/// The candidate nearest to `word` by edit distance (insert, delete, replace, swap neighbours);
-/// empty where none is near.
-std::string nearest(std::string_view word, std::span<const std::string> candidates);
-
 /// "a, b, c"
 std::string join(std::span<const std::string> words);
 

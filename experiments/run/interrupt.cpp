@@ -17,36 +17,58 @@ std::atomic<bool> guarded{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 std::atomic<pid_t> owner{0};  // who says something of a signal: not a process that it has forked
 
-constexpr std::string_view
-    nothing_kept = "; what it was doing is lost: run the same command again\n",
-    second_signal =
-        " at once; what it was doing is lost (the cells that a run was computing, and those "
-        "finished in the last 30 s): run the same command again to continue\n";
+std::string_view what_first, what_second;  // of the guard; written before `guarded` is
 
-/// One line, by what a signal handler may call.
-[[noreturn]] void end_at_once(int signal, std::string_view words) {
-  constexpr std::string_view begin = "lamp: stopped by signal ";
-  std::array<char, 256> line{};
-  std::size_t size = 0;
-  const auto put = [&](std::string_view text) {
-    for (const char c : text) line[size++] = c;
-  };
-  static_assert(begin.size() + 2 + second_signal.size() < line.size());
-  static_assert(SIGINT < 100 && SIGTERM < 100);
-  put(begin);
-  if (signal >= 10) line[size++] = static_cast<char>('0' + signal / 10);
-  line[size++] = static_cast<char>('0' + signal % 10);
-  put(words);
-  static_cast<void>(!::write(STDERR_FILENO, line.data(), size));
+/// One line in pieces, by what a signal handler may call.
+class Line {
+ public:
+  /// On a terminal the line begins below a bar and the "^C" beside it.
+  Line() {
+    if (::isatty(STDERR_FILENO) != 0) put("\n");
+  }
+  Line& put(std::string_view text) {
+    for (const char c : text)
+      if (size_ < bytes_.size()) bytes_[size_++] = c;
+    return *this;
+  }
+  Line& put_number(int number) {
+    static_assert(SIGINT < 100 && SIGTERM < 100);
+    if (number >= 10) put(digits.substr(static_cast<std::size_t>(number / 10), 1));
+    return put(digits.substr(static_cast<std::size_t>(number % 10), 1));
+  }
+  void write() const { static_cast<void>(!::write(STDERR_FILENO, bytes_.data(), size_)); }
+
+ private:
+  static constexpr std::string_view digits = "0123456789";
+  std::array<char, 384> bytes_{};
+  std::size_t size_ = 0;
+};
+
+[[noreturn]] void end_at_once(int signal) {
+  Line line;
+  line.put("lamp: stopped by signal ").put_number(signal);
+  if (guarded)
+    line.put(" at once; lost: ").put(what_second).put("; run the same command again to continue\n");
+  else
+    line.put("; what it was doing is lost: run the same command again\n");
+  line.write();
   ::_exit(128 + signal);
+}
+
+/// For who sits before it, and may press the keys again.
+void announce() {
+  if (::isatty(STDERR_FILENO) == 0) return;
+  Line line;
+  line.put("lamp: ").put(what_first).put("; a second Ctrl-C ends at once and costs ");
+  line.put(what_second).put("\n").write();
 }
 
 extern "C" void handle(int signal) {
   if (::getpid() != owner) return;
   const int error_number = errno;
   int none = 0;
-  if (!guarded) end_at_once(signal, nothing_kept);
-  if (!request.compare_exchange_strong(none, signal)) end_at_once(signal, second_signal);
+  if (!guarded || !request.compare_exchange_strong(none, signal)) end_at_once(signal);
+  announce();
   errno = error_number;
 }
 
@@ -61,7 +83,8 @@ void handle_interrupts() {
   for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
 }
 
-InterruptGuard::InterruptGuard() {
+InterruptGuard::InterruptGuard(std::string_view doing, std::string_view cost) {
+  what_first = doing, what_second = cost;
   request = 0;
   guarded = true;
 }

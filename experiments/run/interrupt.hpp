@@ -1,7 +1,10 @@
 // SIGINT and SIGTERM. Where nothing is to be kept they end the program with a line and 128 +
 // signal; while a run is on, the first asks it to stop at the next site and publish what is
-// finished, and any second one ends the program at once.
+// finished, and any second one ends the program at once. On a terminal the first one says what a
+// second one costs.
 #pragma once
+
+#include <string_view>
 
 #include "core/base/stop.hpp"
 
@@ -13,7 +16,9 @@ void handle_interrupts();
 /// For its lifetime the first signal is a request. One at a time.
 class InterruptGuard {
  public:
-  InterruptGuard();
+  /// `doing` what the first one asks for, and what a second one costs: literals of at most 120
+  /// bytes.
+  InterruptGuard(std::string_view doing, std::string_view cost);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;

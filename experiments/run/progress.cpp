@@ -7,13 +7,13 @@
 #include <cstdio>
 
 #include "experiments/config/value.hpp"
+#include "experiments/run/bar.hpp"
 
 namespace lamp::experiments {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr double line_interval = 10.0, bar_interval = 0.1;  // seconds
-constexpr std::size_t bar_width = 24;
 
 double seconds_since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
@@ -91,10 +91,8 @@ void Progress::print(const std::string& where, bool last) {
   const std::string speed = speed_text(rate);
   const double percent = 100.0 * static_cast<double>(done_) / static_cast<double>(total_);
   if (style_ == Style::bar) {
-    const std::size_t filled = done_ * bar_width / total_;
-    const std::string bar = std::string(filled, '#') + std::string(bar_width - filled, '.');
-    std::fprintf(stderr, "\r[%s] %zu/%zu cells, %s, %s  %s\033[K", bar.c_str(), done_, total_,
-                 speed.c_str(), time.c_str(), where.c_str());
+    const std::string cells = std::to_string(done_) + "/" + std::to_string(total_) + " cells";
+    draw_over(bar_line(percent / 100.0, {cells, time, speed}, one_line(where), terminal_columns()));
   } else {
     std::fprintf(stderr, "lamp run: %zu of %zu cells (%.0f %%), %s, %s; %s\n", done_, total_,
                  percent, speed.c_str(), time.c_str(), where.c_str());

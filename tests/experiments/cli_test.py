@@ -12,7 +12,7 @@ from results import LAMP, ROOT  # noqa: E402
 
 NANO = ROOT / "data/models/gpt2-nano"
 CONFIG = ROOT / "tests/experiments/nano.toml"
-COMMANDS = "run plan config status merge verify inspect formats version calc tokenize fetch bench reveal slurm completion".split()
+COMMANDS = "help run plan config status merge verify inspect formats version calc tokenize fetch bench reveal slurm completion".split()
 NOT_A_COUNT = ["4x", "1e1", "0x4", " 4", "+4", "", "99999999999999999999999", "1,5", "0", "-1", "1.0", "４"]
 
 
@@ -39,16 +39,36 @@ class CommandLine(unittest.TestCase):
             self.refused(2, ["no such word"], "frobnicate")
 
     def test_help_and_version(self):
-        for arguments in (["-h"], ["--help"]):
+        for arguments in (["-h"], ["--help"], ["help"]):
             done = lamp(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             for command in COMMANDS:
                 self.assertIn(f"\n  {command}", done.stdout.decode())
         self.assertRegex(lamp("--version").stdout.decode(), r"^lamp \d+\.\d+\.\d+\n$")
-        for command in ("run", "config", "inspect", "merge", "tokenize", "version", "calc"):
+        for command in COMMANDS:
             done = lamp(command, "-h")
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             self.assertIn(f"lamp {command}", done.stdout.decode())
+            self.assertEqual(lamp("help", command).stdout, done.stdout)
+        self.refused(2, ['lamp help: unknown command "rnu"', 'did you mean "run"?'], "help", "rnu")
+        self.refused(2, ["unexpected argument"], "help", "run", "plan")
+
+    def test_a_command_that_is_not_there_is_not_listed(self):
+        """lamp-bench lies beside lamp, or there is no `bench`."""
+        with tempfile.TemporaryDirectory() as folder:
+            alone = pathlib.Path(folder) / "lamp"
+            alone.write_bytes(pathlib.Path(LAMP).read_bytes())
+            alone.chmod(0o755)
+
+            def says(*arguments):
+                return subprocess.run([alone, *arguments], capture_output=True, text=True, timeout=60)
+
+            self.assertIn("\n  bench", lamp("help").stdout.decode())
+            self.assertIn("\n  verify", says("help").stdout)
+            self.assertNotIn("bench", says("help").stdout + says().stderr + says("x").stderr + says("completion", "--words", "").stdout)
+            told = says("bench")
+            self.assertEqual((told.returncode, told.stderr.count("\n")), (66, 1))
+            self.assertIn("libbenchmark-dev", told.stderr)
 
     def test_unknown_words_get_the_nearest_known_one(self):
         self.refused(2, ['lamp: unknown command "rum"', 'did you mean "run"?'], "rum")
@@ -56,6 +76,8 @@ class CommandLine(unittest.TestCase):
         self.refused(2, ["lamp run: unknown option --thread;", 'did you mean "--threads"?'], "run", CONFIG, "--thread", "4")
         self.refused(2, ["unexpected argument"], "config", "x")
         self.refused(2, ["a command is missing", "run, plan"])
+        self.refused(2, ['unknown format', 'did you mean "bfloat16"?'], "reveal", "--n", "4", "--format", "bf16", "--command", "cat")
+        self.refused(65, ["unknown format", 'did you mean "e4m3fn"?'], "formats", "float8_e4m3fn")
         self.refused(2, ["unknown command"], "")
         self.refused(2, ["unknown command"], "a\nb\x1b[31m")
 
@@ -124,6 +146,22 @@ class CommandLine(unittest.TestCase):
         self.refused(65, ["--set arithmetic.low.mu: 24 is out of range", "1 to 23"], "run", CONFIG, "--set", "arithmetic.low.mu=24")
         self.refused(65, ["plan.layer.9.scores: layer 9", "legal: 0 to 3"], "run", CONFIG, "--set", "plan.layer.9.scores=low")
         self.refused(66, ["nowhere"], "run", CONFIG, "--set", "model.path=/nowhere")
+        self.refused(65, ['record.errors: "kl" is no site but a metric'], "plan", CONFIG, "--set", 'record.errors=["kl"]')
+
+    def test_a_whole_layer(self):
+        """plan.layer.N, whose sites go before it, whichever comes first."""
+        def evaluated(*keys):
+            sets = [word for key in keys for word in ("--set", key)]
+            done = lamp("plan", CONFIG, "--json", *sets)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return [(row["what"], row["evaluation"], row["arithmetics"]) for row in json.loads(done.stdout)["products"]]
+
+        plain, layer = evaluated(), evaluated("plan.layer.1=low")
+        self.assertNotEqual(plain, layer)
+        self.assertEqual(layer, evaluated('plan."layer.1"=low'))
+        self.assertEqual(evaluated("plan.layer.1=low", "plan.layer.1.qkv=high"), evaluated("plan.layer.1.qkv=high", "plan.layer.1=low"))
+        self.assertNotEqual(layer, evaluated("plan.layer.1=low", "plan.layer.1.qkv=high"))
+        self.refused(65, ["plan.layer.4: layer 4", "legal: 0 to 3"], "plan", CONFIG, "--set", "plan.layer.4=low")
 
     def test_config_lists_every_key(self):
         keys = [field["key"] for field in json.loads(lamp("config", "--json").stdout)["fields"]]

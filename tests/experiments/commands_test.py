@@ -1,12 +1,17 @@
 """plan, status, inspect, verify, completion: what they say, against what h5py, the operating system and bash say."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -392,39 +397,148 @@ class Commands(unittest.TestCase):
     # completion
 
     def complete(self, line):
-        """What bash offers for the last word of the line."""
+        """What bash offers for the last word of the line, which it cuts at '=' and ':'."""
+        words = re.findall(r"[=:]|[^\s=:]+", line) + ([""] if line.endswith(" ") else [])
         script = f"""source <('{LAMP}' completion bash); complete -p lamp >/dev/null || exit 1
-            COMP_WORDS=({line}); [[ "{line}" == *' ' ]] && COMP_WORDS+=('')
-            COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _lamp; printf '%s\\n' "${{COMPREPLY[@]}}" """
-        done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+            COMP_WORDS=("$@"); COMP_WORDS[0]='{LAMP}'; COMP_CWORD=$(($# - 1)); _lamp; printf '%s\\n' "${{COMPREPLY[@]}}" """
+        done = subprocess.run(["bash", "--norc", "-c", script, "bash", *words], capture_output=True, text=True, cwd=ROOT, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout.split()
 
     def test_completion(self):
-        helped = lamp("-h").stdout
-        available = [m[1] for m in re.finditer(r"\n  (\w+).*\n {6}(?!.*not available)", helped)]
+        helped = lamp("help").stdout
+        available = re.findall(r"\n  (\w+)", helped)
         self.assertEqual(sorted(self.complete("lamp ")), sorted([*available, "-h", "--help", "--version"]))
         for command in available:  # every option of its -h, and no other
             asked = set(re.findall(r"(?:\n  |,)(--?[a-z]+)", lamp(command, "-h").stdout))
             self.assertEqual(set(self.complete(f"lamp {command} -")), asked, command)
         self.assertEqual(self.complete("lamp ru"), ["run"])
+        self.assertEqual(self.complete("lamp help ru"), ["run"])
         self.assertEqual(self.complete("lamp run tests/experiments/na"), ["tests/experiments/nano.toml"])
+        self.assertIn("--threads", self.complete("lamp run tests/experiments/nano.toml "))
         self.assertEqual(self.complete("lamp inspect data/models/gpt2-nano/conf"), ["data/models/gpt2-nano/config.json"])
         self.assertEqual(self.complete("lamp status tests/exp"), ["tests/experiments"])
+        self.assertEqual(self.complete("lamp run x.toml --out=tests/exp"), ["tests/experiments"])
         self.assertEqual(self.complete("lamp run x.toml --threads "), [])
-        self.assertEqual(self.complete("lamp completion "), ["bash"])
+        self.assertEqual(self.complete("lamp completion "), ["bash", "zsh", "fish"])
         self.assertIn("bfloat16", self.complete("lamp formats bf"))
+        self.assertEqual("gemm" in self.complete("lamp bench "), "bench" in available)
         self.assertEqual(self.complete("lamp nonsense "), [])
 
     def test_completion_of_keys(self):
         keys = self.complete("lamp run x.toml --set tokens.sequence")
         self.assertEqual(sorted(keys), ["tokens.sequence_length=", "tokens.sequences="])
-        self.assertIn("arithmetic.low.mu=", self.complete("lamp run tests/experiments/nano.toml --set arithmetic.low."))
-        self.assertIn("grid.arithmetic.low.mu=", self.complete("lamp run tests/experiments/nano.toml --set grid."))
-        self.assertIn("lamp.scores.tau=", self.complete("lamp plan tests/experiments/nano.toml --set lamp."))
-        for key in self.complete("lamp run tests/experiments/nano.toml --set "):  # each is a key
-            told = lamp("plan", CONFIG, "--set", key + "[]", check=False).stderr
-            self.assertNotIn("unknown key", told)
+        line = "lamp run tests/experiments/nano.toml --set "
+        self.assertIn("arithmetic.low.mu=", self.complete(line + "arithmetic.low."))
+        self.assertIn("grid.arithmetic.low.mu=", self.complete(line + "grid."))
+        self.assertIn("lamp.scores.tau=", self.complete(line + "lamp."))
+        every = self.complete(line)
+        for start in ("plan.layer.", "plan.layer.3.", "plan.layer.3.head.1.", "lamp.layer.0.", "lamp.layer.0.head.0.", "store.layer.0.",
+                      "grid.", "grid.plan.layer.1.", "grid.lamp.layer.1."):
+            every += self.complete(line + start)[::9]
+        self.assertGreater(len(every), 150)
+        for key in every:  # each is a key, or the beginning of one
+            if key.endswith("="):
+                told = lamp("plan", CONFIG, "--set", key + "[]", check=False).stderr
+                self.assertNotRegex(told, "unknown|does not have|not part of|no selection|stored alike", key)
+            else:
+                self.assertTrue(self.complete(line + key), key)
+
+    def test_completion_of_layers(self):
+        """gpt2-nano has 4 layers of 2 heads."""
+        line = "lamp run tests/experiments/nano.toml --set "
+        self.assertEqual(sorted(self.complete(line + "plan.l")), ["plan.layer.", "plan.ln_1=", "plan.ln_2=", "plan.ln_f=", "plan.logits="])
+        self.assertEqual(sorted(self.complete(line + "plan.layer.")), sorted(f"plan.layer.{n}{end}" for n in range(4) for end in "=."))
+        within = "ln_1 qkv scores softmax values attn_proj resid_1 ln_2 mlp_fc gelu mlp_proj resid_2".split()
+        self.assertEqual(self.complete(line + "plan.layer.0."), [*(f"plan.layer.0.{site}=" for site in within), "plan.layer.0.head."])
+        self.assertEqual(self.complete(line + "plan.layer.3.head.1."),
+                         [f"plan.layer.3.head.1.{site}=" for site in ("scores", "softmax", "values")])
+        self.assertEqual(self.complete(line + "store.layer.2.sc"), ["store.layer.2.scores="])
+        self.assertEqual(self.complete(line + "grid.lamp.layer.2.sc"), ["grid.lamp.layer.2.scores.tau=", "grid.lamp.layer.2.scores.rate="])
+        self.assertEqual(self.complete(line + "plan.layer.1="), ["low", "high"])
+        self.assertEqual(self.complete(line + "tokens.shuffle=t"), ["true"])
+        self.assertEqual(self.complete(line + "arithmetic.low.rounding=RT"), ["RTZ", "RTP", "RTN", "RTO"])
+        self.assertEqual(self.complete(line + "arithmetic.low.order=nu"), ["numpy-sum:"])
+        self.assertEqual(self.complete(line + "reference.arithmetic=mp"), ["mpfr:"])
+
+    @unittest.skipUnless(shutil.which("fish"), "fish is not installed")
+    def test_completion_of_fish(self):
+        def complete(line):  # what fish itself offers, with what it says of each
+            script = f"'{LAMP}' completion fish | source; complete -C $argv[1]"
+            done = subprocess.run(["fish", "--no-config", "--private", "-c", script, line], capture_output=True, text=True, cwd=ROOT,
+                                  timeout=60, env={**os.environ, "HOME": str(self.scratch / "fish"), "PATH": self.path()})
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            return dict((row + "\t").split("\t")[:2] for row in done.stdout.splitlines())
+
+        self.assertEqual(complete("lamp ru"), {"run": "runs an experiment or continues it"})
+        self.assertEqual(complete("lamp run tests/experiments/na"), {"tests/experiments/nano.toml": ""})
+        self.assertEqual(complete("lamp status --json tests/exp"), {"tests/experiments/": ""})
+        self.assertEqual(complete("lamp run x.toml --out=tests/exp"), {"--out=tests/experiments/": ""})
+        self.assertIn("data/models/gpt2-nano/config.json", complete("lamp inspect data/models/gpt2-nano/"))
+        line = "lamp run tests/experiments/nano.toml --set "
+        self.assertEqual(set(complete(line + "plan.layer.0.s")), {"plan.layer.0.scores=", "plan.layer.0.softmax="})
+        self.assertEqual(set(complete(line + "plan.layer.1=")), {"plan.layer.1=low", "plan.layer.1=high"})
+        self.assertEqual(complete("lamp nonsense "), {})
+
+    @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
+    def test_completion_of_zsh(self):
+        """What a terminal shows when Tab is pressed."""
+        home = self.scratch / "zsh"
+        home.mkdir()
+        controller, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 160, 0, 0))
+        shell = subprocess.Popen(["zsh", "-f", "-i"], stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True,
+                                 env={"HOME": str(home), "ZDOTDIR": str(home), "TERM": "dumb", "PATH": self.path(), "LC_ALL": "C.UTF-8"})
+        os.close(terminal)
+
+        shown = ""
+
+        def until(is_there):
+            nonlocal shown
+            deadline = time.monotonic() + 30
+            while not is_there() and time.monotonic() < deadline:
+                if select.select([controller], [], [], 0.05)[0]:
+                    shown += os.read(controller, 65536).decode(errors="replace")
+            self.assertTrue(is_there(), shown)
+
+        def line_after(keys):
+            """What is on the command line after these keys."""
+            buffer = home / "buffer"
+            before = len(buffer.read_text().splitlines())
+            os.write(controller, keys.encode() + b"\x14")
+            until(lambda: len(buffer.read_text().splitlines()) > before)
+            return buffer.read_text().splitlines()[-1]
+
+        try:
+            (home / "buffer").touch()
+            os.write(controller, b"unsetopt zle_bracketed_paste; setopt no_beep; LISTMAX=1000; autoload -Uz compinit; compinit -u -D; "
+                                 b"tell() { print -r -- $BUFFER >> ~/buffer }; zle -N tell; bindkey '^T' tell; "
+                                 b"source <(lamp completion zsh); PS1='rea''dy> '\n")
+            until(lambda: "ready> " in shown)
+            self.assertEqual(line_after("lamp ru\t"), "lamp run ")
+            self.assertEqual(line_after("tests/experiments/na\t"), "lamp run tests/experiments/nano.toml ")
+            self.assertEqual(line_after("--se\t"), "lamp run tests/experiments/nano.toml --set ")
+            line_after("plan.layer.0.s\t")
+            until(lambda: "plan.layer.0.scores=" in shown and "plan.layer.0.softmax=" in shown)
+            self.assertTrue(line_after("c\t").endswith("--set plan.layer.0.scores="))
+            self.assertTrue(line_after("hi\t").endswith("--set plan.layer.0.scores=high "))
+            self.assertTrue(line_after("--out=tests/exp\t").endswith("--out=tests/experiments/"))
+            self.assertEqual(line_after("\x15lamp nonsense \t"), "lamp nonsense ")
+            shown = ""
+            line_after("\x15lamp \t")
+            until(lambda: "runs an experiment or continues it" in shown)
+        finally:
+            shell.kill()
+            shell.wait()
+            os.close(controller)
+
+    def path(self):
+        """With this lamp as `lamp`."""
+        folder = self.scratch / "bin"
+        folder.mkdir(exist_ok=True)
+        if not (folder / "lamp").exists():
+            (folder / "lamp").symlink_to(pathlib.Path(LAMP).resolve())
+        return f"{folder}:{os.environ['PATH']}"
 
 
 if __name__ == "__main__":

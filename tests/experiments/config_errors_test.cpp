@@ -1,10 +1,17 @@
 // Every way to get a config wrong. Oracle: the place and the words that an error must hold.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/arith/orders/order_text.hpp"
+#include "core/fp/number_system.hpp"
 #include "core/model/files/strict_json.hpp"
+#include "experiments/config/kinds.hpp"
+#include "experiments/config/suggestions.hpp"
 
 #include "config_text.hpp"
 
@@ -493,6 +500,10 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
       {"record.errors, unknown site",
        base_config + "[record]\nerrors = [\"softmax\", \"sores\"]\n",
        {"c.toml:19:22: record.errors: unknown site \"sores\"", "did you mean \"scores\"?"}},
+      {"record.errors, a metric",
+       base_config + "[record]\nerrors = [\"kl\"]\n",
+       {"record.errors: \"kl\" is no site but a metric, which every run records; legal: a list of "
+        "different sites"}},
       {"record.errors, twice",
        base_config + "[record]\nerrors = [\"scores\", \"scores\"]\n",
        {"site \"scores\" is given twice"}},
@@ -693,5 +704,105 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
   for (const BadConfig& bad : list) {
     INFO(bad.what);
     CHECK(error_has(parse(bad.text), bad.words));
+  }
+}
+
+TEST_CASE("nearest: words from elsewhere, slips of a finger, and nothing that is far",
+          "[config][suggestions]") {
+  struct Row {
+    std::string key, value, suggestion;  // of arithmetic.low
+  };
+  const std::vector<Row> rows{{"format", "fp16", "binary16"},
+                              {"format", "half", "binary16"},
+                              {"format", "torch.float16", "binary16"},
+                              {"format", "bf16", "bfloat16"},
+                              {"format", "BFloat16", "bfloat16"},
+                              {"format", "float32", "binary32"},
+                              {"format", "FP32", "binary32"},
+                              {"format", "double", "binary64"},
+                              {"format", "TF32", "tf32"},
+                              {"format", "E4M3", "e4m3fn"},
+                              {"format", "float8_e4m3fn", "e4m3fn"},
+                              {"format", "torch.float8_e5m2", "e5m2"},
+                              {"format", "E5M2", "e5m2"},
+                              {"format", "PS7", "ps7"},
+                              {"format", "bflaot16", "bfloat16"},
+                              {"operands", "MXFP4", "mxfp4"},
+                              {"operands", "mxfp8_e4m3", "mxfp8-e4m3"},
+                              {"operands", "fp4", "e2m1fn"},
+                              {"via", "fp32", "binary32"},
+                              {"rounding", "sr", "SR"},
+                              {"rounding", "stochastic", "SR"},
+                              {"rounding", "truncate", "RTZ"},
+                              {"rounding", "FE_TONEAREST", "RNE"},
+                              {"order", "split-k", "split:S"},
+                              {"order", "openblas", "panels:Q,U"},
+                              {"engine", "H100", "h100"},
+                              {"format", "int8", ""},
+                              {"rounding", "xyz", ""}};
+  for (const Row& row : rows) {
+    INFO(row.key << " = " << row.value);
+    const std::string line = row.key + " = \"" + row.value + "\"";
+    const Result<Config> read =
+        parse(row.key == "format" ? with("mu = 7", line) : with("mu = 7", "mu = 7\n" + line));
+    const std::string end = "; did you mean \"" + row.suggestion + "\"?";
+    REQUIRE_FALSE(read.ok());
+    if (row.suggestion.empty())
+      CHECK(read.error().message.find("did you mean") == std::string::npos);
+    else
+      CHECK(read.error().message.ends_with(end));
+  }
+  const std::vector<std::string> names{"qkv", "scores", "tokens.path", "high"};
+  CHECK(nearest("kl", names).empty());
+  CHECK(nearest("qvk", names) == "qkv");
+  CHECK(nearest("tokens.zzz", names).empty());  // what they have in common counts for nothing
+  CHECK(nearest("tokens.pth", names) == "tokens.path");
+  const auto key = [](const std::string& line) {
+    const Result<Config> read = parse(with("mu = 7", "mu = 7\n" + line));
+    return read.ok() ? std::string() : read.error().message;
+  };
+  CHECK(key("accumulator = \"ps7\"").ends_with("did you mean \"arithmetic.low.format\"?"));
+  CHECK(key("dtype = \"ps7\"").ends_with("did you mean \"arithmetic.low.format\"?"));
+  CHECK(key("roundingMode = \"SR\"").ends_with("did you mean \"arithmetic.low.rounding\"?"));
+  CHECK(key("xyzzy = 1").ends_with("arithmetic.low.xyzzy: unknown key"));
+  CHECK(key("format = {p = 4, emin = -6, emax = 8, saturate = true}")
+            .ends_with("did you mean \"overflow\"?"));
+  CHECK(key("format = {p = 4, emin = -6, emax = 8, overflow = \"saturate\"}")
+            .ends_with("legal: inf, max, nan; did you mean \"max\"?"));
+  CHECK(error_has(parse(base_config + "[lamp]\ntau = 1\n"),
+                  {"lamp.tau: unknown key; did you mean \"lamp.scores.tau\"?"}));
+  CHECK(error_has(parse(with("sequence_length", "seq_len")),
+                  {"did you mean \"tokens.sequence_length\"?"}));
+  CHECK(error_has(parse(base_config + "[reference]\narithmetic = \"float64\"\n"),
+                  {"legal: low, high, binary64, mpfr:256; did you mean \"binary64\"?"}));
+  CHECK(error_has(parse(base_config + "[record]\nerrors = [\"lm_head\"]\n"),
+                  {"did you mean \"logits\"?"}));
+}
+
+TEST_CASE("words_elsewhere: each is written plainly, and what it means here is a word here",
+          "[config][suggestions]") {
+  std::vector<std::string> known = site_names();
+  const auto add = [&](const std::vector<std::string>& more) {
+    known.insert(known.end(), more.begin(), more.end());
+  };
+  add(names_in(rounding_names));
+  add(names_in(overflow_names));
+  add({"p", "overflow", "subnormals", "mpfr:256"});
+  for (const Field& field : fields()) {
+    known.push_back(split_path(field.key).back());
+    for (const Choice& choice : field.choices) known.emplace_back(choice.name);
+  }
+  const std::string orders = order_forms();
+  for (std::size_t at = 0; at < orders.size();
+       at = std::min(orders.find(", ", at), orders.size() - 2) + 2)
+    known.push_back(orders.substr(at, orders.find_first_of(":,", at) - at));
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  for (const WordElsewhere& row : words_elsewhere()) {
+    INFO(row.theirs << " is " << row.ours);
+    CHECK(row.theirs.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") ==
+          std::string_view::npos);
+    CHECK((std::find(known.begin(), known.end(), row.ours) != known.end() ||
+           parse_number_system(row.ours).ok()));
+    CHECK(seen.emplace(row.theirs, row.ours).second);
   }
 }

@@ -1,14 +1,18 @@
 """`lamp run` as a user meets it: same bits for any number of threads and parts, resumption, refusal of foreign folders, xarray."""
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -287,6 +291,53 @@ class Run(unittest.TestCase):
             self.assertIn("again", error)
             lamp("run", CONFIG, "--out", out, "--quiet")
             assert_same_bits(out / "result.h5", self.whole / "result.h5")
+
+    def on_a_terminal(self, out, *options, columns=50):
+        """A run whose standard error is a terminal of so many columns."""
+        controller, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        run = subprocess.Popen([LAMP, "run", CONFIG, "--out", out, *options], stderr=terminal)
+        os.close(terminal)
+        return run, controller
+
+    @staticmethod
+    def read_until(controller, words):
+        """What a terminal shows until it has these words, or nobody writes to it."""
+        seen = b""
+        while words is None or words not in seen:
+            try:
+                seen += os.read(controller, 65536)
+            except OSError:
+                break
+        return seen.decode()
+
+    def test_a_bar_stays_on_one_line(self):
+        run, controller = self.on_a_terminal(self.scratch / "narrow", "--threads", "1")
+        seen = self.read_until(controller, None)
+        os.close(controller)
+        self.assertEqual(run.wait(), 0, seen)
+        bars = re.findall(r"\r([^\r\n]*cells, [^\r\n]*)\x1b\[K", seen)
+        self.assertGreater(len(bars), 0, seen)
+        self.assertIn("144/144 cells, took", bars[-1])
+        for bar in bars:
+            self.assertLess(len(bar), 50)
+
+    def test_what_a_second_interrupt_costs(self):
+        """The first one says it, on a terminal; a pass in 4000 bits goes on long enough for a second."""
+        run, controller = self.on_a_terminal(self.scratch / "twice", "--threads", "1", "--set", "reference.arithmetic=mpfr:4000")
+        while not (self.scratch / "twice/study.toml").exists() and run.poll() is None:
+            time.sleep(0.002)
+        time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        first = self.read_until(controller, b"last 30 s\r\n")
+        self.assertIn("lamp: stopping at the next site of the network; finished cells are written; a second Ctrl-C ends at once and costs "
+                      "the cells being computed, and those finished in the last 30 s", first)
+        run.send_signal(signal.SIGINT)
+        second = self.read_until(controller, None)
+        os.close(controller)
+        self.assertEqual(run.wait(), 130)
+        self.assertIn("lamp: stopped by signal 2 at once; lost: the cells being computed, and those finished in the last 30 s; "
+                      "run the same command again to continue", second)
 
     def test_two_runs_in_one_folder(self):
         out = self.scratch / "locked"
