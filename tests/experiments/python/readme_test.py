@@ -56,11 +56,11 @@ class Readme(unittest.TestCase):
         code = "import sys, lamp; print(*(m for m in ('xarray', 'h5py', 'h5netcdf', 'matplotlib', 'torch') if m in sys.modules))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         self.assertEqual(done.stdout.strip(), "")
-        clock = "import time; t = time.perf_counter(); import lamp; print(time.perf_counter() - t)"
-        tries = [subprocess.run([sys.executable, "-c", clock], capture_output=True, text=True, check=True) for _ in range(5)]
-        seconds = min(float(tried.stdout) for tried in tries)
-        print(f"import lamp: {seconds:.3f} s")
-        self.assertLess(seconds, 1.0)  # 0.2 on a machine that does nothing else
+        clock = "import time, numpy; t = time.process_time(); import lamp; print(t, time.process_time() - t)"
+        tries = [subprocess.run([sys.executable, "-c", clock], capture_output=True, text=True, check=True).stdout.split() for _ in range(5)]
+        numpys, ours = (min(float(times[i]) for times in tries) for i in (0, 1))
+        print(f"python and numpy {numpys:.3f} s, lamp {ours:.3f} s of a processor")
+        self.assertLess(ours, 0.1)
 
 
 if __name__ == "__main__":

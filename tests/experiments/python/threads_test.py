@@ -18,7 +18,7 @@ INTERRUPTED = """
 import signal, sys, time
 import lamp, numpy
 signal.signal(signal.SIGINT, signal.default_int_handler)
-big = numpy.ones((3000, 3000))
+big = numpy.ones((1500, 1500))
 fl = lamp.Arithmetic(format="ps7", order="kahan", rounding="SR")
 calls = {
     "matmul": lambda: fl.matmul(big, big, threads=%(threads)d),
@@ -85,7 +85,7 @@ class Threads(unittest.TestCase):
         for call, threads in (("matmul", 1), ("matmul", 2), ("round", 1), ("forward", 2), ("run", 1)):
             seconds, said, errors = interrupt(call, threads)
             self.assertEqual(said, "interrupted", f"{call}: {errors}")
-            self.assertLess(seconds, 20, call)
+            self.assertLess(seconds, 30, call)  # a second on a machine that does nothing else
 
     def test_after_a_fork(self):
         lamp.round(RNG.normal(size=100_000), "e5m2", threads=2)
