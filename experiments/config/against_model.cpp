@@ -102,7 +102,7 @@ Result<void> check_against(const Config& config, const ModelConfig& model) {
   };
   const auto absent = [](const char* what, std::size_t index, std::size_t count) {
     return std::string(what) + std::to_string(index) +
-           ", which the model has not got; legal: 0 to " + std::to_string(count - 1);
+           ", which the model does not have; legal: 0 to " + std::to_string(count - 1);
   };
   if (config.tokens.sequence_length > model.n_positions)
     return fail("tokens.sequence_length", std::to_string(config.tokens.sequence_length) +

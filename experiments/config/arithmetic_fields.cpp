@@ -315,7 +315,7 @@ std::vector<Field> all_fields() {
   all.push_back({.key = "arithmetic.*.block.order",
                  .kind = Kind::choice,
                  .standard = "\"sequential\"",
-                 .meaning = "order inside a block, of which there is one",
+                 .meaning = "order inside a block: no other yet",
                  .choices = block_orders,
                  .read = [](Config&, Name, const Value& v, const Field& f) {
                    std::string order;

@@ -341,7 +341,8 @@ constexpr std::array after_selections{
           .standard = "{}",
           .meaning = "record errors and activations only in cells that match",
           .scope = Scope::experiment,
-          .range = "a table {\"AXIS\" = [values], ..} of axes of the grid and values of theirs",
+          .range =
+              "a table {\"AXIS\" = [values], ..} of axes of the grid, each with some of its values",
           .read = read_where,
           .write = write_where},
     Field{.key = "record.activations",
@@ -367,9 +368,8 @@ constexpr std::array after_selections{
     Field{.key = "record.concentration",
           .kind = Kind::boolean,
           .standard = "false",
-          .meaning =
-              "sums of squares of the softmax that a selection is for, of all components and "
-              "of those left low",
+          .meaning = "sums of the squares of softmax: over all components, and over those that a "
+                     "selection leaves low",
           .scope = Scope::experiment,
           .read = [](Config& c, Name, const Value& v,
                      const Field&) { return read_boolean(v, c.record_concentration); },
@@ -408,17 +408,19 @@ constexpr std::array after_selections{
 };
 
 constexpr std::array cost_rows{
-    Field{.key = "cost.*",
-          .kind = Kind::number,
-          .standard = "absent",
-          .meaning = "cost of one multiply-accumulate in an arithmetic, in any unit, for "
-                     "metrics/cost; of all that products have, or of none: p_a p_b + p_acc bits",
-          .scope = Scope::experiment,
-          .min = 1e-100,
-          .max = 1e100,
-          .range = "a number above 0, 1e-100 to 1e100",
-          .read = read_cost,
-          .write = write_cost},
+    Field{
+        .key = "cost.*",
+        .kind = Kind::number,
+        .standard = "absent",
+        .meaning =
+            "cost of one multiply-accumulate in an arithmetic, in any unit, for metrics/cost; "
+            "given for every arithmetic that a product has, or for none: then p_a p_b + p_acc bits",
+        .scope = Scope::experiment,
+        .min = 1e-100,
+        .max = 1e100,
+        .range = "a number above 0, 1e-100 to 1e100",
+        .read = read_cost,
+        .write = write_cost},
 };
 
 }  // namespace

@@ -150,10 +150,9 @@ constexpr std::array lamp_rows{
     Field{.key = "lamp.*.shift",
           .kind = Kind::choice,
           .standard = "\"none\"",
-          .meaning =
-              "what the low values of a row before a softmax (scores, logits) get added: the "
-              "mean of recomputed - low of the others; adaptive: where it is above its "
-              "standard error",
+          .meaning = "what is added to the low values of a row before a softmax (scores, logits): "
+                     "the mean of recomputed - low over the others; adaptive: only where it "
+                     "exceeds its standard error",
           .scope = Scope::cell,
           .choices = choices_of<shift_names>,
           .read =
@@ -179,8 +178,8 @@ constexpr std::array lamp_rows{
     Field{.key = "lamp.*.fallback.tolerance",
           .kind = Kind::number,
           .standard = "absent",
-          .meaning = "where cost(S) u, u of the low arithmetic, is more than this after the "
-                     "selection, all is recomputed; absent: nowhere",
+          .meaning = "a row is recomputed whole where cost(S) u, the bound on the error that the "
+                     "selection leaves (u of the low arithmetic), exceeds this; absent: nowhere",
           .scope = Scope::cell,
           .min = 0,
           .max = most_tau,
@@ -194,7 +193,7 @@ constexpr std::array lamp_rows{
     Field{.key = "lamp.*.fallback.what",
           .kind = Kind::choice,
           .standard = "\"row\"",
-          .meaning = "what is then recomputed: that row, or all rows of the layer and head",
+          .meaning = "what is recomputed then: that row, or all rows of the layer and head",
           .scope = Scope::cell,
           .choices = choices_of<fallback_names>,
           .read =
@@ -226,7 +225,8 @@ constexpr std::array lamp_rows{
     Field{.key = "lamp.layer.*.rate",
           .kind = Kind::number,
           .standard = "absent",
-          .meaning = "the same of the rate",
+          .meaning = "rate of a SITE in layer.N, or of layer.N.head.M.SITE, in place of "
+                     "lamp.SITE's; the most specific wins",
           .scope = Scope::cell,
           .min = 0,
           .max = 1,

@@ -25,8 +25,8 @@ constexpr std::array stop_rows{
     Field{.key = "stop.metric",
           .kind = Kind::choice,
           .standard = "\"kl\"",
-          .meaning = "sequences are added in rounds until the mean of this is known in every cell "
-                     "of the grid, for each text; without [stop] all are computed",
+          .meaning = "sequences are added in rounds until the mean of this metric is known in "
+                     "every cell of the grid, for each text; without [stop] all are computed",
           .choices = choices_of<stop_metric_names>,
           .read =
               [](Config& c, Name, const Value& v, const Field& f) {
@@ -39,7 +39,7 @@ constexpr std::array stop_rows{
     Field{.key = "stop.relative_error",
           .kind = Kind::number,
           .standard = "0.05",
-          .meaning = "half of the mean's t interval, as a share of the mean, at which it is known",
+          .meaning = "a mean is known when half of its t interval is at most this share of it",
           .min = 0,
           .max = 1,
           .read = read_share<&StopConfig::relative_error>,
@@ -65,20 +65,21 @@ constexpr std::array stop_rows{
               [](const Config& c, Name, Form) {
                 return c.stop ? Text(std::to_string(c.stop->min_sequences)) : Text();
               }},
-    Field{.key = "stop.baseline",
-          .kind = Kind::other,
-          .standard = "{}",
-          .meaning = "also until the ratio of each cell to the one with these values of axes is "
-                     "known, as the geometric mean over sequences",
-          .range = "a table {\"AXIS\" = value, ..} of axes of the grid and a value of theirs",
-          .read =
-              [](Config& c, Name, const Value& v, const Field&) {
-                return read_axes(v, ValuesOfAxis::one, c.stop_or_new().baseline);
-              },
-          .write =
-              [](const Config& c, Name, Form) {
-                return c.stop ? Text(axes_text(c.stop->baseline, ValuesOfAxis::one)) : Text();
-              }},
+    Field{
+        .key = "stop.baseline",
+        .kind = Kind::other,
+        .standard = "{}",
+        .meaning = "also until the ratio of each cell to the cell with these values of axes is "
+                   "known, a geometric mean over sequences",
+        .range = "a table {\"AXIS\" = value, ..} of axes of the grid, each with one of its values",
+        .read =
+            [](Config& c, Name, const Value& v, const Field&) {
+              return read_axes(v, ValuesOfAxis::one, c.stop_or_new().baseline);
+            },
+        .write =
+            [](const Config& c, Name, Form) {
+              return c.stop ? Text(axes_text(c.stop->baseline, ValuesOfAxis::one)) : Text();
+            }},
 };
 
 }  // namespace

@@ -91,8 +91,8 @@ constexpr std::array truth_rows{
     Field{.key = "truth.end_to_end",
           .kind = Kind::list,
           .standard = "[\"one-low\", \"one-high\"]",
-          .meaning = "ground truth, for every score: the run where it alone is low, the run where "
-                     "it alone is recomputed; without [truth] there is none",
+          .meaning = "ground truth of every score: the run in which it alone is low, the run in "
+                     "which it alone is recomputed; without [truth] neither",
           .scope = Scope::experiment,
           .choices = choices_of<one_change_names>,
           .range = "a list of one-low, one-high, or []",
@@ -113,14 +113,14 @@ constexpr std::array truth_rows{
     Field{.key = "truth.local",
           .kind = Kind::boolean,
           .standard = "true",
-          .meaning = "the same for each row by itself, without the rest of the network",
+          .meaning = "the same for each row alone, without the rest of the network",
           .scope = Scope::experiment,
           .read = read_flag<&TruthConfig::local>,
           .write = write_boolean<&TruthConfig::local>},
     Field{.key = "truth.subset_limit",
           .kind = Kind::integer,
           .standard = "20",
-          .meaning = "rows of at most so many scores: all their subsets",
+          .meaning = "rows with at most so many scores: all their subsets are evaluated",
           .scope = Scope::experiment,
           .min = 0,
           .max = 24,
@@ -144,8 +144,8 @@ constexpr std::array truth_rows{
     Field{.key = "truth.row_sets",
           .kind = Kind::integer,
           .standard = "0",
-          .meaning = "n: all sets of the row of n scores of each head, to the end of the network; "
-                     "0: of none",
+          .meaning = "n: in each head all sets of the row with n scores are evaluated to the end "
+                     "of the network; 0: none",
           .scope = Scope::experiment,
           .min = 0,
           .max = 12,
@@ -158,8 +158,8 @@ constexpr std::array truth_rows{
     Field{.key = "truth.forward",
           .kind = Kind::integer,
           .standard = "0",
-          .meaning = "steps of forward selection: from all scores low, each time the score is "
-                     "recomputed that then lowers the KL most",
+          .meaning = "steps of forward selection: from all scores low, each step recomputes the "
+                     "score that lowers the KL most",
           .scope = Scope::experiment,
           .min = 0,
           .max = 4096,

@@ -443,11 +443,11 @@ TEST_CASE("config: a plan's paths", "[config]") {
   CHECK(check_against(*read, model).ok());
   model.n_head = 1;
   CHECK(check_against(*read, model).error().message ==
-        "c.toml:17:27: plan.layer.3.head.1.scores: head 1, which the model has not got; legal: 0 "
+        "c.toml:17:27: plan.layer.3.head.1.scores: head 1, which the model does not have; legal: 0 "
         "to 0");
   model.n_layer = 3;
   CHECK(check_against(*read, model).error().message ==
-        "c.toml:16:18: plan.layer.3.scores: layer 3, which the model has not got; legal: 0 to 2");
+        "c.toml:16:18: plan.layer.3.scores: layer 3, which the model does not have; legal: 0 to 2");
   model.n_positions = 63;
   CHECK(check_against(*read, model).error().message ==
         "c.toml:7:19: tokens.sequence_length: 64 is more than the model's n_positions; legal: 1 to "
@@ -512,7 +512,7 @@ TEST_CASE("config: a selection that its site's function has no use for is refuse
                    "\"lamp.mlp_proj.norm\" = [\"normwise1\", \"componentwise\"]",
                "lamp.mlp_proj.solver: ", gpt2));
   CHECK(starts("[lamp.layer.4.scores]\ntau = 1",
-               "lamp.layer.4.scores.tau: layer 4, which the model has not got", gpt2));
+               "lamp.layer.4.scores.tau: layer 4, which the model does not have", gpt2));
   CHECK(starts("[grid]\n\"lamp.layer.0.head.2.scores.tau\" = [1]",
                "grid.lamp.layer.0.head.2.scores.tau: head 2", gpt2));
   CHECK(starts("[grid]\n\"plan.layer.4\" = [\"low\"]", "grid.plan.layer.4: layer 4", gpt2));

@@ -174,7 +174,7 @@ Result<Place> place_of(const Gguf& gguf, const Architecture& architecture, const
   Place place{{}, {TensorType::blocks, std::string(tensor.type->name), tensor.shape, {}}};
   const TensorName* known = find_name(architecture, name, place.published);
   if (known == nullptr)
-    return bad(gguf, "tensor " + in_quotes(name) + " is none of the architecture's",
+    return bad(gguf, "tensor " + in_quotes(name) + " is not one of this architecture's",
                "those of a " + std::string(architecture.name));
   if (known->layout == Layout::transposed) {
     std::reverse(place.shown.shape.begin(), place.shown.shape.end());

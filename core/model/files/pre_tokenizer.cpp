@@ -76,7 +76,7 @@ Result<PreTokenizer> PreTokenizer::make(std::vector<std::string> expressions) {
     if (code == nullptr) {
       std::array<PCRE2_UCHAR, 120> message{};
       pcre2_get_error_message(error, message.data(), message.size());
-      return bad("is none that PCRE2 reads: " +
+      return bad("is not a pattern that PCRE2 reads: " +
                  std::string(reinterpret_cast<const char*>(message.data())));
     }
     made.patterns_.push_back(std::make_shared<const Pattern>(code));

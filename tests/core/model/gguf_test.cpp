@@ -316,7 +316,7 @@ TEST_CASE("gguf: a file that is wrong is told where", "[model][gguf][bad-input]"
   CHECK(refused([](File& f) { f.metadata[2].second = string("4"); },
                 {"gpt2.embedding_length is missing"}));
   CHECK(refused([](File& f) { f.tensors[3].name = "output_norm.scale"; },
-                {"\"output_norm.scale\" is none of the architecture's"}));
+                {"\"output_norm.scale\" is not one of this architecture's"}));
   CHECK(refused([](File& f) { f.tensors[0].name = "rope_freqs.weight"; }, {"rotary positions"}));
   CHECK(refused([](File& f) { f.tensors.erase(f.tensors.begin()); }, {"no tensor \"token_embd"}));
 }

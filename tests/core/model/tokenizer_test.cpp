@@ -599,7 +599,7 @@ TEST_CASE("tokenizer: a wrong tokenizer.json", "[model][tokenizer][bad-input]") 
   CHECK(refused(step({{"type", "Split"}, {"pattern", {{"Regex", " "}}}, {"behavior", "Removed"}}),
                 Words{"\"Isolated\""}));
   CHECK(refused(step({{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}),
-                Words{"\"(a\" is none that PCRE2 reads"}));
+                Words{"\"(a\" is not a pattern that PCRE2 reads"}));
   CHECK(refused(
       step({{"type", "Split"}, {"pattern", {{"Regex", "[\\S]"}}}, {"behavior", "Isolated"}}),
       Words{"\\S in a class"}));
