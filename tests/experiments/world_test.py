@@ -55,7 +55,7 @@ class World(unittest.TestCase):
     def test_a_file_size_limit_is_a_full_disk(self):
         out = self.scratch / "limited"
         fits = max(path.stat().st_size for path in self.whole.glob("shards/*")) + 1
-        for size, file in ((1, "study.toml"), (9000, "shards/"), (fits, "result.h5")):
+        for size, file in ((1, ".lock"), (300, "study.toml"), (9000, "shards/"), (fits, "result.h5")):
             done = self.ended("run", CONFIG, "--out", out, "--quiet", *FEW, limits=[(resource.RLIMIT_FSIZE, size)])
             self.assertEnds(done, 74, file, "File too large", "ulimit -f")
             self.assertTrue(self.nothing_left(out))
