@@ -127,22 +127,28 @@ using Codes = nb::ndarray<std::uint64_t, nb::c_contig, nb::device::cpu>;
 
 void encode_values(const FloatFormat& format, const In& x, const Codes& codes) {
   const Array from(x);
-  std::array<double, 1> buffer{};
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const double number = from.read(i, 1, buffer)[0];
-    const Result<std::uint64_t> code = encode(number, format);
-    if (!code) throw Failure({ExitCode::bad_data, "x: " + code.error().message});
-    codes.data()[i] = *code;
-  }
+  in_blocks(from.size(), cached_elements, 1, 0.0, [&](std::size_t begin, std::size_t end) {
+    std::array<double, cached_elements> buffer;
+    const std::span<const double> numbers = from.read(begin, end - begin, buffer);
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const Result<std::uint64_t> code = encode(numbers[i], format);
+      if (!code) fail("x: " + code.error().message);
+      codes.data()[begin + i] = *code;
+    }
+  });
 }
 
 void decode_codes(const FloatFormat& format, const Codes& codes, const Out& x) {
   const Array into(x);
-  for (std::size_t i = 0; i < into.size(); ++i) {
-    const Result<double> number = decode(codes.data()[i], format);
-    if (!number) throw Failure({ExitCode::bad_data, "code: " + number.error().message});
-    into.write(i, {&*number, 1});
-  }
+  in_blocks(into.size(), cached_elements, 1, 0.0, [&](std::size_t begin, std::size_t end) {
+    std::array<double, cached_elements> numbers;
+    for (std::size_t i = begin; i < end; ++i) {
+      const Result<double> number = decode(codes.data()[i], format);
+      if (!number) fail("code: " + number.error().message);
+      numbers[i - begin] = *number;
+    }
+    into.write(begin, std::span(numbers).first(end - begin));
+  });
 }
 
 /// Every finite number, ascending; zero once.

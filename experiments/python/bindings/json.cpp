@@ -10,12 +10,24 @@ namespace lamp::python {
 namespace nb = nanobind;
 using nlohmann::json;
 
+namespace {
+
+/// A str as UTF-8; Python's error where it has none.
+std::string text_of(nb::handle value) {
+  Py_ssize_t size = 0;
+  const char* const text = PyUnicode_AsUTF8AndSize(value.ptr(), &size);
+  if (text == nullptr) throw nb::python_error();
+  return {text, static_cast<std::size_t>(size)};
+}
+
+}  // namespace
+
 json json_of(nb::handle value) {
   PyObject* const object = value.ptr();
   if (value.is_none()) return nullptr;
   if (PyBool_Check(object)) return nb::cast<bool>(value);
   if (PyFloat_Check(object)) return PyFloat_AsDouble(object);  // numpy.float64 is one
-  if (PyUnicode_Check(object)) return std::string(nb::str(value).c_str());
+  if (PyUnicode_Check(object)) return text_of(value);
   if (nb::hasattr(value, "config")) return json_of(value.attr("config"));
   if (PyIndex_Check(object) != 0) {  // int, and integers of numpy
     const nb::object integer = nb::steal(PyNumber_Index(object));
@@ -37,7 +49,7 @@ json json_of(nb::handle value) {
     json table = json::object();
     for (const auto& [key, item] : nb::borrow<nb::dict>(value)) {
       if (!PyUnicode_Check(key.ptr())) fail("a key of a dict is no str; legal: the config's keys");
-      table[nb::str(key).c_str()] = json_of(item);
+      table[text_of(key)] = json_of(item);
     }
     return table;
   }

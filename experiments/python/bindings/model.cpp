@@ -45,7 +45,7 @@ constexpr std::string_view selected_suffix = ".selected";
 class Taps final : public TapSink {
  public:
   Taps(const ModelConfig& model, std::size_t tokens, std::size_t first_logits)
-      : model_(model), tokens_(tokens), first_logits_(first_logits) {}
+      : config_(model), tokens_(tokens), first_logits_(first_logits) {}
 
   void want(Site site) { values_[site]; }
   void want_selected(Site site) { selected_[site]; }
@@ -92,8 +92,8 @@ class Taps final : public TapSink {
   [[nodiscard]] std::vector<std::size_t> shape_of(Site site, std::size_t width,
                                                   std::size_t rows) const {
     std::vector<std::size_t> shape{rows, width};
-    if (info(site).per_head) shape.insert(shape.begin(), model_.n_head);
-    if (info(site).per_layer) shape.insert(shape.begin(), model_.n_layer);
+    if (info(site).per_head) shape.insert(shape.begin(), config_.n_head);
+    if (info(site).per_layer) shape.insert(shape.begin(), config_.n_layer);
     return shape;
   }
   static std::size_t size_of(const std::vector<std::size_t>& shape) {
@@ -102,11 +102,11 @@ class Taps final : public TapSink {
     return size;
   }
   [[nodiscard]] std::size_t place(const TapPoint& point) const {
-    const std::size_t heads = info(point.site).per_head ? model_.n_head : 1;
+    const std::size_t heads = info(point.site).per_head ? config_.n_head : 1;
     return point.layer.value * heads + point.head.value;
   }
 
-  const ModelConfig& model_;
+  const ModelConfig& config_;
   std::size_t tokens_, first_logits_;
   std::map<Site, Tapped> values_, selected_;
 };
@@ -124,10 +124,10 @@ class LanguageModel {
  public:
   explicit LanguageModel(const std::string& folder) : folder_(folder) {
     const nb::gil_scoped_release unlocked;
-    model_ = value_or_throw(read_model(folder));
+    model_ = std::make_shared<Model>(value_or_throw(read_model(folder)));
   }
 
-  [[nodiscard]] const ModelConfig& config() const { return model_.config; }
+  [[nodiscard]] const ModelConfig& config() const { return model_->config; }
 
   std::vector<TokenId> encode(const std::string& text, bool special) {
     return value_or_throw(tokenizer().encode(text, special));
@@ -141,7 +141,7 @@ class LanguageModel {
   [[nodiscard]] Plan plan(const std::string& toml) const {
     const experiments::Config config =
         value_or_throw(experiments::parse_config(toml, "plan", folder_, {}));
-    const Result<void> fits = experiments::check_against(config, model_.config);
+    const Result<void> fits = experiments::check_against(config, model_->config);
     if (!fits) throw Failure(fits.error());
     return {experiments::plan_of(config)};
   }
@@ -150,17 +150,17 @@ class LanguageModel {
                    const std::vector<std::string>& names, std::size_t first_logits,
                    std::uint32_t seed, std::uint32_t sequence, std::size_t threads) {
     const std::vector<TokenId> tokens = checked(ids, 1);
-    Taps taps(model_.config, tokens.size(), first_logits);
+    Taps taps(model_->config, tokens.size(), first_logits);
     taps.want(Site::logits);
     for (const std::string& name : names) want(taps, name, plan.plan);
-    const Model& model = stored(plan.plan);
+    const std::shared_ptr<const Model> model = stored(plan.plan);
     PassOptions options = pass_options(seed, sequence, threads);
     options.first_logits = first_logits;
     while_looking_for_signals([&](const StopRequest& stop) {
       options.stop = &stop;
       Workspace workspace;
       workspace.team = Team(threads);
-      lamp::forward(model, tokens, plan.plan, options, taps, workspace);
+      lamp::forward(*model, tokens, plan.plan, options, taps, workspace);
     });
     nb::dict found;
     for (auto& [site, tapped] : taps.all_values())
@@ -176,14 +176,14 @@ class LanguageModel {
                                 std::size_t count, std::uint32_t seed, std::uint32_t sequence,
                                 std::size_t threads) {
     const std::vector<TokenId> prefix = checked(ids, 1 + count);
-    const Model& model = stored(plan.plan);
+    const std::shared_ptr<const Model> model = stored(plan.plan);
     PassOptions options = pass_options(seed, sequence, threads);
     std::vector<TokenId> tokens;
     while_looking_for_signals([&](const StopRequest& stop) {
       options.stop = &stop;
       Workspace workspace;
       workspace.team = Team(threads);
-      tokens = greedy_continuation(model, prefix, count, plan.plan, options, workspace);
+      tokens = greedy_continuation(*model, prefix, count, plan.plan, options, workspace);
     });
     return tokens;
   }
@@ -196,7 +196,7 @@ class LanguageModel {
 
   [[nodiscard]] PassOptions pass_options(std::uint32_t seed, std::uint32_t sequence,
                                          std::size_t threads) const {
-    return {.activation = model_.config.activation,
+    return {.activation = model_->config.activation,
             .seed = seed,
             .sequence = sequence,
             .threads = threads};
@@ -205,16 +205,16 @@ class LanguageModel {
   /// Ids as the pass takes them. `places`: 0 for any number, else 1 + the tokens that follow them.
   [[nodiscard]] std::vector<TokenId> checked(const std::vector<std::int64_t>& ids,
                                              std::size_t places) const {
-    const std::size_t most = model_.config.n_positions, more = places == 0 ? 0 : places - 1;
+    const std::size_t most = model_->config.n_positions, more = places == 0 ? 0 : places - 1;
     if (places > 0 && (ids.empty() || more > most || ids.size() > most - more))
       fail("tokens: " + std::to_string(ids.size()) + " of them" +
            (more > 0 ? " and " + std::to_string(more) + " to come" : std::string()) +
            "; legal: at least 1, together at most n_positions = " + std::to_string(most));
     std::vector<TokenId> tokens;
     for (const std::int64_t id : ids) {
-      if (id < 0 || id >= static_cast<std::int64_t>(model_.config.vocab_size))
+      if (id < 0 || id >= static_cast<std::int64_t>(model_->config.vocab_size))
         fail("tokens: element " + std::to_string(tokens.size()) + " is " + std::to_string(id) +
-             "; legal: 0 to " + std::to_string(model_.config.vocab_size - 1));
+             "; legal: 0 to " + std::to_string(model_->config.vocab_size - 1));
       tokens.push_back(static_cast<TokenId>(id));
     }
     return tokens;
@@ -225,7 +225,7 @@ class LanguageModel {
     const std::string_view of =
         std::string_view(name).substr(0, name.size() - (selected ? selected_suffix.size() : 0));
     std::string legal;
-    for (const SiteRow& row : model_.config.network->sites) {
+    for (const SiteRow& row : model_->config.network->sites) {
       legal.append(legal.empty() ? "" : ", ").append(info(row.site).name);
       if (info(row.site).name != of) continue;
       if (!selected) return taps.want(row.site);
@@ -235,18 +235,19 @@ class LanguageModel {
          ", and SITE.selected where lamp.SITE selects");
   }
 
-  const Model& stored(const PrecisionPlan& plan) {
+  /// Passes in other threads keep the one that they began with.
+  std::shared_ptr<const Model> stored(const PrecisionPlan& plan) {
     const Storage::System& system = plan.storage().weights;
     if (!system) return model_;
     if (!stored_ || stored_->first != *system)
-      stored_.emplace(*system, with_stored_weights(model_, *system));
+      stored_.emplace(*system, std::make_shared<Model>(with_stored_weights(*model_, *system)));
     return stored_->second;
   }
 
   std::string folder_;
-  Model model_;
+  std::shared_ptr<const Model> model_;
   std::optional<Tokenizer> tokenizer_;
-  std::optional<std::pair<NumberSystem, Model>> stored_;
+  std::optional<std::pair<NumberSystem, std::shared_ptr<const Model>>> stored_;
 };
 
 }  // namespace

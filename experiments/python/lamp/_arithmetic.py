@@ -2,6 +2,7 @@
 import numpy
 
 from . import _arrays, _core
+from ._formats import Format
 
 
 class Arithmetic(_core.Arithmetic):
@@ -28,6 +29,11 @@ class Arithmetic(_core.Arithmetic):
         if callable(keys.get("order")):
             self._order = keys.pop("order")
         super().__init__(keys)
+
+    @property
+    def format(self):
+        """Where results live: a lamp.Format."""
+        return Format(super().format.name)
 
     def _of(self, n):
         """This arithmetic for sums of n terms: itself, unless its order is a callable."""
@@ -123,7 +129,7 @@ class Arithmetic(_core.Arithmetic):
         if c is not None:
             c = _arrays.operand(c, "c")
             narrow = narrow and _arrays.is_narrow(c)
-            c = numpy.broadcast_to(c, shape[:-1]).reshape(-1)
+            c = numpy.broadcast_to(_arrays.apart(c, out, elementwise=False), shape[:-1]).reshape(-1)
         y = _arrays.output(out, shape[:-1], narrow)
         a, b = (_rows(_arrays.apart(x, out, elementwise=False)) for x in (a, b))
         _flat(y, lambda to: self._of(a.shape[-1])._dot(a, b, c, to, _arrays.threads(threads)))

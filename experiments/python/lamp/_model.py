@@ -9,11 +9,12 @@ class Pass(dict):
     """What a pass showed: an array a site, by name, also as attributes (`found.logits`).
 
     Values are float64: (T, width) of embed, ln_f, logits; (layer, T, width); (layer, head, T, width) of scores, softmax, values. Of the
-    causal sites scores and softmax the width is T, and entries that do not exist are NaN. SITE.selected is bool, of that shape."""
+    causal sites scores and softmax the width is T, and entries that do not exist are NaN. SITE.selected is bool, of that shape; its
+    attribute is SITE_selected."""
 
     def __getattr__(self, name):
         try:
-            return self[name]
+            return self[name.replace("_selected", ".selected")]
         except KeyError:
             raise AttributeError(f"no site {name!r}; legal: {', '.join(self)}") from None
 

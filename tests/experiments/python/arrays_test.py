@@ -143,6 +143,9 @@ class Strides(unittest.TestCase):
         shifted = x.copy()
         self.assertTrue(same(lamp.round(shifted[:-1], "e5m2", out=shifted[1:]), expected[:-1]))
         self.assertTrue(same(lamp.round(x, "e5m2", out=x), expected))
+        c = RNG.normal(size=8)
+        expected = FL.dot(numpy.ones((8, 3)), numpy.ones(3), c[::-1])
+        self.assertTrue(same(FL.dot(numpy.ones((8, 3)), numpy.ones(3), c[::-1], out=c), expected))
         a = RNG.normal(size=(8, 8))
         expected = FL.matmul(a, a)
         self.assertTrue(same(FL.matmul(a, a, out=a), expected))
@@ -239,6 +242,7 @@ class Words(unittest.TestCase):
                 (lambda: lamp.round(1.0, "mxfp4", "RTZ"), "rounded RNE"),
                 (lambda: lamp.round([1.0], "e5m2", threads=0), "legal: an integer, 1 to 1024"),
                 (lambda: lamp.exp(1.0, "mxfp4"), "legal"),
+                (lambda: lamp.Arithmetic(format="\ud800"), "surrogates"),
                 (lambda: FL.gelu(1.0, "sigmoid"), "legal: \"tanh\", \"erf\""),
                 (lambda: lamp.select([1.0], tau=1.0, rate=0.5), "exactly one of them must be set"),
                 (lambda: lamp.select([1.0], tau=1.0, function="sin"), "function is the string \"sin\"")):
@@ -267,6 +271,7 @@ class Formats(unittest.TestCase):
             self.assertTrue(same(lamp.round(numbers, f), numbers), name)
             known = ~numpy.isnan(numbers)
             self.assertTrue(numpy.array_equal(f.encode(numbers[known]), codes[known]), name)
+        self.assertTrue(numpy.array_equal(FL.format.encode(FL.format.decode(numpy.arange(5000)[::-3])), numpy.arange(5000)[::-3]))
         self.assertEqual(lamp.Format("binary16").encode([1.0]).dtype, numpy.uint16)
         self.assertEqual(lamp.Format("binary64").encode(1.0), 0x3ff0000000000000)
 

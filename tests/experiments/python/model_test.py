@@ -74,6 +74,7 @@ class Models(unittest.TestCase):
                                     axis=-1, bitorder="little")[..., :T]
             self.assertTrue(numpy.array_equal(found["scores.selected"], bits.reshape(found["scores.selected"].shape).astype(bool)))
             self.assertTrue(found["scores.selected"].any())
+            self.assertIs(found.scores_selected, found["scores.selected"])
         other = self.pass_over(0, ["scores"], seed=8)
         self.assertFalse(same_bits(other.scores, self.pass_over(0, ["scores"]).scores))
 
