@@ -278,7 +278,7 @@ json pre_tokenizer(std::string_view name) {
   const auto byte_level = [](bool cuts) {
     return json{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", cuts}};
   };
-  const auto sequence = [](json first, json second) {
+  const auto sequence = [](const json& first, const json& second) {
     return json{{"type", "Sequence"}, {"pretokenizers", json::array({first, second})}};
   };
   const auto split = [](std::string_view digits) {
