@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 
 from . import style
-from .any_result import ABSENT, LEFT_OUT, MISSING, NAN, NAN_COLUMN, NUMBER, SCHEMA, ViewError, few, points, read
+from .any_result import ABSENT, LEFT_OUT, MISSING, NAN, NAN_COLUMN, NUMBER, ViewError, few, points, read
 from .intervals import FIRST, SECOND, band, bar, interval_words, mean_interval
 from .output import Sentence, publish
 from .results import ResultError
@@ -30,8 +30,8 @@ def or_sentence(draw):
         except (ViewError, ResultError) as error:
             return Sentence(f"Not drawn: {error}.")
         except UNSHOWABLE as error:
-            if any("schema of results" in note for note in result.notes):
-                return Sentence(f"Not drawn: this file is not of schema {SCHEMA}, and its data cannot be read as that ({error}).")
+            if result.other:
+                return Sentence(f"Not drawn: {result.other} ({error}).")
             raise
     return drawn
 

@@ -17,9 +17,8 @@ import numpy as np
 import pandas
 
 from .intervals import Interval, mean_interval
-from .results import DONE, check, head, is_grid_axis, origin, progress, result_path, uniform
+from .results import DONE, check, head, is_grid_axis, origin, other_schema, progress, result_path
 
-SCHEMA = 1  # of the results that this reads
 NUMBER, NAN, ABSENT = 0, 1, 2
 REPLICATES = ("text", "sequence")
 NAN_COLUMN, LEFT_OUT, MISSING = "sequences with NaN [1]", "values that are none (NaN), left out [1]", "cells not computed [1]"
@@ -106,6 +105,7 @@ class AnyResult:
     provenance: dict
     notes: tuple
     shown: object  # what results.head needs
+    other: str     # what to say of its schema, where that is another
 
     def find(self, key):
         """The metric that a word names: its name, its path, or the end of one."""
@@ -142,19 +142,18 @@ def open_any(path=None):
     check(path)
     provenance, config = origin(path)
     with h5py.File(path, "r") as f:
-        schema = int(f.attrs.get("schema_version", -1))
         metrics, skipped = all_metrics(f)
         status = {group: (dims_of(f[f"{group}/status"]), f[f"{group}/status"][()]) for group in ("metrics", "reference") if f"{group}/status" in f}
     done = status["metrics"][1]
     notes = progress(done)
-    if schema != SCHEMA:
-        notes.append(f"The file has the schema of results {schema if schema >= 0 else 'that it does not name'}; this notebook was written for {SCHEMA}. "
-                     "What it cannot read it says in the figure's place.")
+    other = other_schema(path)
+    if other:
+        notes.append(f"{other[0].upper()}{other[1:]}. What cannot be read is said in the figure's place.")
     if not metrics:
         notes.append("No dataset of this file is a metric with named axes.")
     if skipped:
         notes.append(f"Not read, since their axes have no names or other lengths: {few(skipped)}.")
-    return AnyResult(path, metrics, status, config, provenance, tuple(notes), Shown(path, config, provenance, metrics.get("kl"), done))
+    return AnyResult(path, metrics, status, config, provenance, tuple(notes), Shown(path, config, provenance, metrics.get("kl"), done), other)
 
 
 class Shown:

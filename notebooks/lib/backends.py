@@ -4,6 +4,7 @@ import functools
 import html
 import itertools
 import pathlib
+import textwrap
 
 import numpy as np
 import pandas
@@ -12,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from . import style
-from .intervals import LEVEL, SEQUENCES, bar, interval_words, mean_interval, ratio_interval
+from .intervals import LEVEL, SEQUENCES, band, bar, interval_words, mean_interval, ratio_interval
 from .output import NANS, Sentence, publish
 from .results import DONE, check, computed_nan, head, is_grid_axis, nan_words, origin, progress, result_path
 
@@ -22,8 +23,7 @@ KL, FLIPS, DIVERGED, MEDIAN = "KL [nat]", "flip rate [%]", "continuations that d
 CHANGED, PARTED = "positions with another distribution [%]", "continuations that differ [%]"
 FIRST = "median first differing position [tokens]"
 PRODUCTS_ALONE = ("tree:", "kahan", "neumaier", "numpy-sum")  # orders that round every product before they add it
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+PERCENT = (0, 100)  # where the interval of a share ends at the latest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +53,11 @@ class Backends:
         for name in self.names():
             groups.setdefault(self.families[name], []).append(name)
         return groups
+
+    def looks(self):
+        """Family to colour and marker, the same in all figures."""
+        return {group: dict(color=style.SERIES[k % len(style.SERIES)], marker=style.MARKERS[k % len(style.MARKERS)])
+                for k, group in enumerate(self.grouped())}
 
     def _repr_html_(self):
         rows = [*head(self), *(("note", note) for note in self.notes)]
@@ -130,6 +135,7 @@ def backend_table(result):
         columns.append((DIVERGED, (100.0 * (diverged < steps(result))).where(diverged.notnull()).values))
     for name, values in columns:
         found = mean_interval(pooled(result, values), leave_out=False)
+        found = found if name == KL else found.cut(*PERCENT)
         table = table.assign(**{name: found.mean}, **found.columns(name + ", "))
     if result.run is not None:
         flat = pooled(result, result.data.divergence_position.values)
@@ -146,7 +152,7 @@ def backends(result):
     table = backend_table(result)
     shown = [(KL, "KL divergence  (nat)"), (FLIPS, "argmax flips  (%)"), (DIVERGED, "greedy continuations\nthat diverge  (%)")]
     shown = [(c, label) for c, label in shown if c in table]
-    groups = result.grouped()
+    groups, looks = result.grouped(), result.looks()
     order = [name for names in groups.values() for name in names]
     rows = table.set_index("backend").loc[order]
     gap = 0.6  # between families
@@ -163,8 +169,8 @@ def backends(result):
             ax.set_xscale("log")
             least = values[values > 0].min()
             ax.set_xlim(least / 4, values.max() * 4)
-        for k, (group, names) in enumerate(groups.items()):
-            colour = COLOURS[k % len(COLOURS)]
+        for group, names in groups.items():
+            colour = looks[group]["color"]
             for name in names:
                 value = rows.loc[name, column]
                 if value != value and NANS in rows and rows.loc[name, NANS] > 0:
@@ -174,15 +180,15 @@ def backends(result):
                     ax.plot(least / 4, y[name], marker="<", color=colour, clip_on=False)
                     continue
                 bar(ax, y[name], rows.loc[name], column + ", ", color=colour, linewidth=2.4, alpha=0.35, solid_capstyle="butt")
-                ax.plot(value, y[name], marker=style.MARKERS[k % len(style.MARKERS)], color=colour, clip_on=False)
+                ax.plot(value, y[name], clip_on=False, **looks[group])
         ax.set_xlabel(label)
         ax.set_ylim(at - gap - 0.3, -0.7)
         if not log:
             ax.set_xlim(left=0)
+        if values.isna().all() and not (NANS in rows and rows[NANS].any()):
+            style.empty(ax, "no sequence has\nfinished every backend")
     axes[0, 0].set_yticks([y[n] for n in order], order)
-    legend = {group: Line2D([], [], color=COLOURS[k % len(COLOURS)], marker=style.MARKERS[k % len(style.MARKERS)], linestyle="none")
-              for k, group in enumerate(groups)}
-    style.legend_of_grid(axes[0, -1], legend, "operands of the products")
+    legend_of_families(axes[0, -1], looks)
     style.head(figure, f"Distance from the reference ({result.reference})")
     words = "; a triangle on the left edge: a KL of exactly 0" if (rows[KL] == 0).any() else ""
     return publish(result, "03-1-backends", figure, table,
@@ -190,13 +196,20 @@ def backends(result):
                    interval_words("bar", table[f"{KL}, {SEQUENCES}"], "sequences of all texts"))
 
 
+def legend_of_families(ax, looks, some=None):
+    legend = {group: Line2D([], [], linestyle="none", **look) for group, look in looks.items() if some is None or group in some}
+    style.legend_of_grid(ax, legend, "operands of the products")
+
+
 def survival_table(result):
-    """Share of the continuations that are still the reference's after a number of generated tokens."""
+    """Share of the continuations that are still the reference's after a number of generated tokens, and its interval."""
     flat = pooled(result, result.data.divergence_position.values)
     after = np.arange(steps(result) + 1)
-    share = 100 * (flat[:, :, None] >= after).mean(0) if len(flat) else np.full((len(result.names()), len(after)), np.nan)
+    still = 100.0 * (flat[:, :, None] >= after) if len(flat) else np.full((1, len(result.names()), len(after)), np.nan)
+    found = mean_interval(still, leave_out=False).cut(*PERCENT)
+    columns = {name: values.ravel() for name, values in ({"still equal [%]": found.mean} | found.columns()).items()}
     return pandas.DataFrame({"backend": np.repeat(result.names(), len(after)), "operands": np.repeat([result.families[n] for n in result.names()], len(after)),
-                             "generated [tokens]": np.tile(after, len(result.names())), "still equal [%]": share.ravel()}), len(flat)
+                             "generated [tokens]": np.tile(after, len(result.names()))} | columns), len(flat)
 
 
 def survival(result):
@@ -204,26 +217,37 @@ def survival(result):
     if reason := why_not(result, continuations=True):
         return reason
     table, count = survival_table(result)
-    groups = result.grouped()
-    figure, axes = style.panels([f"{group}" for group in groups], height=2.7)
+    if not count:
+        return Sentence("Not drawn: no sequence of this result has finished every backend.")
+    groups, looks = result.grouped(), result.looks()
+    most = max(len(wrapped(names).split("\n")) for names in groups.values())
+    figure, axes = style.panels([f"{group}" for group in groups], height=2.5 + 0.11 * max(0, most - 3))
     for ax, (group, names) in zip(axes, groups.items()):
         alike = {}  # backends with one curve share a line of the legend
         for name in names:
             curve = tuple(table[table["backend"] == name]["still equal [%]"])
             alike.setdefault(curve, []).append(name)
         for k, (curve, those) in enumerate(alike.items()):
-            label = those[0] if len(those) == 1 else f"{those[0]} and {len(those) - 1} alike"
-            ax.step(range(len(curve)), curve, where="post", color=COLOURS[k % len(COLOURS)], linestyle=LINES[k % len(LINES)], label=label)
-        ax.legend(loc="best", fontsize=6.5, handlelength=2.6)
+            own = table[table["backend"] == those[0]]
+            ax.step(range(len(curve)), curve, where="post", color=looks[group]["color"], linestyle=style.LINES[k % len(style.LINES)],
+                    linewidth=1.8 - 0.15 * min(k, 5), label=wrapped(those), clip_on=False)
+            band(ax, "generated [tokens]", own, color=looks[group]["color"], alpha=0.06, step="post")
         ax.set_ylim(0, 102)
         ax.set_xlim(0, steps(result))
+        lowest = min(curve[-1] for curve in alike)
+        ax.legend(loc="lower left" if lowest > 60 else "upper right", fontsize=6.5, handlelength=2.6, frameon=True, framealpha=0.9, edgecolor="none")
     for ax in axes[-style.COLUMNS:]:
         ax.set_xlabel("generated tokens")
     for ax in axes[::style.COLUMNS]:
         ax.set_ylabel("continuations still equal  (%)")
-    style.head(figure, f"Greedy continuations that are still those of the reference ({result.reference})")
+    style.head(figure, f"Greedy continuations that are still those of the reference ({result.reference}), by the operands of the products")
     return publish(result, "03-2-survival", figure, table, f"Share of {count} greedy continuations in which every token so far is the "
-                   f"reference's ({result.reference}), by the format of the operands of the products.")
+                   f"reference's ({result.reference}), by the format of the operands of the products. Backends with one curve share a line.",
+                   interval_words("band", table[SEQUENCES], "sequences of all texts"))
+
+
+def wrapped(names):
+    return textwrap.fill(", ".join(names), 36, break_on_hyphens=False)
 
 
 def pair_table(result):
@@ -234,7 +258,7 @@ def pair_table(result):
     tokens = np.concatenate([result.expected[:, :, None], result.run], 2)[done]  # (sequences, names, step)
     differ = np.full((len(names), len(names)), np.nan)
     for i, j in np.ndindex(differ.shape if len(tokens) else (0, 0)):
-        differ[i, j] = 100 * (tokens[:, i] != tokens[:, j]).any(-1).mean() if i != j else 0.0
+        differ[i, j] = 100 * (tokens[:, i] != tokens[:, j]).any(-1).mean() if i != j else np.nan  # it is not compared with itself
     return names, differ, len(tokens)
 
 
@@ -243,17 +267,19 @@ def pairs(result):
     if reason := why_not(result, continuations=True):
         return reason
     names, differ, count = pair_table(result)
-    size = 0.24 * len(names)
+    if not count:
+        return Sentence("Not drawn: no sequence of this result has finished every backend.")
+    size = 0.3 * len(names)
     figure, ax = plt.subplots(figsize=(2.6 + size, 1.6 + size))
-    image = ax.imshow(differ, cmap="cividis", vmin=0, vmax=100, interpolation="nearest")
-    ax.grid(False)
-    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    ax.set_yticks(range(len(names)), names, fontsize=7)
+    image = style.heat_map(ax, differ, cmap="cividis", vmin=0, vmax=100)
+    ax.set_aspect("equal")
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+    ax.set_yticks(range(len(names)), names, fontsize=8)
     for (i, j), value in np.ndenumerate(differ):
-        if i != j:
-            ax.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=5, color=style.ink_on("cividis", value / 100))
+        if value == value:
+            ax.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color=style.ink_on("cividis", value / 100))
     figure.colorbar(image, ax=ax, label=f"continuations that differ within {steps(result)} tokens  (%)", shrink=0.7, pad=0.02)
-    style.head(figure, "Which backends write the same text")
+    style.head(figure, f"Continuations that differ between two backends  (% of {count}; 0: the same text)")
     upper = [(names[i], names[j], differ[i, j]) for i in range(len(names)) for j in range(i + 1, len(names))]
     return publish(result, "03-3-pairs", figure, pandas.DataFrame(upper, columns=["one", "other", "continuations that differ [%]"]),
                    f"Share of {count} greedy continuations of {steps(result)} tokens that differ anywhere, between any two backends.")
@@ -272,7 +298,7 @@ def same_but_for_order(result):
 
 
 def order_table(result):
-    """One row a backend that differs from the first of its group only in order: what changes against that one."""
+    """One row a backend that differs from the first of its group only in order: what changes against that one, and its interval."""
     done = (result.data.status == DONE).all("backend").values
     kl = result.positions[done]  # (sequences, backend, position)
     tokens = None if result.run is None else result.run[done]
@@ -281,15 +307,21 @@ def order_table(result):
         for other in others:
             one, two = names.index(first), names.index(other)
             told = len(kl) and not np.isnan(kl[:, [one, two]]).any()  # the bits of NaN say nothing of the distribution
-            row = {"backend": other, "against": first, "operands": result.families[other],
-                   CHANGED: 100 * (kl[:, one].view(np.uint64) != kl[:, two].view(np.uint64)).mean() if told else np.nan}
+            changed = 100 * (kl[:, one].view(np.uint64) != kl[:, two].view(np.uint64)).mean(-1) if told else None
+            row = {"backend": other, "against": first, "operands": result.families[other]} | share_columns(CHANGED, changed)
             if tokens is not None:
                 differ = tokens[:, one] != tokens[:, two]
                 parted = differ.any(-1)
-                row[PARTED] = 100 * parted.mean() if len(kl) else np.nan
+                row |= share_columns(PARTED, 100.0 * parted if len(kl) else None)
                 row[FIRST] = np.median(differ[parted].argmax(-1)) if parted.any() else np.nan
             rows.append(row)
     return pandas.DataFrame(rows)
+
+
+def share_columns(name, values):
+    """The mean of a share [%] over sequences with its interval; values None: not known."""
+    found = mean_interval(np.full(1, np.nan) if values is None else values, leave_out=False).cut(*PERCENT)
+    return {name: float(found.mean)} | {column: float(value) for column, value in found.columns(f"{name}, ").items()}
 
 
 def orders(result):
@@ -301,26 +333,37 @@ def orders(result):
         return Sentence("Not drawn: no two backends of this result differ in nothing but their order.")
     shown = [(c, label) for c, label in ((CHANGED, "positions whose distribution\nis another one  (%)"),
                                          (PARTED, "greedy continuations\nthat differ  (%)")) if c in table]
-    groups = list(dict.fromkeys(table["against"]))
+    if table[[c for c, _ in shown]].isna().all(axis=None):
+        return Sentence("Not drawn: no sequence of this result has finished every backend, or KL is NaN in all of them.")
+    said = []
+    if len(shown) > 1 and table[CHANGED].nunique(dropna=False) == 1 and table[CHANGED].notna().all():  # a panel of one value is a sentence
+        shown, said = shown[1:], [f"At {table[CHANGED][0]:.3g} % of the positions the distribution is another one, in every pair."]
+    looks = result.looks()
     y, at, ticks = [], 0.0, []
     for k, row in table.iterrows():
         at += 0.6 if k and row["against"] != table["against"][k - 1] else 0.0
         y.append(at)
         ticks.append(f"{row['backend']}  against  {row['against']}")
         at += 1
-    figure, axes = plt.subplots(1, len(shown), figsize=(3.9 + 2.5 * len(shown), 1.2 + 0.19 * at), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(shown), figsize=(3.9 + 2.8 * len(shown), 1.3 + 0.19 * at), sharey=True, squeeze=False)
     for ax, (column, label) in zip(axes[0], shown):
         for k, row in table.iterrows():
-            g = groups.index(row["against"])
-            ax.plot(row[column], y[k], marker=style.MARKERS[g % len(style.MARKERS)], color=COLOURS[g % len(COLOURS)], clip_on=False, zorder=3)
+            look = looks[row["operands"]]
+            if row[column] != row[column]:
+                ax.text(0.02, y[k], "NaN", transform=ax.get_yaxis_transform(), color=look["color"], fontsize=7, va="center")
+                continue
+            bar(ax, y[k], row, f"{column}, ", color=look["color"], linewidth=2.4, alpha=0.35, solid_capstyle="butt")
+            ax.plot(row[column], y[k], clip_on=False, zorder=3, **look)
         ax.set_xlabel(label)
         ax.set_xlim(0, 100)
         ax.set_ylim(at - 0.3, -0.7)
     axes[0, 0].set_yticks(y, ticks)
-    style.head(figure, "The same products, added in another order")
-    return publish(result, "03-4-orders", figure, table, "Backends that differ in nothing but the order of their sums (the size of a batch, the "
-                   "number of threads, split-K): share of all positions whose KL from the reference has other bits, and of the greedy "
-                   "continuations that part.")
+    legend_of_families(axes[0, -1], looks, set(table["operands"]))
+    style.head(figure, "\n".join(["The same products, added in another order", *said]))
+    return publish(result, "03-4-orders", figure, table, " ".join([
+        "Backends that differ in nothing but the order of their sums (the size of a batch, the number of threads, split-K): share of all "
+        "positions whose KL from the reference has other bits, and of the greedy continuations that part.", *said]),
+                   interval_words("bar", table[f"{shown[-1][0]}, {SEQUENCES}"], "sequences of all texts"))
 
 
 class Headline:

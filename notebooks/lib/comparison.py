@@ -9,7 +9,6 @@ from .softmax_lamp import MU_LABEL, RATE_LABEL, band_words, finish_log, plain, p
 from .tables import KL, RATE, middle, of_rule, rate_table, spread, symbol, titles, why_not
 
 WEIGHTS, SOLVER, MASK = "lamp.scores.weights", "lamp.scores.solver", "lamp.scores.mask"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito
 MOST_MU = 3
 
 
@@ -106,14 +105,16 @@ def solvers(result):
             line = part[part["choice"] == choice]
             legend[choice], = axes[t].plot(*against_tau(line, RATE), clip_on=False, **look)
             axes[len(columns) + t].plot(*against_tau(line, KL), clip_on=False, **look)
+            band(axes[len(columns) + t], line["tau"] - 1, line, color=look["color"], alpha=0.06)
     axes[0].set_ylim(bottom=0)
-    finish_log(axes[len(columns):], table[KL])
+    finish_log(axes[len(columns):], with_points(table, KL))
     rows_of_tau(axes, len(columns), table["tau"], ("recomputed  (%)", "KL divergence  (nat)"))
     style.legend_of_grid(axes[len(columns) - 1], legend)
     mu = result.data.mu.values[middle(result)["mu"]]
     style.head(figure, f"Solvers and masks at equal {symbol(result)}" + (f", μ = {mu:g}" if mu == mu else ""))
     return publish(result, "01-10-solvers", figure, table, "Share of the causal scores recomputed and KL divergence at equal τ: greedy or "
-                   "exact solver, masked entries left out (exclude) or counted as zeros (as-zero); means over sequences.")
+                   "exact solver, masked entries left out (exclude) or counted as zeros (as-zero); means over sequences.",
+                   band_words(result, table, metric="kl"))
 
 
 def names_of(one, other):
@@ -150,21 +151,21 @@ def overlay(result, other):
     columns = list(dict.fromkeys(table["text"])) if "text" in table else ["all sequences"]
     table = table[(table["mu"] == mu) | table["tau"].isin(some)]
     figure, axes = style.grid([*columns, *[""] * (2 * len(columns))], len(columns), 2.3, width=2.75, sharex="row")
-    legend = {}
+    of_mu, of_tau = {}, {}  # the rows of panels mean different things by their lines: a legend each
     for t, text in enumerate(columns):
         part = table[table["text"] == text] if "text" in table else table
         for k, name in enumerate(dict.fromkeys(table["result"])):
             own = part[part["result"] == name]
             for tau, linestyle in zip(some, ("--", "-")):
                 line = own[own["tau"] == tau].sort_values("mu")
-                look = dict(color=COLOURS[k], marker=style.MARKERS[k], linestyle=linestyle)
-                legend[f"{name}, τ = {tau:g}"], = axes[t].plot(line["mu"], positive(line[KL]), clip_on=False, **look)
-                band(axes[t], "mu", line, color=COLOURS[k])
+                look = dict(color=style.SERIES[k], marker=style.MARKERS[k], linestyle=linestyle)
+                of_mu[f"{name}, τ = {tau:g}"], = axes[t].plot(line["mu"], positive(line[KL]), clip_on=False, **look)
+                band(axes[t], "mu", line, color=style.SERIES[k])
             line = own[own["mu"] == mu]
-            look = dict(color=COLOURS[k], marker=style.MARKERS[k])
-            legend[f"{name}, μ = {mu:g}"], = axes[len(columns) + t].plot(*against_tau(line, RATE), clip_on=False, linestyle="-.", **look)
-            axes[2 * len(columns) + t].plot(*against_tau(line, KL), clip_on=False, linestyle="-.", **look)
-            band(axes[2 * len(columns) + t], line["tau"] - 1, line, color=COLOURS[k])
+            look = dict(color=style.SERIES[k], marker=style.MARKERS[k], linestyle="-.")
+            of_tau[name], = axes[len(columns) + t].plot(*against_tau(line, RATE), clip_on=False, **look)
+            axes[2 * len(columns) + t].plot(*against_tau(line, KL), clip_on=False, **look)
+            band(axes[2 * len(columns) + t], line["tau"] - 1, line, color=style.SERIES[k])
         axes[t].set_xlabel(MU_LABEL.split("  ")[0])
         style.sparse_ticks(axes[t], mus)
     finish_log(axes[:len(columns)], with_points(table, KL))
@@ -172,7 +173,8 @@ def overlay(result, other):
     axes[len(columns)].set_ylim(bottom=0)
     axes[0].set_ylabel("KL divergence  (nat)")
     rows_of_tau(axes[len(columns):], len(columns), taus, (f"recomputed at μ = {mu:g}  (%)", f"KL at μ = {mu:g}  (nat)"))
-    style.legend_of_grid(axes[len(columns) - 1], dict(sorted(legend.items(), key=lambda e: "μ" in e[0])))
+    style.legend_of_grid(axes[len(columns) - 1], of_mu, "against μ")
+    style.legend_of_grid(axes[2 * len(columns) - 1], of_tau, f"against τ, μ = {mu:g}")
     one, two = names_of(result, other)
     style.head(figure, f"{one} and {two}")
     return publish(result, "01-11-overlay", figure, table, f"{one} and {two} at their common μ and τ: KL against μ, and share "
@@ -185,7 +187,7 @@ def overlay(result, other):
 
 def nested(k):
     """The look of the k-th of lines that may coincide: wide below, thin above, so that each stays seen."""
-    return dict(color=COLOURS[k % 4], marker=style.MARKERS[k], markerfacecolor="none", markersize=max(2, 9 - 2 * k),
+    return dict(color=style.SERIES[k % 4], marker=style.MARKERS[k], markerfacecolor="none", markersize=max(2, 9 - 2 * k),
                 linewidth=max(0.8, 3.4 - 0.8 * k), linestyle=("-", "--", "-.", ":")[k % 4])
 
 

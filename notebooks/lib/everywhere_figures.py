@@ -18,14 +18,14 @@ style.use()
 MU = 7  # where one mu is shown
 SITE_LOOKS = {  # colour and marker; an activation has one of each network
     "scores": ("#D55E00", "o"),
-    "values": ("#E69F00", "v"),
+    "values": ("#7A5C00", "v"),
     "attn_proj": ("#009E73", "s"),
     "mlp_fc": ("#CC79A7", "D"),
     "gate": ("#CC79A7", "D"),
     "mlp_proj": ("#0072B2", "^"),
     "logits": ("#000000", "P"),
 }
-PLAIN = "#999999"  # products that no function follows
+PLAIN = "#888888"  # products that no function follows
 RULE_LOOKS = {"lamp": ("#0072B2", "-", "o"), "value-aware": ("#D55E00", "-", "D"), "random": ("#777777", "--", "s")}
 OPERAND_LOOKS = {
     "binary16": ("#009E73", "^"),
@@ -259,7 +259,7 @@ def additivity(study):
     for ax, model in zip(axes, several):
         own = table[table["model"] == model]
         for what, color, marker, label in (
-            ("layers", "#999999", ".", "one product, subsets of layers"),
+            ("layers", "#888888", ".", "one product, subsets of layers"),
             ("subset", "#0072B2", "o", "subsets of the products"),
             ("all with LAMP", "#D55E00", "D", "all products, LAMP at each (μ, rate)"),
         ):

@@ -1,4 +1,5 @@
 """Executes a notebook on a file of results and leaves figures, numbers and one self-contained HTML page. Called by notebooks/run."""
+import html
 import importlib.util
 import json
 import os
@@ -32,14 +33,26 @@ def private_jupyter(folder):
     (kernel / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": KERNEL, "language": "python"}))
 
 
-def execute(source):
-    """The notebook with its outputs, as HTML without any reference to the network."""
+def say_instead_of_errors(notebook, why):
+    """Where a cell could not read a file that it was not written for, the page says so."""
+    import nbformat
+    for cell in notebook.cells:
+        for k, output in enumerate(cell.get("outputs", [])):
+            if output.output_type == "error":
+                words = html.escape(f"Not drawn: {why} ({output.ename}: {output.evalue}).")
+                cell.outputs[k] = nbformat.v4.new_output("display_data", {"text/html": f"<p>{words}</p>"})
+
+
+def execute(source, other_schema=""):
+    """The notebook with its outputs, as HTML without any reference to the network. other_schema: what is said where a cell fails."""
     import nbformat
     from nbclient import NotebookClient
     from nbconvert import HTMLExporter
 
     notebook = nbformat.read(source, as_version=4)
-    NotebookClient(notebook, kernel_name=KERNEL, timeout=600, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    NotebookClient(notebook, kernel_name=KERNEL, timeout=600, allow_errors=bool(other_schema), resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    if other_schema:
+        say_instead_of_errors(notebook, other_schema)
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", jquery_url="", exclude_anchor_links=True,
                             exclude_input_prompt=True, exclude_output_prompt=True)
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": source.stem}})
@@ -138,7 +151,7 @@ def main(arguments):
                        "LAMP_VIEW": json.dumps(options), "LAMP_OTHER": str(pathlib.Path(other).resolve()) if other else ""}
         from nbclient.exceptions import CellExecutionError
         try:
-            page = execute(sources[0])
+            page = execute(sources[0], results.other_schema(result))
         except CellExecutionError as error:
             return fail(f"{sources[0].name} failed on {result}:\n{error}", 70)
         (made / f"{sources[0].stem}.html").write_text(page, encoding="utf-8")

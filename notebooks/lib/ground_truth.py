@@ -26,6 +26,7 @@ KINDS = {  # what a rule looks at: colour, rules
     "the truth itself": ("#000000", ("local", "one-low", "one-high")),
 }
 FORMS = ("lamp", "lamp-relative", "lamp-dot", "lamp-normwise1")  # with a cost that bounds an error of softmax
+NO_NUMBER = "Not drawn: the ground truth of this result has no number here, only NaN."
 E_LOGIT = 2.0**-47.5  # e, error of a log-probability in binary64, measured: study 02, noise-floor.csv
 NOISE_FLOOR = ((2**0.5 + 2) / 2 * E_LOGIT) ** 2  # where the error of a KL computed in binary64, sqrt(2 KL) e + e^2 / 2, is the KL
 

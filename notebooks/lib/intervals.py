@@ -147,12 +147,12 @@ def bar(ax, at, line, name="", vertical=False, **look):
             ax.plot(*(([at, at], values) if vertical else (values, [at, at])), **style)
 
 
-def band(ax, x, table, name="", color=None, alpha=0.12):
+def band(ax, x, table, name="", color=None, alpha=0.12, step=None):
     """The intervals of the rows of a table against the column x (or values), or their two values. An end that is not positive leaves a
     logarithmic axis at its lower edge."""
     x = table[x] if isinstance(x, str) else x
     if table[name + LOW_END].notna().any():
-        ax.fill_between(x, table[name + LOW_END], table[name + HIGH_END], color=color, alpha=alpha, linewidth=0)
+        ax.fill_between(x, table[name + LOW_END], table[name + HIGH_END], color=color, alpha=alpha, linewidth=0, step=step)
     for column in (name + FIRST, name + SECOND):
         if column in table and table[column].notna().any():
             ax.plot(x, table[column], linestyle="none", marker=".", markersize=3, color=color, alpha=0.8)

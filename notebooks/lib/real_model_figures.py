@@ -22,8 +22,8 @@ MU = 10  # where one mu is shown
 MOST_TAU = 4  # in one panel
 SHARE_LABEL = "recomputed scores  (% of the causal entries)"
 FAMILIES = (
-    ("#56B4E9", "#0072B2", "#003f66", "#000000"),
-    ("#E69F00", "#D55E00", "#7a3300", "#4d4d4d"),
+    ("#3A8FC7", "#0072B2", "#003f66", "#000000"),
+    ("#C77C00", "#D55E00", "#7a3300", "#4d4d4d"),
     ("#009E73", "#00674b", "#CC79A7", "#7d4a67"),
 )
 CHOICES = {

@@ -22,6 +22,7 @@ PENDING, DONE, FAILED = 0, 1, 2  # /metrics/status
 DATA_ORDER = ("embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj",
               "resid_2", "ln_f", "logits")
 MISSING_INPUT, BAD_DATA = 66, 65
+SCHEMA = 1  # of the results that the notebooks read
 MOST_NAMES = 3
 
 
@@ -167,6 +168,13 @@ def check(path):
         raise ResultError(f"{path}: not a file of results of lamp: it has no /metrics/{missing[0]}", BAD_DATA)
     if not scales:
         raise ResultError(f"{path}: /metrics/kl has dimensions without scales, so its axes have no names", BAD_DATA)
+
+
+def other_schema(path):
+    """What is to be said of a file whose schema these notebooks were not written for; else empty."""
+    with h5py.File(path, "r") as f:
+        schema = f.attrs.get("schema_version", "that it does not name")
+    return "" if schema == SCHEMA else f"this file has the schema of results {schema}; these notebooks read {SCHEMA}"
 
 
 def text(node):

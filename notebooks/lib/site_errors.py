@@ -3,22 +3,24 @@
 Forward error: the computed value against the reference's. Local error: against the exact function of the inputs that were computed, so
 what the site itself adds. Both relative, componentwise; u is the unit roundoff of the site's own arithmetic.
 """
+import dataclasses
+
 import numpy as np
 import pandas
 
 from . import style
+from .intervals import SEQUENCES, band, geometric_interval, interval_words
 from .output import Sentence, publish
 from .results import open_errors, sites
 from .softmax_lamp import positive
-from .tables import mean_rate, middle, spread, symbol, why_not
+from .tables import mean_rate, spread, symbol, why_not
 
 GROWTH = ("resid_2", "scores")
 DISTRIBUTIONS = ("scores", "softmax", "values", "resid_2", "ln_f", "logits")
-KINDS = {  # Okabe and Ito
-    "local": dict(color="#0072B2", marker="o", linestyle="-"), "forward": dict(color="#D55E00", marker="s", linestyle="--"),
-}
+KINDS = {"local": dict(color=style.SERIES[0], marker="o", linestyle="-"), "forward": dict(color=style.SERIES[1], marker="s", linestyle="--")}
 MOST_MU = 6
 NAN_COMPONENTS = "NaN components [1]"
+RMS, MEDIAN, MEAN = "rms relative error [u]", "median relative error [u]", "{}, geometric mean over sequences [u]"
 
 
 def no_errors(result):
@@ -61,18 +63,47 @@ def median(shares):
     return values.where(shares.sum("bin") > 0).drop_vars("bin")
 
 
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """Where the errors of a site are: record.where may name some points of the grid, and cells may be unfinished."""
+    rule: str
+    taus: list  # the least and the most recomputed
+    mus: list
+
+    def mu(self):
+        return self.mus[(len(self.mus) - 1) // 2]
+
+
+def recorded_at(result, site):
+    """Recorded, or the sentence that says that no finished cell has errors of the site."""
+    count = open_errors(result, site).forward_count
+    there = (count.fillna(0) > 0).any([d for d in count.dims if d not in ("mu", "tau", "rule")]).load()
+    rules = [r for r in [result.main_rule(), *result.rules()] if there.sel(rule=r).any()]
+    if not rules:
+        where = result.config.get("record", {}).get("where", {})
+        asked = f" (record.where: {', '.join(f'{k} = {v}' for k, v in where.items())})" if where else ""
+        return Sentence(f"Not drawn: no finished cell of this result has errors of {site}{asked}.")
+    own = there.sel(rule=rules[0])
+    taus, mus = ([v for v, some in zip(own[d].values, own.any(other).values) if some] for d, other in (("tau", "mu"), ("mu", "tau")))
+    return Recorded(rules[0], [taus[0], taus[-1]] if len(taus) > 1 else taus, mus)
+
+
 def ends(result):
     """The first and the last tau: the least and the most recomputed."""
     taus = list(result.data.tau.values)
     return [taus[0], taus[-1]] if len(taus) > 1 else taus
 
 
-def tau_words(result, tau):
+def mu_words(mu):
+    return f", μ = {mu:g}" if mu == mu else ""
+
+
+def tau_words(result, tau, rule=None):
     """With the share recomputed, mean over texts and mu, in two digits."""
     words = f"{symbol(result)} = {tau:g}" if tau == tau else "one selection"
     if not result.has_rate:
         return words
-    rate = mean_rate(result).sel(rule=result.main_rule())
+    rate = mean_rate(result).sel(rule=rule or result.main_rule())
     rate = (rate.sel(tau=tau) if tau == tau else rate).mean(skipna=False).item()
     return f"{words} ({rate:.2g} % of the scores recomputed)" if rate == rate else words  # not finished: no mean
 
@@ -83,43 +114,83 @@ def error_growth(result, site):
         return reason
     if site not in sites(result):
         return Sentence(f"Not drawn: this result has no errors of {site}.")
-    at = dict(tau=ends(result), rule=result.main_rule())
-    found = pooled(at_points(open_errors(result, site), at), "forward", ("mu", "tau", "layer"))
-    mus = spread(list(result.data.mu.values), MOST_MU)
-    rows = [{"site": site, "tau": tau, "mu": mu, "layer": int(layer), "rms relative error [u]": float(found["rms"].sel(here)),
-             "median relative error [u]": float(found["median"].sel(here)), "u [1]": float(found["u"].sel(here)),
-             NAN_COMPONENTS: float(found["nan"].sel(here))}
+    recorded = recorded_at(result, site)
+    if isinstance(recorded, Sentence):
+        return recorded
+    at = dict(tau=recorded.taus, rule=recorded.rule)
+    errors = at_points(open_errors(result, site), at)
+    found, each = pooled(errors, "forward", ("mu", "tau", "layer")), pooled(errors, "forward", ("text", "sequence", "mu", "tau", "layer"))
+    mus = spread(recorded.mus, MOST_MU)
+    rows = [{"site": site, "tau": tau, "mu": mu, "layer": int(layer), RMS: float(found["rms"].sel(here)), MEDIAN: float(found["median"].sel(here)),
+             "u [1]": float(found["u"].sel(here)), NAN_COMPONENTS: float(found["nan"].sel(here))}
+            | over_sequences("rms", each["rms"].sel(here)) | over_sequences("median", each["median"].sel(here))
             for tau in at["tau"] for mu in mus for layer in found["rms"].layer.values
-            for here in [dict(tau=tau, mu=mu, layer=layer)]]
+            for here in [{d: v for d, v in dict(tau=tau, mu=mu, layer=layer).items() if v == v}]]
     table, nan_words = told(pandas.DataFrame(rows))
-    measures = ("rms relative error [u]", "median relative error [u]")
-    figure, axes = style.grid([f"{m.split()[0]}, {tau_words(result, t)}" for m in measures for t in at["tau"]], len(at["tau"]), 2.4)
+    measures = ("rms", "median")
+    figure, axes = style.grid([f"{m}, {tau_words(result, t, recorded.rule)}" for m in measures for t in at["tau"]], len(at["tau"]), 2.4, width=3.6)
     legend = {}
     for i, (measure, tau) in enumerate((m, t) for m in measures for t in at["tau"]):
         for k, (mu, colour) in enumerate(zip(mus, style.ordered_colours(len(mus)))):
-            line = table[(table["tau"] == tau) & (table["mu"] == mu)]
-            drawn, = axes[i].plot(line["layer"], positive(line[measure]), color=colour, marker=style.MARKERS[k], clip_on=False)
-            legend.setdefault(f"μ = {mu:g}", drawn)
-        axes[i].set_yscale("log")
+            line = table[(table["tau"].isna() if tau != tau else table["tau"] == tau) & (table["mu"].isna() if mu != mu else table["mu"] == mu)]
+            drawn, = axes[i].plot(line["layer"], positive(line[MEAN.format(measure)]), color=colour, marker=style.MARKERS[k], clip_on=False)
+            band(axes[i], "layer", line, f"{measure}, ", color=colour)
+            legend.setdefault(f"μ = {mu:g}" if mu == mu else "low precision", drawn)
+        if (table[MEAN.format(measure)] > 0).any():
+            axes[i].set_yscale("log")
+        if not (line_of(table, tau)[MEAN.format(measure)] > 0).any():
+            style.empty(axes[i], f"no {measure} above 0 here")
         axes[i].set_xticks(sorted(set(table["layer"])))
         if i % len(at["tau"]) == 0:
-            axes[i].set_ylabel("relative error  (u of the site)")
+            axes[i].set_ylabel("|relative error| / u")
         if i >= len(at["tau"]):
             axes[i].set_xlabel("layer")
     style.legend_of_grid(axes[len(at["tau"]) - 1], legend)
-    style.head(figure, f"Forward error of {site} over depth")
+    style.head(figure, f"Forward error of {site} over depth; {unit_words(table, site)}")
     return publish(result, f"01-6-error-growth-{site}", figure, table,
-                   f"Forward relative error of {site} by layer, in units of the site's u, pooled over texts, sequences, positions and "
-                   "components. The rms is ruled by components near 0 (one that cancels has a large relative error); the median, from bins "
-                   "of an octave, is what a usual component has; a line ends where half of the components are exact." + nan_words)
+                   f"Forward relative error of {site} by layer, in units of the unit roundoff of the site's arithmetic ({unit_words(table, site, math=False)}): "
+                   "rms and median over the positions and components of each sequence, geometric mean over sequences (in the table also pooled). The "
+                   "rms is ruled by components near 0 (one that cancels has a large relative error); the median, from bins of an octave, is what a "
+                   "usual component has; a line ends where in some sequence half of the components are exact." + nan_words,
+                   interval_words("band", table["rms, " + SEQUENCES], what="of the logarithm"))
+
+
+def line_of(table, tau):
+    return table[table["tau"].isna() if tau != tau else table["tau"] == tau]
+
+
+def over_sequences(measure, each):
+    """Columns of the geometric mean over sequences of all texts, of those that have the point."""
+    values = each.values.ravel()
+    values = values[~np.isnan(values)]
+    found = geometric_interval(values if len(values) else np.array([np.nan]))
+    return {MEAN.format(measure): float(found.mean)} | {name: float(v) for name, v in found.columns(f"{measure}, ").items()}
+
+
+def unit_words(table, site, math=True):
+    """What u is: one number, that of PS(mu), or one that the table has."""
+    exponents = np.log2(table["u [1]"])
+    if exponents.isna().any() or (np.abs(exponents - exponents.round()) > 1e-6).any():
+        return f"u: unit roundoff at {site}, in the table"
+    if exponents.round().nunique() == 1:
+        power = f"{int(exponents.round().iloc[0])}"
+    elif (exponents.round() == -(table["mu"] + 1)).all():
+        power = "-(μ+1)" if math else "-(μ + 1)"
+    else:
+        return f"u: unit roundoff at {site}, in the table"
+    return f"u = $2^{{{power}}}$" if math else f"u = 2^{power}"
 
 
 def forward_and_local(result):
     """Figure 7: forward and local error of every recorded site, in the order of the data."""
     if reason := no_errors(result):
         return reason
-    mu, names = result.data.mu.values[middle(result)["mu"]], sites(result)
-    at = dict(mu=[mu], tau=ends(result), rule=result.main_rule())
+    names = sites(result)
+    recorded = recorded_at(result, names[0])
+    if isinstance(recorded, Sentence):
+        return recorded
+    mu = recorded.mu()
+    at = dict(mu=[mu], tau=recorded.taus, rule=recorded.rule)
     rows = []
     for site in names:
         errors = at_points(open_errors(result, site), at)
@@ -130,25 +201,31 @@ def forward_and_local(result):
                 rows.append({"site": site, "tau": tau, "mu": mu, "error": kind, "median relative error [1]": median * u,
                              "rms relative error [1]": rms * u, "u [1]": u, NAN_COMPONENTS: nan})
     table, nan_words = told(pandas.DataFrame(rows))
-    figure, axes = style.grid([tau_words(result, t) for t in at["tau"]], 1, 2.5, width=7.2, sharey=True)
+    figure, axes = style.grid([tau_words(result, t, recorded.rule) for t in at["tau"]], 1, 2.5, width=7.2, sharey=True)
     legend = {}
     for ax, tau in zip(axes, at["tau"]):
         for shift, (kind, look) in zip((-0.13, 0.13), KINDS.items()):
-            line = table[(table["tau"] == tau) & (table["error"] == kind)]
+            line = line_of(table, tau)
+            line = line[line["error"] == kind]
             x = np.arange(len(line)) + shift
+            if not (line["rms relative error [1]"] > 0).any():
+                continue
             low, high = positive(line["median relative error [1]"]), positive(line["rms relative error [1]"])
             ax.vlines(x, low, high, color=look["color"], linewidth=1.2)
             legend[f"{kind}, median"] = ax.scatter(x, low, color=look["color"], marker=look["marker"], s=26, zorder=3)
             legend[f"{kind}, rms"] = ax.scatter(x, high, facecolor="white", edgecolor=look["color"], marker=look["marker"], s=26, zorder=3)
-        ax.set_yscale("log")
-        ax.set_ylabel("relative error  (1)")
+        if (line_of(table, tau)["rms relative error [1]"] > 0).any():
+            ax.set_yscale("log")
+        else:
+            style.empty(ax, "no error above 0 here")
+        ax.set_ylabel("|relative error|  (1)")
         ax.set_xticks(range(len(names)))
         ax.set_xticklabels(names, rotation=40, ha="right", rotation_mode="anchor")
     style.legend_of_grid(axes[0], legend)
-    style.head(figure, f"Forward and local error of each site, μ = {mu:g}")
+    style.head(figure, f"Forward and local error of each site{mu_words(mu)}")
     return publish(result, "01-7-forward-and-local", figure, table,
-                   f"Relative error at each site, in the order of the data, pooled over texts, sequences, layers and components, "
-                   f"μ = {mu:g}. Forward: against the reference; local: what the site adds to the inputs it was given. Filled: median (missing "
+                   f"Relative error at each site, in the order of the data, pooled over texts, sequences, layers and components"
+                   f"{mu_words(mu)}; so no interval. Forward: against the reference; local: what the site adds to the inputs it was given. Filled: median (missing "
                    "where half of the components are exact), hollow: rms, which components near 0 rule." + nan_words)
 
 
@@ -157,8 +234,11 @@ def error_bins(result):
     if reason := no_errors(result):
         return reason
     names = [s for s in DISTRIBUTIONS if s in sites(result)] or sites(result)[:6]
-    mu, tau = result.data.mu.values[middle(result)["mu"]], ends(result)[0]
-    at = dict(mu=[mu], tau=[tau], rule=result.main_rule())
+    recorded = recorded_at(result, names[0])
+    if isinstance(recorded, Sentence):
+        return recorded
+    mu, tau = recorded.mu(), recorded.taus[0]
+    at = dict(mu=[mu], tau=[tau], rule=recorded.rule)
     tables, lost = [], []
     for site in names:
         errors = at_points(open_errors(result, site), at)
@@ -179,7 +259,8 @@ def error_bins(result):
             x, y = np.log2(rest["lower edge [u]"].values), rest["components [%]"].values
             drawn = ax.stairs(y, [*x, x[-1] + 1], color=look["color"], linestyle=look["linestyle"], linewidth=1.4)
             legend.setdefault(kind, drawn)
-            words = f"{kind}: {exact['components [%]'].sum():.3g} % exact"
+            share = exact["components [%]"].sum(min_count=1)  # NaN where nothing was computed, which is not 0
+            words = f"{kind}: {share:.3g} % exact" if share == share else f"{kind}: not computed"
             ax.text(0.98, 0.93 - 0.09 * row, words, transform=ax.transAxes, ha="right", fontsize=7.5, color=look["color"])
         ax.axvline(0, color=style.GREY, linewidth=0.9)
     if len(some):
@@ -189,18 +270,18 @@ def error_bins(result):
         if i % style.COLUMNS == 0:
             ax.set_ylabel("components  (% an octave)")
     style.legend_beside(axes, legend)
-    style.head(figure, f"Distribution of the relative errors, μ = {mu:g}, {tau_words(result, tau)}")
+    style.head(figure, f"Distribution of the relative errors{mu_words(mu)}, {tau_words(result, tau, recorded.rule)}")
     return publish(result, "01-8-error-bins", figure, table,
-                   f"Relative errors in units of the site's u, in bins of an octave, as shares of all components, μ = {mu:g}, "
-                   f"{tau_words(result, tau)}; u at the grey line; exact components (error 0) stand in words."
+                   f"Relative errors in units of the site's u, in bins of an octave, as shares of all components{mu_words(mu)}, "
+                   f"{tau_words(result, tau, recorded.rule)}; pooled over texts, sequences and layers, so no interval; u at the grey line; exact components (error 0) stand in words."
                    + (f" Left out: components that are NaN ({'; '.join(lost)})." if lost else ""))
 
 
 def at_points(errors, at):
     """The errors at some points of the grid; an axis of one value that is not known (NaN) stays whole."""
-    at = {d: v for d, v in at.items() if errors.sizes[d] > 1 or d == "rule"}
+    at = {d: v for d, v in at.items() if d == "rule" or not np.isnan(v).any()}
     return errors.sel(at).load()
 
 
 def cut(values, tau):
-    return float(values.sel(tau=tau) if values.sizes["tau"] > 1 else values.squeeze())
+    return float(values.sel(tau=tau) if tau == tau else values.squeeze())

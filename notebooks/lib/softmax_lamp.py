@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from . import style
 from .intervals import FIRST, SECOND, SEQUENCES, band, interval_words
-from .output import publish
+from .output import NANS, publish
 from .results import recorded
 from .tables import (FLIPS, GAIN, KL, NO_BASELINE, RATE, baseline, by_text, first_tau, gain_table, head_table,
                      headline_table, headline_words, metric_table, middle, of_rule, rate_table, spread, symbol, titles, why_not)
@@ -73,6 +73,7 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
             drawn, = ax.plot(line["mu"], seen(line[label]), clip_on=False, **look)
             legend.setdefault(words, drawn)
             band(ax, "mu", line, color=look["color"])
+        say_if_empty(ax, part, label)
         if not counts:
             mark_zeros(ax, part["mu"][part[label] == 0], legend)
     (finish_counts if counts else finish_log)(axes, with_points(table, label))
@@ -81,6 +82,8 @@ def against_mu(result, name, metric, label, factor, axis_label, title):
     style.legend_beside(axes, legend, f"rule {rule}" if result.has_rate and "tau" in result.varied else None)
     style.head(figure, f"{title}, against μ")
     missing = left_out(result.data.tau.values, shown, symbol(result))
+    if counts:
+        missing += " Shaded: from the smallest share that occurs down to 0 the axis is linear."
     return publish(result, name, figure, table, f"{title}: mean over positions and sequences.{missing}",
                    band_words(result, table, metric=metric))
 
@@ -127,6 +130,7 @@ def against_rate(result, name, table, label, axis_label, title):
             level = first_tau(of_rule(part, "all"))[label].mean(skipna=False)
             if level == level:
                 legend["all recomputed"] = ax.axhline(level, color=style.GREY, linestyle=":", linewidth=1.8)
+        say_if_empty(ax, part, label)
         if label == GAIN:
             ax.axhline(1.0, color=style.GREY, linewidth=0.9)
         mark_zeros(ax, part[RATE][part[label] == 0], legend)
@@ -220,6 +224,12 @@ def mark_zeros(ax, at, legend):
         legend.setdefault("exactly 0", mark)
 
 
+def say_if_empty(ax, part, label):
+    """A panel without a number says whether it is NaN that a run gave, or cells that are not finished."""
+    if not part[label].notna().any():
+        style.empty(ax, "KL is NaN at every point" if NANS in part and (part[NANS] > 0).all() else "no point is finished in every sequence")
+
+
 def plain(axis):
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -251,6 +261,7 @@ def finish_counts(axes, values):
         ax.yaxis.set_major_locator(ticker.FixedLocator(ticks))
         ax.yaxis.set_minor_locator(ticker.NullLocator())
         plain(ax.yaxis)
+        style.axis_break(ax, 0, least)
     axes[0].set_ylim(0, most * 1.3)
 
 

@@ -52,6 +52,13 @@ def mark(ax, words, at, legend, color=INK):
         legend.setdefault(words, shown)
 
 
+def axis_break(ax, low, high):
+    """Between these y a logarithmic axis is linear: shaded, with two strokes across the axis."""
+    ax.axhspan(low, high, color="#f0f0f0", linewidth=0, zorder=0)
+    ax.plot([0, 0], [low + 0.42 * (high - low), low + 0.58 * (high - low)], transform=ax.get_yaxis_transform(), linestyle="none", clip_on=False,
+            marker=[(-1, -0.5), (1, 0.5)], markersize=9, color=GREY, markeredgewidth=1.2)
+
+
 def empty(ax, why):
     """A panel that has nothing to show says why."""
     ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=8.5, color=GREY, wrap=True)

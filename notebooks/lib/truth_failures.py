@@ -18,7 +18,7 @@ from .truth_parts import ADDITIVE, BLUE, ORANGE, additivity_table, covers_all
 
 FACTORS = ("errors that differ in size", "softmax of the low scores misleads", "values that do not differ", "errors that cancel downstream")
 CLASSES = (*FACTORS, "an error of 0 chosen", "ties in LAMP's order")
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#666666", "#F0E442")
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#666666", "#7A5C00")
 HATCHES = ("", "//", "", "..", "", "xx")
 
 
@@ -147,10 +147,10 @@ def failures(truth):
         dots(axes[2], table, quantity, at + shift, *look)
     axes[2].set_xlim(0, 100)
     axes[2].set_xlabel("rows moved by bias  (%)")
-    axes[2].legend(loc="upper left", bbox_to_anchor=(1.02, 0.35), fontsize=7.5)
     axes[0].set_yticks(at, truth.settings)
     axes[0].set_ylim(len(at) - 0.5, -0.5)
-    style.legend_of_grid(axes[2], bars, "class (bars)")
+    marks = dict(zip(*reversed(axes[2].get_legend_handles_labels())))
+    style.legend_of_grid(axes[2], bars | {f"bias, {name}": mark for name, mark in marks.items()}, "class (bars), bias (marks)")
     style.head(figure, "Why the sets differ")
     return publish(
         truth,

@@ -5,9 +5,9 @@ import html
 import numpy as np
 import pandas
 
-from .ground_truth import FORMS, row_mean, why_not
+from .ground_truth import FORMS, NO_NUMBER, row_mean, why_not
 from .intervals import FIRST, HIGH_END, LOW_END, SECOND, SEQUENCES, mean_interval, ratio_interval
-from .output import out_folder
+from .output import Sentence, out_folder
 from .truth_failures import CLASSES, failure_table, why_no_rows
 from .truth_layers import HIGH, LAYERS, LOW, RISK, rank_table
 from .truth_parts import ADDITIVE, BAEK, BEYOND, SMALL_ERROR, additivity_table, bound_table, covers_all, gap_tables, grain_table
@@ -74,7 +74,7 @@ def findings_table(truth):
                 columns={"error / least error [1]": "mean"}
             )
         )
-        for setting, part in sizes.groupby("setting", sort=False):
+        for setting, part in sizes.groupby("setting", sort=False) if len(sizes) else ():
             rows = part["rows"].sum()
             for words, kept in (
                 ("rows where no smaller set is as good as LAMP's", part["size of LAMP's set"] == part["least size that is as good"]),
@@ -181,6 +181,8 @@ def findings_words(truth, table):
             words.append(f"{setting}: " + ". ".join(s[0].upper() + s[1:] for s in said) + ".")
     if why_not(truth, "truth/score_error") is None and set(FORMS) & set(truth.rules):
         bound = bound_table(truth)
+        if not len(bound):
+            return words
         small = bound[bound["largest |dy| from [1]"] < 2.0**SMALL_ERROR]
         beyond = bound.groupby("rule", sort=False)[[BEYOND, "rows"]].sum()
         words.append(
@@ -206,4 +208,7 @@ class Findings:
 
 
 def findings(truth):
-    return why_not(truth) or Findings(truth)
+    if reason := why_not(truth):
+        return reason
+    found = Findings(truth)
+    return found if found.table["mean"].notna().any() else Sentence(NO_NUMBER)

@@ -6,9 +6,9 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from . import style
-from .ground_truth import spearman, why_not
+from .ground_truth import NO_NUMBER, spearman, why_not
 from .intervals import SEQUENCES, bar, geometric_interval, interval_words, mean_interval
-from .output import publish
+from .output import Sentence, publish
 from .truth_parts import BAEK, BLUE, GREEN, ORANGE, covers_all
 from .truth_ranks import shown
 
@@ -19,7 +19,7 @@ COLOURS = {
     RISK: ORANGE,
     "sites, summed": BLUE,
     "heads' scores, summed": GREEN,
-    "scores, summed": "#56B4E9",
+    "scores, summed": "#7A5C00",
     "gains of sites, summed": "#CC79A7",
     "layer alone low": style.INK,
 }
@@ -125,6 +125,8 @@ def layers(truth):
     if reason := why_not(truth, *LAYERS):
         return reason
     ranks, (kl, all_low), settings = rank_table(truth), kl_table(truth), shown(truth)
+    if not kl[f"{LOW} [nat]"].notna().any():
+        return Sentence(NO_NUMBER)
     counts = [len(ranks[ranks["truth"] == of]["predictor"].unique()) for of in (LOW, HIGH)]
     figure, axes = plt.subplots(
         3,

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from . import style
-from .ground_truth import FORMS, look, spearman, top, why_not
+from .ground_truth import NO_NUMBER, FORMS, look, spearman, top, why_not
 from .intervals import HIGH_END, SEQUENCES, bar, exponentials, geometric_interval, interval_words, mean_interval, ratio_interval
 from .output import Sentence, publish
 from .truth_ranks import rules_axis, shown
@@ -294,8 +294,8 @@ def grains(truth):
         table,
         f"Spearman's rho over {layers * heads} heads or {layers} layers, mean over {len(truth.sequences)} sequences, intervals cut"
         " at -1 and 1. Truth: KL with the head's, or the layer's, scores alone low; below, the sum over the layer's sites, each alone low,"
-        " stands in for patching the whole layer. LAMP's own priority is a probability and sums to 1 over a row: of it layers are all"
-        " alike.",
+        " stands in for patching the whole layer."
+        + (" LAMP's own priority is a probability and sums to 1 over a row: of it layers are all alike." if "lamp" in truth.rules else ""),
         interval_words("bar", table[SEQUENCES]),
     )
 
@@ -334,6 +334,8 @@ def bound_check(truth):
     if not set(FORMS) & set(truth.rules):
         return Sentence(f"Not drawn: this result ranks none of the forms of LAMP with a bound ({', '.join(FORMS)}).")
     table = bound_table(truth)
+    if not len(table):
+        return Sentence(NO_NUMBER)
     rules = list(dict.fromkeys(table["rule"]))
     figure, axes = plt.subplots(1, len(rules), figsize=(1.4 + 2.9 * len(rules), 3.8), sharex=True, sharey=True, squeeze=False)
     for ax, rule in zip(axes[0], rules):

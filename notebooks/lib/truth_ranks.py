@@ -7,7 +7,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 
 from . import style
-from .ground_truth import KINDS, NOISE_FLOOR, look, places, row_mean, why_not
+from .ground_truth import KINDS, NOISE_FLOOR, NO_NUMBER, look, places, row_mean, why_not
 from .intervals import SEQUENCES, band, bar, geometric_interval, interval_words, mean_interval
 from .output import Sentence, publish
 
@@ -251,6 +251,8 @@ def pooled_recall(truth):
     if not truth.rules:
         return Sentence("Not drawn: this result ranks no rules (truth.rules is empty).")
     table, settings = pooled_recall_table(truth), shown(truth, 6)
+    if not table["recall [1]"].notna().any():
+        return Sentence(NO_NUMBER)
     rules = [r for r in CURVES if r in truth.rules and r != "one-low"]
     figure, axes = style.panels([truth.settings[s] for s in settings])
     legend = {}
@@ -321,6 +323,8 @@ def budget_curves(truth):
     if not truth.rules:
         return Sentence("Not drawn: this result ranks no rules (truth.rules is empty).")
     table, settings = budget_table(truth), shown(truth)
+    if not (table["KL [nat]"] > 0).any():
+        return Sentence(NO_NUMBER)
     rules = [r for r in CURVES if r in truth.rules]
     figure, axes = plt.subplots(2, len(settings), figsize=(2.6 + 3.0 * len(settings), 7.4), sharey="col", sharex="row", squeeze=False)
     legend = {}
@@ -351,6 +355,7 @@ def budget_curves(truth):
         axes[0, c].set_title(truth.settings[s])
     for ax in axes[:, 0]:
         ax.set_ylabel("KL(reference || run)  (nat)")
+    below = all(ax.get_ylim()[0] > NOISE_FLOOR for ax in axes.flat)
     style.legend_of_grid(axes[0, -1], legend, "ranking")
     style.head(figure, "What a budget buys, spent by each ranking")
     return publish(
@@ -360,6 +365,6 @@ def budget_curves(truth):
         table,
         "Whole passes with the first scores of each ranking recomputed, all others low, everything else in the reference arithmetic."
         f" Geometric mean over {len(truth.sequences)} sequences. Rules whose priorities are known for a"
-        f" sample of the rows only have no curve. Rounding of a KL in binary64: {NOISE_FLOOR:.1e} nat, below all panels.",
+        f" sample of the rows only have no curve. Rounding of a KL in binary64: {NOISE_FLOOR:.1e} nat{', below all panels' if below else ''}.",
         interval_words("band", table[f"KL, {SEQUENCES}"], what="of the logarithm"),
     )

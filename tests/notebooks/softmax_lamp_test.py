@@ -43,7 +43,7 @@ def config(scratch, name, *changes):
 
 
 def notebook(*arguments, **options):
-    return subprocess.run(["bash", str(ROOT / "notebooks/run"), *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(["bash", str(ROOT / "notebooks/run"), *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
 
 
 def table(file):
