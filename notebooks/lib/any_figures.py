@@ -173,7 +173,7 @@ def shares(each, states, steps):
 def thresholds(numbers, log):
     if log:
         good = numbers[numbers > 0]
-        return np.geomspace(np.quantile(good, LEAST_SHARE), good.max(), STEPS)
+        return np.geomspace(np.sort(good)[int(LEAST_SHARE * good.size)], good.max(), STEPS)
     return np.linspace(numbers.min(), numbers.max(), STEPS) if numbers.min() < numbers.max() else np.array([numbers.min()])
 
 
