@@ -43,10 +43,18 @@ int try_lock(int descriptor, int operation) {
   return EWOULDBLOCK;
 }
 
+constexpr const char* no_holder = "holder unknown";
+
 std::string holder_in(int descriptor) {
   std::array<char, 512> holder{};
-  return pread(descriptor, holder.data(), holder.size() - 1, 0) > 0 ? holder.data()
-                                                                    : "holder unknown";
+  return pread(descriptor, holder.data(), holder.size() - 1, 0) > 0 ? holder.data() : no_holder;
+}
+
+/// The same of a lock that was taken a moment ago, maybe: its holder is about to write its line.
+std::string holder_soon_in(int descriptor) {
+  for (int attempt = 0; attempt < 50 && holder_in(descriptor) == no_holder; ++attempt)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return holder_in(descriptor);
 }
 
 /// Opens and locks `file`; the descriptor holds the lock until it is closed.
@@ -54,7 +62,7 @@ Result<Descriptor> lock_file(const std::filesystem::path& file, int operation) {
   Descriptor opened(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!opened.is_open()) return system_error(file, "the lock cannot be created", errno);
   if (const int failed = try_lock(opened.get(), operation); failed != 0) {
-    const std::string holder = holder_in(opened.get());
+    const std::string holder = holder_soon_in(opened.get());
     if (failed != EWOULDBLOCK) return system_error(file, "cannot take the lock (flock)", failed);
     return Error{ExitCode::partial, file.parent_path().string() +
                                         ": another run is at work in this folder (" + holder +
