@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +12,20 @@
 
 namespace lamp::fuzz {
 
-using Random = std::mt19937;
+/// SplitMix64, which compiles in less time than <random>.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t operator()() {
+    std::uint64_t x = state_ += 0x9E3779B97F4A7C15U;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9U;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBU;
+    return x ^ x >> 31;
+  }
+
+ private:
+  std::uint64_t state_;
+};
 
 struct Harness {
   std::string_view name;

@@ -29,8 +29,9 @@ Result<TokenSet> read(const std::filesystem::path& file, std::size_t length, std
 std::string file_of(const TokenSet& set) {
   std::string text;
   for (const TokenSequence& sequence : set.sequences) {
+    text += '[';
     for (const TokenId id : sequence.ids)
-      text += (&id == sequence.ids.data() ? '[' : ',') + std::to_string(id);
+      text += (text.back() == '[' ? "" : ",") + std::to_string(id);
     text += "]\n";
   }
   return text;

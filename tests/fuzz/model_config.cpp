@@ -6,8 +6,8 @@
 
 #include "core/model/files/strict_json.hpp"
 #include "core/model/networks/network.hpp"
+#include "tests/fuzz/drivers/json_changes.hpp"
 #include "tests/fuzz/harness.hpp"
-#include "tests/fuzz/json_changes.hpp"
 
 namespace lamp::fuzz {
 namespace {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/model/files/text.hpp"
+#include "tests/fuzz/drivers/json_changes.hpp"
 #include "tests/fuzz/harness.hpp"
-#include "tests/fuzz/json_changes.hpp"
 
 namespace lamp::fuzz {
 namespace {
@@ -56,14 +56,7 @@ std::string mutate(std::string_view bytes, Random& random) {
   length = std::min<std::uint64_t>(length, bytes.size() - sizeof length);
   std::string header = mutated_json(bytes.substr(sizeof length, length), random);
   std::string data(bytes.substr(sizeof length + length));
-  if (random() % 2 == 0) {
-    std::uint64_t end = 0;
-    for (const Json& entry : Json::parse(header, nullptr, false))
-      if (const Json range = entry.is_object() ? entry.value("data_offsets", Json()) : Json();
-          range.is_array() && range.size() == 2 && range[1].is_number_unsigned())
-        end = std::max(end, range[1].get<std::uint64_t>());
-    if (end < 4096) data.resize(end);
-  }
+  if (random() % 2 == 0) data.resize(largest_below(header, 4096));
   const std::uint64_t told = header.size();
   std::string file(sizeof told, '\0');
   std::memcpy(file.data(), &told, sizeof told);

@@ -7,8 +7,8 @@
 
 #include "core/model/files/text.hpp"
 #include "core/model/files/tokenizer.hpp"
+#include "tests/fuzz/drivers/json_changes.hpp"
 #include "tests/fuzz/harness.hpp"
-#include "tests/fuzz/json_changes.hpp"
 
 namespace lamp::fuzz {
 

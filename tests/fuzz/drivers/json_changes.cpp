@@ -1,30 +1,24 @@
-// Other JSON: a value in the place of another, a member or element less or more, a number beside
-// the one that was there. Bytes that are no JSON come back as they are.
-#pragma once
+#include "tests/fuzz/drivers/json_changes.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "tests/fuzz/harness.hpp"
 
 namespace lamp::fuzz {
+namespace {
 
 using Json = nlohmann::ordered_json;
 
 /// All values of a document, outermost first.
-inline void collect(Json& value, std::vector<Json*>& all) {
+void collect(Json& value, std::vector<Json*>& all) {
   all.push_back(&value);
   if (value.is_structured())
     for (Json& inner : value) collect(inner, all);
 }
 
-inline Json other_scalar(const Json& value, Random& random) {
+Json other_scalar(const Json& value, Random& random) {
   static const std::array scalars{
       Json(),      Json(true), Json(false), Json(0),
       Json(1),     Json(-1),   Json(2.5),   Json(1e300),
@@ -43,7 +37,7 @@ inline Json other_scalar(const Json& value, Random& random) {
   return scalars[random() % scalars.size()];
 }
 
-inline void change_json(Json& document, Random& random) {
+void change_json(Json& document, Random& random) {
   std::vector<Json*> all;
   collect(document, all);
   Json& value = *all[random() % all.size()];
@@ -67,12 +61,25 @@ inline void change_json(Json& document, Random& random) {
   }
 }
 
-inline std::string mutated_json(std::string_view text, Random& random) {
+}  // namespace
+
+std::string mutated_json(std::string_view text, Random& random) {
   Json document = Json::parse(text, nullptr, false);
   if (document.is_discarded()) return std::string(text);
   for (std::size_t changes = 1 + random() % 2; changes > 0; --changes)
     change_json(document, random);
   return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::uint64_t largest_below(std::string_view text, std::uint64_t end) {
+  Json document = Json::parse(text, nullptr, false);
+  std::vector<Json*> all;
+  collect(document, all);
+  std::uint64_t largest = 0;
+  for (const Json* value : all)
+    if (value->is_number_unsigned() && value->get<std::uint64_t>() < end)
+      largest = std::max(largest, value->get<std::uint64_t>());
+  return largest;
 }
 
 }  // namespace lamp::fuzz
