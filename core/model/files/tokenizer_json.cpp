@@ -62,7 +62,9 @@ class Reader {
     const json& type = part(object, "type");
     return type.is_string() ? type.get<std::string>() : "";
   }
-  static bool is_empty(const json& value) { return value.is_null() || value == ""; }
+  static bool is_empty(const json& value) {
+    return value.is_null() || (value.is_string() && value.get_ref<const std::string&>().empty());
+  }
 
   Result<void> check_model(const json& model) {
     // Files of earlier versions of the library do not name the type.
