@@ -24,8 +24,8 @@ using Wide =
 constexpr int error_exponent = -210;
 
 Wide frequency(const Rope& rope, std::size_t j, std::size_t d) {
-  const Wide f = exp(Wide(-2.0 * static_cast<double>(j)) / Wide(static_cast<double>(d)) *
-                     log(Wide(rope.theta)));
+  Wide f = exp(Wide(-2.0 * static_cast<double>(j)) / Wide(static_cast<double>(d)) *
+               log(Wide(rope.theta)));
   if (!rope.scaling) return f;
   const Rope::Llama3& s = *rope.scaling;
   const Wide wavelength = boost::math::constants::two_pi<Wide>() / f;
