@@ -9,6 +9,8 @@
 #include <csignal>
 #include <exception>
 #include <mutex>
+#include <optional>
+#include <system_error>
 #include <thread>
 
 #include "core/base/team.hpp"
@@ -56,8 +58,13 @@ void in_blocks(std::size_t count, std::size_t block, std::size_t threads, double
       }
     }
   };
-  if (members == 1) return take_blocks(0);
-  Team(members).each(members, take_blocks);
+  std::optional<Team> team;
+  try {
+    if (members > 1) team.emplace(members);
+  } catch (const std::system_error&) {  // threads are refused: the caller has the same bits alone
+  }
+  if (!team) return take_blocks(0);
+  team->each(members, take_blocks);
 }
 
 void while_looking_for_signals(const std::function<void(const StopRequest&)>& work) {

@@ -87,6 +87,17 @@ class Threads(unittest.TestCase):
             self.assertEqual(said, "interrupted", f"{call}: {errors}")
             self.assertLess(seconds, 30, call)  # a second on a machine that does nothing else
 
+    def test_threads_that_are_refused(self):
+        """No room for another stack: the calling thread does it alone."""
+        code = ("import lamp, numpy, re, resource, threading\n"
+                "x = numpy.ones(2_000_000); y = numpy.empty_like(x)\n"
+                "used = int(re.search(r'VmSize:\\s*(\\d+) kB', open('/proc/self/status').read())[1]) << 10\n"
+                "resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20),) * 2)\n"
+                "try:\n    threading.Thread(target=print).start()\nexcept RuntimeError:\n    print('refused')\n"
+                "lamp.round(x, 'e5m2', out=y, threads=2); print(numpy.array_equal(x, y))")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        self.assertEqual(done.stdout.split(), ["refused", "True"], done.stderr)
+
     def test_after_a_fork(self):
         lamp.round(RNG.normal(size=100_000), "e5m2", threads=2)
         child = os.fork()
