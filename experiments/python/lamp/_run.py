@@ -103,7 +103,8 @@ def _relay(lines, shown):
             return said.decode("utf-8", "replace")
         said += more
         line = said.rstrip(b"\r\n").rfind(b"\n") + 1
-        until = len(said) if b"\r[" in said[line:] else line  # a bar is drawn over and over in one line
+        drawn_over = b"\r" in said[line:].rstrip(b"\r\n")  # a bar, which stays in its line
+        until = len(said) if drawn_over else line
         if shown and until > handed and sys.stderr is not None:
             sys.stderr.write(said[handed:until].decode("utf-8", "replace").replace("\x1b[K", "   "))
             sys.stderr.flush()
