@@ -140,7 +140,10 @@ def noise_floor(truth, path=NOISE):
     shares.set_ylim(-0.02, 1.02)
     shares.set_xlabel("over its rounding error")
     shares.set_ylabel("share of the scores of this result")
-    shares.legend(loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0)
+    if shares.get_legend_handles_labels()[1]:
+        shares.legend(loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0)
+    else:
+        style.empty(shares, "no score of this result\nhas a KL that is a number")
     style.head(figure, "How small a KL is still a number: binary64 against 204 bits")
     return publish(
         truth,

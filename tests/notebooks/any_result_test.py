@@ -144,6 +144,10 @@ class AnyResult(unittest.TestCase):
         self.assertEqual(sum(r["kl [nat]"] == "" for r in rows), 2)
         legend = [t.get_text() for ax in figure.axes if ax.get_legend() for t in ax.get_legend().get_texts()]
         self.assertEqual(set(legend[3:]), {style.NAN, style.NOT_COMPUTED, style.ZERO, style.INFINITE})
+        # where NaN stands for no value, what is pending is no such thing: no mean over the other sequences
+        metric = any_result.open_any(result).metrics["cross_entropy_position"]
+        found = any_result.points(any_result.open_any(result), metric, ["text", "arithmetic.low.mu"], {"lamp.scores.tau": 1, "lamp.scores.rule": 0})
+        self.assertEqual(np.argwhere(np.isnan(found.interval.mean)).tolist(), [[1, 2]])
         self.assertIn("at 1 of 18 points it is nan in some sequence, so no mean; at 1 of 18 points it was not computed", caption.lower())
         # errors at two of three tau were not recorded: no number, not even of a count, which the file has as 0
         with h5py.File(self.result) as f:

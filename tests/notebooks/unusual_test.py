@@ -12,7 +12,7 @@ import numpy as np
 from softmax_lamp_test import ROOT, config, notebook  # sets the paths
 from drawn import shown_by
 
-NOTEBOOKS = ("00-any-result", "01-softmax-lamp", "02-ground-truth", "03-backends")
+NOTEBOOKS = ("01-softmax-lamp", "02-ground-truth", "03-backends")  # of 00: any_result_test.py
 MORE = """[record]
 errors = ["scores", "resid_2"]
 where = {"lamp.scores.tau" = [1.5]}
@@ -91,11 +91,11 @@ class Unusual(unittest.TestCase):
     def tearDownClass(cls):
         cls.scratch_folder.cleanup()
 
-    def shown(self, result, notebooks=NOTEBOOKS):
+    def shown(self, result):
         """Of each notebook what its cells show, as words: a sentence, or the caption of a figure."""
         os.environ["LAMP_OTHER"] = ""
         found = {}
-        for name in notebooks:
+        for name in NOTEBOOKS:
             figures = []
             with mock.patch.object(matplotlib.figure.Figure, "savefig", lambda figure, *_, **__: figures.append(figure)), \
                     mock.patch("lib.output.Figure._repr_html_", lambda figure: figure.caption):
@@ -105,7 +105,7 @@ class Unusual(unittest.TestCase):
         return found
 
     def test_one_point(self):
-        self.assertIn("One sequence, no interval", self.shown(self.point)["00-any-result"]["figures.picture(result)"])
+        self.assertIn("does not vary μ", self.shown(self.point)["01-softmax-lamp"]["figures.kl_against_mu(result)"])
 
     def test_changed(self):
         for name, change in CHANGES.items():
@@ -114,7 +114,7 @@ class Unusual(unittest.TestCase):
                 copy = pathlib.Path(shutil.copy(self.result, self.scratch / name / "result.h5"))
                 with h5py.File(copy, "r+") as f:
                     change(f)
-                shown = self.shown(copy, NOTEBOOKS[1:])  # of notebook 00: any_result_test.py
+                shown = self.shown(copy)
                 if name == "nothing finished":
                     self.assertTrue(all("Not drawn" in str(w) for cell, w in shown["01-softmax-lamp"].items() if cell != "result"), shown["01-softmax-lamp"])
 
