@@ -62,7 +62,9 @@ def picture(result, **words):
     if not np.isfinite(table[column]).any():
         return Sentence(nothing_words(metric, table, view))
     axis = metric.axes[view.x] if view.x else None
-    figure, axes = panels(view)
+    names = axis is not None and not axis.numeric  # a name needs the width of a line of text, and stands below
+    height, width = (2.5 + 0.055 * max(map(len, axis.labels())), max(2.9, 0.17 * len(axis))) if names else (2.5, 2.9)
+    figure, axes = panels(view, height, width)
     log, legend = is_log(table[column]), {}
     numeric = axis is not None and axis.numeric
     for (row, col), ax in axes.items():
@@ -360,7 +362,7 @@ def ticks_of_x(ax, axis):
         return
     labels = axis.labels()
     long = max(map(len, labels)) * len(labels) > 26
-    ax.set_xticks(range(len(labels)), labels, **(dict(rotation=60, ha="right", rotation_mode="anchor", fontsize=7) if long else {}))
+    ax.set_xticks(range(len(labels)), labels, **(dict(rotation=90, fontsize=7) if long else {}))
     ax.set_xlim(-0.6, len(labels) - 0.4)
 
 
