@@ -73,7 +73,7 @@ Result<std::string> converse(Descriptor to, Descriptor from, std::string_view in
       return failed_call("waiting for the command");
     }
     if (to.is_open() && wait[1].revents != 0) {
-      const ssize_t count = write(to.get(), input.data(), input.size());
+      const ssize_t count = ::write(to.get(), input.data(), input.size());
       if (count >= 0)
         input.remove_prefix(static_cast<std::size_t>(count));
       else if (errno == EPIPE)

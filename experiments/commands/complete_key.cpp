@@ -140,7 +140,7 @@ bool may_be_axis(std::string_view key) {
   return key == "seed" || key == "tokens.shuffle" || key == "model.path";
 }
 
-Offers keys(const KnownNames& names, std::string_view typed) {
+Offers offered_keys(const KnownNames& names, std::string_view typed) {
   Offers list;
   for (const Field& field : fields())
     if (field.available)
@@ -151,7 +151,7 @@ Offers keys(const KnownNames& names, std::string_view typed) {
   return list;
 }
 
-Offers values(const Field& field, const KnownNames& names) {
+Offers offered_values(const Field& field, const KnownNames& names) {
   Offers list;
   for (const Choice& choice : field.choices)
     if (choice.available) add(list, std::string(choice.name));
@@ -188,16 +188,16 @@ Offers complete_key(std::string_view typed, std::span<const std::string> before)
   if (const std::size_t equals = typed.find('='); equals != std::string_view::npos) {
     const FieldMatch match = find_field(typed.substr(0, equals));
     if (match.field == nullptr || typed.starts_with(grid)) return {};
-    Offers list = values(*match.field, names);
+    Offers list = offered_values(*match.field, names);
     for (Offer& value : list) value.word.insert(0, typed.substr(0, equals + 1));
     return list;
   }
   if (!typed.starts_with(grid)) {
-    Offers list = keys(names, typed);
+    Offers list = offered_keys(names, typed);
     add(list, std::string(grid), "an axis: KEY=[values]");
     return list;
   }
-  Offers list = keys(names, typed.substr(grid.size()));
+  Offers list = offered_keys(names, typed.substr(grid.size()));
   std::erase_if(list, [](const Offer& key) {
     return !may_be_axis(std::string_view(key.word).substr(0, key.word.find('=')));
   });

@@ -13,11 +13,11 @@ namespace lamp::experiments {
 namespace {
 
 StopRequest request{0};
-std::atomic<bool> guarded{false};
+std::atomic<bool> guard_is_on{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 std::atomic<pid_t> owner{0};  // who says something of a signal: not a process that it has forked
 
-std::string_view what_first, what_second;  // of the guard; written before `guarded` is
+std::string_view what_first, what_second;  // of the guard; written before `guard_is_on` is
 
 /// One line in pieces, by what a signal handler may call.
 class Line {
@@ -47,7 +47,7 @@ class Line {
 [[noreturn]] void end_at_once(int signal) {
   Line line;
   line.put("lamp: stopped by signal ").put_number(signal);
-  if (guarded)
+  if (guard_is_on)
     line.put(" at once; lost: ").put(what_second).put("; run the same command again to continue\n");
   else
     line.put("; what it was doing is lost: run the same command again\n");
@@ -67,7 +67,7 @@ extern "C" void handle(int signal) {
   if (::getpid() != owner) return;
   const int error_number = errno;
   int none = 0;
-  if (!guarded || !request.compare_exchange_strong(none, signal)) end_at_once(signal);
+  if (!guard_is_on || !request.compare_exchange_strong(none, signal)) end_at_once(signal);
   announce();
   errno = error_number;
 }
@@ -86,10 +86,10 @@ void handle_interrupts() {
 InterruptGuard::InterruptGuard(std::string_view doing, std::string_view cost) {
   what_first = doing, what_second = cost;
   request = 0;
-  guarded = true;
+  guard_is_on = true;
 }
 
-InterruptGuard::~InterruptGuard() { guarded = false; }
+InterruptGuard::~InterruptGuard() { guard_is_on = false; }
 
 const StopRequest& stop_request() { return request; }
 
