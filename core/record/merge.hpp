@@ -32,8 +32,8 @@ struct MergePlan {
                                  // and one cell's values
   std::vector<std::filesystem::path>
       shards;  // row-major over sequence_axes, then by variant; a missing file is pending
-  std::map<std::string, Axis> inner_axes;  // scales of dims that are not counted from 0 (e.g.
-                                           // "bin", "tolerance"); others are 0..n-1
+  std::map<std::string, Axis> inner_axes;  // scales of dims, by name or "/group/name"; those
+                                           // without values, and others, are 0..n-1
   std::vector<PointQuantity> of_points{};  // computed by whoever asks for the merge
   Digest experiment{};                     // every shard must be of it
   Provenance provenance;

@@ -96,11 +96,16 @@ std::string Scales::conflict(const std::vector<Axis>& sequence_axes,
   return "";
 }
 
-Axis Scales::inner_axis(const std::string& name, std::size_t size) const {
-  if (const auto found = inner_axes_.find(name); found != inner_axes_.end()) return found->second;
-  std::vector<std::int64_t> counted(size);
+Axis Scales::inner_axis(const std::string& group, const std::string& name,
+                        std::size_t count) const {
+  auto found = inner_axes_.find(group + "/" + name);
+  if (found == inner_axes_.end()) found = inner_axes_.find(name);
+  if (found != inner_axes_.end() && (size(found->second) > 0 || count == 0)) return found->second;
+  std::vector<std::int64_t> counted(count);
   std::iota(counted.begin(), counted.end(), std::int64_t{0});
-  return {.name = name, .values = std::move(counted)};
+  Axis axis{.name = name, .values = std::move(counted)};
+  if (found != inner_axes_.end()) axis.long_name = found->second.long_name;
+  return axis;
 }
 
 void Scales::attach(hid_t file, hid_t dataset, const Quantity& quantity,
@@ -108,7 +113,7 @@ void Scales::attach(hid_t file, hid_t dataset, const Quantity& quantity,
   std::vector<Axis> axes;
   for (const Axis* axis : lead) axes.push_back(*axis);
   for (std::size_t i = 0; i < quantity.dims.size(); ++i)
-    axes.push_back(inner_axis(quantity.dims[i], quantity.shape[i]));
+    axes.push_back(inner_axis(group_of(quantity.path), quantity.dims[i], quantity.shape[i]));
   for (unsigned i = 0; i < axes.size(); ++i) {
     axes[i].name = i < lead.size() ? axes[i].name : quantity.dims[i - lead.size()];
     const std::string path = group_of(quantity.path) + "/" + axes[i].name;

@@ -15,7 +15,8 @@ namespace lamp::record {
 
 class Scales {
  public:
-  /// Scales of dims that are not counted from 0; for all others 0, 1, .. are the coordinates.
+  /// Scales of dims by name, or by group and name ("/continuations/position"), which goes before.
+  /// Without values, and of dims that are not there, 0, 1, .. are the coordinates.
   explicit Scales(const std::map<std::string, Axis>& inner_axes) : inner_axes_(inner_axes) {}
 
   /// What keeps the shard's quantities from sharing scales: a dimension of two sizes in one group,
@@ -35,7 +36,8 @@ class Scales {
     Axis axis;
     hdf5::Handle dataset;
   };
-  [[nodiscard]] Axis inner_axis(const std::string& name, std::size_t size) const;
+  [[nodiscard]] Axis inner_axis(const std::string& group, const std::string& name,
+                                std::size_t count) const;
 
   const std::map<std::string, Axis>& inner_axes_;
   std::map<std::string, Scale> scales_;  // by path

@@ -25,6 +25,28 @@ std::vector<record::Axis> sequence_axes(const Config& config,
   return axes;
 }
 
+/// What the dimensions that count from 0 count: where position, query, key and component are the
+/// same index, they say so.
+std::vector<record::Axis> counted_axes() {
+  const auto named = [](std::string name, std::string what) {
+    return record::Axis{.name = std::move(name),
+                        .values = std::vector<std::int64_t>{},
+                        .long_name = std::move(what)};
+  };
+  std::vector<record::Axis> axes{
+      named("position", "position of a token in its sequence; queries and keys are positions too"),
+      named("query", "position of the token that attends: the same index as position"),
+      named("key", "position of the token attended to: the same index as position"),
+      named("component", "component of the vector of a position"),
+      named("/continuations/position", "generated token, after the prefix")};
+  for (const SiteInfo& site : sites)
+    if (site.causal)
+      for (const char* group : {"/activations/", "/errors/"})
+        axes.push_back(named(group + std::string(site.name) + "/component",
+                             "key: position of the token attended to, the same index as position"));
+  return axes;
+}
+
 }  // namespace
 
 Inputs Experiment::inputs() const {
@@ -145,6 +167,7 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment,
   plan.sequence_axes = sequence_axes(experiment.config, {numbers.begin(), numbers.end()});
   for (const record::Axis& axis : CellRecorder(experiment.recording()).axes())
     plan.inner_axes.insert({axis.name, axis});
+  for (const record::Axis& axis : counted_axes()) plan.inner_axes.insert({axis.name, axis});
   plan.provenance = provenance(experiment, occasion);
   return record::merge(plan, out);
 }

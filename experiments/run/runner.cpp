@@ -12,6 +12,7 @@
 
 #include "core/base/side_by_side.hpp"
 #include "experiments/run/cell_recorder.hpp"
+#include "experiments/run/experiment.hpp"
 #include "experiments/run/finished_cells.hpp"
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/pass_priorities.hpp"
@@ -121,10 +122,6 @@ struct Task {
   SequenceShard shard;
 };
 
-std::string place_of(const TokenSequence& sequence) {
-  return "text " + std::to_string(sequence.text) + ", sequence " + std::to_string(sequence.index);
-}
-
 /// Cells of one sequence that were added to its shard, and how many of them by a pass.
 struct Computed {
   std::size_t cells = 0, passes = 0;
@@ -200,7 +197,7 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, T
       if (const Result<void> done = publish(); !done) failure = done.error();
       published = Clock::now();
     }
-    progress.step(place_of(sequence));
+    progress.step(sequence_name(request.recording.config, sequence.text, sequence.index));
     return !failure;
   };
   const auto compute_cell = [&](Worker& worker, const Cell& cell) {

@@ -56,6 +56,8 @@ class Selected(unittest.TestCase):
             at = (0, 0, 0)  # of sequence, mu, tau
             packed, cls.rate = f["selected/scores"][at], f["metrics/recompute_rate"][at]  # (rule, shift, layer, head, ..)
             cls.squares = {name: f[f"metrics/softmax_square{name}"][at] for name in ("", "_low")}
+            cls.counts = {name: f[name].attrs["long_name"] for name in ("metrics/position", "activations/scores/query", "activations/scores/component",
+                                                                        "activations/qkv/component", "metrics/layer")}
             cls.scores, cls.z, cls.qkv = (f[f"activations/{site}/run"][at] for site in ("scores", "softmax", "qkv"))
         cls.sets = np.unpackbits(packed, axis=-1, bitorder="little").astype(bool)
 
@@ -69,6 +71,12 @@ class Selected(unittest.TestCase):
 
     def row(self, values, rule, shift, head, i):
         return values[RULES.index(rule), SHIFTS.index(shift), 0, head, i, :i + 1]
+
+    def test_scales_say_where_they_are_one_index(self):
+        self.assertEqual(self.counts, {"metrics/position": "position of a token in its sequence; queries and keys are positions too",
+                                       "activations/scores/query": "position of the token that attends: the same index as position",
+                                       "activations/scores/component": "key: position of the token attended to, the same index as position",
+                                       "activations/qkv/component": "component of the vector of a position", "metrics/layer": "layer"})
 
     def test_squares_of_the_softmax_and_of_what_is_left_low(self):
         """Sums in another order: T^2/2 terms of one sign, each known to 2^-52."""
