@@ -94,8 +94,8 @@ Result<void> check_units(std::size_t n, const Prober& prober) {
   const Result<std::vector<double>> counts = prober.counts({&probe, 1});
   if (!counts) return counts.error();
   if (counts->front() == static_cast<double>(units.size())) return {};
-  return contradiction("the sum of " + std::to_string(units.size()) +
-                       " units and zeros is not " + std::to_string(units.size()));
+  return contradiction("the sum of " + std::to_string(units.size()) + " units and zeros is not " +
+                       std::to_string(units.size()));
 }
 
 /// The terms under one node or several children of one node, and what is known about them once they
