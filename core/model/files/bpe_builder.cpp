@@ -149,6 +149,11 @@ Result<void> BpeBuilder::add_merge(std::string_view left, std::string_view right
                                            "; legal: files of one model"};
     ids[i] = found->second;
   }
+  if (tables_.bytes[ids[2]] != tables_.bytes[ids[0]] + tables_.bytes[ids[1]])
+    return Error{ExitCode::bad_data,
+                 place + ": merge " + in_quotes(names[0] + ' ' + names[1]) +
+                     " is of an added token, which stands for itself and not for the bytes of its "
+                     "characters; legal: other tokens"};
   const auto rank = static_cast<std::uint32_t>(tables_.merges.size());
   if (!tables_.merges.emplace(pair_key(ids[0], ids[1]), Merge{rank, ids[2]}).second)
     return Error{ExitCode::bad_data, place + ": merge " + in_quotes(names[0] + ' ' + names[1]) +

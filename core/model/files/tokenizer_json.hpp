@@ -19,7 +19,8 @@ Result<nlohmann::json> read_tokenizer_file(const std::filesystem::path& file);
 /// Read are byte-level BPE models. Refused by name, since ids would silently differ: other models,
 /// dropout, prefixes and suffixes of subwords, byte fallback, normalizers; pre-tokenizers but
 /// ByteLevel, Split by an expression (isolated), Digits and sequences of them; a blank put before
-/// the text; added tokens that are found in plain text and take blanks or word ends beside them.
+/// the text; added tokens that are found in plain text and take blanks or word ends beside them;
+/// merges of added tokens whose characters stand for other bytes.
 /// What is added around a text (post_processor), padding and truncation is not looked at: nothing
 /// is inserted.
 Result<BpeTables> read_tokenizer_json(const std::filesystem::path& file);

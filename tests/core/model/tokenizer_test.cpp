@@ -572,6 +572,13 @@ TEST_CASE("tokenizer: a wrong tokenizer.json", "[model][tokenizer][bad-input]") 
                 Words{"merge 2: merge \"a b\" is given twice"}));
   CHECK(refused(changed([](json& f) { f["model"]["merges"].push_back("x y"); }),
                 Words{"merge 2: result \"xy\""}));
+  CHECK(refused(changed([](json& f) {
+                  f["model"]["vocab"]["\u0120a"] = f["model"]["vocab"].size();
+                  f["model"]["merges"].push_back("\u0120 a");
+                  f["added_tokens"].push_back(
+                      {{"id", f["model"]["vocab"]["\u0120a"]}, {"content", "\u0120a"}});
+                }),
+                Words{"merge 2: ", "of an added token, which stands for itself"}));
   CHECK(refused(changed([](json& f) { f["added_tokens"] = 3; }), Words{"added_tokens: is 3"}));
   CHECK(refused(changed([](json& f) { f["added_tokens"][0].erase("id"); }),
                 Words{"added_tokens: holds"}));
