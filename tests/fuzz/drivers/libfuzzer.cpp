@@ -1,5 +1,5 @@
-// The one harness of this executable under libFuzzer. At its end it says how many inputs the
-// reader accepted.
+// The one harness of this executable under libFuzzer. At its end it says how many inputs the reader
+// accepted, and what befell children.
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
@@ -17,7 +17,9 @@ namespace {
 
 std::size_t executions = 0, accepted = 0;
 
-void report() { std::fprintf(stderr, "stat::accepted: %zu of %zu\n", accepted, executions); }
+void report() {
+  std::fprintf(stderr, "%sstat::accepted: %zu of %zu\n", counts().c_str(), accepted, executions);
+}
 
 }  // namespace
 }  // namespace lamp::fuzz
