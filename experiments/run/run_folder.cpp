@@ -62,11 +62,10 @@ Result<Descriptor> lock_file(const std::filesystem::path& file, int operation) {
   Descriptor opened(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!opened.is_open()) return system_error(file, "the lock cannot be created", errno);
   if (const int failed = try_lock(opened.get(), operation); failed != 0) {
-    const std::string holder = holder_soon_in(opened.get());
     if (failed != EWOULDBLOCK) return system_error(file, "cannot take the lock (flock)", failed);
-    return Error{ExitCode::partial, file.parent_path().string() +
-                                        ": another run is at work in this folder (" + holder +
-                                        "); wait for it, or choose another --out"};
+    return Error{ExitCode::partial,
+                 file.parent_path().string() + ": another run is at work in this folder (" +
+                     holder_soon_in(opened.get()) + "); wait for it, or choose another --out"};
   }
   if (operation != LOCK_EX) return opened;
   const std::string holder = holder_line();
