@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/arith/stochastic.hpp"
+#include "core/base/marks.hpp"
 #include "core/fp/rounding.hpp"
 #include "core/model/compositions.hpp"
 #include "core/model/ops/sites.hpp"
@@ -324,9 +325,7 @@ void Pass::recompute_chosen(const SelectionPlan& selection, const SiteRow& row,
   work_.redone.assign(g.rows, g.rows);
   std::size_t count = 0;
   for (std::size_t i = 0; i < g.rows; ++i)
-    if (const std::span<const std::uint8_t> chosen = marks(g, i);
-        std::find(chosen.begin(), chosen.end(), 1) != chosen.end())
-      work_.redone[i] = count++;
+    if (any_marked(marks(g, i))) work_.redone[i] = count++;
   if (count == 0) return;
   MatrixView<const double> x = input(row, 0, point).row_block(point.first_row - first_, g.rows);
   Marks chosen(work_.marks.data(), g.rows, g.cols, g.cols);
@@ -363,16 +362,15 @@ bool Pass::mix_row(const SelectionPlan& selection, const SiteRow& row, const Tap
                    MatrixView<double> g, std::size_t i) {
   const std::size_t n = entries(row, g.cols, i);
   const std::span<const std::uint8_t> chosen = marks(g, i).first(n);
-  if (std::find(chosen.begin(), chosen.end(), 1) == chosen.end()) return false;
+  if (!any_marked(chosen)) return false;
   const std::size_t at = work_.redone.empty() ? i : work_.redone[i];
   const std::span<const double> high = std::as_const(work_.recomputed).row(at).first(n);
   const std::span<double> y = g.row(i).first(n);
   const std::optional<double> shift = shift_of(selection.shift, y, high, chosen);
-  for (std::size_t j = 0; j < n; ++j)
-    if (chosen[j] != 0)
-      y[j] = high[j];
-    else if (shift)
-      y[j] = add(y[j], *shift, selection.recompute.mac.format);
+  if (shift)
+    for (std::size_t j = 0; j < n; ++j)
+      if (chosen[j] == 0) y[j] = add(y[j], *shift, selection.recompute.mac.format);
+  for_each_marked(chosen, [&](std::size_t j) { y[j] = high[j]; });
   store(point, y);
   return true;
 }

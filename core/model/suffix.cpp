@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/arith/stochastic.hpp"
+#include "core/base/marks.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/model/rows.hpp"
 #include "core/selection/rules/given.hpp"
@@ -241,14 +242,13 @@ void Suffix::recompute_given(Layer layer, const Run& run, Head head, MatrixView<
     const std::size_t row = run.first + i;
     const std::span<const std::uint8_t> marks =
         selection_->spec.given->row(layer.value, head.value, row).first(row + 1);
-    if (std::find(marks.begin(), marks.end(), 1) == marks.end()) continue;
+    if (!any_marked(marks)) continue;
     // As rows of the whole run: a row is computed with all keys_, though it has row + 1.
     recomputed_.reshape(1, y.cols);
     scores(drawing_at(selection_->recompute, options_,
                       {.site = site, .layer = layer, .head = head, .first_row = row}),
            q.row_block(i, 1), keys_, recomputed_.view(), config_.score_divisor(layer));
-    for (std::size_t j = 0; j <= row; ++j)
-      if (marks[j] != 0) y.row(i)[j] = recomputed_(0, j);
+    for_each_marked(marks, [&](std::size_t j) { y.row(i)[j] = recomputed_(0, j); });
   }
 }
 

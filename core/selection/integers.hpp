@@ -120,12 +120,7 @@ inline Cut cut_of_size(SelectionScratch& scratch, std::size_t size) {
 /// Writes the marks of a cut and returns their number.
 inline std::size_t mark(std::span<const std::uint64_t> keys, Cut cut,
                         std::span<std::uint8_t> selected) {
-  std::size_t size = 0;
-  for (std::size_t j = 0; j < keys.size(); ++j) {
-    selected[j] = keys[j] > cut.key ? 1 : 0;
-    size += selected[j];
-  }
-  size += cut.ties;
+  const std::size_t size = mark_above(keys, cut.key, selected) + cut.ties;
   for (std::size_t j = 0; cut.ties > 0; ++j)
     if (keys[j] == cut.key) selected[j] = 1, --cut.ties;
   return size;

@@ -108,6 +108,26 @@ KeySplit split_any(std::span<const std::uint64_t> keys, const std::int64_t* diag
   return s;
 }
 
+std::size_t mark_above_each(std::span<const std::uint64_t> keys, std::uint64_t pivot,
+                            std::span<std::uint8_t> marks) {
+  std::size_t count = 0, i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::ScalableTag<std::uint64_t> d;
+  const hn::Rebind<std::uint8_t, decltype(d)> bytes;
+  const auto at = hn::Set(d, pivot), one = hn::Set(d, std::uint64_t{1});
+  for (; i + hn::Lanes(d) <= keys.size(); i += hn::Lanes(d)) {
+    const auto above = hn::Gt(hn::LoadU(d, keys.data() + i), at);
+    hn::StoreU(hn::TruncateTo(bytes, hn::IfThenElseZero(above, one)), bytes, marks.data() + i);
+    count += hn::CountTrue(d, above);
+  }
+#endif
+  for (; i < keys.size(); ++i) {
+    marks[i] = keys[i] > pivot ? 1 : 0;
+    count += marks[i];
+  }
+  return count;
+}
+
 KeySplit split_without(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low,
                        std::uint64_t* high) {
   return split_any<false>(keys, nullptr, pivot, {low, nullptr}, {high, nullptr});
@@ -126,6 +146,7 @@ namespace lamp {
 
 HWY_EXPORT(split_without);
 HWY_EXPORT(split_with);
+HWY_EXPORT(mark_above_each);
 
 KeySplit split_keys(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low,
                     std::uint64_t* high) {
@@ -135,6 +156,11 @@ KeySplit split_keys(std::span<const std::uint64_t> keys, std::uint64_t pivot, st
 KeySplit split_pairs(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
                      std::uint64_t pivot, Pairs low, Pairs high) {
   return HWY_DYNAMIC_DISPATCH(split_with)(keys, diagonal, pivot, low, high);
+}
+
+std::size_t mark_above(std::span<const std::uint64_t> keys, std::uint64_t pivot,
+                       std::span<std::uint8_t> marks) {
+  return HWY_DYNAMIC_DISPATCH(mark_above_each)(keys, pivot, marks);
 }
 
 }  // namespace lamp

@@ -1,5 +1,5 @@
-// The inner loop of the search for a cut, vectorised: integers only, so every instruction set gives
-// the same bits.
+// The inner loops of the search for a cut, vectorised: integers only, so every instruction set
+// gives the same bits.
 #pragma once
 
 #include <cstddef>
@@ -35,5 +35,10 @@ struct Pairs {
 };
 KeySplit split_pairs(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
                      std::uint64_t pivot, Pairs low, Pairs high);
+
+/// marks[j] = 1 where keys[j] is above the pivot, 0 elsewhere; returns how many are.
+/// Pre: one mark for each key.
+std::size_t mark_above(std::span<const std::uint64_t> keys, std::uint64_t pivot,
+                       std::span<std::uint8_t> marks);
 
 }  // namespace lamp

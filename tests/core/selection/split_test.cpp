@@ -6,12 +6,14 @@
 #include <iterator>
 #include <vector>
 
+#include "core/base/marks.hpp"
 #include "tests/core/selection/only_targets.hpp"
 #include "tests/support/random.hpp"
 
 using namespace lamp;
 
-TEST_CASE("split: a stable partition and the sum below, in place too", "[lamp][law]") {
+TEST_CASE("split: a stable partition, the sum below, in place too, marks of those above",
+          "[lamp][law]") {
   for (const std::int64_t target : test::targets()) {
     const test::OnlyTargets only(target);
     INFO(hwy::TargetName(target));
@@ -54,6 +56,13 @@ TEST_CASE("split: a stable partition and the sum below, in place too", "[lamp][l
       REQUIRE(std::equal(below.begin(), below.end(), low.begin()));
       REQUIRE(std::equal(of_low.begin(), of_low.end(), low_diagonal.begin()));
       REQUIRE(std::equal(of_high.begin(), of_high.end(), high_diagonal.begin()));
+      std::vector<std::uint8_t> marks(n, 7);
+      REQUIRE(mark_above(keys, pivot, marks) == above.size());
+      std::vector<std::uint64_t> marked;
+      for_each_marked(marks, [&](std::size_t j) { marked.push_back(keys[j]); });
+      REQUIRE(marked == above);
+      REQUIRE(any_marked(marks) == !above.empty());
+      REQUIRE(std::all_of(marks.begin(), marks.end(), [](std::uint8_t m) { return m <= 1; }));
       std::copy(keys.begin(), keys.end(), low.begin());
       split_keys({low.data(), n}, pivot, low.data(), high.data());
       REQUIRE(std::equal(below.begin(), below.end(), low.begin()));
