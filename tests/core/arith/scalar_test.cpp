@@ -106,9 +106,10 @@ TEST_CASE("visit_arithmetic: every engine it chooses has MPFR's bits", "[arith][
             !same_bits(fl.add(a, b), exact.add(a, b)) + !same_bits(fl.sub(a, b), exact.sub(a, b)) +
             !same_bits(fl.mul(a, b), exact.mul(a, b)) + !same_bits(fl.div(a, b), exact.div(a, b)) +
             !same_bits(fl.round(a), exact.round(a));
-        if constexpr (requires { fl.accumulate(a, 0.0F); })
-          failures += !same_bits(static_cast<double>(fl.accumulate(a, static_cast<float>(c))),
-                                 exact.mac(a, 1.0, c));
+        if constexpr (requires { fl.accumulate(a, 0.0F); }) {
+          const auto sum = static_cast<decltype(fl.accumulate(a, {}))>(c);  // as wide as fl's
+          failures += !same_bits(static_cast<double>(fl.accumulate(a, sum)), exact.mac(a, 1.0, c));
+        }
       }
       CHECK(failures == 0);
     });
