@@ -36,6 +36,9 @@ double one(const Fl& fl, double x, double y, double z) {
 
 using Operands = std::array<Operand, 3>;
 
+/// Which of visit_arithmetic's evaluators has the specification's bits.
+enum class Evaluator : std::uint8_t { binary64, binary32, general };
+
 }  // namespace lamp::elementwise_detail
 #endif
 
@@ -51,8 +54,35 @@ using vector_detail::HWY_NAMESPACE::M64;
 using vector_detail::HWY_NAMESPACE::V64;
 using vector_detail::HWY_NAMESPACE::VectorArithmetic;
 
-template <Operation operation>
-HWY_INLINE V64 of_vectors(const VectorArithmetic& fl, V64 x, V64 y, V64 z, M64& sure) {
+/// A vector of binary64 numbers, each of which is a binary32 one.
+struct Narrow {
+  static constexpr hn::Rebind<float, D64> narrow{};
+  static HWY_INLINE auto down(V64 x) { return hn::DemoteTo(narrow, x); }
+  template <class V>
+  static HWY_INLINE V64 up(V x) {
+    return hn::PromoteTo(D64(), x);
+  }
+};
+
+/// Fused binary64 or binary32, RNE, by the processor: Binary64Arithmetic and Binary32Arithmetic.
+template <class To>
+struct OfProcessor {
+  HWY_INLINE V64 round(V64 x, M64&) const { return To::up(To::down(x)); }
+  HWY_INLINE V64 add(V64 x, V64 y, M64&) const { return To::up(hn::Add(To::down(x), To::down(y))); }
+  HWY_INLINE V64 sub(V64 x, V64 y, M64&) const { return To::up(hn::Sub(To::down(x), To::down(y))); }
+  HWY_INLINE V64 mul(V64 x, V64 y, M64&) const { return To::up(hn::Mul(To::down(x), To::down(y))); }
+  HWY_INLINE V64 div(V64 x, V64 y, M64&) const { return To::up(hn::Div(To::down(x), To::down(y))); }
+  HWY_INLINE V64 mac(V64 a, V64 b, V64 c, M64&) const {
+    return To::up(hn::MulAdd(To::down(a), To::down(b), To::down(c)));
+  }
+};
+struct Wide {
+  static HWY_INLINE V64 down(V64 x) { return x; }
+  static HWY_INLINE V64 up(V64 x) { return x; }
+};
+
+template <Operation operation, class Fl>
+HWY_INLINE V64 of_vectors(const Fl& fl, V64 x, V64 y, V64 z, M64& sure) {
   if constexpr (operation == Operation::round) return fl.round(x, sure);
   if constexpr (operation == Operation::add) return fl.add(x, y, sure);
   if constexpr (operation == Operation::sub) return fl.sub(x, y, sure);
@@ -62,11 +92,9 @@ HWY_INLINE V64 of_vectors(const VectorArithmetic& fl, V64 x, V64 y, V64 z, M64& 
 }
 
 /// Vectors of the elements, the last of them padded with ones.
-template <Operation operation>
-void evaluate(const MacSpec& mac, const VectorSpec& spec, const Operands& x,
-              std::span<double> out) {
+template <Operation operation, class Fl>
+void evaluate_with(const Fl& fl, const MacSpec& mac, const Operands& x, std::span<double> out) {
   const D64 d;
-  const VectorArithmetic fl(spec);
   const std::size_t lanes = hn::Lanes(d), n = out.size();
   const auto load = [&](const Operand& operand, std::size_t i) HWY_ATTR {
     return operand.data() != nullptr ? hn::LoadU(d, operand.data() + i) : hn::Set(d, operand[0]);
@@ -112,10 +140,24 @@ void evaluate(const MacSpec& mac, const VectorSpec& spec, const Operands& x,
   std::copy_n(rest.begin(), n - i, out.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
+template <Operation operation>
+void evaluate(Evaluator by, const MacSpec& mac, const VectorSpec* spec, const Operands& x,
+              std::span<double> out) {
+  switch (by) {
+    case Evaluator::binary64:
+      return evaluate_with<operation>(OfProcessor<Wide>(), mac, x, out);
+    case Evaluator::binary32:
+      return evaluate_with<operation>(OfProcessor<Narrow>(), mac, x, out);
+    case Evaluator::general:
+      return evaluate_with<operation>(VectorArithmetic(*spec), mac, x, out);
+  }
+  contract_violated("Elementwise: a known evaluator");
+}
+
 #else
 
 template <Operation>
-void evaluate(const MacSpec&, const VectorSpec&, const Operands&, std::span<double>) {
+void evaluate(Evaluator, const MacSpec&, const VectorSpec*, const Operands&, std::span<double>) {
   contract_violated("Elementwise: vectors of AVX2 or AVX-512");
 }
 
@@ -131,33 +173,33 @@ namespace {
 using namespace elementwise_detail;  // NOLINT: this file is its other half
 
 template <Operation operation>
-void evaluate_by([[maybe_unused]] Backend backend, [[maybe_unused]] const MacSpec& mac,
-                 [[maybe_unused]] const VectorSpec& spec, [[maybe_unused]] const Operands& x,
-                 [[maybe_unused]] std::span<double> out) {
+void evaluate_by([[maybe_unused]] Backend backend, [[maybe_unused]] Evaluator by,
+                 [[maybe_unused]] const MacSpec& mac, [[maybe_unused]] const VectorSpec* spec,
+                 [[maybe_unused]] const Operands& x, [[maybe_unused]] std::span<double> out) {
 #if HWY_TARGETS & HWY_AVX3
-  if (backend == Backend::avx512) return N_AVX3::evaluate<operation>(mac, spec, x, out);
+  if (backend == Backend::avx512) return N_AVX3::evaluate<operation>(by, mac, spec, x, out);
 #endif
 #if HWY_TARGETS & HWY_AVX2
-  if (backend == Backend::avx2) return N_AVX2::evaluate<operation>(mac, spec, x, out);
+  if (backend == Backend::avx2) return N_AVX2::evaluate<operation>(by, mac, spec, x, out);
 #endif
   contract_violated("Elementwise: an instruction set that it has vectors for");
 }
 
-/// One of fl's operations on every element: a loop that the compiler makes vectors of where fl is
-/// the processor's own arithmetic.
+template <class Fl>
+constexpr Evaluator evaluator = std::is_same_v<Fl, Binary64Arithmetic>   ? Evaluator::binary64
+                                : std::is_same_v<Fl, Binary32Arithmetic> ? Evaluator::binary32
+                                                                         : Evaluator::general;
+
+/// One of fl's operations on every element; spec: of the general evaluator, null where it has no
+/// vectors.
 template <Operation operation, class Fl>
-void each(const Fl& fl, const Operands& x, std::span<double> out) {
-  const auto loop = [&](const auto& at_x, const auto& at_y) {
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = one<operation>(fl, at_x(i), at_y(i), x[2][i]);
-  };
-  const double *first = x[0].data(), *second = x[1].data();
-  const auto same = [](double value) { return [value](std::size_t) { return value; }; };
-  const auto from = [](const double* p) { return [p](std::size_t i) { return p[i]; }; };
-  if (first == nullptr)
-    return loop([&](std::size_t i) { return x[0][i]; }, [&](std::size_t i) { return x[1][i]; });
-  if (second == nullptr) return loop(from(first), same(x[1][0]));
-  loop(from(first), from(second));
+void evaluate_each(Backend backend, const Fl& fl, const MacSpec& mac, const VectorSpec* spec,
+                   const Operands& x, std::span<double> out) {
+  constexpr Evaluator by = evaluator<Fl>;
+  if (backend != Backend::scalar && (by != Evaluator::general || spec != nullptr))
+    return evaluate_by<operation>(backend, by, mac, spec, x, out);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = one<operation>(fl, x[0][i], x[1][i], x[2][i]);
 }
 
 /// Whether 1 / y is one too, so that a division by y is a product of the same value.
@@ -188,11 +230,8 @@ void Elementwise::evaluate(const Operands& x, std::span<double> out, Place at) c
     return;
   }
   visit_arithmetic(arithmetic_.mac, binary32_, [&](const auto& fl) {
-    constexpr bool general = std::is_same_v<std::decay_t<decltype(fl)>, GeneralArithmetic>;
-    if (general && vectors_)
-      evaluate_by<operation>(backend_, arithmetic_.mac, *vectors_, x, out);
-    else
-      each<operation>(fl, x, out);
+    evaluate_each<operation>(backend_, fl, arithmetic_.mac, vectors_ ? &*vectors_ : nullptr, x,
+                             out);
   });
 }
 
@@ -230,10 +269,8 @@ void Elementwise::function(Function f, std::span<const double> x, std::span<doub
   lamp::evaluate(f, x, out, *mac.via);
   const MacSpec last{.format = mac.format, .rounding = mac.rounding};
   const std::optional<VectorSpec> spec = vectors_ ? vector_spec(last) : std::nullopt;
-  if (spec)
-    evaluate_by<Operation::round>(backend_, last, *spec, {out, 0.0, 0.0}, out);
-  else
-    each<Operation::round>(GeneralArithmetic(last), {out, 0.0, 0.0}, out);
+  evaluate_each<Operation::round>(backend_, GeneralArithmetic(last), last, spec ? &*spec : nullptr,
+                                  {out, 0.0, 0.0}, out);
 }
 
 }  // namespace lamp

@@ -109,6 +109,7 @@ class Workspace {
     SelectionScratch selection;
     std::vector<std::uint8_t> columns;  // marks of those that it evaluates
     Matrix<double> product;             // of these
+    Matrix<double> seen;                // what f sees of some rows where LAMP selects
   };
   std::vector<Own> own;  // by part of the work
 
@@ -120,8 +121,8 @@ class Workspace {
 /// tokens: T ids, 1 <= T <= n_positions, each < vocab_size (checked: a programmer's error here, the
 /// caller validates). The plan selects at selectable sites of the network only. A plan that is
 /// unlimited(p) everywhere selects nothing and keeps its values in p bits from site to site
-/// (core/mpfr/forward.hpp); taps see them rounded to binary64. Throws Stopped at the first site that
-/// options.stop keeps from being evaluated, as does all that makes passes.
+/// (core/mpfr/forward.hpp); taps see them rounded to binary64. Throws Stopped at the first site
+/// that options.stop keeps from being evaluated, as does all that makes passes.
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
              const PassOptions& options, TapSink& sink, Workspace& workspace);
 

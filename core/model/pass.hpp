@@ -108,6 +108,7 @@ class Pass {
   /// What f sees of the low rows of g.
   struct Seen {
     MatrixView<const double> y{}, z{}, g{};  // as in SelectionRow
+    std::size_t first = 0;  // the row of g that y and z begin with, where they are see_rows()'s
     std::span<const double> columns{}, column_norms{};
     MatrixView<const double> mapped{};  // W z of rule value-aware, with tau
     const Target* target = nullptr;
@@ -122,6 +123,17 @@ class Pass {
 
   Seen see(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
            MatrixView<double> low);
+
+  /// Whether what f sees is evaluated by see_rows(), rows_seen rows at a time, and not by see():
+  /// they are still in the cache when their sets are chosen.
+  static bool sees_by_rows(const SiteRow& row) {
+    return *row.f == Composition::norm || *row.f == Composition::final_softmax;
+  }
+  static constexpr std::size_t rows_seen = 8;  // of which the sums take turns
+
+  /// What f sees of `count` rows of g, from `first` on; in the memory of `own`.
+  Seen see_rows(const SiteRow& row, const TapPoint& point, const Seen& seen, std::size_t first,
+                std::size_t count, Workspace::Own& own);
 
   /// What rule value-aware sees of an activation: z as the linear map after it reads it, the
   /// 2-norms of the map's columns, and its output.
@@ -138,6 +150,12 @@ class Pass {
   /// before.
   void choose(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
               MatrixView<double> g, const Seen& seen);
+
+  /// Chooses S in row i; false where the fallback, for the unit roundoff u of the low arithmetic,
+  /// takes the row whole.
+  bool choose_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                  MatrixView<const double> g, const Seen& seen, std::size_t i, double u,
+                  Workspace::Own& own);
 
   /// x times the weights of a linear site, in fused binary64.
   void map_rows(const SiteRow& linear, MatrixView<const double> x, const PackedMatrix& map,

@@ -84,13 +84,7 @@ Pass::Seen Pass::see(const SelectionSpec& spec, const SiteRow& row, const TapPoi
       return seen;
     }
     case Composition::norm: {
-      const SiteRow& sum = *row_of_sum(config_.network->sites, row);
-      TapPoint at_sum = point;
-      at_sum.site = sum.site;
-      work_.seen.reshape(low.rows, low.cols);
-      compute(model_, sum, at_sum, arithmetic_at(at_sum), work_.seen.view());
-      store(at_sum, work_.seen.view());
-      seen.y = std::as_const(work_.seen).view(), seen.g = low;
+      seen.g = low;
       return seen;
     }
     case Composition::activation:
@@ -105,16 +99,30 @@ Pass::Seen Pass::see(const SelectionSpec& spec, const SiteRow& row, const TapPoi
       return seen;
     }
     case Composition::final_softmax:
-      work_.seen.reshape(low.rows, low.cols);
-      by_rows(blocks(row, low.rows, work_of_value),
-              [&](std::size_t, std::size_t first, std::size_t count) {
-                softmax(fused(binary64), low.row_block(first, count),
-                        work_.seen.view().row_block(first, count), Entries::all);
-              });
-      seen.z = std::as_const(work_.seen).view();
       return seen;
   }
   contract_violated("forward: a known composition");
+}
+
+Pass::Seen Pass::see_rows(const SiteRow& row, const TapPoint& point, const Seen& seen,
+                          std::size_t first, std::size_t count, Workspace::Own& own) {
+  Seen out = seen;
+  out.first = first;
+  const MatrixView<const double> low = seen.y.row_block(first, count);
+  own.seen.reshape(count, low.cols);
+  if (*row.f == Composition::final_softmax) {
+    softmax(fused(binary64), low, own.seen.view(), Entries::all);
+    out.y = low, out.z = std::as_const(own.seen).view();
+    return out;
+  }
+  const SiteRow& sum = *row_of_sum(config_.network->sites, row);
+  TapPoint at_sum = point;
+  at_sum.site = sum.site;
+  at_sum.first_row += first;
+  compute_block(model_, sum, at_sum, arithmetic_at(at_sum), own.seen.view(), own.keys);
+  for (std::size_t i = 0; i < count; ++i) store(at_sum, own.seen.view().row(i));
+  out.y = std::as_const(own.seen).view();
+  return out;
 }
 
 void Pass::see_map(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
@@ -176,21 +184,15 @@ void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapP
   if (traits.ahead == LookAhead::row_before) of_g.parts = 1;  // a row is chosen by the one before
   std::atomic<std::size_t> all_exceeding = 0;
   by_rows(of_g, [&](std::size_t part, std::size_t first, std::size_t count) {
-    SelectionScratch& scratch = work_.own[part].selection;
-    for (std::size_t i = first; i < first + count; ++i) {
-      const std::span<std::uint8_t> chosen = marks(g, i).first(entries(row, g.cols, i));
-      const SelectionRow row_seen =
-          see_row(selection.spec, row, point, seen, i, work_.own[part].values);
-      select_row(selection.spec, *seen.target, row_seen, draws(point, i), chosen, scratch);
-      if (selection.fallback) {
-        const double bound =
-            cost_of_set(selection.spec, *seen.target, row_seen, chosen, scratch) * u;
-        if (!(bound <= selection.fallback->tolerance)) {  // NaN exceeds
-          ++all_exceeding;
-          std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
-        }
+    Workspace::Own& own = work_.own[part];
+    const std::size_t end = first + count, together = sees_by_rows(row) ? rows_seen : count;
+    for (std::size_t start = first; start < end; start += together) {
+      const std::size_t rows = std::min(together, end - start);
+      const Seen here = sees_by_rows(row) ? see_rows(row, point, seen, start, rows, own) : seen;
+      for (std::size_t i = start; i < start + rows; ++i) {
+        if (!choose_row(selection, row, point, g, here, i, u, own)) ++all_exceeding;
+        if (seen.softmax) mix_with_f(selection, row, point, g, *seen.softmax, i);
       }
-      if (seen.softmax) mix_with_f(selection, row, point, g, *seen.softmax, i);
     }
   });
   std::size_t exceeding = all_exceeding;
@@ -207,6 +209,20 @@ void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapP
   }
   if (selection.fallback) sink_.fell_back(point, exceeding);
   keep_softmax(traits.ahead, point, seen.z);
+}
+
+bool Pass::choose_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                      MatrixView<const double> g, const Seen& seen, std::size_t i, double u,
+                      Workspace::Own& own) {
+  const std::span<std::uint8_t> chosen = marks(g, i).first(entries(row, g.cols, i));
+  const SelectionRow row_seen = see_row(selection.spec, row, point, seen, i, own.values);
+  select_row(selection.spec, *seen.target, row_seen, draws(point, i), chosen, own.selection);
+  if (!selection.fallback) return true;
+  const double bound =
+      cost_of_set(selection.spec, *seen.target, row_seen, chosen, own.selection) * u;
+  if (bound <= selection.fallback->tolerance) return true;  // NaN exceeds
+  std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
+  return false;
 }
 
 std::span<const double> Pass::ranking(LookAhead ahead, const TapPoint& point, const Seen& seen,
@@ -262,13 +278,13 @@ void Pass::keep_softmax(LookAhead ahead, const TapPoint& point, MatrixView<const
 
 SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const TapPoint& point,
                            const Seen& seen, std::size_t i, ReadValues& values) {
-  const std::size_t n = entries(row, seen.y.cols, i);
-  SelectionRow out{.y = seen.y.row(i).first(n), .row_length = n};
+  const std::size_t n = entries(row, seen.y.cols, i), at = i - seen.first;
+  SelectionRow out{.y = seen.y.row(at).first(n), .row_length = n};
   if (spec.weights == ErrorWeights::dot) out.w = std::as_const(work_.bounds).row(i).first(n);
   if (info(row.site).causal) out.row_length = length_;
   if (*row.f == Composition::norm) out.g = seen.g.row(i), out.eps = config_.layer_norm_epsilon;
   if (*row.f == Composition::softmax || *row.f == Composition::final_softmax)
-    out.z = seen.z.row(i).first(n);
+    out.z = seen.z.row(at).first(n);
   if (*row.f == Composition::linear_map) {
     out.columns = seen.columns;
     for (const double z : seen.z.row(i)) out.norm1 += std::abs(z);
