@@ -40,13 +40,28 @@ std::vector<hsize_t> chunk_extents(const std::vector<hsize_t>& extent, std::size
   return chunk;
 }
 
+bool holds_signed(const Quantity& quantity) {
+  return std::holds_alternative<std::vector<std::int64_t>>(quantity.prototype);
+}
+
+/// `count` elements that nobody computed.
+Values filled(const Values& prototype, std::size_t count) {
+  Values values = zeros_like(prototype, count);
+  if (auto* numbers = std::get_if<std::vector<double>>(&values))
+    std::fill(numbers->begin(), numbers->end(), std::numeric_limits<double>::quiet_NaN());
+  if (auto* numbers = std::get_if<std::vector<std::int64_t>>(&values))
+    std::fill(numbers->begin(), numbers->end(), std::int64_t{-1});
+  return values;
+}
+
 hdf5::Handle creation_properties(const Quantity& quantity, const std::vector<hsize_t>& extent,
                                  const std::vector<hsize_t>& chunk) {
   using hdf5::check;
   hdf5::Handle properties = hdf5::dataset_properties();
-  if (std::holds_alternative<std::vector<double>>(quantity.prototype)) {
-    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-    check(H5Pset_fill_value(properties, H5T_NATIVE_DOUBLE, &nan), "fill value");
+  const bool is_real = std::holds_alternative<std::vector<double>>(quantity.prototype);
+  if (is_real || holds_signed(quantity)) {
+    const Values fill = filled(quantity.prototype, 1);
+    check(H5Pset_fill_value(properties, hdf5::memory_type(fill), bytes(fill).data()), "fill value");
   }
   if (extent.empty() || product(extent) == 0) return properties;  // HDF5 has no chunks for these
   check(H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data()), "chunks");
@@ -75,6 +90,7 @@ CellDataset CellDataset::create(hid_t file, const Quantity& quantity,
   result.dataset_ = hdf5::create_dataset(file, quantity.path, hdf5::file_type(quantity.prototype),
                                          hdf5::dataspace(result.extent_), properties);
   hdf5::describe(result.dataset_, quantity.units, quantity.long_name);
+  if (holds_signed(quantity)) hdf5::write_number(result.dataset_, "valid_min", 0);
   if (!quantity.flag_meanings.empty()) {
     std::vector<std::uint8_t> flags(quantity.flag_meanings.size());
     std::iota(flags.begin(), flags.end(), std::uint8_t{0});
@@ -149,10 +165,8 @@ void CellDataset::read(std::size_t first, std::size_t end, std::span<std::byte> 
 }
 
 std::vector<std::byte> fill_bytes(const Quantity& quantity) {
-  Values filled = zeros_like(quantity.prototype, elements(quantity));
-  if (auto* numbers = std::get_if<std::vector<double>>(&filled))
-    std::fill(numbers->begin(), numbers->end(), std::numeric_limits<double>::quiet_NaN());
-  const auto view = bytes(filled);
+  const Values values = filled(quantity.prototype, elements(quantity));
+  const auto view = bytes(values);
   return {view.begin(), view.end()};
 }
 

@@ -15,10 +15,11 @@ namespace lamp::record {
 
 class CellDataset {
  public:
-  /// Creates the dataset of `quantity` under its path with extent (lead, shape): filled with NaN (0
-  /// for integers) where never written, chunked by cell (a cell's values are split above 1 MiB, and
+  /// Creates the dataset of `quantity` under its path with extent (lead, shape): filled with
+  /// fill_bytes where never written, chunked by cell (a cell's values are split above 1 MiB, and
   /// small cells share a chunk up to 64 KiB), compressed and checksummed, described (units,
-  /// long_name, flags). Without leading axes the dataset is one cell.
+  /// long_name, flags; of signed integers valid_min, which -1 is below). Without leading axes the
+  /// dataset is one cell.
   static CellDataset create(hid_t file, const Quantity& quantity,
                             std::span<const std::size_t> lead);
   /// Opens what create made; Failure if extent or type differ.
@@ -52,7 +53,7 @@ class CellDataset {
   std::size_t cell_bytes_ = 0;
 };
 
-/// A cell's values where they are not computed: all NaN, or 0 for integers.
+/// A cell's values where they are not computed: all NaN, -1 for signed integers, 0 for unsigned.
 std::vector<std::byte> fill_bytes(const Quantity& quantity);
 
 }  // namespace lamp::record

@@ -14,8 +14,11 @@
 
 namespace lamp::record {
 
-using Values = std::variant<std::vector<double>, std::vector<std::uint64_t>,
-                            std::vector<std::uint32_t>, std::vector<std::uint8_t>>;
+/// Where nothing was computed real numbers are NaN, signed integers -1, which is no value of theirs
+/// (they count from 0), and unsigned ones 0.
+using Values =
+    std::variant<std::vector<double>, std::vector<std::uint64_t>, std::vector<std::uint32_t>,
+                 std::vector<std::uint8_t>, std::vector<std::int64_t>>;
 
 /// A quantity recorded for every cell (or once a sequence, for the reference): where it goes and
 /// what it means. `dims` are the dimensions after G, named as in the result file (layer, head,
@@ -39,8 +42,8 @@ struct Quantity {
 enum class CellStatus : std::uint8_t { pending = 0, done = 1, failed = 2 };
 
 /// One finished cell of one sequence. `values` parallels Shard::quantities; an empty vector means
-/// that this cell did not record that quantity, and it merges as NaN (0 for integers). A failed
-/// cell may leave them all empty.
+/// that this cell did not record that quantity, and it merges as the fill value of its type (see
+/// Values). A failed cell may leave them all empty.
 struct CellRecord {
   Digest id{};
   CellStatus status = CellStatus::done;

@@ -274,20 +274,22 @@ Handle open_dataset(hid_t file, const std::string& path) {
 }
 
 hid_t file_type(const Values& prototype) {
-  const std::array types{H5T_IEEE_F64LE, H5T_STD_U64LE, H5T_STD_U32LE,
-                         H5T_STD_U8LE};  // in the order of Values
+  const std::array types{H5T_IEEE_F64LE, H5T_STD_U64LE, H5T_STD_U32LE, H5T_STD_U8LE,
+                         H5T_STD_I64LE};  // in the order of Values
   return types[prototype.index()];
 }
 
 hid_t memory_type(const Values& prototype) {
-  const std::array types{H5T_NATIVE_DOUBLE, H5T_NATIVE_UINT64, H5T_NATIVE_UINT32, H5T_NATIVE_UINT8};
+  const std::array types{H5T_NATIVE_DOUBLE, H5T_NATIVE_UINT64, H5T_NATIVE_UINT32, H5T_NATIVE_UINT8,
+                         H5T_NATIVE_INT64};
   return types[prototype.index()];
 }
 
 Values prototype_of(hid_t type) {
   for (const Values& candidate :
        {Values(std::vector<double>{}), Values(std::vector<std::uint64_t>{}),
-        Values(std::vector<std::uint32_t>{}), Values(std::vector<std::uint8_t>{})})
+        Values(std::vector<std::uint32_t>{}), Values(std::vector<std::uint8_t>{}),
+        Values(std::vector<std::int64_t>{})})
     if (check(H5Tequal(type, file_type(candidate)), "a type") > 0) return candidate;
   throw Failure("a dataset of another element type", 0);
 }

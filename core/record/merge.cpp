@@ -443,7 +443,10 @@ Result<MergeSummary> merge(const MergePlan& plan, const std::filesystem::path& o
     if (const std::string different = writer.first_difference(); !different.empty())
       return Error{ExitCode::io, out.string() + ": cannot write: " + different +
                                      " reads back differently; is the disk full?"};
-    if (Result<void> ended = temporary->end_with(result_trailer); !ended) return ended.error();
+    if (Result<void> ended =
+            temporary->end_with([](const Digest& digest) { return result_trailer(digest); });
+        !ended)
+      return ended.error();
     if (Result<void> committed = temporary->commit(); !committed) return committed.error();
     return summary;
   } catch (const hdf5::Failure& failure) {

@@ -1,5 +1,5 @@
-// result.h5 from shards: every dataset (G, dims), G = the grid of sequences and cells, NaN or
-// status 0 where nothing was computed.
+// result.h5 from shards: every dataset (G, dims), G = the grid of sequences and cells, the fill
+// value of its type (contents.hpp) and status 0 where nothing was computed.
 #pragma once
 
 #include <cstddef>
@@ -61,7 +61,7 @@ struct MergeSummary {
 ///
 /// Layout: every quantity (sequence axes, grid axes, dims), a reference quantity (sequence axes,
 /// reference_axes in grid order, dims); /metrics/status and /reference/status (uint8 flags) say
-/// what was computed, the rest is NaN, or 0 for integers. A cell that failed counts as not
+/// what was computed, the rest is the fill value of its type. A cell that failed counts as not
 /// computed. Cells of a shard that are not in the grid are ignored. Each group holds its own copy
 /// of the dimension scales it uses, named as the dimension and attached. Every dataset has units
 /// and long_name. Equal plans and shards give equal bytes apart from /provenance, which is written

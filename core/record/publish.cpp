@@ -87,7 +87,7 @@ Result<void> TemporaryFile::write(std::span<const std::byte> bytes) {
   return {};
 }
 
-Result<void> TemporaryFile::end_with(std::string (&trailer)(const Digest&)) {
+Result<void> TemporaryFile::end_with(const std::function<std::string(const Digest&)>& trailer) {
   Sha256 hash;
   std::vector<std::byte> buffer(std::size_t{1} << 18);
   if (::lseek(file_.get(), 0, SEEK_SET) < 0) return system_error(target_, "cannot read", errno);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -30,7 +31,7 @@ class TemporaryFile {
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }
   Result<void> write(std::span<const std::byte> bytes);
   /// Adds trailer(SHA-256 of all bytes so far) at the end of the file, whoever wrote it.
-  Result<void> end_with(std::string (&trailer)(const Digest&));
+  Result<void> end_with(const std::function<std::string(const Digest&)>& trailer);
   /// fsync, rename over the target, fsync of the folder. On error the target is as it was (after a
   /// failed fsync of the folder: as it was or the new file, whole either way).
   Result<void> commit();

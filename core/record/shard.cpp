@@ -11,6 +11,7 @@
 #include "core/base/contract.hpp"
 #include "core/record/apart.hpp"
 #include "core/record/cell_dataset.hpp"
+#include "core/record/earlier_schema.hpp"
 #include "core/record/hdf5.hpp"
 #include "core/record/stored_file.hpp"
 
@@ -219,7 +220,8 @@ void read_cells(hid_t file, Shard& shard) {
 /// Contents of a file whose bytes are known to be whole. Failure for contents that no writer of
 /// ours makes.
 Shard read_contents(hid_t file) {
-  if (hdf5::read_number(file, "schema_version") != shard_schema)
+  const std::int64_t schema = hdf5::read_number(file, "schema_version");
+  if (schema < 1 || schema > shard_schema)
     throw hdf5::Failure("attribute schema_version is another", 0);
   Shard shard;
   shard.experiment = read_digest(file, "experiment");
@@ -238,6 +240,9 @@ Shard read_contents(hid_t file) {
   if (const std::string wrong = defect(shard); !wrong.empty()) throw hdf5::Failure(wrong, 0);
   if (content_hash(shard) != read_digest(file, "content_sha256"))
     throw hdf5::Failure("the content hash is not that of the contents", 0);
+  if (schema == 1)
+    if (const std::string wrong = bring_from_schema_1(shard); !wrong.empty())
+      throw hdf5::Failure(wrong, 0);
   return shard;
 }
 

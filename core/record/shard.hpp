@@ -25,9 +25,10 @@ Result<std::vector<std::byte>> shard_bytes(const Shard& shard);
 /// shard_bytes, then publish. After an error the file is as it was before.
 Result<void> publish_shard(const std::filesystem::path& file, const Shard& shard);
 
-/// The digest of the bytes, every checksum and the content hash verified. Errors: missing_input
-/// (66); permission; io; out_of_memory; bad_data (65) for a truncated, flipped, harmful or foreign
-/// file or one of another schema version, naming it.
+/// The digest of the bytes, every checksum and the content hash verified. What an earlier schema
+/// had otherwise is as it is now (earlier_schema.hpp). Errors: missing_input (66); permission; io;
+/// out_of_memory; bad_data (65) for a truncated, flipped, harmful or foreign file or one of a later
+/// schema version, naming it.
 Result<Shard> read_shard(const std::filesystem::path& file);
 /// The same of an opened one.
 Result<Shard> read_shard(const StoredFile& file);

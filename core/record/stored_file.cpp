@@ -28,6 +28,14 @@ Stamp stamp_from(const struct stat& status) {
                          status.st_mtim.tv_nsec};
 }
 
+bool is_read(int schema, int newest) { return 1 <= schema && schema <= newest; }
+
+/// "a shard of schema version 9; this lamp reads 1 to 2".
+std::string not_read(const std::string& what, int schema, int newest) {
+  return what + " of schema version " + std::to_string(schema) + "; this lamp reads 1 to " +
+         std::to_string(newest);
+}
+
 /// The number that `text` begins with.
 std::optional<int> number_at(std::string_view text) {
   int value = 0;
@@ -38,17 +46,17 @@ std::optional<int> number_at(std::string_view text) {
 
 }  // namespace
 
-std::array<char, shard_header_size> shard_header(const Digest& digest) {
+std::array<char, shard_header_size> shard_header(const Digest& digest, int schema) {
   std::array<char, shard_header_size> block{};
-  const std::string text = std::string(shard_magic) + std::to_string(shard_schema) +
+  const std::string text = std::string(shard_magic) + std::to_string(schema) +
                            "\nAn HDF5 file from byte 512 on; SHA-256 of those bytes:\n" +
                            to_hex(digest) + "\n";
   std::copy(text.begin(), text.end(), block.begin());
   return block;
 }
 
-std::string result_trailer(const Digest& digest) {
-  return std::string(trailer_magic) + std::to_string(result_schema) +
+std::string result_trailer(const Digest& digest, int schema) {
+  return std::string(trailer_magic) + std::to_string(schema) +
          "; SHA-256 of all bytes before this line: " + to_hex(digest) + "\n";
 }
 
@@ -119,18 +127,17 @@ Result<void> StoredFile::verify_shard() {
   if (known < found.size())
     return bad("not a whole shard of lamp (" + std::to_string(known) +
                " bytes; a shard begins with 512 of text)");
+  if (!text.starts_with(shard_magic)) return bad("not a shard of lamp");
+  const std::optional<int> schema = number_at(text.substr(shard_magic.size()));
+  if (schema && !is_read(*schema, shard_schema))
+    return bad(not_read("a shard", *schema, shard_schema));
   const Result<Digest> rest = digest(found.size(), size());
   if (!rest) return rest.error();
-  if (found == shard_header(*rest)) {
+  if (schema && found == shard_header(*rest, *schema)) {
     kind_ = FileKind::shard;
     verified_ = true;
     return {};
   }
-  if (!text.starts_with(shard_magic)) return bad("not a shard of lamp");
-  const std::optional<int> schema = number_at(text.substr(shard_magic.size()));
-  if (schema && schema != shard_schema)
-    return bad("a shard of schema version " + std::to_string(*schema) +
-               "; this lamp reads version " + std::to_string(shard_schema));
   return bad("truncated or corrupted: the SHA-256 of its bytes is not the stored one");
 }
 
@@ -141,9 +148,13 @@ Result<void> StoredFile::verify_result() {
   if (Result<void> done = read(size() - length, std::as_writable_bytes(std::span(trailer))); !done)
     return done;
   if (!trailer.starts_with(trailer_magic)) return {};
+  const std::optional<int> schema =
+      number_at(std::string_view(trailer).substr(trailer_magic.size()));
+  if (schema && !is_read(*schema, result_schema))
+    return bad(not_read("a result", *schema, result_schema));
   const Result<Digest> before = digest(0, size() - length);
   if (!before) return before.error();
-  if (trailer != result_trailer(*before))
+  if (!schema || trailer != result_trailer(*before, *schema))
     return bad(
         "corrupted: the SHA-256 of its bytes is not the stored one; lamp merge writes it anew");
   verified_ = true;

@@ -20,17 +20,19 @@ namespace lamp::record {
 
 enum class FileKind : std::uint8_t { result, shard };
 
-inline constexpr int shard_schema = 1;   // of the layout of a shard
-inline constexpr int result_schema = 1;  // of the layout of a result
+// Of the layout of a shard and of a result. Earlier ones, from 1, are read too; 2: token ids are
+// signed integers (earlier_schema.hpp).
+inline constexpr int shard_schema = 2, result_schema = 2;
 
 /// What a shard begins with: HDF5's smallest user block, text that says what it is and gives the
 /// digest of the bytes after it, padded with zeros.
 inline constexpr std::size_t shard_header_size = 512;
-std::array<char, shard_header_size> shard_header(const Digest& of_the_rest);
+std::array<char, shard_header_size> shard_header(const Digest& of_the_rest,
+                                                 int schema = shard_schema);
 
 /// What a result ends with, where HDF5 does not look: a line with the digest of the bytes before
 /// it. A program that changes the file drops it.
-std::string result_trailer(const Digest& of_the_bytes_before);
+std::string result_trailer(const Digest& of_the_bytes_before, int schema = result_schema);
 
 /// What tells a file from one that has taken its place.
 struct Stamp {
@@ -44,7 +46,8 @@ std::optional<Stamp> stamp_of(const std::filesystem::path& file);
 class StoredFile {
  public:
   /// Errors: missing_input; permission; io; bad_data for what is neither a result nor a shard
-  /// (or not `expected`), and for bytes that are not those the digest is of, naming the file.
+  /// (or not `expected`), for a later schema version, and for bytes that are not those the digest
+  /// is of, naming the file.
   static Result<StoredFile> open(const std::filesystem::path& file,
                                  std::optional<FileKind> expected = std::nullopt);
   [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }

@@ -304,6 +304,9 @@ ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cell
         (*numbers)[i] = causal && i % length > i / length % length
                             ? std::numeric_limits<double>::quiet_NaN()
                             : static_cast<double>(random() >> 11) * 0x1p-53;
+    if (auto* ids = std::get_if<std::vector<std::int64_t>>(&values))
+      for (std::int64_t& id : *ids)
+        id = static_cast<std::int64_t>(random() % experiment.model.config.vocab_size);
     return values;
   };
   const auto made = [&] {

@@ -1,7 +1,7 @@
 // Greedy continuations: how every cell, and the reference once a sequence, goes on from the first
 // tokens.
 #include <algorithm>
-#include <limits>
+#include <cstdint>
 #include <string>
 
 #include "analysis/metrics.hpp"
@@ -52,7 +52,6 @@ class Continuation final : public Instrument {
                                pass.plan, pass.options, pass.workspace);
   }
 
-  /// Token ids are binary64 numbers here, so that NaN can stand for no token.
   [[nodiscard]] record::Quantity tokens_quantity(const std::string& name,
                                                  const std::string& whose) const {
     return {.path = "/continuations/" + name,
@@ -60,11 +59,12 @@ class Continuation final : public Instrument {
             .shape = {asked_.tokens},
             .units = "1",
             .long_name =
-                "token ids of " + whose + " greedy continuation; NaN from where a logit was NaN"};
+                "token ids of " + whose + " greedy continuation; -1 from where a logit was NaN"};
   }
 
-  static std::vector<double> padded(std::span<const TokenId> tokens, std::size_t count) {
-    std::vector<double> values(count, std::numeric_limits<double>::quiet_NaN());
+  /// Signed, so that -1 can stand for no token.
+  static std::vector<std::int64_t> padded(std::span<const TokenId> tokens, std::size_t count) {
+    std::vector<std::int64_t> values(count, -1);
     std::copy(tokens.begin(), tokens.end(), values.begin());
     return values;
   }

@@ -1,4 +1,5 @@
 // How far a cell's next-token distributions are from the reference's: means and by position.
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -45,7 +46,9 @@ class Metrics final : public Instrument {
   [[nodiscard]] std::vector<Reading<Reference>> reference_readings() const override {
     return {
         {by_position("/reference/tokens", "1", "token ids"),
-         [](const Reference& reference) { return reference.tokens; }},
+         [](const Reference& reference) {
+           return std::vector<std::int64_t>(reference.tokens.begin(), reference.tokens.end());
+         }},
         {scalar("/reference/cross_entropy", "nat", cross_entropy_mean),
          [](const Reference& reference) {
            return std::vector{mean(reference.distribution.cross_entropy())};

@@ -44,7 +44,7 @@ Result<SequenceShard::Found> SequenceShard::look() const {
       stored ? record::read_shard(*stored) : Result<record::Shard>(stored.error());
   if (!shard) {
     const std::optional<int> schema = record::schema_of_shard(file_);
-    if (shard.error().code != ExitCode::bad_data || (schema && *schema != record::shard_schema))
+    if (shard.error().code != ExitCode::bad_data || (schema && *schema > record::shard_schema))
       return shard.error();
     found.damage = shard.error().message;
     return found;

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from . import style
 from .intervals import LEVEL, SEQUENCES, band, bar, interval_words, mean_interval, ratio_interval
 from .output import NANS, Sentence, publish
-from .results import DONE, check, computed_nan, head, is_grid_axis, nan_words, origin, progress, result_path
+from .results import DONE, check, computed_nan, head, is_grid_axis, nan_words, origin, progress, result_path, token_ids
 
 style.use()
 AXIS = "plan.default"
@@ -81,7 +81,7 @@ def open_backends(path=None):
     run = expected = None
     if "divergence_position" in metrics:
         tokens = xarray.open_dataset(path, group="continuations", engine="h5netcdf", decode_times=False)
-        run, expected = uniform(tokens["run"], []), uniform(tokens["reference"], None)
+        run, expected = uniform(token_ids(tokens["run"]), []), uniform(token_ids(tokens["reference"]), None)
     notes = []
     data = uniform(metrics, notes)
     if AXIS not in metrics.dims:  # one plan: its default

@@ -210,9 +210,9 @@ def written(study, runs, name, call=None):
 
 
 def ids(values):
-    """Token ids up to the first NaN, where a logit was NaN."""
+    """Token ids up to where there is none any more."""
     values = np.asarray(values, float)
-    stop = np.flatnonzero(np.isnan(values))
+    stop = np.flatnonzero(~(values >= 0))
     return [int(v) for v in values[: stop[0] if len(stop) else None]]
 
 

@@ -22,7 +22,7 @@ PENDING, DONE, FAILED = 0, 1, 2  # /metrics/status
 DATA_ORDER = ("embed", "ln_1", "qkv", "scores", "softmax", "values", "attn_proj", "resid_1", "ln_2", "mlp_fc", "gelu", "mlp_proj",
               "resid_2", "ln_f", "logits")
 MISSING_INPUT, BAD_DATA = 66, 65
-SCHEMA = 1  # of the results that the notebooks read
+SCHEMA = 2  # of the results that the notebooks read, with those before
 MOST_NAMES = 3
 
 
@@ -140,16 +140,23 @@ def open_errors(result, site):
 
 def open_continuations(result):
     """Greedy continuations over (text, sequence, mu, tau, rule[, position]): `run` and `reference` (text, sequence, position),
-    token ids, NaN from a NaN logit on, and `divergence_position`, the first position at which they differ. None where the file has no
+    token ids as token_ids has them, and `divergence_position`, the first position at which they differ. None where the file has no
     continuations."""
     with h5py.File(result.path, "r") as f:
         if "continuations" not in f:
             return None
     metrics = xarray.open_dataset(result.path, group="metrics", engine="h5netcdf", decode_times=False)
     tokens = xarray.open_dataset(result.path, group="continuations", engine="h5netcdf", decode_times=False)
-    data, *_ = uniform(tokens.assign(divergence_position=metrics.divergence_position), result.config, "divergence_position", {})
+    tokens = token_ids(tokens[["run", "reference"]]).assign(divergence_position=metrics.divergence_position)
+    data, *_ = uniform(tokens, result.config, "divergence_position", {})
     reference = data.reference.isel({d: 0 for d in ("mu", "tau", "rule") if d in data.reference.dims}, drop=True)
     return data[["run", "divergence_position"]].where(result.data.status == DONE).assign(reference=reference)
+
+
+def token_ids(values):
+    """Token ids as binary64 numbers that are NaN where there is no token, so that it is like no other. A result has -1 there; one of
+    schema 1 had NaN."""
+    return values.astype(float).where(values >= 0)
 
 
 def check(path):
@@ -174,7 +181,7 @@ def other_schema(path):
     """What is to be said of a file whose schema these notebooks were not written for; else empty."""
     with h5py.File(path, "r") as f:
         schema = f.attrs.get("schema_version", "that it does not name")
-    return "" if schema == SCHEMA else f"this file has the schema of results {schema}; these notebooks read {SCHEMA}"
+    return "" if schema in range(1, SCHEMA + 1) else f"this file has the schema of results {schema}; these notebooks read 1 to {SCHEMA}"
 
 
 def text(node):

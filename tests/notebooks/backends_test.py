@@ -204,7 +204,7 @@ class Backends(unittest.TestCase):
             for k in (2, 3):  # h100 and coarse, of the sequence (1, 0), from step 4 on
                 f["metrics/kl"][1, 0, k] = f["metrics/kl_position"][1, 0, k] = np.nan
                 f["continuations/run"][1, 0, k, :4] = f["continuations/reference"][1, 0, :4]
-                f["continuations/run"][1, 0, k, 4:] = np.nan
+                f["continuations/run"][1, 0, k, 4:] = -1
                 f["metrics/divergence_position"][1, 0, k] = 4
             f["metrics/kl"][0, 1, 4] = f["metrics/kl_position"][0, 1, 4] = np.nan  # also-sequential
         made, opened = self.draw(self.changed("nan", some_nan))
@@ -225,8 +225,22 @@ class Backends(unittest.TestCase):
         pairs = {(r["one"], r["other"]): number(r["continuations that differ [%]"]) for r in table(self.scratch / "nan/figures/03-3-pairs.csv")}
         with h5py.File(self.scratch / "nan/result.h5") as f:
             run = f["continuations/run"][()].reshape(-1, len(BACKENDS), STEPS)
-        differ = 100 * np.mean([(run[s, 2] != run[s, 3]).any() for s in range(6)])  # NaN is unequal to itself
+        differ = 100 * np.mean([(run[s, 2] != run[s, 3]).any() or (run[s, 2] == -1).any() for s in range(6)])  # no token is like no other
         self.assertTrue(near(pairs["h100", "coarse"], differ), pairs)
+
+        def as_schema_1_had_them(f):
+            some_nan(f)
+            f.attrs["schema_version"] = 1
+            for name in ("run", "reference"):
+                ids = f[f"continuations/{name}"]
+                scales = [scale[0].name for scale in ids.dims]
+                floats = np.where(ids[()] < 0, np.nan, ids[()])
+                del f[f"continuations/{name}"]
+                for axis, scale in zip(f.create_dataset(f"continuations/{name}", data=floats).dims, scales):
+                    axis.attach_scale(f[scale])
+        self.draw(self.changed("schema 1", as_schema_1_had_them))
+        for figure in ("03-2-survival", "03-3-pairs", "03-4-orders"):
+            self.assertEqual(table(self.scratch / f"schema 1/figures/{figure}.csv"), table(self.scratch / f"nan/figures/{figure}.csv"))
         changed = {r["backend"]: r["positions with another distribution [%]"] for r in table(self.scratch / "nan/figures/03-4-orders.csv")}
         self.assertEqual((changed["also-sequential"], changed["split-2"] == ""), ("", False))
 

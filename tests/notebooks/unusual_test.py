@@ -149,7 +149,7 @@ class Unusual(unittest.TestCase):
         done = notebook("02", copy)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         page = (copy.parent / "02/02-ground-truth.html").read_text()
-        self.assertIn("Not drawn: this file has the schema of results 9; these notebooks read 1 (KeyError: ", page)
+        self.assertIn("Not drawn: this file has the schema of results 9; these notebooks read 1 to 2 (KeyError: ", page)
         self.assertNotIn("Traceback", page)
 
 

@@ -83,6 +83,8 @@ def check_selection(path):
     assert local.min_set.dims == G[:4] + ("query",)  # constant over tau
     reference = xarray.open_dataset(path, group="reference", engine="h5netcdf")
     assert reference.tokens.dims == ("text", "sequence", "position")
+    assert reference.tokens.dtype == np.int64 and reference.tokens.attrs["valid_min"] == 0  # integers also where some are none
+    assert np.array_equal((reference.tokens.values == -1).all(-1), [[False, False], [False, True]])
     assert reference.status.values.tolist() == [[1, 1], [1, 0]]
 
 
@@ -90,7 +92,7 @@ def check_provenance(path):
     with h5py.File(path) as file:
         assert file["provenance/config"].asstr()[()] == 'title = "Größe"\n'
         assert file["provenance/command_line"].asstr()[()] == ""
-        assert file.attrs["schema_version"] == 1
+        assert file.attrs["schema_version"] == 2
 
 
 def check_shard(path):

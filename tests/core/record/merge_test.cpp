@@ -75,7 +75,7 @@ TEST_CASE("merge: every value is at its place", "[record]") {
   const auto kl_position = read<double>(out, "/metrics/kl_position");
   const auto bins = read<std::uint64_t>(out, "/errors/scores/forward_bins");
   const auto sets = read<std::uint32_t>(out, "/truth/local/min_set");
-  const auto tokens = read<std::uint32_t>(out, "/reference/tokens");
+  const auto tokens = read<std::int64_t>(out, "/reference/tokens");
   constexpr std::size_t positions = record::test::positions,
                         inner_bins = record::test::layers * record::test::bins;
   REQUIRE(kl_position.size() == sequences * cells * positions);
@@ -103,7 +103,7 @@ TEST_CASE("merge: every value is at its place", "[record]") {
   CHECK(files_in(folder.path) == 5);  // nothing temporary is left
 }
 
-TEST_CASE("merge: what was not computed is NaN, 0 and pending or failed", "[record]") {
+TEST_CASE("merge: what was not computed is NaN, -1, 0 and pending or failed", "[record]") {
   const Folder folder;
   const MergePlan plan = sample_plan(folder.path);
   publish_all(folder, {"prose1"});
@@ -136,6 +136,8 @@ TEST_CASE("merge: what was not computed is NaN, 0 and pending or failed", "[reco
     if (expected[c] != 1)
       CHECK(std::all_of(&bins[c * 8], &bins[c * 8] + 8, [](std::uint64_t x) { return x == 0; }));
   }
+  const auto tokens = read<std::int64_t>(out, "/reference/tokens");
+  for (std::size_t i = 0; i < tokens.size(); ++i) CHECK((tokens[i] == -1) == (i / 5 >= 2));
   const auto sets = read<std::uint32_t>(out, "/truth/local/min_set");
   const Shard whole = sample_shard("prose0", sample_cells());
   CHECK(std::memcmp(&sets[2 * 5], bytes(whole.cells[8].values[4]).data(),

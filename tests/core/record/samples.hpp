@@ -60,7 +60,7 @@ inline std::vector<Quantity> sample_quantities() {
 
 inline std::vector<Quantity> sample_reference() {
   Quantity tokens{"/reference/tokens", {"position"}, {positions}, "1", "token ids"};
-  tokens.prototype = std::vector<std::uint32_t>{};
+  tokens.prototype = std::vector<std::int64_t>{};
   Quantity entropy{"/reference/cross_entropy_position",
                    {"position"},
                    {positions},

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <thread>
 
+#include "core/record/hdf5.hpp"
 #include "core/record/shard.hpp"
 #include "tests/core/record/samples.hpp"
 #include "tests/support/bits.hpp"
@@ -203,16 +204,71 @@ TEST_CASE("shard: foreign and missing files are named errors", "[record]") {
   CHECK(code() == ExitCode::bad_data);
   REQUIRE(publish_shard(file, sample()).ok());
   std::string bytes = slurp(file);
-  bytes.replace(bytes.find("schema 1"), 8, "schema 2");
+  bytes.replace(bytes.find("schema 2"), 8, "schema 3");
   spill(file, bytes);
   CHECK(code() == ExitCode::bad_data);
-  CHECK(read_shard(file).error().message.find("schema version 2") != std::string::npos);
+  CHECK(read_shard(file).error().message.find(
+            "a shard of schema version 3; this lamp reads 1 to 2") != std::string::npos);
   std::filesystem::remove(file);
   std::filesystem::create_directory(file);
   CHECK(code() == ExitCode::bad_data);
   std::filesystem::remove(file);
   REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
   CHECK(code() == ExitCode::bad_data);  // and does not wait for a writer
+}
+
+TEST_CASE("shard: token ids of schema 1 are read as those of today", "[record]") {
+  constexpr double none = record::test::nan;
+  const auto with = [](const std::string& words, const Values& run, const Values& reference,
+                       const Values& tokens) {
+    const auto ids = [&](const std::string& name, const Values& type) {
+      Quantity q{"/continuations/" + name, {"position"}, {3}, "1", words};
+      q.prototype = zeros_like(type, 0);
+      return q;
+    };
+    Shard shard = sample();
+    shard.quantities.push_back(ids("run", run));
+    for (CellRecord& cell : shard.cells)
+      cell.values.push_back(cell.status == CellStatus::done ? run : zeros_like(run, 0));
+    shard.reference_quantities[0].prototype = zeros_like(tokens, 0);
+    shard.reference[0] = tokens;
+    shard.reference_quantities.push_back(ids("reference", reference));
+    shard.reference.push_back(reference);
+    return shard;
+  };
+  const auto earlier = [&](const Values& run) {
+    return with("ids; NaN from where a logit was NaN", run,
+                std::vector<double>{4294967295.0, 0.0, none},
+                std::vector<std::uint32_t>{0, 1, 2, 3, 4294967295U});
+  };
+  const Folder folder;
+  const auto file = folder.path / "s.h5";
+  const auto read_as_schema_1 = [&](const Shard& shard) {
+    REQUIRE(publish_shard(file, shard).ok());
+    {
+      const auto lock = hdf5::use_library();
+      const hdf5::Handle opened(H5Fopen(file.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose, "open");
+      H5Adelete(opened, "schema_version");
+      hdf5::write_number(opened, "schema_version", 1);
+    }
+    const std::string rest = slurp(file).substr(shard_header_size);
+    const auto header = shard_header(sha256(rest), 1);
+    spill(file, std::string(header.begin(), header.end()) + rest);
+    return read_shard(file);
+  };
+  const Result<Shard> found = read_as_schema_1(earlier(std::vector<double>{5.0, none, none}));
+  REQUIRE(found.ok());
+  CHECK(
+      same(*found, with("ids; -1 from where a logit was NaN", std::vector<std::int64_t>{5, -1, -1},
+                        std::vector<std::int64_t>{4294967295, 0, -1},
+                        std::vector<std::int64_t>{0, 1, 2, 3, 4294967295})));
+  for (const double no_id : {0.5, -1.0, 4294967296.0, 1e300, -HUGE_VAL}) {
+    const Result<Shard> refused = read_as_schema_1(earlier(std::vector<double>{5.0, no_id, 5.0}));
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == ExitCode::bad_data);
+    CHECK(refused.error().message.find("/continuations/run holds something that is no token id") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("shard: several threads publish and read at once", "[record]") {

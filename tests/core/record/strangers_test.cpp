@@ -91,6 +91,14 @@ TEST_CASE("result: its last line is the digest of the bytes before", "[record]")
   CHECK_FALSE(summary_of(file)->verified);
   spill(file, good + good);
   CHECK_FALSE(summary_of(file).ok());
+  const std::string body = good.substr(0, good.size() - result_trailer({}).size());
+  spill(file, body + result_trailer(sha256(body), 1));  // an earlier lamp's
+  REQUIRE(summary_of(file).ok());
+  CHECK(summary_of(file)->verified);
+  spill(file, body + result_trailer(sha256(body), 3));
+  REQUIRE_FALSE(summary_of(file).ok());
+  CHECK(summary_of(file).error().message.find(
+            "a result of schema version 3; this lamp reads 1 to 2") != std::string::npos);
 }
 
 TEST_CASE("files of strangers: links, other files, filters and sizes are refused", "[record]") {
