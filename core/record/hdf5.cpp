@@ -373,6 +373,13 @@ std::vector<std::string> read_text_dataset(hid_t file, const std::string& path) 
   return take(raw, type, space);
 }
 
+std::vector<std::string> read_selected_texts(hid_t dataset, hid_t in_memory, hid_t in_file) {
+  std::vector<char*> raw(points(in_memory));
+  const Handle type = text_type();
+  check(H5Dread(dataset, type, in_memory, in_file, H5P_DEFAULT, raw.data()), "cannot read text");
+  return take(raw, type, in_memory);
+}
+
 void describe(hid_t dataset, const std::string& units, const std::string& long_name) {
   write_text(dataset, "units", units);
   write_text(dataset, "long_name", long_name);

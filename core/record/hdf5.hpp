@@ -126,6 +126,8 @@ Handle write_text_dataset(hid_t file, const std::string& path,
                           const std::vector<std::string>& values);
 Handle write_text_scalar(hid_t file, const std::string& path, const std::string& value);
 std::vector<std::string> read_text_dataset(hid_t file, const std::string& path);
+/// Those that `in_file` selects; `in_memory` is the dataspace of as many. Of a file of our own.
+std::vector<std::string> read_selected_texts(hid_t dataset, hid_t in_memory, hid_t in_file);
 
 /// units and long_name, which every dataset carries.
 void describe(hid_t dataset, const std::string& units, const std::string& long_name);

@@ -1,6 +1,7 @@
 #include "core/record/merge.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -16,6 +17,7 @@
 #include "core/record/scales.hpp"
 #include "core/record/shard.hpp"
 #include "core/record/stored_file.hpp"
+#include "core/record/text_column.hpp"
 
 namespace lamp::record {
 namespace {
@@ -60,6 +62,7 @@ class Column {
 
   [[nodiscard]] const Quantity& quantity() const { return quantity_; }
   [[nodiscard]] const std::vector<const Axis*>& axes() const { return axes_; }
+  [[nodiscard]] const std::vector<std::size_t>& lead() const { return lead_; }
   [[nodiscard]] hid_t id() const { return dataset_->id(); }
 
   /// The value of grid point `point` of the sequence at hand. The first one given stays; an empty
@@ -70,6 +73,18 @@ class Column {
       if (kept_[axis]) index += point % grid_sizes_[axis] * stride, stride *= grid_sizes_[axis];
     }
     if (values_[index].empty()) values_[index] = value;
+  }
+
+  /// What `text` makes of each cell of the sequence at hand; "" of those that were not set.
+  [[nodiscard]] std::vector<std::string> texts(
+      const std::function<std::string(std::span<const std::int64_t>)>& text) const {
+    std::vector<std::string> all;
+    for (const std::span<const std::byte> value : values_) {
+      std::vector<std::int64_t> numbers(value.size() / sizeof(std::int64_t));
+      if (!value.empty()) std::memcpy(numbers.data(), value.data(), value.size());
+      all.push_back(value.empty() ? "" : text(numbers));
+    }
+    return all;
   }
 
   /// Writes the cells of a sequence that were set, and forgets them. Runs without any stay the fill
@@ -157,6 +172,7 @@ class Writer {
   void write(std::size_t sequence, const std::map<std::size_t, Shard>& shards) {
     std::fill(statuses_.begin(), statuses_.end(), std::uint8_t{0});
     for (const auto& [variant, shard] : shards) add_shard(variant, shard);
+    for (Text& text : texts_) text.column.write(sequence, columns_[text.of].texts(*text.made_by));
     for (Column& column : columns_) column.write(sequence);
   }
 
@@ -180,6 +196,7 @@ class Writer {
   /// Writes the provenance, attaches the scales, closes everything.
   MergeSummary finish() {
     for (Column& column : columns_) column.close();
+    for (Text& text : texts_) text.column.close();
     scales_.close();
     for (const auto& [name, value] : plan_.provenance) {
       hdf5::Handle dataset = hdf5::write_text_scalar(file_, "/provenance/" + name, value);
@@ -199,6 +216,8 @@ class Writer {
     const hdf5::Handle file = hdf5::open_file(path_);
     for (Column& column : columns_)
       if (!column.same_in(file)) return column.quantity().path;
+    for (const Text& text : texts_)
+      if (!text.column.same_in(file)) return text.column.quantity().path;
     if (std::string different = scales_.first_difference(file); !different.empty())
       return different;
     for (const auto& [name, value] : plan_.provenance)
@@ -225,6 +244,22 @@ class Writer {
           add(of_reference(status_quantity("/reference/status", "state of the reference run")));
     first_reference_ = columns_.size();
     for (const Quantity& q : shard.reference_quantities) add(of_reference(q));
+    for (const TextQuantity& text : plan_.texts) add(text);
+  }
+
+  /// Over the cells of the quantity that it is of, where there is such a one.
+  void add(const TextQuantity& text) {
+    const auto of = std::find_if(columns_.begin(), columns_.end(), [&](const Column& column) {
+      return column.quantity().path == text.of;
+    });
+    if (of == columns_.end()) return;
+    expects(std::holds_alternative<std::vector<std::int64_t>>(of->quantity().prototype),
+            "merge: a text is of signed integers");
+    const Quantity quantity{
+        .path = text.path, .dims = {}, .shape = {}, .units = "1", .long_name = text.long_name};
+    texts_.push_back({TextColumn(file_, quantity, of->lead(), plan_.sequence_axes.size()),
+                      static_cast<std::size_t>(of - columns_.begin()), &text.text});
+    scales_.attach(file_, texts_.back().column.id(), quantity, of->axes());
   }
 
   [[nodiscard]] bool is_reference_axis(const Axis& axis) const {
@@ -289,6 +324,12 @@ class Writer {
   std::multimap<Digest, std::size_t> points_of_;  // grid points that mean the same share a cell
   std::vector<std::size_t> reference_points_;     // one for each reference of a sequence
   std::vector<Column> columns_;
+  struct Text {
+    TextColumn column;
+    std::size_t of;  // index of the column that it is read off
+    const std::function<std::string(std::span<const std::int64_t>)>* made_by;
+  };
+  std::vector<Text> texts_;
   std::vector<std::uint8_t> statuses_;
   std::uint8_t reference_done_ = static_cast<std::uint8_t>(CellStatus::done);
   bool quantities_known_ = false;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +27,14 @@ struct PointQuantity {
   Values values;
 };
 
+/// A text that is read off the values of another quantity, of the cells or of the reference.
+struct TextQuantity {
+  std::string path, long_name;
+  std::string of;  // path of a quantity of signed integers; where no shard has it there is no text
+  /// UTF-8 without NUL, the same for the same values.
+  std::function<std::string(std::span<const std::int64_t>)> text;
+};
+
 struct MergePlan {
   std::vector<Axis> sequence_axes;  // [text,] sequence; at least one
   std::vector<Axis> grid_axes;      // in file order; none for a single cell
@@ -35,6 +45,7 @@ struct MergePlan {
   std::map<std::string, Axis> inner_axes;  // scales of dims, by name or "/group/name"; those
                                            // without values, and others, are 0..n-1
   std::vector<PointQuantity> of_points{};  // computed by whoever asks for the merge
+  std::vector<TextQuantity> texts{};       // "" where what they are of is not there
   Digest experiment{};                     // every shard must be of it
   Provenance provenance;
   std::vector<Digest> sequence_ids{};  // parallel to shards; empty: not checked

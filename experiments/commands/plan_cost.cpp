@@ -290,6 +290,16 @@ MemoryCost memory_cost(const Experiment& experiment, const std::vector<Cell>& ce
   return cost;
 }
 
+double text_bytes(const Experiment& experiment, const std::vector<Cell>& cells) {
+  const std::optional<ContinuationConfig>& asked = experiment.config.continuation;
+  if (!asked) return 0.0;
+  constexpr double of_token = 5.0, of_text = 40.0;  // English; HDF5's own
+  const double generated = of_text + of_token * rows(asked->tokens),
+               prompt = of_text + of_token * rows(asked->prefix);
+  return rows(cells.size()) * generated +
+         rows(experiment.grid.variants.size()) * (generated + prompt);
+}
+
 ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cells) {
   constexpr double sample_bytes = 1 << 20;
   record::Shard shard = empty_shard(experiment);

@@ -48,5 +48,7 @@ struct ShardCost {
   double bytes = 0.0, structure = 0.0, seconds = 0.0;
 };
 ShardCost shard_cost(const Experiment& experiment, const std::vector<Cell>& cells);
+/// Bytes of the texts that a result has of one sequence's continuations, in all its variants.
+double text_bytes(const Experiment& experiment, const std::vector<Cell>& cells);
 
 }  // namespace lamp::experiments

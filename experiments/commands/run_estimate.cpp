@@ -97,9 +97,11 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
   const ShardCost shard = shard_cost(experiment, cells);
   plan.shards =
       real(plan.sequences) * (shard.bytes + (real(plan.variants) - 1.0) * shard.structure);
-  plan.result = plan.shards - (real(plan.sequences) - 2.0) *
-                                  shard.structure;  // one file, but with scales and provenance
-  plan.output_seconds = 3.0 * shard.seconds;        // made once, merged and compared
+  plan.result =
+      plan.shards -
+      (real(plan.sequences) - 2.0) * shard.structure +  // one file, but with scales and provenance
+      real(plan.sequences) * text_bytes(experiment, cells);
+  plan.output_seconds = 3.0 * shard.seconds;  // made once, merged and compared
   if (experiment.config.stop)
     plan.least_sequences =
         experiment.config.tokens.paths.size() *

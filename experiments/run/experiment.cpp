@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "experiments/run/continuation_texts.hpp"
 #include "experiments/run/nan_cells.hpp"
 #include "experiments/run/provenance.hpp"
 #include "experiments/run/stopping.hpp"
@@ -168,6 +169,9 @@ Result<record::MergeSummary> merge_result(const Experiment& experiment,
   for (const record::Axis& axis : CellRecorder(experiment.recording()).axes())
     plan.inner_axes.insert({axis.name, axis});
   for (const record::Axis& axis : counted_axes()) plan.inner_axes.insert({axis.name, axis});
+  Result<std::vector<record::TextQuantity>> texts = continuation_texts(experiment);
+  if (!texts) return texts.error();
+  plan.texts = *std::move(texts);
   plan.provenance = provenance(experiment, occasion);
   return record::merge(plan, out);
 }

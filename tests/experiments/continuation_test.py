@@ -1,6 +1,8 @@
 """Greedy continuations end to end: against the logits of whole passes over the same tokens, and what a run may not depend on."""
 import json
 import pathlib
+import re
+import shutil
 import sys
 import tempfile
 import unittest
@@ -20,6 +22,26 @@ SMALL = ["tokens.sequence_length=16", "reference.arithmetic=high", 'grid."lamp.s
          'grid."lamp.scores.tau"=[1.3]', 'grid."arithmetic.low.mu"=[2, 23]', "plan.values=low"]
 CONTINUED = [f"continuation.prefix={PREFIX}", f"continuation.tokens={TOKENS}"]
 STOCHASTIC = ["arithmetic.low.rounding=SR", 'grid."arithmetic.low.mu"=[2]']
+
+
+TEXTS = ("prompt_text", "reference_text", "run_text")
+NO_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+
+
+def byte_of_character():
+    """GPT-2 writes each byte of a token as a character: the printable ones as themselves, the others from 256 on."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+def spelled(ids):
+    """What the ids say, by vocab.json alone: up to the first -1; each byte that is no UTF-8, and NUL, is U+FFFD."""
+    tokens = {id: token for token, id in json.loads((ROOT / "data/models/gpt2-nano/vocab.json").read_text()).items()}
+    byte_of, ids = byte_of_character(), [int(id) for id in ids]
+    whole = b"".join(tokens[id].encode() if tokens[id] == "<|endoftext|>" else bytes(byte_of[c] for c in tokens[id])
+                     for id in ids[:ids.index(-1) if -1 in ids else None])
+    return re.sub("[\udc80-\udcff\0]", NO_CHARACTER, whole.decode("utf-8", "surrogateescape"))
 
 
 class Continuation(unittest.TestCase):
@@ -52,6 +74,35 @@ class Continuation(unittest.TestCase):
             differ = np.flatnonzero(run[index] != reference[index[:2]])
             self.assertEqual(position[index], differ[0] if len(differ) else TOKENS)
         self.assertTrue((position[:, :, 0] < TOKENS).any(), "ps2 never diverges")
+
+    def texts(self, result):
+        with h5py.File(result) as f:
+            return [f[f"continuations/{name}"].asstr()[()] for name in TEXTS]
+
+    def test_the_texts_are_what_the_ids_say(self):
+        _, run, reference, tokens = self.read(self.whole)
+        for found, ids in zip(self.texts(self.whole), (tokens[..., :PREFIX], reference, run)):
+            self.assertEqual(found.shape, ids.shape[:-1])
+            for index in np.ndindex(found.shape):
+                self.assertEqual(found[index], spelled(ids[index]))
+        with h5py.File(self.whole) as f:
+            for name in TEXTS:
+                dims = [dim.label for dim in f[f"continuations/{name}"].dims]
+                self.assertEqual(dims + ["position"], [dim.label for dim in f[f"continuations/{name.split('_')[0]}"].dims]
+                                 if name != "prompt_text" else ["text", "sequence", "position"])
+
+    def test_bytes_that_are_no_text_and_models_without_a_vocabulary(self):
+        ids = self.scratch / "odd.ids"
+        # NUL; two bytes of a character of three, and a letter; NUL; a byte that continues none; an end of text and letters.
+        ids.write_text(json.dumps([188, 158, 224, 64, 188, 224, 4095, 65, 66, 67, 68, 69]))
+        change = ("tokens.source=ids", f'tokens.path="{ids}"', "tokens.sequences=1", "tokens.sequence_length=12")
+        prompt, *_ = self.texts(self.run_lamp("odd", *CONTINUED, *change))
+        self.assertEqual(prompt.tolist(), [spelled(json.loads(ids.read_text()))])
+        self.assertEqual((prompt[0].count(NO_CHARACTER), prompt[0][-5:]), (5, "bcdef"))
+        bare = shutil.copytree(ROOT / "data/models/gpt2-nano", self.scratch / "bare", ignore=shutil.ignore_patterns("vocab.json", "merges.txt"))
+        without = self.run_lamp("without-vocabulary", *CONTINUED, *change, f'model.path="{bare}"')
+        self.assertEqual({path.split("@")[0] for path in differences(without, self.scratch / "odd/result.h5")},
+                         {f"/continuations/{name}" for name in TEXTS})
 
     def test_the_references_own_arithmetic_never_diverges(self):
         position, run, reference, _ = self.read(self.run_lamp("own", *CONTINUED, "plan.scores=high", "plan.values=high"))
@@ -101,11 +152,14 @@ class Continuation(unittest.TestCase):
         self.assertTrue((tokens[:, 0] >= 0).all() and (tokens[:, 1] == -1).all())
         for ids in (run, reference, tokens):
             self.assertEqual(ids.dtype, np.int64)
+        for text in self.texts(self.scratch / "half/result.h5"):
+            self.assertTrue((text[:, 0] != "").all() and (text[:, 1] == "").all())
 
     def test_nothing_else_changes(self):
         without = self.run_lamp("without")
         new = {path.split("@")[0] for path in differences(self.whole, without)} - {"/"}  # the experiment's identity
         self.assertEqual(new, {"/metrics/divergence_position", "/continuations", "/continuations/run", "/continuations/reference",
+                               *(f"/continuations/{name}" for name in TEXTS),
                                *(f"/continuations/{scale}" for scale in ("text", "sequence", "arithmetic.low.mu", "lamp.scores.tau",
                                                                          "lamp.scores.rule", "position"))})
 
@@ -127,6 +181,7 @@ class Continuation(unittest.TestCase):
         broken = '{p = 4, emin = -40, emax = -30, infinities = false, top_codes_lost = 1, overflow = "nan"}'
         position, run, reference, _ = self.read(self.run_lamp("nan", *CONTINUED, "plan.ln_f=broken", f"arithmetic.broken.format={broken}"))
         self.assertTrue((position == 0).all() and (run == -1).all() and (reference >= 0).all())
+        self.assertTrue((self.texts(self.scratch / "nan/result.h5")[2] == "").all())
         found = results.open_continuations(results.open_result(self.scratch / "nan/result.h5"))
         self.assertTrue(np.isnan(found.run).all(), "no token is like no other")
 

@@ -89,7 +89,7 @@ WHEN = {"metrics": "Always; `recompute_rate` where there is a `[lamp.scores]`, `
                        "alone, on the inputs that the run has.",
         "activations/SITE": "The sites of `record.activations`, in cells that `record.where` matches.",
         "selected": "By `record.selected`, of each site with a selection.",
-        "continuations": "By `[continuation]`.", "stop": "By `[stop]`; the ratios by `stop.baseline`.",
+        "continuations": "By `[continuation]`; the texts where the vocabulary is known.", "stop": "By `[stop]`; the ratios by `stop.baseline`.",
         "truth": "By `[truth]`.", "truth/local": "By `truth.local`.", "truth/coarse": "By `truth.coarse`; `risk` of GPT-2 alone.",
         "truth/forward": "By `truth.forward`.", "truth/rows": "By `truth.row_sets`.", "selection": "By `[truth]`.",
         "selection/RULE": "By `[truth]`, of each rule of `truth.rules`; `row_low_kl` and `row_exact_kl` by `truth.row_sets`."}

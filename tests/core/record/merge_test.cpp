@@ -12,6 +12,7 @@
 #include "core/record/hdf5.hpp"
 #include "core/record/merge.hpp"
 #include "core/record/stored_file.hpp"
+#include "core/record/summary.hpp"
 #include "tests/core/record/samples.hpp"
 #include "tests/support/bits.hpp"
 
@@ -250,6 +251,66 @@ TEST_CASE("merge: what no single sequence has is over texts and grid points", "[
   single.of_points = {{{"/stop/mean", {}, {}, "nat", "mean over sequences"}, ramp(1)}};
   REQUIRE(merge(single, out).ok());
   CHECK(read<double>(out, "/stop/mean") == ramp(1));
+}
+
+TEST_CASE("merge: texts are read off the cells of a sequence", "[record]") {
+  const Folder folder;
+  MergePlan plan = sample_plan(folder.path);
+  Shard shard = sample_shard("prose0", sample_cells());
+  shard.quantities.push_back({"/said/ids", {"step"}, {2}, "1", "token ids"});
+  shard.quantities.back().prototype = std::vector<std::int64_t>{};
+  std::int64_t next = 0;
+  for (CellRecord& cell : shard.cells) {
+    cell.values.emplace_back(std::vector<std::int64_t>{next, next + 1});
+    next += 100;
+  }
+  shard.cells[3].values.back() = std::vector<std::int64_t>{};  // not recorded
+  shard.cells[5].status = CellStatus::failed;
+  REQUIRE(publish_shard(plan.shards[1], shard).ok());
+  plan.shards = {plan.shards[0], plan.shards[1]};
+  plan.sequence_axes = {{"text", std::vector<std::string>{"prose"}},
+                        {"sequence", std::vector<std::int64_t>{0, 1}}};
+  plan.sequence_ids = {record::test::named("missing"), record::test::named("prose0")};
+  const auto spelled = [](std::span<const std::int64_t> ids) {
+    std::string text = "\u00fc";
+    for (const std::int64_t id : ids) text += std::to_string(id) + ' ';
+    return text;
+  };
+  plan.texts = {{"/said/words", "ids in words", "/said/ids", spelled},
+                {"/said/tokens", "tokens in words", "/reference/tokens", spelled},
+                {"/said/nothing", "of what no shard has", "/said/nowhere", spelled}};
+  const auto out = folder.path / "result.h5";
+  REQUIRE(merge(plan, out).ok());
+  const auto texts = [&](const char* path) {
+    const auto lock = hdf5::use_library();
+    return hdf5::read_text_dataset(hdf5::open_file(out), path);
+  };
+  std::vector<std::string> expected(24);
+  for (std::size_t cell = 0; cell < 12; ++cell)
+    if (cell != 3 && cell != 5)
+      expected[12 + cell] =
+          "\u00fc" + std::to_string(100 * cell) + ' ' + std::to_string(100 * cell + 1) + ' ';
+  CHECK(texts("/said/words") == expected);
+  CHECK(texts("/said/tokens") ==
+        std::vector<std::string>{"",
+                                 spelled(std::get<std::vector<std::int64_t>>(shard.reference[0]))});
+  const Result<StoredFile> stored = StoredFile::open(out);
+  REQUIRE(stored.ok());
+  const Result<FileSummary> summary = summarise(*stored);
+  REQUIRE(summary.ok());
+  std::size_t found = 0;
+  for (const DatasetSummary& dataset : summary->datasets) {
+    CHECK(dataset.path != "/said/nothing");
+    if (dataset.path != "/said/words") continue;
+    ++found;
+    CHECK(dataset.type == "text");
+    CHECK(dataset.dims == std::vector<std::string>{"text", "sequence", "arithmetic.low.mu",
+                                                   "plan.scores", "lamp.scores.tau"});
+  }
+  CHECK(found == 1);
+  const std::string first = slurp(out);
+  REQUIRE(merge(plan, out).ok());
+  CHECK(slurp(out) == first);
 }
 
 TEST_CASE("merge: equal plans give equal bytes, and provenance changes only its own", "[record]") {
