@@ -107,9 +107,11 @@ class Workspace {
     PackedMatrix keys;  // of one head, transposed: (d_head, those that its rows see)
     ReadValues values;  // of one head, for rules that read them
     SelectionScratch selection;
-    std::vector<std::uint8_t> columns;  // marks of those that it evaluates
-    Matrix<double> product;             // of these
-    Matrix<double> seen;                // what f sees of some rows where LAMP selects
+    std::vector<SelectionRow> rows;               // that it chooses in together
+    std::vector<std::span<std::uint8_t>> chosen;  // and their marks
+    std::vector<std::uint8_t> columns;            // marks of those that it evaluates
+    Matrix<double> product;                       // of these
+    Matrix<double> seen;                          // what f sees of some rows where LAMP selects
   };
   std::vector<Own> own;  // by part of the work
 
@@ -122,7 +124,8 @@ class Workspace {
 /// caller validates). The plan selects at selectable sites of the network only. A plan that is
 /// unlimited(p) everywhere selects nothing and keeps its values in p bits from site to site
 /// (core/mpfr/forward.hpp); taps see them rounded to binary64. Throws Stopped at the first site
-/// that options.stop keeps from being evaluated, as does all that makes passes.
+/// that options.stop keeps from being evaluated, and RuleFailed where an own rule fails, as does
+/// all that makes passes.
 void forward(const Model& model, std::span<const TokenId> tokens, const PrecisionPlan& plan,
              const PassOptions& options, TapSink& sink, Workspace& workspace);
 

@@ -151,11 +151,11 @@ class Pass {
   void choose(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
               MatrixView<double> g, const Seen& seen);
 
-  /// Chooses S in row i; false where the fallback, for the unit roundoff u of the low arithmetic,
-  /// takes the row whole.
-  bool choose_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
-                  MatrixView<const double> g, const Seen& seen, std::size_t i, double u,
-                  Workspace::Own& own);
+  /// Chooses S in `count` rows of g, from `first` on; returns how many of them the fallback, for
+  /// the unit roundoff u of the low arithmetic, takes whole.
+  std::size_t choose_rows(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
+                          MatrixView<double> g, const Seen& seen, std::size_t first,
+                          std::size_t count, double u, Workspace::Own& own);
 
   /// x times the weights of a linear site, in fused binary64.
   void map_rows(const SiteRow& linear, MatrixView<const double> x, const PackedMatrix& map,

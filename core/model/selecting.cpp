@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <optional>
 
 #include "core/arith/stochastic.hpp"
 #include "core/base/marks.hpp"
@@ -11,6 +12,7 @@
 #include "core/model/pass.hpp"
 #include "core/model/rows.hpp"
 #include "core/selection/lamp.hpp"
+#include "core/selection/rules/own.hpp"
 
 namespace lamp {
 
@@ -185,15 +187,14 @@ void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapP
   std::atomic<std::size_t> all_exceeding = 0;
   by_rows(of_g, [&](std::size_t part, std::size_t first, std::size_t count) {
     Workspace::Own& own = work_.own[part];
-    const std::size_t end = first + count, together = sees_by_rows(row) ? rows_seen : count;
-    for (std::size_t start = first; start < end; start += together) {
-      const std::size_t rows = std::min(together, end - start);
-      const Seen here = sees_by_rows(row) ? see_rows(row, point, seen, start, rows, own) : seen;
-      for (std::size_t i = start; i < start + rows; ++i) {
-        if (!choose_row(selection, row, point, g, here, i, u, own)) ++all_exceeding;
-        if (seen.softmax) mix_with_f(selection, row, point, g, *seen.softmax, i);
-      }
-    }
+    // Where f is a softmax, a row is mixed before the next is chosen: only an own rule allows
+    // several.
+    const std::size_t together = selection.spec.own != nullptr ? own_rows_together(g.cols)
+                                 : sees_by_rows(row)           ? rows_seen
+                                                               : 1;
+    for (std::size_t i = first; i < first + count; i += together)
+      all_exceeding += choose_rows(selection, row, point, g, seen, i,
+                                   std::min(together, first + count - i), u, own);
   });
   std::size_t exceeding = all_exceeding;
   if (of_layer && exceeding > 0) {
@@ -211,18 +212,33 @@ void Pass::choose(const SelectionPlan& selection, const SiteRow& row, const TapP
   keep_softmax(traits.ahead, point, seen.z);
 }
 
-bool Pass::choose_row(const SelectionPlan& selection, const SiteRow& row, const TapPoint& point,
-                      MatrixView<const double> g, const Seen& seen, std::size_t i, double u,
-                      Workspace::Own& own) {
-  const std::span<std::uint8_t> chosen = marks(g, i).first(entries(row, g.cols, i));
-  const SelectionRow row_seen = see_row(selection.spec, row, point, seen, i, own.values);
-  select_row(selection.spec, *seen.target, row_seen, draws(point, i), chosen, own.selection);
-  if (!selection.fallback) return true;
-  const double bound =
-      cost_of_set(selection.spec, *seen.target, row_seen, chosen, own.selection) * u;
-  if (bound <= selection.fallback->tolerance) return true;  // NaN exceeds
-  std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
-  return false;
+std::size_t Pass::choose_rows(const SelectionPlan& selection, const SiteRow& row,
+                              const TapPoint& point, MatrixView<double> g, const Seen& all,
+                              std::size_t first, std::size_t count, double u, Workspace::Own& own) {
+  std::optional<Seen> of_rows;
+  if (sees_by_rows(row)) of_rows = see_rows(row, point, all, first, count, own);
+  const Seen& seen = of_rows ? *of_rows : all;
+  own.rows.clear(), own.chosen.clear();
+  for (std::size_t i = first; i < first + count; ++i) {
+    own.rows.push_back(see_row(selection.spec, row, point, seen, i, own.values));
+    own.chosen.push_back(marks(g, i).first(entries(row, g.cols, i)));
+  }
+  select_rows(selection.spec, *seen.target, own.rows, draws(point, first), own.chosen,
+              own.selection);
+  std::size_t exceeding = 0;
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::span<std::uint8_t> chosen = own.chosen[k];
+    if (selection.fallback) {
+      const double bound =
+          cost_of_set(selection.spec, *seen.target, own.rows[k], chosen, own.selection) * u;
+      if (!(bound <= selection.fallback->tolerance)) {  // NaN exceeds
+        ++exceeding;
+        std::fill(chosen.begin(), chosen.end(), std::uint8_t{1});
+      }
+    }
+    if (seen.softmax) mix_with_f(selection, row, point, g, *seen.softmax, first + k);
+  }
+  return exceeding;
 }
 
 std::span<const double> Pass::ranking(LookAhead ahead, const TapPoint& point, const Seen& seen,
@@ -298,7 +314,7 @@ SelectionRow Pass::see_row(const SelectionSpec& spec, const SiteRow& row, const 
     }
   }
   out.ranking = ranking(spec.rule->traits.ahead, point, seen, i, n);
-  if (spec.rule->traits.reads_keys) {
+  if (spec.rule->traits.reads_keys || (spec.own != nullptr && has_keys(row.operation))) {
     out.q = input(row, 0, point).row(i);
     out.k = input(row, 1, point).row_block(0, n);
   }

@@ -43,6 +43,7 @@ static_assert(names_all(error_weights_names) && names_all(norm_names) && names_a
 
 struct GivenPriorities;
 struct GivenSets;
+class OwnRule;
 
 /// How a set is chosen; exactly one of tau and rate is set, which only the rules with a budget
 /// read.
@@ -57,6 +58,7 @@ struct SelectionSpec {
   std::size_t terms = 16;            // of the rule first-terms
   const GivenSets* given = nullptr;  // of the rule given_sets (rules/given.hpp): not owned
   const GivenPriorities* priorities = nullptr;  // of the rules that know the pass: not owned
+  OwnRule* own = nullptr;                       // of the rule own_rule (rules/own.hpp): not owned
   friend bool operator==(const SelectionSpec&, const SelectionSpec&) = default;
 };
 
@@ -127,5 +129,11 @@ struct Target;  // target.hpp: what f makes of a row
 std::size_t select_row(const SelectionSpec& spec, const Target& target, const SelectionRow& row,
                        const DrawCoordinates& where, std::span<std::uint8_t> selected,
                        SelectionScratch& scratch);
+
+/// The same of rows that follow each other, the first at `first`: selected[i] are the marks of
+/// rows[i].
+void select_rows(const SelectionSpec& spec, const Target& target,
+                 std::span<const SelectionRow> rows, const DrawCoordinates& first,
+                 std::span<const std::span<std::uint8_t>> selected, SelectionScratch& scratch);
 
 }  // namespace lamp

@@ -12,6 +12,7 @@
 #include "experiments/commands/complete.hpp"
 #include "experiments/config/fields.hpp"
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/own_rules.hpp"
 #include "experiments/config/read.hpp"
 
 namespace lamp::experiments {
@@ -161,6 +162,7 @@ Offers offered_values(const Field& field, const KnownNames& names) {
     for (const std::string& name : names.arithmetics) add(list, name);
     if (field.key == "reference.arithmetic") add(list, "binary64"), add(list, "mpfr:");
   }
+  if (field.key == "lamp.*.rule") add(list, std::string(own_rule_prefix), own_rule_form);
   if (field.key.ends_with(".order") && field.choices.empty()) {
     const std::string forms = order_forms();
     for (std::size_t at = 0, end = 0; at < forms.size(); at = end + 2) {

@@ -14,6 +14,7 @@
 #include "experiments/commands/run_estimate.hpp"
 #include "experiments/commands/text.hpp"
 #include "experiments/commands/timing.hpp"
+#include "experiments/config/own_rules.hpp"
 #include "experiments/run/progress.hpp"
 
 namespace lamp::experiments {
@@ -92,6 +93,24 @@ std::string rankings_text(const RankingCost& cost) {
   return text.data();
 }
 
+/// Own rules, whose time is not known.
+std::vector<std::string> rules_of(const Experiment& experiment) {
+  std::vector<std::string> rules;
+  for (const OwnRuleName& rule : own_rules_of(experiment.config))
+    rules.push_back(own_rule_text(rule));
+  return rules;
+}
+
+std::string rules_text(const Experiment& experiment) {
+  std::string text;
+  for (const std::string& rule : rules_of(experiment))
+    text += (text.empty() ? "own rules   " : "            ") + one_line(rule) + "\n";
+  return text.empty() ? text
+                      : text +
+                            "            evaluated by a python3 for each thread; its time and "
+                            "memory are not in what follows\n";
+}
+
 /// The least that a run with [stop] takes; all else is of the most.
 Json stop_json(const RunPlan& plan) {
   if (plan.least_sequences == 0) return {};
@@ -155,6 +174,7 @@ Json as_json(const Experiment& experiment, const RunPlan& plan, std::size_t part
                                : Json()},
           {"truth", truth_json(plan.truth)},
           {"rankings", rankings_json(plan.rankings)},
+          {"own_rules", rules_of(experiment)},
           {"grid_points", plan.points},
           {"cells", plan.cells},
           {"computed", plan.computed},
@@ -227,7 +247,8 @@ std::string plain(const Experiment& experiment, const RunPlan& plan, std::size_t
           (plan.variants == 1 ? "a reference" : count(plan.variants, "reference")) + " and " +
           count(plan.computed, "cell") + " a sequence), " +
           std::to_string(std::llround(plan.macs * 1e-6)) + " million multiply-accumulates each\n" +
-          products_text(plan.products) + truth_text(plan.truth) + rankings_text(plan.rankings);
+          products_text(plan.products) + truth_text(plan.truth) + rankings_text(plan.rankings) +
+          rules_text(experiment);
   const MemoryCost& m = plan.memory;
   text += "memory      about " + bytes_text(plan.peak) + " with " + count(plan.threads, "thread") +
           ": program " + bytes_text(plan.program) + ", weights " + bytes_text(m.weights) +

@@ -17,6 +17,7 @@
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/requests.hpp"
 #include "experiments/config/value.hpp"
+#include "experiments/own_rules/own_rules.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/nan_cells.hpp"
@@ -137,7 +138,7 @@ Result<std::vector<RunFolder>> folders_of(const std::vector<std::filesystem::pat
 
 int run_command(const RunOptions& options) {
   const std::string started = utc_now();
-  const Result<Experiment> experiment = prepare(options.config, options.sets);
+  Result<Experiment> experiment = prepare(options.config, options.sets);
   if (!experiment) return report("run", experiment.error());
   const std::vector<std::filesystem::path> models = model_paths(experiment->config);
   for (std::size_t i = 0; i < models.size(); ++i)
@@ -146,13 +147,17 @@ int run_command(const RunOptions& options) {
   if (const Result<void> legal = check_parts(*experiment, options.parts); !legal)
     return report("run", legal.error());
 
+  const Result<std::unique_ptr<OwnRules>> rules =
+      OwnRules::start(*experiment, options.threads, &stop_request());
+  if (!rules) return report("run", rules.error());
+
   const std::filesystem::path out = options.out.value_or(default_folder(experiment->config.title));
   const ShardPart part{.part = options.part, .of = options.parts};
   const Result<RunFolder> folder = RunFolder::open(out, part, *experiment);
   if (!folder) return report("run", folder.error());
-  if (Result<void> written =
-          folder->write_study(inputs_comment(experiment->inputs(), experiment->read_at) +
-                              resolved_toml(experiment->config));
+  if (Result<void> written = folder->write_study(
+          inputs_comment(experiment->inputs(), experiment->read_at, experiment->python) +
+          resolved_toml(experiment->config));
       !written)
     return report("run", written.error());
 

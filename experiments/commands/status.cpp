@@ -23,6 +23,7 @@
 #include "experiments/commands/as_json.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/text.hpp"
+#include "experiments/config/own_rules.hpp"
 #include "experiments/config/value.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/nan_cells.hpp"
@@ -114,6 +115,8 @@ bool may_have_changed(const Config& config, const RecordedInputs& inputs) {
   std::vector<std::filesystem::path> files = model_paths(config);
   files.insert(files.end(), config.tokens.paths.begin(), config.tokens.paths.end());
   if (!config.reference_model.empty()) files.push_back(config.reference_model);
+  const std::vector<std::filesystem::path> rules = own_rule_files(config);
+  files.insert(files.end(), rules.begin(), rules.end());
   return !inputs.read_at || std::any_of(files.begin(), files.end(), [&](const auto& file) {
     return may_have_changed(file, *inputs.read_at);
   });
@@ -131,7 +134,8 @@ Result<std::optional<Study>> study_of(const std::filesystem::path& folder, const
   };
   std::optional<Study> recorded;
   const std::optional<RecordedInputs> inputs = read_inputs(folder / "study.toml");
-  if (inputs && inputs->models.size() == model_paths(config).size()) {
+  if (inputs && inputs->models.size() == model_paths(config).size() &&
+      inputs->rules.size() == own_rule_files(config).size()) {
     Result<Grid> grid = expand(config, *inputs);
     if (!grid) return grid.error();
     if (to_hex(grid->experiment) != experiment)

@@ -18,6 +18,8 @@
 #include "core/record/shard.hpp"
 #include "experiments/commands/commands.hpp"
 #include "experiments/commands/requests.hpp"
+#include "experiments/config/own_rules.hpp"
+#include "experiments/own_rules/own_rules.hpp"
 #include "experiments/run/interrupt.hpp"
 #include "experiments/run/nan_cells.hpp"
 #include "experiments/run/scratch_folder.hpp"
@@ -169,8 +171,18 @@ Result<Verified> verify(const Experiment& experiment, const VerifyOptions& optio
 }  // namespace
 
 int verify_command(const VerifyOptions& options) {
-  const Result<Experiment> experiment = prepare_again(options.folder);
+  Result<Experiment> experiment = prepare_again(options.folder);
   if (!experiment) return report("verify", experiment.error());
+  if (const std::vector<OwnRuleName> names = own_rules_of(experiment->config);
+      !names.empty() && !options.own_rules)
+    return report("verify",
+                  {ExitCode::bad_data, options.folder.string() + ": its cells select by " +
+                                           own_rule_text(names.front()) +
+                                           ", whose code runs only on request; legal: "
+                                           "--own-rules, where you trust that file"});
+  const Result<std::unique_ptr<OwnRules>> rules =
+      OwnRules::start(*experiment, options.threads, &stop_request());
+  if (!rules) return report("verify", rules.error());
   const std::uint32_t seed = options.seed ? *options.seed : std::random_device()();
   const Result<Verified> verified = verify(*experiment, options, seed);
   if (!verified) return report("verify", verified.error());

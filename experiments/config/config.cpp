@@ -8,6 +8,7 @@
 #include "core/mpfr/real.hpp"
 #include "experiments/config/fields.hpp"
 #include "experiments/config/grid.hpp"
+#include "experiments/config/own_rules.hpp"
 #include "experiments/config/read.hpp"
 #include "experiments/config/variants.hpp"
 
@@ -88,6 +89,7 @@ class Reader {
     for (SelectionConfig& s : config_.selections)
       if (!s.spec.tau && !s.spec.rate) s.spec.tau = 1.5;
     for (std::filesystem::path* path : paths()) *path = (folder / *path).lexically_normal();
+    resolve_own_rules(config_, folder);
     resolve_models(config_.grid, folder), resolve_models(config_.record_where, folder);
     if (config_.stop) resolve_models(config_.stop->baseline, folder);
     if (std::optional<Problem> problem = check_grid(config_)) return error(*problem);
@@ -95,6 +97,7 @@ class Reader {
     if (std::optional<Problem> problem = check_values(config_)) return error(*problem);
     if (std::optional<Problem> problem = check_texts()) return error(*problem);
     if (std::optional<Problem> problem = check_models()) return error(*problem);
+    if (std::optional<Problem> problem = check_own_rules(config_)) return error(*problem);
     return config_;
   }
 

@@ -14,6 +14,7 @@
 
 #include "core/base/names.hpp"
 #include "core/base/result.hpp"
+#include "core/base/sha256.hpp"
 #include "core/model/files/config.hpp"
 #include "core/model/plan.hpp"
 #include "core/selection/selection.hpp"
@@ -82,10 +83,25 @@ struct FallbackConfig {
   }
 };
 
+/// rule = "python:FILE:FUNCTION": a function of a Python file, which is absolute.
+struct OwnRuleName {
+  std::filesystem::path file;
+  std::string function;
+  friend bool operator==(const OwnRuleName&, const OwnRuleName&) = default;
+};
+
+/// What the files of own rules contain, by their paths, where they have been read; no part of a
+/// config's value.
+struct RuleContents {
+  std::map<std::filesystem::path, Digest> of;
+  friend bool operator==(const RuleContents&, const RuleContents&) { return true; }
+};
+
 /// [lamp.SITE]: tau or rate is set, not both.
 struct SelectionConfig {
   Site site = Site::scores;
   SelectionSpec spec{.tau = std::nullopt, .rate = std::nullopt};
+  std::optional<OwnRuleName> own{};  // spec.rule is own_rule then; who runs it gives spec.own
   Shift shift = Shift::none;
   std::string recompute{};
   FallbackConfig fallback{};
@@ -205,6 +221,7 @@ struct Config {
   std::optional<StopConfig> stop;                  // absent: all sequences
   std::optional<TruthConfig> truth;                // absent: none
   Places places;
+  RuleContents rule_contents;
   friend bool operator==(const Config&, const Config&) = default;
 
   [[nodiscard]] const ArithmeticConfig* arithmetic(std::string_view name) const;

@@ -77,8 +77,8 @@ Outcome read_where(Config& config, Name, const Value& value, const Field&) {
 Text write_where(const Config& config, Name, Form form) {
   std::vector<GridAxis> axes = config.record_where;
   for (GridAxis& axis : axes)
-    if (axis.key == model_key && form == Form::identity)  // never paths
-      for (Coordinate& value : axis.values) value = model_name(std::get<std::string>(value));
+    for (Coordinate& value : axis.values)
+      if (form == Form::identity) value = label_of(axis.key, value);  // never paths
   const bool both = !axes.empty() && !config.record_activations.empty();
   return (form == Form::identity && both ? "activations too " : "") +
          axes_text(axes, ValuesOfAxis::several);

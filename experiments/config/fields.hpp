@@ -59,8 +59,9 @@ struct Field {
   Scope scope = Scope::none;
   double min = 0, max = 0;  // integer, number
   std::span<const Choice> choices{};
-  std::string_view range{};        // legal values where kind, min, max and choices do not say them
-  bool available = true;           // else any value is refused as not available yet
+  std::string_view range{};  // legal values where kind, min, max and choices do not say them; of
+                             // a choice those besides
+  bool available = true;     // else any value is refused as not available yet
   std::string_view alternative{};  // the key it excludes; an axis or a --set replaces it
   std::optional<Problem> (*read)(Config&, std::string_view name, const Value&,
                                  const Field&) = nullptr;

@@ -7,6 +7,7 @@
 #include "experiments/config/checks.hpp"
 #include "experiments/config/equal_cells.hpp"
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/own_rules.hpp"
 #include "experiments/config/suggestions.hpp"
 
 namespace lamp::experiments {
@@ -292,7 +293,8 @@ record::Axis axis_of(const GridAxis& axis) {
   record::Axis out{.name = axis.key, .values = {}};
   const auto collect = [&]<class T>(const T&) {
     std::vector<T> values;
-    for (const Coordinate& coordinate : axis.values) values.push_back(std::get<T>(coordinate));
+    for (const Coordinate& coordinate : axis.values)
+      values.push_back(std::get<T>(label_of(axis.key, coordinate)));
     if constexpr (std::is_same_v<T, bool>) {
       std::vector<std::string> words;
       for (const bool value : values) words.push_back(boolean_text(value));
@@ -302,29 +304,27 @@ record::Axis axis_of(const GridAxis& axis) {
     }
   };
   std::visit(collect, axis.values.front());
-  if (axis.key == model_key)
-    for (std::string& path : std::get<std::vector<std::string>>(out.values))
-      path = model_name(path);
   out.long_name = std::string(find_field(axis.key).field->meaning);
   return out;
 }
 
 }  // namespace
 
-PrecisionPlan plan_of(const Config& config) {
+PrecisionPlan plan_of(const Config& config, const OwnRuleOf& own) {
   const auto named = [&](const std::string& name) { return config.arithmetic(name)->arithmetic(); };
   PrecisionPlan plan(named(config.plan_default));
   for (const PlanEntry& entry : plan_by_site(config)) plan.set(entry.path, named(entry.arithmetic));
   for (const SelectionConfig& s : config.selections) {
-    const SelectionPlan selection{.spec = s.spec,
-                                  .recompute = named(s.recompute),
-                                  .shift = s.shift,
-                                  .fallback = s.fallback.fallback()};
+    SelectionPlan selection{.spec = s.spec,
+                            .recompute = named(s.recompute),
+                            .shift = s.shift,
+                            .fallback = s.fallback.fallback()};
+    if (s.own && own) selection.spec.own = own(s);
     plan.select(s.site, selection);
     for (const BudgetEntry& entry : config.budgets) {
       if (entry.path.site != s.site) continue;
       SelectionPlan other = selection;
-      other.spec = with_budget(s.spec, entry);
+      other.spec = with_budget(selection.spec, entry);
       plan.select(entry.path, other);
     }
   }
@@ -404,8 +404,9 @@ std::vector<std::string> keys_of_axes(const Config& config) {
   return keys;
 }
 
-std::vector<IdentityLine> experiment_lines(const Config& config, const Inputs& inputs,
+std::vector<IdentityLine> experiment_lines(const Config& asked, const Inputs& inputs,
                                            int semantics_number) {
+  const Config config = with_rule_contents(asked, inputs.rules);
   std::vector<IdentityLine> lines =
       find_axis(config, model_key) != nullptr
           ? lines_without_model(config.activation, inputs.models, semantics_number)
@@ -425,7 +426,8 @@ std::vector<IdentityLine> experiment_lines(const Config& config, const Inputs& i
   return lines;
 }
 
-Result<Grid> expand(const Config& config, const Inputs& inputs) {
+Result<Grid> expand(const Config& asked, const Inputs& inputs) {
+  const Config config = with_rule_contents(asked, inputs.rules);
   expects(inputs.models.size() == model_paths(config).size(), "expand: as many contents as models");
   Grid grid{.axes = {},
             .cells = {},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -73,6 +74,7 @@ struct Inputs {
   std::vector<ModelInputs> models;  // of model_paths(config)
   Digest tokenizer{};               // zero where tokens are ids
   std::vector<Digest> texts{};      // content of each of tokens.path
+  std::vector<Digest> rules{};      // content of each of own_rule_files(config)
 };
 
 /// One thing that two runs that share a folder agree in: a key of the config, or one of semantics,
@@ -100,8 +102,12 @@ std::vector<std::string> axes_beside_truth(const Config& config);
 /// again.
 bool next_cell(const Config& config, std::vector<std::size_t>& index);
 
-/// The plan of a config without a grid. Pre: check_values(config) is empty.
-PrecisionPlan plan_of(const Config& config);
+/// What evaluates the own rule of a selection that has one.
+using OwnRuleOf = std::function<OwnRule*(const SelectionConfig&)>;
+
+/// The plan of a config without a grid. Pre: check_values(config) is empty. Without `own` no pass
+/// can be made under the plan where the config has own rules.
+PrecisionPlan plan_of(const Config& config, const OwnRuleOf& own = {});
 
 /// The config of one cell: its coordinates put in place of the grid.
 Config cell_config(const Config& config, std::span<const std::size_t> index);

@@ -111,6 +111,8 @@ std::string_view kind_name(Kind kind) {
 }
 
 std::string legal_values(const Field& field) {
+  if (field.kind == Kind::choice && !field.range.empty())
+    return join(available_names(field.choices)) + ", " + std::string(field.range);
   if (!field.range.empty()) return std::string(field.range);
   if (!field.choices.empty()) return join(available_names(field.choices));
   if (field.kind == Kind::boolean) return "true, false";

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <array>
 
+#include "core/selection/rules/own.hpp"
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/own_rules.hpp"
 
 namespace lamp::experiments {
 namespace {
@@ -26,6 +28,30 @@ Outcome read_selection(Config& config, Name name, const Value& value, const Fiel
 template <const auto& table, auto member>
 Text write_selection(const Config& config, Name name, Form) {
   return choice_text(table, selection(config, name).spec.*member);
+}
+
+/// A rule of the table, or somebody's own.
+Outcome read_rule(Config& config, Name name, const Value& value, const Field& field) {
+  SelectionConfig& s = selection(config, name);
+  const std::string* text = value.get<std::string>();
+  if (text != nullptr && text->starts_with(own_rule_prefix)) {
+    s.own = parse_own_rule(*text);
+    if (!s.own) return wrong(value);
+    s.spec.rule = &own_rule;
+    return std::nullopt;
+  }
+  s.own.reset();
+  return read_choice(value, field, rule_names, s.spec.rule);
+}
+
+/// Of an own rule the identity has what its file contains, never the path.
+Text write_rule(const Config& config, Name name, Form form) {
+  const SelectionConfig& s = selection(config, name);
+  if (!s.own) return choice_text(rule_names, s.spec.rule);
+  if (form == Form::toml) return toml_string(own_rule_text(*s.own));
+  const auto known = config.rule_contents.of.find(s.own->file);
+  const Digest content = known == config.rule_contents.of.end() ? Digest{} : known->second;
+  return toml_string(own_rule_text({.file = to_hex(content), .function = s.own->function}));
 }
 
 FallbackConfig& fallback(Config& config, Name name) { return selection(config, name).fallback; }
@@ -64,8 +90,9 @@ constexpr std::array lamp_rows{
           .meaning = "how the components to recompute are chosen",
           .scope = Scope::cell,
           .choices = choices_of<rule_names>,
-          .read = read_selection<rule_names, &SelectionSpec::rule>,
-          .write = write_selection<rule_names, &SelectionSpec::rule>},
+          .range = own_rule_form,
+          .read = read_rule,
+          .write = write_rule},
     Field{.key = "lamp.*.weights",
           .kind = Kind::choice,
           .standard = "\"absolute\"",

@@ -6,6 +6,7 @@
 #include "experiments/config/equal_cells.hpp"
 #include "experiments/config/grid.hpp"
 #include "experiments/config/kinds.hpp"
+#include "experiments/config/own_rules.hpp"
 
 namespace lamp::experiments {
 const GridAxis* find_axis(const Config& config, std::string_view key) {
@@ -25,6 +26,12 @@ std::vector<std::filesystem::path> model_paths(const Config& config) {
 std::string model_name(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder.lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+Coordinate label_of(std::string_view key, const Coordinate& value) {
+  if (key == model_key) return model_name(std::get<std::string>(value));
+  const std::optional<OwnRuleName> rule = own_rule_of_axis(key, value);
+  return rule ? own_rule_label(*rule) : value;
 }
 
 Variant variant_of(const Config& config, std::span<const std::size_t> index) {

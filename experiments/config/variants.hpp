@@ -38,6 +38,9 @@ std::vector<std::filesystem::path> model_paths(const Config& config);
 /// What the result calls a model: its folder's name.
 std::string model_name(const std::filesystem::path& folder);
 
+/// A value of an axis as the result calls it: of models and own rules, without the way to them.
+Coordinate label_of(std::string_view key, const Coordinate& value);
+
 /// All variants, each once; without axes one.
 std::vector<Variant> variants_of(const Config& config);
 /// That of a cell: one coordinate an axis of the grid.

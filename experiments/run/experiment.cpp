@@ -6,10 +6,13 @@
 #include <set>
 #include <utility>
 
+#include "core/model/files/text.hpp"
+#include "experiments/config/own_rules.hpp"
 #include "experiments/run/continuation_texts.hpp"
 #include "experiments/run/nan_cells.hpp"
 #include "experiments/run/provenance.hpp"
 #include "experiments/run/stopping.hpp"
+#include "experiments/run/study_inputs.hpp"
 #include "experiments/run/what_changed.hpp"
 
 namespace lamp::experiments {
@@ -48,10 +51,27 @@ std::vector<record::Axis> counted_axes() {
   return axes;
 }
 
+/// Reads the file of every own rule. Nothing of it is executed.
+Result<std::vector<RuleSource>> read_rule_sources(const Config& config) {
+  constexpr std::uint64_t most_bytes = std::uint64_t{1} << 20;
+  std::vector<RuleSource> sources;
+  for (const std::filesystem::path& file : own_rule_files(config)) {
+    Result<std::string> text = read_text_file(file, most_bytes);
+    if (!text) return text.error();
+    if (text->find('\0') != std::string::npos)
+      return Error{ExitCode::bad_data, file.string() + ": has a NUL; legal: a Python file"};
+    const Digest content = sha256(*text);
+    sources.push_back({.file = file, .text = *std::move(text), .content = content});
+  }
+  return sources;
+}
+
 }  // namespace
 
 Inputs Experiment::inputs() const {
-  Inputs all{.models = {}, .tokenizer = tokens.tokenizer, .texts = tokens.text_contents};
+  Inputs all{
+      .models = {}, .tokenizer = tokens.tokenizer, .texts = tokens.text_contents, .rules = {}};
+  for (const RuleSource& rule : rules) all.rules.push_back(rule.content);
   for (std::size_t i = 0; i <= other_models.size(); ++i) {
     all.models.push_back({.content = model_at(i).content, .activation = activation_at(i)});
     if (const Digest& content = reference_at(i).content; content != model_at(i).content)
@@ -85,6 +105,8 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   if (!reference) return reference.error();
   Model& model = models->front();
   if (Result<void> fits = check_against(*config, model.config); !fits) return fits.error();
+  Result<std::vector<RuleSource>> rules = read_rule_sources(*config);
+  if (!rules) return rules.error();
 
   std::vector<Digest> contents;
   for (const Model& each : *models) contents.push_back(each.content);
@@ -100,6 +122,7 @@ Result<Experiment> prepare(const std::filesystem::path& file, std::span<const st
   experiment.other_models.assign(std::make_move_iterator(models->begin() + 1),
                                  std::make_move_iterator(models->end()));
   experiment.reference_model = *std::move(reference);
+  experiment.rules = *std::move(rules);
   experiment.read_at = read_at;
   experiment.activation = experiment.activation_at(0);
   Result<Grid> grid = expand(experiment.config, experiment.inputs());
@@ -120,7 +143,10 @@ Result<Experiment> prepare_again(const std::filesystem::path& folder) {
   const Result<std::string> present = experiment_of(folder);
   if (!present) return present.error();
   Result<Experiment> experiment = prepare(folder / "study.toml", {});
-  if (!experiment || to_hex(experiment->grid.experiment) == *present) return experiment;
+  if (!experiment) return experiment;
+  if (const std::optional<RecordedInputs> recorded = read_inputs(folder / "study.toml"))
+    experiment->python = recorded->python;
+  if (to_hex(experiment->grid.experiment) == *present) return experiment;
   return changed_since_run(folder, *present, experiment->grid, experiment->config,
                            experiment->inputs());
 }

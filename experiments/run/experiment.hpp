@@ -19,8 +19,16 @@
 #include "experiments/run/cell_recorder.hpp"
 #include "experiments/run/models.hpp"
 #include "experiments/run/run_folder.hpp"
+#include "experiments/run/study_inputs.hpp"
 
 namespace lamp::experiments {
+
+/// The file of an own rule, as it was read.
+struct RuleSource {
+  std::filesystem::path file;
+  std::string text;
+  Digest content{};
+};
 
 struct Experiment {
   Config config;
@@ -30,6 +38,8 @@ struct Experiment {
   Grid grid;
   std::vector<Model> other_models{};       // the rest of the axis, of the shapes of the first
   std::optional<Model> reference_model{};  // reference.model, of the same shapes
+  std::vector<RuleSource> rules{};         // of own_rule_files(config)
+  std::optional<PythonVersions> python{};  // of the run, where it has begun with own rules
   std::int64_t read_at = 0;  // seconds since 1970, before the first of its files was opened
 
   /// Of model_paths(config).

@@ -83,6 +83,16 @@ record::Provenance provenance(const Experiment& experiment, const Occasion& occa
     entries.emplace_back("text_" + std::to_string(i),
                          experiment.config.tokens.paths[i].string() + " " +
                              to_hex(experiment.tokens.text_contents[i]));
+  for (std::size_t i = 0; i < experiment.rules.size(); ++i) {
+    const RuleSource& rule = experiment.rules[i];
+    const std::string name = "rule_" + std::to_string(i);
+    entries.emplace_back(name, rule.file.string() + " " + to_hex(rule.content));
+    entries.emplace_back(name + "_source", rule.text);
+  }
+  if (experiment.python) {
+    entries.emplace_back("python", experiment.python->python);
+    entries.emplace_back("numpy", experiment.python->numpy);
+  }
   for (const auto& [name, value] : record::Provenance{
            {"lamp_version", std::string(build.version)},
            {"git_commit", std::string(build.commit)},

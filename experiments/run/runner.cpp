@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/side_by_side.hpp"
+#include "core/selection/rules/own.hpp"
 #include "experiments/run/cell_recorder.hpp"
 #include "experiments/run/experiment.hpp"
 #include "experiments/run/finished_cells.hpp"
@@ -99,20 +100,22 @@ std::optional<Reference> reference_of(const Pass& pass, const CellRecorder& reco
   }
 }
 
-/// Nothing where a signal stopped it.
-std::optional<record::CellRecord> computed_cell(const Cell& cell, const Pass& pass,
-                                                const Reference& reference,
-                                                CellRecorder& recorder) {
+/// Nothing where a signal stopped it. An error where an own rule failed.
+Result<std::optional<record::CellRecord>> computed_cell(const Cell& cell, const Pass& pass,
+                                                        const Reference& reference,
+                                                        CellRecorder& recorder) {
   recorder.begin(reference, pass.plan, cell.records);
   try {
     run_pass(pass, recorder);
     recorder.end(pass);
   } catch (const Stopped&) {
-    return std::nullopt;
+    return std::optional<record::CellRecord>();
+  } catch (const RuleFailed& failed) {
+    return failed.error();
   }
-  if (!recorder.is_complete()) return std::nullopt;
-  return record::CellRecord{
-      .id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()};
+  if (!recorder.is_complete()) return std::optional<record::CellRecord>();
+  return std::optional(record::CellRecord{
+      .id = cell.id, .status = record::CellStatus::done, .values = recorder.cell_values()});
 }
 
 /// One sequence of one variant: its cells and its shard.
@@ -189,12 +192,13 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, T
   for (const Cell* cell : cells)
     if (request.share && finished.contains(cell->id)) known.add(*cell, nullptr);
   std::optional<Error> failure;
+  bool may_publish = true;
   Clock::time_point published = Clock::now();
   const auto finish = [&](const Cell& cell, record::CellRecord record) {
     finished.insert_or_assign(cell.id, std::move(record));
     ++computed.cells;
     if (Clock::now() - published >= publish_interval) {
-      if (const Result<void> done = publish(); !done) failure = done.error();
+      if (const Result<void> done = publish(); !done) failure = done.error(), may_publish = false;
       published = Clock::now();
     }
     progress.step(sequence_name(request.recording.config, sequence.text, sequence.index));
@@ -205,15 +209,16 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, T
     const PrecisionPlan plan = priorities.plan(cell.plan, model.config, cell.seed);
     const PassOptions options = options_of(request, sequence, cell.seed);
     worker.workspace.forget_selections();
-    std::optional<record::CellRecord> record =
+    Result<std::optional<record::CellRecord>> record =
         computed_cell(cell, {*runs_on.at(&cell), sequence.ids, plan, options, worker.workspace},
                       reference, worker.recorder);
     const std::lock_guard lock(mutex);
-    if (failure || !record) return false;
+    if (!record && !failure) failure = record.error();
+    if (failure || !*record) return false;
     const SelectionScratch::Seen seen = worker.workspace.selections_seen();
     if (request.share) known.add(cell, &seen);
     ++computed.passes;
-    return finish(cell, *std::move(record));
+    return finish(cell, **std::move(record));
   };
   for (auto cell = missing.begin(); cell != others; ++cell)
     if (!compute_cell(workers[0], **cell)) break;
@@ -233,9 +238,9 @@ Result<Computed> compute(const RunRequest& request, std::span<Worker> workers, T
     std::erase_if(pending, [&](const Cell* cell) { return finished.contains(cell->id); });
   }
 
-  // 5. The whole sequence, or what there is of it when a signal came.
-  if (!failure)
-    if (const Result<void> done = publish(); !done) failure = done.error();
+  // 5. The whole sequence, or what there is of it when a signal came or an own rule failed.
+  if (may_publish)
+    if (const Result<void> done = publish(); !done && !failure) failure = done.error();
   if (failure) return *failure;
   return computed;
 }

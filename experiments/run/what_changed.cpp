@@ -149,7 +149,9 @@ class Differences {
     }
     const auto [before, old] = was_.written(name);
     const auto [now, value] = is_.written(name);
-    if (before == now)
+    if (before == now && old == value)
+      add("the content of the rule " + value);
+    else if (before == now)
       add(now, old, value);
     else
       add(before + " = " + old + " is now " + now + " = " + value);

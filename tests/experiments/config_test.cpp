@@ -16,8 +16,10 @@
 #include "core/arith/engine.hpp"
 #include "core/arith/orders/order_text.hpp"
 #include "core/model/networks/network.hpp"
+#include "core/selection/rules/own.hpp"
 #include "experiments/config/fields.hpp"
 #include "experiments/config/grid.hpp"
+#include "experiments/config/own_rules.hpp"
 #include "experiments/config/read.hpp"
 
 using namespace lamp;
@@ -305,6 +307,34 @@ TEST_CASE("config: every decision of a selection is read", "[config]") {
   CHECK(parse(base_config)->selections[0].shift == Shift::none);
   CHECK(parse(with("recompute", "shift = \"adaptive\"\nrecompute"))->selections[0].shift ==
         Shift::adaptive);
+}
+
+TEST_CASE("config: an own rule is a function of a file relative to the config", "[config]") {
+  const Result<Config> read =
+      parse(with("recompute", "rule = \"python:rules/a:b.py:_f2\"\nrecompute") +
+                "[grid]\n\"lamp.mlp_fc.rule\" = [\"lamp\", \"python:../c.py:g\"]\n[record]\n"
+                "where = {\"lamp.mlp_fc.rule\" = [\"python:../c.py:g\"]}\n",
+            {"lamp.mlp_fc.recompute=high"});
+  if (!read) FAIL(read.error().message);
+  const SelectionConfig& scores = read->selections[0];
+  CHECK(scores.spec.rule == &own_rule);
+  CHECK(scores.spec.own == nullptr);
+  CHECK(scores.own == OwnRuleName{"/folder/rules/a:b.py", "_f2"});
+  CHECK(read->record_where[0].values == std::vector<Coordinate>{std::string("python:/c.py:g")});
+  CHECK(own_rules_of(*read) == std::vector<OwnRuleName>{*scores.own, {"/c.py", "g"}});
+  const std::string text = resolved_toml(*read);
+  const Result<Config> again = parse_config(text, "d.toml", "/elsewhere", {});
+  if (!again) FAIL(again.error().message);
+  CHECK(*again == *read);
+  CHECK(resolved_toml(*again) == text);
+  // An axis takes the place of what the file says; a rule of the table that of an own one.
+  CHECK(own_rules_of(*parse(with("recompute", "rule = \"python:r.py:f\"\nrecompute") +
+                            "[grid]\n\"lamp.scores.rule\" = [\"lamp\"]\n"))
+            .empty());
+  CHECK_FALSE(
+      parse(with("recompute", "rule = \"python:r.py:f\"\nrecompute"), {"lamp.scores.rule=window"})
+          ->selections[0]
+          .own);
 }
 
 TEST_CASE("config: what is recorded is read", "[config]") {

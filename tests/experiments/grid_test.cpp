@@ -702,6 +702,44 @@ TEST_CASE("grid: without any draw a cell stands for those of all seeds", "[grid]
   CHECK(works(with("recompute", "rule = \"random\"\nrate = 1\nrecompute")) == 1);  // it is `all`
 }
 
+TEST_CASE("grid: an own rule enters identities by what its file contains", "[grid]") {
+  const auto rule = [](const std::string& text) {
+    return with("recompute", "rule = \"" + text + "\"\nrecompute");
+  };
+  const auto given = [](std::vector<Digest> contents) {
+    Inputs all = inputs();
+    all.rules = std::move(contents);
+    return all;
+  };
+  const Inputs a = given({sha256("a")}), b = given({sha256("b")});
+  const std::string f = rule("python:r.py:f");
+  CHECK(cell_of(f, a) == cell_of(rule("python:../elsewhere/s.py:f"), a));
+  CHECK(cell_of(f, a) != cell_of(f, b));
+  CHECK(cell_of(f, a) != cell_of(rule("python:r.py:g"), a));
+  CHECK(cell_of(f, a) != cell_of(base_config));
+  CHECK(experiment_of(f, a) == experiment_of(rule("python:/s.py:f"), a));
+  CHECK(experiment_of(f, a) != experiment_of(f, b));
+
+  // Of two files in the order of the axis; what is no coordinate any more has no content.
+  const std::string axis =
+      f + "[grid]\n\"lamp.scores.rule\" = [\"lamp\", \"python:one/x.py:f\", \"python:y.py:f\"]\n";
+  const Grid first = grid_of(axis, given({sha256("a"), sha256("b")})),
+             other = grid_of(axis, given({sha256("a"), sha256("c")}));
+  REQUIRE(first.cells.size() == 3);
+  CHECK(first.experiment == other.experiment);
+  CHECK(first.cells[0].id == cell_of(base_config));
+  CHECK(first.cells[1].id == cell_of(f, a));
+  CHECK(first.cells[1].id == other.cells[1].id);
+  CHECK(first.cells[2].id == cell_of(f, b));
+  CHECK(first.cells[2].id != other.cells[2].id);
+  CHECK(std::get<std::vector<std::string>>(first.axes[0].values) ==
+        std::vector<std::string>{"lamp", "python:x.py:f", "python:y.py:f"});
+  // It may draw, and nothing proves it equal to a rule of the table.
+  const Grid seeds = grid_of(f + "[grid]\nseed = [1, 2]\n\"lamp.scores.tau\" = [2.0]\n", a);
+  CHECK(seeds.cells[0].work.own != seeds.cells[1].work.own);
+  CHECK_FALSE(seeds.cells[0].work.if_nothing);
+}
+
 TEST_CASE("grid: the reference is binary64 or a named arithmetic", "[grid]") {
   const std::string reference = "[reference]\narithmetic = \"high\"\n";
   CHECK(grid_of(base_config).reference.at(Site::scores) == fused(lamp::binary64));

@@ -37,6 +37,7 @@ title = "everything that a cell records"
 {COMMON}
 fallback = {{tolerance = 0.1}}
 [lamp.mlp_fc]
+rule = "python:{ROOT}/experiments/own_rules/examples.py:largest_logit"
 rate = 0.1
 recompute = "high"
 [lamp.values]
@@ -222,7 +223,7 @@ class Schema(unittest.TestCase):
         self.assertEqual(first_cells(self.page, "Attributes"), self.attributes)
 
     def test_every_name_of_provenance(self):
-        named = {re.sub(r"^library_.*", "library_NAME", re.sub(r"^text_\d+$", "text_N", name)) for name in self.provenance}
+        named = {re.sub(r"^library_.*", "library_NAME", re.sub(r"^(text|rule)_\d+", r"\1_N", name)) for name in self.provenance}
         self.assertEqual(first_cells(self.page, "/provenance"), named)
 
     def test_the_checker_sees_a_dataset_that_is_not_described(self):

@@ -46,6 +46,19 @@ TEST_CASE("study inputs: what is written is read back", "[study_inputs]") {
   CHECK(found->read_at == 1796050780);
 }
 
+TEST_CASE("study inputs: own rules, and what evaluated them", "[study_inputs]") {
+  Inputs with = inputs;
+  with.rules = {sha256("f"), sha256("g")};
+  const std::optional<RecordedInputs> found =
+      read_back(inputs_comment(with, 5, PythonVersions{"3.11.2", "1.24.2"}));
+  REQUIRE(found);
+  CHECK(found->rules == with.rules);
+  REQUIRE(found->python);
+  CHECK(found->python->python == "3.11.2");
+  CHECK(found->python->numpy == "1.24.2");
+  CHECK_FALSE(read_back(inputs_comment(inputs, 5))->python);
+}
+
 TEST_CASE("study inputs: comments of older versions", "[study_inputs]") {
   std::string comment = inputs_comment(inputs, 5);
   const std::string newer = " semantics " + std::to_string(semantics), newest = " read 5";

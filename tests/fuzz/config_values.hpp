@@ -91,6 +91,8 @@ inline std::string value_of_key(std::string_view key, Random& random) {
   const experiments::Field& field = *match.field;
   if (key == "schema_version") return "1";
   const bool is_list = field.kind == Kind::list;
+  if (key.ends_with(".rule") && random() % 4 == 0)
+    return random() % 2 == 0 ? "\"python:r.py:f\"" : "\"python:/bin/sh:g\"";
   if (!field.choices.empty()) {
     const std::string word = in_string(one_of(field.choices, random).name);
     return is_list ? '[' + word + ']' : word;

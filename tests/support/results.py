@@ -2,12 +2,14 @@
 import os
 import pathlib
 import subprocess
+import sys
 
 import h5py
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAMP = pathlib.Path(os.environ.get("LAMP_BINARY", ROOT / "build/release/lamp"))
+os.environ.setdefault("LAMP_PYTHON", sys.executable)  # whose numpy own rules of a run find
 
 
 def lamp(*arguments, check=True, **options):

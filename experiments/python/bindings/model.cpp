@@ -19,6 +19,7 @@
 #include "experiments/config/grid.hpp"
 #include "experiments/python/bindings/errors.hpp"
 #include "experiments/python/bindings/module.hpp"
+#include "experiments/python/bindings/own_rule.hpp"
 #include "experiments/python/bindings/parallel.hpp"
 
 namespace lamp::python {
@@ -27,9 +28,11 @@ namespace nb = nanobind;
 
 namespace {
 
-/// What the plan of a config says, for sequences of one length.
+/// What the plan of a config says, for sequences of one length, and the callables that it selects
+/// by.
 struct Plan {
   PrecisionPlan plan;
+  std::vector<std::unique_ptr<CallableRule>> rules{};
 };
 
 /// Values of one site, (layer?, head?, T, width), row-major.
@@ -137,13 +140,21 @@ class LanguageModel {
     return nb::bytes(text.data(), text.size());
   }
 
-  /// `toml`: a config whose [plan], [lamp], [store] and arithmetics are meant.
-  [[nodiscard]] Plan plan(const std::string& toml) const {
+  /// `toml`: a config whose [plan], [lamp], [store] and arithmetics are meant. `rules`: by site,
+  /// what answers for its own rule, and whether that reads keys.
+  [[nodiscard]] Plan plan(const std::string& toml, nb::dict rules) const {
     const experiments::Config config =
         value_or_throw(experiments::parse_config(toml, "plan", folder_, {}));
     const Result<void> fits = experiments::check_against(config, model_->config);
     if (!fits) throw Failure(fits.error());
-    return {experiments::plan_of(config)};
+    std::vector<std::unique_ptr<CallableRule>> own;
+    const auto rule_of = [&](const experiments::SelectionConfig& selection) -> OwnRule* {
+      const nb::object rule = rules[std::string(info(selection.site).name).c_str()];
+      own.push_back(std::make_unique<CallableRule>(rule[0], nb::cast<bool>(rule[1])));
+      return own.back().get();
+    };
+    PrecisionPlan plan = experiments::plan_of(config, rule_of);
+    return {std::move(plan), std::move(own)};
   }
 
   nb::dict forward(const Plan& plan, const std::vector<std::int64_t>& ids,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/selection/lamp.hpp"
 #include "experiments/calc/selecting.hpp"
 #include "experiments/python/bindings/arrays.hpp"
 #include "experiments/python/bindings/errors.hpp"
@@ -54,11 +55,11 @@ experiments::calc::Selecting read_first(nb::dict keys, const Elements& y, std::s
   return asked;
 }
 
-/// Marks (rows, n), and the cost of each row's set. keys: those of calc's operation that are no
-/// arrays.
-void select_rows(nb::dict keys, const In& y, const std::optional<In>& g, const std::optional<In>& w,
-                 const std::optional<In>& matrix, const Marks& marks, const Out& costs,
-                 std::size_t threads) {
+/// Marks (rows, n), and the cost of each row's set; of `given` marks the costs alone. keys: those
+/// of calc's operation that are no arrays.
+void select_all(nb::dict keys, const In& y, const std::optional<In>& g, const std::optional<In>& w,
+                const std::optional<In>& matrix, const Marks& marks, const Out& costs,
+                std::size_t threads, bool given) {
   const std::size_t rows = y.shape(0), n = y.shape(1);
   const Elements from(y), cost_of(costs);
   const std::optional<Elements> weighed = elements_of(g), bounds = elements_of(w);
@@ -74,8 +75,13 @@ void select_rows(nb::dict keys, const In& y, const std::optional<In>& g, const s
                 if (bounds) asked.row.w = row_of(*bounds, row, n);
                 if (const char* problem = experiments::calc::check_bounds(asked.row.w))
                   fail(problem);
-                const mpfr::Selected found = experiments::calc::selected(asked);
-                std::copy(found.marks.begin(), found.marks.end(), marks.data() + row * n);
+                mpfr::Selected found = experiments::calc::selected(asked);
+                const std::span<std::uint8_t> set(marks.data() + row * n, n);
+                if (given)
+                  found.cost =
+                      cost_of_set(asked.spec, *asked.target, asked.row.view(), set, asked.scratch);
+                else
+                  std::copy(found.marks.begin(), found.marks.end(), set.begin());
                 cost_of.write(row, {&found.cost, 1});
               }
             });
@@ -84,9 +90,9 @@ void select_rows(nb::dict keys, const In& y, const std::optional<In>& g, const s
 }  // namespace
 
 void bind_selection(nb::module_& module) {
-  module.def("select", &select_rows, nb::arg("keys"), nb::arg("y"), nb::arg("g").none(),
+  module.def("select", &select_all, nb::arg("keys"), nb::arg("y"), nb::arg("g").none(),
              nb::arg("w").none(), nb::arg("matrix").none(), nb::arg("marks"), nb::arg("costs"),
-             nb::arg("threads"));
+             nb::arg("threads"), nb::arg("given") = false);
 }
 
 }  // namespace lamp::python

@@ -1,7 +1,10 @@
 """lamp.Model: passes of a language model under a precision plan."""
+import functools
+import os
+
 import numpy
 
-from . import _arrays, _core, _toml
+from . import _arrays, _core, _rule, _toml
 from ._arithmetic import Arithmetic
 
 
@@ -50,13 +53,14 @@ class Model(_core.Model):
 
         tokens: ids (T,), 1 <= T <= n_positions. plan: an arithmetic for all sites, or a dict as [plan] of a config, {"default": ..,
         SITE: .., "layer.3.SITE": .., "layer.3.head.1.SITE": ..}, each a lamp.Arithmetic, a dict of its keys, or the name of a format.
-        lamp: as [lamp] of a config, {"scores": {"tau": 1.5, "recompute": ..}}; store: as [store]. taps: sites to show beside the logits,
+        lamp: as [lamp] of a config, {"scores": {"tau": 1.5, "recompute": ..}}; a rule may be a function of a row, too (lamp.select says what it
+        is shown), which runs in this process, one row at a time; store: as [store]. taps: sites to show beside the logits,
         and "SITE.selected". first_logits: the first row of logits to evaluate. seed, sequence: what stochastic modes and rules draw from,
         as seed of a config and the number of a sequence; so the values are those of `lamp run`, bit by bit.
 
         Returns lamp.Pass: a dict of arrays."""
         tokens = _ids(tokens)
-        described = self._plan(_toml.dumps(config_of(plan, lamp, store, len(tokens))))
+        described = self._described(plan, lamp, store, len(tokens))
         if not 0 <= first_logits < max(1, len(tokens)):
             raise ValueError(f"first_logits is {first_logits}; legal: 0 to {len(tokens) - 1}")
         names = [taps] if isinstance(taps, str) else list(taps)
@@ -67,8 +71,13 @@ class Model(_core.Model):
         """`count` tokens after a prefix, each the most probable one: int64 (count,), fewer where logits are NaN. The rest as in
         forward."""
         tokens = _ids(tokens)
-        described = self._plan(_toml.dumps(config_of(plan, lamp, store, len(tokens))))
+        described = self._described(plan, lamp, store, len(tokens))
         return numpy.array(self._generate(described, tokens, count, seed, sequence, _arrays.threads(threads)), numpy.int64)
+
+
+    def _described(self, plan, lamp, store, length):
+        lamp, rules = with_own_rules(lamp or {})
+        return self._plan(_toml.dumps(config_of(plan, lamp, store, length)), rules)
 
 
 def _ids(tokens):
@@ -78,6 +87,22 @@ def _ids(tokens):
     if tokens.ndim != 1:
         raise ValueError(f"tokens has shape {tokens.shape}; legal: (T,)")
     return [int(token) for token in tokens]
+
+
+def with_own_rules(lamp):
+    """[lamp] with a name in the place of each callable, and by site what answers for it; of "python:FILE:FUNCTION" that function."""
+    named, rules = {}, {}
+    for site, keys in lamp.items():
+        rule = keys.get("rule") if isinstance(keys, dict) else None
+        file, _, function = rule[len("python:"):].rpartition(":") if isinstance(rule, str) and rule.startswith("python:") else ("", "", "")
+        if file:
+            with open(file, "rb") as source:
+                rule = _rule.function_of(_rule.module_of(os.path.abspath(file), source.read()), function)
+        if callable(rule):
+            rules[site] = functools.partial(_rule.answer, rule), getattr(rule, "keys", False) is True
+            keys = {**keys, "rule": "python:callable:rule"}
+        named[site] = keys
+    return named, rules
 
 
 def config_of(plan, lamp, store, length):

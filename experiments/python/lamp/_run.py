@@ -18,6 +18,11 @@ def program():
     raise FileNotFoundError(f"the program lamp is neither {beside} nor on PATH; legal: LAMP_BINARY=/path/to/lamp")
 
 
+def environment():
+    """Own rules of a run see the packages that this Python sees."""
+    return {"LAMP_PYTHON": sys.executable, **os.environ} if sys.executable else dict(os.environ)
+
+
 def command(*arguments, input=None):
     """What `lamp ARGUMENTS` prints. ValueError, OSError: its one line of errors."""
     import subprocess
@@ -74,7 +79,7 @@ def _run(config, out, overrides, threads, progress, name=None):
     terminal, end = pty.openpty()  # so that the program draws its bar
     with open(terminal, "rb", buffering=0) as lines, tempfile.TemporaryFile("w+") as answer:
         try:
-            child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=answer, stderr=end, start_new_session=True)
+            child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=answer, stderr=end, start_new_session=True, env=environment())
         finally:
             os.close(end)
         try:

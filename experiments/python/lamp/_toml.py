@@ -32,6 +32,8 @@ def text(value):
         return "[" + ", ".join(text(item) for item in value) + "]"
     if hasattr(value, "__fspath__"):
         return text(value.__fspath__())
+    if callable(value):
+        raise TypeError("a function is no value of a config, which the program reads; legal: rule = \"python:FILE:FUNCTION\"")
     raise TypeError(f"{type(value).__name__} is no value of a config; legal: bool, int, float, str, list, dict, lamp.Format, "
                     "lamp.Arithmetic")
 
