@@ -77,7 +77,7 @@ def result_path(path=None):
 
 
 def is_grid_axis(dim):
-    return dim == "seed" or dim.startswith(("arithmetic.", "plan.", "lamp.", "model.", "tokens."))
+    return dim == "seed" or dim.startswith(("arithmetic.", "plan.", "lamp.", "store.", "model.", "tokens."))
 
 
 def origin(path):
@@ -134,6 +134,7 @@ def sites(result):
 def open_errors(result, site):
     """/errors/SITE over (text, sequence, mu, tau, rule[, layer][, head][, bin]), only what was finished: else NaN."""
     errors = xarray.open_dataset(result.path, group=f"errors/{site}", engine="h5netcdf", decode_times=False)
+    errors = errors.drop_vars(["forward", "local"], errors="ignore")  # by record.detail = "full": every component, of which no figure makes use
     data, *_ = uniform(errors, result.config, "forward_count", {})
     return data.where(result.data.status == DONE)
 

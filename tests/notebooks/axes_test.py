@@ -68,6 +68,11 @@ class Axes(unittest.TestCase):
         self.assertEqual((head["model"].split()[0], head["tokens"]), ("gpt-nano-sort", "2 sequences of 4 tokens, shuffled"))
         self.assertEqual(results.open_continuations(opened).reference.shape, (1, 2, 2))
 
+    def test_axes_of_the_grid(self):
+        """They are cut or shown; what is no axis of the grid is averaged."""
+        keys = ("arithmetic.low.mu", "plan.scores", "lamp.scores.tau", "store.default", "model.path", "seed", "tokens.shuffle")
+        self.assertEqual([key for key in (*keys, "layer", "head", "position", "bin", "sequence") if results.is_grid_axis(key)], [*keys])
+
     def test_backends_show_the_first(self):
         shown = backends.open_backends(self.result)
         with h5py.File(self.result) as f:
