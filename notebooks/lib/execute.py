@@ -12,6 +12,7 @@ import tempfile
 NOTEBOOKS = pathlib.Path(__file__).resolve().parents[1]
 NEEDS = ("nbconvert", "nbclient", "ipykernel", "matplotlib", "h5py", "xarray", "h5netcdf")  # Debian: python3-NAME
 KERNEL = "lamp-notebook"
+BOOK = ("questions", "tutorial", "recipes")  # folders of notebooks that are not about a result
 
 
 def fail(message, code):
@@ -50,7 +51,7 @@ def execute(source, other_schema=""):
     from nbconvert import HTMLExporter
 
     notebook = nbformat.read(source, as_version=4)
-    NotebookClient(notebook, kernel_name=KERNEL, timeout=600, allow_errors=bool(other_schema), resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    NotebookClient(notebook, kernel_name=KERNEL, timeout=600, allow_errors=bool(other_schema), resources={"metadata": {"path": str(source.parent)}}).execute()
     if other_schema:
         say_instead_of_errors(notebook, other_schema)
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="", jquery_url="", exclude_anchor_links=True,
@@ -78,7 +79,8 @@ def move_in(made, folder, stem):
 
 USAGE = ("usage: bash notebooks/run NUMBER RESULT.h5 [OUT_DIR] [--with OTHER.h5]   "
          "(01 for 01-softmax-lamp; OUT_DIR: default 01, beside RESULT.h5; OTHER.h5: laid over RESULT.h5); "
-         "of notebook 00 also [--y METRIC] [--x KEY] [--colour KEY] [--columns KEY] [--rows KEY] [--at KEY=VALUE]...")
+         "of notebook 00 also [--y METRIC] [--x KEY] [--colour KEY] [--columns KEY] [--rows KEY] [--at KEY=VALUE]...; "
+         "or: bash notebooks/run questions/NUMBER|tutorial/NUMBER|recipes/NAME [OUT_DIR]")
 VIEW = ("y", "x", "colour", "columns", "rows", "at")  # options of notebook 00
 
 
@@ -106,10 +108,50 @@ def options_of(arguments):
     return rest, found
 
 
+def missing_modules(names):
+    """The sentence that names the first that is not there, or None."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    if missing[0] == "lamp":
+        return "no module lamp in build/release/python; bash experiments/quickstart builds it"
+    packages = " ".join(f"python3-{name}" for name in NEEDS)
+    return f"no module {missing[0]} in {sys.executable}; on Debian 12: apt install {packages}"
+
+
+def of_the_book(arguments):
+    """Executes a notebook of a folder, which runs what it needs itself: runs/FOLDER/STEM (or OUT_DIR) gets its page and its runs."""
+    folder, _, number = arguments[0].partition("/")
+    sources = sorted(source for group in BOOK for source in NOTEBOOKS.glob(f"{group}/*.ipynb") if f"{group}/{source.name}".startswith(f"{folder}/{number}"))
+    if len(sources) != 1 or len(arguments) > 2:
+        there = ", ".join(f"{group}/{source.stem}" for group in BOOK for source in sorted(NOTEBOOKS.glob(f"{group}/*.ipynb")))
+        return fail(f"{arguments[0]}: legal: {there}, or the beginning of one of them; then OUT_DIR", 2)
+    if why := missing_modules((*NEEDS, "lamp")):
+        return fail(why, 70)
+    out = pathlib.Path(arguments[1] if len(arguments) == 2 else NOTEBOOKS.parent / "runs" / sources[0].parent.name / sources[0].stem).resolve()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return fail(f"{out}: {error.strerror}", 73)
+    from nbclient.exceptions import CellExecutionError
+    with tempfile.TemporaryDirectory(prefix="lamp-notebook-") as scratch:
+        private_jupyter(pathlib.Path(scratch))
+        os.environ["LAMP_RUNS"] = str(out)
+        try:
+            page = execute(sources[0])
+        except CellExecutionError as error:
+            return fail(f"{sources[0].name} failed:\n{error}", 70)
+    (out / f"{sources[0].stem}.html").write_text(page, encoding="utf-8")
+    print(out / f"{sources[0].stem}.html")
+    return 0
+
+
 def main(arguments):
     if arguments in (["-h"], ["--help"]):
         print(USAGE)
         return 0
+    if arguments and "/" in arguments[0]:
+        return of_the_book(arguments)
     try:
         arguments, options = options_of(arguments)
     except ValueError as error:
@@ -123,10 +165,8 @@ def main(arguments):
         there = ", ".join(source.stem for source in sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")))
         return fail(f"there is no notebook {number}; there are {there}", 2)
     out = pathlib.Path(arguments[2]) if len(arguments) == 3 else result.parent / number
-    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        packages = " ".join(f"python3-{name}" for name in NEEDS)
-        return fail(f"no module {missing[0]} in {sys.executable}; on Debian 12: apt install {packages}", 70)
+    if why := missing_modules(NEEDS):
+        return fail(why, 70)
     from lib import results, view
     from lib.any_result import open_any
     try:

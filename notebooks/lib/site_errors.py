@@ -100,7 +100,7 @@ def mu_words(mu):
 
 def tau_words(result, tau, rule=None):
     """With the share recomputed, mean over texts and mu, in two digits."""
-    words = f"{symbol(result)} = {tau:g}" if tau == tau else "one selection"
+    words = f"{symbol(result)} = {tau:g}" if tau == tau else "one selection" if result.config.get("lamp") else "nothing recomputed"
     if not result.has_rate:
         return words
     rate = mean_rate(result).sel(rule=rule or result.main_rule())
