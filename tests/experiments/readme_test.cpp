@@ -132,7 +132,7 @@ TEST_CASE("READMEs: the keys of configs that they name are keys", "[readme]") {
 TEST_CASE("READMEs: the answers of their calc blocks", "[calc][readme]") {
   const std::filesystem::path source = LAMP_SOURCE_DIR;
   std::map<std::string, std::size_t> count;
-  for (const char* folder : {"core", "analysis", "experiments"})
+  for (const char* folder : {"core", "analysis", "experiments", "notebooks"})
     for (const auto& entry : std::filesystem::recursive_directory_iterator(source / folder)) {
       if (entry.path().extension() != ".md") continue;
       const std::string name = entry.path().lexically_relative(source).string();
@@ -147,6 +147,7 @@ TEST_CASE("READMEs: the answers of their calc blocks", "[calc][readme]") {
   CHECK(count["core/arith/README.md"] >= 20);
   CHECK(count["core/selection/README.md"] >= 6);
   CHECK(count["experiments/commands/calc.md"] >= 18);
+  CHECK(count["notebooks/tutorial/method.md"] >= 12);
 }
 
 }  // namespace lamp::experiments

@@ -21,7 +21,6 @@ import matplotlib  # noqa: E402
 matplotlib.use("agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-from page import Page  # noqa: E402
 
 MOST_LINES = 10  # of a question
 MOST_BYTES = 30000  # of a notebook: it has no outputs
@@ -62,6 +61,15 @@ def pictures(shown):
 
 def not_drawn(shown):
     return [html for html in shown if "Not drawn" in html]
+
+
+def section(page, heading):
+    return page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def is_drawn(name, code):
+    """Whether some figure is published under this name, or, by site, under one that begins so."""
+    return f'"{name}"' in code or f'"{name.rsplit("-", 1)[0]}-{{site}}"' in code
 
 
 class Notebooks(unittest.TestCase):
@@ -106,6 +114,22 @@ class Questions(Notebooks):
             self.assertLessEqual(len(asked[0].splitlines()), MOST_LINES, notebook)
             self.assertRegex(source(cells(notebook, "markdown")[0]).splitlines()[0], r"^# \d+\. .+\?$")
 
+    def test_the_page_leads_to_figures_questions_and_runs_that_there_are(self):
+        page = (ROOT / "notebooks/README.md").read_text()
+        figures = section(page, "Which figure answers which question")
+        drawn = "".join(file.read_text() for file in (ROOT / "notebooks/lib").glob("*.py"))
+        named = re.findall(r"`(\d\d-\d[^`]*)`", figures)
+        self.assertGreater(len(named), 40)
+        self.assertEqual([name for name in named if not is_drawn(name, drawn)], [])
+        self.assertTrue(is_drawn("01-6-error-growth-resid_2", drawn) and not is_drawn("01-6-error-growth", drawn))
+        for run in re.findall(r"\| S/(\S+) \||runs of S/(\S+)", figures):
+            self.assertTrue((ROOT / "experiments/studies" / "".join(run)).exists(), run)
+        for number in set(re.findall(r"bash notebooks/run ([\w/]+)", figures)):
+            self.assertEqual(len([*(ROOT / "notebooks").glob(f"{number}-*.ipynb")]), 1, number)
+        rows = dict(re.findall(r"\[\d\d\]\(questions/(\S+)\) \| (.+) \|", section(page, "Questions")))
+        titles = {q.name: re.sub(r"^# \d+\. ", "", source(cells(q, "markdown")[0]).splitlines()[0]) for q in QUESTIONS}
+        self.assertEqual(rows, titles)
+
     def test_every_cell_runs_and_says_what_the_result_holds(self):
         told = self.run_all(QUESTIONS)
         path, = pathlib.Path(self.scratch.name).glob("orders-of-the-sums-of-mlp-proj-*/result.h5")
@@ -144,11 +168,50 @@ class Tutorial(Notebooks):
             self.check_committed(notebook)
             *_, last = map(source, cells(notebook, "markdown"))
             self.assertEqual(len(re.findall(r"(?m)^\d\. ", last.split("## Exercises")[1].split("## Read on")[0])), 2, notebook)
-            for link in re.findall(r"\]\(([^)#]+)", "".join(map(source, cells(notebook, "markdown")))):
+            for link in re.findall(r"\]\((?!https)([^)#]+)", "".join(map(source, cells(notebook, "markdown")))):
                 self.assertTrue((notebook.parent / link).exists(), f"{notebook.name}: {link}")
 
     def test_every_cell_runs(self):
         self.run_all(LESSONS)
+
+    def test_the_tables_of_the_method(self):
+        """Every number of method.md that calc does not answer."""
+        page = re.sub(r"```calc.*?```", "", (ROOT / "notebooks/tutorial/method.md").read_text(), flags=re.DOTALL)
+        self.assertEqual([row for row in method_rows() if row not in page], [])
+        numbers = set(re.findall(r"\b\d\.\d{5}", page))
+        self.assertGreater(len(numbers), 25)
+        self.assertEqual(numbers - set(re.findall(r"\d\.\d{5}", "".join(method_rows()))), set())
+
+
+def method_rows():
+    """The tables of notebooks/tutorial/method.md, from q and k on, with numpy's exp."""
+    import lamp
+    import numpy as np
+    q, k = np.array([0.75, 2, -2, 1]), np.array([[-1.75, 1, -0.5, 1], [1.5, 0, -2, 0.25], [0.75, 1, -1.5, -0.25], [-0.5, -0.5, -1.5, 1.5]])
+    y, y_low = (lamp.Arithmetic(keys).matmul(q, k.T) / 2 for keys in ({"format": "binary32"}, {"preset": "lamp-paper", "mu": 3}))
+
+    def softmax(y):
+        return np.exp(y) / np.exp(y).sum()
+
+    def cost(chosen):
+        return np.abs(np.eye(4) - softmax(y_low))[:, ~chosen].sum(1).max()
+
+    def row(name, *numbers):
+        return f"| {name} | " + " | ".join(f"{x:.5f}" for x in numbers) + " |\n"
+
+    rows = []
+    for name in ("{}", "{1}", "{1, 2}", "{1, 2, 3}"):
+        chosen = np.isin(range(4), [int(j) for j in re.findall(r"\d", name)])
+        z = softmax(y_low)
+        rows.append(row(name, z[chosen].sum(), 2 * z[~chosen].min(), cost(chosen)))
+    nothing, chosen = np.zeros(4, bool), lamp.select(y_low, tau=1.25)
+    low, mixed, z = softmax(y_low), softmax(np.where(chosen, y, y_low)), softmax(y)
+    rows += [row(j, *values) for j, values in enumerate(zip(y, y_low, z, low, mixed))]
+    rows.append(row("sum of abs(dz)", *(np.abs(x - z).sum() for x in (low, mixed))))
+    rows.append(row("largest abs(dz_i) / z_i", *(np.abs(x / z - 1).max() for x in (low, mixed))))
+    rows.append(row("its bound to first order, cost(S) times the largest abs(dy_j) outside of S",
+                    *(cost(s) * np.abs(y_low - y)[~s].max() for s in (nothing, chosen))))
+    return rows
 
 
 if __name__ == "__main__":
