@@ -121,16 +121,11 @@ bool holds_argument(Function f) {
          f == Function::relu;
 }
 
-/// MPFR caches constants per thread; they go with the thread.
-struct ConstantCache {
-  ~ConstantCache() { mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE); }
-};
-
 }  // namespace
 
 void evaluate(Number& out, Function f, const Number& x, const FloatFormat& format, Rounding mode,
               Draw draw) {
-  static thread_local const ConstantCache cache;
+  free_cache_with_thread();
   mpfr_prec_t precision = std::max<mpfr_prec_t>(working_precision, format.p + odd_bits);
   if (holds_argument(f)) precision = std::max<mpfr_prec_t>(precision, mpfr_get_prec(x.get()) + 2);
   Number r(precision);

@@ -118,11 +118,6 @@ double by_ziv(void (*term)(Number&, const Number&), double y, double w) {
   contract_violated("mpfr::kappa: Ziv's loop ends: no kappa lies on a rounding boundary");
 }
 
-/// MPFR caches constants per thread; they go with the thread.
-struct ConstantCache {
-  ~ConstantCache() { mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE); }
-};
-
 /// At y = +-inf.
 double at_infinity(Function phi, double y, double w) {
   if (w == 0.0) return 0.0;
@@ -140,7 +135,7 @@ double kappa(Function phi, double y, double w) {
   if (std::isinf(y)) return at_infinity(phi, y, w);
   if (w == 0.0) return 0.0;
   if (std::isinf(w)) return infinity;
-  static thread_local const ConstantCache cache;
+  free_cache_with_thread();
   const ExponentRange range = ExponentRange::widest_of_all();
   if (phi == Function::relu) {
     Number q(24);

@@ -37,6 +37,15 @@ class Number {
   mpfr_t value_;
 };
 
+/// Before MPFR's functions are called: the constants and the memory that they keep for this thread
+/// go with it.
+inline void free_cache_with_thread() {
+  struct Cache {
+    ~Cache() { mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE); }
+  };
+  static thread_local const Cache cache;
+}
+
 /// Sets the exponent range of this thread (significands in [1/2, 1)); the destructor restores what
 /// was there.
 class ExponentRange {

@@ -78,6 +78,7 @@ class UnlimitedOutput {
     return rounded(mpfr_fma, a, b, c);
   }
   [[nodiscard]] Number function(Function f, const Number& x) const {
+    free_cache_with_thread();
     if (f == Function::exp) return rounded(mpfr_exp, x);
     if (f == Function::rsqrt) return rounded(mpfr_rec_sqrt, x);
     Number y(format_.p);

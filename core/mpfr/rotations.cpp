@@ -10,6 +10,7 @@ namespace {
 /// f = theta^(-2j/d) and what Llama 3 makes of it, with a relative error below 2^(12 - w), w the
 /// bits of f.
 void frequency(Number& f, const Rope& rope, std::size_t j, std::size_t d) {
+  free_cache_with_thread();
   const mpfr_prec_t w = mpfr_get_prec(f.get());
   Number exponent(w), waves(w), share(w), scaled(w);
   mpfr_set_d(f.get(), rope.theta, MPFR_RNDN);

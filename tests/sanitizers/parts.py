@@ -32,7 +32,7 @@ PASSED, SKIPPED, FAILED = "passed", "skipped", "failed"
 OPTIONS = {
     "tsan": {"TSAN_OPTIONS": "die_after_fork=0:halt_on_error=0:allocator_may_return_null=1"},
     "asan-ubsan": {"ASAN_OPTIONS": "allocator_may_return_null=1:verify_asan_link_order=0:detect_stack_use_after_return=1",
-                   "UBSAN_OPTIONS": "print_stacktrace=1"},
+                   "UBSAN_OPTIONS": "print_stacktrace=1", "LSAN_OPTIONS": "print_suppressions=0"},
 }
 
 
