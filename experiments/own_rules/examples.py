@@ -1,5 +1,5 @@
-"""Own rules to begin with: rule = "python:examples.py:largest_logit". A rule is a function of one row (experiments/python/lamp/_rule.py says
-what a row has), which returns a bool array, or the indices, of what is recomputed."""
+"""Own rules to begin with: rule = "python:examples.py:largest_logit". A rule is a function of one row, which returns a bool array, or the
+indices, of what is recomputed. The class Row in experiments/python/lamp/_rule.py says what a row has."""
 import numpy as np
 
 
@@ -9,8 +9,8 @@ def largest_logit(row):
 
 
 def greedy(row):
-    """rule = "lamp" at a softmax, with its bits: the shortest set of the largest z whose rest costs at most tau. What is left low costs every
-    component B, all z that are left, and the smallest of them 1 - 2 z more. In integers, units of 2^-40, so that every sum is exact."""
+    """rule = "lamp" at a softmax, with its bits: the shortest set of the largest z whose rest costs at most tau. What is left low costs
+    every component B, all z that are left, and the smallest of them 1 - 2 z more. In integers, units of 2^-40: every sum is exact."""
     if len(row) == 1:
         return []
     unit = 2.0**40

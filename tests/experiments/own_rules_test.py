@@ -33,6 +33,11 @@ def axis(*rules):
     return f'grid."lamp.scores.rule"={json.dumps(rules)}'
 
 
+def selection(site, rule, **keys):
+    keys = {"rule": rule, "recompute": "high", **keys}
+    return f"lamp.{site}={{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()) + "}"
+
+
 def module():
     """_rule.py as it is in the tree, without the module lamp."""
     spec = importlib.util.spec_from_file_location("_rule", ROOT / "experiments/python/lamp/_rule.py")
@@ -66,8 +71,8 @@ class OwnRules(unittest.TestCase):
 
     def failure(self, text, *changes, code=65, env=None, threads=1):
         """The last line of a run whose rule is f of such a file."""
-        done = self.run_lamp("run", axis(own(self.written(text))), *changes, check=False, threads=threads, env={**os.environ, **(env or {})})
-        return self.refused(done, code)
+        env = {**os.environ, **(env or {})}
+        return self.refused(self.run_lamp("run", axis(own(self.written(text))), *changes, check=False, threads=threads, env=env), code)
 
 
 class Bits(OwnRules):
@@ -100,10 +105,10 @@ class Bits(OwnRules):
         self.assertRegex(f"{kept['python']} {kept['numpy']}", r"^3\.\d+\.\S+ \d+\.\d+\S*$")
 
     def test_a_twin_at_every_site_with_budgets_fallbacks_and_continuations(self):
-        rate = {"attn_proj": "", "mlp_fc": "", "mlp_proj": 'weights="dot"', "values": 'norm="normwise1"', "logits": ""}
+        rate = {"attn_proj": {}, "mlp_fc": {}, "mlp_proj": {"weights": "dot"}, "values": {"norm": "normwise1"}, "logits": {}}
 
         def changes(rule):
-            return [f'lamp.{site}={{rule="{rule}", rate=0.1, recompute="high"{", " * bool(more)}{more}}}' for site, more in rate.items()] + [
+            return [selection(site, rule, rate=0.1, **more) for site, more in rate.items()] + [
                 axis(rule), "plan.default=low", "lamp.layer.1.scores.rate=0.3", "lamp.layer.1.head.1.scores.tau=0.5",
                 "lamp.mlp_fc.fallback.tolerance=0.3", "continuation={prefix=8, tokens=4}"]
 
@@ -123,8 +128,8 @@ import json
 def f(row):
     arrays = {name: getattr(row, name) for name in ("y", "z", "g", "w", "columns", "lamp", "q", "k")}
     said = {name: None if array is None else [str(array.dtype), *array.shape] for name, array in arrays.items()}
-    said.update((name, getattr(row, name)) for name in ("site", "function", "layer", "head", "position", "sequence", "seed", "length", "tau",
-                                                        "rate", "count", "eps"))
+    for name in ("site", "function", "layer", "head", "position", "sequence", "seed", "length", "tau", "rate", "count", "eps"):
+        said[name] = getattr(row, name)
     said["softmax"] = row.z is not None and bool(abs(row.z.sum() - 1) < 1e-12)
     with open(__file__ + ".seen", "a") as seen:
         seen.write(json.dumps(said) + "\\n")
@@ -132,9 +137,9 @@ def f(row):
 f.keys = True
 """)
         rule = own(self.folder / "mine.py")
-        more = {"mlp_proj": 'weights="relative"', "values": 'norm="normwise1"', "logits": "", "mlp_fc": ""}
+        more = {"mlp_proj": {"weights": "relative"}, "values": {"norm": "normwise1"}, "logits": {}, "mlp_fc": {}}
         self.run_lamp("run", axis(rule), "tokens.sequence_length=6", "plan.default=low",
-                      *(f'lamp.{site}={{rule="{rule}", rate=0.25, recompute="high"{", " * bool(m)}{m}}}' for site, m in more.items()))
+                      *(selection(site, rule, rate=0.25, **keys) for site, keys in more.items()))
         rows = [json.loads(line) for line in (self.folder / "mine.py.seen").read_text().splitlines()]
         of = {(row["site"], row["layer"], row["head"], row["position"]): row for row in rows}
         self.assertEqual(len(of), len(rows))
@@ -148,7 +153,8 @@ f.keys = True
         scores, logits, norm, values, fc = (of[key] for key in (("scores", 1, 1, 3), ("logits", None, None, 5), ("mlp_proj", 0, None, 2),
                                                                  ("values", 1, None, 4), ("mlp_fc", 0, None, 0)))
         n = norm["y"][1]
-        self.assertEqual({name: scores[name] for name in ("y", "z", "w", "g", "columns", "lamp", "k", "tau", "rate", "length", "seed", "sequence")},
+        of_scores = ("y", "z", "w", "g", "columns", "lamp", "k", "tau", "rate", "length", "seed", "sequence")
+        self.assertEqual({name: scores[name] for name in of_scores},
                          {"y": array(4), "z": array(4), "w": array(4), "g": None, "columns": None, "lamp": array(4, dtype="bool"),
                           "k": array(4, n // heads), "tau": 1.2, "rate": None, "length": 6, "seed": 7, "sequence": 0})
         self.assertEqual(scores["q"], array(n // heads))
@@ -168,16 +174,18 @@ class Marks(unittest.TestCase):
         cls.rule = module()
 
     def test_sets(self):
-        for answer, members in [([], []), ((), []), (np.array([], int), []), ([3, 0], [0, 3]), (np.uint8([4]), [4]), (range(2), [0, 1]),
-                                (np.zeros(5, bool), []), ([True, False, False, False, True], [0, 4]), (np.arange(5) > 2, [3, 4])]:
+        for answer, members in [([], []), (np.array([]), []), (range(0), []), (np.array([], int), []), ([3, 0], [0, 3]),
+                                (np.uint8([4]), [4]), (range(2), [0, 1]), (np.zeros(5, bool), []),
+                                ([True, False, False, False, True], [0, 4]), (np.arange(5) > 2, [3, 4])]:
             marks = self.rule.marks_of(answer, 5)
             self.assertEqual((marks.dtype, marks.shape, np.flatnonzero(marks).tolist()), (np.dtype(bool), (5,), members))
 
     def test_nonsense(self):
         for answer, words in [(None, "None"), (1, "int64 of shape"), ([-1], "index -1"), ([0, 5], "index 5"), ([1, 3, 1], "index 1 twice"),
-                              (np.ones(4, bool), "bool of shape (4,)"), (np.ones((1, 5), bool), "bool of shape (1, 5)"), ([0.0, 1.0], "float64"),
-                              (np.array([]), "float64"), ([np.nan], "NaN"), ("all", "<U3"), ([[1], [1, 2]], "list of which"), ([2**70], "object"),
-                              (True, "bool of shape ()"), ({1, 2}, "object"), (np.uint64([2**63]), f"index {2**63}")]:
+                              (np.ones(4, bool), "bool of shape (4,)"), (np.ones((1, 5), bool), "bool of shape (1, 5)"),
+                              (np.zeros(0, bool), "bool of shape (0,)"), ([0.0, 1.0], "float64"), ([np.nan], "float64 with NaN"),
+                              ("all", "<U3"), ([[1], [1, 2]], "list of which"), ([2**70], "object"), (True, "bool of shape ()"),
+                              ({1, 2}, "object"), (np.uint64([2**63]), f"index {2**63}")]:
             with self.assertRaisesRegex(self.rule.WrongMarks, "the answer (is|has) .*" + re.escape(words) + r".*legal: a bool array of 5"):
                 self.rule.marks_of(answer, 5)
 
@@ -190,11 +198,14 @@ class Failures(OwnRules):
         self.assertEqual(self.failure(self.AT.format("return g(0)") + "def g(x):\n    return 1 / x\n"),
                          self.PLACE + "FOLDER/mine.py:6: ZeroDivisionError: division by zero")
         self.assertEqual(self.failure(self.AT.format("return [6]")),
-                         self.PLACE + "the answer has the index 6; legal: a bool array of 6, or the indices of what is recomputed, 0 to 5, each once")
-        self.assertIn(self.PLACE + "FOLDER/mine.py:3: ValueError: two\\u000Alines", self.failure(self.AT.format('raise ValueError("two\\nlines")')))
+                         self.PLACE + "the answer has the index 6; legal: a bool array of 6, or the indices of what is recomputed, 0 to 5, "
+                                      "each once")
+        self.assertEqual(self.failure(self.AT.format('raise ValueError("two\\nlines")')),
+                         self.PLACE + "FOLDER/mine.py:3: ValueError: two\\u000Alines")
 
     def test_a_child_that_dies_or_hangs(self):
-        self.assertEqual(self.failure("import os\n" + self.AT.format("os._exit(3)"), threads=2), self.PLACE + "its python3 ended with exit code 3")
+        self.assertEqual(self.failure("import os\n" + self.AT.format("os._exit(3)"), threads=2),
+                         self.PLACE + "its python3 ended with exit code 3")
         self.assertEqual(self.failure("import os\n" + self.AT.format("os.kill(os.getpid(), 9)")),
                          self.PLACE + "its python3 was ended by signal 9 (Killed)")
         started = time.monotonic()
@@ -214,8 +225,8 @@ class Failures(OwnRules):
 
     def test_no_python_and_no_numpy(self):
         absent = self.failure(TAKES_WHAT_LAMP_TAKES, code=66, env={"LAMP_PYTHON": "/nowhere/python3"})
-        self.assertEqual(absent, "lamp run: LAMP_PYTHON: /nowhere/python3 is no program, and rules of Python need one with numpy; legal: python3 on "
-                                 "PATH, or LAMP_PYTHON=/path/to/python3")
+        self.assertEqual(absent, "lamp run: LAMP_PYTHON: /nowhere/python3 is no program, and rules of Python need one with numpy; legal: "
+                                 "python3 on PATH, or LAMP_PYTHON=/path/to/python3")
         self.assertIn("no python3 on PATH", self.failure(TAKES_WHAT_LAMP_TAKES, code=66, env={"LAMP_PYTHON": "", "PATH": "/nowhere"}))
         bare = self.written(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n', "bare")
         bare.chmod(0o755)

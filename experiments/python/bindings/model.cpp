@@ -32,7 +32,7 @@ namespace {
 /// by.
 struct Plan {
   PrecisionPlan plan;
-  std::vector<std::unique_ptr<CallableRule>> rules{};
+  std::vector<std::shared_ptr<CallableRule>> rules{};
 };
 
 /// Values of one site, (layer?, head?, T, width), row-major.
@@ -147,10 +147,10 @@ class LanguageModel {
         value_or_throw(experiments::parse_config(toml, "plan", folder_, {}));
     const Result<void> fits = experiments::check_against(config, model_->config);
     if (!fits) throw Failure(fits.error());
-    std::vector<std::unique_ptr<CallableRule>> own;
+    std::vector<std::shared_ptr<CallableRule>> own;
     const auto rule_of = [&](const experiments::SelectionConfig& selection) -> OwnRule* {
       const nb::object rule = rules[std::string(info(selection.site).name).c_str()];
-      own.push_back(std::make_unique<CallableRule>(rule[0], nb::cast<bool>(rule[1])));
+      own.push_back(std::make_shared<CallableRule>(rule[0], nb::cast<bool>(rule[1])));
       return own.back().get();
     };
     PrecisionPlan plan = experiments::plan_of(config, rule_of);

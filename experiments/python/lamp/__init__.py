@@ -18,10 +18,12 @@ from ._formats import Format, round
 from ._model import Model, Pass
 from ._results import Group, Opened, open
 from ._reveal import Revealed, reveal
+from ._rule import Row
 from ._run import run
 from ._selection import select
 
 _add_functions(_MEANINGS)
 globals().update(_FUNCTIONS)
 
-__all__ = ["Arithmetic", "Format", "Group", "Model", "Opened", "Pass", "Revealed", "open", "reveal", "round", "run", "select", *_functions]
+__all__ = ["Arithmetic", "Format", "Group", "Model", "Opened", "Pass", "Revealed", "Row", "open", "reveal", "round", "run", "select",
+           *_functions]

@@ -65,6 +65,30 @@ class Arithmetic:
     def silu(self, x: ArrayLike, *, out: NDArray[Any] | None = ..., threads: int | None = ...) -> Any: ...
     def relu(self, x: ArrayLike, *, out: NDArray[Any] | None = ..., threads: int | None = ...) -> Any: ...
 
+class Row:
+    site: str | None
+    function: str
+    layer: int | None
+    head: int | None
+    position: int
+    sequence: int | None
+    seed: int
+    length: int
+    y: NDArray[Any]
+    z: NDArray[Any] | None
+    g: NDArray[Any] | None
+    eps: float
+    columns: NDArray[Any] | None
+    w: NDArray[Any]
+    tau: float | None
+    rate: float | None
+    lamp: NDArray[Any]
+    q: NDArray[Any] | None
+    k: NDArray[Any] | None
+    count: int
+    def __len__(self) -> int: ...
+    def random(self) -> Any: ...
+
 class Revealed:
     arithmetic: Arithmetic | None
     tree: str | None
@@ -114,8 +138,8 @@ def round(x: ArrayLike, format: FormatLike, rounding: str = ..., *, out: NDArray
         random_bits: int | None = ..., threads: int | None = ...) -> Any: ...
 def select(y: ArrayLike, tau: float | None = ..., function: str = ..., *, rate: float | None = ..., weights: str = ...,
         norm: str = ..., solver: str = ..., mask: str = ..., w: ArrayLike | None = ..., g: ArrayLike | None = ...,
-        W: ArrayLike | None = ..., eps: float | None = ..., row_length: int | None = ..., rule: Callable[[Any], Any] | None = ..., return_cost: bool = ...,
-        threads: int | None = ...) -> Any: ...
+        W: ArrayLike | None = ..., eps: float | None = ..., row_length: int | None = ..., rule: Callable[[Row], Any] | None = ...,
+        return_cost: bool = ..., threads: int | None = ...) -> Any: ...
 def reveal(callable: Callable[[NDArray[Any], NDArray[Any]], Any], n: int, format: FormatLike = ..., *,
         dtype: DTypeLike | None = ...) -> Revealed: ...
 def run(config: str | os.PathLike[str] | Mapping[str, Any], out: str | os.PathLike[str] | None = ..., *, set: Mapping[str,

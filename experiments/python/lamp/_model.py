@@ -53,10 +53,10 @@ class Model(_core.Model):
 
         tokens: ids (T,), 1 <= T <= n_positions. plan: an arithmetic for all sites, or a dict as [plan] of a config, {"default": ..,
         SITE: .., "layer.3.SITE": .., "layer.3.head.1.SITE": ..}, each a lamp.Arithmetic, a dict of its keys, or the name of a format.
-        lamp: as [lamp] of a config, {"scores": {"tau": 1.5, "recompute": ..}}; a rule may be a function of a row, too (lamp.select says what it
-        is shown), which runs in this process, one row at a time; store: as [store]. taps: sites to show beside the logits,
-        and "SITE.selected". first_logits: the first row of logits to evaluate. seed, sequence: what stochastic modes and rules draw from,
-        as seed of a config and the number of a sequence; so the values are those of `lamp run`, bit by bit.
+        lamp: as [lamp] of a config, {"scores": {"tau": 1.5, "recompute": ..}}; a rule may be a function of a lamp.Row, too, which runs in
+        this process, one row at a time. store: as [store]. taps: sites to show beside the logits, and "SITE.selected". first_logits: the
+        first row of logits to evaluate. seed, sequence: what stochastic modes and rules draw from, as seed of a config and the number of a
+        sequence; so the values are those of `lamp run`, bit by bit.
 
         Returns lamp.Pass: a dict of arrays."""
         tokens = _ids(tokens)

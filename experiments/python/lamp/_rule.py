@@ -41,7 +41,8 @@ class Row:
 
     def random(self):
         """A generator of random numbers of this row's own: the same in every run with this seed."""
-        return numpy.random.default_rng([self.seed, self.sequence or 0, self.layer or 0, self.head or 0, self.position, *(self.site or "").encode()])
+        site = (self.site or "").encode()
+        return numpy.random.default_rng([self.seed, self.sequence or 0, self.layer or 0, self.head or 0, self.position, *site])
 
     def __str__(self):
         places = (("layer", self.layer), ("head", self.head), ("row", self.position), ("sequence", self.sequence))
@@ -59,10 +60,12 @@ def marks_of(answer, n):
         marks = numpy.asarray(answer)
     except Exception:  # ragged lists, and whatever __array__ does
         raise WrongMarks(f"the answer is a {type(answer).__name__} of which there is no array{legal}") from None
-    if marks.size == 0 and marks.ndim == 1 and isinstance(answer, (list, tuple)):
+    if marks.shape == (0,) and marks.dtype != bool:  # no index at all, of whatever type
         marks = marks.astype(int)
     if marks.dtype != bool and marks.dtype.kind not in "iu":
-        what = "None" if answer is None else f"NaN among {marks.dtype}" if marks.dtype.kind == "f" and numpy.isnan(marks).any() else marks.dtype
+        what = "None" if answer is None else marks.dtype
+        if marks.dtype.kind == "f" and numpy.isnan(marks).any():
+            what = f"{what} with NaN"
         raise WrongMarks(f"the answer is {what}{legal}")
     if marks.ndim != 1 or (marks.dtype == bool and len(marks) != n):
         raise WrongMarks(f"the answer is {marks.dtype} of shape {marks.shape}{legal}")
@@ -133,8 +136,8 @@ def function_of(module, function):
     if not callable(rule):
         functions = [name for name, value in vars(module).items()
                      if isinstance(value, types.FunctionType) and value.__module__ == module.__name__ and not name.startswith("_")]
-        raise WrongMarks(f"{module.__file__}: " + (f"{function} is no function" if hasattr(module, function) else f"has no function {function}") +
-                         f"; legal: {', '.join(functions) or 'a file with a function of a row'}")
+        what = f"{function} is no function" if hasattr(module, function) else f"has no function {function}"
+        raise WrongMarks(f"{module.__file__}: {what}; legal: {', '.join(functions) or 'a file with a function of a row'}")
     return rule
 
 

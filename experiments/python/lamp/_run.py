@@ -79,7 +79,8 @@ def _run(config, out, overrides, threads, progress, name=None):
     terminal, end = pty.openpty()  # so that the program draws its bar
     with open(terminal, "rb", buffering=0) as lines, tempfile.TemporaryFile("w+") as answer:
         try:
-            child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=answer, stderr=end, start_new_session=True, env=environment())
+            child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=answer, stderr=end, start_new_session=True,
+                                     env=environment())
         finally:
             os.close(end)
         try:

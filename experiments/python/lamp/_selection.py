@@ -14,8 +14,7 @@ def select(y, tau=None, function="softmax", *, rate=None, weights="absolute", no
     normwise1. solver: greedy, exact. mask: exclude, or as-zero with row_length. eps: of the norms; g: what `relative` weighs; W: (m, n), of
     linear. core/selection/README.md defines them all, with the formulas.
 
-    rule: a function of one row, which says what is recomputed in LAMP's place: a bool array, or indices. Its argument has y, z, w, lamp
-    (LAMP's set), count (its size), tau, rate, position (of the row), and what lamp._rule.Row names beside these.
+    rule: a function of a lamp.Row, one row after the other, which says what is recomputed in LAMP's place: a bool array, or indices.
 
     Returns bool (.., n), True where a component is recomputed; with return_cost also the cost of each set, float64 (..), infinite where a
     row is refused (NaN). ValueError with the text of `lamp calc`.
