@@ -136,7 +136,7 @@ def of_the_book(arguments):
     from nbclient.exceptions import CellExecutionError
     with tempfile.TemporaryDirectory(prefix="lamp-notebook-") as scratch:
         private_jupyter(pathlib.Path(scratch))
-        os.environ["LAMP_RUNS"] = str(out)
+        os.environ |= {"LAMP_RUNS": str(out), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # which shows open figures
         try:
             page = execute(sources[0])
         except CellExecutionError as error:

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +21,8 @@ import matplotlib  # noqa: E402
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt  # noqa: E402
+
+from page import Page  # noqa: E402
 
 
 MOST_LINES = 10  # of a question
@@ -173,6 +176,19 @@ class Tutorial(Notebooks):
 
     def test_every_cell_runs(self):
         self.run_all(LESSONS)
+
+    def test_a_page(self):
+        """As `bash notebooks/run tutorial/1` makes it, by a kernel: with its pictures, and nothing that the network would have to bring."""
+        out = pathlib.Path(self.scratch.name) / "page"
+        words = [sys.executable, "-m", "lib.execute", "tutorial/1", out]
+        done = subprocess.run(words, env=os.environ | {"PYTHONPATH": f"{ROOT / 'notebooks'}:{os.environ.get('PYTHONPATH', '')}"}, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, str(out / "1-round-a-number.html")), done.stderr)
+        page = Page((out / "1-round-a-number.html").read_text())
+        self.assertEqual((len(page.pictures), page.network, page.scripts), (2, [], 0))
+        for wrong in ("tutorial/9", "tutorial/", "lib/asking"):
+            done = subprocess.run([*words[:3], wrong], env=os.environ | {"PYTHONPATH": str(ROOT / "notebooks")}, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("legal: questions/01-e4m3-scores", done.stderr)
 
     def test_the_tables_of_the_method(self):
         """Every number of method.md that calc does not answer."""
