@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from random_checkpoint import write_checkpoint  # noqa: E402
 from readme_keys import keys_in_readme, keys_of  # noqa: E402
 from results import LAMP, ROOT  # noqa: E402
+from sanitized import SANITIZED  # noqa: E402
 
 NANO = ROOT / "data/models/gpt2-nano"
 LISTS = {"kernels": "ns_per_mac", "elementwise": "ns_per_entry", "selection": "ns_per_entry", "functions": "ns_per_entry",
@@ -59,7 +60,8 @@ class Bench(unittest.TestCase):
             self.assertGreater(bound, 0)
             self.assertAlmostEqual(row["bound_ns"] / bound, 1, 9)
             self.assertAlmostEqual(row["ratio_sgemm"] * sgemm / row["ns_per_mac"], 1, 9)
-            self.assertIn("256 x 768 x 768", row["detail"])
+            if not SANITIZED:  # else they are slow, and such specifications get small products
+                self.assertIn("256 x 768 x 768", row["detail"])
         self.assertTrue(found["blas"].startswith("OpenBLAS "))
         self.assertFalse(found["functions"] or found["passes"])
 
