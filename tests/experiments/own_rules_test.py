@@ -22,6 +22,8 @@ CONFIG = ROOT / "tests/experiments/nano.toml"
 EXAMPLES = ROOT / "experiments/own_rules/examples.py"
 SMALL = [f'tokens.path=["{ROOT}/data/texts/prose.txt"]', "tokens.sequences=1", "tokens.sequence_length=24", 'grid."arithmetic.low.mu"=[4]',
          'grid."lamp.scores.tau"=[1.2]', "record.selected=true"]
+HASH = subprocess.run([sys.executable, "-c", "print(hash('lamp'))"], env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True,
+                      check=True, text=True).stdout
 TAKES_WHAT_LAMP_TAKES = "def f(row):\n    return row.lamp\n"
 
 
@@ -234,8 +236,10 @@ class Failures(OwnRules):
         self.assertIn("/bin/true: ended with exit code 0", self.failure(TAKES_WHAT_LAMP_TAKES, env={"LAMP_PYTHON": "/bin/true"}))
 
     def test_what_a_rule_prints_goes_to_standard_error(self):
+        """And what would make its answers depend on more than the row is settled."""
         done = self.run_lamp("run", axis(own(self.written("import os\ndef f(row):\n    print('said', row)\n    os.write(1, b'written')\n"
-                                                          "    assert not os.read(0, 1)\n    return row.lamp\n"))))
+                                                          "    assert not os.read(0, 1)\n    assert os.environ['OMP_NUM_THREADS'] == '1'\n"
+                                                          f"    return row.lamp if hash('lamp') == {HASH.strip()} else None\n"))))
         self.assertEqual(json.loads(done.stdout)["cells"], 1)
         self.assertIn("said scores, layer 1, head 1, row 23, sequence 0\n", done.stderr)
         self.assertIn("written", done.stderr)

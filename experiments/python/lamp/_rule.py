@@ -224,12 +224,10 @@ def serve():
     bytes; an answer begins with 0, or lamp's exit code before a text. What a rule prints goes to standard error. The descriptor 3 is
     memory shared with the program: the row that is under way."""
     import mmap
-    import signal
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0), os.close(nothing), os.dup2(2, 1)
     sys.stdout.reconfigure(line_buffering=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     now = mmap.mmap(3, 8)
     os.close(3)
 
