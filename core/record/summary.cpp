@@ -154,7 +154,8 @@ Result<FileSummary> summarise(const StoredFile& file) {
 Result<Numbers> read_numbers(const StoredFile& file, const std::string& path) {
   return read_apart(file, [&](hid_t opened) {
     const DatasetSummary summary = read_dataset(opened, path, FileKind::result);
-    if (summary.type != "float64") throw hdf5::Failure(path + " is not float64", 0);
+    if (summary.type != "float64" && summary.type != "int64")
+      throw hdf5::Failure(path + " is neither float64 nor int64", 0);
     Numbers numbers{.dims = summary.dims, .shape = summary.shape, .values = {}};
     std::uint64_t elements = 1;
     for (const std::size_t n : numbers.shape) elements = hdf5::saturating_product(elements, n);

@@ -43,15 +43,15 @@ struct FileSummary {
 /// Reads everything but the numbers. A shard's contents are verified too.
 Result<FileSummary> summarise(const StoredFile& file);
 
-/// The values of a float64 dataset, row-major over `shape`.
+/// The values of a float64 or int64 dataset, row-major over `shape`.
 struct Numbers {
   std::vector<std::string> dims;
   std::vector<std::size_t> shape;
   std::vector<double> values;
 };
 
-/// Reads the dataset `path` of a result; bad_data where there is no such dataset or it is not
-/// float64.
+/// Reads the dataset `path` of a result; bad_data where there is no such dataset or it is neither
+/// float64 nor int64.
 Result<Numbers> read_numbers(const StoredFile& file, const std::string& path);
 
 /// Reads a dataset of CellStatus of any extent.

@@ -115,12 +115,15 @@ Result<Findings> findings_of(const record::StoredFile& stored, const record::Fil
       found.nan.add([&] { return "cell " + to_hex(cell->id).substr(0, 12); });
     return found;
   }
-  const auto is_kl = [](const record::DatasetSummary& d) { return d.path == "/metrics/kl"; };
-  if (std::none_of(file.datasets.begin(), file.datasets.end(), is_kl))
-    return found;  // merged without any shard
+  const auto has = [&](std::string_view path) {
+    return std::any_of(file.datasets.begin(), file.datasets.end(),
+                       [&](const record::DatasetSummary& d) { return d.path == path; });
+  };
+  if (!has("/metrics/kl")) return found;  // merged without any shard
   Result<NanCells> nan = nan_cells(stored);
   if (!nan) return nan.error();
-  Result<std::vector<Perplexity>> perplexity = perplexities(stored);
+  Result<std::vector<Perplexity>> perplexity = perplexities(
+      stored, has("/reference/length") ? SequenceLengths::vary : SequenceLengths::equal);
   if (!perplexity) return perplexity.error();
   return Findings{*std::move(nan), *std::move(perplexity)};
 }

@@ -160,6 +160,22 @@ std::string parts_text(const RunPlan& plan, std::size_t parts) {
          duration_text(merge_seconds(plan)) + "\n";
 }
 
+std::size_t shortest(const Experiment& experiment) {
+  std::size_t least = experiment.config.tokens.sequence_length;
+  for (const TokenSequence& sequence : experiment.tokens.sequences)
+    least = std::min(least, sequence.ids.size());
+  return least;
+}
+
+/// "48", or "12 to 48 (each counted as 48)".
+std::string lengths_text(const Experiment& experiment) {
+  const std::size_t longest = experiment.config.tokens.sequence_length,
+                    least = shortest(experiment);
+  return least == longest ? std::to_string(longest)
+                          : std::to_string(least) + " to " + std::to_string(longest) +
+                                " (each counted as " + std::to_string(longest) + ")";
+}
+
 Json as_json(const Experiment& experiment, const RunPlan& plan, std::size_t parts) {
   const auto whole = [](double x) { return static_cast<std::uint64_t>(std::llround(x)); };
   return {{"title", experiment.config.title},
@@ -167,6 +183,9 @@ Json as_json(const Experiment& experiment, const RunPlan& plan, std::size_t part
           {"texts", experiment.config.tokens.paths.size()},
           {"sequences", plan.sequences},
           {"sequence_length", experiment.config.tokens.sequence_length},
+          {"shortest", shortest(experiment) < experiment.config.tokens.sequence_length
+                           ? Json(shortest(experiment))
+                           : Json()},
           {"stop", stop_json(plan)},
           {"continuation", experiment.config.continuation
                                ? Json{{"prefix", experiment.config.continuation->prefix},
@@ -240,9 +259,8 @@ std::string plain(const Experiment& experiment, const RunPlan& plan, std::size_t
                                             ", in each pass\n"
                                       : "";
   text += "\ntokens      " + count(experiment.config.tokens.paths.size(), "text") + ", " +
-          count(plan.sequences, "sequence") + " of " +
-          std::to_string(experiment.config.tokens.sequence_length) + " in all\n" + continued +
-          stop_text(plan) + "passes      " +
+          count(plan.sequences, "sequence") + " of " + lengths_text(experiment) + " in all\n" +
+          continued + stop_text(plan) + "passes      " +
           std::to_string(plan.sequences * (plan.computed + plan.variants)) + " (" +
           (plan.variants == 1 ? "a reference" : count(plan.variants, "reference")) + " and " +
           count(plan.computed, "cell") + " a sequence), " +

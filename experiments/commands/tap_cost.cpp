@@ -25,6 +25,7 @@ std::size_t rows_of_sample(const Experiment& experiment) {
 Config short_config(const Experiment& experiment) {
   Config config = experiment.config;
   config.tokens.sequence_length = rows_of_sample(experiment);
+  config.tokens.min_length.reset();
   config.truth.reset();
   config.continuation.reset();
   return config;
@@ -168,7 +169,7 @@ double TapCost::reference() {
   for (const SiteRow& row : sample_->model.network->sites) {
     if (row.operation != Operation::logits && !sample_->recorder.needs_reference(row.site))
       continue;
-    ReferenceRecorder recorder(sample_->recorder, sample_->recording);
+    ReferenceRecorder recorder(sample_->recorder, sample_->recording, sample_->length);
     seconds += scaled(row, show(recorder, row, false));
   }
   Matrix<double> logits = Sample::first(sample_->x, sample_->length, sample_->model.vocab_size);

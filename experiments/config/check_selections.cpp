@@ -69,6 +69,11 @@ std::optional<Problem> check_rule(const Config& config, const SelectionConfig& s
                    .message = toml_string(rule.name) +
                               " has to know all tokens before the pass, and a continuation has not",
                    .legal = "with [continuation]: the other rules"};
+  if (config.tokens.lengths_vary())
+    return Problem{
+        .key = key,
+        .message = toml_string(rule.name) + " evaluates all scores of sequences of one length",
+        .legal = "with tokens.min_length: the other rules"};
   return check_reference(config, "rule = " + toml_string(rule.name));
 }
 

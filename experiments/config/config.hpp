@@ -27,9 +27,13 @@ struct TokensConfig {
   std::vector<std::filesystem::path> paths;  // absolute
   bool text_axis = false;                    // path was a list: the result has a dimension "text"
   std::size_t sequence_length = 0;
+  std::optional<std::size_t> min_length{};  // absent: every sequence has sequence_length
   std::size_t sequences = 8;
   std::size_t offset = 0;
   bool shuffle = false;
+  [[nodiscard]] bool lengths_vary() const {
+    return min_length.value_or(sequence_length) < sequence_length;
+  }
   friend bool operator==(const TokensConfig&, const TokensConfig&) = default;
 };
 

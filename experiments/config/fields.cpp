@@ -217,6 +217,21 @@ constexpr std::array before_arithmetic{
           .write = [](const Config& c, Name, Form) -> Text {
             return std::to_string(c.tokens.sequence_length);
           }},
+    Field{.key = "tokens.min_length",
+          .kind = Kind::integer,
+          .standard = "absent",
+          .meaning = "least tokens of a sequence: the last of a text, or a line of ids, may be as "
+                     "short; absent: all have sequence_length",
+          .scope = Scope::experiment,
+          .min = 1,
+          .max = 1048576,
+          .read = [](Config& c, Name, const Value& v,
+                     const Field& f) { return read_integer(v, f, c.tokens.min_length.emplace()); },
+          .write = [](const Config& c, Name, Form form) -> Text {
+            if (!c.tokens.min_length) return std::nullopt;
+            if (form == Form::identity && !c.tokens.lengths_vary()) return std::nullopt;
+            return std::to_string(*c.tokens.min_length);
+          }},
     Field{.key = "tokens.sequences",
           .kind = Kind::integer,
           .standard = "8",

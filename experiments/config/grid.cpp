@@ -184,6 +184,15 @@ std::optional<Problem> check_cell(const Config& config) {
                    .message = std::to_string(config.continuation->prefix) +
                               " tokens are more than a sequence has",
                    .legal = "1 to tokens.sequence_length, " + std::to_string(length)};
+  if (config.tokens.min_length.value_or(length) > length)
+    return Problem{.key = "tokens.min_length",
+                   .message = std::to_string(*config.tokens.min_length) +
+                              " tokens are more than a sequence has",
+                   .legal = "1 to tokens.sequence_length, " + std::to_string(length)};
+  if (config.tokens.lengths_vary() && config.truth)
+    return Problem{.key = "tokens.min_length",
+                   .message = "a ground truth has all scores of sequences of one length",
+                   .legal = "with [truth]: absent, or tokens.sequence_length"};
   return check_truth(config);
 }
 

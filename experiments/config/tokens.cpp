@@ -133,21 +133,27 @@ Result<std::vector<std::vector<TokenId>>> sequences_of_text(const TokenRequest& 
   if (Result<void> legal = check_text(bytes, where); !legal) return legal.error();
   const Result<std::vector<TokenId>> encoded = tokenizer.encode_documents(bytes);
   if (!encoded) return Error{encoded.error().code, where + ": " + encoded.error().message};
-  const std::size_t length = request.sequence_length, available = encoded->size();
+  const std::size_t length = request.sequence_length, available = encoded->size(),
+                    least = request.min_length.value_or(length);
   std::vector<std::vector<TokenId>> sequences;
   for (std::size_t s = 0; s < request.sequences; ++s) {
     const std::size_t begin = request.offset + s * length;
-    if (begin > available || available - begin < length)
-      return Error{ExitCode::bad_data,
-                   where + ": the text has " + std::to_string(available) +
-                       " tokens, too few for tokens.offset " + std::to_string(request.offset) +
-                       " + tokens.sequences " + std::to_string(request.sequences) +
-                       " x tokens.sequence_length " + std::to_string(length) + "; at most " +
-                       std::to_string(
-                           available > request.offset ? (available - request.offset) / length : 0) +
-                       " sequences fit"};
+    if (begin > available || available - begin < least) {
+      const std::size_t rest = available > request.offset ? available - request.offset : 0,
+                        fit = rest / length + (rest % length >= least ? 1 : 0);
+      return Error{ExitCode::bad_data, where + ": the text has " + std::to_string(available) +
+                                           " tokens, too few for tokens.offset " +
+                                           std::to_string(request.offset) + " + tokens.sequences " +
+                                           std::to_string(request.sequences) +
+                                           " x tokens.sequence_length " + std::to_string(length) +
+                                           (least < length ? ", the last of tokens.min_length " +
+                                                                 std::to_string(least) + " or more"
+                                                           : "") +
+                                           "; at most " + std::to_string(fit) + " sequences fit"};
+    }
     const auto first = encoded->begin() + static_cast<std::ptrdiff_t>(begin);
-    sequences.emplace_back(first, first + static_cast<std::ptrdiff_t>(length));
+    sequences.emplace_back(
+        first, first + static_cast<std::ptrdiff_t>(std::min(length, available - begin)));
   }
   return sequences;
 }
@@ -166,14 +172,18 @@ Result<std::vector<std::vector<TokenId>>> sequences_of_ids(const TokenRequest& r
     Result<std::vector<TokenId>> ids = parse_ids(line, place);
     if (!ids) return ids.error();
     if (sequences.size() == request.sequences) continue;  // it is to be a list, of any length
-    const std::size_t needed = request.offset + request.sequence_length;
+    const std::size_t needed =
+        request.offset + request.min_length.value_or(request.sequence_length);
     if (ids->size() < needed)
       return Error{ExitCode::bad_data, place + ": the line has " + std::to_string(ids->size()) +
                                            " ids; legal: at least tokens.offset + "
-                                           "tokens.sequence_length = " +
-                                           std::to_string(needed)};
+                                           "tokens." +
+                                           (request.min_length ? "min_length" : "sequence_length") +
+                                           " = " + std::to_string(needed)};
     const auto first = ids->begin() + static_cast<std::ptrdiff_t>(request.offset);
-    sequences.emplace_back(first, first + static_cast<std::ptrdiff_t>(request.sequence_length));
+    sequences.emplace_back(
+        first, first + static_cast<std::ptrdiff_t>(
+                           std::min(request.sequence_length, ids->size() - request.offset)));
   }
   if (sequences.size() < request.sequences)
     return Error{ExitCode::bad_data, where + ": the file has " + std::to_string(sequences.size()) +

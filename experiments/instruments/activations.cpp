@@ -22,9 +22,10 @@ class Activations final : public Instrument {
   [[nodiscard]] std::vector<Reading<Reference>> reference_readings() const override {
     std::vector<Reading<Reference>> all;
     for (const Site site : recording_.config.record_activations)
-      all.push_back(
-          {quantity(site, "reference", "values of the reference"),
-           [site](const Reference& reference) { return reference.sites.at(site).flat(); }});
+      all.push_back({quantity(site, "reference", "values of the reference"),
+                     [site, length = recording_.sequence_length()](const Reference& reference) {
+                       return reference.sites.at(site).flat(length);
+                     }});
     return all;
   }
 
@@ -37,11 +38,11 @@ class Activations final : public Instrument {
     return records.activations;
   }
 
-  void begin(const Reference&, const PrecisionPlan&, const Records& records) override {
+  void begin(const Reference& reference, const PrecisionPlan&, const Records& records) override {
     run_.clear();
     if (!records.activations) return;
     for (const Site site : recording_.config.record_activations)
-      run_.insert({site, SiteValues(recording_.model, site, recording_.sequence_length())});
+      run_.insert({site, SiteValues(recording_.model, site, reference.tokens.size())});
   }
 
   void values(const TapPoint& point, MatrixView<const double> x) override {
@@ -52,14 +53,15 @@ class Activations final : public Instrument {
   /// Empty where the cell does not record them.
   [[nodiscard]] std::vector<double> values_of(Site site) const {
     const auto kept = run_.find(site);
-    return kept == run_.end() ? std::vector<double>{} : kept->second.flat();
+    return kept == run_.end() ? std::vector<double>{}
+                              : kept->second.flat(recording_.sequence_length());
   }
 
   [[nodiscard]] record::Quantity quantity(Site site, const std::string& name,
                                           const std::string& long_name) const {
     return whole_site_quantity(recording_.model, site, recording_.sequence_length(),
                                "/activations/" + std::string(info(site).name) + "/" + name,
-                               long_name);
+                               long_name + recording_.beyond("NaN"));
   }
 
   Recording recording_;

@@ -48,8 +48,9 @@ class Continuation final : public Instrument {
  private:
   /// Each plan reads what it generated itself.
   [[nodiscard]] std::vector<TokenId> generated(const Pass& pass) const {
-    return greedy_continuation(pass.model, pass.tokens.first(asked_.prefix), asked_.tokens,
-                               pass.plan, pass.options, pass.workspace);
+    const std::size_t prompt = std::min(asked_.prefix, pass.tokens.size());
+    return greedy_continuation(pass.model, pass.tokens.first(prompt), asked_.tokens, pass.plan,
+                               pass.options, pass.workspace);
   }
 
   [[nodiscard]] record::Quantity tokens_quantity(const std::string& name,

@@ -20,10 +20,6 @@ class Costs final : public Instrument {
   explicit Costs(const Recording& recording) : recording_(recording) {
     for (const SelectionConfig& selection : recording.config.selections)
       redone_[selection.site] = {};
-    for (const SiteRow& row : recording.model.network->sites)
-      if (const double macs = macs_of(recording.model, row, recording.sequence_length());
-          macs > 0.0)
-        products_.push_back({&row, macs});
   }
 
   std::vector<Reading<>> readings() override {
@@ -46,8 +42,9 @@ class Costs final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return redone_.contains(site); }
 
-  void begin(const Reference&, const PrecisionPlan&, const Records& records) override {
+  void begin(const Reference& reference, const PrecisionPlan&, const Records& records) override {
     costs_ = records.costs;
+    count_products(reference.tokens.size());
     for (auto& [site, macs] : redone_)
       macs.assign(layers_of(recording_.model, site) * heads_of(recording_.model, site), 0);
   }
@@ -64,6 +61,16 @@ class Costs final : public Instrument {
     const SiteRow* row;
     double macs;  // in one layer and head
   };
+
+  /// Of a sequence; those of the last one stay where the next has as many tokens.
+  void count_products(std::size_t length) {
+    if (length == length_) return;
+    length_ = length;
+    products_.clear();
+    for (const SiteRow& row : recording_.model.network->sites)
+      if (const double macs = macs_of(recording_.model, row, length); macs > 0.0)
+        products_.push_back({&row, macs});
+  }
 
   static record::Quantity scalar(std::string_view path, std::string long_name) {
     return {.path = std::string(path),
@@ -128,6 +135,7 @@ class Costs final : public Instrument {
 
   Recording recording_;
   std::shared_ptr<const PlanCosts> costs_;  // of the cell
+  std::size_t length_ = 0;                  // of the sequence that they are of
   std::vector<Product> products_;
   std::map<Site, std::vector<std::uint64_t>> redone_;  // multiply-accumulates, (layer, head)
 };

@@ -33,7 +33,8 @@ class Fallbacks final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return rows_.contains(site); }
 
-  void begin(const Reference&, const PrecisionPlan&, const Records&) override {
+  void begin(const Reference& reference, const PrecisionPlan&, const Records&) override {
+    length_ = reference.tokens.size();
     for (auto& [site, rows] : rows_) rows.assign(parts_of(site), 0);
   }
 
@@ -66,12 +67,12 @@ class Fallbacks final : public Instrument {
   [[nodiscard]] std::vector<double> share(Site site) const {
     std::vector<double> share;
     for (const std::uint64_t rows : rows_.at(site))
-      share.push_back(static_cast<double>(rows) /
-                      static_cast<double>(recording_.sequence_length()));
+      share.push_back(static_cast<double>(rows) / static_cast<double>(length_));
     return share;
   }
 
   Recording recording_;
+  std::size_t length_ = 0;                           // of the sequence
   std::map<Site, std::vector<std::uint64_t>> rows_;  // (layer, head)
 };
 

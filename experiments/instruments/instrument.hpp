@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,7 +24,14 @@ namespace lamp::experiments {
 struct Recording {
   const Config& config;
   const ModelConfig& model;
+  /// Of a sequence, or of the longest that there may be: a sequence's own is that of
+  /// Reference::tokens.
   [[nodiscard]] std::size_t sequence_length() const { return config.tokens.sequence_length; }
+  /// The end of a long_name: what is at positions that a sequence has not; "" where all have all.
+  [[nodiscard]] std::string beyond(std::string_view fill) const {
+    return config.tokens.lengths_vary() ? "; " + std::string(fill) + " beyond the sequence's length"
+                                        : "";
+  }
 };
 
 /// What the passes of one sequence are compared with.

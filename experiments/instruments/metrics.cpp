@@ -13,18 +13,30 @@ constexpr std::string_view cross_entropy_mean =
     "cross-entropy of the next token, mean over positions";
 constexpr std::string_view cross_entropy_by_position =
     "cross-entropy of the next token; NaN at the last position, which predicts none";
+/// What flip_position has beyond the length of a sequence: "none" of flip_meanings.
+constexpr std::uint8_t no_position = 2;
 
-/// Cross-entropy has T - 1 values; the last position has nothing to predict.
+/// What stands for a value of this type at a position that has none. Cross-entropy has one value
+/// less than there are tokens: the last position has nothing to predict.
 template <class T>
-std::vector<T> padded(std::span<const T> values, std::size_t sequence_length) {
+constexpr T no_value = std::numeric_limits<T>::quiet_NaN();
+template <>
+constexpr std::uint8_t no_value<std::uint8_t> = no_position;
+template <>
+constexpr std::int64_t no_value<std::int64_t> = -1;
+
+/// As many values as the longest sequence has.
+template <class T, class Values>
+std::vector<T> padded(const Values& values, std::size_t sequence_length) {
   std::vector<T> all(values.begin(), values.end());
-  all.resize(sequence_length, std::numeric_limits<T>::quiet_NaN());
+  all.resize(sequence_length, no_value<T>);
   return all;
 }
 
 class Metrics final : public Instrument {
  public:
-  explicit Metrics(const Recording& recording) : length_(recording.sequence_length()) {}
+  explicit Metrics(const Recording& recording)
+      : recording_(recording), length_(recording.sequence_length()) {}
 
   std::vector<Reading<>> readings() override {
     return {
@@ -37,17 +49,17 @@ class Metrics final : public Instrument {
         position_reading("/metrics/kl_position", &PositionMetrics::kl, "nat",
                          "KL(reference || run)"),
         position_reading("/metrics/flip_position", &PositionMetrics::flip, "1",
-                         "argmax differs from the reference's", {"same", "flipped"}),
+                         "argmax differs from the reference's", flip_meanings()),
         position_reading("/metrics/cross_entropy_position", &PositionMetrics::cross_entropy, "nat",
                          cross_entropy_by_position),
     };
   }
 
   [[nodiscard]] std::vector<Reading<Reference>> reference_readings() const override {
-    return {
-        {by_position("/reference/tokens", "1", "token ids"),
-         [](const Reference& reference) {
-           return std::vector<std::int64_t>(reference.tokens.begin(), reference.tokens.end());
+    std::vector<Reading<Reference>> all{
+        {by_position("/reference/tokens", "1", "token ids", "-1"),
+         [length = length_](const Reference& reference) {
+           return padded<std::int64_t>(reference.tokens, length);
          }},
         {scalar("/reference/cross_entropy", "nat", cross_entropy_mean),
          [](const Reference& reference) {
@@ -55,16 +67,22 @@ class Metrics final : public Instrument {
          }},
         {by_position("/reference/cross_entropy_position", "nat", cross_entropy_by_position),
          [length = length_](const Reference& reference) {
-           return padded(reference.distribution.cross_entropy(), length);
+           return padded<double>(reference.distribution.cross_entropy(), length);
          }},
     };
+    if (recording_.config.tokens.lengths_vary())
+      all.push_back({scalar("/reference/length", "1", "tokens of the sequence"),
+                     [](const Reference& reference) {
+                       return std::vector{static_cast<std::int64_t>(reference.tokens.size())};
+                     }});
+    return all;
   }
 
   [[nodiscard]] bool listens(Site site) const override { return site == Site::logits; }
 
   void begin(const Reference& reference, const PrecisionPlan&, const Records&) override {
     reference_ = &reference.distribution;
-    positions_.resize(length_);
+    positions_.resize(reference.tokens.size());
   }
 
   void values(const TapPoint& point, MatrixView<const double> x) override {
@@ -86,10 +104,15 @@ class Metrics final : public Instrument {
                                            std::vector<T> PositionMetrics::*values,
                                            std::string_view units, std::string_view long_name,
                                            std::vector<std::string> flag_meanings = {}) const {
-    record::Quantity quantity = by_position(path, units, long_name);
+    record::Quantity quantity =
+        by_position(path, units, long_name, flag_meanings.empty() ? "NaN" : flag_meanings.back());
     quantity.flag_meanings = std::move(flag_meanings);
-    return {std::move(quantity),
-            [this, values] { return padded(std::span<const T>(positions_.*values), length_); }};
+    return {std::move(quantity), [this, values] { return padded<T>(positions_.*values, length_); }};
+  }
+  [[nodiscard]] std::vector<std::string> flip_meanings() const {
+    std::vector<std::string> meanings{"same", "flipped"};
+    if (recording_.config.tokens.lengths_vary()) meanings.emplace_back("none");
+    return meanings;
   }
 
   static record::Quantity scalar(std::string_view path, std::string_view units,
@@ -100,15 +123,19 @@ class Metrics final : public Instrument {
             .units = std::string(units),
             .long_name = std::string(long_name)};
   }
+  /// `fill`: what it has at positions beyond the length of a sequence.
   [[nodiscard]] record::Quantity by_position(std::string_view path, std::string_view units,
-                                             std::string_view long_name) const {
-    record::Quantity quantity = scalar(path, units, long_name);
+                                             std::string_view long_name,
+                                             std::string_view fill = "NaN") const {
+    record::Quantity quantity =
+        scalar(path, units, std::string(long_name) + recording_.beyond(fill));
     quantity.dims = {"position"};
     quantity.shape = {length_};
     return quantity;
   }
 
-  std::size_t length_;
+  Recording recording_;
+  std::size_t length_;  // of the longest sequence
   const ReferenceDistribution* reference_ = nullptr;
   PositionMetrics positions_;
   MeanMetrics means_;

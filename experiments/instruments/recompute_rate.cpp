@@ -39,7 +39,8 @@ class RecomputeRate final : public Instrument {
 
   [[nodiscard]] bool listens(Site site) const override { return recomputed_.contains(site); }
 
-  void begin(const Reference&, const PrecisionPlan&, const Records&) override {
+  void begin(const Reference& reference, const PrecisionPlan&, const Records&) override {
+    length_ = reference.tokens.size();
     for (auto& [site, counts] : recomputed_)
       counts.assign(layers_of(recording_.model, site) * heads_of(recording_.model, site), 0);
   }
@@ -52,9 +53,8 @@ class RecomputeRate final : public Instrument {
  private:
   /// Of the components of one layer and head.
   [[nodiscard]] std::vector<double> rate(Site site) const {
-    const std::size_t length = recording_.sequence_length();
-    const std::size_t all = info(site).causal ? length * (length + 1) / 2
-                                              : length * width_of(recording_.model, site, length);
+    const std::size_t all = info(site).causal ? length_ * (length_ + 1) / 2
+                                              : length_ * width_of(recording_.model, site, length_);
     std::vector<double> rate;
     for (const std::uint64_t count : recomputed_.at(site))
       rate.push_back(static_cast<double>(count) / static_cast<double>(all));
@@ -62,6 +62,7 @@ class RecomputeRate final : public Instrument {
   }
 
   Recording recording_;
+  std::size_t length_ = 0;                                 // of the sequence
   std::map<Site, std::vector<std::uint64_t>> recomputed_;  // (layer, head)
 };
 

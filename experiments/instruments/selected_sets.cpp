@@ -49,7 +49,8 @@ class SelectedSets final : public Instrument {
     const std::string name(info(site).name);
     record::Quantity quantity = site_quantity(
         recording_.model, site, "/selected/" + name, "1",
-        "recomputed " + name + ": bit j of a row, the least significant first, is its component j");
+        "recomputed " + name + ": bit j of a row, the least significant first, is its component j" +
+            recording_.beyond("0"));
     quantity.dims.insert(quantity.dims.end(),
                          {"query", site == Site::scores ? "byte" : "byte_" + name});
     quantity.shape.insert(quantity.shape.end(), {recording_.sequence_length(), bytes_of_row(site)});

@@ -72,8 +72,8 @@ std::vector<std::uint64_t> bins(const Errors& errors) {
   return values;
 }
 
-std::vector<double> whole(const Errors& errors) {
-  return errors.whole.empty() ? std::vector<double>{} : errors.whole.front().flat();
+std::vector<double> whole(const Errors& errors, std::size_t sequence_length) {
+  return errors.whole.empty() ? std::vector<double>{} : errors.whole.front().flat(sequence_length);
 }
 
 class SiteErrors final : public Instrument {
@@ -111,7 +111,7 @@ class SiteErrors final : public Instrument {
     reference_ = &reference.sites;
     errors_ = records.errors;
     for (auto& [site, recorded] : recorded_) {
-      recorded.forward = errors_ ? no_errors_yet(site, plan) : Errors{};
+      recorded.forward = errors_ ? no_errors_yet(site, plan, reference.tokens.size()) : Errors{};
       recorded.local = recorded.forward;
     }
   }
@@ -151,18 +151,20 @@ class SiteErrors final : public Instrument {
     binned.shape.push_back(ErrorBins::count);
     all.push_back({std::move(binned), [&errors] { return bins(errors); }});
     if (recording_.config.record_detail == Detail::full)
-      all.push_back({whole_site_quantity(recording_.model, site, recording_.sequence_length(), path,
-                                         kind.meaning),
-                     [&errors] { return whole(errors); }});
+      all.push_back(
+          {whole_site_quantity(recording_.model, site, recording_.sequence_length(), path,
+                               std::string(kind.meaning) + recording_.beyond("NaN")),
+           [&errors, length = recording_.sequence_length()] { return whole(errors, length); }});
   }
 
-  [[nodiscard]] Errors no_errors_yet(Site site, const PrecisionPlan& plan) const {
+  [[nodiscard]] Errors no_errors_yet(Site site, const PrecisionPlan& plan,
+                                     std::size_t length) const {
     Errors errors;
     for (std::size_t l = 0; l < layers_of(recording_.model, site); ++l)
       for (std::size_t h = 0; h < heads_of(recording_.model, site); ++h)
         errors.statistics.emplace_back(plan.at(site, Layer{l}, Head{h}).mac.format);
     if (recording_.config.record_detail == Detail::full)
-      errors.whole.emplace_back(recording_.model, site, recording_.sequence_length());
+      errors.whole.emplace_back(recording_.model, site, length);
     return errors;
   }
 

@@ -5,6 +5,8 @@
 #include <span>
 #include <utility>
 
+#include "core/base/contract.hpp"
+
 namespace lamp::experiments {
 std::size_t part_of(const ModelConfig& model, const TapPoint& point) {
   return point.layer.value * heads_of(model, point.site) + point.head.value;
@@ -64,10 +66,17 @@ MatrixView<const double> SiteValues::at(const TapPoint& point, std::size_t rows)
   return parts_[index(point)].view().row_block(point.first_row, rows);
 }
 
-std::vector<double> SiteValues::flat() const {
+std::vector<double> SiteValues::flat(std::size_t sequence_length) const {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> all;
-  for (const Matrix<double>& part : parts_)
-    all.insert(all.end(), part.flat().begin(), part.flat().end());
+  for (const Matrix<double>& part : parts_) {
+    expects(part.rows() <= sequence_length, "SiteValues: no longer than a sequence may be");
+    const std::size_t begin = all.size(), width = causal_ ? sequence_length : part.cols();
+    all.resize(begin + sequence_length * width, none);
+    for (std::size_t i = 0; i < part.rows(); ++i)
+      std::copy(part.row(i).begin(), part.row(i).end(),
+                all.begin() + static_cast<std::ptrdiff_t>(begin + i * width));
+  }
   return all;
 }
 

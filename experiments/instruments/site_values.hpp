@@ -34,8 +34,9 @@ class SiteValues {
   SiteValues(const ModelConfig& model, Site site, std::size_t sequence_length);
   void put(const TapPoint& point, MatrixView<const double> x);
   [[nodiscard]] MatrixView<const double> at(const TapPoint& point, std::size_t rows) const;
-  /// All values, (layer, head, query, component), NaN for the masked entries of a causal site.
-  [[nodiscard]] std::vector<double> flat() const;
+  /// All values, (layer, head, query, component), NaN for the masked entries of a causal site and
+  /// for queries beyond this pass, to `sequence_length`. Pre: it is that of this pass, or more.
+  [[nodiscard]] std::vector<double> flat(std::size_t sequence_length) const;
 
  private:
   [[nodiscard]] std::size_t index(const TapPoint& point) const;

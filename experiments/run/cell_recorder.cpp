@@ -117,11 +117,12 @@ std::vector<record::Values> CellRecorder::reference_values(const Reference& refe
   return values_of(reference_readings_, reference);
 }
 
-ReferenceRecorder::ReferenceRecorder(const CellRecorder& cells, const Recording& recording)
-    : logits_(recording.sequence_length(), recording.model.vocab_size) {
+ReferenceRecorder::ReferenceRecorder(const CellRecorder& cells, const Recording& recording,
+                                     std::size_t length)
+    : logits_(length, recording.model.vocab_size) {
   for (const SiteRow& row : recording.model.network->sites)
     if (cells.needs_reference(row.site))
-      sites_.insert({row.site, SiteValues(recording.model, row.site, recording.sequence_length())});
+      sites_.insert({row.site, SiteValues(recording.model, row.site, length)});
 }
 
 void ReferenceRecorder::values(const TapPoint& point, MatrixView<const double> x) {

@@ -59,7 +59,8 @@ class CellRecorder final : public TapSink {
 /// Collects the logits of a reference pass, and the sites that the cells are compared at.
 class ReferenceRecorder final : public TapSink {
  public:
-  ReferenceRecorder(const CellRecorder& cells, const Recording& recording);
+  /// Of a sequence of `length` tokens.
+  ReferenceRecorder(const CellRecorder& cells, const Recording& recording, std::size_t length);
   void values(const TapPoint& point, MatrixView<const double> x) override;
   [[nodiscard]] bool takes_rows_apart(Site) const override { return true; }  // to their own places
   void selected(const TapPoint&, std::span<const std::uint8_t>) override {}

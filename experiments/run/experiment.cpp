@@ -91,6 +91,7 @@ TokenRequest token_request(const Config& config, std::span<const Digest> models)
           .sequence_length = asked.sequence_length,
           .sequences = asked.sequences,
           .offset = asked.offset,
+          .min_length = asked.min_length,
           .variants = std::move(variants)};
 }
 

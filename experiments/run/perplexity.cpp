@@ -13,14 +13,21 @@
 namespace lamp::experiments {
 namespace {
 
+/// A sequence that is counted, and its share of the mean: its predicted tokens, or 1 where all have
+/// as many.
+struct Counted {
+  std::size_t sequence;
+  double weight;
+};
+
 /// exp of the mean of cross_entropy(sequence, point) over `sequences`. cross_entropy: (sequences of
 /// the text, points).
 double perplexity(const double* cross_entropy, std::size_t points, std::size_t point,
-                  const std::vector<std::size_t>& sequences) {
-  double sum = 0.0;
-  for (const std::size_t s : sequences) sum += cross_entropy[s * points + point];
-  return sequences.empty() ? not_a_number
-                           : binary64_functions::exp(sum / static_cast<double>(sequences.size()));
+                  const std::vector<Counted>& sequences) {
+  double sum = 0.0, weights = 0.0;
+  for (const auto& [s, weight] : sequences)
+    sum += weight * cross_entropy[s * points + point], weights += weight;
+  return sequences.empty() ? not_a_number : binary64_functions::exp(sum / weights);
 }
 
 bool is_done(std::uint8_t status) {
@@ -35,8 +42,25 @@ struct CrossEntropies {
   std::vector<std::size_t> reference_of;  // of each point: which of the references is its
   std::vector<double> reference, runs;    // (text, sequence, variant), (text, sequence, point)
   std::vector<std::uint8_t> reference_status, run_status;
-  bool predicts = true;  // sequences of two tokens or more
+  std::vector<double> predicted;  // (text, sequence, variant): the weight of a mean
 };
+
+/// Of each reference: its predicted tokens where lengths vary, else 1, or 0 where T = 1.
+Result<std::vector<double>> predicted_tokens(const record::StoredFile& result,
+                                             SequenceLengths lengths,
+                                             const record::Numbers& reference) {
+  if (lengths == SequenceLengths::vary) {
+    Result<record::Numbers> tokens = record::read_numbers(result, "/reference/length");
+    if (!tokens) return tokens.error();
+    for (double& n : tokens->values) n -= 1.0;
+    return std::move(tokens->values);
+  }
+  const Result<record::Numbers> by_position =
+      record::read_numbers(result, "/reference/cross_entropy_position");
+  if (!by_position) return by_position.error();
+  const bool predicts = by_position->shape.empty() || by_position->shape.back() > 1;
+  return std::vector<double>(reference.values.size(), predicts ? 1.0 : 0.0);
+}
 
 /// The axes of the references after [text,] sequence, named in their order.
 Result<std::vector<std::string>> variant_names(const record::StoredFile& result,
@@ -78,14 +102,14 @@ std::vector<std::size_t> references_of_points(const record::Numbers& reference,
   return all;
 }
 
-Result<CrossEntropies> read_cross_entropies(const record::StoredFile& result) {
+Result<CrossEntropies> read_cross_entropies(const record::StoredFile& result,
+                                            SequenceLengths lengths) {
   Result<record::Numbers> reference = record::read_numbers(result, "/reference/cross_entropy");
   if (!reference) return reference.error();
   Result<record::Numbers> runs = record::read_numbers(result, "/metrics/cross_entropy");
   if (!runs) return runs.error();
-  const Result<record::Numbers> by_position =
-      record::read_numbers(result, "/reference/cross_entropy_position");
-  if (!by_position) return by_position.error();
+  Result<std::vector<double>> predicted = predicted_tokens(result, lengths, *reference);
+  if (!predicted) return predicted.error();
   Result<std::vector<std::uint8_t>> reference_status =
       record::read_statuses(result, "/reference/status");
   if (!reference_status) return reference_status.error();
@@ -118,23 +142,24 @@ Result<CrossEntropies> read_cross_entropies(const record::StoredFile& result) {
   if (!fits || reference->values.size() != all * read.variants.size() ||
       runs->values.size() != all * read.points ||
       reference_status->size() != reference->values.size() ||
-      run_status->size() != runs->values.size())
+      predicted->size() != reference->values.size() || run_status->size() != runs->values.size())
     return Error{
         ExitCode::bad_data,
         result.path().string() + ": /metrics/cross_entropy does not fit /reference/cross_entropy"};
   read.reference = std::move(reference->values), read.runs = std::move(runs->values);
   read.reference_status = *std::move(reference_status), read.run_status = *std::move(run_status);
-  read.predicts = by_position->shape.empty() || by_position->shape.back() > 1;
+  read.predicted = *std::move(predicted);
   return read;
 }
 
 /// Of text t and reference v.
 Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v) {
   const std::size_t first = t * all.sequences, variants = all.variants.size();
-  std::vector<std::size_t> present;
+  std::vector<Counted> present;
   for (std::size_t s = 0; s < all.sequences; ++s)
-    if (all.predicts && is_done(all.reference_status[(first + s) * variants + v]))
-      present.push_back(s);
+    if (const std::size_t at = (first + s) * variants + v;
+        all.predicted[at] > 0.0 && is_done(all.reference_status[at]))
+      present.push_back({s, all.predicted[at]});
   Perplexity p{
       .text = all.texts[t],
       .variant = all.variants[v],
@@ -144,8 +169,8 @@ Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v
       .highest = -positive_infinity};
   for (std::size_t point = 0; point < all.points && !present.empty(); ++point) {
     if (all.reference_of[point] != v) continue;
-    const auto done = [&](std::size_t s) {
-      return is_done(all.run_status[(first + s) * all.points + point]);
+    const auto done = [&](const Counted& counted) {
+      return is_done(all.run_status[(first + counted.sequence) * all.points + point]);
     };
     if (!std::all_of(present.begin(), present.end(), done)) continue;
     ++p.points;
@@ -163,8 +188,9 @@ Perplexity perplexity_of(const CrossEntropies& all, std::size_t t, std::size_t v
 
 }  // namespace
 
-Result<std::vector<Perplexity>> perplexities(const record::StoredFile& result) {
-  const Result<CrossEntropies> all = read_cross_entropies(result);
+Result<std::vector<Perplexity>> perplexities(const record::StoredFile& result,
+                                             SequenceLengths lengths) {
+  const Result<CrossEntropies> all = read_cross_entropies(result, lengths);
   if (!all) return all.error();
   std::vector<Perplexity> found;
   for (std::size_t t = 0; t < all->texts.size(); ++t)

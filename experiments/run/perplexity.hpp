@@ -11,9 +11,9 @@
 
 namespace lamp::experiments {
 
-/// Of one text and one reference, over its sequences whose reference is done: exp of the mean over
-/// sequences of their cross-entropies, each a mean over its T - 1 positions; where T = 1 there is
-/// none, and `sequences` is 0. A mean over a NaN (a logit was NaN) is NaN.
+/// Of one text and one reference, over its sequences whose reference is done: exp of the mean
+/// cross-entropy over all their predicted tokens, T - 1 of a sequence of T; sequences of one token
+/// have none and are not counted. A mean over a NaN (a logit was NaN) is NaN.
 struct Perplexity {
   std::string text;     // empty where the result has no dimension `text`
   std::string variant;  // "model.path = gpt2-nano": of the reference; empty where there is one
@@ -25,7 +25,11 @@ struct Perplexity {
   double lowest = 0.0, highest = 0.0;  // over the others; NaN where there are none
 };
 
+/// Whether sequences have lengths of their own, which then are in /reference/length.
+enum class SequenceLengths : std::uint8_t { equal, vary };
+
 /// One entry a text and reference. Errors: as record::read_numbers.
-Result<std::vector<Perplexity>> perplexities(const record::StoredFile& result);
+Result<std::vector<Perplexity>> perplexities(const record::StoredFile& result,
+                                             SequenceLengths lengths);
 
 }  // namespace lamp::experiments

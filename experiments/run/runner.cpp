@@ -90,7 +90,7 @@ void run_pass(const Pass& pass, TapSink& sink) {
 std::optional<Reference> reference_of(const Pass& pass, const CellRecorder& recorder,
                                       const Recording& recording) {
   try {
-    ReferenceRecorder logits_and_sites(recorder, recording);
+    ReferenceRecorder logits_and_sites(recorder, recording, pass.tokens.size());
     run_pass(pass, logits_and_sites);
     Reference reference = logits_and_sites.take(pass.tokens, pass.workspace.team);
     recorder.end_reference(pass, reference);

@@ -64,6 +64,7 @@ class Metric:
     axes: dict  # name to Axis, in the order of the dataset
     units: str
     long_name: str
+    none: float = math.nan  # the number that stands for no value, of flags that have one
 
     @property
     def name(self):
@@ -76,7 +77,7 @@ class Metric:
     @property
     def partial(self):
         """NaN stands for "no value here", which the file says; else a NaN was computed."""
-        return "NaN" in self.long_name or {"query", "component"} <= self.axes.keys()  # values of a site: a row has its causal entries only
+        return "NaN" in self.long_name or not math.isnan(self.none) or {"query", "component"} <= self.axes.keys()  # values of a site: a row has its causal entries only
 
     @property
     def label(self):
@@ -193,7 +194,7 @@ def all_metrics(f):
             return
         dims = dims_of(node)
         axes = {d: axis(node, k, d) for k, d in enumerate(dims)} if dims and len(set(dims)) == len(dims) else {}
-        metric = Metric(path, axes, attribute(node, "units"), attribute(node, "long_name"))
+        metric = Metric(path, axes, attribute(node, "units"), attribute(node, "long_name"), flag_of_none(node))
         if not axes or metric.shape != node.shape:
             skipped.append("/" + path)
         elif not any(d.startswith("byte") for d in axes):
@@ -208,6 +209,11 @@ def all_metrics(f):
 def is_no_quantity(path, node):
     """Names of things in the form of numbers: a status, token ids, sets as bits. No mean of them says anything."""
     return path.rsplit("/", 1)[-1] in ("status", "min_set", "lamp_set") or attribute(node, "long_name").startswith("token id")
+
+
+def flag_of_none(node):
+    meanings = attribute(node, "flag_meanings").split()
+    return float(node.attrs["flag_values"][meanings.index("none")]) if "none" in meanings else math.nan
 
 
 def attribute(node, name):
@@ -264,6 +270,7 @@ def read(result, metric, at):
     own, done = done_mask(result, metric)
     with h5py.File(result.path, "r") as f:
         values = np.asarray(f[metric.path][cut], float)
+    values = np.where(values == metric.none, np.nan, values)
     there = np.ones(values.shape, bool)
     if done is not None:
         done = done[tuple(at.get(d, slice(None)) for d in own)]

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from . import style
 from .intervals import LEVEL, SEQUENCES, band, bar, interval_words, mean_interval, ratio_interval
 from .output import NANS, Sentence, publish
-from .results import DONE, check, computed_nan, head, is_grid_axis, nan_words, origin, progress, result_path, token_ids
+from .results import DONE, check, computed_nan, head, is_grid_axis, lengths_of, nan_words, origin, progress, result_path, token_ids
 
 style.use()
 AXIS = "plan.default"
@@ -38,6 +38,7 @@ class Backends:
     run: np.ndarray | None     # token ids (text, sequence, backend, step); None: no continuations
     expected: np.ndarray | None  # of the reference (text, sequence, step)
     positions: np.ndarray      # KL at each position (text, sequence, backend, position)
+    lengths: np.ndarray | None  # of the sequences (text, sequence); None: all have all positions
 
     def names(self):
         return [str(name) for name in self.data.backend.values]
@@ -77,6 +78,7 @@ def open_backends(path=None):
     provenance, config = origin(path)
     metrics = xarray.open_dataset(path, group="metrics", engine="h5netcdf", decode_times=False)
     positions = uniform(metrics.kl_position, [])
+    lengths = lengths_of(path)
     metrics = metrics[[n for n in ("kl", "flip_rate", "status", "divergence_position") if n in metrics]]
     run = expected = None
     if "divergence_position" in metrics:
@@ -90,7 +92,8 @@ def open_backends(path=None):
     return Backends(path=path, data=data.where(data.status == DONE).assign(status=data.status),
                     varied=frozenset({"backend"} | ({"text"} if "text" in metrics.dims else set())), config=config, provenance=provenance,
                     notes=tuple(notes), reference=str(config.get("reference", {}).get("arithmetic", "")),
-                    run=None if run is None else run.values, expected=None if expected is None else expected.values, positions=positions.values)
+                    run=None if run is None else run.values, expected=None if expected is None else expected.values, positions=positions.values,
+                    lengths=None if lengths is None else uniform(lengths, None).values)
 
 
 def uniform(data, notes):
@@ -301,13 +304,15 @@ def order_table(result):
     """One row a backend that differs from the first of its group only in order: what changes against that one, and its interval."""
     done = (result.data.status == DONE).all("backend").values
     kl = result.positions[done]  # (sequences, backend, position)
+    there = np.ones((len(kl), kl.shape[-1]), bool) if result.lengths is None else np.arange(kl.shape[-1]) < result.lengths[done][:, None]
     tokens = None if result.run is None else result.run[done]
     names, rows = result.names(), []
     for first, *others in same_but_for_order(result):
         for other in others:
             one, two = names.index(first), names.index(other)
-            told = len(kl) and not np.isnan(kl[:, [one, two]]).any()  # the bits of NaN say nothing of the distribution
-            changed = 100 * (kl[:, one].view(np.uint64) != kl[:, two].view(np.uint64)).mean(-1) if told else None
+            told = len(kl) and not (np.isnan(kl[:, [one, two]]) & there[:, None]).any()  # the bits of NaN say nothing of the distribution
+            differ = there & (kl[:, one].view(np.uint64) != kl[:, two].view(np.uint64))
+            changed = 100 * (differ.sum(-1) / there.sum(-1)) if told else None
             row = {"backend": other, "against": first, "operands": result.families[other]} | share_columns(CHANGED, changed)
             if tokens is not None:
                 differ = tokens[:, one] != tokens[:, two]

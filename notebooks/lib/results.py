@@ -160,6 +160,14 @@ def token_ids(values):
     return values.astype(float).where(values >= 0)
 
 
+def lengths_of(path):
+    """Tokens of each sequence, where the experiment allows other lengths than tokens.sequence_length; else None."""
+    with h5py.File(path, "r") as f:
+        if "reference/length" not in f:
+            return None
+    return xarray.open_dataset(path, group="reference", engine="h5netcdf", decode_times=False).length
+
+
 def check(path):
     """ResultError with one line when `path` is no file of results."""
     if not path.is_file():
@@ -342,18 +350,30 @@ def perplexity_words(result):
 
         reference_done, run_done = of_first("reference/status") == DONE, of_first("metrics/status") == DONE
         reference, runs = of_first("reference/cross_entropy"), of_first("metrics/cross_entropy")
+        predicted = of_first("reference/length") - 1 if "reference/length" in f else np.ones(reference.shape)
     reference, runs = reference.reshape(len(texts), -1), runs.reshape(len(texts), reference.shape[-1], -1)
     reference_done, run_done = reference_done.reshape(reference.shape), run_done.reshape(runs.shape)
+    predicted = predicted.reshape(reference.shape)
     told = []
-    for text, of_reference, of_runs, used, done in zip(texts, reference, runs, reference_done, run_done):
-        points = np.exp(of_runs[used][:, done[used].all(0)].mean(0)) if used.any() else np.array([])
+    for text, of_reference, of_runs, used, done, weights in zip(texts, reference, runs, reference_done & (predicted > 0), run_done, predicted):
+        points = np.exp(mean_of(of_runs[used][:, done[used].all(0)], weights[used])) if used.any() else np.array([])
         numbers = points[~np.isnan(points)]
         span = f", runs {numbers.min():.4g} to {numbers.max():.4g}" if numbers.size else ""
         if numbers.size < points.size:
             span += f", NaN at {points.size - numbers.size} of {points.size} grid points"
-        told.append(f"{pathlib.PurePath(text).stem + ': ' if text else ''}reference {np.exp(of_reference[used].mean()):.4g}{span}"
+        told.append(f"{pathlib.PurePath(text).stem + ': ' if text else ''}reference {np.exp(mean_of(of_reference[used], weights[used])):.4g}{span}"
                     if used.any() else f"{text}: none finished")
     return "; ".join(told)
+
+
+def length_words(tokens):
+    least, most = tokens.get("min_length", tokens["sequence_length"]), tokens["sequence_length"]
+    return f"{least} to {most}" if least < most else f"{most}"
+
+
+def mean_of(values, weights):
+    """Mean over the first axis, each sequence by its predicted tokens."""
+    return values.mean(0) if len(set(weights)) == 1 else np.average(values, 0, weights)
 
 
 def head(result):
@@ -366,7 +386,7 @@ def head(result):
         ("experiment", str(config.get("title", ""))),
         ("model", pathlib.PurePosixPath(str(model)).name + (f"  (SHA-256 {p['model_sha256'][:12]})" if p.get("model_sha256") else "")),
         ("tokens", f"{result.data.sizes['sequence']} sequences" + (" a text" if "text" in result.varied else "")
-         + (f" of {tokens['sequence_length']} tokens" if "sequence_length" in tokens else "")
+         + (f" of {length_words(tokens)} tokens" if "sequence_length" in tokens else "")
          + (", shuffled" if tokens.get("shuffle") else "")),
         ("stopped", stop_words(result)),
         ("reference", str(config.get("reference", {}).get("arithmetic", ""))),

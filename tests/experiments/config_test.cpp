@@ -638,6 +638,7 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
                 "\"plan.layer.2.scores\" = [\"low\"]") +
           "[lamp.scores.fallback]\nwhat = \"layer\"\n",
       base_config + "[continuation]\nprefix = 5\n",
+      with("length = 64", "length = 64\nmin_length = 3"),
       base_config + "[stop]\n",
       with_grid("\"lamp.scores.tau\" = [2, 1.5]\n\"plan.scores\" = [\"low\", \"high\"]\n[stop]\n"
                 "metric = \"flip_rate\"\nrelative_error = 0\nconfidence = 0.9\nmin_sequences = 3\n"
@@ -667,12 +668,25 @@ TEST_CASE("config: the resolved config writes every key and reads back as the sa
       if (field.write != nullptr && field.key.find('*') == std::string_view::npos &&
           (read->continuation || !field.key.starts_with("continuation.")) &&
           (read->stop || !field.key.starts_with("stop.")) &&
+          (read->tokens.min_length || field.key != "tokens.min_length") &&
           (read->truth || !field.key.starts_with("truth.")) && field.key != "truth.sample" &&
           !field.key.starts_with("store."))  // absent: as computed
         CHECK(resolved.find(field.key.substr(
                   field.key.find('.') == std::string_view::npos ? 0 : field.key.find('.') + 1)) !=
               std::string::npos);
   }
+}
+
+TEST_CASE("config: sequences of other lengths, where they are asked for", "[config]") {
+  const auto read = [](const std::string& least) {
+    return parse(with("length = 64", "length = 64\nmin_length = " + least));
+  };
+  CHECK_FALSE(parse(base_config)->tokens.lengths_vary());
+  CHECK_FALSE(read("64")->tokens.lengths_vary());
+  CHECK(read("63")->tokens.lengths_vary());
+  CHECK(error_has(read("65"), {"tokens.min_length: 65 tokens are more than a sequence has",
+                               "legal: 1 to tokens.sequence_length, 64"}));
+  CHECK(error_has(read("0"), {"tokens.min_length: 0 is out of range", "1 to"}));
 }
 
 TEST_CASE("config: `standard` says what a config without the key gets", "[config]") {

@@ -80,11 +80,22 @@ row_sets = 3
 forward = 2
 rules = ["lamp", "lamp-exact", "largest-logit", "random"]
 """
+LENGTHS = f"""
+title = "sequences of other lengths"
+{COMMON}
+[tokens]
+path = "{ROOT}/data/texts/prose.txt"
+sequence_length = 8
+min_length = 4
+sequences = 1
+[grid]
+"arithmetic.low.mu" = [3, 5]
+"""
 # When a group is there.
 WHEN = {"metrics": "Always; `recompute_rate` where there is a `[lamp.scores]`, `recompute_rate_SITE` of each other selection, "
                    "`fallback_SITE` by `lamp.SITE.fallback`, `softmax_square` by `record.concentration`, `divergence_position` by `[continuation]`, "
                    "`recomputed_macs`, `cost` and its terms where anything is selected ([Costs](README.md#costs)).",
-        "reference": "Always: the reference's own numbers.",
+        "reference": "Always: the reference's own numbers; `length` by `tokens.min_length`.",
         "errors/SITE": "The sites of `record.errors`, in cells that `record.where` matches; `forward` and `local` themselves by "
                        "`record.detail = \"full\"`. A forward error is that of the whole pass up to the site; a local one that of the site "
                        "alone, on the inputs that the run has.",
@@ -98,6 +109,7 @@ WHEN = {"metrics": "Always; `recompute_rate` where there is a `[lamp.scores]`, `
 LEADING = {"R": ["text", "sequence", "tokens.shuffle"],
            "G": ["text", "sequence", "tokens.shuffle", "arithmetic.low.mu", "lamp.scores.rule"],
            "C": ["text", "tokens.shuffle", "arithmetic.low.mu", "lamp.scores.rule"]}
+LEADING_OF_LENGTHS = {"R": ["sequence"], "G": ["sequence", "arithmetic.low.mu"]}
 LEADING_OF_TRUTH = {"G": ["text", "sequence", "arithmetic.low.mu", "lamp.scores.rule"], "A": ["text", "sequence", "arithmetic.low.mu"],
                     "R": ["text", "sequence"]}
 SITES = "scores|mlp_fc|values|softmax|resid_2"
@@ -120,6 +132,7 @@ def meaning(path, words):
         words = re.sub(r" \((forward|local) error, .*\)$", "", words)
     words = re.sub(r"(the sooner recomputed): .*?(?=; NaN)", r"\1; by what, the rule says", words)
     words = re.sub(r"; \d+, their number,", "; `continuation.tokens`, their number,", words)
+    words = re.sub(r"; \S+ beyond the sequence's length$", "", words)  # what the page says of all
     words = re.sub(r"\brow \d+", "row `truth.row_sets` - 1", words).replace("its 95 % t interval", "its t interval (`stop.confidence`)")
     return words.replace("||", "\\|\\|")
 
@@ -189,7 +202,8 @@ def first_cells(page, heading):
 def run_everything(folder):
     rows, scales, attributes = {}, {}, set()
     files = []
-    for name, text, leading in (("everything", EVERYTHING, LEADING), ("truth", TRUTH, LEADING_OF_TRUTH)):
+    for name, text, leading in (("everything", EVERYTHING, LEADING), ("truth", TRUTH, LEADING_OF_TRUTH),
+                                ("lengths", LENGTHS, LEADING_OF_LENGTHS)):
         config = folder / f"{name}.toml"
         config.write_text(text)
         lamp("run", config, "--out", folder / name, "--quiet")

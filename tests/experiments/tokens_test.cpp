@@ -105,6 +105,37 @@ TEST_CASE("tokens: a text that is too short is an error and never wraps around",
   CHECK(refused(read_text(folder.write("empty", ""), 1, 1), {"empty: the text has 0 tokens"}));
 }
 
+TEST_CASE("tokens: with a least length, what ends before is a sequence too", "[tokens]") {
+  const TemporaryFolder folder;
+  const std::string words = "One two three four five six.";
+  const std::filesystem::path file = folder.write("text", words);
+  const Ids all = *Tokenizer::read(tiny)->encode_documents(words);
+  const auto read = [&](std::size_t length, std::size_t sequences, std::size_t offset,
+                        std::size_t least) {
+    return read_tokens({.paths = {file},
+                        .sequence_length = length,
+                        .sequences = sequences,
+                        .offset = offset,
+                        .min_length = least},
+                       tiny_model(), tiny);
+  };
+  const std::size_t n = all.size();
+  for (const std::size_t rest : {std::size_t{1}, std::size_t{2}, std::size_t{3}}) {
+    const Result<TokenSet> two = read(n - rest, 2, 0, rest);
+    REQUIRE(two.ok());
+    CHECK(two->sequences[0].ids.size() == n - rest);
+    CHECK(two->sequences[1].ids == Ids(all.end() - static_cast<std::ptrdiff_t>(rest), all.end()));
+    CHECK(refused(read(n - rest, 2, 0, rest + 1), {"at most 1 sequences fit"}));
+    CHECK(refused(read(n - rest, 3, 0, rest), {"at most 2 sequences fit"}));
+  }
+  CHECK(read(n + 9, 1, 0, n)->sequences[0].ids == all);
+  CHECK(read(n + 9, 1, 2, n - 2)->sequences[0].ids == Ids(all.begin() + 2, all.end()));
+  CHECK(refused(read(n + 9, 1, 0, n + 1),
+                {"the last of tokens.min_length " + std::to_string(n + 1) + " or more",
+                 "at most 0 sequences fit"}));
+  CHECK(refused(read(n, 1, n, 1), {"at most 0 sequences fit"}));
+}
+
 TEST_CASE("tokens: sequence_length is 1 to n_positions", "[tokens]") {
   const TemporaryFolder folder;
   const std::string line = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n";

@@ -12,16 +12,21 @@ using experiments::TokenSet;
 
 constexpr std::size_t vocabulary = 50'000, positions = 64;
 
-Result<TokenSet> read(const std::filesystem::path& file, std::size_t length, std::size_t count,
-                      std::size_t offset) {
+/// What is asked of a file.
+struct Asked {
+  std::size_t length = 0, least = 0, count = 0, offset = 0;
+};
+
+Result<TokenSet> read(const std::filesystem::path& file, const Asked& asked) {
   ModelConfig model;
   model.vocab_size = vocabulary;
   model.n_positions = positions;
   return experiments::read_tokens({.from_ids = true,
                                    .paths = {file},
-                                   .sequence_length = length,
-                                   .sequences = count,
-                                   .offset = offset},
+                                   .sequence_length = asked.length,
+                                   .sequences = asked.count,
+                                   .offset = asked.offset,
+                                   .min_length = asked.least},
                                   model, file.parent_path());
 }
 
@@ -37,18 +42,20 @@ std::string file_of(const TokenSet& set) {
   return text;
 }
 
-bool accepts(const std::filesystem::path& file, std::size_t length, std::size_t count,
-             std::size_t offset) {
-  const Result<TokenSet> set = read(file, length, count, offset);
+bool accepts(const std::filesystem::path& file, const Asked& asked) {
+  const Result<TokenSet> set = read(file, asked);
   if (!set) return law_of_message(set.error().message), false;
-  law(set->sequences.size() == count, "there are as many sequences as asked for");
+  law(set->sequences.size() == asked.count, "there are as many sequences as asked for");
   for (const TokenSequence& sequence : set->sequences) {
-    law(sequence.ids.size() == length, "a sequence has the length asked for");
+    law(asked.least <= sequence.ids.size() && sequence.ids.size() <= asked.length,
+        "a sequence has a length asked for");
     for (const TokenId id : sequence.ids) law(id < vocabulary, "ids are of the vocabulary");
   }
-  const Result<TokenSet> again = read(file_with(file_of(*set), "again.jsonl"), length, count, 0);
-  law(again.ok() && again->sequences.size() == count, "sequences can be written and read again");
-  for (std::size_t i = 0; i < count; ++i)
+  const Asked whole{.length = asked.length, .least = asked.least, .count = asked.count};
+  const Result<TokenSet> again = read(file_with(file_of(*set), "again.jsonl"), whole);
+  law(again.ok() && again->sequences.size() == asked.count,
+      "sequences can be written and read again");
+  for (std::size_t i = 0; i < asked.count; ++i)
     law(again->sequences[i].ids == set->sequences[i].ids &&
             again->sequences[i].id == set->sequences[i].id,
         "what is read again is the same");
@@ -57,8 +64,10 @@ bool accepts(const std::filesystem::path& file, std::size_t length, std::size_t 
 
 bool run(std::string_view bytes) {
   const std::filesystem::path file = file_with(bytes, "ids.jsonl");
-  const bool two = accepts(file, 4, 2, 0), one = accepts(file, 1, 1, 2);
-  return two || one;
+  const bool two = accepts(file, {.length = 4, .least = 4, .count = 2}),
+             one = accepts(file, {.length = 1, .least = 1, .count = 1, .offset = 2}),
+             others = accepts(file, {.length = 6, .least = 2, .count = 3, .offset = 1});
+  return two || one || others;
 }
 
 const Listed listed({.name = "ids", .run = run});

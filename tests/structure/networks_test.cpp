@@ -86,7 +86,8 @@ constexpr bool accepts(std::size_t at, SiteRow row) {
   return is_network(other);
 }
 static_assert(accepts(9, table[9]));
-static_assert(!accepts(9, linear_row(Site::mlp_fc, Site::ln_2, inner, Composition::norm)));  // f later
+static_assert(!accepts(9,
+                       linear_row(Site::mlp_fc, Site::ln_2, inner, Composition::norm)));  // f later
 static_assert(!accepts(9, linear_row(Site::mlp_fc, Site::mlp_proj, inner)));  // not there yet
 static_assert(!accepts(9, linear_row(Site::ln_2, Site::ln_1, inner)));        // a second time
 static_assert(!accepts(9, linear_row(Site::mlp_fc, Site::embed, inner)));     // of no layer
@@ -390,7 +391,7 @@ TEST_CASE("networks: each selecting site has its own draws, counts and datasets"
   Workspace workspace;
   const PassOptions options{.seed = 3, .sequence = 2};
   const PrecisionPlan exact(fused(binary64));
-  ReferenceRecorder reference_recorder(recorder, recording);
+  ReferenceRecorder reference_recorder(recorder, recording, ids.size());
   forward(model, ids, exact, options, reference_recorder, workspace);
   const Reference reference = reference_recorder.take(ids, workspace.team);
 

@@ -169,6 +169,15 @@ def listed(quick, folder):
     return config("lists of ids", sections | {"record": EVERYTHING | {"selected": False, "concentration": False}})
 
 
+def lengths(quick, folder):
+    """Prompts of their own lengths, continued."""
+    (folder / "prompts.ids").write_text("[1, 2, 3, 4, 5]\n[31]\n[4095, 0, 17, 17, 17, 9, 2000, 31, 5]\n")
+    sections = common(8, sequences=3, source="ids", shuffle=False) | ENDS
+    sections["tokens"] |= {"path": str(folder / "prompts.ids"), "min_length": 1}
+    return config("prompts", sections | {"record": EVERYTHING | {"selected": False, "concentration": False},
+                                         "continuation": {"prefix": 8, "tokens": 3 if quick else 9}})
+
+
 def llama(quick, folder):
     """The Llama family by a tiny model: its own sites each low in a layer, LAMP before its activation as well, what its cache keeps."""
     (folder / "llama.ids").write_text("[7, 3, 40, 12, 12, 31, 5, 47, 0]\n[1, 1, 2, 29, 46, 18, 9, 33, 4]\n")
@@ -190,7 +199,7 @@ def all_configs(quick, modes, folder):
     """Name to text."""
     found = {f.__name__: f(quick) for f in (orders, logits_orders, trees, roundings, decisions, blocks, stored, places, continued,
                                             selecting.everywhere, selecting.known)}
-    found |= {"engines": engines(quick, modes), "listed": listed(quick, folder), "llama": llama(quick, folder)}
+    found |= {"engines": engines(quick, modes), "listed": listed(quick, folder), "lengths": lengths(quick, folder), "llama": llama(quick, folder)}
     for group in (selecting.selections, selecting.truths, selecting.stopped):
         found |= {f"{group.__name__}-{name}": text for name, text in group(quick)}
     return found | {f"site-{name}": text for name, text in each_site(quick)}
