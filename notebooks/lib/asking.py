@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import tomllib
 
@@ -38,10 +39,11 @@ def from_top(paths):
 
 
 def shell(command, lines=None):
-    """Prints a command and what it answers, at most so many lines of it. It runs at the top of the repository, with lamp on the PATH."""
+    """Prints a command and what it answers, at most so many lines of it. It runs at the top of the repository; lamp is the program that
+    lamp.run starts."""
     from lamp._run import program
-    path = f"{pathlib.Path(program()).absolute().parent}:{os.environ['PATH']}"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    lamp = f'lamp() {{ {shlex.quote(os.path.abspath(program()))} "$@"; }}'
+    done = subprocess.run(["bash", "-c", f"{lamp}\n{command}"], cwd=ROOT, capture_output=True, text=True)
     told = (done.stdout + done.stderr).rstrip().splitlines()
     print(f"$ {command}", *told[:lines], *(["  .."] if lines is not None and len(told) > lines else []), sep="\n")
     if done.returncode != 0:
