@@ -80,8 +80,8 @@ class OwnRules(unittest.TestCase):
 class Bits(OwnRules):
     def test_twins_have_the_bits_of_lamps_own_rules(self):
         """At the scores; by one thread, and by two beside each other."""
-        functions = ("largest_logit", "greedy", "page", "chance")
-        rules = axis("largest-logit", "lamp", *(own(EXAMPLES, function) for function in functions))
+        table, functions = ("largest-logit", "lamp", "page-bound"), ("largest_logit", "greedy", "page", "chance")
+        rules = axis(*table, *(own(EXAMPLES, function) for function in functions))
         self.run_lamp("one", rules)
         self.run_lamp("two", rules, threads=2)
         self.assertEqual(differences(self.folder / "one/result.h5", self.folder / "two/result.h5"), [])
@@ -92,10 +92,10 @@ class Bits(OwnRules):
                 rule = [d.label for d in f[name].dims].index("lamp.scores.rule")
                 found[name] = [f[name][()].take(i, axis=rule) for i in range(len(labels))]
             kept = {name: f[f"provenance/{name}"][()].decode() for name in ("rule_0", "rule_0_source", "python", "numpy")}
-        self.assertEqual(labels, ["largest-logit", "lamp", *(own("examples.py", function) for function in functions)])
+        self.assertEqual(labels, [*table, *(own("examples.py", function) for function in functions)])
         for name, values in found.items():
-            self.assertEqual(values[0].tobytes(), values[2].tobytes(), name)
-            self.assertEqual(values[1].tobytes(), values[3].tobytes(), name)
+            for i in range(len(table)):
+                self.assertEqual(values[i].tobytes(), values[i + len(table)].tobytes(), (name, table[i]))
         first = [s[..., 0, :, :, :] for s in found["selected/scores"]]  # of the first layer, which all cells see alike
         sizes = [np.unpackbits(s, axis=-1).sum(axis=-1) for s in first]
         for size in sizes:
@@ -132,6 +132,7 @@ def f(row):
     said = {name: None if array is None else [str(array.dtype), *array.shape] for name, array in arrays.items()}
     for name in ("site", "function", "layer", "head", "position", "sequence", "seed", "length", "tau", "rate", "count", "eps"):
         said[name] = getattr(row, name)
+    said["weights"] = bool((row.w == (1 if row.g is None else abs(row.g))).all())
     said["softmax"] = row.z is not None and bool(abs(row.z.sum() - 1) < 1e-12)
     with open(__file__ + ".seen", "a") as seen:
         seen.write(json.dumps(said) + "\\n")
@@ -161,6 +162,7 @@ f.keys = True
                           "k": array(4, n // heads), "tau": 1.2, "rate": None, "length": 6, "seed": 7, "sequence": 0})
         self.assertEqual(scores["q"], array(n // heads))
         self.assertTrue(logits["softmax"])
+        self.assertTrue(all(row["weights"] for row in rows))
         self.assertEqual((norm["g"], norm["z"], norm["k"], norm["rate"], norm["tau"]), (array(n), None, None, 0.25, None))
         self.assertGreater(norm["eps"], 0)
         self.assertEqual((values["columns"], values["length"]), (array(n), n))
