@@ -240,7 +240,8 @@ Interpreter::Interpreter(Interpreter&& other) noexcept
     : process_(std::exchange(other.process_, -1)),
       channel_(std::move(other.channel_)),
       steps_(std::move(other.steps_)),
-      patience_(other.patience_) {}
+      patience_(other.patience_),
+      has_answered_(other.has_answered_) {}
 
 Interpreter::~Interpreter() {
   if (process_ > 0) end(true);
@@ -281,21 +282,26 @@ Interpreter::Reply Interpreter::ask(std::string_view question, const StopRequest
   };
   if (process_ < 0) return gone("has ended before", 0);
   std::atomic_ref<std::int64_t>(*steps_).store(0, std::memory_order_relaxed);
+  const std::chrono::seconds patience =
+      has_answered_ ? patience_ : std::max(patience_, standard_patience);
   Exchange exchange(channel_.get(), question);
   std::int64_t last = 0;
   Clock::time_point since = Clock::now();
   while (true) {
     const bool there = exchange.step(look);
-    if (std::optional<Answer> answer = exchange.answer()) return {.answer = *std::move(answer)};
+    if (std::optional<Answer> answer = exchange.answer()) {
+      has_answered_ = true;
+      return {.answer = *std::move(answer)};
+    }
     const std::int64_t now = step();
     if (!there) return gone(end(false), now);
     if (stop != nullptr && *stop != 0) end(true);
     end_if_asked(stop);
     if (now != last) last = now, since = Clock::now();
-    if (Clock::now() - since < patience_) continue;
+    if (Clock::now() - since < patience) continue;
     end(true);
     return gone(
-        "gave no answer within " + std::to_string(patience_.count()) + " s (LAMP_PYTHON_SECONDS)",
+        "gave no answer within " + std::to_string(patience.count()) + " s (LAMP_PYTHON_SECONDS)",
         now);
   }
 }

@@ -18,10 +18,12 @@
 
 namespace lamp::experiments {
 
+inline constexpr std::chrono::seconds standard_patience{60};
+
 /// Who evaluates rules, and how long a row may take.
 struct PythonSettings {
-  std::string program;                // found: LAMP_PYTHON, or python3 of PATH
-  std::chrono::seconds patience{60};  // LAMP_PYTHON_SECONDS
+  std::string program;                                // found: LAMP_PYTHON, or python3 of PATH
+  std::chrono::seconds patience = standard_patience;  // LAMP_PYTHON_SECONDS
 };
 /// Of the environment. missing_input where there is no python3.
 Result<PythonSettings> python_settings();
@@ -49,8 +51,9 @@ class Interpreter {
     std::optional<Answer> answer{};
     Fate fate{};  // where there is none: the child is gone
   };
-  /// Waits for as long as each step takes less than the patience. Throws Stopped where `stop` says
-  /// so; the child is gone then, too.
+  /// Waits for as long as each step takes less than the patience; for the first answer, before
+  /// which the program reads its libraries, at least a minute. Throws Stopped where `stop` says so;
+  /// the child is gone then, too.
   Reply ask(std::string_view question, const StopRequest* stop);
 
  private:
@@ -73,6 +76,7 @@ class Interpreter {
   Descriptor channel_;
   Steps steps_;
   std::chrono::seconds patience_;
+  bool has_answered_ = false;
 };
 
 }  // namespace lamp::experiments

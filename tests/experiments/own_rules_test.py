@@ -213,9 +213,10 @@ class Failures(OwnRules):
         self.assertEqual(self.failure("import os\n" + self.AT.format("os.kill(os.getpid(), 9)")),
                          self.PLACE + "its python3 was ended by signal 9 (Killed)")
         started = time.monotonic()
-        self.assertEqual(self.failure(self.AT.format("while True: pass"), env={"LAMP_PYTHON_SECONDS": "1"}),
-                         self.PLACE + "its python3 gave no answer within 1 s (LAMP_PYTHON_SECONDS)")
+        self.assertEqual(self.failure(self.AT.format("while True: pass"), env={"LAMP_PYTHON_SECONDS": "2"}),
+                         self.PLACE + "its python3 gave no answer within 2 s (LAMP_PYTHON_SECONDS)")
         self.assertLess(time.monotonic() - started, 30)
+        self.assertIn("legal: whole seconds", self.failure(TAKES_WHAT_LAMP_TAKES, code=2, env={"LAMP_PYTHON_SECONDS": "0"}))
 
     def test_files_without_a_rule(self):
         self.assertEqual(self.failure("def f(row:\n"), "lamp run: FOLDER/mine.py:1: SyntaxError: '(' was never closed")
