@@ -126,11 +126,11 @@ def main():
         if SANITIZED:
             sizes = sizes[1:]  # ThreadSanitizer writes a file of its own before main
         under_limit(undisturbed, "-f", resource.RLIMIT_FSIZE, sizes)
+        if SANITIZED:
+            tally.skip("ulimit -v, -u, -n: a sanitizer takes terabytes of addresses, a thread, and descriptors to look at a type")
+            tally.end()
         low = least(resource.RLIMIT_NOFILE, 3, 64)
         under_limit(undisturbed, "-n", resource.RLIMIT_NOFILE, range(low, low + 12, 1 if options.long else 3))
-        if SANITIZED:
-            tally.skip("ulimit -v, -u: a sanitizer takes terabytes of addresses, and a thread")
-            tally.end()
         low = least(resource.RLIMIT_AS, 8 * MIB, 4096 * MIB)
         more = [0, 2 * MIB, 9 * MIB, 33 * MIB, 150 * MIB]
         if options.long:
