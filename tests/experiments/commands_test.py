@@ -410,7 +410,7 @@ class Commands(unittest.TestCase):
         available = re.findall(r"\n  (\w+)", helped)
         self.assertEqual(sorted(self.complete("lamp ")), sorted([*available, "-h", "--help", "--version"]))
         for command in available:  # every option of its -h, and no other
-            asked = set(re.findall(r"(?:\n  |,)(--?[a-z]+)", lamp(command, "-h").stdout))
+            asked = set(re.findall(r"(?:\n  |,)(--?[a-z-]*[a-z])", lamp(command, "-h").stdout))
             self.assertEqual(set(self.complete(f"lamp {command} -")), asked, command)
         self.assertEqual(self.complete("lamp ru"), ["run"])
         self.assertEqual(self.complete("lamp help ru"), ["run"])
