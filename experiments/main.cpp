@@ -277,7 +277,7 @@ int call_verify(const Arguments& arguments) {
                  "of the random choice of these cells, which every run tells (default: another one "
                  "each time)");
   app.add_flag(
-      "--own-rules", options.own_rules,
+      "--trust", options.trust,
       "runs the code of the folder's own rules (python:FILE:FUNCTION), which must be trusted");
   app.add_option("--threads", threads, "number of threads (default: all cores)");
   app.add_flag("--json", options.json, "one JSON object");
@@ -388,7 +388,7 @@ constexpr std::array commands{
     Command{{"merge", "DIR [DIR]... [--out FILE.h5] [--json]",
              "result file of a run, also from several folders of it"},
             call_merge},
-    Command{{"verify", "DIR [--fraction F] [--seed N] [--own-rules] [--threads N] [--json]",
+    Command{{"verify", "DIR [--fraction F] [--seed N] [--trust] [--threads N] [--json]",
              "computes cells again and compares bits"},
             call_verify},
     Command{{"inspect", "FILE_OR_MODEL_DIR [--json]",

@@ -79,7 +79,7 @@ struct VerifyOptions {
   std::filesystem::path folder;
   double fraction = 0.01;               // of a sequence's finished cells, in (0, 1]; one at least
   std::optional<std::uint32_t> seed{};  // of the choice of cells; absent: drawn
-  bool own_rules = false;               // runs their code
+  bool trust = false;                   // the code of own rules, which runs
   std::size_t threads = 1;
   bool json = false;
 };

@@ -174,12 +174,12 @@ int verify_command(const VerifyOptions& options) {
   Result<Experiment> experiment = prepare_again(options.folder);
   if (!experiment) return report("verify", experiment.error());
   if (const std::vector<OwnRuleName> names = own_rules_of(experiment->config);
-      !names.empty() && !options.own_rules)
+      !names.empty() && !options.trust)
     return report("verify",
                   {ExitCode::bad_data, options.folder.string() + ": its cells select by " +
                                            own_rule_text(names.front()) +
                                            ", whose code runs only on request; legal: "
-                                           "--own-rules, where you trust that file"});
+                                           "--trust, where you trust that file"});
   const Result<std::unique_ptr<OwnRules>> rules =
       OwnRules::start(*experiment, options.threads, &stop_request());
   if (!rules) return report("verify", rules.error());

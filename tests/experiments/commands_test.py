@@ -432,6 +432,7 @@ class Commands(unittest.TestCase):
         self.assertIn("arithmetic.low.mu=", self.complete(line + "arithmetic.low."))
         self.assertIn("grid.arithmetic.low.mu=", self.complete(line + "grid."))
         self.assertIn("lamp.scores.tau=", self.complete(line + "lamp."))
+        self.assertEqual(self.complete(line + "lamp.scores.rule=py"), ["python:"])
         every = self.complete(line)
         for start in ("plan.layer.", "plan.layer.3.", "plan.layer.3.head.1.", "lamp.layer.0.", "lamp.layer.0.head.0.", "store.layer.0.",
                       "grid.", "grid.plan.layer.1.", "grid.lamp.layer.1."):

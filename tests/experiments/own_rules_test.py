@@ -280,7 +280,7 @@ class Identity(OwnRules):
         self.assertNotEqual(kl[0], kl[1])
         changed = "the content of the rule \"" + own("FOLDER/mine.py") + '"'
         self.assertIn(changed, self.refused(self.run_lamp("alone", alone, axis("lamp"), check=False), 73))
-        for command in (["merge"], ["status"], ["verify", "--own-rules"]):
+        for command in (["merge"], ["status"], ["verify", "--trust"]):
             self.assertIn(changed, self.refused(lamp(*command, self.folder / "alone", check=False), 65))
         path.unlink()
         self.assertIn("FOLDER/mine.py", self.refused(lamp("merge", self.folder / "alone", check=False), 66))
@@ -305,11 +305,11 @@ class Identity(OwnRules):
         for command in (["merge", out], ["status", out], ["inspect", out / "result.h5"], ["plan", out / "study.toml"], ["config"]):
             lamp(*command)
         refused = self.refused(lamp("verify", out, check=False), 65)
-        self.assertIn("whose code runs only on request; legal: --own-rules, where you trust that file", refused)
+        self.assertIn("whose code runs only on request; legal: --trust, where you trust that file", refused)
         self.assertFalse(mark.exists())
         with h5py.File(out / "result.h5") as f:  # merge knows it from study.toml
             self.assertTrue(f["provenance/python"][()].decode().startswith("3."))
-        self.assertIn("the same bits in 6 cells", lamp("verify", out, "--own-rules", "--fraction", 1).stdout)
+        self.assertIn("the same bits in 6 cells", lamp("verify", out, "--trust", "--fraction", 1).stdout)
         self.assertTrue(mark.exists())
         done = json.loads(lamp("run", out / "study.toml", "--out", out, "--quiet", "--json").stdout)
         self.assertEqual((done["computed"], done["resumed"]), (0, 6))

@@ -10,6 +10,7 @@
 #include "core/base/philox.hpp"
 #include "core/selection/rules/blocks.hpp"
 #include "core/selection/rules/largest_logit.hpp"
+#include "core/selection/rules/own.hpp"
 #include "core/selection/rules/random.hpp"
 #include "core/selection/target.hpp"
 #include "tests/core/selection/definition.hpp"
@@ -350,4 +351,52 @@ TEST_CASE("rules: a row that LAMP refuses is selected whole by the rules with it
   row.k(3, 0) = row.k(3, 1) = std::numeric_limits<double>::quiet_NaN();
   for (const std::string_view rule : {"window", "block-mean", "page-bound"})
     CHECK(row.marks_of(rule, 1.5) == Marks(40, 1));
+}
+
+TEST_CASE("rules: an own rule is shown LAMP's sets, row by row or together", "[lamp]") {
+  // Takes what LAMP leaves, and notes which rows it was shown together.
+  struct Others final : OwnRule {
+    std::vector<std::uint32_t> first{}, shown{};
+    void mark(const OwnRows& rows, std::span<const std::span<std::uint8_t>> selected) override {
+      first.push_back(rows.first.row);
+      shown.push_back(static_cast<std::uint32_t>(rows.rows.size()));
+      for (const std::span<std::uint8_t> set : selected)
+        for (std::uint8_t& mark : set) mark = mark == 0 ? 1 : 0;
+    }
+  } others;
+  test::Random random(9);
+  const std::vector<Row> rows{Row(random, 3, 2), Row(random, 20, 2), Row(random, 21, 2)};
+  SelectionSpec spec{.rule = &own_rule, .tau = 1.3};
+  spec.own = &others;
+  std::vector<SelectionRow> seen;
+  std::vector<Marks> together, lamps, alone;
+  for (const Row& row : rows) {
+    seen.push_back(row.view());
+    lamps.push_back(row.marks_of("lamp", 1.3));
+    together.emplace_back(row.y.size());
+    alone.emplace_back(row.y.size());
+  }
+  const std::vector<std::span<std::uint8_t>> sets(together.begin(), together.end());
+  SelectionScratch scratch;
+  select_rows(spec, targets::softmax, seen, {.row = 7}, sets, scratch);
+  CHECK(scratch.seen.selected);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::size_t size =
+        select_row(spec, targets::softmax, seen[i], {.row = 7}, alone[i], scratch);
+    CHECK(size == count(alone[i]));
+    CHECK(alone[i] == together[i]);
+    for (std::size_t j = 0; j < alone[i].size(); ++j) CHECK(alone[i][j] + lamps[i][j] == 1);
+  }
+  CHECK(others.first == std::vector<std::uint32_t>{7, 7, 7, 7});
+  CHECK(others.shown == std::vector<std::uint32_t>{3, 1, 1, 1});
+  CHECK(check(spec, targets::rms_norm).empty());
+
+  // A rule of the table has the same marks by itself, and draws for its own row.
+  spec = {.rule = rule_named("random"), .tau = 1.3};
+  select_rows(spec, targets::softmax, seen, {.seed = 3, .row = 7}, sets, scratch);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    select_row(spec, targets::softmax, seen[i],
+               {.seed = 3, .row = 7 + static_cast<std::uint32_t>(i)}, alone[i], scratch);
+    CHECK(alone[i] == together[i]);
+  }
 }
