@@ -27,10 +27,10 @@ void check_outside(std::string_view bytes) {
   if (!stored) return law_of_message(stored.error().message);
   if (!stored->verified()) return;
   const std::string_view body = before_trailer(bytes);
-  bool carries = false;
+  bool carried = false;
   for (int schema = 1; schema <= record::result_schema; ++schema)
-    carries = carries || bytes == std::string(body) + record::result_trailer(sha256(body), schema);
-  law(carries, "a result that is verified carries the digest of its bytes");
+    carried = carried || bytes == std::string(body) + record::result_trailer(sha256(body), schema);
+  law(carried, "a result that is verified carries the digest of its bytes");
 }
 
 std::size_t product(const std::vector<std::size_t>& shape) {

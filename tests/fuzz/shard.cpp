@@ -24,10 +24,10 @@ void check_outside(std::string_view bytes) {
   const Result<record::StoredFile> stored =
       record::StoredFile::open(file_with(bytes, "shard.h5"), record::FileKind::shard);
   if (!stored) return law_of_message(stored.error().message);
-  bool carries = false;
+  bool carried = false;
   for (int schema = 1; schema <= record::shard_schema; ++schema)
-    carries = carries || bytes == with_header(bytes.substr(shard_header_size), schema);
-  law(stored->verified() && carries, "a shard that is opened carries the digest of its bytes");
+    carried = carried || bytes == with_header(bytes.substr(shard_header_size), schema);
+  law(stored->verified() && carried, "a shard that is opened carries the digest of its bytes");
 }
 
 bool run(std::string_view bytes) {
