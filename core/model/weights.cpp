@@ -120,10 +120,8 @@ struct ModelFiles {
   TensorFiles files;
   Checkpoint checkpoint;
 
-  ModelFiles(ModelConfig of, TensorFiles opened)
-      : config(std::move(of)),
-        files(std::move(opened)),
-        checkpoint(config, files) {}  // refers to the two
+  ModelFiles(const ModelConfig& of, TensorFiles opened)
+      : config(of), files(std::move(opened)), checkpoint(config, files) {}  // refers to the two
 };
 
 Result<std::unique_ptr<ModelFiles>> open_model(const std::filesystem::path& folder) {

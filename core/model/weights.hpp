@@ -56,9 +56,10 @@ class Weights {
     const auto found = by_site_.find(site);
     expects(found != by_site_.end() && layer.value < found->second.size(),
             "Weights: a site of the network, and a layer of it");
-    const Of* weights = std::get_if<Of>(&found->second[layer.value]);
-    expects(weights != nullptr, "Weights: of the kind that the site's operation takes");
-    return *weights;
+    const SiteWeights& weights = found->second[layer.value];
+    expects(std::holds_alternative<Of>(weights),
+            "Weights: of the kind that the site's operation takes");
+    return std::get<Of>(weights);
   }
 
  private:
