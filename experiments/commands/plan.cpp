@@ -107,8 +107,8 @@ std::string rules_text(const Experiment& experiment) {
     text += (text.empty() ? "own rules   " : "            ") + one_line(rule) + "\n";
   return text.empty() ? text
                       : text +
-                            "            evaluated by a python3 for each thread; its time and "
-                            "memory are not in what follows\n";
+                            "            evaluated by a python3 for each thread, 32 MiB each; what "
+                            "the rules take is not known\n";
 }
 
 /// The least that a run with [stop] takes; all else is of the most.

@@ -295,8 +295,11 @@ class Identity(OwnRules):
         config.write_text(re.sub(r'"lamp.scores.rule" = .*\n', "", text))
         out, small = self.folder / "out", sets("tokens.sequences=1", "tokens.sequence_length=8", 'grid."arithmetic.low.mu"=[4]')
         said = lamp("plan", config, *small).stdout
-        self.assertIn(f"own rules   {own(self.folder / 'marks.py')}\n            evaluated by a python3 for each thread; its time", said)
-        self.assertEqual(json.loads(lamp("plan", config, "--json", *small).stdout)["own_rules"], [own(self.folder / "marks.py")])
+        self.assertIn(f"own rules   {own(self.folder / 'marks.py')}\n            evaluated by a python3 for each thread, 32 MiB", said)
+        plans = [json.loads(lamp("plan", config, "--json", "--threads", 5, *small, *more).stdout)
+                 for more in ([], sets("lamp.scores.rule=lamp"))]
+        self.assertEqual([plan["own_rules"] for plan in plans], [[own(self.folder / "marks.py")], []])
+        self.assertAlmostEqual(plans[0]["memory"]["peak"] - plans[1]["memory"]["peak"], 5 * 2**25, delta=2**24)
         lamp("slurm", config, "--out", out, "--shards", 2, *small)
         self.assertFalse(mark.exists())
         lamp("run", config, "--out", out, "--quiet", *small)
