@@ -46,9 +46,10 @@ def uses(texts):
 
 
 def words_of(legal):
-    """The legal values of a key that has a list of words, else none; orders have parameters and are looked at by kind. Own rules are none of
-    lamp's: tests/experiments/own_rules_test.py."""
-    return [word for word in legal.split(", ") if word != "python:FILE:FUNCTION"] if re.fullmatch(r"[\w:-]+(, [\w:-]+)*", legal) else []
+    """The legal values of a key that has a list of words, else none; orders have parameters and are looked at by kind. Own rules are none
+    of lamp's: tests/experiments/own_rules_test.py."""
+    words = legal.split(", ") if re.fullmatch(r"[\w:-]+(, [\w:-]+)*", legal) else []
+    return [word for word in words if word != "python:FILE:FUNCTION"]
 
 
 def uncovered(texts, fields, engines_of, names_of_formats=(), names_of_systems=()):
