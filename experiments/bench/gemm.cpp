@@ -215,7 +215,7 @@ std::shared_ptr<Product> fitting(const Kernel& kernel, Backend backend) {
   constexpr std::array smaller{Step{{4, 128, 64}, 10.0}, Step{{32, 256, 256}, 0.5}};
   if (kernel.form == Form::whole)
     for (const Step& step : smaller) {
-      const auto product = std::make_shared<Product>(kernel, backend, step.size);
+      auto product = std::make_shared<Product>(kernel, backend, step.size);
       product->run();  // cold caches, fresh memory
       const double ns = 1e9 * seconds_of([&] { product->run(); }) / product->macs();
       if (ns > step.most_ns) return product;

@@ -14,8 +14,6 @@
 #include "core/base/descriptor.hpp"
 #include "core/base/system_error.hpp"
 
-extern char** environ;
-
 namespace lamp::experiments {
 namespace {
 

@@ -219,7 +219,7 @@ DrawStream CalcRequest::draws() {
 }
 
 Arithmetic CalcRequest::arithmetic(std::optional<std::size_t> terms) {
-  const Arithmetic any = fused(lamp::binary64);
+  Arithmetic any = fused(lamp::binary64);
   const nlohmann::json* value =
       required("arith", "an object such as {\"format\": \"ps7\", \"via\": \"binary32\"}");
   if (value == nullptr) return any;

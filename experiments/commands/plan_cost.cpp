@@ -68,9 +68,10 @@ double seconds_of_byte() {
   const std::vector<std::byte> from(std::size_t{1} << 22, std::byte{1});
   Sha256 hash;
   return seconds_of([&] {
-           const std::vector<std::byte> read = from;  // by read() into fresh memory
+           const std::vector<std::byte> read(from.begin(),
+                                             from.end());  // by read() into fresh memory
            hash.update(std::span<const std::byte>(read));
-           std::vector<std::byte> again = read;
+           const std::vector<std::byte> again(read.begin(), read.end());
          }) /
          rows(from.size());
 }

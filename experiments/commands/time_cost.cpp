@@ -206,8 +206,10 @@ double crowding(const ModelConfig& model, const Arithmetic& arithmetic, std::siz
     while (started < at_once) std::this_thread::yield();
     const double start = thread_seconds();
     double calls = 0.0, spent = 0.0;
-    for (; spent < long_enough; spent = thread_seconds() - start, calls += 1.0)
+    while (spent < long_enough) {
       linear(arithmetic, layer, in, out.view());
+      spent = thread_seconds() - start, calls += 1.0;
+    }
     return spent / calls;
   };
   std::vector<Matrix<double>> outs(threads, Matrix<double>(n, columns));

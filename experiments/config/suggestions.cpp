@@ -286,7 +286,7 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   if (letters.empty() || word.size() > longest_word) return {};
   const auto is_it = [&](std::string_view part) { return plain(part) == letters; };
   if (std::string same = nearest_with(word, candidates, is_it); !same.empty()) return same;
-  const std::string near = nearest_by_distance(word, candidates);
+  std::string near = nearest_by_distance(word, candidates);
   if (!near.empty() && edit_distance(last_part(word), last_part(near)) <= 1) return near;
   for (const WordElsewhere& row : elsewhere) {
     const auto is_ours = [&](std::string_view part) { return part == row.ours; };

@@ -134,10 +134,11 @@ Result<std::vector<FetchedFile>> fetch(const FetchRequest& request, const FetchL
   }
   HttpClient client;
   for (const Wanted& wanted : missing) {
-    Result<FetchedFile> file = fetch_file(client, request, *folder, wanted, *fetched, listener);
+    const Result<FetchedFile> file =
+        fetch_file(client, request, *folder, wanted, *fetched, listener);
     if (!file) return file.error();
     for (FetchedFile& row : files)
-      if (row.name == wanted.name) row = *std::move(file);
+      if (row.name == wanted.name) row = *file;
   }
   return files;
 }

@@ -21,8 +21,6 @@
 #include "core/base/system_error.hpp"
 #include "core/base/whole_number.hpp"
 
-extern char** environ;
-
 namespace lamp::experiments {
 namespace {
 
@@ -178,7 +176,7 @@ std::string executable(const std::string& name) {
   std::string_view left = path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path;
   while (!left.empty()) {
     const std::size_t end = std::min(left.find(':'), left.size());
-    const std::string file = std::string(end == 0 ? "." : left.substr(0, end)) + '/' + name;
+    std::string file = std::string(end == 0 ? "." : left.substr(0, end)) + '/' + name;
     if (is_executable(file)) return file;
     left.remove_prefix(std::min(end + 1, left.size()));
   }

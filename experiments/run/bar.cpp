@@ -56,7 +56,7 @@ std::size_t terminal_columns() {
 std::string bar_line(double share, const std::vector<std::string>& words, const std::string& where,
                      std::size_t columns) {
   const std::size_t room = columns == 0 ? 0 : columns - 1;  // the last one would begin a new line
-  const std::string whole = drawn(share, whole_bar) + joined(words, words.size());
+  std::string whole = drawn(share, whole_bar) + joined(words, words.size());
   if (whole.size() + 2 + least_where <= room && !where.empty())
     return whole + "  " + cut(where, room - whole.size() - 2);
   if (whole.size() <= room) return whole;
