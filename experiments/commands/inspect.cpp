@@ -209,10 +209,9 @@ std::string described(const std::vector<Perplexity>& perplexity) {
         p.sequences == 0 ? "none" : "reference " + shown(p.reference) + ", " + runs_of(p);
     const std::string of =
         one_line(p.text + (p.text.empty() || p.variant.empty() ? "" : ", ") + p.variant);
-    lines += padded(lines.empty() ? "perplexity" : "", 12);
-    if (!of.empty()) lines.append(of).append(": ");
-    lines.append(found).append(" (").append(std::to_string(p.sequences));
-    lines += p.sequences == 1 ? " sequence)\n" : " sequences)\n";
+    lines += padded(lines.empty() ? "perplexity" : "", 12) + (of.empty() ? "" : of + ": ") + found +
+             " (" + std::to_string(p.sequences) +
+             (p.sequences == 1 ? " sequence)\n" : " sequences)\n");
   }
   return lines;
 }

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t most_items = 8, most_characters = 80;  // of a line that people read
 
-std::string shortened(std::string text) {
+std::string shortened(const std::string& text) {
   return text.size() <= most_characters ? text : text.substr(0, most_characters) + "..";
 }
 
@@ -173,7 +173,7 @@ std::string what_changed(const std::filesystem::path& folder, const Config& conf
   const Inputs& old_inputs = recorded ? static_cast<const Inputs&>(*recorded) : inputs;
   const int number = recorded ? recorded->semantics.value_or(semantics) : semantics;
   const Side was(*old, old_inputs, number), is(config, inputs, semantics);
-  const std::string found = Differences(was, is).in_words();
+  std::string found = Differences(was, is).in_words();
   if (!found.empty()) return found;
   return recorded ? "nothing that its study.toml says: it was edited, or another version of lamp "
                     "wrote it"

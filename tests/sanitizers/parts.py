@@ -118,7 +118,7 @@ class Tidy(Part):
 
     def key(self, item):
         headers = self.known.get(item, {}).get("headers", [])
-        return digest(self.commands[item], content(".clang-tidy"), content(item), *map(content, headers))
+        return digest(self.commands[item], content(".clang-tidy"), content("tests/.clang-tidy"), content(item), *map(content, headers))
 
     def work(self, item):
         words = shlex.split(self.commands[item])

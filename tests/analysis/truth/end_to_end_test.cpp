@@ -390,7 +390,8 @@ TEST_CASE("truth end to end: a stop leaves nothing behind", "[truth][end-to-end]
 
 TEST_CASE("truth end to end: sums of logit changes", "[truth][end-to-end]") {
   const std::vector<TokenId> tokens{0, 1};
-  const auto variance = [&](std::vector<std::array<double, 2>> changes, std::size_t vocabulary) {
+  const auto variance = [&](const std::vector<std::array<double, 2>>& changes,
+                            std::size_t vocabulary) {
     const ReferenceDistribution p(Matrix<double>(2, vocabulary, 0.0), tokens);
     LogitSum sum(2, vocabulary);
     std::vector<double> from(vocabulary, 3.0), to = from;

@@ -55,7 +55,7 @@ std::vector<Set> sets() {
         {gpu + '/' + inputs + '/' + output, engine, name(inputs), name(output), least, most});
   };
   const auto exactly = [&](const std::string& gpu, const std::string& engine,
-                           std::vector<std::string> inputs, int bits) {
+                           const std::vector<std::string>& inputs, int bits) {
     for (const std::string& input : inputs) add(gpu, engine, input, "fp32", bits, bits);
   };
   const auto at_least = [&](const std::string& gpu, const std::string& engine,

@@ -14,11 +14,9 @@ namespace {
 
 using test::four_bits;
 using test::Operands;
-using test::operands;
 using test::Random;
 using test::same_bits;
 using test::sum;
-using test::Terms;
 using test::terms;
 
 constexpr double inf = std::numeric_limits<double>::infinity();

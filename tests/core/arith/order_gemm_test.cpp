@@ -16,12 +16,9 @@ namespace {
 
 using test::blocks;
 using test::in_order;
-using test::operands;
 using test::Random;
 using test::same_bits;
 using test::specs;
-using test::sum;
-using test::terms;
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();

@@ -18,7 +18,6 @@ using test::same_bits;
 using test::specs;
 using test::sum;
 using test::Terms;
-using test::terms;
 
 }  // namespace
 

@@ -15,12 +15,12 @@ namespace lamp::test {
 
 inline Arithmetic in_order(const std::string& order, const MacSpec& mac = {},
                            std::optional<MacSpec> block = {}) {
-  return {.mac = mac, .order = order_of(order), .block = std::move(block)};
+  return {.mac = mac, .order = order_of(order), .block = block};
 }
 
 inline double sum(const std::string& order, const Operands& o, const MacSpec& mac = {},
                   double c = 0.0, std::optional<MacSpec> block = {}) {
-  return dot(in_order(order, mac, std::move(block)), o.x, o.y, c);
+  return dot(in_order(order, mac, block), o.x, o.y, c);
 }
 
 /// The terms t_k = t_k * 1.

@@ -192,7 +192,7 @@ TEST_CASE("an engine counts every rounding as a step; a block draws apart and go
       mpfr::evaluate(Function::exp, x, ps(7), Rounding::sr, word(stream, 4, 9, 154, 0, 32))));
   CHECK(fl.steps() == 155);
   CHECK(block.steps() == 155);
-  const StochasticArithmetic copy(fl);  // counts by itself
+  const StochasticArithmetic copy(fl);  // NOLINT: it counts by itself
   static_cast<void>(copy.round(x));
   CHECK((copy.steps() == 156 && fl.steps() == 155));
 }

@@ -155,7 +155,7 @@ TEST_CASE("block formats: what is none is refused by name", "[fp][blocks]") {
           f.element = {.p = 26, .emin = -9, .emax = 9}, f.tensor_scale.automatic = true;
         }).find("element, scale and tensor_scale") == 0);
   CHECK(with(nv, [](auto& f) { f.element = binary64; }).find("element, scale") == 0);
-  const auto of = [](Properties object) { return BlockFormat::of(object).error().message; };
+  const auto of = [](const Properties& object) { return BlockFormat::of(object).error().message; };
   const std::string e = "e2m1fn", s = "e8m0fnu";
   CHECK(of({{"scale", s}, {"size", std::int64_t{32}}}).find("element is missing") == 0);
   CHECK(of({{"element", e}, {"size", std::int64_t{32}}}).find("scale is missing") == 0);

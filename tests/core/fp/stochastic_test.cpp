@@ -43,7 +43,7 @@ TEST_CASE("SR: of all 2^r draws exactly floor(2^r f) go away from zero", "[fp][s
       const double spacing = std::ldexp(1.0, std::ilogb(low) - 7),
                    x = low + spacing * static_cast<double>(k) / (1U << digits);
       std::uint32_t away = 0;
-      for (std::uint32_t value = 0; value < 1U << r; ++value) {
+      for (std::uint32_t value = 0; value < 1U << r; ++value) {  // NOLINT: r is at most 8
         const double y = round(x, f8, Rounding::sr, draw_of(value, r, random.word()));
         failures += y != low && y != low + spacing;
         failures += !same_bits(round(-x, f8, Rounding::sr, draw_of(value, r, random.word())), -y);
