@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -213,7 +214,8 @@ TEST_CASE("gguf: blocks decode to the numbers they stand for", "[model][gguf]") 
     for (const double x : made.numbers) expected.push_back(static_cast<float>(x));
     std::size_t differ = 0, rounded = 0;
     for (std::size_t i = 0; i < out.size(); ++i) {
-      differ += static_cast<std::size_t>(std::memcmp(&out[i], &expected[i], sizeof(float)) != 0 &&
+      differ += static_cast<std::size_t>(std::bit_cast<std::uint32_t>(out[i]) !=
+                                             std::bit_cast<std::uint32_t>(expected[i]) &&
                                          !(out[i] == 0.0F && expected[i] == 0.0F));
       rounded += static_cast<std::size_t>(static_cast<double>(expected[i]) != made.numbers[i]);
     }
