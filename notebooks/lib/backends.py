@@ -238,7 +238,7 @@ def survival(result):
         ax.set_ylim(0, 102)
         ax.set_xlim(0, steps(result))
         lowest = min(curve[-1] for curve in alike)
-        ax.legend(loc="lower left" if lowest > 60 else "upper right", fontsize=6.5, handlelength=2.6, frameon=True, framealpha=0.9, edgecolor="none")
+        ax.legend(loc="lower left" if lowest > 40 else "upper right", fontsize=6.5, handlelength=2.6, frameon=True, framealpha=0.9, edgecolor="none")
     for ax in axes[-style.COLUMNS:]:
         ax.set_xlabel("generated tokens")
     for ax in axes[::style.COLUMNS]:
