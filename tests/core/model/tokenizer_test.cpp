@@ -460,7 +460,8 @@ TEST_CASE("tokenizer: how words are cut", "[model][tokenizer]") {
 TEST_CASE("tokenizer: added tokens", "[model][tokenizer]") {
   json file = SmallFiles().document();
   const TokenId end = file["model"]["vocab"]["<|endoftext|>"], first = end + 1;
-  const auto add = [&](const std::string& content, bool special, json more = json::object()) {
+  const auto add = [&](const std::string& content, bool special,
+                       const json& more = json::object()) {
     json token{
         {"id", end + file["added_tokens"].size()}, {"content", content}, {"special", special}};
     token.update(more);

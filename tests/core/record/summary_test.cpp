@@ -100,7 +100,7 @@ TEST_CASE("summary of what is no file of results: an error that names it", "[rec
   CHECK(code(folder.path / "none") == ExitCode::missing_input);
   CHECK(code(folder.path) == ExitCode::bad_data);
   for (const std::string& text : {std::string(), std::string("lamp"),
-                                  std::string("\x89HDF\r\n\x1a\nand then something else", 32)}) {
+                                  std::string("\x89HDF\r\n\x1a\nand then something else", 31)}) {
     std::ofstream(folder.path / "x", std::ios::binary) << text;
     CHECK(code(folder.path / "x") == ExitCode::bad_data);
   }
