@@ -31,7 +31,7 @@ using test::spill;
 template <class Change>
 std::filesystem::path result_with(const Folder& folder, bool mended, const Change& change) {
   const MergePlan plan = test::sample_plan(folder.path);
-  const std::filesystem::path file = folder.path / "result.h5";
+  std::filesystem::path file = folder.path / "result.h5";
   REQUIRE(publish_shard(plan.shards[0], test::sample_shard("prose0", test::sample_cells())).ok());
   REQUIRE(merge(plan, file).ok());
   {
