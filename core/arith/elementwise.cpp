@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <type_traits>
 
 #include "core/arith/scalar.hpp"
 #include "core/arith/stochastic.hpp"
@@ -36,9 +37,6 @@ double one(const Fl& fl, double x, double y, double z) {
 
 using Operands = std::array<Operand, 3>;
 
-/// Which of visit_arithmetic's evaluators has the specification's bits.
-enum class Evaluator : std::uint8_t { binary64, binary32, general };
-
 }  // namespace lamp::elementwise_detail
 #endif
 
@@ -64,6 +62,11 @@ struct Narrow {
   }
 };
 
+struct Wide {
+  static HWY_INLINE V64 down(V64 x) { return x; }
+  static HWY_INLINE V64 up(V64 x) { return x; }
+};
+
 /// Fused binary64 or binary32, RNE, by the processor: Binary64Arithmetic and Binary32Arithmetic.
 template <class To>
 struct OfProcessor {
@@ -75,10 +78,6 @@ struct OfProcessor {
   HWY_INLINE V64 mac(V64 a, V64 b, V64 c, M64&) const {
     return To::up(hn::MulAdd(To::down(a), To::down(b), To::down(c)));
   }
-};
-struct Wide {
-  static HWY_INLINE V64 down(V64 x) { return x; }
-  static HWY_INLINE V64 up(V64 x) { return x; }
 };
 
 template <Operation operation, class Fl>
@@ -140,24 +139,22 @@ void evaluate_with(const Fl& fl, const MacSpec& mac, const Operands& x, std::spa
   std::copy_n(rest.begin(), n - i, out.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
-template <Operation operation>
-void evaluate(Evaluator by, const MacSpec& mac, const VectorSpec* spec, const Operands& x,
+/// As Fl of visit_arithmetic; spec: of GeneralArithmetic.
+template <Operation operation, class Fl>
+void evaluate(const MacSpec& mac, [[maybe_unused]] const VectorSpec* spec, const Operands& x,
               std::span<double> out) {
-  switch (by) {
-    case Evaluator::binary64:
-      return evaluate_with<operation>(OfProcessor<Wide>(), mac, x, out);
-    case Evaluator::binary32:
-      return evaluate_with<operation>(OfProcessor<Narrow>(), mac, x, out);
-    case Evaluator::general:
-      return evaluate_with<operation>(VectorArithmetic(*spec), mac, x, out);
-  }
-  contract_violated("Elementwise: a known evaluator");
+  if constexpr (std::is_same_v<Fl, Binary64Arithmetic>)
+    evaluate_with<operation>(OfProcessor<Wide>(), mac, x, out);
+  else if constexpr (std::is_same_v<Fl, Binary32Arithmetic>)
+    evaluate_with<operation>(OfProcessor<Narrow>(), mac, x, out);
+  else
+    evaluate_with<operation>(VectorArithmetic(*spec), mac, x, out);
 }
 
 #else
 
-template <Operation>
-void evaluate(Evaluator, const MacSpec&, const VectorSpec*, const Operands&, std::span<double>) {
+template <Operation, class>
+void evaluate(const MacSpec&, const VectorSpec*, const Operands&, std::span<double>) {
   contract_violated("Elementwise: vectors of AVX2 or AVX-512");
 }
 
@@ -172,32 +169,27 @@ namespace {
 
 using namespace elementwise_detail;  // NOLINT: this file is its other half
 
-template <Operation operation>
-void evaluate_by([[maybe_unused]] Backend backend, [[maybe_unused]] Evaluator by,
-                 [[maybe_unused]] const MacSpec& mac, [[maybe_unused]] const VectorSpec* spec,
-                 [[maybe_unused]] const Operands& x, [[maybe_unused]] std::span<double> out) {
+template <Operation operation, class Fl>
+void evaluate_by([[maybe_unused]] Backend backend, [[maybe_unused]] const MacSpec& mac,
+                 [[maybe_unused]] const VectorSpec* spec, [[maybe_unused]] const Operands& x,
+                 [[maybe_unused]] std::span<double> out) {
 #if HWY_TARGETS & HWY_AVX3
-  if (backend == Backend::avx512) return N_AVX3::evaluate<operation>(by, mac, spec, x, out);
+  if (backend == Backend::avx512) return N_AVX3::evaluate<operation, Fl>(mac, spec, x, out);
 #endif
 #if HWY_TARGETS & HWY_AVX2
-  if (backend == Backend::avx2) return N_AVX2::evaluate<operation>(by, mac, spec, x, out);
+  if (backend == Backend::avx2) return N_AVX2::evaluate<operation, Fl>(mac, spec, x, out);
 #endif
   contract_violated("Elementwise: an instruction set that it has vectors for");
 }
-
-template <class Fl>
-constexpr Evaluator evaluator = std::is_same_v<Fl, Binary64Arithmetic>   ? Evaluator::binary64
-                                : std::is_same_v<Fl, Binary32Arithmetic> ? Evaluator::binary32
-                                                                         : Evaluator::general;
 
 /// One of fl's operations on every element; spec: of the general evaluator, null where it has no
 /// vectors.
 template <Operation operation, class Fl>
 void evaluate_each(Backend backend, const Fl& fl, const MacSpec& mac, const VectorSpec* spec,
                    const Operands& x, std::span<double> out) {
-  constexpr Evaluator by = evaluator<Fl>;
-  if (backend != Backend::scalar && (by != Evaluator::general || spec != nullptr))
-    return evaluate_by<operation>(backend, by, mac, spec, x, out);
+  constexpr bool general = std::is_same_v<Fl, GeneralArithmetic>;
+  if (backend != Backend::scalar && (!general || spec != nullptr))
+    return evaluate_by<operation, Fl>(backend, mac, spec, x, out);
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = one<operation>(fl, x[0][i], x[1][i], x[2][i]);
 }

@@ -85,10 +85,9 @@ Pass::Seen Pass::see(const SelectionSpec& spec, const SiteRow& row, const TapPoi
       seen.z = seen.softmax->z;
       return seen;
     }
-    case Composition::norm: {
+    case Composition::norm:
       seen.g = low;
       return seen;
-    }
     case Composition::activation:
       if (spec.rule->traits.reads_values) see_map(spec, row, point, low, seen);
       return seen;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/marks.hpp"
 #include "core/model/forward.hpp"
 #include "core/model/ops/sites.hpp"
 #include "core/selection/rules/given.hpp"
@@ -28,8 +29,7 @@ double remembered(std::vector<std::pair<Key, double>>& list, const Key& key,
 
 /// Puts `high` in place of the chosen components.
 void mix(std::span<const std::uint8_t> chosen, std::span<const double> high, std::span<double> y) {
-  for (std::size_t j = 0; j < y.size(); ++j)
-    if (chosen[j] != 0) y[j] = high[j];
+  for_each_marked(chosen, [&](std::size_t j) { y[j] = high[j]; });
 }
 
 }  // namespace

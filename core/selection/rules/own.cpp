@@ -1,6 +1,9 @@
 #include "core/selection/rules/own.hpp"
 
+#include <algorithm>
+
 #include "core/base/contract.hpp"
+#include "core/base/marks.hpp"
 #include "core/selection/lamp.hpp"
 
 namespace lamp {
@@ -14,17 +17,13 @@ void mark_together(const OwnRows& rows, std::span<const std::span<std::uint8_t>>
   rows.spec.own->mark(rows, selected);
 }
 
-std::size_t size_of(std::span<const std::uint8_t> set) {
-  return static_cast<std::size_t>(std::count(set.begin(), set.end(), std::uint8_t{1}));
-}
-
 }  // namespace
 
 std::size_t mark_by_own(const RuleInput& input, std::span<std::uint8_t> selected,
                         SelectionScratch& scratch) {
   mark_together({input.spec, input.target, std::span(&input.row, 1), input.where},
                 std::span(&selected, 1), scratch);
-  return size_of(selected);
+  return static_cast<std::size_t>(std::count(selected.begin(), selected.end(), std::uint8_t{1}));
 }
 
 void select_rows(const SelectionSpec& spec, const Target& target,
@@ -39,7 +38,7 @@ void select_rows(const SelectionSpec& spec, const Target& target,
   }
   mark_together({spec, target, rows, first}, selected, scratch);
   for (const std::span<std::uint8_t> set : selected)
-    scratch.seen.selected = scratch.seen.selected || size_of(set) > 0;
+    scratch.seen.selected = scratch.seen.selected || any_marked(set);
 }
 
 }  // namespace lamp
