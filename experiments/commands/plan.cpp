@@ -105,10 +105,9 @@ std::string rules_text(const Experiment& experiment) {
   std::string text;
   for (const std::string& rule : rules_of(experiment))
     text += (text.empty() ? "own rules   " : "            ") + one_line(rule) + "\n";
-  return text.empty() ? text
-                      : text +
-                            "            evaluated by a python3 for each thread, 32 MiB each; what "
-                            "the rules take is not known\n";
+  if (text.empty()) return text;
+  return text + "            evaluated by a python3 for each thread, " +
+         bytes_text(interpreter_bytes) + " each; what the rules take is not known\n";
 }
 
 /// The least that a run with [stop] takes; all else is of the most.

@@ -33,12 +33,6 @@ double real(std::size_t n) { return static_cast<double>(n); }
 
 std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 
-/// Of the children that evaluate own rules, with numpy (measured). What a rule takes itself is not
-/// known.
-double interpreters_bytes(const Experiment& experiment, std::size_t threads) {
-  return experiment.rules.empty() ? 0.0 : real(threads) * 0x1p25;
-}
-
 }  // namespace
 
 double seconds_of(const RunPlan& plan, std::size_t threads, double sequences) {
@@ -142,7 +136,7 @@ RunPlan estimate(const Experiment& experiment, std::size_t threads) {
               std::max(reading.bytes, plan.memory.reference + workers * plan.memory.workspace +
                                           others * plan.memory.member + finished +
                                           std::max(finished, truth)) +
-              interpreters_bytes(experiment, threads);
+              (experiment.rules.empty() ? 0.0 : real(threads) * interpreter_bytes);
   return plan;
 }
 

@@ -32,6 +32,10 @@ struct RunPlan {
   std::size_t threads = 1;
 };
 
+/// Of a child that evaluates own rules, with numpy (measured). What a rule takes itself is not
+/// known.
+inline constexpr double interpreter_bytes = 0x1p25;
+
 /// Of the run of an experiment whose models were read without weights. Times some passes' parts,
 /// for a few seconds. `start_seconds` is without what it took to prepare the experiment.
 RunPlan estimate(const Experiment& experiment, std::size_t threads);
