@@ -12,7 +12,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 HERE = pathlib.Path(__file__).parent
 PINNED = ["numpy==2.2.6", "ml_dtypes==0.6.0", "h5py==3.16.0", "xarray==2026.9.0", "h5netcdf==1.8.2"]
-TESTS = ["arrays_test.py", "bits_test.py", "threads_test.py", "model_test.py", "own_rule_test.py", "readme_test.py", "reveal_test.py", "recipes_test.py"]
+TESTS = ["arrays_test.py", "bits_test.py", "threads_test.py", "model_test.py", "own_rule_test.py", "readme_test.py",
+         "reveal_test.py", "recipes_test.py"]
 
 
 def main():
