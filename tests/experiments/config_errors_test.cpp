@@ -687,7 +687,7 @@ TEST_CASE("config: every bad config is refused with its place and the legal valu
        "\"model.path\" = \"x\"\n" + base_config,
        {"\"path\" is given twice"}},
       {"byte order mark", "\xEF\xBB\xBF" + base_config, {"c.toml:1:1: a byte order mark"}},
-      {"UTF-16", "\xFF\xFEt\0i\0", {"UTF-16"}},
+      {"UTF-16", std::string("\xFF\xFEt\0i\0", 6), {"UTF-16"}},
       {"invalid UTF-8", with("a title", "a \xC3\x28"), {"c.toml:2:12: invalid UTF-8"}},
       {"overlong UTF-8", with("a title", "\xC0\x80"), {"invalid UTF-8"}},
       {"surrogate", with("a title", "\xED\xA0\x80"), {"invalid UTF-8"}},

@@ -549,7 +549,7 @@ TEST_CASE("config: a selection that its site's function has no use for is refuse
 }
 
 TEST_CASE("config: --set", "[config]") {
-  const auto set = [](std::vector<std::string> sets) { return parse(base_config, sets); };
+  const auto set = [](const std::vector<std::string>& sets) { return parse(base_config, sets); };
   CHECK(set({"tokens.sequences=2"})->tokens.sequences == 2);
   CHECK(set({"tokens.sequences=2", "tokens.sequences = 3"})->tokens.sequences == 3);
   CHECK(set({"title=bare words # kept"})->title == "bare words # kept");

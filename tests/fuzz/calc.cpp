@@ -111,7 +111,7 @@ json value_of(const std::string& key, Random& random) {
     return json::array({numbers(random), numbers(random)});
   for (const std::string prefix : {"arithmetic.a.", "lamp.scores."}) {
     if (experiments::find_field(prefix + key).field == nullptr) continue;
-    const json value =
+    json value =
         json::parse(value_of_key(prefix + key, random), nullptr, false);  // not all TOML is JSON
     if (!value.is_discarded()) return value;
     return json{{"p", 1 + random() % 60}, {"emin", -20}, {"emax", 1 + random() % 200}};

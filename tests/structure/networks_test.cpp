@@ -442,13 +442,14 @@ TEST_CASE("networks: each selecting site has its own draws, counts and datasets"
           CHECK(bit("/selected/scores", (l * heads + h) * length + i, 1, j) ==
                 (j <= i ? taps.marks.at({Site::scores, l, h})[i * (i + 1) / 2 + j] : 0));
     }
+  const std::size_t causal = length * (length + 1) / 2;
   for (std::size_t l = 0; l < layers; ++l) {
     CHECK(both[of_mlp_fc][l] == static_cast<double>(count(taps.marks.at({Site::mlp_fc, l, 0}))) /
                                     static_cast<double>(length * model.config.n_inner));
     for (std::size_t h = 0; h < heads; ++h)
       CHECK(both[of_scores][l * heads + h] ==
             static_cast<double>(count(taps.marks.at({Site::scores, l, h}))) /
-                static_cast<double>(length * (length + 1) / 2));
+                static_cast<double>(causal));
   }
   CHECK(both[of_mlp_fc][0] > 0.0);
   CHECK(both[of_scores][0] > 0.0);

@@ -179,7 +179,8 @@ TEST_CASE("value-aware: long rows, by tau and by rate", "[lamp][law]") {
 
 TEST_CASE("value-aware: edges", "[lamp]") {
   const auto row_of = [](std::vector<double> z, std::vector<double> v) {
-    Row row{.y = std::vector<double>(z.size(), 1.0), .z = std::move(z), .w = {}, .v = {}};
+    const std::vector<double> y(z.size(), 1.0);
+    Row row{.y = y, .z = std::move(z), .w = {}, .v = {}};
     row.v = Matrix<double>(1, v.size());
     std::copy(v.begin(), v.end(), row.v.flat().begin());
     return row;
