@@ -234,6 +234,16 @@ class Reader {
   PlaceMap places_;
 };
 
+/// The axis of the grid that decides in place of a key, by that name or as what excludes it; empty
+/// where none does.
+std::string axis_instead_of(const Config& config, const std::string& key) {
+  if (config.has_axis(key)) return key;
+  const FieldMatch match = find_field(key);
+  if (match.field == nullptr || match.field->alternative.empty()) return {};
+  const std::string other = path_of(match.field->alternative, match.name);
+  return config.has_axis(other) ? other : std::string();
+}
+
 }  // namespace
 
 std::optional<int> reference_bits(std::string_view reference) {
@@ -309,7 +319,14 @@ Result<Config> parse_config(std::string_view text, const std::string& name,
       remove_from_file(*root, path_of(match.field->alternative, match.name));
     put(*root, parsed->path, std::move(parsed->value));
   }
-  return Reader(name, std::move(keys)).read(*root, folder);
+  Result<Config> config = Reader(name, keys).read(*root, folder);
+  if (!config) return config;
+  for (const std::string& key : keys)
+    if (const std::string axis = axis_instead_of(*config, key); !axis.empty())
+      return Error{ExitCode::bad_data,
+                   "--set " + one_line(key) + ": the axis " + axis +
+                       " gives each cell its value; legal: --set 'grid.\"" + axis + "\"=[..]'"};
+  return config;
 }
 
 Result<Config> load_config(const std::filesystem::path& file, std::span<const std::string> sets) {

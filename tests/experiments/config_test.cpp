@@ -591,6 +591,13 @@ TEST_CASE("config: --set", "[config]") {
   CHECK(error_has(set({std::string(100000, 'a') + "=1"}), {"unknown key"}));
   CHECK(error_has(set({"grid.\"arithmetic.low.mu\"=[]"}),
                   {"--set grid.arithmetic.low.mu: an empty list"}));
+  const std::string axis = "grid.\"arithmetic.low.mu\"=[2]";  // what it decides, no key can
+  CHECK(error_has(set({axis, "arithmetic.low.mu=3"}),
+                  {"--set arithmetic.low.mu: the axis arithmetic.low.mu",
+                   "legal: --set 'grid.\"arithmetic.low.mu\"=[..]'"}));
+  CHECK(error_has(set({"arithmetic.low.format=ps3", axis}),
+                  {"--set arithmetic.low.format: the axis arithmetic.low.mu"}));
+  CHECK(set({axis, "arithmetic.low.order=pairwise:8"})->grid.size() == 1);
 }
 
 TEST_CASE("config: the resolved config writes every key and reads back as the same config",
