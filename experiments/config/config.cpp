@@ -323,9 +323,9 @@ Result<Config> parse_config(std::string_view text, const std::string& name,
   if (!config) return config;
   for (const std::string& key : keys)
     if (const std::string axis = axis_instead_of(*config, key); !axis.empty())
-      return Error{ExitCode::bad_data,
-                   "--set " + one_line(key) + ": the axis " + axis +
-                       " gives each cell its value; legal: --set 'grid.\"" + axis + "\"=[..]'"};
+      return Error{ExitCode::bad_data, "--set " + one_line(key) + ": the axis " + axis +
+                                           " gives each cell its value; legal: --set 'grid.\"" +
+                                           axis + "\"=[..]'"};
   return config;
 }
 
