@@ -48,7 +48,8 @@ Result<ModelConfig> config_of_shape(const std::string& name) {
   return model_config_of(shape->config, name);
 }
 
-bool selects(const SiteRow& row) { return row.operation == Operation::scores; }
+bool selects_scores(const SiteRow& row) { return row.operation == Operation::scores; }
+bool selects_anywhere(const SiteRow& row) { return row.f.has_value(); }
 
 double physical_memory() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
@@ -56,7 +57,7 @@ double physical_memory() {
 
 /// What a pass takes is refused beyond the machine's memory.
 Result<void> check_memory(const std::string& name, const ModelConfig& config, std::size_t length) {
-  const double bytes = weight_bytes(config) + pass_bytes(config, length, selects);
+  const double bytes = weight_bytes(config) + pass_bytes(config, length, selects_anywhere);
   const double there = physical_memory();
   if (bytes <= there) return {};
   return Error{ExitCode::out_of_memory,
@@ -137,38 +138,50 @@ class SgemmSum {
 
 struct Plan {
   const char* name;
-  Arithmetic arithmetic;        // everywhere
-  Operations step;              // of it
-  bool guarded_scores = false;  // scores in PS(7), LAMP's recomputed in `arithmetic`
+  Arithmetic arithmetic;                            // everywhere but at guarded sites
+  Operations step;                                  // of it
+  bool (*is_guarded)(const SiteRow&) = nullptr;     // in PS(7), recomputed in binary32
+  SelectionSpec (*spec)(const SiteRow&) = nullptr;  // of a guarded site
 };
+
+SelectionSpec as_in_the_paper(const SiteRow&) { return {}; }
+
+/// Some 3 % of each row. The norms that selection has for every f; of layer norm the componentwise
+/// one takes n^2.
+SelectionSpec three_percent(const SiteRow& row) {
+  const bool is_sum = *row.f == Composition::norm || *row.f == Composition::linear_map;
+  return {.norm = is_sum ? Norm::normwise1 : Norm::componentwise, .tau = {}, .rate = 0.03};
+}
 
 std::vector<Plan> plans() {
   return {
-      {"ps7 scores with LAMP", fused(binary32), binary32_step, true},
+      {"ps7 scores with LAMP", fused(binary32), binary32_step, selects_scores, as_in_the_paper},
       {"ps7 everywhere", lamp_paper(7), ps_step},
+      {"ps7 with LAMP everywhere", lamp_paper(7), ps_step, selects_anywhere, three_percent},
       {"h100 everywhere", engine_arithmetic("h100", binary16, binary32).value(), engine_step(16)}};
 }
 
 PrecisionPlan precision(const Plan& plan, const Network& network) {
   PrecisionPlan precision(plan.arithmetic);
-  if (!plan.guarded_scores) return precision;
+  if (plan.is_guarded == nullptr) return precision;
   for (const SiteRow& row : network.sites)
-    if (selects(row)) {
+    if (plan.is_guarded(row)) {
       precision.set(row.site, lamp_paper(7));
-      precision.select(row.site, {.spec = {}, .recompute = plan.arithmetic});
+      precision.select(row.site, {.spec = plan.spec(row), .recompute = fused(binary32)});
     }
   return precision;
 }
 
-/// Of the products alone.
+/// Of the products alone; of what LAMP recomputes, those of scores, which are recomputed whole.
 Bound bound_of(const Plan& plan, const ModelConfig& config, std::size_t length) {
   Bound bound;
   for (const SiteRow& row : config.network->sites) {
     const double macs = macs_of(config, row, length) *
                         static_cast<double>(layers_of(config, row.site)) *
                         static_cast<double>(heads_of(config, row.site));
-    bound.operations = bound.operations + macs * plan.step;
-    if (plan.guarded_scores && selects(row)) bound.operations = bound.operations + macs * ps_step;
+    const bool guarded = plan.is_guarded != nullptr && plan.is_guarded(row);
+    bound.operations = bound.operations + macs * (guarded ? ps_step : plan.step);
+    if (guarded && selects_scores(row)) bound.operations = bound.operations + macs * binary32_step;
   }
   return bound;
 }

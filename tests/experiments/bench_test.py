@@ -90,7 +90,7 @@ class Bench(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             found = json.loads(file.read_text())
         names = [row["name"] for row in found["passes"]]
-        self.assertEqual(names, ["SGEMM of the same products", "ps7 scores with LAMP", "ps7 everywhere", "h100 everywhere"])
+        self.assertEqual(names, ["SGEMM of the same products", "ps7 scores with LAMP", "ps7 everywhere", "ps7 with LAMP everywhere", "h100 everywhere"])
         self.assertEqual(found["threads"], 2)
         sgemm, *passes = found["passes"]
         for row in passes:
