@@ -166,7 +166,7 @@ class Stop(unittest.TestCase):
 
     def test_a_mean_that_is_not_finite_holds_nothing_up(self):
         """Values after GELU above 2 are NaN: some sequences have a KL, others not; the exact cells have a KL of 0."""
-        low = ["arithmetic.nan.format={p = 8, emin = -20, emax = 0, infinities = false, overflow = \"nan\"}", "plan.gelu=high",
+        low = ["arithmetic.nan.format={p = 8, emin = -20, emax = 0, infinities = false, overflow = \"nan\"}",
                'grid."plan.gelu"=["high", "nan"]', 'grid."lamp.scores.rule"=["none", "all"]', "reference.arithmetic=high", "plan.scores=high"]
         result, said = self.run_lamp("nan", *low, "stop.min_sequences=4", "tokens.sequences=12", 'stop.baseline={"plan.gelu"="high"}')
         with h5py.File(result) as f:
