@@ -222,6 +222,7 @@ std::size_t Pass::choose_rows(const SelectionPlan& selection, const SiteRow& row
     own.rows.push_back(see_row(selection.spec, row, point, seen, i, own.values));
     own.chosen.push_back(marks(g, i).first(entries(row, g.cols, i)));
   }
+  if (seen.target->prepare != nullptr) seen.target->prepare(own.rows);
   select_rows(selection.spec, *seen.target, own.rows, draws(point, first), own.chosen,
               own.selection);
   std::size_t exceeding = 0;

@@ -6,6 +6,7 @@
 #include <hwy/foreach_target.h>  // compiles the rest of this file once for each target
 
 #include <algorithm>
+#include <array>
 
 #include "core/base/contract.hpp"
 #include "core/selection/keys-inl.hpp"
@@ -102,12 +103,36 @@ void keys_of_rms(const RowOfRms& row, ErrorWeights weights, std::span<const doub
   }
 }
 
+/// Sums of some rows. They take turns: each addition waits for the one before in its row.
+template <std::size_t count>
+void sums_of(const std::array<const double*, count>& y, std::size_t n, RowSums* sums) {
+  std::array<double, count> squares{}, magnitudes{};
+  for (std::size_t j = 0; j < n; ++j) {
+#pragma GCC unroll 1
+    for (std::size_t r = 0; r < count; ++r) {  // in a loop: numbers apart make slow vectors
+      const double x = y[r][j];
+      squares[r] = mul_add(x, x, squares[r]);
+      magnitudes[r] += std::fabs(x);
+    }
+  }
+  for (std::size_t r = 0; r < count; ++r) sums[r] = {squares[r], magnitudes[r]};
+}
+
+RowSums sums_of_row(std::span<const double> y) {
+  RowSums sums;
+  sums_of<1>({y.data()}, y.size(), &sums);
+  return sums;
+}
+
+void sums_of_eight(const std::array<const double*, 8>& y, std::size_t n, RowSums* sums) {
+  sums_of<8>(y, n, sums);
+}
+
 RowCosts costs_of_rms(const SelectionSpec& spec, const SelectionRow& row,
                       SelectionScratch& scratch) {
   const std::span<const double> y = row.y, given = given_weights(spec.weights, row);
-  double squares = 0.0, magnitudes = 0.0;
-  for (const double x : y) squares = mul_add(x, x, squares), magnitudes += std::fabs(x);
-  const RowOfRms shared{squares + static_cast<double>(y.size()) * row.eps, magnitudes};
+  const RowSums sums = row.sums ? *row.sums : sums_of_row(y);
+  const RowOfRms shared{sums.squares + static_cast<double>(y.size()) * row.eps, sums.magnitudes};
   RowCosts costs;
   if (spec.norm == Norm::normwise1) {
     normwise_keys_of_rms(shared, spec.weights, y, given, scratch.keys.data(), costs);
@@ -125,6 +150,20 @@ HWY_AFTER_NAMESPACE();
 namespace lamp {
 
 HWY_EXPORT(costs_of_rms);
+HWY_EXPORT(sums_of_eight);
+
+void sum_rows(std::span<SelectionRow> rows) {
+  constexpr std::size_t together = 8;
+  for (std::size_t first = 0; first < rows.size(); first += together) {
+    const std::span<SelectionRow> some =
+        rows.subspan(first, std::min(together, rows.size() - first));
+    std::array<const double*, together> y{};
+    for (std::size_t r = 0; r < together; ++r) y[r] = some[std::min(r, some.size() - 1)].y.data();
+    std::array<RowSums, together> sums;
+    HWY_DYNAMIC_DISPATCH(sums_of_eight)(y, some.front().y.size(), sums.data());
+    for (std::size_t r = 0; r < some.size(); ++r) some[r].sums = sums[r];
+  }
+}
 
 RowCosts rms_norm_costs(const SelectionSpec& spec, const SelectionRow& row,
                         SelectionScratch& scratch) {

@@ -89,6 +89,12 @@ struct SelectionScratch {
   } seen{};
 };
 
+/// Sums over a row y, its index ascending from +0: of y^2, fused, and of |y|.
+struct RowSums {
+  double squares = 0.0, magnitudes = 0.0;
+  friend bool operator==(const RowSums&, const RowSums&) = default;
+};
+
 /// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = size() causal
 /// entries, or are empty where unused.
 struct SelectionRow {
@@ -99,6 +105,7 @@ struct SelectionRow {
   std::span<const double> g{};  // where y is a sum: the low row, which `relative` weighs; empty: y
   std::span<const double> w{};  // weights `dot`: the a-priori bound of each inner product, >= 0
   double eps = 0.0;             // of a norm
+  std::optional<RowSums> sums{};  // of y, where Target::prepare has filled them in
   /// A linear map z = W y: sum_i abs(W_ij) for each j, and the 1-norm of z.
   std::span<const double> columns{};
   double norm1 = 0.0;

@@ -60,6 +60,9 @@ struct Target {
   std::string (*refusal)(const SelectionSpec&) = nullptr;
   /// Of an activation: fills scratch.keys with floor(kappa_j 2^40); false where one is NaN.
   bool (*kappas)(const SelectionSpec&, const SelectionRow&, SelectionScratch&) = nullptr;
+  /// Fills in what is faster known of several rows at a time; null: nothing. Optional: `select` and
+  /// `cost` of a row without it have the same bits. Pre: rows are of one length.
+  void (*prepare)(std::span<SelectionRow> rows) = nullptr;
 };
 
 /// What select_lamp does with a row of this form (lamp.cpp), and cost_of_set.
@@ -81,6 +84,8 @@ double cost_of(const SelectionSpec& spec, const SelectionRow& row,
                std::span<const std::uint8_t> selected, SelectionScratch& scratch) {
   return cost_by(costs(spec, row, scratch), selected, scratch);
 }
+
+void sum_rows(std::span<SelectionRow> rows);
 
 std::size_t select_layer_norm(const SelectionSpec&, const SelectionRow&, std::span<std::uint8_t>,
                               SelectionScratch&);
@@ -109,8 +114,11 @@ constexpr Target activation(std::string_view name) {
 }
 
 inline constexpr Target softmax{"softmax", select_of<softmax_costs>, cost_of<softmax_costs>};
-inline constexpr Target rms_norm{"rmsnorm", select_of<rms_norm_costs>, cost_of<rms_norm_costs>,
-                                 refusal_of_norm};
+inline constexpr Target rms_norm{.function = "rmsnorm",
+                                 .select = select_of<rms_norm_costs>,
+                                 .cost = cost_of<rms_norm_costs>,
+                                 .refusal = refusal_of_norm,
+                                 .prepare = sum_rows};
 inline constexpr Target layer_norm{"layernorm", select_layer_norm, cost_of_layer_norm,
                                    refusal_of_layer_norm};
 inline constexpr Target gelu_tanh = activation<Function::gelu_tanh>("gelu_tanh");

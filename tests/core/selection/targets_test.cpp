@@ -2,6 +2,7 @@
 // subsets and prefixes, and their costs against Jacobians by dual numbers.
 #include "core/selection/target.hpp"
 
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
@@ -215,6 +216,45 @@ TEST_CASE("targets: every f like the second implementation, on every instruction
   }
   CHECK(partial > 800);
   CHECK(refused > 100);
+}
+
+TEST_CASE("targets: rows that are summed together have the bits of each alone", "[lamp][law]") {
+  std::uint32_t seed = 31;
+  for (const std::int64_t instructions : test::targets()) {
+    const test::OnlyTargets only(instructions);
+    test::Random random(seed++);
+    const auto same = [](double x, double y) {
+      return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y) ||
+             (std::isnan(x) && std::isnan(y));
+    };
+    for (std::size_t count = 0; count < 20; ++count) {
+      const std::size_t n = count == 7 ? 0 : 1 + random.below(40);
+      std::vector<Row> made;
+      std::vector<SelectionRow> rows;
+      for (std::size_t i = 0; i < count; ++i) {
+        made.push_back(
+            n == 0 ? Row{}
+                   : random_row(random, targets::rms_norm, n, static_cast<std::uint32_t>(i) % 5));
+        if (i == 3 && n > 0) made[i].y[n / 2] = infinity;
+        if (i == 11 && n > 0) made[i].y.assign(n, -0.0);
+      }
+      for (const Row& row : made) rows.push_back(row.view());
+      targets::rms_norm.prepare(rows);
+      for (std::size_t i = 0; i < count; ++i) {
+        double squares = 0.0, magnitudes = 0.0;
+        for (const double y : made[i].y)
+          squares = std::fma(y, y, squares), magnitudes += std::fabs(y);
+        REQUIRE(rows[i].sums.has_value());
+        CHECK(same(rows[i].sums->squares, squares));
+        CHECK(same(rows[i].sums->magnitudes, magnitudes));
+        const SelectionSpec spec = random_spec(random, targets::rms_norm);
+        Marks marks(n);
+        SelectionScratch scratch;
+        select_lamp(spec, targets::rms_norm, rows[i], marks, scratch);
+        CHECK(marks == select(spec, targets::rms_norm, made[i]));
+      }
+    }
+  }
 }
 
 TEST_CASE("targets: over all subsets and prefixes", "[lamp][law]") {
