@@ -92,7 +92,6 @@ struct SelectionScratch {
 /// Sums over a row y, its index ascending from +0: of y^2, fused, and of |y|.
 struct RowSums {
   double squares = 0.0, magnitudes = 0.0;
-  friend bool operator==(const RowSums&, const RowSums&) = default;
 };
 
 /// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = size() causal

@@ -85,6 +85,7 @@ double cost_of(const SelectionSpec& spec, const SelectionRow& row,
   return cost_by(costs(spec, row, scratch), selected, scratch);
 }
 
+/// RMSNorm's preparation: fills in `sums`. Pre: rows are of one length.
 void sum_rows(std::span<SelectionRow> rows);
 
 std::size_t select_layer_norm(const SelectionSpec&, const SelectionRow&, std::span<std::uint8_t>,

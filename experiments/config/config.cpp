@@ -238,9 +238,7 @@ class Reader {
 /// where none does.
 std::string axis_instead_of(const Config& config, const std::string& key) {
   if (config.has_axis(key)) return key;
-  const FieldMatch match = find_field(key);
-  if (match.field == nullptr || match.field->alternative.empty()) return {};
-  const std::string other = path_of(match.field->alternative, match.name);
+  const std::string other = find_field(key).alternative();
   return config.has_axis(other) ? other : std::string();
 }
 
@@ -314,9 +312,8 @@ Result<Config> parse_config(std::string_view text, const std::string& name,
     if (!parsed) return parsed.error();
     keys.push_back(parsed->path);
     set_source(parsed->value, keys.size());
-    if (const FieldMatch match = find_field(parsed->path);
-        match.field != nullptr && !match.field->alternative.empty())
-      remove_from_file(*root, path_of(match.field->alternative, match.name));
+    if (const std::string other = find_field(parsed->path).alternative(); !other.empty())
+      remove_from_file(*root, other);
     put(*root, parsed->path, std::move(parsed->value));
   }
   Result<Config> config = Reader(name, keys).read(*root, folder);

@@ -76,6 +76,9 @@ std::span<const Field> fields();
 struct FieldMatch {
   const Field* field = nullptr;
   std::string name;
+
+  /// The key that this one excludes; empty where there is none, or no field.
+  [[nodiscard]] std::string alternative() const;
 };
 FieldMatch find_field(std::string_view path);
 

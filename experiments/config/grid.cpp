@@ -22,10 +22,8 @@ Value value_of(const Coordinate& coordinate) {
 /// Puts a coordinate in place of a key and of its alternative.
 std::optional<Problem> apply(Config& config, const std::string& key, const Coordinate& coordinate) {
   const FieldMatch match = find_field(key);
-  if (!match.field->alternative.empty()) {
-    const FieldMatch other = find_field(path_of(match.field->alternative, match.name));
+  if (const FieldMatch other = find_field(match.alternative()); other.field != nullptr)
     other.field->clear(config, other.name);
-  }
   return read_field(config, match, value_of(coordinate));
 }
 
@@ -75,12 +73,8 @@ std::optional<Problem> check_axis_key(const GridAxis& axis, const Config& config
         .key = key,
         .message = "there is no [lamp." + (site ? std::string(info(*site).name) : match.name) + "]",
         .legal = "sites with a [lamp.SITE]"};
-  if (!match.field->alternative.empty()) {
-    const std::string other = path_of(match.field->alternative, match.name);
-    for (const GridAxis& a : config.grid)
-      if (a.key == other)
-        return Problem{.key = key, .message = "excludes the axis " + other, .legal = "one of them"};
-  }
+  if (const std::string other = match.alternative(); config.has_axis(other))
+    return Problem{.key = key, .message = "excludes the axis " + other, .legal = "one of them"};
   return std::nullopt;
 }
 
@@ -406,9 +400,8 @@ std::vector<std::string> keys_of_axes(const Config& config) {
   std::vector<std::string> keys;
   for (const GridAxis& axis : config.grid) {
     keys.push_back(axis.key);
-    const FieldMatch match = find_field(axis.key);
-    if (!match.field->alternative.empty())
-      keys.push_back(path_of(match.field->alternative, match.name));
+    if (std::string other = find_field(axis.key).alternative(); !other.empty())
+      keys.push_back(std::move(other));
   }
   return keys;
 }

@@ -69,6 +69,10 @@ std::string path_of(std::string_view key, std::string_view name) {
   return std::string(key.substr(0, star)) + std::string(name) + std::string(key.substr(star + 1));
 }
 
+std::string FieldMatch::alternative() const {
+  return field == nullptr ? std::string() : path_of(field->alternative, name);
+}
+
 FieldMatch find_field(std::string_view path) {
   for (const Field& field : fields()) {
     const std::size_t star = field.key.find('*');

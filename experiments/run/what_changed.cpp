@@ -43,8 +43,7 @@ struct Side {
 
   /// That key, or the alternative in its place, and its value.
   [[nodiscard]] std::pair<std::string, std::string> written(const std::string& key) const {
-    const FieldMatch match = find_field(key);
-    const std::string other = path_of(match.field->alternative, match.name);
+    const std::string other = find_field(key).alternative();
     for (const std::string& each : {key, other})
       if (const auto found = shown.find(each); found != shown.end())
         return {each, shortened(found->second)};
