@@ -394,12 +394,42 @@ TEST_CASE("targets: keys of activations are the exact ones near every rounding b
                     .w = std::vector<double>(n, w),
                     .columns = {},
                     .matrix = {}};
-      const double kappa = mpfr::kappa(phi, y, w);
-      CHECK(cost_of_set({.weights = ErrorWeights::dot}, *target, row.view(), Marks(n, 0)) ==
-            std::floor(kappa * 0x1p40) * 0x1p-40);
+      const double kappa = mpfr::kappa(phi, y, w), key = std::floor(kappa * 0x1p40) * 0x1p-40;
+      SelectionSpec spec{.weights = ErrorWeights::dot, .tau = key};
+      CHECK(cost_of_set(spec, *target, row.view(), Marks(n, 0)) == key);
+      CHECK(select(spec, *target, row) == Marks(n, 0));
+      spec.tau = key - 0x1p-40;
+      CHECK(select(spec, *target, row) == Marks(n, 1));
       beside += std::fabs(kappa - aim) < 0x1p-23 ? 1 : 0;
     }
   CHECK(beside > 1000);
+}
+
+TEST_CASE("targets: activations of all sizes, tau the key of one of them", "[lamp][law]") {
+  test::Random random(29);
+  const auto number = [&] {
+    const int exponent = random.below(2) == 0 ? static_cast<int>(random.below(12)) - 3
+                                              : static_cast<int>(random.below(400)) - 250;
+    return std::ldexp(random.symmetric(), exponent);
+  };
+  for (const Target* target :
+       {&targets::gelu_tanh, &targets::gelu_erf, &targets::silu, &targets::relu})
+    for (int trial = 0; trial < 60; ++trial) {
+      Row row{.y = {}, .z = {}, .g = {}, .w = {}, .columns = {}, .matrix = {}};
+      for (std::size_t j = 0; j < 19; ++j)
+        row.y.push_back(number()), row.w.push_back(std::fabs(number()));
+      SelectionSpec spec{.weights = static_cast<ErrorWeights>(trial % 3)};
+      Marks but_one(19, 1);
+      but_one[random.below(19)] = 0;
+      spec.tau = std::min(cost_of_set(spec, *target, row.view(), but_one), 0x1p22 - 0x1p-30);
+      INFO(target->function << " trial " << trial << " tau " << *spec.tau << " y " << told(row.y)
+                            << " w " << told(row.w));
+      const Marks expected = mpfr::select(target->function, spec, row.view()).marks;
+      for (const std::int64_t instructions : test::targets()) {
+        const test::OnlyTargets only(instructions);
+        CHECK(select(spec, *target, row) == expected);
+      }
+    }
 }
 
 TEST_CASE("targets: LayerNorm normwise where components crowd, lie far out, or u_i u_j is near -1",
