@@ -43,10 +43,11 @@ struct Cut {
 /// The longest tail of the order (keys descending, ties lower index first) that `admits` accepts.
 /// Precondition: a tail of an accepted tail is accepted. Expected time O(n): quickselect, weighted
 /// by what the tail sums to, whose first pivot is somewhat below the cut of the row before: most
-/// often the tail below it is accepted, and little is left. With with_diagonal, a is
-/// scratch.diagonal. Without, a falls as the key grows, up to ties: `row_diagonal` is its maximum
-/// over the row, reached by a component with the smallest key, and diagonal_at(j) gives it one by
-/// one. keys are scratch.keys; `empty` is the tail of what is left out always.
+/// often the tail below it is accepted, little is left, and what is below need not be written. With
+/// with_diagonal, a is scratch.diagonal. Without, a falls as the key grows, up to ties:
+/// `row_diagonal` is its maximum over the row, reached by a component with the smallest key, and
+/// diagonal_at(j) gives it one by one. keys are scratch.keys; `empty` is the tail of what is left
+/// out always.
 template <bool with_diagonal, class Admits, class DiagonalAt>
 Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_diagonal,
                  const Admits& admits, const DiagonalAt& diagonal_at) {
@@ -62,14 +63,16 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
   std::uint64_t *low = scratch.low.data(), *high = scratch.high.data();
   std::int64_t *low_diagonal = scratch.low_diagonal.data(),
                *high_diagonal = scratch.high_diagonal.data();
-  for (std::uint64_t guess = scratch.likely_cut / 4 * 3; !open.empty(); guess = 0) {
+  for (std::uint64_t guess = scratch.likely_cut / 2; !open.empty(); guess = 0) {
     const std::uint64_t first = open.front(), middle = open[open.size() / 2], last = open.back();
     const std::uint64_t pivot =
         guess != 0 ? guess
                    : std::max(std::min(first, middle), std::min(std::max(first, middle), last));
-    KeySplit s = with_diagonal ? split_pairs(open, open_diagonal, pivot, {low, low_diagonal},
-                                             {high, high_diagonal})
-                               : split_keys(open, pivot, low, high);
+    const auto split = [&](Pairs below) {
+      return with_diagonal ? split_pairs(open, open_diagonal, pivot, below, {high, high_diagonal})
+                           : split_keys(open, pivot, below.keys, high);
+    };
+    KeySplit s = split(guess != 0 ? Pairs{} : Pairs{low, low_diagonal});
     const std::size_t equal = open.size() - s.below - s.above;
     if constexpr (!with_diagonal) {
       if (s.below != 0) s.diagonal_below = row_diagonal;
@@ -79,6 +82,7 @@ Cut longest_tail(SelectionScratch& scratch, const Tail& empty, std::int64_t row_
     const Tail with_below{out.sum + static_cast<int128>(s.sum_below),
                           std::max(out.diagonal, s.diagonal_below), out.count + s.below};
     if (s.below != 0 && !admits(with_below)) {
+      if (guess != 0) split({low, low_diagonal});
       open = {low, s.below};
       open_diagonal = low_diagonal;
       continue;

@@ -27,7 +27,7 @@ HWY_INLINE V compress(D d, V v, M mask) {
 }
 
 /// Splits all whole vectors; returns where it stopped.
-template <bool pairs>
+template <bool pairs, bool keeps_low>
 std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
                           std::uint64_t pivot, Pairs low, Pairs high, KeySplit& s) {
   const hn::ScalableTag<std::uint64_t> d;
@@ -43,24 +43,27 @@ std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_
     const auto below = hn::Lt(v, at), above = hn::Gt(v, at);
     if constexpr (pairs) {
       const auto a = hn::LoadU(integers, diagonal + i);
-      hn::StoreU(compress(integers, a, hn::RebindMask(integers, below)), integers,
-                 low.diagonal + s.below);
-      hn::StoreU(compress(integers, a, hn::RebindMask(integers, above)), integers,
-                 high.diagonal + s.above);
+      if constexpr (keeps_low)
+        hn::StoreU(compress(integers, a, hn::RebindMask(integers, below)), integers,
+                   low.diagonal + s.below);
+      if (keeps_low || !hn::AllFalse(d, above))
+        hn::StoreU(compress(integers, a, hn::RebindMask(integers, above)), integers,
+                   high.diagonal + s.above);
       largest_below =
           hn::Max(largest_below, hn::IfThenElse(hn::RebindMask(integers, below), a, lowest));
       largest_equal = hn::Max(largest_equal,
                               hn::IfThenElse(hn::RebindMask(integers, hn::Eq(v, at)), a, lowest));
     }
-    hn::StoreU(
-        compress(d, v, below), d,
-        low.keys + s.below);  // s.below <= i: where low is keys, what it overwrites is read already
-    hn::StoreU(compress(d, v, above), d, high.keys + s.above);
+    if constexpr (keeps_low)  // s.below <= i: where low is keys, what it overwrites is read already
+      hn::StoreU(compress(d, v, below), d, low.keys + s.below);
+    if (keeps_low || !hn::AllFalse(d, above)) {  // without low, few are above
+      hn::StoreU(compress(d, v, above), d, high.keys + s.above);
+      s.above += hn::CountTrue(d, above);
+    }
     const auto counted = hn::IfThenElseZero(below, v);
     sums_low = hn::Add(sums_low, hn::And(counted, low_half));
     sums_high = hn::Add(sums_high, hn::ShiftRight<32>(counted));
     s.below += hn::CountTrue(d, below);
-    s.above += hn::CountTrue(d, above);
   }
   std::uint64_t lows[split_slack],
       highs[split_slack];  // not SumOfLanes, which g++ adds up in signed integers
@@ -76,7 +79,7 @@ std::size_t split_vectors(std::span<const std::uint64_t> keys, const std::int64_
 
 #else
 
-template <bool pairs>
+template <bool pairs, bool keeps_low>
 std::size_t split_vectors(std::span<const std::uint64_t>, const std::int64_t*, std::uint64_t, Pairs,
                           Pairs, KeySplit&) {
   return 0;
@@ -84,22 +87,22 @@ std::size_t split_vectors(std::span<const std::uint64_t>, const std::int64_t*, s
 
 #endif
 
-template <bool pairs>
+template <bool pairs, bool keeps_low>
 KeySplit split_any(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
                    std::uint64_t pivot, Pairs low, Pairs high) {
   KeySplit s;
-  for (std::size_t i = split_vectors<pairs>(keys, diagonal, pivot, low, high, s); i < keys.size();
-       ++i) {  // no branch depends on the data
+  for (std::size_t i = split_vectors<pairs, keeps_low>(keys, diagonal, pivot, low, high, s);
+       i < keys.size(); ++i) {  // no branch depends on the data
     const std::uint64_t key = keys[i];
     const bool below = key<pivot, above = key> pivot;
     if constexpr (pairs) {
       const std::int64_t a = diagonal[i];
       s.diagonal_below = std::max(s.diagonal_below, below ? a : s.diagonal_below);
       s.diagonal_equal = std::max(s.diagonal_equal, below || above ? s.diagonal_equal : a);
-      low.diagonal[s.below] = a;
+      if constexpr (keeps_low) low.diagonal[s.below] = a;
       high.diagonal[s.above] = a;
     }
-    low.keys[s.below] = key;
+    if constexpr (keeps_low) low.keys[s.below] = key;
     high.keys[s.above] = key;
     s.sum_below += below ? key : 0;
     s.below += below ? 1 : 0;
@@ -130,12 +133,15 @@ std::size_t mark_above_each(std::span<const std::uint64_t> keys, std::uint64_t p
 
 KeySplit split_without(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low,
                        std::uint64_t* high) {
-  return split_any<false>(keys, nullptr, pivot, {low, nullptr}, {high, nullptr});
+  return low == nullptr
+             ? split_any<false, false>(keys, nullptr, pivot, {}, {high, nullptr})
+             : split_any<false, true>(keys, nullptr, pivot, {low, nullptr}, {high, nullptr});
 }
 
 KeySplit split_with(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
                     std::uint64_t pivot, Pairs low, Pairs high) {
-  return split_any<true>(keys, diagonal, pivot, low, high);
+  return low.keys == nullptr ? split_any<true, false>(keys, diagonal, pivot, low, high)
+                             : split_any<true, true>(keys, diagonal, pivot, low, high);
 }
 
 }  // namespace lamp::HWY_NAMESPACE

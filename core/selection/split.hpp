@@ -23,15 +23,15 @@ struct KeySplit {
 inline constexpr std::size_t split_slack = 8;
 
 /// Splits keys round a pivot, keeping their order: those below it into `low`, which may be where
-/// keys are, those above into `high`, which may not.
+/// keys are, or null where they are not wanted, those above into `high`, which may not.
 KeySplit split_keys(std::span<const std::uint64_t> keys, std::uint64_t pivot, std::uint64_t* low,
                     std::uint64_t* high);
 
 /// The same for keys that have a diagonal surplus each, which goes with them; also the largest of
 /// it below and at the pivot.
 struct Pairs {
-  std::uint64_t* keys;
-  std::int64_t* diagonal;
+  std::uint64_t* keys = nullptr;
+  std::int64_t* diagonal = nullptr;
 };
 KeySplit split_pairs(std::span<const std::uint64_t> keys, const std::int64_t* diagonal,
                      std::uint64_t pivot, Pairs low, Pairs high);

@@ -56,6 +56,18 @@ TEST_CASE("split: a stable partition, the sum below, in place too, marks of thos
       REQUIRE(std::equal(below.begin(), below.end(), low.begin()));
       REQUIRE(std::equal(of_low.begin(), of_low.end(), low_diagonal.begin()));
       REQUIRE(std::equal(of_high.begin(), of_high.end(), high_diagonal.begin()));
+      std::vector<std::uint64_t> only_high(n + split_slack);
+      const KeySplit without_low = split_keys(keys, pivot, nullptr, only_high.data());
+      REQUIRE((without_low.below == below.size() && without_low.above == above.size() &&
+               without_low.sum_below == sum));
+      REQUIRE(std::equal(above.begin(), above.end(), only_high.begin()));
+      std::vector<std::int64_t> only_diagonal(n + split_slack);
+      const KeySplit pairs_without_low =
+          split_pairs(keys, diagonal.data(), pivot, {}, {only_high.data(), only_diagonal.data()});
+      REQUIRE((pairs_without_low.below == below.size() &&
+               pairs_without_low.diagonal_below == expected.diagonal_below &&
+               pairs_without_low.diagonal_equal == expected.diagonal_equal));
+      REQUIRE(std::equal(of_high.begin(), of_high.end(), only_diagonal.begin()));
       std::vector<std::uint8_t> marks(n, 7);
       REQUIRE(mark_above(keys, pivot, marks) == above.size());
       std::vector<std::uint64_t> marked;
