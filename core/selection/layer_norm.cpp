@@ -1,17 +1,16 @@
 // The target of LayerNorm without gain and bias, u = c / s, c = y - mean(y), s^2 = mean(c^2) + eps:
 // J_ij = (delta_ij - 1/n) / s - c_i c_j / (n s^3). It has no form of few numbers a row, so the
 // componentwise cost of S is the largest of n sums K_ij = |J_ij| w_j / |u_i| over j not in S; no
-// matrix is kept. Normwise-1 is a sum of keys, of which sorted u give all in O(n log n), most often
-// in O(n).
+// matrix is kept. Normwise-1 is a sum of keys, of which sorted u give all in O(n log n).
 #include <algorithm>
 #include <limits>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 #include "core/base/contract.hpp"
 #include "core/selection/integers.hpp"
 #include "core/selection/lamp.hpp"
+#include "core/selection/sort.hpp"
 #include "core/selection/target.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -36,6 +35,12 @@ struct Columns {
   std::span<const double> c, w;
 };
 
+/// Where a row's numbers u fall in buckets of (-4, 4), n each: bucket of u, -1/u, and its bucket.
+struct Places {
+  std::int64_t *own, *of_opposite;
+  double* opposite;
+};
+
 /// What the keys of normwise-1 are made of, n each: k and P_k of t_j, P_n and n s U.
 struct Normwise {
   std::span<const double> u, w, counts, firsts;
@@ -52,6 +57,7 @@ namespace lamp::HWY_NAMESPACE {
 using layer_norm::Columns;
 using layer_norm::Normalised;
 using layer_norm::Normwise;
+using layer_norm::Places;
 
 void normalise(std::span<const double> y, double eps, Normalised& row) {
   const auto n = static_cast<double>(y.size());
@@ -132,6 +138,34 @@ uint128 sum_of_row(const Normalised& row, std::size_t i, const Columns& columns)
   return total;
 }
 
+/// Buckets that divide (-4, 4); the first and the last hold what is beyond. 0 of NaN.
+template <class R>
+HWY_INLINE R bucket(R u, R last) {
+  const R place = (u + R(4.0)) * ((last + R(1.0)) * R(0.125));
+  return select(place > R(0.0), select(place < last, place, last), R(0.0));
+}
+HWY_INLINE double opposite_of(double u) { return -1.0 / (u + 0.0); }  // -0 is as 0
+
+void places_of_row(std::span<const double> u, double last, const Places& places) {
+  std::size_t j = 0;
+#if LAMP_HAS_VECTOR
+  const D64 d;
+  const auto put = [&](Vector place, std::int64_t* to)
+                       HWY_ATTR { hn::StoreU(hn::ConvertTo(I64(), place.v), I64(), to + j); };
+  for (; j + hn::Lanes(d) <= u.size(); j += hn::Lanes(d)) {
+    const Vector x = hn::LoadU(d, u.data() + j), opposite = Vector(-1.0) / (x + Vector(0.0));
+    hn::StoreU(opposite.v, d, places.opposite + j);
+    put(bucket(x, Vector(last)), places.own);
+    put(bucket(opposite, Vector(last)), places.of_opposite);
+  }
+#endif
+  for (; j < u.size(); ++j) {
+    places.opposite[j] = opposite_of(u[j]);
+    places.own[j] = static_cast<std::int64_t>(bucket(u[j], last));
+    places.of_opposite[j] = static_cast<std::int64_t>(bucket(places.opposite[j], last));
+  }
+}
+
 HWY_INLINE double magnitude_of(double x) { return std::fabs(x); }
 #if LAMP_HAS_VECTOR
 HWY_INLINE Vector magnitude_of(Vector x) { return hn::Abs(x.v); }
@@ -184,81 +218,72 @@ namespace {
 HWY_EXPORT(normalise);
 HWY_EXPORT(column_sums);
 HWY_EXPORT(sum_of_row);
+HWY_EXPORT(places_of_row);
 HWY_EXPORT(normwise_keys);
 
 using layer_norm::Columns;
 using layer_norm::Normalised;
+using layer_norm::Places;
 
-/// The numbers u of a row in ascending order: they go into buckets of equal width, most of which
-/// hold few of them, since their mean square is 1. A bucket rises with the number.
+/// The numbers u of a row in ascending order, the sums P_k of the first k, and where a number falls
+/// among them: by buckets of equal width, most of which hold few, since the mean square is 1.
 class SortedRow {
  public:
-  /// places: memory for the starts of buckets.
-  SortedRow(std::span<const double> u, std::span<double> sorted, std::vector<std::uint32_t>& places)
-      : sorted_(sorted), last_(static_cast<double>(2 * u.size() - 1)) {
-    const std::size_t n = u.size(), buckets = 2 * n;
-    places.assign(buckets + 1 + n, 0);
-    const std::span<std::uint32_t> next = std::span(places).first(buckets + 1),
-                                   own = std::span(places).subspan(buckets + 1);
+  SortedRow(std::span<const double> u, SelectionScratch& scratch) : u_(u) {
+    const std::size_t n = u.size();
+    scratch.places.resize(4 * n + 1), scratch.reals.resize(3 * n + 3);
+    std::int64_t* starts = scratch.places.data();  // how many numbers lie in buckets below
+    double* sorted = scratch.reals.data() + 1;     // with an infinity at both ends
+    double* sums = sorted + n + 1;
+    places_ = {starts + 2 * n + 1, starts + 3 * n + 1, sums + n + 1};
+    starts_ = starts, sorted_ = sorted, sums_ = sums;
+
+    HWY_DYNAMIC_DISPATCH(places_of_row)(u, static_cast<double>(2 * n - 1), places_);
+    std::fill_n(starts, 2 * n + 1, 0);
     for (std::size_t j = 0; j < n; ++j) {
       norm1_ += std::fabs(u[j]);
-      own[j] = static_cast<std::uint32_t>(bucket(u[j]));
-      ++next[own[j]];
+      ++starts[places_.own[j] + 1];
     }
-    std::uint32_t start = 0;
-    for (std::uint32_t& place : next) start += std::exchange(place, start);
-    for (std::size_t j = 0; j < n; ++j) sorted[next[own[j]]++] = u[j];
-    ends_ = next;  // where a bucket started, it ends now
-    for (std::size_t i = 0; i < buckets; ++i) {
-      const auto first = sorted.begin() + start_of(i), end = sorted.begin() + ends_[i];
-      if (end - first > 1) sort_bucket(first, end);
+    if (!std::isfinite(norm1_)) return;
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    sorted[-1] = -infinity, sorted[n] = infinity;
+    std::ranges::copy(u, sorted);
+    sort_ascending({sorted, n});
+    double sum = sums[0] = 0.0;
+    std::int64_t start = 0;
+    for (std::size_t k = 0; k < n; ++k) {
+      sums[k + 1] = sum += sorted[k];
+      starts[2 * k + 1] = start += starts[2 * k + 1];
+      starts[2 * k + 2] = start += starts[2 * k + 2];
     }
   }
 
   [[nodiscard]] double norm1() const { return norm1_; }  // of the row, its index ascending
-  [[nodiscard]] std::span<const double> values() const { return sorted_; }
 
-  /// How many of the values x, from the lowest on, have another sign of 1 + x u than the others
-  /// above: x u < -1 for u >= 0, not x u < -1 for u < 0.
-  [[nodiscard]] std::size_t change_of_sign(double u) const {
-    const bool rises = !(u < 0.0);
-    const auto before = [&](double x) { return (x * u < -1.0) == rises; };
-    const std::size_t near = bucket(-1.0 / (u + 0.0));  // -0 is as 0
-    std::size_t k = start_of(near);
-    if (ends_[near] - k > few)
-      k = static_cast<std::size_t>(std::partition_point(sorted_.begin() + start_of(near),
-                                                        sorted_.begin() + ends_[near], before) -
-                                   sorted_.begin());
-    while (k < sorted_.size() && before(sorted_[k])) ++k;
-    while (k > 0 && !before(sorted_[k - 1])) --k;  // -1/u was rounded
+  /// P_k. Pre: norm1() is finite.
+  [[nodiscard]] double sum(std::int64_t k) const { return sums_[k]; }
+  [[nodiscard]] double sum() const { return sums_[u_.size()]; }
+
+  /// k: how many of the values x, from the lowest on, have another sign of 1 + x u_j than the
+  /// others above: x u < -1 for u >= 0, not x u < -1 for u < 0. Pre: norm1() is finite.
+  [[nodiscard]] std::int64_t change_of_sign(std::size_t j) const {
+    const double u = u_[j], opposite = places_.opposite[j];
+    std::int64_t k = starts_[places_.of_opposite[j]];
+    for (int step = 0; step < 4; ++step)  // no branch, since none would be foreseen
+      k += sorted_[k] < opposite ? 1 : 0;
+    const auto before = [u](double x) { return (x * u < -1.0) != (u < 0.0); };  // of infinity: no
+    while (before(sorted_[k])) ++k;
+    while (static_cast<int>(k != 0) & static_cast<int>(!before(sorted_[k - 1])))
+      --k;  // -1/u was rounded
     return k;
   }
 
  private:
-  static constexpr std::ptrdiff_t few = 8;  // that are looked at one after the other
-
-  /// The buckets divide (-4, 4); the first and the last hold what is beyond. 0 of NaN.
-  [[nodiscard]] std::size_t bucket(double u) const {
-    const double place = (u + 4.0) * ((last_ + 1.0) / 8.0);
-    return static_cast<std::size_t>(place > 0.0 ? (place < last_ ? place : last_) : 0.0);
-  }
-  [[nodiscard]] std::uint32_t start_of(std::size_t bucket) const {
-    return bucket == 0 ? 0 : ends_[bucket - 1];
-  }
-  template <class Iterator>
-  static void sort_bucket(Iterator first, Iterator end) {
-    if (end - first > few) return std::sort(first, end);
-    for (auto i = first + 1; i != end; ++i) {
-      const double value = *i;
-      auto to = i;
-      for (; to != first && value < *(to - 1); --to) *to = *(to - 1);
-      *to = value;
-    }
-  }
-
-  std::span<double> sorted_;
-  std::span<const std::uint32_t> ends_;
-  double last_, norm1_ = 0.0;
+  std::span<const double> u_;
+  layer_norm::Places places_{};
+  const std::int64_t* starts_;
+  const double *sorted_, *sums_;
+  double norm1_ = 0.0;
 };
 
 /// The row of one call: scratch.terms holds c, u, and room for the columns of a set.
@@ -295,25 +320,20 @@ class Row {
   /// Fills the keys of normwise-1 and returns their sum.
   RowCosts normwise_costs() {
     RowCosts costs{.diagonal = 0, .surplus = Surplus::zero};
-    const std::span<const double> u = values_.u;
-    const std::span<double> counts = std::span(scratch_.terms).subspan(3 * n_, n_);
-    scratch_.reals.resize(2 * n_ + 1);
-    const std::span<double> sums = std::span(scratch_.reals).first(n_ + 1),  // of the first k
-        firsts = std::span(scratch_.reals).subspan(n_ + 1);
-    const SortedRow sorted(u, std::span(scratch_.terms).subspan(2 * n_, n_), scratch_.order);
-    const double norm = sorted.norm1();
-    if (!std::isfinite(norm)) {  // a NaN, or s = 0
+    const SortedRow sorted(values_.u, scratch_);
+    if (!std::isfinite(sorted.norm1())) {  // a NaN, or s = 0
       costs.refused = true;
       return costs;
     }
-    sums[0] = 0.0;
-    for (std::size_t k = 0; k < n_; ++k) sums[k + 1] = sums[k] + sorted.values()[k];
+    const std::span<double> counts = std::span(scratch_.terms).subspan(2 * n_, n_),
+                            firsts = std::span(scratch_.terms).subspan(3 * n_, n_);
     for (std::size_t j = 0; j < n_; ++j) {
-      const std::size_t k = sorted.change_of_sign(u[j]);
-      counts[j] = static_cast<double>(k), firsts[j] = sums[k];
+      const std::int64_t k = sorted.change_of_sign(j);
+      counts[j] = static_cast<double>(k), firsts[j] = sorted.sum(k);
     }
     HWY_DYNAMIC_DISPATCH(normwise_keys)
-    ({u, scratch_.weights, counts, firsts, sums[n_], static_cast<double>(n_) * values_.s * norm},
+    ({values_.u, scratch_.weights, counts, firsts, sorted.sum(),
+      static_cast<double>(n_) * values_.s * sorted.norm1()},
      scratch_.keys, costs);
     return costs;
   }

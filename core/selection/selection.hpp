@@ -69,7 +69,7 @@ std::string check(const SelectionSpec& spec);
 /// Reusable memory of the selection functions; one per thread.
 struct SelectionScratch {
   std::vector<std::uint64_t> keys, low, high;
-  std::vector<std::int64_t> diagonal, low_diagonal, high_diagonal;
+  std::vector<std::int64_t> diagonal, low_diagonal, high_diagonal, places;
   struct Ranked {
     std::int64_t value;
     std::uint32_t index;

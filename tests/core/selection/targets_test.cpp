@@ -435,17 +435,25 @@ TEST_CASE("targets: activations of all sizes, tau the key of one of them", "[lam
 TEST_CASE("targets: LayerNorm normwise where components crowd, lie far out, or u_i u_j is near -1",
           "[lamp]") {
   test::Random random(26);
-  for (int trial = 0; trial < 60; ++trial) {
-    const std::size_t n = 24 + 2 * random.below(12);
+  for (int trial = 0; trial < 300; ++trial) {
+    const std::size_t n = (trial % 3 == 0 ? 2 : 24) + 2 * random.below(12);
     std::vector<double> y;
     for (std::size_t j = 0; j < n; ++j) {
       const double sign = j % 2 == 0 ? 1.0 : -1.0;
-      if (trial % 3 == 0) y.push_back(sign * (1.0 + 0x1p-52 * random.below(4)));
+      if (trial % 3 == 0) y.push_back(sign * (1.0 + 0x1p-53 * (random.below(17) - 8.0)));
       if (trial % 3 == 1) y.push_back(j == 0 ? 50.0 : random.symmetric());
       if (trial % 3 == 2) y.push_back(sign * (j % 4 < 2 ? 0.5 : 1.9364916731037085));
     }
-    const Row row{.y = y, .z = {}, .g = {}, .w = {}, .columns = {}, .matrix = {}, .eps = 0.0};
-    const SelectionSpec spec{.norm = Norm::normwise1, .tau = 2.0 * random.uniform()};
+    const Row row{.y = y,
+                  .z = {},
+                  .g = {},
+                  .w = std::vector<double>(n, 0x1p20),
+                  .columns = {},
+                  .matrix = {},
+                  .eps = 0.0};
+    SelectionSpec spec{.norm = Norm::normwise1, .tau = 2.0 * random.uniform()};
+    if (trial % 2 == 0)  // keys to the last bits of binary64
+      spec.weights = ErrorWeights::dot, spec.tau = *spec.tau * 0x1p20;
     INFO("trial " << trial << " tau " << *spec.tau << " y " << told(row.y));
     const mpfr::Selected expected = mpfr::select("layernorm", spec, row.view());
     const Marks marks = select(spec, targets::layer_norm, row), none(n, 0);
