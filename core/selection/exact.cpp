@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/selection/buckets.hpp"
+#include "core/selection/sort.hpp"
 
 namespace lamp {
 namespace {
@@ -181,11 +182,8 @@ class Sweep {
   std::size_t run(std::uint64_t end_of_keys, std::span<std::uint8_t> selected) {
     using Ranked = SelectionScratch::Ranked;
     std::vector<Ranked>&thresholds = scratch_.thresholds, &order = scratch_.admitted;
-    std::sort(thresholds.begin(), thresholds.end(),
-              [](const Ranked& i, const Ranked& j) { return i.value < j.value; });
-    std::sort(order.begin(), order.end(), [](const Ranked& i, const Ranked& j) {
-      return i.value != j.value ? i.value < j.value : i.index > j.index;
-    });
+    sort_ranked(thresholds, scratch_.words);
+    sort_ranked(order, scratch_.words);
     const auto n = static_cast<std::uint32_t>(selected.size());
     const Ranked end{static_cast<std::int64_t>(std::min<std::uint64_t>(
                          end_of_keys, std::numeric_limits<std::int64_t>::max())),

@@ -75,7 +75,7 @@ struct SelectionScratch {
     std::uint32_t index;
   };
   std::vector<std::uint32_t> order;
-  std::vector<std::uint64_t> codes;
+  std::vector<std::uint64_t> codes, words;
   std::vector<Ranked> thresholds, admitted;
   std::vector<std::uint8_t> marks;
   std::vector<double> reals, weights, terms;
