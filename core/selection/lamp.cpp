@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/base/contract.hpp"
+#include "core/base/marks.hpp"
 #include "core/selection/exact.hpp"
 #include "core/selection/integers.hpp"
 
@@ -39,6 +40,29 @@ Cut shortest_prefix(const RowCosts& costs, int128 tau, SelectionScratch& scratch
       return longest_tail<true>(scratch, empty, costs.diagonal, admits, diagonal_at);
   }
   contract_violated("select_lamp: a surplus of the list");
+}
+
+/// Whether greedy's set, which is marked, is the exact one; false: not known. The components that a
+/// threshold leaves out are neighbours in the order of the keys, b_0 <= b_1 <= ... Greedy leaves
+/// out the first L of them, and `slack` of the budget; c is a key that none of these exceeds, and
+/// no other falls below. From the p-th on, L of them fit only if
+///     sum over i < min(p, L) of (c - b_i) <= slack + a_0 - a_p <= slack + 2 (b_p - b_0) + 4
+/// (for p >= L the same with b_p for c: the left side then grows by L - 2 times what the right
+/// does). Where four b_i or more are below c/64 and c >= 64, p = 1 asks for slack >= c - 3 c/64 -
+/// 4; p > 1 for 1.96 c <= slack + c/32 + 4, or for 3.9 c <= slack + 2 c + 4; and slack <= c - 3
+/// c/64.
+bool is_exact(const RowCosts& costs, int128 tau, Cut cut, std::span<const std::uint8_t> selected,
+              SelectionScratch& scratch) {
+  constexpr std::size_t small_ones = 4;
+  const std::uint64_t c = cut.key;
+  if (c < 64) return false;
+  int128 sum = static_cast<int128>(costs.sum);
+  for_each_marked(selected, [&](std::size_t j) { sum -= static_cast<int128>(scratch.keys[j]); });
+  const int128 slack = tau - costs.missing - std::max<std::int64_t>(0, costs.diagonal) - sum;
+  if (slack + static_cast<int128>(3 * (c / 64) + 8) >= static_cast<int128>(c)) return false;
+  const std::size_t n = scratch.keys.size();
+  scratch.marks.resize(n);
+  return n - mark_above(scratch.keys, c / 64 - 1, scratch.marks) >= small_ones;
 }
 
 /// The set of all rows that must be in S and do not count there, where it costs at most tau: every
@@ -81,6 +105,11 @@ std::size_t select_by(const RowCosts& costs, const SelectionSpec& spec,
   if (spec.solver == Solver::exact && costs.surplus != Surplus::zero &&
       costs.outside == RowCosts::nothing) {
     if (const auto size = select_uncounted(costs, tau, selected, scratch)) return *size;
+    if (costs.surplus == Surplus::falls) {
+      const Cut cut = shortest_prefix(costs, tau, scratch);
+      const std::size_t size = mark(scratch.keys, cut, selected);
+      if (is_exact(costs, tau, cut, selected, scratch)) return size;
+    }
     return select_exact(tau - costs.missing, tau, costs.sum, costs.diagonal, selected, scratch);
   }
   return mark(scratch.keys, shortest_prefix(costs, tau, scratch), selected);

@@ -24,8 +24,9 @@ inline constexpr double clamped_to = 0x1p22;
 
 /// What is known of the surpluses a_j of a row.
 enum class Surplus : std::uint8_t {
-  zero,   // every a_j is 0: the cost is a sum (normwise-1)
-  falls,  // a_j falls as the key grows, up to ties
+  zero,  // every a_j is 0: the cost is a sum (normwise-1)
+  /// a_j falls as the key grows, up to ties, and by at most twice as much and 4: softmax, absolute
+  falls,
   any
 };
 
