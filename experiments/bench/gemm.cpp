@@ -119,6 +119,8 @@ std::vector<Kernel> kernels(std::string_view target) {
        product_and_sum},
       {"binary32 kahan", ordered(fused(binary32), "kahan"), kahan_step},
       {"binary32 neumaier", ordered(fused(binary32), "neumaier"), neumaier_step},
+      {"ps7 kahan", ordered(lamp_paper(7), "kahan"), kahan_step + 5 * round_integer},
+      {"ps7 neumaier", ordered(lamp_paper(7), "neumaier"), neumaier_step + 5 * round_integer},
       {"binary32 exact", ordered(fused(binary32), "exact"), exact_step, 64},
       {"v100 binary16", on("v100", binary16, binary32), engine_step(4)},
       {"a100 binary16", on("a100", binary16, binary32), engine_step(8)},

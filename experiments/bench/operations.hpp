@@ -10,7 +10,7 @@ inline constexpr Operations one_operation{.all = 1};
 inline constexpr Operations one_multiplication{.all = 1, .multiplications = 1};
 inline constexpr Operations one_division{.all = 1, .divisions = 1};
 
-// Roundings to nearest even (core/arith/gemm/kernels.cpp has them).
+// Roundings to nearest even (core/arith/gemm/step-inl.hpp has them).
 
 /// p = x & exponent; t = fma(p, C, x); fnmadd(p, C, t), where a guard keeps x normal.
 inline constexpr Operations round_normal{.all = 3, .multiplications = 2};

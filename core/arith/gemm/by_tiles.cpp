@@ -19,11 +19,13 @@ using View = MatrixView<const double>;
 
 constexpr std::size_t tile_size = tile_rows * panel_cols;
 
-/// The kernels of an order's steps: of its blocks, of what joins their sums, and of stored parts.
+/// The kernels of an order's steps: of its blocks, of what joins their sums, and of stored parts;
+/// or of all of it.
 template <class T>
 struct TilePlan {
   Plan<T> steps, blocks;
   AdditionPlan<T> additions;
+  std::optional<Plan<T>> whole{};
   std::optional<Round> round_part{};
   Target<float> part{};
 };
@@ -48,6 +50,10 @@ std::optional<TilePlan<T>> tile_plan(const Arithmetic& arithmetic, bool binary32
   const auto additions = additions_of(arithmetic.mac);
   if (!steps || !blocks || !additions) return std::nullopt;
   TilePlan<T> plan{.steps = *steps, .blocks = *blocks, .additions = *additions};
+  if constexpr (std::is_same_v<T, float>)
+    plan.whole = compensated32(arithmetic, set);
+  else
+    plan.whole = compensated64(arithmetic, set);
   if (const FloatFormat* part = part_of(arithmetic.order)) {
     if constexpr (!std::is_same_v<T, float>) return std::nullopt;
     plan.round_part = round32(*part);
@@ -238,10 +244,10 @@ class SumOfTiles {
   mutable std::size_t first_of_block_ = 0;
 };
 
-/// How many rows of a tile have one program: all of them where they have the same terms, or where
-/// blocks start at the same terms in every row.
-std::size_t rows_together(const Order& order, Shape shape) {
-  return shape.kind != Shape::lower_operand || is<Blocked>(order) ? tile_rows : 1;
+/// How many rows of a tile have one program: all of them where they have the same terms, where
+/// blocks start at the same terms in every row, or where one kernel does the whole.
+std::size_t rows_together(const Order& order, bool whole, Shape shape) {
+  return whole || shape.kind != Shape::lower_operand || is<Blocked>(order) ? tile_rows : 1;
 }
 
 /// The sums of one tile, `rows` of A, into rows of out.
@@ -253,15 +259,7 @@ class TileGemm {
 
   void evaluate(const Tile<T>& tile, bool normal, std::span<const std::size_t> rows, std::size_t j0,
                 MatrixView<double> out, Shape shape) {
-    const SumOfTiles<T> sum(set_, plan_, tile, normal, pool_);
-    const auto result = std::visit(
-        [&]<class O>(const O& order) -> typename SumOfTiles<T>::Value {
-          if constexpr (adds<O>)
-            return sum.made(order.sum(sum));
-          else
-            contract_violated("gemm_by_tiles: an order that adds");
-        },
-        order_);
+    const auto result = plan_.whole ? by_kernel(tile) : by_definition(tile, normal);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const std::size_t width = shape.columns(rows[r], out.cols);
       const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
@@ -271,6 +269,27 @@ class TileGemm {
   }
 
  private:
+  using Value = typename SumOfTiles<T>::Value;
+
+  Value by_kernel(Tile<T> tile) {
+    Value sums = pool_.fresh();
+    tile.constants = plan_.whole->constants;
+    tile.c = sums.data();
+    plan_.whole->kernel(tile);
+    return sums;
+  }
+  Value by_definition(const Tile<T>& tile, bool normal) {
+    const SumOfTiles<T> sum(set_, plan_, tile, normal, pool_);
+    return std::visit(
+        [&]<class O>(const O& order) -> Value {
+          if constexpr (adds<O>)
+            return sum.made(order.sum(sum));
+          else
+            contract_violated("gemm_by_tiles: an order that adds");
+        },
+        order_);
+  }
+
   const Order& order_;
   const TilePlan<T>& plan_;
   const KernelSet& set_;
@@ -285,7 +304,8 @@ void gemm_in(const Arithmetic& arithmetic, const TilePlan<T>& plan, const Kernel
   const std::size_t stride = padded<T>(a.cols);
   const bool fits = read_rows(reader, a, shape, stride, work);
   expects(fits, "gemm_by_tiles: operands that are numbers of the lanes");
-  const std::size_t rows = rows_at_a_time<T>(stride), most = rows_together(arithmetic.order, shape);
+  const std::size_t rows = rows_at_a_time<T>(stride),
+                    most = rows_together(arithmetic.order, plan.whole.has_value(), shape);
   TileGemm<T> tiles(arithmetic.order, plan, set);
   Tile<T> tile;
   for (std::size_t first = 0; first < a.rows; first += rows) {

@@ -16,20 +16,12 @@
 //
 #include <hwy/highway.h>
 
-#include "core/arith/vector/odd-inl.hpp"
+#include "core/arith/gemm/step-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace lamp::gemm_detail::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
-using vector_detail::HWY_NAMESPACE::add_to_odd;
-#if HWY_TARGET == HWY_AVX3
-using vector_detail::HWY_NAMESPACE::fma_to_odd;
-using vector_detail::HWY_NAMESPACE::mul_to_odd;
-#endif
-#endif
 
 constexpr float quiet_nan = std::numeric_limits<float>::quiet_NaN();
 
@@ -99,167 +91,16 @@ void widen(const float* x, std::size_t n, double* y) {
   for (; i < n; ++i) y[i] = static_cast<double>(x[i]);
 }
 
-/// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating`
-/// return +0 for every zero.
-///
-/// With t = x + 1.5 2^k P, P the larger of 2^emin and the power of two in x, the last bit of t has
-/// the weight that the last bit of the result must have, so the addition does the rounding; 1.5
-/// leaves room for either sign of x.
-template <class D, Round round, bool sign_of_zero = true>
-class Rounder {
- public:
-  using V = hn::Vec<D>;
-  using T = hn::TFromD<D>;
-  using DU = hn::RebindToUnsigned<D>;
-  static_assert((round != Round::integer && !is_directed(round)) || sizeof(T) == 4);
-
-  explicit HWY_INLINE Rounder(const Target<T>& target) : target_(target) {}
-
-  HWY_INLINE V operator()(V x) const {
-    const D d;
-    if constexpr (round == Round::none) return x;
-    if constexpr (round == Round::normal) return through(x, hn::And(x, hn::Set(d, -infinity)));
-    if constexpr (round == Round::integer) return integer(x);
-    if constexpr (is_directed(round)) return directed(x);
-    if constexpr (round == Round::full) {
-      const V y = through(x, power(x));
-      const auto fits = hn::Le(
-          hn::Abs(y), hn::Set(d, target_.largest));  // not where y is NaN: x was, or was infinite
-      return with_sign(hn::IfThenElse(fits, y, hn::Mul(x, hn::Set(d, target_.overflow))), x);
-    }
-    if constexpr (round == Round::saturating) {
-      const V clamped =
-          hn::Min(hn::Set(d, target_.largest), hn::Abs(x));  // the second, where one is NaN
-      return hn::CopySignToAbs(through(clamped, power(clamped)), x);
-    }
-  }
-
- private:
-  static constexpr T infinity = std::numeric_limits<T>::infinity();  // as bits: the exponent
-
-  HWY_INLINE V power(V x) const {
-    return hn::Max(hn::And(x, hn::Set(D(), infinity)), hn::Set(D(), target_.smallest_normal));
-  }
-  HWY_INLINE V through(V x, V power) const {
-    const V scale = hn::Set(D(), target_.scale);
-    return hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, x));
-  }
-  static HWY_INLINE V with_sign(V y, V x) {
-    if constexpr (sign_of_zero) return hn::OrAnd(y, x, hn::Set(D(), T{-0.0F}));
-    return y;
-  }
-  /// u + (half - 1 + the last bit kept), then cut: ties to even, the carry runs into the exponent
-  /// and at last to infinity.
-  HWY_INLINE V integer(V x) const {
-    const D d;
-    const DU du;
-    const auto u = hn::BitCast(du, x);
-    const auto cut = hn::Set(du, static_cast<std::uint32_t>(~(2 * target_.half - 1)));
-#if HWY_TARGET == HWY_AVX3
-    const auto odd = hn::TestBit(u, hn::Set(du, 2 * target_.half));
-    const auto add = hn::IfThenElse(odd, hn::Set(du, target_.half), hn::Set(du, target_.half - 1));
-#else
-    const auto odd =
-        hn::And(hn::ShiftRightSame(u, std::countr_zero(target_.half) + 1), hn::Set(du, 1));
-    const auto add = hn::Add(odd, hn::Set(du, target_.half - 1));
-#endif
-    return hn::BitCast(d, hn::And(hn::Add(u, add), cut));
-  }
-
-  /// On the bits: truncated after an addition that carries where the magnitude goes up, into the
-  /// exponent and at last to infinity. The last bits of infinity and NaN are zeros, and stay.
-  HWY_INLINE V directed(V x) const {
-    const D d;
-    const DU du;
-    const auto u = hn::BitCast(du, x);
-    const auto rest = hn::Set(du, 2 * target_.half - 1);
-    const auto cut = [&](hn::Vec<DU> y) HWY_ATTR { return hn::BitCast(d, hn::AndNot(rest, y)); };
-    if constexpr (round == Round::toward_zero) return cut(u);
-    if constexpr (round == Round::away) return cut(hn::Add(u, hn::Set(du, target_.half)));
-    if constexpr (round == Round::to_odd) {
-      const auto inexact = hn::Ne(hn::And(u, rest), hn::Zero(du));
-      const auto last = hn::IfThenElseZero(inexact, hn::Set(du, 2 * target_.half));
-      return hn::Or(cut(u), hn::BitCast(d, last));
-    }
-    const auto negative = hn::BitCast(
-        du, hn::ShiftRight<31>(hn::BitCast(hn::RebindToSigned<D>(), x)));  // all ones or zeros
-    return cut(
-        hn::Add(u, round == Round::up ? hn::AndNot(negative, rest) : hn::And(negative, rest)));
-  }
-
-  const Target<T>& target_;
-};
-
-#if HWY_TARGET == HWY_AVX3
-/// c + a b and a + b in one direction.
-template <Sum sum>
-HWY_INLINE hn::Vec512<float> directed_fma(hn::Vec512<float> a, hn::Vec512<float> b,
-                                          hn::Vec512<float> c) {
-  constexpr int direction = sum == Sum::toward_zero ? _MM_FROUND_TO_ZERO
-                            : sum == Sum::up        ? _MM_FROUND_TO_POS_INF
-                                                    : _MM_FROUND_TO_NEG_INF;
-  return hn::Vec512<float>{
-      _mm512_fmadd_round_ps(a.raw, b.raw, c.raw, direction | _MM_FROUND_NO_EXC)};
-}
-#endif
-constexpr bool has_direction(Sum sum) { return sum >= Sum::toward_zero; }
-
-/// c <- c + a b.
-template <class D, Product product, Sum sum, Round round>
-class Step {
- public:
-  using V = hn::Vec<D>;
-
-  explicit HWY_INLINE Step(const StepConstants<hn::TFromD<D>>& constants)
-      : product_(constants.product), format_(constants.format), via_(constants.via) {}
-
-  HWY_INLINE V operator()(V a, V b, V c) const { return format_(accumulate(a, b, c)); }
-
- private:
-  HWY_INLINE V accumulate(V a, V b, V c) const {
-    if constexpr (product == Product::fused && sum == Sum::nearest) return hn::MulAdd(a, b, c);
-#if HWY_TARGET == HWY_AVX3
-    if constexpr (product == Product::fused && has_direction(sum))
-      return directed_fma<sum>(a, b, c);
-    if constexpr (product == Product::fused && sum == Sum::odd) return fma_to_odd(a, b, c);
-    if constexpr (product == Product::fused && sum == Sum::odd_via)
-      return via_(fma_to_odd(a, b, c));
-#endif
-    if constexpr (product != Product::fused) {
-      const V ab = multiply(a, b);
-      if constexpr (sum == Sum::nearest) return hn::Add(ab, c);
-      if constexpr (sum == Sum::odd) return add_to_odd(ab, c);
-      if constexpr (sum == Sum::odd_via) return via_(add_to_odd(ab, c));
-    }
-  }
-  HWY_INLINE V multiply(V a, V b) const {
-#if HWY_TARGET == HWY_AVX3
-    if constexpr (product == Product::rounded) return product_(mul_to_odd(a, b));
-#endif
-    if constexpr (product == Product::rounded_exact) return product_(hn::Mul(a, b));
-    return hn::Mul(a, b);
-  }
-
-  /// A sum of two numbers of one format never underflows to a zero, so no sum that started from +0
-  /// is -0, and the sign of a zero product is lost in the sum anyway: `nearest` after a rounded
-  /// product is used for product == format only.
-  static constexpr bool sign_of_zero =
-      !(sum == Sum::nearest && (product == Product::rounded || product == Product::rounded_exact));
-  Rounder<D, round, sign_of_zero> product_, format_;
-  Rounder<D, round> via_;
-};
-
-/// Rows r0 .. r0 + rows - 1 of a tile, `vectors` vectors of columns from column j0, accumulators in
-/// registers.
-template <class D, Product product, Sum sum, Round round, std::size_t rows, std::size_t vectors,
-          class T = hn::TFromD<D>>
+/// Rows r0 .. r0 + rows - 1 of a tile, `vectors` vectors of columns from column j0, what sums keep
+/// in registers.
+template <class Sums, std::size_t rows, std::size_t vectors, class T = typename Sums::Fl::T>
 HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
-  const D d;
+  const typename Sums::Fl::D d;
   const std::size_t lanes = hn::Lanes(d);
-  const Step<D, product, sum, round> step(tile.constants);
+  const Sums sums(tile.constants);
   const T* a[rows];
   std::size_t steps[rows];
-  hn::Vec<D> c[rows][vectors];
+  typename Sums::Kept c[rows][vectors];
   for (std::size_t r = 0; r < rows; ++r) {
     const std::size_t row =
         std::min(r0 + r, tile.rows - 1);  // a short block computes its last row again
@@ -267,7 +108,7 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
     steps[r] = tile.steps[row];
     const T* start = tile.c + row * panel_cols + j0;
     for (std::size_t v = 0; v < vectors; ++v)
-      c[r][v] = tile.from_c ? hn::LoadU(d, start + v * lanes) : hn::Zero(d);
+      c[r][v] = Sums::from(tile.from_c ? hn::LoadU(d, start + v * lanes) : hn::Zero(d));
   }
   const auto a_at = [stride = tile.a_stride](const T* row, std::size_t k) {
     return row[static_cast<std::ptrdiff_t>(k) * stride];
@@ -277,14 +118,14 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
                          HWY_ATTR { return b + static_cast<std::ptrdiff_t>(k) * stride; };
   std::size_t k = 0;
   for (; k < steps[0]; ++k) {
-    hn::Vec<D> bk[vectors];
+    typename Sums::V bk[vectors];
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < vectors; ++v) bk[v] = hn::LoadU(d, b_row(k) + v * lanes);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < rows; ++r) {
       const auto ak = hn::Set(d, a_at(a[r], k));
 #pragma GCC unroll 8
-      for (std::size_t v = 0; v < vectors; ++v) c[r][v] = step(ak, bk[v], c[r][v]);
+      for (std::size_t v = 0; v < vectors; ++v) sums.next(ak, bk[v], c[r][v]);
     }
   }
   for (; k < steps[rows - 1]; ++k) {  // the rows of a triangle end one after the other
@@ -294,31 +135,32 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
       const auto ak = hn::Set(d, a_at(a[r], k));
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < vectors; ++v)
-        c[r][v] = step(ak, hn::LoadU(d, b_row(k) + v * lanes), c[r][v]);
+        sums.next(ak, hn::LoadU(d, b_row(k) + v * lanes), c[r][v]);
     }
   }
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < rows; ++r) {
     T* HWY_RESTRICT out = tile.c + std::min(r0 + r, tile.rows - 1) * panel_cols + j0;
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < vectors; ++v) hn::StoreU(c[r][v], d, out + v * lanes);
+    for (std::size_t v = 0; v < vectors; ++v) hn::StoreU(sums.result(c[r][v]), d, out + v * lanes);
   }
 }
 
-/// 32 registers hold 8 x 2 accumulators, the operands and the constants; 16 hold 4 x 2.
-template <class T, Product product, Sum sum, Round round>
+/// 32 registers hold 8 x 2 accumulators, the operands and the constants; 16 hold 4 x 2. Compensated
+/// sums keep twice as many numbers: half of them in memory costs less than half as many sums, whose
+/// operations wait for each other.
+template <class Sums, class T = typename Sums::Fl::T>
 void kernel(const Tile<T>& tile) {
-  using D = hn::ScalableTag<T>;
   constexpr std::size_t vectors = 2;
   constexpr std::size_t rows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
-  const std::size_t width = vectors * hn::Lanes(D());
+  const std::size_t width = vectors * hn::Lanes(typename Sums::Fl::D());
   for (std::size_t r0 = 0; r0 < tile.rows;) {
     const bool whole = r0 + rows / 2 < tile.rows;
     for (std::size_t j0 = 0; j0 < panel_cols; j0 += width) {
       if (whole)
-        block<D, product, sum, round, rows, vectors>(tile, r0, j0);
+        block<Sums, rows, vectors>(tile, r0, j0);
       else
-        block<D, product, sum, round, 2, vectors>(tile, r0, j0);
+        block<Sums, 2, vectors>(tile, r0, j0);
     }
     r0 += whole ? rows : 2;
   }
@@ -350,10 +192,20 @@ void for_each_direction(const Offer& offer) {
 /// sums to odd in binary64 lanes only, where they are the last resort before the naive loop.
 template <class T>
 Kernel<T> find(StepShape wanted) {
+  using D = hn::ScalableTag<T>;
   Kernel<T> found = nullptr;
   constexpr bool directed = HWY_TARGET == HWY_AVX3;
   const auto offer = [&]<Product product, Sum sum, Round round>() {
-    if (wanted == StepShape{product, sum, round}) found = &kernel<T, product, sum, round>;
+    if (wanted == StepShape{product, sum, round})
+      found = &kernel<Chain<Step<D, product, sum, round>>>;
+  };
+  const auto offer_compensated = [&]<Product product, Round round>() {
+    const auto offer_correction = [&]<Correction correction>() {
+      if (wanted == StepShape{product, Sum::nearest, round, correction})
+        found = &kernel<Compensated<Step<D, product, Sum::nearest, round>, correction>>;
+    };
+    offer_correction.template operator()<Correction::kahan>();
+    offer_correction.template operator()<Correction::neumaier>();
   };
   const auto offer_sums = [&]<Product product, Round round>() {
     if constexpr (product != Product::fused_exact)
@@ -377,10 +229,14 @@ Kernel<T> find(StepShape wanted) {
   offer_products.template operator()<Round::none>();
   offer_products.template operator()<Round::full>();
   offer_products.template operator()<Round::saturating>();
+  offer_compensated.template operator()<Product::fused, Round::none>();
+  offer_compensated.template operator()<Product::lanes, Round::none>();
   if constexpr (sizeof(T) == 4) {
     offer_products.template operator()<Round::integer>();
     offer.template operator()<Product::fused, Sum::nearest, Round::normal>();
     offer.template operator()<Product::lanes, Sum::nearest, Round::normal>();
+    offer_compensated.template operator()<Product::fused, Round::integer>();
+    offer_compensated.template operator()<Product::lanes, Round::integer>();
     for_each_direction(
         [&]<Sum sum, Round round>() { offer.template operator()<Product::fused, sum, round>(); });
   }
@@ -393,17 +249,9 @@ void add(const StepConstants<T>& constants, const T* x, const T* y, std::size_t 
   const hn::ScalableTag<T> d;
   const Rounder<decltype(d), round> format(constants.format);
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
-    const auto a = hn::LoadU(d, x + i);
     auto b = hn::LoadU(d, y + i);
     if constexpr (subtract) b = hn::Neg(b);
-    if constexpr (sum == Sum::nearest)
-      hn::StoreU(format(hn::Add(a, b)), d, z + i);
-    else if constexpr (sum == Sum::odd)
-      hn::StoreU(format(add_to_odd(a, b)), d, z + i);
-#if HWY_TARGET == HWY_AVX3
-    else
-      hn::StoreU(format(directed_fma<sum>(a, hn::Set(d, T{1}), b)), d, z + i);
-#endif
+    hn::StoreU(format(lane_sum<sum>(hn::LoadU(d, x + i), b)), d, z + i);
   }
 }
 

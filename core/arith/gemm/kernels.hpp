@@ -1,6 +1,6 @@
-// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions (a
-// StepShape) and the numbers they need, and a kernel for a tile of outputs. kernels.cpp
-// compiles them once for each instruction set.
+// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions, and what a
+// sum of them corrects (a StepShape), the numbers they need, and a kernel for a tile of outputs.
+// kernels.cpp compiles them once for each instruction set.
 #pragma once
 
 #include <array>
@@ -50,10 +50,15 @@ enum class Round : std::uint8_t {
 
 constexpr bool is_directed(Round round) { return round >= Round::toward_zero; }
 
+/// What a sum of products corrects. `none`: order sequential. `kahan`, `neumaier`: those orders;
+/// their products are steps from +0, their lone additions are rounded as the step's sum is.
+enum class Correction : std::uint8_t { none, kahan, neumaier };
+
 struct StepShape {
   Product product = Product::fused;
   Sum sum = Sum::nearest;
   Round round = Round::none;
+  Correction correction = Correction::none;
   friend bool operator==(const StepShape&, const StepShape&) = default;
 };
 

@@ -152,31 +152,55 @@ StepConstants<T> constants(const MacSpec& mac) {
   return c;
 }
 
-/// Additions of any numbers of the lanes: what they were rounded to does not matter.
+/// How lone additions of any numbers of the lanes are rounded: what these were rounded to does not
+/// matter.
 template <class T>
-std::optional<AdditionPlan<T>> additions(const MacSpec& mac, AdderPair<T> (*find)(Sum, Round)) {
+std::optional<std::pair<Sum, Round>> addition_shape(const MacSpec& mac) {
   constexpr FloatFormat lanes = lanes_format<T>;
-  if (find == nullptr) return std::nullopt;
-  if (const auto pair = directed<T>(mac)) {
-    const AdditionPlan<T> plan{find(pair->first, pair->second), constants<T>(mac)};
-    return plan.adders.add == nullptr ? std::nullopt : std::optional(plan);
-  }
+  if (const auto pair = directed<T>(mac)) return pair;
   const std::optional<Round> round = round_in_lanes<T>(mac.format);
   const bool via = mac.via && *mac.via != mac.format;
   if (!round || mac.rounding != Rounding::rne) return std::nullopt;
   if (via && (*mac.via != lanes || mac.format == lanes)) return std::nullopt;
   const bool nearest = via || mac.format == lanes;
   if (!nearest && !odd_serves<T>(mac.format)) return std::nullopt;
-  const AdditionPlan<T> plan{find(nearest ? Sum::nearest : Sum::odd, *round), constants<T>(mac)};
-  if (plan.adders.add == nullptr) return std::nullopt;
-  return plan;
+  return std::pair(nearest ? Sum::nearest : Sum::odd, *round);
+}
+
+template <class T>
+std::optional<AdditionPlan<T>> additions(const MacSpec& mac, AdderPair<T> (*find)(Sum, Round)) {
+  const auto shape = addition_shape<T>(mac);
+  if (!shape || find == nullptr) return std::nullopt;
+  const AdditionPlan<T> plan{find(shape->first, shape->second), constants<T>(mac)};
+  return plan.adders.add == nullptr ? std::nullopt : std::optional(plan);
+}
+
+/// The kernel of a compensated order. Its products are steps from +0; its additions are rounded as
+/// the sums of steps are, which has to be what lone additions need.
+template <class T>
+std::optional<Plan<T>> compensated(const Arithmetic& arithmetic, std::optional<StepShape> shape,
+                                   Kernel<T> (*find)(StepShape)) {
+  if (is<Kahan>(arithmetic.order) && shape)
+    shape->correction = Correction::kahan;
+  else if (is<Neumaier>(arithmetic.order) && shape)
+    shape->correction = Correction::neumaier;
+  else
+    return std::nullopt;
+  const auto additions = addition_shape<T>(arithmetic.mac);
+  if (!additions || *additions != std::pair(shape->sum, shape->round)) return std::nullopt;
+  if (find == nullptr || find(*shape) == nullptr) return std::nullopt;
+  return Plan<T>{.kernel = find(*shape), .constants = constants<T>(arithmetic.mac)};
+}
+
+std::optional<StepShape> shape32(const MacSpec& mac) {
+  return step_shape<float>(
+      mac, mac.float_operands() && products_are_exact<float>(*mac.float_operands()));
 }
 
 }  // namespace
 
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
-  const std::optional<StepShape> shape = step_shape<float>(
-      mac, mac.float_operands() && products_are_exact<float>(*mac.float_operands()));
+  const std::optional<StepShape> shape = shape32(mac);
   if (!shape || set.kernel32 == nullptr) return std::nullopt;
   Plan<float> plan{.kernel = set.kernel32(*shape), .constants = constants<float>(mac)};
   if (plan.kernel == nullptr) return std::nullopt;
@@ -196,6 +220,13 @@ std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
   }
   if (plan.kernel == nullptr) return std::nullopt;
   return plan;
+}
+
+std::optional<Plan<float>> compensated32(const Arithmetic& arithmetic, const KernelSet& set) {
+  return compensated<float>(arithmetic, shape32(arithmetic.mac), set.kernel32);
+}
+std::optional<Plan<double>> compensated64(const Arithmetic& arithmetic, const KernelSet& set) {
+  return compensated<double>(arithmetic, step_shape<double>(arithmetic.mac, false), set.kernel64);
 }
 
 std::optional<AdditionPlan<float>> additions32(const MacSpec& mac, const KernelSet& set) {

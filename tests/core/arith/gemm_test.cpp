@@ -10,6 +10,7 @@
 
 #include "core/arith/gemm/kernels.hpp"
 #include "core/arith/gemm/plan.hpp"
+#include "core/arith/orders/order_text.hpp"
 #include "core/mpfr/arithmetic.hpp"
 #include "tests/support/bits.hpp"
 #include "tests/support/random.hpp"
@@ -251,6 +252,89 @@ TEST_CASE("gemm: tails, empty products and every shape have the bits of the naiv
         }
       }
     }
+  }
+}
+
+/// Orders whose sums have kernels of their own, in arithmetics that these serve and in others.
+std::vector<Named> compensated_arithmetics() {
+  std::vector<Named> list;
+  const MacSpec macs[] = {{},
+                          {.product = binary32},
+                          {.via = binary32, .format = ps(7)},
+                          {.product = binary32, .via = binary32, .format = ps(7)},
+                          {.via = binary32, .format = ps(1)},
+                          {.format = binary64},
+                          {.product = binary64, .format = binary64},
+                          {.operands = bfloat16},
+                          {.format = ps(7)},
+                          {.format = ps(7), .rounding = Rounding::rtz},
+                          {.format = binary32, .rounding = Rounding::rtp},
+                          {.product = binary16, .format = binary16}};
+  for (const Order& order : {Order(Kahan{}), Order(Neumaier{})})
+    for (const MacSpec& mac : macs)
+      list.push_back(
+          {"order " + std::to_string(order.index()) + ", arithmetic " + std::to_string(&mac - macs),
+           {.mac = mac, .order = order}});
+  return list;
+}
+
+TEST_CASE("gemm: compensated sums of every kind of operands have MPFR's bits on every backend",
+          "[arith][gemm]") {
+  std::uint32_t seed = 9000;
+  for (const Named& n : compensated_arithmetics())
+    for (const Data data : all_data) {
+      const Matrix<double> a = matrix(3, 14, data, ++seed), b = matrix(14, 35, data, ++seed);
+      const Matrix<double> expected = oracle(n.arithmetic, a, b, Shape::full);
+      INFO(n.name << ", data " << static_cast<int>(data) << ", seed " << seed);
+      for (const Backend backend : vector_backends()) {
+        INFO("backend " << name_in(backend_names, backend));
+        CHECK(same_bits(product(n.arithmetic, a, b, Shape::full, backend).flat(), expected.flat()));
+      }
+    }
+}
+
+TEST_CASE("gemm: compensated sums of every shape have the bits of the naive loop",
+          "[arith][gemm]") {
+  std::uint32_t seed = 9500;
+  for (const Named& n : compensated_arithmetics())
+    for (const std::size_t rows : {1U, 7U, 13U})
+      for (const Shape shape : {Shape(Shape::full), Shape(Shape::lower_output),
+                                Shape(Shape::lower_operand), Shape{Shape::lower_operand, 3}}) {
+        Matrix<double> a = matrix(rows, 17, Data::ordinary, ++seed);
+        const Matrix<double> b = matrix(17, 70, Data::ties, ++seed);
+        if (shape.kind == Shape::lower_operand)
+          for (std::size_t i = 0; i < rows; ++i)
+            for (std::size_t k = shape.first_row + i + 1; k < 17; ++k) a(i, k) = nan;  // never read
+        const Matrix<double> expected = product(n.arithmetic, a, b, shape, Backend::scalar);
+        INFO(n.name << ", " << rows << " rows, shape " << static_cast<int>(shape.kind) << " from "
+                    << shape.first_row);
+        for (const Backend backend : vector_backends()) {
+          INFO("backend " << name_in(backend_names, backend));
+          CHECK(same_bits(product(n.arithmetic, a, b, shape, backend).flat(), expected.flat()));
+        }
+      }
+}
+
+TEST_CASE("gemm: which arithmetics of compensated orders have kernels of their own",
+          "[arith][gemm]") {
+  using namespace gemm_detail;  // NOLINT: the kernels' own words
+  for (const Backend backend : {Backend::avx2, Backend::avx512}) {
+    if (!available(backend)) continue;
+    const KernelSet set = kernel_set(backend);
+    for (const Order& order : {Order(Kahan{}), Order(Neumaier{})}) {
+      const auto in_lanes = [&](const MacSpec& mac) {
+        return compensated32({.mac = mac, .order = order}, set).has_value();
+      };
+      CHECK(in_lanes({}));
+      CHECK(in_lanes({.product = binary32}));
+      CHECK(in_lanes(lamp_paper(7).mac));
+      CHECK(in_lanes({.product = binary32, .via = binary32, .format = ps(7)}));
+      CHECK_FALSE(in_lanes(fused(ps(7)).mac));
+      // Its steps need one rounding to nearest, its lone additions one to odd.
+      CHECK_FALSE(in_lanes({.product = ps(7), .format = ps(7)}));
+      CHECK(compensated64({.mac = fused(binary64).mac, .order = order}, set));
+    }
+    CHECK_FALSE(compensated32(fused(binary32), set));
   }
 }
 

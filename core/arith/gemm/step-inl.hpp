@@ -1,0 +1,256 @@
+// One step of a sum in the lanes of a vector, and what a sum keeps from one step to the next.
+// Included once for each Highway target (the guard toggles), for targets with a fused multiply-add.
+#include <hwy/highway.h>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "core/arith/gemm/kernels.hpp"
+#include "core/arith/vector/odd-inl.hpp"
+
+#if defined(LAMP_ARITH_GEMM_STEP_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef LAMP_ARITH_GEMM_STEP_INL_HPP
+#undef LAMP_ARITH_GEMM_STEP_INL_HPP
+#else
+#define LAMP_ARITH_GEMM_STEP_INL_HPP
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace lamp::gemm_detail::HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+
+namespace hn = hwy::HWY_NAMESPACE;
+using namespace vector_detail::HWY_NAMESPACE;  // NOLINT: sums and products to odd
+
+/// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating`
+/// return +0 for every zero.
+///
+/// With t = x + 1.5 2^k P, P the larger of 2^emin and the power of two in x, the last bit of t has
+/// the weight that the last bit of the result must have, so the addition does the rounding; 1.5
+/// leaves room for either sign of x.
+template <class D, Round round, bool sign_of_zero = true>
+class Rounder {
+ public:
+  using V = hn::Vec<D>;
+  using T = hn::TFromD<D>;
+  using DU = hn::RebindToUnsigned<D>;
+  static_assert((round != Round::integer && !is_directed(round)) || sizeof(T) == 4);
+
+  explicit HWY_INLINE Rounder(const Target<T>& target) : target_(target) {}
+
+  HWY_INLINE V operator()(V x) const {
+    const D d;
+    if constexpr (round == Round::none) return x;
+    if constexpr (round == Round::normal) return through(x, hn::And(x, hn::Set(d, -infinity)));
+    if constexpr (round == Round::integer) return integer(x);
+    if constexpr (is_directed(round)) return directed(x);
+    if constexpr (round == Round::full) {
+      const V y = through(x, power(x));
+      const auto fits = hn::Le(
+          hn::Abs(y), hn::Set(d, target_.largest));  // not where y is NaN: x was, or was infinite
+      return with_sign(hn::IfThenElse(fits, y, hn::Mul(x, hn::Set(d, target_.overflow))), x);
+    }
+    if constexpr (round == Round::saturating) {
+      const V clamped =
+          hn::Min(hn::Set(d, target_.largest), hn::Abs(x));  // the second, where one is NaN
+      return hn::CopySignToAbs(through(clamped, power(clamped)), x);
+    }
+  }
+
+ private:
+  static constexpr T infinity = std::numeric_limits<T>::infinity();  // as bits: the exponent
+
+  HWY_INLINE V power(V x) const {
+    return hn::Max(hn::And(x, hn::Set(D(), infinity)), hn::Set(D(), target_.smallest_normal));
+  }
+  HWY_INLINE V through(V x, V power) const {
+    const V scale = hn::Set(D(), target_.scale);
+    return hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, x));
+  }
+  static HWY_INLINE V with_sign(V y, V x) {
+    if constexpr (sign_of_zero) return hn::OrAnd(y, x, hn::Set(D(), T{-0.0F}));
+    return y;
+  }
+  /// u + (half - 1 + the last bit kept), then cut: ties to even, the carry runs into the exponent
+  /// and at last to infinity.
+  HWY_INLINE V integer(V x) const {
+    const D d;
+    const DU du;
+    const auto u = hn::BitCast(du, x);
+    const auto cut = hn::Set(du, static_cast<std::uint32_t>(~(2 * target_.half - 1)));
+#if HWY_TARGET == HWY_AVX3
+    const auto odd = hn::TestBit(u, hn::Set(du, 2 * target_.half));
+    const auto add = hn::IfThenElse(odd, hn::Set(du, target_.half), hn::Set(du, target_.half - 1));
+#else
+    const auto odd =
+        hn::And(hn::ShiftRightSame(u, std::countr_zero(target_.half) + 1), hn::Set(du, 1));
+    const auto add = hn::Add(odd, hn::Set(du, target_.half - 1));
+#endif
+    return hn::BitCast(d, hn::And(hn::Add(u, add), cut));
+  }
+
+  /// On the bits: truncated after an addition that carries where the magnitude goes up, into the
+  /// exponent and at last to infinity. The last bits of infinity and NaN are zeros, and stay.
+  HWY_INLINE V directed(V x) const {
+    const D d;
+    const DU du;
+    const auto u = hn::BitCast(du, x);
+    const auto rest = hn::Set(du, 2 * target_.half - 1);
+    const auto cut = [&](hn::Vec<DU> y) HWY_ATTR { return hn::BitCast(d, hn::AndNot(rest, y)); };
+    if constexpr (round == Round::toward_zero) return cut(u);
+    if constexpr (round == Round::away) return cut(hn::Add(u, hn::Set(du, target_.half)));
+    if constexpr (round == Round::to_odd) {
+      const auto inexact = hn::Ne(hn::And(u, rest), hn::Zero(du));
+      const auto last = hn::IfThenElseZero(inexact, hn::Set(du, 2 * target_.half));
+      return hn::Or(cut(u), hn::BitCast(d, last));
+    }
+    const auto negative = hn::BitCast(
+        du, hn::ShiftRight<31>(hn::BitCast(hn::RebindToSigned<D>(), x)));  // all ones or zeros
+    return cut(
+        hn::Add(u, round == Round::up ? hn::AndNot(negative, rest) : hn::And(negative, rest)));
+  }
+
+  const Target<T>& target_;
+};
+
+constexpr bool has_direction(Sum sum) { return sum >= Sum::toward_zero; }
+
+#if HWY_TARGET == HWY_AVX3
+/// c + a b in one direction.
+template <Sum sum>
+HWY_INLINE hn::Vec512<float> directed_fma(hn::Vec512<float> a, hn::Vec512<float> b,
+                                          hn::Vec512<float> c) {
+  constexpr int direction = sum == Sum::toward_zero ? _MM_FROUND_TO_ZERO
+                            : sum == Sum::up        ? _MM_FROUND_TO_POS_INF
+                                                    : _MM_FROUND_TO_NEG_INF;
+  return hn::Vec512<float>{
+      _mm512_fmadd_round_ps(a.raw, b.raw, c.raw, direction | _MM_FROUND_NO_EXC)};
+}
+#endif
+
+/// x + y, rounded as `sum` says.
+template <Sum sum, class V>
+HWY_INLINE V lane_sum(V x, V y) {
+  if constexpr (sum == Sum::nearest) return hn::Add(x, y);
+  if constexpr (sum == Sum::odd) return add_to_odd(x, y);
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (has_direction(sum))
+    return directed_fma<sum>(x, hn::Set(hn::DFromV<V>(), hn::TFromV<V>{1}), y);
+#endif
+}
+
+/// c <- c + a b.
+template <class Lanes, Product product, Sum sum, Round round>
+class Step {
+ public:
+  using D = Lanes;
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+
+  explicit HWY_INLINE Step(const StepConstants<T>& constants)
+      : product_(constants.product), format_(constants.format), via_(constants.via) {}
+
+  HWY_INLINE V operator()(V a, V b, V c) const { return format_(accumulate(a, b, c)); }
+  /// Lone additions. Pre: one pair (sum, round) serves them too.
+  HWY_INLINE V add(V x, V y) const { return format_(lane_sum<sum>(x, y)); }
+  HWY_INLINE V sub(V x, V y) const { return add(x, hn::Neg(y)); }
+
+ private:
+  HWY_INLINE V accumulate(V a, V b, V c) const {
+    if constexpr (product == Product::fused) {
+      if constexpr (sum == Sum::nearest) return hn::MulAdd(a, b, c);
+#if HWY_TARGET == HWY_AVX3
+      if constexpr (has_direction(sum)) return directed_fma<sum>(a, b, c);
+      if constexpr (sum == Sum::odd) return fma_to_odd(a, b, c);
+      if constexpr (sum == Sum::odd_via) return via_(fma_to_odd(a, b, c));
+#endif
+    } else {
+      const V ab = multiply(a, b);
+      if constexpr (sum == Sum::nearest) return hn::Add(ab, c);
+      if constexpr (sum == Sum::odd) return add_to_odd(ab, c);
+      if constexpr (sum == Sum::odd_via) return via_(add_to_odd(ab, c));
+    }
+  }
+  HWY_INLINE V multiply(V a, V b) const {
+#if HWY_TARGET == HWY_AVX3
+    if constexpr (product == Product::rounded) return product_(mul_to_odd(a, b));
+#endif
+    if constexpr (product == Product::rounded_exact) return product_(hn::Mul(a, b));
+    return hn::Mul(a, b);
+  }
+
+  /// A sum of two numbers of one format never underflows to a zero, so no sum that started from +0
+  /// is -0, and the sign of a zero product is lost in the sum anyway: `nearest` after a rounded
+  /// product is used for product == format only.
+  static constexpr bool sign_of_zero =
+      !(sum == Sum::nearest && (product == Product::rounded || product == Product::rounded_exact));
+  Rounder<D, round, sign_of_zero> product_, format_;
+  Rounder<D, round> via_;
+};
+
+// What a sum does with its terms, one after the other. `Kept` is what it keeps from one to the
+// next.
+
+/// Order sequential.
+template <class Step>
+class Chain {
+ public:
+  using Fl = Step;
+  using V = typename Fl::V;
+  using Kept = V;
+
+  explicit HWY_INLINE Chain(const StepConstants<typename Fl::T>& constants) : fl_(constants) {}
+  static HWY_INLINE Kept from(V c) { return c; }
+  HWY_INLINE void next(V a, V b, Kept& sum) const { sum = fl_(a, b, sum); }
+  HWY_INLINE V result(const Kept& sum) const { return sum; }
+
+ private:
+  Fl fl_;
+};
+
+/// Orders kahan and neumaier (orders/compensated.hpp has the definitions).
+template <class Step, Correction correction>
+class Compensated {
+ public:
+  using Fl = Step;
+  using V = typename Fl::V;
+  struct Kept {
+    V total, e;
+  };
+
+  explicit HWY_INLINE Compensated(const StepConstants<typename Fl::T>& constants)
+      : fl_(constants) {}
+  static HWY_INLINE Kept from(V c) { return {c, hn::Zero(typename Fl::D())}; }
+  HWY_INLINE void next(V a, V b, Kept& sum) const {
+    const V p = fl_(a, b, hn::Zero(typename Fl::D()));
+    if constexpr (correction == Correction::kahan) {
+      const V y = fl_.sub(p, sum.e);
+      const V t = fl_.add(sum.total, y);
+      sum.e = fl_.sub(fl_.sub(t, sum.total), y);
+      sum.total = t;
+    } else {
+      const V t = fl_.add(sum.total, p);
+      const auto in_order = hn::Ge(hn::Abs(sum.total), hn::Abs(p));
+      const V larger = hn::IfThenElse(in_order, sum.total, p);
+      const V smaller = hn::IfThenElse(in_order, p, sum.total);
+      sum.e = fl_.add(sum.e, fl_.add(fl_.sub(larger, t), smaller));
+      sum.total = t;
+    }
+  }
+  HWY_INLINE V result(const Kept& sum) const {
+    return correction == Correction::kahan ? sum.total : fl_.add(sum.total, sum.e);
+  }
+
+ private:
+  Fl fl_;
+};
+
+#endif
+
+}  // namespace lamp::gemm_detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // toggled guard
