@@ -146,11 +146,8 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
   }
 }
 
-/// 32 registers hold 8 x 2 accumulators, the operands and the constants; 16 hold 4 x 2. Compensated
-/// sums keep twice as many numbers: half of them in memory costs less than half as many sums, whose
-/// operations wait for each other.
 template <class Sums, class T = typename Sums::Fl::T>
-void kernel(const Tile<T>& tile) {
+HWY_INLINE void by_blocks(const Tile<T>& tile) {
   constexpr std::size_t vectors = 2;
   constexpr std::size_t rows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
   const std::size_t width = vectors * hn::Lanes(typename Sums::Fl::D());
@@ -165,9 +162,19 @@ void kernel(const Tile<T>& tile) {
     r0 += whole ? rows : 2;
   }
 }
+/// 32 registers hold 8 x 2 accumulators, the operands and the constants; 16 hold 4 x 2. Compensated
+/// sums keep twice as many numbers: half of them in memory costs less than half as many sums, whose
+/// operations wait for each other.
+template <class Sums, class T = typename Sums::Fl::T>
+void kernel(const Tile<T>& tile) {
+  if constexpr (Sums::Fl::in_mode)
+    in_mode_of<Sums::Fl::rounds_sum>([&]() HWY_ATTR { by_blocks<Sums>(tile); });
+  else
+    by_blocks<Sums>(tile);
+}
 
-/// Calls offer<sum, round>() for the pairs of directed modes that the instruction set has in lanes
-/// of binary32: after RNE in all, after a sum in the same direction, or to odd, where it has those.
+/// Calls offer<sum, round>() for the pairs of directed modes in lanes of binary32: after RNE, after
+/// a sum in the same direction, or to odd.
 template <class Offer>
 void for_each_direction(const Offer& offer) {
   offer.template operator()<Sum::nearest, Round::toward_zero>();
@@ -175,7 +182,6 @@ void for_each_direction(const Offer& offer) {
   offer.template operator()<Sum::nearest, Round::down>();
   offer.template operator()<Sum::nearest, Round::to_odd>();
   offer.template operator()<Sum::nearest, Round::away>();
-#if HWY_TARGET == HWY_AVX3
   offer.template operator()<Sum::toward_zero, Round::toward_zero>();
   offer.template operator()<Sum::up, Round::up>();
   offer.template operator()<Sum::down, Round::down>();
@@ -184,25 +190,25 @@ void for_each_direction(const Offer& offer) {
   offer.template operator()<Sum::toward_zero, Round::none>();
   offer.template operator()<Sum::up, Round::none>();
   offer.template operator()<Sum::down, Round::none>();
-#endif
 }
 
 /// The kernel of a shape. AVX2 has no instructions with a rounding of their own, so it has no
-/// kernel for a fused sum to odd, unless the product is exact, nor for a product to odd. It has
-/// sums to odd in binary64 lanes only, where they are the last resort before the naive loop.
+/// kernel for a product to odd, and for a fused sum to odd only where a mode of the processor
+/// serves, or the product is exact. It has other sums to odd in binary64 lanes only, where they are
+/// the last resort before the naive loop.
 template <class T>
 Kernel<T> find(StepShape wanted) {
   using D = hn::ScalableTag<T>;
   Kernel<T> found = nullptr;
-  constexpr bool directed = HWY_TARGET == HWY_AVX3;
+  constexpr bool own_roundings = HWY_TARGET == HWY_AVX3;
   const auto offer = [&]<Product product, Sum sum, Round round>() {
     if (wanted == StepShape{product, sum, round})
       found = &kernel<Chain<Step<D, product, sum, round>>>;
   };
-  const auto offer_compensated = [&]<Product product, Round round>() {
+  const auto offer_compensated = [&]<Product product, Round round, Sum sum = Sum::nearest>() {
     const auto offer_correction = [&]<Correction correction>() {
-      if (wanted == StepShape{product, Sum::nearest, round, correction})
-        found = &kernel<Compensated<Step<D, product, Sum::nearest, round>, correction>>;
+      if (wanted == StepShape{product, sum, round, correction})
+        found = &kernel<Compensated<Step<D, product, sum, round>, correction>>;
     };
     offer_correction.template operator()<Correction::kahan>();
     offer_correction.template operator()<Correction::neumaier>();
@@ -211,7 +217,7 @@ Kernel<T> find(StepShape wanted) {
     if constexpr (product != Product::fused_exact)
       offer.template operator()<product, Sum::nearest, round>();
     if constexpr (round != Round::none &&
-                  (directed || (sizeof(T) == 8 && product != Product::fused))) {
+                  (own_roundings || (sizeof(T) == 8 && product != Product::fused))) {
       offer.template operator()<product, Sum::odd, round>();
       if constexpr (sizeof(T) == 8) offer.template operator()<product, Sum::odd_via, round>();
     }
@@ -220,7 +226,7 @@ Kernel<T> find(StepShape wanted) {
     offer_sums.template operator()<Product::fused, round>();
     offer_sums.template operator()<Product::lanes, round>();
     if constexpr (round == Round::none) return;
-    if constexpr (directed)
+    if constexpr (own_roundings)
       offer_sums.template operator()<Product::rounded, round>();
     else if constexpr (sizeof(T) == 8)
       offer_sums.template operator()<Product::fused_exact, round>();
@@ -237,22 +243,37 @@ Kernel<T> find(StepShape wanted) {
     offer.template operator()<Product::lanes, Sum::nearest, Round::normal>();
     offer_compensated.template operator()<Product::fused, Round::integer>();
     offer_compensated.template operator()<Product::lanes, Round::integer>();
+    offer_compensated.template operator()<Product::fused, Round::integer, Sum::odd>();
+    if constexpr (!own_roundings)
+      offer.template operator()<Product::fused, Sum::odd, Round::integer>();
     for_each_direction(
         [&]<Sum sum, Round round>() { offer.template operator()<Product::fused, sum, round>(); });
   }
   return found;
 }
 
-/// z = fl(x + y), or fl(x - y).
 template <class T, Sum sum, Round round, bool subtract>
-void add(const StepConstants<T>& constants, const T* x, const T* y, std::size_t n, T* z) {
-  const hn::ScalableTag<T> d;
-  const Rounder<decltype(d), round> format(constants.format);
+void add_vectors(const StepConstants<T>& constants, const T* x, const T* y, std::size_t n, T* z) {
+  using D = hn::ScalableTag<T>;
+  const D d;
+  const Rounder<D, round> format(constants.format);
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
     auto b = hn::LoadU(d, y + i);
     if constexpr (subtract) b = hn::Neg(b);
-    hn::StoreU(format(lane_sum<sum>(hn::LoadU(d, x + i), b)), d, z + i);
+    hn::StoreU(format(lane_sum<sum, by_processor_mode<D, sum, round>>(hn::LoadU(d, x + i), b)), d,
+               z + i);
   }
+}
+/// z = fl(x + y), or fl(x - y).
+template <class T, Sum sum, Round round, bool subtract>
+void add(const StepConstants<T>& constants, const T* x, const T* y, std::size_t n, T* z) {
+  const auto add_all = [&]() HWY_ATTR {
+    add_vectors<T, sum, round, subtract>(constants, x, y, n, z);
+  };
+  if constexpr (by_processor_mode<hn::ScalableTag<T>, sum, round>)
+    in_mode_of<sum>(add_all);
+  else
+    add_all();
 }
 
 template <class T>

@@ -118,28 +118,57 @@ class Rounder {
 
 constexpr bool has_direction(Sum sum) { return sum >= Sum::toward_zero; }
 
+/// Whether arithmetic is right only in the mode of the processor that in_mode_of(sum) sets: AVX2
+/// has no instructions that name their rounding, as AVX-512 has. No mode changes what is rounded on
+/// the bits.
+template <class D, Sum sum, Round round>
+constexpr bool by_processor_mode =
+    HWY_TARGET == HWY_AVX2 && sizeof(hn::TFromD<D>) == 4 &&
+    (has_direction(sum) || (sum == Sum::odd && (round == Round::integer || is_directed(round))));
+
+template <class Function>
+HWY_NOINLINE void not_inlined(const Function& function) {
+  function();
+}
+
+/// function() while the processor rounds (MXCSR) as `sum` says; for sums to odd, which are made of
+/// two that are rounded upward, upward. Compilers take arithmetic to round to nearest and may move
+/// it, but not out of a function that they do not inline.
+template <Sum sum, class Function>
+void in_mode_of(const Function& function) {
+  constexpr unsigned mode = sum == Sum::toward_zero ? _MM_ROUND_TOWARD_ZERO
+                            : sum == Sum::down      ? _MM_ROUND_DOWN
+                                                    : _MM_ROUND_UP;
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr((before & ~unsigned{_MM_ROUND_MASK}) | mode);
+  not_inlined(function);
+  _mm_setcsr(before);
+}
+
+/// a b + c, rounded as `sum` says.
+template <Sum sum, class V>
+HWY_INLINE V lane_fma(V a, V b, V c) {
+  if constexpr (sum == Sum::nearest) return hn::MulAdd(a, b, c);
 #if HWY_TARGET == HWY_AVX3
-/// c + a b in one direction.
-template <Sum sum>
-HWY_INLINE hn::Vec512<float> directed_fma(hn::Vec512<float> a, hn::Vec512<float> b,
-                                          hn::Vec512<float> c) {
   constexpr int direction = sum == Sum::toward_zero ? _MM_FROUND_TO_ZERO
                             : sum == Sum::up        ? _MM_FROUND_TO_POS_INF
                                                     : _MM_FROUND_TO_NEG_INF;
-  return hn::Vec512<float>{
-      _mm512_fmadd_round_ps(a.raw, b.raw, c.raw, direction | _MM_FROUND_NO_EXC)};
-}
+  if constexpr (has_direction(sum))
+    return V{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, direction | _MM_FROUND_NO_EXC)};
+  if constexpr (sum == Sum::odd) return fma_to_odd(a, b, c);
+#else  // in_mode_of(sum)
+  if constexpr (has_direction(sum)) return hn::MulAdd(a, b, c);
+  if constexpr (sum == Sum::odd) return fma_to_odd_in_upward_mode(a, b, c);
 #endif
+}
 
 /// x + y, rounded as `sum` says.
-template <Sum sum, class V>
+template <Sum sum, bool in_mode, class V>
 HWY_INLINE V lane_sum(V x, V y) {
   if constexpr (sum == Sum::nearest) return hn::Add(x, y);
-  if constexpr (sum == Sum::odd) return add_to_odd(x, y);
-#if HWY_TARGET == HWY_AVX3
-  if constexpr (has_direction(sum))
-    return directed_fma<sum>(x, hn::Set(hn::DFromV<V>(), hn::TFromV<V>{1}), y);
-#endif
+  if constexpr (sum == Sum::odd && !in_mode) return add_to_odd(x, y);
+  if constexpr (has_direction(sum) || in_mode)
+    return lane_fma<sum>(x, hn::Set(hn::DFromV<V>(), hn::TFromV<V>{1}), y);
 }
 
 /// c <- c + a b.
@@ -150,23 +179,25 @@ class Step {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
 
+  static constexpr bool in_mode = by_processor_mode<D, sum, round>;
+  static constexpr Sum rounds_sum = sum;
+  static_assert(!in_mode || product == Product::fused);
+
   explicit HWY_INLINE Step(const StepConstants<T>& constants)
       : product_(constants.product), format_(constants.format), via_(constants.via) {}
 
   HWY_INLINE V operator()(V a, V b, V c) const { return format_(accumulate(a, b, c)); }
   /// Lone additions. Pre: one pair (sum, round) serves them too.
-  HWY_INLINE V add(V x, V y) const { return format_(lane_sum<sum>(x, y)); }
+  HWY_INLINE V add(V x, V y) const { return format_(lane_sum<sum, in_mode>(x, y)); }
   HWY_INLINE V sub(V x, V y) const { return add(x, hn::Neg(y)); }
 
  private:
   HWY_INLINE V accumulate(V a, V b, V c) const {
     if constexpr (product == Product::fused) {
-      if constexpr (sum == Sum::nearest) return hn::MulAdd(a, b, c);
-#if HWY_TARGET == HWY_AVX3
-      if constexpr (has_direction(sum)) return directed_fma<sum>(a, b, c);
-      if constexpr (sum == Sum::odd) return fma_to_odd(a, b, c);
-      if constexpr (sum == Sum::odd_via) return via_(fma_to_odd(a, b, c));
-#endif
+      if constexpr (sum == Sum::odd_via)
+        return via_(lane_fma<Sum::odd>(a, b, c));
+      else
+        return lane_fma<sum>(a, b, c);
     } else {
       const V ab = multiply(a, b);
       if constexpr (sum == Sum::nearest) return hn::Add(ab, c);

@@ -35,10 +35,11 @@ HWY_INLINE V odd_beside(V nearest, V error) {
 }
 #endif
 
-#if HWY_TARGET == HWY_AVX3
 // From the two directed roundings: they are equal, or neighbours of which one has an odd last bit.
 // Where both are even they are the same number, or +0 and -0 of an exact zero sum: the upward one
 // has RNE's sign.
+
+#if HWY_TARGET == HWY_AVX3
 constexpr int downward = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
 constexpr int upward = _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC;
 
@@ -89,6 +90,17 @@ HWY_INLINE V add_to_odd(V a, V b) {
   const V s = hn::Add(a, b);
   const V b_share = hn::Sub(s, a);
   return odd_beside(s, hn::Add(hn::Sub(a, hn::Sub(s, b_share)), hn::Sub(b, b_share)));
+}
+
+/// a b + c to odd while the processor rounds upward (MXCSR). -(-a b - c) is then rounded downward;
+/// of the two the one with an odd last bit, as in AVX-512.
+HWY_INLINE hn::Vec256<float> fma_to_odd_in_upward_mode(hn::Vec256<float> a, hn::Vec256<float> b,
+                                                       hn::Vec256<float> c) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  const auto up = hn::MulAdd(a, b, c), down = hn::Neg(hn::NegMulSub(a, b, c));
+  const auto last_bit_as_sign = hn::BitCast(d, hn::ShiftLeft<31>(hn::BitCast(du, down)));
+  return hn::IfNegativeThenElse(last_bit_as_sign, down, up);
 }
 #endif
 

@@ -118,8 +118,10 @@ TEST_CASE("evaluation: what each arithmetic gets", "[arith][gemm]") {
     CHECK(told({.mac = {.via = binary32, .format = ps(7), .rounding = mode}, .order = {}}) ==
           "kernel-32");
     CHECK(told({.mac = {.format = e4m3fn, .rounding = mode}, .order = {}}) == "by-columns");
-    if (available(Backend::avx512))
-      CHECK(told({.mac = {.format = ps(7), .rounding = mode}, .order = {}}) == "kernel-32");
+    for (const Backend backend : {Backend::avx2, Backend::avx512})
+      if (available(backend))
+        CHECK(name(evaluation_of({.mac = {.format = ps(7), .rounding = mode}, .order = {}}, 8, 12,
+                                 true, backend)) == "kernel-32");
   }
   CHECK(told({.mac = {.format = binary32, .rounding = Rounding::sr}, .order = {}}) == "naive");
   CHECK(name(evaluation_of(lamp_paper(7), 8, 12, true, Backend::scalar)) == "naive");

@@ -3,6 +3,7 @@
 #include "core/arith/gemm/gemm.hpp"
 
 #include <catch2/catch.hpp>
+#include <cfenv>
 #include <limits>
 #include <string>
 #include <thread>
@@ -228,6 +229,7 @@ TEST_CASE("gemm: tails, empty products and every shape have the bits of the naiv
       lamp_paper(7),
       fused(binary64),
       fused(ps(7)),
+      {.mac = {.format = ps(7), .rounding = Rounding::rtp}, .order = {}},
       fused(binary16),
       {.mac = {.operands = binary16, .product = binary16, .format = binary16}, .order = {}}};
   std::uint32_t seed = 1000;
@@ -255,33 +257,34 @@ TEST_CASE("gemm: tails, empty products and every shape have the bits of the naiv
   }
 }
 
-/// Orders whose sums have kernels of their own, in arithmetics that these serve and in others.
-std::vector<Named> compensated_arithmetics() {
+/// Orders that add what steps have made, in arithmetics that their kernels serve and in others.
+std::vector<Named> sums_of_sums() {
   std::vector<Named> list;
-  const MacSpec macs[] = {{},
-                          {.product = binary32},
-                          {.via = binary32, .format = ps(7)},
-                          {.product = binary32, .via = binary32, .format = ps(7)},
-                          {.via = binary32, .format = ps(1)},
-                          {.format = binary64},
-                          {.product = binary64, .format = binary64},
-                          {.operands = bfloat16},
-                          {.format = ps(7)},
-                          {.format = ps(7), .rounding = Rounding::rtz},
-                          {.format = binary32, .rounding = Rounding::rtp},
-                          {.product = binary16, .format = binary16}};
-  for (const Order& order : {Order(Kahan{}), Order(Neumaier{})})
-    for (const MacSpec& mac : macs)
-      list.push_back(
-          {"order " + std::to_string(order.index()) + ", arithmetic " + std::to_string(&mac - macs),
-           {.mac = mac, .order = order}});
+  std::vector<MacSpec> macs{{},
+                            {.product = binary32},
+                            {.via = binary32, .format = ps(7)},
+                            {.product = binary32, .via = binary32, .format = ps(7)},
+                            {.via = binary32, .format = ps(1)},
+                            {.format = binary64},
+                            {.product = binary64, .format = binary64},
+                            {.operands = bfloat16},
+                            {.format = ps(7)},
+                            {.format = binary32, .rounding = Rounding::rtp},
+                            {.product = binary16, .format = binary16}};
+  for (const Rounding mode :
+       {Rounding::rtz, Rounding::rtp, Rounding::rtn, Rounding::rto, Rounding::rna})
+    macs.push_back({.format = ps(7), .rounding = mode});
+  for (const char* order : {"kahan", "neumaier", "pairwise:2", "lanes:4"})
+    for (std::size_t i = 0; i < macs.size(); ++i)
+      list.push_back({std::string(order) + ", arithmetic " + std::to_string(i),
+                      {.mac = macs[i], .order = parse_order(order).value()}});
   return list;
 }
 
-TEST_CASE("gemm: compensated sums of every kind of operands have MPFR's bits on every backend",
+TEST_CASE("gemm: sums of sums of every kind of operands have MPFR's bits on every backend",
           "[arith][gemm]") {
   std::uint32_t seed = 9000;
-  for (const Named& n : compensated_arithmetics())
+  for (const Named& n : sums_of_sums())
     for (const Data data : all_data) {
       const Matrix<double> a = matrix(3, 14, data, ++seed), b = matrix(14, 35, data, ++seed);
       const Matrix<double> expected = oracle(n.arithmetic, a, b, Shape::full);
@@ -293,10 +296,9 @@ TEST_CASE("gemm: compensated sums of every kind of operands have MPFR's bits on 
     }
 }
 
-TEST_CASE("gemm: compensated sums of every shape have the bits of the naive loop",
-          "[arith][gemm]") {
+TEST_CASE("gemm: sums of sums of every shape have the bits of the naive loop", "[arith][gemm]") {
   std::uint32_t seed = 9500;
-  for (const Named& n : compensated_arithmetics())
+  for (const Named& n : sums_of_sums())
     for (const std::size_t rows : {1U, 7U, 13U})
       for (const Shape shape : {Shape(Shape::full), Shape(Shape::lower_output),
                                 Shape(Shape::lower_operand), Shape{Shape::lower_operand, 3}}) {
@@ -329,13 +331,26 @@ TEST_CASE("gemm: which arithmetics of compensated orders have kernels of their o
       CHECK(in_lanes({.product = binary32}));
       CHECK(in_lanes(lamp_paper(7).mac));
       CHECK(in_lanes({.product = binary32, .via = binary32, .format = ps(7)}));
-      CHECK_FALSE(in_lanes(fused(ps(7)).mac));
+      CHECK(in_lanes(fused(ps(7)).mac));
       // Its steps need one rounding to nearest, its lone additions one to odd.
       CHECK_FALSE(in_lanes({.product = ps(7), .format = ps(7)}));
       CHECK(compensated64({.mac = fused(binary64).mac, .order = order}, set));
     }
     CHECK_FALSE(compensated32(fused(binary32), set));
   }
+}
+
+TEST_CASE("gemm: the processor rounds to nearest after products in every mode", "[arith][gemm]") {
+  const Matrix<double> a = matrix(9, 14, Data::ordinary, 1), b = matrix(14, 40, Data::ordinary, 2);
+  for (const Rounding mode :
+       {Rounding::rne, Rounding::rtz, Rounding::rtp, Rounding::rtn, Rounding::rto})
+    for (const char* order : {"sequential", "pairwise:4", "kahan"})
+      for (const Backend backend : vector_backends()) {
+        static_cast<void>(product(
+            {.mac = {.format = ps(7), .rounding = mode}, .order = parse_order(order).value()}, a, b,
+            Shape::full, backend));
+        CHECK(std::fegetround() == FE_TONEAREST);
+      }
 }
 
 TEST_CASE("gemm_of_marked: marked entries have the bits of the product, few others are evaluated",
@@ -452,6 +467,9 @@ TEST_CASE("gemm: which specifications have a kernel", "[arith][gemm]") {
       CHECK(plan64(fused(format).mac, false, set).has_value() == (backend == Backend::avx512));
     }
     CHECK(plan32(fused(binary16).mac, set).has_value() == (backend == Backend::avx512));
+    for (const Rounding mode :
+         {Rounding::rne, Rounding::rtz, Rounding::rtp, Rounding::rtn, Rounding::rto, Rounding::rna})
+      CHECK(plan32({.format = ps(21), .rounding = mode}, set));
     CHECK_FALSE(plan64({.format = binary16, .rounding = Rounding::rtz}, true, set));
     CHECK_FALSE(
         plan64({.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}}, true, set));
