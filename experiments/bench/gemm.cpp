@@ -114,7 +114,7 @@ std::vector<Kernel> kernels(std::string_view target) {
        ps_step + 1.0 / 8 * (one_operation + round_normal)},
       {"ps7 numpy-sum:8192",
        ordered(of({.product = binary32, .via = binary32, .format = ps(7)}), "numpy-sum:8192"),
-       product_and_sum + round_normal},
+       product_and_sum + 2 * round_normal},
       {"binary32 numpy-sum:8192", ordered(of({.product = binary32}), "numpy-sum:8192"),
        product_and_sum},
       {"binary32 kahan", ordered(fused(binary32), "kahan"), kahan_step},

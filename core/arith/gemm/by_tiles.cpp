@@ -19,13 +19,13 @@ using View = MatrixView<const double>;
 
 constexpr std::size_t tile_size = tile_rows * panel_cols;
 
-/// The kernels of an order's steps: of its blocks, of what joins their sums, and of stored parts;
-/// or of all of it.
+/// The kernels of an order's steps: of its blocks, of products that are added, of what joins their
+/// sums, and of stored parts; or of all of it.
 template <class T>
 struct TilePlan {
   Plan<T> steps, blocks;
   AdditionPlan<T> additions;
-  std::optional<Plan<T>> whole{};
+  std::optional<Plan<T>> products{}, whole{};
   std::optional<Round> round_part{};
   Target<float> part{};
 };
@@ -50,10 +50,15 @@ std::optional<TilePlan<T>> tile_plan(const Arithmetic& arithmetic, bool binary32
   const auto additions = additions_of(arithmetic.mac);
   if (!steps || !blocks || !additions) return std::nullopt;
   TilePlan<T> plan{.steps = *steps, .blocks = *blocks, .additions = *additions};
-  if constexpr (std::is_same_v<T, float>)
-    plan.whole = compensated32(arithmetic, set);
-  else
-    plan.whole = compensated64(arithmetic, set);
+  const auto plan_of_summation = [&](Summation summation) {
+    if constexpr (std::is_same_v<T, float>)
+      return summation32(arithmetic.mac, summation, set);
+    else
+      return summation64(arithmetic.mac, summation, set);
+  };
+  plan.products = plan_of_summation(Summation::alone);
+  if (is<Kahan>(arithmetic.order)) plan.whole = plan_of_summation(Summation::kahan);
+  if (is<Neumaier>(arithmetic.order)) plan.whole = plan_of_summation(Summation::neumaier);
   if (const FloatFormat* part = part_of(arithmetic.order)) {
     if constexpr (!std::is_same_v<T, float>) return std::nullopt;
     plan.round_part = round32(*part);
@@ -139,11 +144,12 @@ class SumOfTiles {
   [[nodiscard]] Value product(std::size_t k) const { return chain(k, k + 1); }
   [[nodiscard]] Value chain(std::size_t first, std::size_t last, std::size_t step = 1,
                             Value x = {}) const {
-    if (first >= last) return x;
-    const std::size_t terms = (last - first + step - 1) / step;
-    return run(
-        plan_.steps, first, static_cast<std::ptrdiff_t>(step), [&](std::size_t) { return terms; },
-        std::move(x));
+    return chain_by(plan_.steps, first, last, step, std::move(x));
+  }
+  [[nodiscard]] bool adds_products() const { return plan_.products.has_value(); }
+  [[nodiscard]] Value add_products(std::size_t first, std::size_t last, std::size_t step,
+                                   Value x) const {
+    return chain_by(*plan_.products, first, last, step, std::move(x));
   }
   [[nodiscard]] Value chain_down(std::size_t first, std::size_t last, Value x) const {
     if (first >= last) return x;
@@ -199,6 +205,15 @@ class SumOfTiles {
     Value copy = pool_.fresh();
     std::copy_n(x.data(), size(), copy.data());
     return copy;
+  }
+
+  Value chain_by(const Plan<T>& plan, std::size_t first, std::size_t last, std::size_t step,
+                 Value x) const {
+    if (first >= last) return x;
+    const std::size_t terms = (last - first + step - 1) / step;
+    return run(
+        plan, first, static_cast<std::ptrdiff_t>(step), [&](std::size_t) { return terms; },
+        std::move(x));
   }
 
   template <class Terms>

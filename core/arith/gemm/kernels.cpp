@@ -205,13 +205,14 @@ Kernel<T> find(StepShape wanted) {
     if (wanted == StepShape{product, sum, round})
       found = &kernel<Chain<Step<D, product, sum, round>>>;
   };
-  const auto offer_compensated = [&]<Product product, Round round, Sum sum = Sum::nearest>() {
-    const auto offer_correction = [&]<Correction correction>() {
-      if (wanted == StepShape{product, sum, round, correction})
-        found = &kernel<Compensated<Step<D, product, sum, round>, correction>>;
+  const auto offer_summations = [&]<Product product, Round round, Sum sum = Sum::nearest>() {
+    const auto offer_summation = [&]<Summation summation>() {
+      if (wanted == StepShape{product, sum, round, summation})
+        found = &kernel<OfProducts<Step<D, product, sum, round>, summation>>;
     };
-    offer_correction.template operator()<Correction::kahan>();
-    offer_correction.template operator()<Correction::neumaier>();
+    offer_summation.template operator()<Summation::alone>();
+    offer_summation.template operator()<Summation::kahan>();
+    offer_summation.template operator()<Summation::neumaier>();
   };
   const auto offer_sums = [&]<Product product, Round round>() {
     if constexpr (product != Product::fused_exact)
@@ -235,15 +236,15 @@ Kernel<T> find(StepShape wanted) {
   offer_products.template operator()<Round::none>();
   offer_products.template operator()<Round::full>();
   offer_products.template operator()<Round::saturating>();
-  offer_compensated.template operator()<Product::fused, Round::none>();
-  offer_compensated.template operator()<Product::lanes, Round::none>();
+  offer_summations.template operator()<Product::fused, Round::none>();
+  offer_summations.template operator()<Product::lanes, Round::none>();
   if constexpr (sizeof(T) == 4) {
     offer_products.template operator()<Round::integer>();
     offer.template operator()<Product::fused, Sum::nearest, Round::normal>();
     offer.template operator()<Product::lanes, Sum::nearest, Round::normal>();
-    offer_compensated.template operator()<Product::fused, Round::integer>();
-    offer_compensated.template operator()<Product::lanes, Round::integer>();
-    offer_compensated.template operator()<Product::fused, Round::integer, Sum::odd>();
+    offer_summations.template operator()<Product::fused, Round::integer>();
+    offer_summations.template operator()<Product::lanes, Round::integer>();
+    offer_summations.template operator()<Product::fused, Round::integer, Sum::odd>();
     if constexpr (!own_roundings)
       offer.template operator()<Product::fused, Sum::odd, Round::integer>();
     for_each_direction(

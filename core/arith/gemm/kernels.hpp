@@ -1,5 +1,5 @@
-// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions, and what a
-// sum of them corrects (a StepShape), the numbers they need, and a kernel for a tile of outputs.
+// What gemm.cpp asks of the vector kernels: one multiply-accumulate as three decisions, and how a
+// sum is made of them (a StepShape), the numbers they need, and a kernel for a tile of outputs.
 // kernels.cpp compiles them once for each instruction set.
 #pragma once
 
@@ -50,15 +50,16 @@ enum class Round : std::uint8_t {
 
 constexpr bool is_directed(Round round) { return round >= Round::toward_zero; }
 
-/// What a sum of products corrects. `none`: order sequential. `kahan`, `neumaier`: those orders;
-/// their products are steps from +0, their lone additions are rounded as the step's sum is.
-enum class Correction : std::uint8_t { none, kahan, neumaier };
+/// What becomes of products. `steps`: a multiply-accumulate each. `alone`: rounded alone, which is
+/// a step from +0, then added. `kahan`, `neumaier`: these orders, whose products are rounded alone.
+/// Additions are rounded as the step's sum is.
+enum class Summation : std::uint8_t { steps, alone, kahan, neumaier };
 
 struct StepShape {
   Product product = Product::fused;
   Sum sum = Sum::nearest;
   Round round = Round::none;
-  Correction correction = Correction::none;
+  Summation summation = Summation::steps;
   friend bool operator==(const StepShape&, const StepShape&) = default;
 };
 

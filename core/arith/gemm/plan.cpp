@@ -175,21 +175,17 @@ std::optional<AdditionPlan<T>> additions(const MacSpec& mac, AdderPair<T> (*find
   return plan.adders.add == nullptr ? std::nullopt : std::optional(plan);
 }
 
-/// The kernel of a compensated order. Its products are steps from +0; its additions are rounded as
-/// the sums of steps are, which has to be what lone additions need.
+/// The additions of a summation are rounded as the sums of steps are, which has to be what lone
+/// additions need.
 template <class T>
-std::optional<Plan<T>> compensated(const Arithmetic& arithmetic, std::optional<StepShape> shape,
-                                   Kernel<T> (*find)(StepShape)) {
-  if (is<Kahan>(arithmetic.order) && shape)
-    shape->correction = Correction::kahan;
-  else if (is<Neumaier>(arithmetic.order) && shape)
-    shape->correction = Correction::neumaier;
-  else
+std::optional<Plan<T>> summation_plan(const MacSpec& mac, std::optional<StepShape> shape,
+                                      Summation summation, Kernel<T> (*find)(StepShape)) {
+  const auto additions = addition_shape<T>(mac);
+  if (!shape || !additions || *additions != std::pair(shape->sum, shape->round))
     return std::nullopt;
-  const auto additions = addition_shape<T>(arithmetic.mac);
-  if (!additions || *additions != std::pair(shape->sum, shape->round)) return std::nullopt;
+  shape->summation = summation;
   if (find == nullptr || find(*shape) == nullptr) return std::nullopt;
-  return Plan<T>{.kernel = find(*shape), .constants = constants<T>(arithmetic.mac)};
+  return Plan<T>{.kernel = find(*shape), .constants = constants<T>(mac)};
 }
 
 std::optional<StepShape> shape32(const MacSpec& mac) {
@@ -222,11 +218,13 @@ std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
   return plan;
 }
 
-std::optional<Plan<float>> compensated32(const Arithmetic& arithmetic, const KernelSet& set) {
-  return compensated<float>(arithmetic, shape32(arithmetic.mac), set.kernel32);
+std::optional<Plan<float>> summation32(const MacSpec& mac, Summation summation,
+                                       const KernelSet& set) {
+  return summation_plan<float>(mac, shape32(mac), summation, set.kernel32);
 }
-std::optional<Plan<double>> compensated64(const Arithmetic& arithmetic, const KernelSet& set) {
-  return compensated<double>(arithmetic, step_shape<double>(arithmetic.mac, false), set.kernel64);
+std::optional<Plan<double>> summation64(const MacSpec& mac, Summation summation,
+                                        const KernelSet& set) {
+  return summation_plan<double>(mac, step_shape<double>(mac, false), summation, set.kernel64);
 }
 
 std::optional<AdditionPlan<float>> additions32(const MacSpec& mac, const KernelSet& set) {

@@ -27,10 +27,11 @@ std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set);
 std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
                                    const KernelSet& set);
 
-/// The kernel of the whole of a compensated order, with the same conditions on operands. Nothing
-/// where the order is another, or no kernel of the set has the specification's bits.
-std::optional<Plan<float>> compensated32(const Arithmetic& arithmetic, const KernelSet& set);
-std::optional<Plan<double>> compensated64(const Arithmetic& arithmetic, const KernelSet& set);
+/// The same for another summation than of steps, in which there is no normal kernel.
+std::optional<Plan<float>> summation32(const MacSpec& mac, Summation summation,
+                                       const KernelSet& set);
+std::optional<Plan<double>> summation64(const MacSpec& mac, Summation summation,
+                                        const KernelSet& set);
 
 /// The lone additions of a specification, of any numbers of the lanes.
 template <class T>

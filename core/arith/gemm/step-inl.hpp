@@ -242,9 +242,10 @@ class Chain {
   Fl fl_;
 };
 
-/// Orders kahan and neumaier (orders/compensated.hpp has the definitions).
-template <class Step, Correction correction>
-class Compensated {
+/// Products that are rounded alone. Orders kahan and neumaier: orders/compensated.hpp has the
+/// definitions.
+template <class Step, Summation summation>
+class OfProducts {
  public:
   using Fl = Step;
   using V = typename Fl::V;
@@ -252,30 +253,35 @@ class Compensated {
     V total, e;
   };
 
-  explicit HWY_INLINE Compensated(const StepConstants<typename Fl::T>& constants)
-      : fl_(constants) {}
-  static HWY_INLINE Kept from(V c) { return {c, hn::Zero(typename Fl::D())}; }
+  explicit HWY_INLINE OfProducts(const StepConstants<typename Fl::T>& constants) : fl_(constants) {}
+  static HWY_INLINE Kept from(V c) { return {c, zero()}; }
   HWY_INLINE void next(V a, V b, Kept& sum) const {
-    const V p = fl_(a, b, hn::Zero(typename Fl::D()));
-    if constexpr (correction == Correction::kahan) {
-      const V y = fl_.sub(p, sum.e);
-      const V t = fl_.add(sum.total, y);
-      sum.e = fl_.sub(fl_.sub(t, sum.total), y);
-      sum.total = t;
-    } else {
-      const V t = fl_.add(sum.total, p);
-      const auto in_order = hn::Ge(hn::Abs(sum.total), hn::Abs(p));
-      const V larger = hn::IfThenElse(in_order, sum.total, p);
-      const V smaller = hn::IfThenElse(in_order, p, sum.total);
-      sum.e = fl_.add(sum.e, fl_.add(fl_.sub(larger, t), smaller));
-      sum.total = t;
-    }
+    const V p = fl_(a, b, zero());
+    if constexpr (summation == Summation::alone) sum.total = fl_.add(sum.total, p);
+    if constexpr (summation == Summation::kahan) add_kahan(p, sum);
+    if constexpr (summation == Summation::neumaier) add_neumaier(p, sum);
   }
   HWY_INLINE V result(const Kept& sum) const {
-    return correction == Correction::kahan ? sum.total : fl_.add(sum.total, sum.e);
+    return summation == Summation::neumaier ? fl_.add(sum.total, sum.e) : sum.total;
   }
 
  private:
+  static HWY_INLINE V zero() { return hn::Zero(typename Fl::D()); }
+  HWY_INLINE void add_kahan(V p, Kept& sum) const {
+    const V y = fl_.sub(p, sum.e);
+    const V t = fl_.add(sum.total, y);
+    sum.e = fl_.sub(fl_.sub(t, sum.total), y);
+    sum.total = t;
+  }
+  HWY_INLINE void add_neumaier(V p, Kept& sum) const {
+    const V t = fl_.add(sum.total, p);
+    const auto in_order = hn::Ge(hn::Abs(sum.total), hn::Abs(p));
+    const V larger = hn::IfThenElse(in_order, sum.total, p);
+    const V smaller = hn::IfThenElse(in_order, p, sum.total);
+    sum.e = fl_.add(sum.e, fl_.add(fl_.sub(larger, t), smaller));
+    sum.total = t;
+  }
+
   Fl fl_;
 };
 

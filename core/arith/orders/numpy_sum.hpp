@@ -47,15 +47,11 @@ struct NumpySum {
     }
     const std::size_t lanes = n < width ? 1 : width, tail = n / lanes * lanes;
     std::array<typename Sum::Value, width> lane{};
-    for (std::size_t l = 0; l < lanes; ++l) {
-      lane[l] = s.product(first + l);
-      for (std::size_t k = l + lanes; k < tail; k += lanes)
-        lane[l] = s.add(lane[l], s.product(first + k));
-    }
+    for (std::size_t l = 0; l < lanes; ++l)
+      lane[l] = add_products(s, first + l + lanes, first + tail, lanes, s.product(first + l));
     for (std::size_t apart = 1; apart < lanes; apart *= 2)
       for (std::size_t l = 0; l < lanes; l += 2 * apart) lane[l] = s.add(lane[l], lane[l + apart]);
-    for (std::size_t k = tail; k < n; ++k) lane[0] = s.add(lane[0], s.product(first + k));
-    return lane[0];
+    return add_products(s, first + tail, first + n, 1, lane[0]);
   }
 };
 

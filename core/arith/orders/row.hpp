@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "core/base/names.hpp"
@@ -77,9 +78,19 @@ struct TreeParameter {
 //     chain_down(first, last, x)   the same for k = last - 1, .., first
 //     block(first, last)           a chain from +0 in the arithmetic of blocks
 //     stored(x, F)                 x rounded RNE to a format F where there is one: no step, no draw
-//   and, for the orders that need them, sub(x, y), by_magnitude(x, y): the pair with the larger
-//   magnitude first, x where they are equal; exact(), multiterm_step, engine, engine_pass,
-//   start_on_engine (core/arith/orders/ordered_dot.cpp).
+//   and, for the orders that need them, add_products below, which some sums have at once; sub(x,
+//   y), by_magnitude(x, y): the pair with the larger magnitude first, x where they are equal;
+//   exact(), multiterm_step, engine, engine_pass, start_on_engine
+//   (core/arith/orders/ordered_dot.cpp).
 // The definition fixes the order of these calls, because stochastic modes count them.
+
+/// x = add(x, product(k)) for k = first, first + step, .. below last.
+template <class Sum, class Value = typename Sum::Value>
+Value add_products(const Sum& s, std::size_t first, std::size_t last, std::size_t step, Value x) {
+  if constexpr (requires { s.add_products(first, last, step, x); })
+    if (s.adds_products()) return s.add_products(first, last, step, std::move(x));
+  for (std::size_t k = first; k < last; k += step) x = s.add(x, s.product(k));
+  return x;
+}
 
 }  // namespace lamp
