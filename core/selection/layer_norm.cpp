@@ -3,11 +3,13 @@
 // componentwise cost of S is the largest of n sums K_ij = |J_ij| w_j / |u_i| over j not in S; no
 // matrix is kept. Normwise-1 is a sum of keys, of which sorted u give all in O(n log n).
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 #include <vector>
 
 #include "core/base/contract.hpp"
+#include "core/selection/eight_rows.hpp"
 #include "core/selection/integers.hpp"
 #include "core/selection/lamp.hpp"
 #include "core/selection/sort.hpp"
@@ -59,17 +61,41 @@ using layer_norm::Normalised;
 using layer_norm::Normwise;
 using layer_norm::Places;
 
-void normalise(std::span<const double> y, double eps, Normalised& row) {
+/// Sums of some rows, in turns.
+template <std::size_t count>
+void sums_about_mean(const std::array<const double*, count>& y, std::size_t n, RowSums* sums) {
+  std::array<double, count> totals{}, means{}, squares{};
+  for (std::size_t j = 0; j < n; ++j)
+#pragma GCC unroll 1
+    for (std::size_t r = 0; r < count; ++r) totals[r] += y[r][j];
+  for (std::size_t r = 0; r < count; ++r) means[r] = totals[r] / static_cast<double>(n);
+  for (std::size_t j = 0; j < n; ++j)
+#pragma GCC unroll 1
+    for (std::size_t r = 0; r < count; ++r) {
+      const double c = y[r][j] - means[r];
+      squares[r] = mul_add(c, c, squares[r]);
+    }
+  for (std::size_t r = 0; r < count; ++r) sums[r] = {.squares = squares[r], .total = totals[r]};
+}
+
+void eight_about_mean(const EightRows& y, std::size_t n, RowSums* sums) {
+  sums_about_mean<8>(y, n, sums);
+}
+
+void normalise(const SelectionRow& of, Normalised& row) {
+  const std::span<const double> y = of.y;
+  RowSums sums;
+  if (of.sums)
+    sums = *of.sums;
+  else
+    sums_about_mean<1>({y.data()}, y.size(), &sums);
   const auto n = static_cast<double>(y.size());
-  double sum = 0.0, squares = 0.0;
-  for (const double x : y) sum += x;
-  const double mean = sum / n;
+  const double mean = sums.total / n;
+  row.s = square_root(sums.squares / n + of.eps);
   for (std::size_t j = 0; j < y.size(); ++j) {
     row.c[j] = y[j] - mean;
-    squares = mul_add(row.c[j], row.c[j], squares);
+    row.u[j] = row.c[j] / row.s;
   }
-  row.s = square_root(squares / n + eps);
-  for (std::size_t j = 0; j < y.size(); ++j) row.u[j] = row.c[j] / row.s;
   row.on = (1.0 - 1.0 / n) / row.s, row.off = (0.0 - 1.0 / n) / row.s;
   row.cubed = n * (row.s * row.s * row.s);
 }
@@ -216,6 +242,7 @@ namespace lamp {
 namespace {
 
 HWY_EXPORT(normalise);
+HWY_EXPORT(eight_about_mean);
 HWY_EXPORT(column_sums);
 HWY_EXPORT(sum_of_row);
 HWY_EXPORT(places_of_row);
@@ -298,7 +325,7 @@ class Row {
     for (std::size_t j = 0; j < n_; ++j) scratch.weights[j] = weight_at(spec.weights, given, j);
     const std::span<double> terms = scratch.terms;
     values_.c = terms.first(n_), values_.u = terms.subspan(n_, n_);
-    HWY_DYNAMIC_DISPATCH(normalise)(row.y, row.eps, values_);
+    HWY_DYNAMIC_DISPATCH(normalise)(row, values_);
   }
 
   /// Fills the keys w_j sum_i |J_ij|; false where a number of the row is NaN.
@@ -402,6 +429,12 @@ class Row {
 };
 
 }  // namespace
+
+void sum_rows_about_mean(std::span<SelectionRow> rows) {
+  sum_in_turns(rows, [](const EightRows& y, std::size_t n, RowSums* sums) {
+    HWY_DYNAMIC_DISPATCH(eight_about_mean)(y, n, sums);
+  });
+}
 
 std::size_t select_layer_norm(const SelectionSpec& spec, const SelectionRow& row,
                               std::span<std::uint8_t> selected, SelectionScratch& scratch) {

@@ -9,6 +9,7 @@
 #include <array>
 
 #include "core/base/contract.hpp"
+#include "core/selection/eight_rows.hpp"
 #include "core/selection/keys-inl.hpp"
 #include "core/selection/target.hpp"
 
@@ -103,7 +104,7 @@ void keys_of_rms(const RowOfRms& row, ErrorWeights weights, std::span<const doub
   }
 }
 
-/// Sums of some rows. They take turns: each addition waits for the one before in its row.
+/// Sums of some rows, in turns.
 template <std::size_t count>
 void sums_of(const std::array<const double*, count>& y, std::size_t n, RowSums* sums) {
   std::array<double, count> squares{}, magnitudes{};
@@ -115,7 +116,8 @@ void sums_of(const std::array<const double*, count>& y, std::size_t n, RowSums* 
       magnitudes[r] += std::fabs(x);
     }
   }
-  for (std::size_t r = 0; r < count; ++r) sums[r] = {squares[r], magnitudes[r]};
+  for (std::size_t r = 0; r < count; ++r)
+    sums[r] = {.squares = squares[r], .magnitudes = magnitudes[r]};
 }
 
 RowSums sums_of_row(std::span<const double> y) {
@@ -124,9 +126,7 @@ RowSums sums_of_row(std::span<const double> y) {
   return sums;
 }
 
-void sums_of_eight(const std::array<const double*, 8>& y, std::size_t n, RowSums* sums) {
-  sums_of<8>(y, n, sums);
-}
+void sums_of_eight(const EightRows& y, std::size_t n, RowSums* sums) { sums_of<8>(y, n, sums); }
 
 RowCosts costs_of_rms(const SelectionSpec& spec, const SelectionRow& row,
                       SelectionScratch& scratch) {
@@ -153,16 +153,9 @@ HWY_EXPORT(costs_of_rms);
 HWY_EXPORT(sums_of_eight);
 
 void sum_rows(std::span<SelectionRow> rows) {
-  constexpr std::size_t together = 8;
-  for (std::size_t first = 0; first < rows.size(); first += together) {
-    const std::span<SelectionRow> some =
-        rows.subspan(first, std::min(together, rows.size() - first));
-    std::array<const double*, together> y{};
-    for (std::size_t r = 0; r < together; ++r) y[r] = some[std::min(r, some.size() - 1)].y.data();
-    std::array<RowSums, together> sums;
-    HWY_DYNAMIC_DISPATCH(sums_of_eight)(y, some.front().y.size(), sums.data());
-    for (std::size_t r = 0; r < some.size(); ++r) some[r].sums = sums[r];
-  }
+  sum_in_turns(rows, [](const EightRows& y, std::size_t n, RowSums* sums) {
+    HWY_DYNAMIC_DISPATCH(sums_of_eight)(y, n, sums);
+  });
 }
 
 RowCosts rms_norm_costs(const SelectionSpec& spec, const SelectionRow& row,

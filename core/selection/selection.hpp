@@ -89,9 +89,10 @@ struct SelectionScratch {
   } seen{};
 };
 
-/// Sums over a row y, its index ascending from +0: of y^2, fused, and of |y|.
+/// Sums over a row y, its index ascending from +0. RMSNorm's: of y^2, fused, and of |y|.
+/// LayerNorm's: of y, and of the squares of y less its mean, fused.
 struct RowSums {
-  double squares = 0.0, magnitudes = 0.0;
+  double squares = 0.0, magnitudes = 0.0, total = 0.0;
 };
 
 /// One row of y = g(x) and z = f(y) as targets and rules see it. All spans have n = size() causal

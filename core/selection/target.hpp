@@ -86,8 +86,9 @@ double cost_of(const SelectionSpec& spec, const SelectionRow& row,
   return cost_by(costs(spec, row, scratch), selected, scratch);
 }
 
-/// RMSNorm's preparation: fills in `sums`. Pre: rows are of one length.
+/// Preparations of RMSNorm and LayerNorm: fill in `sums`. Pre: rows are of one length.
 void sum_rows(std::span<SelectionRow> rows);
+void sum_rows_about_mean(std::span<SelectionRow> rows);
 
 std::size_t select_layer_norm(const SelectionSpec&, const SelectionRow&, std::span<std::uint8_t>,
                               SelectionScratch&);
@@ -121,8 +122,11 @@ inline constexpr Target rms_norm{.function = "rmsnorm",
                                  .cost = cost_of<rms_norm_costs>,
                                  .refusal = refusal_of_norm,
                                  .prepare = sum_rows};
-inline constexpr Target layer_norm{"layernorm", select_layer_norm, cost_of_layer_norm,
-                                   refusal_of_layer_norm};
+inline constexpr Target layer_norm{.function = "layernorm",
+                                   .select = select_layer_norm,
+                                   .cost = cost_of_layer_norm,
+                                   .refusal = refusal_of_layer_norm,
+                                   .prepare = sum_rows_about_mean};
 inline constexpr Target gelu_tanh = activation<Function::gelu_tanh>("gelu_tanh");
 inline constexpr Target gelu_erf = activation<Function::gelu_erf>("gelu_erf");
 inline constexpr Target silu = activation<Function::silu>("silu");

@@ -227,33 +227,46 @@ TEST_CASE("targets: rows that are summed together have the bits of each alone", 
       return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y) ||
              (std::isnan(x) && std::isnan(y));
     };
-    for (std::size_t count = 0; count < 20; ++count) {
-      const std::size_t n = count == 7 ? 0 : 1 + random.below(40);
-      std::vector<Row> made;
-      std::vector<SelectionRow> rows;
-      for (std::size_t i = 0; i < count; ++i) {
-        made.push_back(
-            n == 0 ? Row{}
-                   : random_row(random, targets::rms_norm, n, static_cast<std::uint32_t>(i) % 5));
-        if (i == 3 && n > 0) made[i].y[n / 2] = infinity;
-        if (i == 11 && n > 0) made[i].y.assign(n, -0.0);
+    const auto about_zero = [](const std::vector<double>& row) {
+      RowSums sums;
+      for (const double y : row)
+        sums.squares = std::fma(y, y, sums.squares), sums.magnitudes += std::fabs(y);
+      return sums;
+    };
+    const auto about_mean = [](const std::vector<double>& row) {
+      RowSums sums;
+      for (const double y : row) sums.total += y;
+      const double mean = sums.total / static_cast<double>(row.size());
+      for (const double y : row) sums.squares = std::fma(y - mean, y - mean, sums.squares);
+      return sums;
+    };
+    for (const Target* norm : {&targets::rms_norm, &targets::layer_norm})
+      for (std::size_t count = 0; count < 20; ++count) {
+        const std::size_t n = count == 7 ? 0 : 1 + random.below(40);
+        std::vector<Row> made;
+        std::vector<SelectionRow> rows;
+        for (std::size_t i = 0; i < count; ++i) {
+          made.push_back(n == 0 ? Row{}
+                                : random_row(random, *norm, n, static_cast<std::uint32_t>(i) % 5));
+          if (i == 3 && n > 0) made[i].y[n / 2] = infinity;
+          if (i == 11 && n > 0) made[i].y.assign(n, -0.0);
+        }
+        for (const Row& row : made) rows.push_back(row.view());
+        norm->prepare(rows);
+        for (std::size_t i = 0; i < count; ++i) {
+          const RowSums sums =
+              norm == &targets::rms_norm ? about_zero(made[i].y) : about_mean(made[i].y);
+          REQUIRE(rows[i].sums.has_value());
+          CHECK(same(rows[i].sums->squares, sums.squares));
+          CHECK(same(rows[i].sums->magnitudes, sums.magnitudes));
+          CHECK(same(rows[i].sums->total, sums.total));
+          const SelectionSpec spec = random_spec(random, *norm);
+          Marks marks(n);
+          SelectionScratch scratch;
+          select_lamp(spec, *norm, rows[i], marks, scratch);
+          CHECK(marks == select(spec, *norm, made[i]));
+        }
       }
-      for (const Row& row : made) rows.push_back(row.view());
-      targets::rms_norm.prepare(rows);
-      for (std::size_t i = 0; i < count; ++i) {
-        double squares = 0.0, magnitudes = 0.0;
-        for (const double y : made[i].y)
-          squares = std::fma(y, y, squares), magnitudes += std::fabs(y);
-        REQUIRE(rows[i].sums.has_value());
-        CHECK(same(rows[i].sums->squares, squares));
-        CHECK(same(rows[i].sums->magnitudes, magnitudes));
-        const SelectionSpec spec = random_spec(random, targets::rms_norm);
-        Marks marks(n);
-        SelectionScratch scratch;
-        select_lamp(spec, targets::rms_norm, rows[i], marks, scratch);
-        CHECK(marks == select(spec, targets::rms_norm, made[i]));
-      }
-    }
   }
 }
 
