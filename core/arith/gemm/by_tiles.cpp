@@ -68,6 +68,11 @@ std::optional<TilePlan<T>> tile_plan(const Arithmetic& arithmetic, bool binary32
   return plan;
 }
 
+/// Of the rows of a tile, and of its panel.
+struct Ranges {
+  MagnitudeRange a{}, b{};
+};
+
 /// Tiles of partial sums that are used again when nothing refers to them any more.
 template <class T>
 class TilePool {
@@ -130,14 +135,14 @@ class SumOfTiles {
   const std::size_t n;
   const Value c{};
 
-  /// normal: the guard of Plan::normal_kernel holds for the operands.
-  SumOfTiles(const KernelSet& set, const TilePlan<T>& plan, const Tile<T>& tile, bool normal,
-             TilePool<T>& pool)
+  /// ranges: of the operands.
+  SumOfTiles(const KernelSet& set, const TilePlan<T>& plan, const Tile<T>& tile,
+             const Ranges& ranges, TilePool<T>& pool)
       : n(tile.steps[tile.rows - 1]),
         set_(set),
         plan_(plan),
         tile_(tile),
-        normal_(normal),
+        ranges_(ranges),
         pool_(pool) {}
 
   [[nodiscard]] Value mac(std::size_t k, Value x) const { return chain(k, k + 1, 1, std::move(x)); }
@@ -232,8 +237,7 @@ class SumOfTiles {
       part.steps[r] = terms(r);
     }
     // A sum from +0 keeps the guard's promise; another may start from anything.
-    const bool normal = normal_ && !part.from_c && plan.normal_kernel != nullptr;
-    (normal ? plan.normal_kernel : plan.kernel)(part);
+    (part.from_c ? plan.kernel : plan.kernel_for(ranges_.a, ranges_.b))(part);
     return x;
   }
 
@@ -254,7 +258,7 @@ class SumOfTiles {
   const KernelSet& set_;
   const TilePlan<T>& plan_;
   const Tile<T>& tile_;
-  bool normal_;
+  Ranges ranges_;
   TilePool<T>& pool_;
   mutable std::size_t first_of_block_ = 0;
 };
@@ -272,9 +276,9 @@ class TileGemm {
   TileGemm(const Order& order, const TilePlan<T>& plan, const KernelSet& set)
       : order_(order), plan_(plan), set_(set) {}
 
-  void evaluate(const Tile<T>& tile, bool normal, std::span<const std::size_t> rows, std::size_t j0,
-                MatrixView<double> out, Shape shape) {
-    const auto result = plan_.whole ? by_kernel(tile) : by_definition(tile, normal);
+  void evaluate(const Tile<T>& tile, const Ranges& ranges, std::span<const std::size_t> rows,
+                std::size_t j0, MatrixView<double> out, Shape shape) {
+    const auto result = plan_.whole ? by_kernel(tile) : by_definition(tile, ranges);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const std::size_t width = shape.columns(rows[r], out.cols);
       const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
@@ -293,8 +297,8 @@ class TileGemm {
     plan_.whole->kernel(tile);
     return sums;
   }
-  Value by_definition(const Tile<T>& tile, bool normal) {
-    const SumOfTiles<T> sum(set_, plan_, tile, normal, pool_);
+  Value by_definition(const Tile<T>& tile, const Ranges& ranges) {
+    const SumOfTiles<T> sum(set_, plan_, tile, ranges, pool_);
     return std::visit(
         [&]<class O>(const O& order) -> Value {
           if constexpr (adds<O>)
@@ -337,17 +341,17 @@ void gemm_in(const Arithmetic& arithmetic, const TilePlan<T>& plan, const Kernel
       for (std::size_t p = 0; p < count; p += most) {
         tile.rows = std::min(most, count - p);
         std::array<std::size_t, tile_rows> of_tile{};
-        bool normal = std::is_same_v<T, float>;
+        Ranges ranges{.b = panel.range};
         for (std::size_t r = 0; r < tile.rows; ++r) {
           const std::size_t i =
               marks != nullptr ? std::size_t{work.marked.rows[p + r]} : first + p + r;
           of_tile[r] = i;
           tile.a[r] = work.a.data() + i * stride;
           tile.steps[r] = shape.terms(i, a.cols);
-          normal = normal && stays_normal(work.ranges[i / tile_rows], panel.range);
+          ranges.a.extend(work.ranges[i / tile_rows]);
         }
         if (shape.columns(of_tile[tile.rows - 1], out.cols) <= j0) continue;
-        tiles.evaluate(tile, normal, std::span(of_tile).first(tile.rows), j0, out, shape);
+        tiles.evaluate(tile, ranges, std::span(of_tile).first(tile.rows), j0, out, shape);
       }
     }
   }

@@ -109,10 +109,7 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const MacSpec& mac,
       tile.b = panel.b;
       panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
                        marks != nullptr ? &work.marked : nullptr, plan.kernel, [&](std::size_t i) {
-                         return plan.normal_kernel != nullptr &&
-                                        stays_normal(work.ranges[i / tile_rows], panel.range)
-                                    ? plan.normal_kernel
-                                    : plan.kernel;
+                         return plan.kernel_for(work.ranges[i / tile_rows], panel.range);
                        });
     }
   }

@@ -44,6 +44,11 @@ struct Shape {
 struct MagnitudeRange {
   std::uint32_t smallest_less_one = ~std::uint32_t{0};  // less one, so that zero does not count
   std::uint32_t largest = 0;
+
+  void extend(const MagnitudeRange& other) {
+    smallest_less_one = std::min(smallest_less_one, other.smallest_less_one);
+    largest = std::max(largest, other.largest);
+  }
 };
 
 /// B (k, n) prepared once for the tiled kernel: panels of panel_cols columns, k rows of each one

@@ -192,15 +192,13 @@ void for_each_direction(const Offer& offer) {
   offer.template operator()<Sum::down, Round::none>();
 }
 
-/// The kernel of a shape. AVX2 has no instructions with a rounding of their own, so it has no
-/// kernel for a product to odd, and for a fused sum to odd only where a mode of the processor
-/// serves, or the product is exact. It has other sums to odd in binary64 lanes only, where they are
-/// the last resort before the naive loop.
+/// The kernel of a shape. In AVX2 a mode of the processor rounds products and sums to odd: it has
+/// none where a product is rounded so and a sum is not, or the other way round.
 template <class T>
 Kernel<T> find(StepShape wanted) {
   using D = hn::ScalableTag<T>;
   Kernel<T> found = nullptr;
-  constexpr bool own_roundings = HWY_TARGET == HWY_AVX3;
+  constexpr bool own_roundings = HWY_TARGET == HWY_AVX3;  // instructions that name theirs
   const auto offer = [&]<Product product, Sum sum, Round round>() {
     if (wanted == StepShape{product, sum, round})
       found = &kernel<Chain<Step<D, product, sum, round>>>;
@@ -215,10 +213,9 @@ Kernel<T> find(StepShape wanted) {
     offer_summation.template operator()<Summation::neumaier>();
   };
   const auto offer_sums = [&]<Product product, Round round>() {
-    if constexpr (product != Product::fused_exact)
+    if constexpr (own_roundings || product != Product::rounded)
       offer.template operator()<product, Sum::nearest, round>();
-    if constexpr (round != Round::none &&
-                  (own_roundings || (sizeof(T) == 8 && product != Product::fused))) {
+    if constexpr (round != Round::none && (own_roundings || product != Product::lanes)) {
       offer.template operator()<product, Sum::odd, round>();
       if constexpr (sizeof(T) == 8) offer.template operator()<product, Sum::odd_via, round>();
     }
@@ -227,10 +224,7 @@ Kernel<T> find(StepShape wanted) {
     offer_sums.template operator()<Product::fused, round>();
     offer_sums.template operator()<Product::lanes, round>();
     if constexpr (round == Round::none) return;
-    if constexpr (own_roundings)
-      offer_sums.template operator()<Product::rounded, round>();
-    else if constexpr (sizeof(T) == 8)
-      offer_sums.template operator()<Product::fused_exact, round>();
+    offer_sums.template operator()<Product::rounded, round>();
     offer_sums.template operator()<Product::rounded_exact, round>();
   };
   offer_products.template operator()<Round::none>();
@@ -242,11 +236,11 @@ Kernel<T> find(StepShape wanted) {
     offer_products.template operator()<Round::integer>();
     offer.template operator()<Product::fused, Sum::nearest, Round::normal>();
     offer.template operator()<Product::lanes, Sum::nearest, Round::normal>();
+    offer.template operator()<Product::rounded_exact, Sum::nearest, Round::normal>();
+    offer_products.template operator()<Round::bounded>();
     offer_summations.template operator()<Product::fused, Round::integer>();
     offer_summations.template operator()<Product::lanes, Round::integer>();
     offer_summations.template operator()<Product::fused, Round::integer, Sum::odd>();
-    if constexpr (!own_roundings)
-      offer.template operator()<Product::fused, Sum::odd, Round::integer>();
     for_each_direction(
         [&]<Sum sum, Round round>() { offer.template operator()<Product::fused, sum, round>(); });
   }
@@ -257,12 +251,11 @@ template <class T, Sum sum, Round round, bool subtract>
 void add_vectors(const StepConstants<T>& constants, const T* x, const T* y, std::size_t n, T* z) {
   using D = hn::ScalableTag<T>;
   const D d;
-  const Rounder<D, round> format(constants.format);
+  const Rounder<D, round, true, by_processor_mode(sum)> format(constants.format);
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
     auto b = hn::LoadU(d, y + i);
     if constexpr (subtract) b = hn::Neg(b);
-    hn::StoreU(format(lane_sum<sum, by_processor_mode<D, sum, round>>(hn::LoadU(d, x + i), b)), d,
-               z + i);
+    hn::StoreU(format(lane_sum<sum>(hn::LoadU(d, x + i), b)), d, z + i);
   }
 }
 /// z = fl(x + y), or fl(x - y).
@@ -271,7 +264,7 @@ void add(const StepConstants<T>& constants, const T* x, const T* y, std::size_t 
   const auto add_all = [&]() HWY_ATTR {
     add_vectors<T, sum, round, subtract>(constants, x, y, n, z);
   };
-  if constexpr (by_processor_mode<hn::ScalableTag<T>, sum, round>)
+  if constexpr (by_processor_mode(sum))
     in_mode_of<sum>(add_all);
   else
     add_all();

@@ -15,11 +15,12 @@ namespace lamp::gemm_detail {
 inline constexpr std::size_t tile_rows = 8;
 inline constexpr std::size_t panel_cols = PackedMatrix::panel_cols;
 
-/// How a * b enters the sum. `fused`: exactly. `fused_exact`: the same where a * b is a number of
-/// the lanes. `lanes`: rounded RNE to the format of the lanes (binary32 or binary64) first.
-/// `rounded`: rounded, once, to the product's own format first. `rounded_exact`: the same where a *
-/// b is a number of the lanes.
-enum class Product : std::uint8_t { fused, fused_exact, lanes, rounded, rounded_exact };
+/// How a * b enters the sum. `fused`: exactly. `lanes`: rounded RNE to the format of the lanes
+/// (binary32 or binary64) first. `rounded`: rounded, once, to the product's own format first.
+/// `rounded_exact`: the same where a * b is a number of the lanes.
+enum class Product : std::uint8_t { fused, lanes, rounded, rounded_exact };
+
+constexpr bool is_rounded(Product product) { return product >= Product::rounded; }
 
 /// How the sum is rounded before its format's rounding. `nearest`: RNE to the format of the lanes.
 /// `odd`: to odd there, so that the next rounding is the only one; it needs p <= lanes' p - 2.
@@ -32,7 +33,8 @@ enum class Sum : std::uint8_t { nearest, odd, odd_via, toward_zero, up, down };
 /// and normal numbers whose sign is not that of -0, below 2^(emax - k + 1). `integer`: on the bits;
 /// right for every number of a format with the lanes' emin, emax and infinities; k >= 1, p >= 2.
 /// `full`: two multiply-adds, gradual underflow at any emin, overflow above any xmax to infinity or
-/// NaN; k >= 2 and emax + k below the lanes' emax. `saturating`: the same, overflow gives xmax.
+/// NaN; k >= 2, emax + k below the lanes' emax, and no last bit below their smallest normal number.
+/// `saturating`: the same, overflow gives xmax. `bounded`: either, where nothing overflows.
 /// `toward_zero`, `up`, `down`, `to_odd`, `away`: RTZ, RTP, RTN, RTO and RNA, on the bits; right
 /// for what `integer` is right for.
 enum class Round : std::uint8_t {
@@ -41,6 +43,7 @@ enum class Round : std::uint8_t {
   integer,
   full,
   saturating,
+  bounded,
   toward_zero,
   up,
   down,
@@ -66,7 +69,8 @@ struct StepShape {
 /// The numbers that a rounding to a format needs.
 template <class T>
 struct Target {
-  T scale = 1;             // 2^k; 1.5 2^k for `full` and `saturating`
+  T scale = 1;             // 2^k; 1.5 2^k for `full`, `saturating` and `bounded`
+  T last_bit = 1;          // 2^(1-p)
   T smallest_normal = 0;   // 2^emin
   T largest = 0;           // xmax
   T overflow = 0;          // infinity or NaN

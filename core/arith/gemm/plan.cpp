@@ -1,6 +1,7 @@
 #include "core/arith/gemm/plan.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -27,7 +28,7 @@ std::optional<Round> round_in_lanes(const FloatFormat& f) {
       f.emin == lanes.emin && f.emax == lanes.emax && f.infinities && f.top_codes_lost == 0;
   if (whole_range && k == 0) return Round::none;
   if (whole_range && k >= 1 && lanes == binary32) return Round::integer;
-  if (k < 2 || f.emin < lanes.emin || f.emin > f.emax || f.emax + k >= lanes.emax)
+  if (k < 2 || f.emin - (f.p - 1) < lanes.emin || f.emin > f.emax || f.emax + k >= lanes.emax)
     return std::nullopt;
   return f.overflow == Overflow::largest ? Round::saturating : Round::full;
 }
@@ -38,6 +39,7 @@ Target<T> target_in_lanes(const FloatFormat& f) {
   const std::optional<Round> round = round_in_lanes<T>(f);
   if (!round) return {};  // a field of the specification that the kernel does not use
   return {.scale = static_cast<T>((*round == Round::integer ? 1.0 : 1.5) * pow2(k)),
+          .last_bit = static_cast<T>(pow2(1 - f.p)),
           .smallest_normal = static_cast<T>(pow2(f.emin)),
           .largest = static_cast<T>(xmax(f)),
           .overflow = f.overflow == Overflow::nan ? std::numeric_limits<T>::quiet_NaN()
@@ -115,7 +117,7 @@ std::optional<StepShape> step_shape(const MacSpec& mac, bool exact_products) {
   if (!round || mac.rounding != Rounding::rne) return std::nullopt;
   StepShape shape{.round = *round};
   if (mac.product && *mac.product == lanes) {
-    shape.product = Product::lanes;
+    shape.product = exact_products ? Product::fused : Product::lanes;
   } else if (mac.product) {
     if (round_in_lanes<T>(*mac.product) != round || !odd_serves<T>(*mac.product))
       return std::nullopt;
@@ -135,12 +137,23 @@ std::optional<StepShape> step_shape(const MacSpec& mac, bool exact_products) {
   }
   // Those kernels lose the sign of a sum that underflows to zero; numbers of the format itself have
   // no such sum.
-  const bool rounded = shape.product == Product::rounded || shape.product == Product::rounded_exact;
-  if (rounded && shape.sum == Sum::nearest && *mac.product != mac.format) return std::nullopt;
+  if (is_rounded(shape.product) && shape.sum == Sum::nearest && *mac.product != mac.format)
+    return std::nullopt;
   // via = another format than the format, while the format is the lanes': a rounding before that
   // none of the kernels has.
   if (mac.format == lanes && via) return std::nullopt;
   return shape;
+}
+
+/// The kernel of a shape. Where a set has no sums to nearest after products rounded to odd, a sum
+/// to odd has the same bits: `nearest` stands there for two roundings that are one.
+template <class T>
+Kernel<T> kernel_of(const StepShape& shape, Kernel<T> (*find)(StepShape)) {
+  if (find == nullptr) return nullptr;
+  Kernel<T> kernel = find(shape);
+  if (kernel == nullptr && shape.product == Product::rounded && shape.sum == Sum::nearest)
+    kernel = find({shape.product, Sum::odd, shape.round});
+  return kernel;
 }
 
 template <class T>
@@ -195,25 +208,60 @@ std::optional<StepShape> shape32(const MacSpec& mac) {
 
 }  // namespace
 
+// `normal`. Below: an operand of exponent e is a multiple of 2^(e - 23), so with ea, eb the
+// smallest exponents every product, and (rounding to nearest keeps multiples or goes to coarser
+// ones) every partial sum is a multiple of 2^(ea + eb - 46). If that is at least 2^-126, a sum that
+// is not zero is normal before and after rounding, nothing underflows, and an exact zero sum from
+// +0 is +0. Products of numbers of up to 12 bits are then numbers of binary32.
+//
+// Above: let every product be at most 2^E. While |c| <= 2^(E + p), |c + ab| <= 2^(E + p) + 2^E, and
+// the right side is halfway between 2^(E + p) and its successor among numbers of p bits, or below;
+// ties go to even, to 2^(E + p), and rounding is monotone (of a product, which 2^E bounds still; of
+// a sum through binary32 or to odd too: the tie is a binary32 number). So |c| never exceeds 2^(E +
+// p), and no sum before rounding reaches 2^(E + p + 1). Round::normal is right below 2^(128 - k) =
+// 2^(104 + p). Hence E <= 103, for every p.
+//
+// `bounded`: nothing overflows where 2^(E + p) <= 2^emax. (Where products are below 2^emin, E is
+// emin.)
+Guard guard_of_normal() { return {.largest = 0x1p103, .lowest = 46 - 126}; }
+Guard guard_of_bounded(const FloatFormat& f) {
+  const bool possible = f.emax - f.p >= f.emin && xmax(f) >= pow2(f.emax);
+  return {.largest = possible ? pow2(f.emax - f.p) : -1.0};
+}
+
+/// The faster kernel of a shape, and what it needs.
+void add_guarded(const MacSpec& mac, StepShape shape, const KernelSet& set, Plan<float>& plan) {
+  if (shape.round == Round::integer) {
+    shape.round = Round::normal;
+    const FloatFormat* operands = mac.float_operands();
+    if (shape.product == Product::rounded && operands != nullptr && 2 * operands->p <= binary32.p)
+      shape.product = Product::rounded_exact;
+    plan.guard = guard_of_normal();
+  } else if ((shape.round == Round::full || shape.round == Round::saturating) &&
+             shape.sum != Sum::odd_via &&
+             (!is_rounded(shape.product) || mac.product == mac.format)) {
+    shape.round = Round::bounded;
+    plan.guard = guard_of_bounded(mac.format);
+  } else {
+    return;
+  }
+  plan.guarded_kernel = kernel_of(shape, set.kernel32);
+}
+
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
   const std::optional<StepShape> shape = shape32(mac);
-  if (!shape || set.kernel32 == nullptr) return std::nullopt;
-  Plan<float> plan{.kernel = set.kernel32(*shape), .constants = constants<float>(mac)};
+  if (!shape) return std::nullopt;
+  Plan<float> plan{.kernel = kernel_of(*shape, set.kernel32), .constants = constants<float>(mac)};
   if (plan.kernel == nullptr) return std::nullopt;
-  if (shape->round == Round::integer)
-    plan.normal_kernel = set.kernel32({shape->product, shape->sum, Round::normal});
+  add_guarded(mac, *shape, set, plan);
   return plan;
 }
 
 std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
                                    const KernelSet& set) {
-  std::optional<StepShape> shape = step_shape<double>(mac, binary32_operands);
-  if (!shape || set.kernel64 == nullptr) return std::nullopt;
-  Plan<double> plan{.kernel = set.kernel64(*shape), .constants = constants<double>(mac)};
-  if (plan.kernel == nullptr && binary32_operands && shape->product == Product::fused) {
-    shape->product = Product::fused_exact;
-    plan.kernel = set.kernel64(*shape);
-  }
+  const std::optional<StepShape> shape = step_shape<double>(mac, binary32_operands);
+  if (!shape) return std::nullopt;
+  Plan<double> plan{.kernel = kernel_of(*shape, set.kernel64), .constants = constants<double>(mac)};
   if (plan.kernel == nullptr) return std::nullopt;
   return plan;
 }
@@ -237,23 +285,14 @@ std::optional<AdditionPlan<double>> additions64(const MacSpec& mac, const Kernel
 std::optional<Round> round32(const FloatFormat& format) { return round_in_lanes<float>(format); }
 Target<float> target32(const FloatFormat& format) { return target_in_lanes<float>(format); }
 
-// Below: an operand of exponent e is a multiple of 2^(e - 23), so with ea, eb the smallest
-// exponents every product, and (rounding to nearest keeps multiples or goes to coarser ones) every
-// partial sum is a multiple of 2^(ea + eb - 46). If that is at least 2^-126, a sum that is not zero
-// is normal before and after rounding, nothing underflows, and an exact zero sum from +0 is +0.
-//
-// Above: let every product be at most 2^E. While |c| <= 2^(E + p), |c + ab| <= 2^(E + p) + 2^E, and
-// the right side is halfway between 2^(E + p) and its successor among numbers of p bits, or below;
-// ties go to even, to 2^(E + p), and rounding is monotone (through binary32 too: the tie is a
-// binary32 number). So |c| never exceeds 2^(E + p), and no sum before rounding reaches 2^(E + p +
-// 1). Round::normal is right below 2^(128 - k) = 2^(104 + p). Hence E <= 103, for every p.
-bool stays_normal(MagnitudeRange a, MagnitudeRange b) {
-  constexpr std::uint32_t infinity = 0x7F800000U;
-  if (a.largest >= infinity || b.largest >= infinity) return false;
-  if (a.largest == 0 || b.largest == 0) return true;  // all products are zeros
-  const int low = exponent32(a.smallest_less_one + 1) + exponent32(b.smallest_less_one + 1);
-  const int high = exponent32(a.largest) + 1 + exponent32(b.largest) + 1;
-  return low - 46 >= -126 && high <= 103;
+bool holds(const Guard& guard, MagnitudeRange a, MagnitudeRange b) {
+  const auto number = [](std::uint32_t magnitude) {
+    return static_cast<double>(std::bit_cast<float>(magnitude));
+  };
+  const double product = number(a.largest) * number(b.largest);  // exact; NaN where one operand is
+  if (!(product <= guard.largest)) return false;
+  if (product == 0.0) return true;  // all products are zeros
+  return exponent32(a.smallest_less_one + 1) + exponent32(b.smallest_less_one + 1) >= guard.lowest;
 }
 
 }  // namespace lamp::gemm_detail

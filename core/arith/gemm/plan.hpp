@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include "core/arith/gemm/kernels.hpp"
@@ -10,13 +11,26 @@
 
 namespace lamp::gemm_detail {
 
-/// A kernel and its numbers. `normal_kernel` is faster and right only where stays_normal holds; it
-/// may be null.
+/// What the products of two matrices of binary32 numbers have to be: at most `largest`, and where
+/// they are not zero, of operands whose exponents add up to `lowest` at least.
+struct Guard {
+  double largest = -1.0;
+  int lowest = std::numeric_limits<int>::min();
+};
+bool holds(const Guard& guard, MagnitudeRange a, MagnitudeRange b);
+
+/// A kernel and its numbers. `guarded_kernel` is faster, and right where the guard holds and the
+/// sum starts from +0; it may be null.
 template <class T>
 struct Plan {
   Kernel<T> kernel = nullptr;
-  Kernel<T> normal_kernel = nullptr;
+  Kernel<T> guarded_kernel = nullptr;
+  Guard guard{};
   StepConstants<T> constants;
+
+  [[nodiscard]] Kernel<T> kernel_for(MagnitudeRange a, MagnitudeRange b) const {
+    return guarded_kernel != nullptr && holds(guard, a, b) ? guarded_kernel : kernel;
+  }
 };
 
 /// The kernel in lanes of binary32, for operands that are all binary32 numbers. Nothing where no
@@ -27,7 +41,7 @@ std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set);
 std::optional<Plan<double>> plan64(const MacSpec& mac, bool binary32_operands,
                                    const KernelSet& set);
 
-/// The same for another summation than of steps, in which there is no normal kernel.
+/// The same for another summation than of steps, in which there is no guarded kernel.
 std::optional<Plan<float>> summation32(const MacSpec& mac, Summation summation,
                                        const KernelSet& set);
 std::optional<Plan<double>> summation64(const MacSpec& mac, Summation summation,
@@ -51,10 +65,5 @@ Target<float> target32(const FloatFormat& format);
 constexpr int exponent32(std::uint32_t magnitude) {
   return std::max(static_cast<int>(magnitude >> 23), 1) - 127;
 }
-
-/// Whether no partial sum of products of numbers in the two ranges is subnormal, -0, or so large
-/// that Round::normal overflows, for any p from 2 to 23 (a proof is at the definition). Both ranges
-/// are of binary32 numbers.
-bool stays_normal(MagnitudeRange a, MagnitudeRange b);
 
 }  // namespace lamp::gemm_detail

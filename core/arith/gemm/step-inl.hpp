@@ -25,19 +25,23 @@ namespace lamp::gemm_detail::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using namespace vector_detail::HWY_NAMESPACE;  // NOLINT: sums and products to odd
 
-/// RNE to the format that `target` describes. Without `sign_of_zero`, `full` and `saturating`
-/// return +0 for every zero.
+/// RNE to the format that `target` describes. Without `sign_of_zero`, `full`, `saturating` and
+/// `bounded` may return +0 for every zero.
 ///
-/// With t = x + 1.5 2^k P, P the larger of 2^emin and the power of two in x, the last bit of t has
-/// the weight that the last bit of the result must have, so the addition does the rounding; 1.5
-/// leaves room for either sign of x.
-template <class D, Round round, bool sign_of_zero = true>
+/// P is the larger of 2^emin and the power of two in x. With t = x + 1.5 2^k P the last bit of t
+/// has the weight that the last bit of the result must have, so the addition does the rounding; 1.5
+/// leaves room for either sign of x. `in_mode`, where the processor rounds in another way: that
+/// weight is w = 2^(1-p) P, and of x / w, w times a whole number nothing is rounded; an instruction
+/// that names its mode takes x / w to the nearest whole number. An infinite or NaN x has w
+/// infinite, 1 / w so too by its bits, and a result that is the same and does not fit.
+template <class D, Round round, bool sign_of_zero = true, bool in_mode = false>
 class Rounder {
  public:
   using V = hn::Vec<D>;
   using T = hn::TFromD<D>;
   using DU = hn::RebindToUnsigned<D>;
   static_assert((round != Round::integer && !is_directed(round)) || sizeof(T) == 4);
+  static_assert(round != Round::normal || !in_mode);
 
   explicit HWY_INLINE Rounder(const Target<T>& target) : target_(target) {}
 
@@ -47,8 +51,9 @@ class Rounder {
     if constexpr (round == Round::normal) return through(x, hn::And(x, hn::Set(d, -infinity)));
     if constexpr (round == Round::integer) return integer(x);
     if constexpr (is_directed(round)) return directed(x);
+    if constexpr (round == Round::bounded) return with_sign(to_weight(x), x);
     if constexpr (round == Round::full) {
-      const V y = through(x, power(x));
+      const V y = to_weight(x);
       const auto fits = hn::Le(
           hn::Abs(y), hn::Set(d, target_.largest));  // not where y is NaN: x was, or was infinite
       return with_sign(hn::IfThenElse(fits, y, hn::Mul(x, hn::Set(d, target_.overflow))), x);
@@ -56,22 +61,31 @@ class Rounder {
     if constexpr (round == Round::saturating) {
       const V clamped =
           hn::Min(hn::Set(d, target_.largest), hn::Abs(x));  // the second, where one is NaN
-      return hn::CopySignToAbs(through(clamped, power(clamped)), x);
+      return hn::CopySignToAbs(to_weight(clamped), x);
     }
   }
 
  private:
+  using Bits = hn::TFromD<DU>;
   static constexpr T infinity = std::numeric_limits<T>::infinity();  // as bits: the exponent
 
-  HWY_INLINE V power(V x) const {
-    return hn::Max(hn::And(x, hn::Set(D(), infinity)), hn::Set(D(), target_.smallest_normal));
+  /// To a multiple of w.
+  HWY_INLINE V to_weight(V x) const {
+    const D d;
+    const V power = hn::Max(hn::And(x, hn::Set(d, infinity)), hn::Set(d, target_.smallest_normal));
+    if constexpr (!in_mode) return through(x, power);
+    const DU du;
+    constexpr Bits bits_of_one = std::bit_cast<Bits>(T{1});
+    const V w = hn::Mul(power, hn::Set(d, target_.last_bit));
+    const V inverse = hn::BitCast(d, hn::Sub(hn::Set(du, 2 * bits_of_one), hn::BitCast(du, w)));
+    return hn::Mul(hn::Round(hn::Mul(x, inverse)), w);
   }
   HWY_INLINE V through(V x, V power) const {
     const V scale = hn::Set(D(), target_.scale);
     return hn::NegMulAdd(power, scale, hn::MulAdd(power, scale, x));
   }
   static HWY_INLINE V with_sign(V y, V x) {
-    if constexpr (sign_of_zero) return hn::OrAnd(y, x, hn::Set(D(), T{-0.0F}));
+    if constexpr (sign_of_zero && !in_mode) return hn::OrAnd(y, x, hn::Set(D(), T{-0.0F}));
     return y;
   }
   /// u + (half - 1 + the last bit kept), then cut: ties to even, the carry runs into the exponent
@@ -118,13 +132,9 @@ class Rounder {
 
 constexpr bool has_direction(Sum sum) { return sum >= Sum::toward_zero; }
 
-/// Whether arithmetic is right only in the mode of the processor that in_mode_of(sum) sets: AVX2
-/// has no instructions that name their rounding, as AVX-512 has. No mode changes what is rounded on
-/// the bits.
-template <class D, Sum sum, Round round>
-constexpr bool by_processor_mode =
-    HWY_TARGET == HWY_AVX2 && sizeof(hn::TFromD<D>) == 4 &&
-    (has_direction(sum) || (sum == Sum::odd && (round == Round::integer || is_directed(round))));
+/// Whether sums are right only in the mode of the processor that in_mode_of(sum) sets: AVX2 has no
+/// sums that name their rounding, as AVX-512 has.
+constexpr bool by_processor_mode(Sum sum) { return HWY_TARGET == HWY_AVX2 && sum != Sum::nearest; }
 
 template <class Function>
 HWY_NOINLINE void not_inlined(const Function& function) {
@@ -155,20 +165,21 @@ HWY_INLINE V lane_fma(V a, V b, V c) {
                                                     : _MM_FROUND_TO_NEG_INF;
   if constexpr (has_direction(sum))
     return V{_mm512_fmadd_round_ps(a.raw, b.raw, c.raw, direction | _MM_FROUND_NO_EXC)};
-  if constexpr (sum == Sum::odd) return fma_to_odd(a, b, c);
+  if constexpr (sum == Sum::odd || sum == Sum::odd_via) return fma_to_odd(a, b, c);
 #else  // in_mode_of(sum)
   if constexpr (has_direction(sum)) return hn::MulAdd(a, b, c);
-  if constexpr (sum == Sum::odd) return fma_to_odd_in_upward_mode(a, b, c);
+  if constexpr (sum == Sum::odd || sum == Sum::odd_via) return fma_to_odd_in_upward_mode(a, b, c);
 #endif
 }
 
 /// x + y, rounded as `sum` says.
-template <Sum sum, bool in_mode, class V>
+template <Sum sum, class V>
 HWY_INLINE V lane_sum(V x, V y) {
   if constexpr (sum == Sum::nearest) return hn::Add(x, y);
-  if constexpr (sum == Sum::odd && !in_mode) return add_to_odd(x, y);
-  if constexpr (has_direction(sum) || in_mode)
-    return lane_fma<sum>(x, hn::Set(hn::DFromV<V>(), hn::TFromV<V>{1}), y);
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (sum == Sum::odd || sum == Sum::odd_via) return add_to_odd(x, y);
+#endif
+  return lane_fma<sum>(x, hn::Set(hn::DFromV<V>(), hn::TFromV<V>{1}), y);
 }
 
 /// c <- c + a b.
@@ -179,35 +190,33 @@ class Step {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
 
-  static constexpr bool in_mode = by_processor_mode<D, sum, round>;
   static constexpr Sum rounds_sum = sum;
-  static_assert(!in_mode || product == Product::fused);
+  static constexpr bool in_mode = by_processor_mode(sum);
+  static_assert(!in_mode || product != Product::lanes, "no mode has two roundings");
 
   explicit HWY_INLINE Step(const StepConstants<T>& constants)
       : product_(constants.product), format_(constants.format), via_(constants.via) {}
 
   HWY_INLINE V operator()(V a, V b, V c) const { return format_(accumulate(a, b, c)); }
   /// Lone additions. Pre: one pair (sum, round) serves them too.
-  HWY_INLINE V add(V x, V y) const { return format_(lane_sum<sum, in_mode>(x, y)); }
+  HWY_INLINE V add(V x, V y) const { return format_(lane_sum<sum>(x, y)); }
   HWY_INLINE V sub(V x, V y) const { return add(x, hn::Neg(y)); }
 
  private:
   HWY_INLINE V accumulate(V a, V b, V c) const {
-    if constexpr (product == Product::fused) {
-      if constexpr (sum == Sum::odd_via)
-        return via_(lane_fma<Sum::odd>(a, b, c));
-      else
-        return lane_fma<sum>(a, b, c);
-    } else {
-      const V ab = multiply(a, b);
-      if constexpr (sum == Sum::nearest) return hn::Add(ab, c);
-      if constexpr (sum == Sum::odd) return add_to_odd(ab, c);
-      if constexpr (sum == Sum::odd_via) return via_(add_to_odd(ab, c));
-    }
+    V y;
+    if constexpr (product == Product::fused)
+      y = lane_fma<sum>(a, b, c);
+    else
+      y = lane_sum<sum>(multiply(a, b), c);
+    if constexpr (sum == Sum::odd_via) y = via_(y);
+    return y;
   }
   HWY_INLINE V multiply(V a, V b) const {
 #if HWY_TARGET == HWY_AVX3
     if constexpr (product == Product::rounded) return product_(mul_to_odd(a, b));
+#else
+    if constexpr (product == Product::rounded) return product_(mul_to_odd_in_upward_mode(a, b));
 #endif
     if constexpr (product == Product::rounded_exact) return product_(hn::Mul(a, b));
     return hn::Mul(a, b);
@@ -216,10 +225,9 @@ class Step {
   /// A sum of two numbers of one format never underflows to a zero, so no sum that started from +0
   /// is -0, and the sign of a zero product is lost in the sum anyway: `nearest` after a rounded
   /// product is used for product == format only.
-  static constexpr bool sign_of_zero =
-      !(sum == Sum::nearest && (product == Product::rounded || product == Product::rounded_exact));
-  Rounder<D, round, sign_of_zero> product_, format_;
-  Rounder<D, round> via_;
+  static constexpr bool sign_of_zero = !(sum == Sum::nearest && is_rounded(product));
+  Rounder<D, round, sign_of_zero, in_mode> product_, format_;
+  Rounder<D, round, true, in_mode> via_;
 };
 
 // What a sum does with its terms, one after the other. `Kept` is what it keeps from one to the

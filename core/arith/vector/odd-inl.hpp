@@ -92,15 +92,23 @@ HWY_INLINE V add_to_odd(V a, V b) {
   return odd_beside(s, hn::Add(hn::Sub(a, hn::Sub(s, b_share)), hn::Sub(b, b_share)));
 }
 
-/// a b + c to odd while the processor rounds upward (MXCSR). -(-a b - c) is then rounded downward;
-/// of the two the one with an odd last bit, as in AVX-512.
-HWY_INLINE hn::Vec256<float> fma_to_odd_in_upward_mode(hn::Vec256<float> a, hn::Vec256<float> b,
-                                                       hn::Vec256<float> c) {
-  const hn::ScalableTag<float> d;
+// While the processor rounds upward (MXCSR), -(-x) is x rounded downward.
+
+template <class V>
+HWY_INLINE V odd_one(V down, V up) {
+  const hn::DFromV<V> d;
   const hn::RebindToUnsigned<decltype(d)> du;
-  const auto up = hn::MulAdd(a, b, c), down = hn::Neg(hn::NegMulSub(a, b, c));
-  const auto last_bit_as_sign = hn::BitCast(d, hn::ShiftLeft<31>(hn::BitCast(du, down)));
+  constexpr int to_sign = 8 * sizeof(hn::TFromV<V>) - 1;
+  const V last_bit_as_sign = hn::BitCast(d, hn::ShiftLeft<to_sign>(hn::BitCast(du, down)));
   return hn::IfNegativeThenElse(last_bit_as_sign, down, up);
+}
+template <class V>
+HWY_INLINE V fma_to_odd_in_upward_mode(V a, V b, V c) {
+  return odd_one(hn::Neg(hn::NegMulSub(a, b, c)), hn::MulAdd(a, b, c));
+}
+template <class V>
+HWY_INLINE V mul_to_odd_in_upward_mode(V a, V b) {
+  return odd_one(hn::Neg(hn::Mul(hn::Neg(a), b)), hn::Mul(a, b));
 }
 #endif
 

@@ -122,10 +122,14 @@ std::vector<Named> arithmetics() {
     add("ps, mu " + std::to_string(mu), {.format = ps(mu)});
     add("ps product ps, mu " + std::to_string(mu), {.product = ps(mu), .format = ps(mu)});
   }
-  const Named formats[] = {
-      {"binary16", fused(binary16)}, {"e4m3", fused(e4m3)},
-      {"e5m2", fused(e5m2)},         {"e4m3fn", fused(e4m3fn)},
-      {"e2m1fn", fused(e2m1fn)},     {"p 30", fused({.p = 30, .emin = -200, .emax = 300})}};
+  const Named formats[] = {{"binary16", fused(binary16)},
+                           {"bfloat16", fused(bfloat16)},
+                           {"e4m3", fused(e4m3)},
+                           {"e5m2", fused(e5m2)},
+                           {"e4m3fn", fused(e4m3fn)},
+                           {"e2m1fn", fused(e2m1fn)},
+                           {"p 30", fused({.p = 30, .emin = -200, .emax = 300})},
+                           {"low", fused({.p = 8, .emin = -126, .emax = 60})}};
   for (const Named& f : formats) {
     const FloatFormat format = f.arithmetic.mac.format;
     add(f.name, {.format = format});
@@ -137,6 +141,8 @@ std::vector<Named> arithmetics() {
     add(f.name + " operands into binary32", {.operands = format});
     add(f.name + " product binary32", {.product = binary32, .format = format});
     add(f.name + " product bfloat16", {.product = bfloat16, .format = format});
+    add(f.name + " product binary16", {.product = binary16, .format = format});
+    add(f.name + " product e4m3", {.product = e4m3, .format = format});
   }
   for (const Rounding mode : {Rounding::rna, Rounding::rtz, Rounding::rtp, Rounding::rtn,
                               Rounding::rto, Rounding::sr, Rounding::sre}) {
@@ -457,18 +463,28 @@ TEST_CASE("gemm: which specifications have a kernel", "[arith][gemm]") {
     for (int mu = 1; mu <= 23; ++mu) {
       const auto plan = plan32(lamp_paper(mu).mac, set);
       REQUIRE(plan);
-      CHECK((plan->normal_kernel != nullptr) == (mu <= 22));
+      CHECK((plan->guarded_kernel != nullptr) == (mu <= 22));
     }
     CHECK(plan64(fused(binary64).mac, false, set));
     for (const FloatFormat& format : {binary32, binary16, bfloat16, e4m3, e4m3fn, e2m1fn}) {
       CHECK(plan64(fused(format).mac, true, set));
       CHECK(plan64({.product = format, .format = format}, true, set));
-      CHECK(plan64(fused(format).mac, false, set).has_value() == (backend == Backend::avx512));
+      CHECK(plan64(fused(format).mac, false, set));
+      CHECK(plan32(fused(format).mac, set));
+      if (format == binary32) continue;
+      for (const MacSpec& mac : {MacSpec{.operands = format, .product = format, .format = format},
+                                 MacSpec{.operands = format, .format = format}}) {
+        const auto plan = plan32(mac, set);
+        REQUIRE(plan);
+        // A sum to odd of bfloat16 has none.
+        CHECK((plan->guarded_kernel != nullptr) == (format != bfloat16 || mac.product));
+      }
     }
-    CHECK(plan32(fused(binary16).mac, set).has_value() == (backend == Backend::avx512));
     for (const Rounding mode :
          {Rounding::rne, Rounding::rtz, Rounding::rtp, Rounding::rtn, Rounding::rto, Rounding::rna})
       CHECK(plan32({.format = ps(21), .rounding = mode}, set));
+    // Its products overflow before its sums do.
+    CHECK(plan32({.product = e4m3, .format = e5m2}, set)->guarded_kernel == nullptr);
     CHECK_FALSE(plan64({.format = binary16, .rounding = Rounding::rtz}, true, set));
     CHECK_FALSE(
         plan64({.format = {.p = 8, .emin = -14, .emax = 15, .subnormals = false}}, true, set));
@@ -508,6 +524,14 @@ TEST_CASE("gemm: one ulp in one output is seen", "[arith][gemm]") {
   CHECK_FALSE(same_bits(out.flat(), expected.flat()));
 }
 
+MagnitudeRange range_of(const Matrix<double>& x) {
+  MagnitudeRange range;
+  std::vector<float> y(x.flat().size());
+  CHECK(
+      gemm_detail::kernel_set(Backend::scalar).narrow(x.flat().data(), y.size(), y.data(), range));
+  return range;
+}
+
 /// One product of 1 x k and k x panel_cols by a kernel of one shape, whatever the guard would say.
 std::vector<double> forced(Backend backend, gemm_detail::StepShape shape, const FloatFormat& format,
                            const Matrix<double>& a, const Matrix<double>& b) {
@@ -527,14 +551,12 @@ TEST_CASE(
     "[arith][gemm]") {
   using namespace gemm_detail;  // NOLINT: the kernels' own words
   constexpr StepShape normal{.round = Round::normal}, integer{.round = Round::integer};
-  const auto range = [](const Matrix<double>& x) {
-    MagnitudeRange r;
-    std::vector<float> y(x.flat().size());
-    CHECK(kernel_set(Backend::scalar).narrow(x.flat().data(), y.size(), y.data(), r));
-    return r;
-  };
   for (const Backend backend : {Backend::avx2, Backend::avx512}) {
     if (!available(backend)) continue;
+    const auto passes = [plan = plan32(lamp_paper(7).mac, kernel_set(backend))](MagnitudeRange x,
+                                                                                MagnitudeRange y) {
+      return holds(plan->guard, x, y);
+    };
     // Sums through subnormals; sums at 2^127; a -0 from underflow; an infinity. Each k = 2: a = (x,
     // y), b = (1, 1).
     constexpr double cases[][2] = {
@@ -545,53 +567,153 @@ TEST_CASE(
       const Matrix<double> b(2, panel_cols, 1.0);
       const Matrix<double> expected = oracle(lamp_paper(7), a, b, Shape::full);
       INFO("first term " << x[0]);
-      CHECK_FALSE(stays_normal(range(a), range(b)));
+      CHECK_FALSE(passes(range_of(a), range_of(b)));
       CHECK_FALSE(same_bits(forced(backend, normal, ps(7), a, b), expected.flat()));
       CHECK(same_bits(forced(backend, integer, ps(7), a, b), expected.flat()));
       CHECK(same_bits(product(lamp_paper(7), a, b, Shape::full, backend).flat(), expected.flat()));
     }
     const Matrix<double> a = matrix(1, 30, Data::ordinary, 3),
                          b = matrix(30, panel_cols, Data::ordinary, 4);
-    CHECK(stays_normal(range(a), range(b)));
+    CHECK(passes(range_of(a), range_of(b)));
     CHECK(same_bits(forced(backend, normal, ps(7), a, b),
                     oracle(lamp_paper(7), a, b, Shape::full).flat()));
+
+    // 2^15 + 2^15 + 2^14 is beyond binary16, whose largest is an infinity, and e5m2, 2^7 + 2^7 and
+    // more beyond e4m3.
+    for (const FloatFormat& format : {binary16, e5m2, e4m3}) {
+      Matrix<double> large(1, 3, pow2(format.emax));
+      large(0, 2) = pow2(format.emax - 1);
+      const Matrix<double> ones(3, panel_cols, 1.0);
+      const auto by = [&](Round round) {
+        return forced(backend, {.sum = Sum::odd, .round = round}, format, large, ones);
+      };
+      const std::vector<double> expected(panel_cols, infinity);
+      CHECK(same_bits(by(Round::full), expected));
+      CHECK_FALSE(same_bits(by(Round::bounded), expected));
+      CHECK_FALSE(holds(plan32(fused(format).mac, kernel_set(backend))->guard, range_of(large),
+                        range_of(ones)));
+    }
   }
 }
 
-TEST_CASE("gemm: the guard at its limits: smallest and largest operands it lets through",
+TEST_CASE("gemm: guards at their limits: smallest and largest operands they let through",
           "[arith][gemm]") {
-  for (const int mu : {1, 7, 22}) {
-    for (const bool top : {false, true}) {
-      Random random(static_cast<std::uint32_t>(mu));
-      Matrix<double> a(4, 60), b(60, 40);
-      for (double& value : a.flat())
-        value = top ? random.with_exponent(30, 50, 24) : random.with_exponent(-40, -38, 24);
+  using namespace gemm_detail;  // NOLINT: the kernels' own words
+  struct Guarded {
+    Arithmetic arithmetic;
+    int bits;  // of operands
+  };
+  std::vector<Guarded> all{{lamp_paper(1), 24}, {lamp_paper(7), 24}, {lamp_paper(22), 24}};
+  for (const FloatFormat& f : {bfloat16, binary16, e4m3, e4m3fn, e5m2}) {
+    all.push_back({{.mac = {.operands = f, .product = f, .format = f}, .order = {}}, f.p});
+    if (f == bfloat16) continue;
+    all.push_back({{.mac = {.via = binary32, .format = f}, .order = {}}, 24});
+    all.push_back({fused(f), 24});
+  }
+  std::uint32_t seed = 77;
+  for (const Guarded& g : all)
+    for (const Backend backend : vector_backends()) {
+      const auto plan = plan32(g.arithmetic.mac, kernel_set(resolved(backend)));
+      REQUIRE(plan);
+      REQUIRE(plan->guarded_kernel != nullptr);
+      INFO("p " << g.arithmetic.mac.format.p << ", emax " << g.arithmetic.mac.format.emax);
+      const auto same = [&](const Matrix<double>& a, const Matrix<double>& b) {
+        const auto by = [&](Backend which) {
+          return product(g.arithmetic, a, b, Shape::full, which);
+        };
+        return same_bits(by(backend).flat(), by(Backend::scalar).flat());
+      };
+      Random random(seed++);
+      const int top = std::ilogb(plan->guard.largest), half = top / 2;
+      // Terms of one sign: sums stagnate at the bound.
+      const std::size_t terms = std::size_t{3} << std::min(g.arithmetic.mac.format.p, 11);
+      const Matrix<double> a(3, terms, std::ldexp(1.0, half));
+      Matrix<double> b(terms, 33, std::ldexp(1.0, top - half));
+      CHECK(holds(plan->guard, range_of(a), range_of(b)));
+      CHECK(same(a, b));
       for (double& value : b.flat())
-        value =
-            top ? std::abs(random.with_exponent(30, 51, 24)) : random.with_exponent(-40, -38, 24);
-      if (top)
-        for (double& value : a.flat())
-          value = 0x1.fffffep+50;  // every term of one sign: sums stagnate at the bound
-      const Matrix<double> expected = oracle(lamp_paper(mu), a, b, Shape::full);
-      for (const Backend backend : vector_backends())
-        CHECK(
-            same_bits(product(lamp_paper(mu), a, b, Shape::full, backend).flat(), expected.flat()));
+        if (random.below(2) == 0)
+          value = std::abs(random.with_exponent(top - half - 2, top - half - 1, g.bits));
+      CHECK(same(a, b));
+      b(terms / 2, 32) = std::ldexp(0x1.000002p0, top - half);
+      CHECK_FALSE(holds(plan->guard, range_of(a), range_of(b)));
+      CHECK(same(a, b));
+      if (plan->guard.lowest == std::numeric_limits<int>::min()) continue;
+      Matrix<double> small(4, 60), smaller(60, 40);
+      for (double& value : small.flat()) value = random.with_exponent(-40, -38, g.bits);
+      for (double& value : smaller.flat()) value = random.with_exponent(-40, -38, g.bits);
+      small(0, 0) = smaller(0, 0) = 0x1p-40;
+      CHECK(holds(plan->guard, range_of(small), range_of(smaller)));
+      CHECK(same(small, smaller));
+      small(0, 0) = 0x1p-41;
+      CHECK_FALSE(holds(plan->guard, range_of(small), range_of(smaller)));
     }
+}
+
+TEST_CASE("gemm: a product beside a tie is rounded once", "[arith][gemm]") {
+  const Arithmetic arithmetic{.mac = {.product = ps(7), .format = ps(7)}, .order = {}};
+  Random random(5);
+  int tied = 0;
+  for (int trial = 0; trial < 50; ++trial) {
+    const Matrix<double> a(1, 1, random.with_exponent(-3, 3, 24));
+    Matrix<double> b(1, 33);
+    for (double& value : b.flat())
+      value = round((1.0 + 0x1p-8) * random.between(1, 9) / a(0, 0), binary32);
+    const Matrix<double> expected = oracle(arithmetic, a, b, Shape::full);
+    for (std::size_t j = 0; j < b.cols(); ++j)
+      tied += expected(0, j) != round(round(a(0, 0) * b(0, j), binary32), ps(7)) ? 1 : 0;
+    for (const Backend backend : vector_backends())
+      CHECK(same_bits(product(arithmetic, a, b, Shape::full, backend).flat(), expected.flat()));
+  }
+  CHECK(tied > 100);
+}
+
+TEST_CASE("gemm: a guard is of all rows of a tile, and of sums from +0", "[arith][gemm]") {
+  // 8 + .. + 8 stays at 128 in e4m3. 128 + 112 is its largest number, after which 8 more is none.
+  std::string text = "fused-tree:(((";
+  for (int k = 0; k < 31; ++k)
+    text += (k == 16 ? ") (" : k == 30 ? ")) " : " ") + std::to_string(k);
+  Arithmetic arithmetic = fused(e4m3);
+  arithmetic.order = parse_order(text + ")").value();
+  const Matrix<double> a(1, 31, 8.0), b(31, 3, 1.0);
+  for (const Backend backend : vector_backends())
+    CHECK(same_bits(product(arithmetic, a, b, Shape::full, backend).flat(),
+                    std::vector<double>(3, infinity)));
+
+  arithmetic.order = parse_order("lanes:2").value();
+  Matrix<double> rows(17, 8, 1.0);
+  for (std::size_t k = 0; k < 8; ++k) rows(0, k) = k % 2 == 0 ? 128.0 : -128.0;
+  const Matrix<double> ones(8, 3, 1.0);
+  Matrix<std::uint8_t> marks(17, 3);
+  marks(0, 1) = marks(16, 1) = 1;
+  for (const Backend backend : vector_backends()) {
+    Matrix<double> out(17, 3);
+    gemm_of_marked(arithmetic, rows.view(), PackedMatrix(ones.view()), marks.view(), out.view(),
+                   backend);
+    CHECK(std::isnan(out(0, 1)));  // the difference of two infinite sums
+    CHECK(out(16, 1) == 8.0);
   }
 }
 
 TEST_CASE("gemm: one term is a rounding, at every binary32 number", "[arith][gemm][exhaustive]") {
   constexpr std::size_t count = std::size_t{1} << 16;
   const Matrix<double> one(1, 1, 1.0);
-  for (const Arithmetic& arithmetic : {lamp_paper(7), fused(binary16), fused(e4m3fn)}) {
+  const Arithmetic both{.mac = {.product = bfloat16, .format = bfloat16}, .order = {}};
+  for (const Arithmetic& arithmetic : {lamp_paper(7), fused(binary16), fused(e4m3fn), both}) {
     std::size_t wrong = 0;
-    Matrix<double> x(1, count), out(1, count);
+    Matrix<double> x(1, count), rounded(1, count), out(1, count);
     for (std::uint32_t high = 0; high < count; ++high) {
-      for (std::uint32_t low = 0; low < count; ++low)
+      for (std::uint32_t low = 0; low < count; ++low) {
         x(0, low) = static_cast<double>(std::bit_cast<float>(high << 16 | low));
-      gemm(arithmetic, one.view(), x.view(), out.view());
-      for (std::size_t j = 0; j < count; ++j)
-        if (!same_bits(out(0, j), round(x(0, j) + 0.0, arithmetic.mac.format))) ++wrong;
+        const auto fl = [&](double y) { return round(y, arithmetic.mac.format); };
+        rounded(0, low) = arithmetic.mac.product ? fl(fl(x(0, low)) + 0.0) : fl(x(0, low) + 0.0);
+      }
+      for (const Backend backend : {Backend::avx2, Backend::avx512}) {
+        if (!available(backend)) continue;
+        gemm(arithmetic, one.view(), x.view(), out.view(), Shape::full, backend);
+        for (std::size_t j = 0; j < count; ++j)
+          if (!same_bits(out(0, j), rounded(0, j))) ++wrong;
+      }
     }
     CHECK(wrong == 0);
   }
