@@ -70,7 +70,24 @@ class VectorRounder {
           y(hn::NegMulAdd(power, all(to.scale), t)) {}
   };
 
+#if HWY_TARGET == HWY_AVX3
+  /// |x| by SR; NaN stays NaN.
+  HWY_INLINE V64 drawn(V64 x, V64 random) const {
+    constexpr int cut = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+    const V64 magnitude = hn::Min(all(to_.beyond), hn::Abs(x)),
+              power = hn::Max(hn::And(magnitude, all(std::numeric_limits<double>::infinity())),
+                              all(to_.smallest_normal)),
+              scale = all(to_.scale), unit = hn::Mul(power, all(to_.draw_unit));
+    const V64 sum{_mm512_fmadd_round_pd(random.raw, unit.raw, magnitude.raw, cut)};
+    const V64 t{_mm512_fmadd_round_pd(power.raw, scale.raw, sum.raw, cut)};
+    return hn::NegMulAdd(power, scale, t);
+  }
+#endif
+
   HWY_INLINE V64 any(V64 x, M64& sure, V64 random) const {
+#if HWY_TARGET == HWY_AVX3
+    if (to_.mode == Rounding::sr) return signed_by(x, drawn(x, random), sure);
+#endif
     const D64 d;
     const hn::RebindToUnsigned<D64> du;
     const Near near(to_, x);
@@ -110,9 +127,14 @@ class VectorRounder {
         y = hn::IfThenElse(hn::Ge(random, all(0.5 * to_.draws)), up, down);
         break;
     }
+    return signed_by(x, y, sure);
+  }
+
+  /// y, or what it overflows to, with the sign of x.
+  HWY_INLINE V64 signed_by(V64 x, V64 y, M64& sure) const {
     sure = hn::And(sure, hn::Lt(hn::Abs(x), all(std::numeric_limits<double>::infinity())));
-    const V64 overflow =
-        hn::IfThenElse(negative, all(to_.overflow_negative), all(to_.overflow_positive));
+    const V64 overflow = hn::IfThenElse(hn::Lt(x, hn::Zero(D64())), all(to_.overflow_negative),
+                                        all(to_.overflow_positive));
     return hn::CopySignToAbs(hn::IfThenElse(hn::Gt(y, all(to_.largest)), overflow, y), x);
   }
 

@@ -84,6 +84,10 @@ double overflow_of(bool negative, const FloatFormat& f, Rounding mode) {
 // than 2^(emax+1) is taken as that, so nothing overflows if 2^(emax + 55 - p) is a binary64 number
 // (with r random bits: 2^r times it).
 //
+// SR goes away from zero iff 2^r f >= 2^r - R, f = (|x| - down) / spacing: iff |x| + 2^-r R spacing
+// reaches the next multiple of the spacing. Sum and multiple, both cut toward zero, are that
+// multiple or `down`, since a sum that was cut to a finer multiple is still on its side.
+//
 // An exact result rounded to odd at 53 bits has the roundings of the exact one in every format of
 // at most 51 bits (of 51 - r for SR with r random bits), also among binary64's subnormals, if the
 // format's spacing is nowhere below 4 2^-1074.
@@ -109,7 +113,8 @@ std::optional<VectorRounding> vector_rounding(const FloatFormat& f, Rounding mod
                         .overflow = overflow_value(f),
                         .overflow_positive = overflow_of(false, f, mode),
                         .overflow_negative = overflow_of(true, f, mode),
-                        .draws = pow2(random_bits)};
+                        .draws = pow2(random_bits),
+                        .draw_unit = pow2(1 - f.p - random_bits)};
 }
 
 HWY_EXPORT(round_vectors);

@@ -29,7 +29,8 @@ struct VectorRounding {
   double overflow = 0;           // what `nearest` makes of a larger one: infinity, NaN or xmax
   double overflow_positive = 0;  // the same of `any`, by sign
   double overflow_negative = 0;
-  double draws = 0;  // 2^r, r the random bits of SR and SRE
+  double draws = 0;      // 2^r, r the random bits of SR and SRE
+  double draw_unit = 0;  // spacing / draws
 };
 
 /// One rounding, of numbers that are exact or rounded to odd.

@@ -1,5 +1,8 @@
 #include "core/arith/gemm/columns.hpp"
 
+#include <algorithm>
+#include <optional>
+
 // Only targets with a fused multiply-add, as in kernels.cpp.
 #undef HWY_DISABLED_TARGETS
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
@@ -31,26 +34,51 @@ Unsure unsure_lanes(M64 sure, std::size_t v) {
   return here << (v * lanes);
 }
 
-/// The draws of one vector of columns.
+/// The draws of one row's columns, of a few steps at a time: in a loop of their own they wait for
+/// no sum.
 class Draws {
  public:
-  HWY_INLINE Draws(const ColumnSpec& spec, std::size_t v)
-      : spec_(spec), columns_(spec.draws->first_column + v * lanes) {}
-  HWY_INLINE Random at(std::uint32_t step) const {
+  static constexpr std::size_t steps = 8;
+
+  explicit Draws(const ColumnSpec& spec)  // NOLINT: Numbers
+      : draws_(*spec.draws),
+        of_products_(spec.spec.product.has_value()),
+        keys_(StepDraws::keys_of({draws_.stream.seed, draws_.stream.sequence})),
+        place_(place_of(draws_.stream, spec.what)),
+        place_of_products_(place_of(draws_.stream, DrawFor::product)) {}
+
+  /// Those of `count` steps from `first` on.
+  void fill(std::uint32_t first, std::size_t count) {
+    fill(first, count, place_, sums_);
+    if (of_products_) fill(first, count, place_of_products_, products_);
+  }
+  /// Of vector v, the k-th step that was filled in.
+  HWY_INLINE Random at(std::size_t v, std::size_t k) const {
+    const D64 d;
     Random random = no_draws();
-    random.sum = draw(step, spec_.what);
-    if (spec_.spec.product) random.product = draw(step, DrawFor::product);
+    random.sum = hn::Load(d, sums_[k] + v * lanes);
+    if (of_products_) random.product = hn::Load(d, products_[k] + v * lanes);
     return random;
   }
 
  private:
-  HWY_INLINE V64 draw(std::uint32_t step, DrawFor what) const {
-    const ColumnDraws& draws = *spec_.draws;
-    return random_numbers(step, columns_, draws.row, place_of(draws.stream, what),
-                          {draws.stream.seed, draws.stream.sequence}, draws.bits);
+  using Numbers = double[steps][PackedMatrix::panel_cols];  // NOLINT: filled in where they are read
+
+  void fill(std::uint32_t first, std::size_t count, std::uint32_t place, Numbers& numbers) const {
+    for (std::size_t k = 0; k < count; ++k) {
+      const StepDraws step(keys_, first + static_cast<std::uint32_t>(k), draws_.row, place);
+#pragma GCC unroll 4
+      for (std::size_t v = 0; v < vectors; ++v)
+        hn::Store(step.at(draws_.first_column + v * lanes, draws_.bits), D64(),
+                  numbers[k] + v * lanes);
+    }
   }
-  const ColumnSpec& spec_;
-  std::size_t columns_;
+
+  const ColumnDraws& draws_;
+  bool of_products_;
+  StepDraws::Keys keys_;
+  std::uint32_t place_, place_of_products_;
+  alignas(64) Numbers sums_, products_;
 };
 
 /// Runs step(v, x, y, k, sum, sure): sum += x y in vector v.
@@ -90,12 +118,20 @@ Unsure chain(const ColumnSpec& spec, TermOperands a, TermOperands b, std::size_t
     return each_term<false>(a, b, terms, c,
                             [&](std::size_t, V64 x, V64 y, std::size_t, V64& sum, M64& sure)
                                 HWY_ATTR { sum = fl.mac_rounded(x, y, sum, sure); });
-  return each_term<false>(
-      a, b, terms, c,
-      [&](std::size_t v, V64 x, V64 y, std::size_t k, V64& sum, M64& sure) HWY_ATTR {
-        const Random random = Draws(spec, v).at(step + static_cast<std::uint32_t>(k));
-        sum = fl.mac_rounded(x, y, sum, sure, random);
-      });
+  Draws draws(spec);
+  Unsure unsure = 0;
+  for (std::size_t first = 0; first < terms; first += Draws::steps) {
+    const std::size_t count = std::min(Draws::steps, terms - first);
+    draws.fill(step + static_cast<std::uint32_t>(first), count);
+    const auto from = [&](TermOperands all) {
+      return TermOperands{all.first + static_cast<std::ptrdiff_t>(first) * all.step, all.step};
+    };
+    unsure |=
+        each_term<false>(from(a), from(b), count, c,
+                         [&](std::size_t v, V64 x, V64 y, std::size_t k, V64& sum, M64& sure)
+                             HWY_ATTR { sum = fl.mac_rounded(x, y, sum, sure, draws.at(v, k)); });
+  }
+  return unsure;
 }
 
 Unsure chain_of_panels(const ColumnSpec& spec, TermOperands a, TermOperands b, std::size_t terms,
@@ -120,14 +156,15 @@ template <bool negated>
 Unsure add(const ColumnSpec& spec, const Columns& y, std::uint32_t step, Columns& x) {
   const D64 d;
   const VectorArithmetic fl(spec.spec);
+  std::optional<Draws> draws;
+  if (spec.draws != nullptr) draws.emplace(spec).fill(step, 1);
   Unsure unsure = 0;
   for (std::size_t v = 0; v < vectors; ++v) {
     const V64 left = hn::LoadU(d, x.x.data() + v * lanes);
     V64 right = hn::LoadU(d, y.x.data() + v * lanes);
     if (negated) right = hn::Neg(right);
     M64 sure = everywhere();
-    const V64 sum = spec.draws != nullptr ? fl.add(left, right, sure, Draws(spec, v).at(step))
-                                          : fl.add(left, right, sure);
+    const V64 sum = draws ? fl.add(left, right, sure, draws->at(v, 0)) : fl.add(left, right, sure);
     hn::StoreU(sum, d, x.x.data() + v * lanes);
     unsure |= unsure_lanes(sure, v);
   }
