@@ -51,9 +51,9 @@ void naive(const Arithmetic& arithmetic, MatrixView<const double> a, const Packe
   });
 }
 
-/// Rows [first, last) of one panel's columns, of which only those in `marked` where that is given,
-/// tile by tile. kernel_of(row): the kernel that is proven for the tile_rows rows that a row stands
-/// among: `general`, or one that is good for fewer operands.
+/// Rows [first, last) of one panel's columns, or one row of tile.panels ones', of which only those
+/// in `marked` where that is given, tile by tile. kernel_of(row): the kernel that is proven for the
+/// tile_rows rows that a row stands among: `general`, or one that is good for fewer operands.
 template <class T, class KernelOf>
 void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size_t stride,
                       std::size_t k, std::size_t first, std::size_t last, std::size_t q,
@@ -79,7 +79,7 @@ void panel_times_rows(const KernelSet& set, Tile<T>& tile, const T* a, std::size
     kernel(tile);
     for (std::size_t r = 0; r < tile.rows; ++r) {
       const std::size_t i = row_at(p + r), width = shape.columns(i, out.cols);
-      const std::size_t count = width > j0 ? std::min(panel_cols, width - j0) : 0;
+      const std::size_t count = width > j0 ? std::min(tile.panels * panel_cols, width - j0) : 0;
       double* to = out.data + i * out.row_stride + j0 * out.col_stride;
       store(set, c.data() + r * panel_cols, count, to, out.col_stride);
     }
@@ -97,14 +97,18 @@ bool gemm32(const Plan<float>& plan, const KernelSet& set, const MacSpec& mac,
   if (!read_rows(reader, a, shape, stride, work)) return false;
   Tile<float> tile;
   tile.constants = plan.constants;
+  tile.panel_stride = b.rows() * panel_cols;
   const std::size_t rows = rows_at_a_time<float>(stride);
   for (std::size_t first = 0; first < a.rows; first += rows) {
     const std::size_t last = std::min(first + rows, a.rows);
-    for (std::size_t q = 0; q < b.panels(); ++q) {
+    for (std::size_t q = 0; q < b.panels(); q += tile.panels) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
+      tile.panels = last - first == 1 && marks == nullptr && q + panels_of_row <= b.panels()
+                        ? panels_of_row
+                        : 1;
       if (marks != nullptr) work.marked.find(*marks, first, last, q);
       if (marks != nullptr && work.marked.rows.empty()) continue;
-      const Panel<float> panel = read_panel(set, reader, b, q, work);
+      const Panel<float> panel = read_panel(set, reader, b, q, work, tile.panels);
       if (panel.b == nullptr) return false;
       tile.b = panel.b;
       panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
@@ -140,14 +144,18 @@ void gemm64(const Plan<double>& plan, const KernelSet& set, const MacSpec& mac,
   read_rows(reader, a, shape, stride, work);
   Tile<double> tile;
   tile.constants = plan.constants;
+  tile.panel_stride = b.rows() * panel_cols;
   const std::size_t rows = rows_at_a_time<double>(stride);
   for (std::size_t first = 0; first < a.rows; first += rows) {
     const std::size_t last = std::min(first + rows, a.rows);
-    for (std::size_t q = 0; q < b.panels(); ++q) {
+    for (std::size_t q = 0; q < b.panels(); q += tile.panels) {
       if (shape.columns(last - 1, out.cols) <= q * panel_cols) break;
+      tile.panels = last - first == 1 && marks == nullptr && q + panels_of_row <= b.panels()
+                        ? panels_of_row
+                        : 1;
       if (marks != nullptr) work.marked.find(*marks, first, last, q);
       if (marks != nullptr && work.marked.rows.empty()) continue;
-      tile.b = read_panel(set, reader, b, q, work).b;
+      tile.b = read_panel(set, reader, b, q, work, tile.panels).b;
       panel_times_rows(set, tile, work.a.data(), stride, a.cols, first, last, q, out, shape,
                        marks != nullptr ? &work.marked : nullptr, plan.kernel,
                        [&](std::size_t) { return plan.kernel; });

@@ -146,11 +146,42 @@ HWY_INLINE void block(const Tile<T>& tile, std::size_t r0, std::size_t j0) {
   }
 }
 
+/// One row from +0 in several panels, `vectors` vectors of columns from column j0 of each.
+template <class Sums, std::size_t vectors, class T = typename Sums::Fl::T>
+HWY_INLINE void across_panels(const Tile<T>& tile, std::size_t j0) {
+  const typename Sums::Fl::D d;
+  const std::size_t lanes = hn::Lanes(d);
+  const Sums sums(tile.constants);
+  typename Sums::Kept c[panels_of_row][vectors];
+#pragma GCC unroll 8
+  for (auto& of_panel : c)
+#pragma GCC unroll 8
+    for (auto& sum : of_panel) sum = Sums::from(hn::Zero(d));
+  const T* HWY_RESTRICT b = tile.b + j0;
+  for (std::size_t k = 0; k < tile.steps[0]; ++k, b += tile.b_stride) {
+    const auto ak = hn::Set(d, tile.a[0][static_cast<std::ptrdiff_t>(k) * tile.a_stride]);
+#pragma GCC unroll 8
+    for (std::size_t p = 0; p < panels_of_row; ++p)
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < vectors; ++v)
+        sums.next(ak, hn::LoadU(d, b + p * tile.panel_stride + v * lanes), c[p][v]);
+  }
+#pragma GCC unroll 8
+  for (std::size_t p = 0; p < panels_of_row; ++p)
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < vectors; ++v)
+      hn::StoreU(sums.result(c[p][v]), d, tile.c + p * panel_cols + j0 + v * lanes);
+}
+
 template <class Sums, class T = typename Sums::Fl::T>
 HWY_INLINE void by_blocks(const Tile<T>& tile) {
   constexpr std::size_t vectors = 2;
   constexpr std::size_t rows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
   const std::size_t width = vectors * hn::Lanes(typename Sums::Fl::D());
+  if (tile.panels == panels_of_row) {
+    for (std::size_t j0 = 0; j0 < panel_cols; j0 += width) across_panels<Sums, vectors>(tile, j0);
+    return;
+  }
   for (std::size_t r0 = 0; r0 < tile.rows;) {
     const bool whole = r0 + rows / 2 < tile.rows;
     for (std::size_t j0 = 0; j0 < panel_cols; j0 += width) {

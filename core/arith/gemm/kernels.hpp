@@ -82,9 +82,14 @@ struct StepConstants {
   Target<T> product, via, format;
 };
 
+/// Panels of B that one row is multiplied with at a time: a row of one panel has too few sums to
+/// take turns.
+inline constexpr std::size_t panels_of_row = 4;
+
 /// c(r, j) = sum over k < steps[r] of a[r][k] b(k, j), r < rows, from +0 or from what c is. steps
-/// is nondecreasing in r. b: one panel, panel_cols columns a row. Terms may be every few ones of
-/// longer rows and a larger panel, or stand in descending order.
+/// is nondecreasing in r. b: one panel, panel_cols columns a row; or panels_of_row panels, where
+/// rows = 1. Terms may be every few ones of longer rows and a larger panel, or stand in descending
+/// order.
 template <class T>
 struct Tile {
   std::array<const T*, tile_rows> a{};
@@ -93,7 +98,9 @@ struct Tile {
   std::ptrdiff_t a_stride = 1;  // from one term of a row to the next
   const T* b = nullptr;
   std::ptrdiff_t b_stride = panel_cols;  // from one row of b to the next
-  T* c = nullptr;                        // (rows, panel_cols)
+  std::size_t panels = 1;
+  std::size_t panel_stride = 0;  // from one panel to the next
+  T* c = nullptr;                // (rows, panel_cols) or, of panels, (panels, panel_cols)
   bool from_c = false;
   StepConstants<T> constants;
 };

@@ -58,11 +58,15 @@ struct Panel {
   MagnitudeRange range{};
 };
 
-/// Panel q of b, rounded to operands.
+/// Panels q, .. q + count - 1 of b, one after the other, rounded to operands.
 inline Panel<float> read_panel(const KernelSet&, OperandReader& reader, const PackedMatrix& b,
-                               std::size_t q, Workspace<float>& work) {
-  const std::size_t size = b.rows() * panel_cols;
-  if (b.is_binary32() && !reader.rounds()) return {b.panel32(q), b.panel_range(q)};
+                               std::size_t q, Workspace<float>& work, std::size_t count = 1) {
+  const std::size_t size = count * b.rows() * panel_cols;
+  if (b.is_binary32() && !reader.rounds()) {
+    Panel<float> as_it_is{b.panel32(q), b.panel_range(q)};
+    for (std::size_t p = 1; p < count; ++p) as_it_is.range.extend(b.panel_range(q + p));
+    return as_it_is;
+  }
   work.panel.resize(std::max(work.panel.size(), size));
   Panel<float> panel;
   const bool fits = b.is_binary32()
@@ -73,8 +77,8 @@ inline Panel<float> read_panel(const KernelSet&, OperandReader& reader, const Pa
 }
 
 inline Panel<double> read_panel(const KernelSet& set, OperandReader& reader, const PackedMatrix& b,
-                                std::size_t q, Workspace<double>& work) {
-  const std::size_t size = b.rows() * panel_cols;
+                                std::size_t q, Workspace<double>& work, std::size_t count = 1) {
+  const std::size_t size = count * b.rows() * panel_cols;
   if (!b.is_binary32() && !reader.rounds()) return {b.panel64(q)};
   work.panel.resize(std::max(work.panel.size(), size));
   MagnitudeRange range;

@@ -492,6 +492,25 @@ TEST_CASE("gemm: which specifications have a kernel", "[arith][gemm]") {
   }
 }
 
+TEST_CASE("gemm: one row of several panels has the bits of the naive loop", "[arith][gemm]") {
+  std::uint32_t seed = 4000;
+  for (const Named& n : arithmetics())
+    for (const std::size_t columns : {127U, 128U, 129U, 300U}) {
+      const std::size_t terms = seed % 5 == 0 ? 0 : 11;
+      const Data data = all_data[seed % std::size(all_data)];
+      const Matrix<double> a = matrix(1, terms, Data::ordinary, ++seed);
+      Matrix<double> b = matrix(terms, columns, data, ++seed);
+      if (terms > 0 && columns > 127 && seed % 3 == 0) b(5, 97) = infinity;  // one panel of four
+      for (const Shape shape :
+           {Shape(Shape::full), Shape(Shape::lower_output, 120), Shape(Shape::lower_operand, 6)}) {
+        const Matrix<double> expected = product(n.arithmetic, a, b, shape, Backend::scalar);
+        INFO(n.name << ", " << columns << " columns, " << terms << " terms");
+        for (const Backend backend : vector_backends())
+          CHECK(same_bits(product(n.arithmetic, a, b, shape, backend).flat(), expected.flat()));
+      }
+    }
+}
+
 TEST_CASE("gemm: calls from several threads do not meet", "[arith][gemm]") {
   std::vector<int> good(4, 0);
   std::vector<std::thread> threads;
