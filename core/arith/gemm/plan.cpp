@@ -206,8 +206,6 @@ std::optional<StepShape> shape32(const MacSpec& mac) {
       mac, mac.float_operands() && products_are_exact<float>(*mac.float_operands()));
 }
 
-}  // namespace
-
 // `normal`. Below: an operand of exponent e is a multiple of 2^(e - 23), so with ea, eb the
 // smallest exponents every product, and (rounding to nearest keeps multiples or goes to coarser
 // ones) every partial sum is a multiple of 2^(ea + eb - 46). If that is at least 2^-126, a sum that
@@ -247,6 +245,8 @@ void add_guarded(const MacSpec& mac, StepShape shape, const KernelSet& set, Plan
   }
   plan.guarded_kernel = kernel_of(shape, set.kernel32);
 }
+
+}  // namespace
 
 std::optional<Plan<float>> plan32(const MacSpec& mac, const KernelSet& set) {
   const std::optional<StepShape> shape = shape32(mac);

@@ -30,10 +30,10 @@ using namespace vector_detail::HWY_NAMESPACE;  // NOLINT: sums and products to o
 ///
 /// P is the larger of 2^emin and the power of two in x. With t = x + 1.5 2^k P the last bit of t
 /// has the weight that the last bit of the result must have, so the addition does the rounding; 1.5
-/// leaves room for either sign of x. `in_mode`, where the processor rounds in another way: that
-/// weight is w = 2^(1-p) P, and of x / w, w times a whole number nothing is rounded; an instruction
-/// that names its mode takes x / w to the nearest whole number. An infinite or NaN x has w
-/// infinite, 1 / w so too by its bits, and a result that is the same and does not fit.
+/// leaves room for either sign of x. `in_mode`, where the processor rounds in another way:
+/// that weight is w = 2^(1-p) P. x / w is exact, an instruction that names its mode takes it to the
+/// nearest whole number, and that times w is exact. Where x is infinite or NaN, so are w, by its
+/// bits 1 / w, and the result, which does not fit.
 template <class D, Round round, bool sign_of_zero = true, bool in_mode = false>
 class Rounder {
  public:
