@@ -192,7 +192,6 @@ class MarksAbove {
 
 #if LAMP_HAS_VECTOR
   HWY_INLINE VectorMask put(std::size_t j, const Range<Vector>& range) const {
-    const D64 d;
     const hn::Rebind<std::uint8_t, D64> bytes;
     const VectorMask above = range.low * range.w > Vector(next_ * (1.0 + 0x1p-22)) * range.a,
                      below = range.high * range.w < Vector(next_ * (1.0 - 0x1p-22)) * range.a;
