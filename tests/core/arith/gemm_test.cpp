@@ -631,8 +631,9 @@ TEST_CASE("gemm: guards at their limits: smallest and largest operands they let 
   }
   std::uint32_t seed = 77;
   for (const Guarded& g : all)
-    for (const Backend backend : vector_backends()) {
-      const auto plan = plan32(g.arithmetic.mac, kernel_set(resolved(backend)));
+    for (const Backend backend : {Backend::avx2, Backend::avx512}) {
+      if (!available(backend)) continue;
+      const auto plan = plan32(g.arithmetic.mac, kernel_set(backend));
       REQUIRE(plan);
       REQUIRE(plan->guarded_kernel != nullptr);
       INFO("p " << g.arithmetic.mac.format.p << ", emax " << g.arithmetic.mac.format.emax);
