@@ -1,5 +1,6 @@
 #include "core/model/ops/sites.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -352,30 +353,35 @@ void rope(const Arithmetic& arithmetic, const Rope& frequencies, std::size_t d_h
   if (is_unlimited(arithmetic)) return mpfr::rope(arithmetic, frequencies, d_head, first, x, out);
   expects(x.rows == out.rows && x.cols == out.cols && d_head % 2 == 0 && x.cols % d_head == 0,
           "rope: shapes agree, an even number of components a head");
+  if (x.cols == 0) return;
   thread_local RopeTable table;
   table.assign(frequencies, d_head, first + x.rows);
   const std::size_t half = d_head / 2;
-  std::vector<double> cosines(half), sines(half);
   const bool fits = asks_for_binary32(arithmetic) && all_rows_binary32(x);
   const Elementwise by(arithmetic, fits);
-  std::vector<double> product(half);
+  // Component j of a head's first half is x_j cos - x_(half + j) sin, of its second half x_(half +
+  // j) cos + x_j sin: a whole row at a time, every number beside the one that it is turned with.
+  std::vector<double> cosines(x.cols), sines(x.cols), turned_with(x.cols), product(x.cols);
   for (std::size_t t = 0; t < x.rows; ++t) {
-    table.round(first + t, arithmetic.mac.format, cosines, sines);
-    for (std::size_t head = 0; head < x.cols; head += d_head) {
-      const std::span<const double> a = x.row(t).subspan(head, half),
-                                    b = x.row(t).subspan(head + half, half);
-      const std::span<double> left = out.row(t).subspan(head, half),
-                              right = out.row(t).subspan(head + half, half);
-      const auto at = [&](std::size_t column, std::uint32_t step) {
-        return Place{.row = t, .column = column, .step = step};
-      };
-      by.mul(a, cosines, left, at(head, 0));
-      by.mul(b, sines, product, at(head, 1));
-      by.sub(left, product, left, at(head, 2));
-      by.mul(b, cosines, right, at(head + half, 0));
-      by.mul(a, sines, product, at(head + half, 1));
-      by.add(right, product, right, at(head + half, 2));
+    table.round(first + t, arithmetic.mac.format, std::span(cosines).first(half),
+                std::span(sines).first(half));
+    for (std::size_t j = half; j < x.cols; j += half) {
+      std::copy_n(cosines.begin(), half, cosines.begin() + static_cast<std::ptrdiff_t>(j));
+      std::copy_n(sines.begin(), half, sines.begin() + static_cast<std::ptrdiff_t>(j));
     }
+    const std::span<const double> row = x.row(t);
+    for (std::size_t head = 0; head < x.cols; head += d_head) {
+      std::ranges::copy(row.subspan(head + half, half),
+                        turned_with.begin() + static_cast<std::ptrdiff_t>(head));
+      std::ranges::copy(row.subspan(head, half),
+                        turned_with.begin() + static_cast<std::ptrdiff_t>(head + half));
+    }
+    const auto at = [&](std::uint32_t step) { return Place{.row = t, .column = 0, .step = step}; };
+    by.mul(row, cosines, out.row(t), at(0));
+    by.mul(turned_with, sines, product, at(1));
+    for (std::size_t head = 0; head < x.cols; head += d_head)
+      for (double& y : std::span(product).subspan(head, half)) y = -y;
+    by.add(out.row(t), product, out.row(t), at(2));
   }
 }
 
