@@ -307,7 +307,7 @@ class SortedRow {
 
  private:
   std::span<const double> u_;
-  layer_norm::Places places_{};
+  Places places_{};
   const std::int64_t* starts_;
   const double *sorted_, *sums_;
   double norm1_ = 0.0;
