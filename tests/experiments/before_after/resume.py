@@ -87,7 +87,7 @@ def resume(part):
         errors = errors_of.setdefault(giver.name, [])
         for number in (signal.SIGINT, signal.SIGTERM):
             name = f"{way}-{number.name}"
-            errors.append(interrupted(part, giver, name, FEW + INTERRUPTED, number))
+            errors.append(interrupted(part, giver, name, FEW + INTERRUPTED, number).replace(name, number.name))
             hand_over(giver, taker, name)
             run(part, taker, name, FEW + INTERRUPTED, (0,))
             same_as_whole(part, "long", taker, name)
